@@ -1,0 +1,98 @@
+"""Every error that Pixelbrain raises on purpose.
+
+    PixelbrainError             its message is one line, with the way out
+    ├── ConfigError             a setting that cannot work, or two that contradict each other
+    ├── SourceError             a source that cannot be listed: no such folder, no bucket, no permission
+    ├── ImageError              about one image; becomes its row's `error_type` and `error`
+    │   ├── ReadError           its bytes could not be had
+    │   ├── DecodeError         its bytes are not an image, or only a part of one
+    │   └── ImageTooLargeError  more pixels than are safe to allocate
+    ├── ModuleError             a module that cannot start, or that broke its contract
+    │   ├── WeightsError        weights that are not here, or are not what they should be
+    │   └── MissingExtraError   an optional package is not installed
+    ├── EngineError             Ray could not start, or lacks what the plan reserves
+    ├── LandingError            OUT cannot be read or written, or is not what it should be
+    │   └── MixedModelsError    vectors of two models would meet in one index
+    └── StoreError              MongoDB or ChromaDB cannot be reached, or refused
+        └── StoreLockedError    another process holds the embedded store
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ConfigError",
+    "DecodeError",
+    "EngineError",
+    "ImageError",
+    "ImageTooLargeError",
+    "LandingError",
+    "MissingExtraError",
+    "MixedModelsError",
+    "ModuleError",
+    "PixelbrainError",
+    "ReadError",
+    "SourceError",
+    "StoreError",
+    "StoreLockedError",
+    "WeightsError",
+]
+
+
+class PixelbrainError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class ConfigError(PixelbrainError):
+    """A setting that cannot work, or two that contradict each other."""
+
+
+class SourceError(PixelbrainError):
+    """A source that cannot be listed."""
+
+
+class ImageError(PixelbrainError):
+    """About one image; the row boundary records it and the run goes on."""
+
+
+class ReadError(ImageError):
+    """An image's bytes could not be had."""
+
+
+class DecodeError(ImageError):
+    """An image's bytes are not an image, or only a part of one."""
+
+
+class ImageTooLargeError(ImageError):
+    """An image has more pixels than are safe to allocate."""
+
+
+class ModuleError(PixelbrainError):
+    """A module that cannot start, or that broke its contract."""
+
+
+class WeightsError(ModuleError):
+    """Weights that are not here, or are not what they should be."""
+
+
+class MissingExtraError(ModuleError):
+    """An optional package is not installed."""
+
+
+class EngineError(PixelbrainError):
+    """Ray could not start, or lacks what the plan reserves."""
+
+
+class LandingError(PixelbrainError):
+    """OUT cannot be read or written, or is not what it should be."""
+
+
+class MixedModelsError(LandingError):
+    """Vectors of two models would meet in one index."""
+
+
+class StoreError(PixelbrainError):
+    """MongoDB or ChromaDB cannot be reached, or refused."""
+
+
+class StoreLockedError(StoreError):
+    """Another process holds the embedded store."""

@@ -1,0 +1,1 @@
+"""Who is who: clusters over the face vectors."""

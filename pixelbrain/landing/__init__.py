@@ -1,0 +1,1 @@
+"""Parquet under OUT: the truth, from which the stores can be rebuilt."""

@@ -1,0 +1,1 @@
+"""Models and services, each a batch of images in and one struct column out."""

@@ -1,0 +1,105 @@
+"""What a module is: a batch of images in, one struct column out.
+
+A module has a cheap `__init__` (it is pickled and sent to the actors), loads its weights in `setup()` on the worker,
+and knows neither Ray nor a database. To write one, name it, name its fields, and describe one image:
+
+    class AverageColour(PipelineModule):
+        name = "colour"
+
+        def fields(self):
+            return [pa.field("red", pa.float32()), pa.field("green", pa.float32()), pa.field("blue", pa.float32())]
+
+        def process(self, image):
+            red, green, blue = image.pixels.reshape(-1, 3).mean(axis=0)
+            return {"red": red, "green": green, "blue": blue}
+"""
+
+from __future__ import annotations
+
+import abc
+import logging
+import re
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from pixelbrain import schema
+from pixelbrain.errors import ModuleError
+from pixelbrain.images.decode import DecodedImage, DecodeTarget
+
+__all__ = ["PipelineModule"]
+
+logger = logging.getLogger(__name__)
+_RESERVED = frozenset(field.name for field in schema.BASE_FIELDS)
+
+
+class PipelineModule(abc.ABC):
+    """One model or service; reads a batch and adds one struct column named after it."""
+
+    #: The column's name: a Python identifier, not one of the base columns.
+    name: ClassVar[str]
+
+    #: How much of each photo the module wants to see; the decoder may skip the rest.
+    decode_target: ClassVar[DecodeTarget] = DecodeTarget()
+
+    #: Images that go through `process_batch` together.
+    batch_size: int = 32
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        name = getattr(cls, "name", None)
+        if name is not None and (not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in _RESERVED):
+            raise ModuleError(
+                f"{cls.__qualname__}.name is {name!r}: a module's name is lower-case letters, digits and _, "
+                f"and none of {', '.join(sorted(_RESERVED))}"
+            )
+
+    @abc.abstractmethod
+    def fields(self) -> list[pa.Field]:
+        """The struct's own fields; `error_type` and `error` are added."""
+
+    def settings(self) -> dict[str, Any]:
+        """What decides the result, as JSON: rows of other settings are work to do again."""
+        return {}
+
+    def model_info(self) -> schema.ModelInfo | None:
+        """Which model it is, where there is one; known without loading it, from the weights file."""
+        return None
+
+    def prepare(self) -> None:
+        """Fetch what `setup` will load, once, on the machine that starts the run. Raises `WeightsError`."""
+
+    def setup(self, device: str = "cpu") -> None:
+        """Load the model, on the worker. `device` is "cpu" or "cuda"."""
+
+    def process(self, image: DecodedImage) -> dict[str, Any]:
+        """The struct of one image. Raise any exception for an image that can't be done: it becomes the row's."""
+        raise NotImplementedError(f"{type(self).__qualname__} defines neither process nor process_batch")
+
+    def process_batch(self, images: Sequence[DecodedImage]) -> list[dict[str, Any]]:
+        """The structs of `images`, in their order. Override it where a batch is faster than its images one by one."""
+        return [self.process(image) for image in images]
+
+    def struct_type(self) -> pa.StructType:
+        """The Arrow type of the module's column."""
+        return schema.module_struct(self.fields())
+
+    def run(self, images: Sequence[DecodedImage]) -> list[dict[str, Any]]:
+        """`process_batch`, in which an image that raises costs only its own row.
+
+        Returns:
+            One dict an image, in order: the module's fields, or `error_type` and `error`.
+        """
+        if not images:
+            return []
+        try:
+            rows = self.process_batch(images)
+        except Exception as error:  # the row boundary: whatever a model or a user's module raises is this row's
+            if len(images) == 1:
+                logger.debug("%s failed on %s", self.name, images[0].image_id, exc_info=True)
+                return [{"error_type": type(error).__name__, "error": str(error) or repr(error)}]
+            return [row for image in images for row in self.run([image])]
+        if len(rows) != len(images):
+            raise ModuleError(f"module {self.name} returned {len(rows)} rows for {len(images)} images")
+        return rows

@@ -1,0 +1,155 @@
+"""Column names, Arrow types, ids and statuses: what lands in Parquet, and its meaning.
+
+`OUT/images/*.parquet` has one row an image: `BASE_FIELDS`, and one struct column a module. Every module's struct
+holds the module's own fields and then `error_type` and `error` (both null when it succeeded).
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pyarrow as pa
+
+__all__ = [
+    "BASE_FIELDS",
+    "ERROR_FIELDS",
+    "IDENTITY_SCHEMA",
+    "GROUP_SCHEMA",
+    "MANIFEST_SCHEMA",
+    "ModelInfo",
+    "Status",
+    "classifier_fields",
+    "embedding_type",
+    "face_id",
+    "face_type",
+    "faces_fields",
+    "module_struct",
+    "settings_hash",
+]
+
+
+class Status(str, enum.Enum):
+    """What became of an image."""
+
+    OK = "ok"
+    FAILED = "failed"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+#: What a source yields: an image that is there, before a byte of it is read.
+MANIFEST_SCHEMA = pa.schema(
+    [
+        pa.field("image_id", pa.string(), nullable=False),  # its URI
+        pa.field("version", pa.string(), nullable=False),  # ETag, or "mtime_ns-size"
+        pa.field("size_bytes", pa.int64()),
+    ]
+)
+
+#: The columns of every image's row, whatever happened to it.
+BASE_FIELDS: tuple[pa.Field, ...] = (
+    pa.field("image_id", pa.string(), nullable=False),
+    pa.field("version", pa.string(), nullable=False),
+    pa.field("size_bytes", pa.int64()),
+    pa.field("sha256", pa.string()),  # of the encoded bytes, hex
+    pa.field("format", pa.string()),  # Pillow's name of it: JPEG, PNG, ...
+    pa.field("width", pa.int32()),  # pixels of the upright original
+    pa.field("height", pa.int32()),
+    pa.field("status", pa.string(), nullable=False),
+    pa.field("error_type", pa.string()),
+    pa.field("error", pa.string()),
+)
+
+ERROR_FIELDS: tuple[pa.Field, ...] = (pa.field("error_type", pa.string()), pa.field("error", pa.string()))
+
+
+def embedding_type(dim: int) -> pa.DataType:
+    """A vector of `dim` float32."""
+    return pa.list_(pa.float32(), dim)
+
+
+def classifier_fields(dim: int) -> list[pa.Field]:
+    """A classifier's struct: its best label, the `top_k` best with probabilities, and a pooled embedding."""
+    return [
+        pa.field("label", pa.string()),
+        pa.field("label_score", pa.float32()),  # probability, 0 to 1
+        pa.field("top_k", pa.list_(pa.struct([("label", pa.string()), ("score", pa.float32())]))),
+        pa.field("embedding", embedding_type(dim)),  # not normalised
+    ]
+
+
+def face_type(dim: int) -> pa.StructType:
+    """One face. Coordinates are pixels of the upright original, x to the right, y down."""
+    return pa.struct(
+        [
+            pa.field("face_id", pa.string()),  # image_id + "#" + index by position
+            pa.field("x1", pa.float32()),
+            pa.field("y1", pa.float32()),
+            pa.field("x2", pa.float32()),
+            pa.field("y2", pa.float32()),
+            # left eye, right eye, nose, left and right corner of the mouth: x, y each
+            pa.field("landmarks", pa.list_(pa.float32(), 10)),
+            pa.field("score", pa.float32()),  # detection probability, 0 to 1
+            pa.field("sharpness", pa.float32()),  # variance of the Laplacian of the 160 px grey crop
+            pa.field("embedding", embedding_type(dim)),  # L2-normalised
+        ]
+    )
+
+
+def faces_fields(dim: int) -> list[pa.Field]:
+    """A face module's struct: all faces of the image, ordered by position (top to bottom, left to right)."""
+    return [pa.field("n_faces", pa.int32()), pa.field("faces", pa.list_(face_type(dim)))]
+
+
+def module_struct(fields: list[pa.Field]) -> pa.StructType:
+    """The struct column of a module with these fields of its own."""
+    return pa.struct([*fields, *ERROR_FIELDS])
+
+
+#: `OUT/identities/identities.parquet`: one row a face.
+IDENTITY_SCHEMA = pa.schema(
+    [
+        pa.field("face_id", pa.string(), nullable=False),
+        pa.field("image_id", pa.string(), nullable=False),
+        pa.field("identity_id", pa.string()),  # null: unassigned
+        pa.field("distance", pa.float32()),  # cosine distance to the identity's mean, 0 to 2; null: unassigned
+        pa.field("assigned", pa.string(), nullable=False),  # how: clustered, single, gated
+    ]
+)
+
+#: `OUT/groups/groups.parquet`: one row an image that has a vector.
+GROUP_SCHEMA = pa.schema(
+    [
+        pa.field("image_id", pa.string(), nullable=False),
+        pa.field("group_id", pa.string()),  # null: like no other image
+        pa.field("distance", pa.float32()),  # cosine distance to the group's mean; null: ungrouped
+    ]
+)
+
+
+def face_id(image_id: str, index: int) -> str:
+    """The id of an image's index-th face (faces ordered by position)."""
+    return f"{image_id}#{index}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelInfo:
+    """Which model computed a column. Vectors of two models never meet in one index."""
+
+    model: str  # such as "facenet-vggface2", "resnet50"
+    weights_sha256: str
+    dim: int = 0  # of its embedding; 0: it has none
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON and for metadata."""
+        return asdict(self)
+
+
+def settings_hash(settings: dict[str, Any]) -> str:
+    """12 hex digits that change when a module's settings do."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]

@@ -1,0 +1,1 @@
+"""Lists images on disk, in S3 or in a manifest, and reads their bytes."""

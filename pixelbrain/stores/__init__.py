@@ -1,0 +1,1 @@
+"""MongoDB for fields and ChromaDB for vectors, behind one Database."""
