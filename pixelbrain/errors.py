@@ -1,20 +1,20 @@
 """Every error that Pixelbrain raises on purpose.
 
-    PixelbrainError             its message is one line, with the way out
-    ├── ConfigError             a setting that cannot work, or two that contradict each other
-    ├── SourceError             a source that cannot be listed: no such folder, no bucket, no permission
-    ├── ImageError              about one image; becomes its row's `error_type` and `error`
-    │   ├── ReadError           its bytes could not be had
-    │   ├── DecodeError         its bytes are not an image, or only a part of one
-    │   └── ImageTooLargeError  more pixels than are safe to allocate
-    ├── ModuleError             a module that cannot start, or that broke its contract
-    │   ├── WeightsError        weights that are not here, or are not what they should be
-    │   └── MissingExtraError   an optional package is not installed
-    ├── EngineError             Ray could not start, or lacks what the plan reserves
-    ├── LandingError            OUT cannot be read or written, or is not what it should be
-    │   └── MixedModelsError    vectors of two models would meet in one index
-    └── StoreError              MongoDB or ChromaDB cannot be reached, or refused
-        └── StoreLockedError    another process holds the embedded store
+PixelbrainError             its message is one line, with the way out
+├── ConfigError             a setting that cannot work, or two that contradict each other
+├── SourceError             a source that cannot be listed: no such folder, no bucket, no permission
+├── ImageError              about one image; becomes its row's `error_type` and `error`
+│   ├── ReadError           its bytes could not be had
+│   ├── DecodeError         its bytes are not an image, or only a part of one
+│   └── ImageTooLargeError  more pixels than are safe to allocate
+├── ModuleError             a module that cannot start, or that broke its contract
+│   ├── WeightsError        weights that are not here, or are not what they should be
+│   └── MissingExtraError   an optional package is not installed
+├── EngineError             Ray could not start, or lacks what the plan reserves
+├── LandingError            OUT cannot be read or written, or is not what it should be
+│   └── MixedModelsError    vectors of two models would meet in one index
+└── StoreError              MongoDB or ChromaDB cannot be reached, or refused
+    └── StoreLockedError    another process holds the embedded store
 """
 
 from __future__ import annotations

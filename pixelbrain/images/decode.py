@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import struct
 import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from pixelbrain.errors import DecodeError, ImageTooLargeError
 
@@ -18,16 +19,30 @@ ImageFile.LOAD_TRUNCATED_IMAGES = False  # half a photo is a failed row, not a g
 #: Refused above this, before a pixel is allocated: 100 megapixels are 300 MB of RGB.
 MAX_PIXELS = 100_000_000
 
-_ORIENTATION = 0x0112  # the EXIF tag
+_ORIENTATION_TAG = 0x0112
+_UPRIGHT = {  # EXIF 2.32, the tag Orientation: what brings the photo upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 _QUARTER_TURNED = frozenset({5, 6, 7, 8})
+
+#: What Pillow's parsers raise on damaged files.
+_PARSER_ERRORS = (
+    OSError, ValueError, SyntaxError, IndexError, KeyError, TypeError, OverflowError, EOFError, struct.error,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
 class DecodeTarget:
     """The least that a module wants to see of a photo; 0 means that side does not matter, both 0: all of it.
 
-    A photo is never enlarged, and may arrive larger than asked for: JPEGs are reduced while decoding, to 1/2, 1/4
-    or 1/8, as far as both sides stay at or above the target.
+    A photo is never enlarged, and may arrive larger than asked for, by less than 2 times: it is reduced by a whole
+    number (JPEGs while they are decoded) as far as both sides stay at or above the target.
     """
 
     short_side_px: int = 0
@@ -78,7 +93,7 @@ def decode_image(
     data: bytes,
     *,
     image_id: str = "",
-    target: DecodeTarget = DecodeTarget(),  # noqa: B008  (frozen)
+    target: DecodeTarget = DecodeTarget(),
     max_pixels: int = MAX_PIXELS,
 ) -> DecodedImage:
     """Decode an encoded image, upright.
@@ -110,17 +125,22 @@ def decode_image(
                 if scale < 1:
                     # draft() stays at or above the size that it is asked for, and only JPEG has it
                     image.draft(None, (max(1, int(width * scale)), max(1, int(height * scale))))
-                if image.getexif().get(_ORIENTATION) in _QUARTER_TURNED:
+                orientation = _orientation(image)
+                factor = int(1 / max(target.scale(*image.size), 1e-3))
+                if factor > 1:  # what draft() cannot do: other formats, and JPEGs beyond 1/8
+                    image = (image if image.mode in ("RGB", "L") else _to_rgb(image)).reduce(factor)
+                if orientation in _UPRIGHT:
+                    image = image.transpose(_UPRIGHT[orientation])
+                if orientation in _QUARTER_TURNED:
                     width, height = height, width
-                pixels = np.asarray(_to_rgb(ImageOps.exif_transpose(image)))
+                pixels = np.asarray(_to_rgb(image))
     except ImageTooLargeError:
         raise
     except UnidentifiedImageError:
         raise DecodeError(f"not an image that can be read ({len(data)} bytes)") from None
     except Image.DecompressionBombError as error:
         raise ImageTooLargeError(str(error)) from None
-    except (OSError, ValueError, SyntaxError, IndexError, KeyError, TypeError, OverflowError, EOFError) as error:
-        # what Pillow's parsers are known to raise on damaged files
+    except _PARSER_ERRORS as error:
         raise DecodeError(f"{type(error).__name__}: {error}") from None
     return DecodedImage(image_id=image_id, pixels=pixels, width=width, height=height, format=image_format)
 
@@ -136,6 +156,14 @@ def decode_rgb(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         ImageTooLargeError: over `max_pixels`.
     """
     return decode_image(data, max_pixels=max_pixels).pixels
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; 1 where there is none that can be read."""
+    try:
+        return image.getexif().get(_ORIENTATION_TAG, 1)
+    except _PARSER_ERRORS:
+        return 1  # a damaged EXIF block does not cost the photo
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

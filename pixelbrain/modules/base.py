@@ -67,39 +67,66 @@ class PipelineModule(abc.ABC):
         """Which model it is, where there is one; known without loading it, from the weights file."""
         return None
 
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027  (a module without weights has nothing to prepare)
         """Fetch what `setup` will load, once, on the machine that starts the run. Raises `WeightsError`."""
 
-    def setup(self, device: str = "cpu") -> None:
+    def setup(self, device: str = "cpu") -> None:  # noqa: B027  (nor to load)
         """Load the model, on the worker. `device` is "cpu" or "cuda"."""
+
+    def preprocess(self, image: DecodedImage) -> Any:
+        """What `process_batch` wants of one photo; runs in the decoding threads, beside the model."""
+        return image
 
     def process(self, image: DecodedImage) -> dict[str, Any]:
         """The struct of one image. Raise any exception for an image that can't be done: it becomes the row's."""
         raise NotImplementedError(f"{type(self).__qualname__} defines neither process nor process_batch")
 
-    def process_batch(self, images: Sequence[DecodedImage]) -> list[dict[str, Any]]:
-        """The structs of `images`, in their order. Override it where a batch is faster than its images one by one."""
-        return [self.process(image) for image in images]
+    def process_batch(self, inputs: Sequence[Any]) -> list[dict[str, Any]]:
+        """The structs of what `preprocess` returned, in order. Override it where a batch is faster than one by one."""
+        return [self.process(image) for image in inputs]
 
     def struct_type(self) -> pa.StructType:
         """The Arrow type of the module's column."""
         return schema.module_struct(self.fields())
 
+    def try_preprocess(self, image: DecodedImage) -> Any:
+        """`preprocess`, or the exception that it raised: `run_inputs` takes either."""
+        try:
+            return self.preprocess(image)
+        except Exception as error:  # the row boundary, as in run_inputs
+            logger.debug("%s failed on %s", self.name, image.image_id, exc_info=True)
+            return error
+
     def run(self, images: Sequence[DecodedImage]) -> list[dict[str, Any]]:
-        """`process_batch`, in which an image that raises costs only its own row.
+        """The module's structs of `images`, in order; one that fails costs only its own row.
 
         Returns:
-            One dict an image, in order: the module's fields, or `error_type` and `error`.
+            One dict an image: the module's fields, or `error_type` and `error`.
         """
-        if not images:
+        return self.run_inputs([self.try_preprocess(image) for image in images])
+
+    def run_inputs(self, inputs: Sequence[Any]) -> list[dict[str, Any]]:
+        """As `run`, from what `try_preprocess` returned."""
+        rows: list[dict[str, Any] | None] = [_failed(i) if isinstance(i, Exception) else None for i in inputs]
+        good = [i for i, row in enumerate(rows) if row is None]
+        for i, row in zip(good, self._run_batch([inputs[i] for i in good]), strict=True):
+            rows[i] = row
+        return rows  # type: ignore[return-value]
+
+    def _run_batch(self, inputs: list[Any]) -> list[dict[str, Any]]:
+        if not inputs:
             return []
         try:
-            rows = self.process_batch(images)
+            rows = self.process_batch(inputs)
         except Exception as error:  # the row boundary: whatever a model or a user's module raises is this row's
-            if len(images) == 1:
-                logger.debug("%s failed on %s", self.name, images[0].image_id, exc_info=True)
-                return [{"error_type": type(error).__name__, "error": str(error) or repr(error)}]
-            return [row for image in images for row in self.run([image])]
-        if len(rows) != len(images):
-            raise ModuleError(f"module {self.name} returned {len(rows)} rows for {len(images)} images")
+            if len(inputs) > 1:
+                return [row for one in inputs for row in self._run_batch([one])]
+            logger.debug("%s failed", self.name, exc_info=True)
+            return [_failed(error)]
+        if len(rows) != len(inputs):
+            raise ModuleError(f"module {self.name} returned {len(rows)} rows for {len(inputs)} images")
         return rows
+
+
+def _failed(error: Exception) -> dict[str, Any]:
+    return {"error_type": type(error).__name__, "error": str(error) or repr(error)}

@@ -1,1 +1,33 @@
 """Lists images on disk, in S3 or in a manifest, and reads their bytes."""
+
+from __future__ import annotations
+
+from pixelbrain.errors import ReadError
+from pixelbrain.sources.base import ImageSource
+from pixelbrain.sources.local import FILE_SCHEME, LocalSource, read_local
+from pixelbrain.sources.manifest import LIST_SUFFIXES, ManifestSource
+from pixelbrain.sources.s3 import S3_SCHEME, S3Source, read_s3
+
+__all__ = ["ImageSource", "open_source", "read_bytes"]
+
+
+def open_source(source: str, *, s3_endpoint: str | None = None) -> ImageSource:
+    """The source behind what a user names: a folder, a file, a list file, or an s3:// prefix."""
+    if source.startswith(S3_SCHEME):
+        return S3Source(source, endpoint=s3_endpoint)
+    if source.lower().endswith(LIST_SUFFIXES):
+        return ManifestSource(source)
+    return LocalSource(source.removeprefix(FILE_SCHEME))
+
+
+def read_bytes(image_id: str, *, s3_endpoint: str | None = None) -> bytes:
+    """The bytes of an image.
+
+    Raises:
+        ReadError: they could not be had.
+    """
+    if image_id.startswith(FILE_SCHEME):
+        return read_local(image_id)
+    if image_id.startswith(S3_SCHEME):
+        return read_s3(image_id, endpoint=s3_endpoint)
+    raise ReadError(f"neither a file:// nor an s3:// URI: {image_id[:100]}")

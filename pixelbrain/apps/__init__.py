@@ -1,0 +1,1 @@
+"""Small programs made of the stages: the demo, tag_identity, status and search by photo."""

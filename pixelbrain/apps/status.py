@@ -1,0 +1,79 @@
+"""What is in OUT: images, failures by kind, faces, people, and whether the stores are in step with Parquet."""
+
+from __future__ import annotations
+
+import collections
+from typing import Any
+
+import pyarrow.compute as pc
+
+from pixelbrain import schema
+from pixelbrain.errors import StoreError
+from pixelbrain.landing.parquet import Landing
+from pixelbrain.workflow import Workflow
+
+__all__ = ["describe", "read_status"]
+
+
+def read_status(workflow: Workflow) -> dict[str, Any]:
+    """Count what has landed, and compare the stores with it.
+
+    Returns:
+        `images`, `failed`, `failures` by kind, `faces`, `people`, `assigned_faces`, `groups`, `models`, and `stores`:
+        for each of the two `in_step`, its counts, or why it could not be asked.
+    """
+    found = _landed(workflow.landing)
+    try:
+        with workflow.database() as database:
+            from pixelbrain.stores.load import store_state
+
+            found["stores"] = store_state(workflow.landing, database)
+    except StoreError as error:
+        found["stores"] = {"error": str(error)}
+    return found
+
+
+def describe(found: dict[str, Any]) -> list[str]:
+    """The same for people."""
+    lines = [f"images    {found['images']:,}, {found['failed']:,} failed"]
+    lines += [f"          {count:,} x {kind}" for kind, count in found["failures"].items()]
+    lines += [f"models    {column}: {model['model']}" for column, model in found["models"].items()]
+    if found["faces"] is not None:
+        lines.append(f"faces     {found['faces']:,}")
+    if found["people"] is not None:
+        lines.append(f"people    {found['people']:,} in {found['assigned_faces']:,} faces")
+    if found["groups"] is not None:
+        lines.append(f"groups    {found['groups']:,}")
+    if "error" in found["stores"]:
+        return [*lines, f"stores    not asked: {found['stores']['error']}"]
+    for name, state in found["stores"].items():
+        counts = ", ".join(f"{count:,} {what}" for what, count in state["counts"].items())
+        step = "in step" if state["in_step"] else "out of step: run `pixelbrain load`"
+        lines.append(f"{name:<9} {step} ({counts})")
+    return lines
+
+
+def _landed(landing: Landing) -> dict[str, Any]:
+    failures: collections.Counter[str] = collections.Counter()
+    failed, faces = 0, None
+    for table in landing.iter_images(vectors=False):
+        bad = pc.not_equal(table["status"], schema.Status.OK.value)
+        failures.update(table["error_type"].filter(bad).to_pylist())
+        for name in landing.index.modules:
+            kinds = pc.struct_field(table[name], "error_type")
+            failures.update(f"{name}: {kind}" for kind in kinds.to_pylist() if kind)
+            bad = pc.or_(bad, pc.is_valid(kinds))
+        failed += pc.sum(bad).as_py() or 0
+        if "facenet" in landing.index.modules:
+            faces = (faces or 0) + (pc.sum(pc.struct_field(table["facenet"], "n_faces")).as_py() or 0)
+    identities, groups = landing.read_identities(), landing.read_groups()
+    return {
+        "images": landing.count_images(),
+        "failed": failed,
+        "failures": dict(failures.most_common()),
+        "models": {name: model.as_dict() for name, model in landing.models().items()},
+        "faces": faces,
+        "people": None if identities is None else pc.count_distinct(identities["identity_id"]).as_py(),
+        "assigned_faces": None if identities is None else pc.count(identities["identity_id"]).as_py(),
+        "groups": None if groups is None else pc.count_distinct(groups["group_id"]).as_py(),
+    }

@@ -1,0 +1,99 @@
+"""tag_identity: who is in which photo, from a folder to a CSV; the predecessor's app on this engine."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+import re
+import shutil
+from pathlib import Path
+
+from pixelbrain.config import RunConfig
+from pixelbrain.display import Display
+from pixelbrain.errors import ConfigError, LandingError
+from pixelbrain.landing.parquet import Landing
+from pixelbrain.sources.local import FILE_SCHEME, uri_to_path
+from pixelbrain.workflow import Workflow
+
+__all__ = ["HOME_VARIABLE", "tag_identity"]
+
+#: A folder for the results of all database ids.
+HOME_VARIABLE = "PIXELBRAIN_HOME"
+
+
+def tag_identity(
+    *,
+    data_path: str,
+    export_file: str,
+    database_id: str | None = None,
+    identity_field_name: str = "identity",
+    identifying_strategy: str = "average",
+    remove: bool = False,
+    embedder: str | None = None,
+    weights_dir: str | None = None,
+    offline: bool = False,
+    display: Display | None = None,
+    debug: bool = False,
+) -> str:
+    """Find the faces of all photos, cluster them to people, and export a row an image.
+
+    The results stay under `$PIXELBRAIN_HOME` (~/.cache/pixelbrain by default), by `database_id`, so that a rerun only
+    does what is new; `remove` deletes them after the export.
+
+    Returns:
+        A line that says what was exported.
+
+    Raises:
+        ConfigError: a value that cannot work.
+    """
+    if not export_file.lower().endswith(".csv"):
+        raise ConfigError(f"--export {export_file}: its name ends in .csv")
+    if not identity_field_name or identity_field_name == "image":
+        raise ConfigError(f"--identity_field_name {identity_field_name!r}: a name, and not `image`")
+    name = database_id or "tag-" + hashlib.sha256(os.path.abspath(data_path).encode()).hexdigest()[:10]
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+        raise ConfigError(f"--database_id {name!r}: letters, digits, dots, _ and -")
+    out = Path(os.environ.get(HOME_VARIABLE) or Path.home() / ".cache" / "pixelbrain") / name
+    config = RunConfig(
+        source=data_path,
+        out=str(out),
+        modules=("facenet",),
+        embedder=embedder,
+        weights_dir=weights_dir,
+        offline=offline,
+        strategy=identifying_strategy,
+    )
+    workflow = Workflow(config, display, debug=debug)
+    workflow.extract()
+    with workflow.database() as database:
+        workflow.load(database)
+        people = workflow.identify(database)
+    rows = _export(workflow.landing, Path(export_file), identity_field_name)
+    if remove:
+        shutil.rmtree(out)
+    return f"{rows:,} images, {people.people:,} people, to {export_file}"
+
+
+def _export(landing: Landing, file: Path, field: str) -> int:
+    """image (a path, or an S3 URI), and its identities joined with ;"""
+    who: dict[str, set[str]] = {}
+    identities = landing.read_identities()
+    for row in identities.to_pylist() if identities is not None else ():
+        if row["identity_id"]:
+            who.setdefault(row["image_id"], set()).add(row["identity_id"])
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "w", newline="", encoding="utf-8", errors="surrogateescape") as target:
+            writer = csv.writer(target)
+            writer.writerow(["image", field])
+            image_ids = landing.index.image_id.to_pylist()
+            for image_id in image_ids:
+                shown = uri_to_path(image_id) if image_id.startswith(FILE_SCHEME) else image_id
+                writer.writerow([shown, ";".join(sorted(who.get(image_id, ())))])
+        os.replace(temporary, file)
+    except OSError as error:
+        raise LandingError(f"cannot write {file}: {error.strerror}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+    return len(image_ids)

@@ -1,0 +1,388 @@
+"""The `pixelbrain` command: each subcommand parses, calls the library, and prints."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pixelbrain.cli_options import EXIT_STRICT, command_options, examples, run_options, store_options
+from pixelbrain.config import EMBEDDERS, STRATEGIES
+
+if TYPE_CHECKING:
+    from pixelbrain.config import RunConfig
+    from pixelbrain.display import Display
+
+__all__ = ["cli", "main", "tag_identity_main"]
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog=examples("pixelbrain demo", "pixelbrain run photos/ --out out/", "pixelbrain run s3://bucket/in --out out/"),
+)
+@click.version_option(package_name="pixelbrain")
+def cli() -> None:
+    """Turn a pile of photos, on disk or in S3, into answers: what is in each picture, and who."""
+
+
+def main() -> None:
+    """The console script `pixelbrain`."""
+    cli()
+
+
+def tag_identity_main() -> None:
+    """The console script `tag_identity`."""
+    tag_identity()
+
+
+# --- the whole job -------------------------------------------------------------------------------------------------
+
+
+@cli.command(
+    short_help="The whole job on sample photos, offline.",
+    epilog=examples("pixelbrain demo", "pixelbrain demo --out my-demo"),
+)
+@click.option("--out", default="pixelbrain-demo", show_default=True, metavar="DIR", help="Where the results go.")
+@command_options
+def demo(out: str, display: Display, debug: bool) -> None:
+    """The whole job on the sample photos that come along, with packaged models and embedded databases.
+
+    Needs no network and no server. The embedded MongoDB takes about 300 MB of disk under DIR/db; delete DIR when done.
+    """
+    from pixelbrain.apps.demo import run_demo
+
+    for line in run_demo(out, display, debug=debug):
+        click.echo(line)
+
+
+@cli.command(
+    short_help="Extract, load, identify and report.",
+    epilog=examples(
+        "pixelbrain run photos/ --out out/",
+        "pixelbrain run s3://bucket/prefix --out out/ --module resnet",
+        'pixelbrain run photos/ --out out/ --offline --classes tabby,"tiger cat"',
+        "pixelbrain run list.csv --out out/ --config pipeline.yaml --limit 100",
+    ),
+)
+@click.argument("source", required=False)
+@run_options
+@command_options
+def run(source: str | None, strict: bool, print_config: bool, display: Display, debug: bool, **given: Any) -> None:
+    """Extract, load, identify and report, in one go.
+
+    SOURCE is a folder (searched with all below it), an image, a list file (.txt, or .csv and .parquet with a column
+    `uri`), or s3://bucket/prefix. Images that have landed in OUT before are not done again.
+    """
+    config = _merged_config(source, given)
+    if print_config:
+        _print_config(config)
+        return
+    reports = _workflow(config, display, debug).run()
+    click.echo(f"Open {reports['report'].as_uri()}")
+    _strict(strict, reports["extract"].failed)
+
+
+# --- one stage each ------------------------------------------------------------------------------------------------
+
+
+@cli.command(
+    short_help="Run the models; land Parquet in OUT.",
+    epilog=examples("pixelbrain extract photos/ --out out/ --module resnet --classifier resnet18"),
+)
+@click.argument("source", required=False)
+@run_options
+@command_options
+def extract(source: str | None, strict: bool, print_config: bool, display: Display, debug: bool, **given: Any) -> None:
+    """Run the models over SOURCE and land a row an image in OUT/images, as Parquet.
+
+    SOURCE is as for `run`. Images that have landed before with the same settings are not done again.
+    """
+    config = _merged_config(source, given)
+    if print_config:
+        _print_config(config)
+        return
+    _strict(strict, _workflow(config, display, debug).extract().failed)
+
+
+@cli.command(
+    short_help="Fill MongoDB and ChromaDB from OUT.",
+    epilog=examples("pixelbrain load out/", "pixelbrain load out/ --mongo mongodb://db.example/photos"),
+)
+@click.argument("out")
+@store_options
+@click.option("--rebuild", is_flag=True, help="Empty both stores first: when they hold another model's vectors.")
+@command_options
+def load(out: str, mongo: str | None, chroma: str | None, rebuild: bool, display: Display, debug: bool) -> None:
+    """Bring MongoDB and ChromaDB in step with the Parquet files of OUT. Running it twice changes nothing."""
+    workflow = _over(out, display, debug, mongo=mongo, chroma=chroma)
+    with workflow.database() as database:
+        workflow.load(database, rebuild=rebuild)
+
+
+@cli.command(
+    short_help="Cluster the faces to people.",
+    epilog=examples("pixelbrain identify out/", "pixelbrain identify out/ --strategy dbscan"),
+)
+@click.argument("out")
+@click.option("--strategy", type=click.Choice(STRATEGIES), help="[default: average]")
+@click.option("--threshold", type=float, metavar="COSINE", help="Cosine similarity. [default: the embedder's own]")
+@store_options
+@command_options
+def identify(
+    out: str,
+    strategy: str | None,
+    threshold: float | None,
+    mongo: str | None,
+    chroma: str | None,
+    display: Display,
+    debug: bool,
+) -> None:
+    """Cluster the faces of OUT to people, over the vector index."""
+    workflow = _over(out, display, debug, strategy=strategy, mongo=mongo, chroma=chroma)
+    with workflow.database() as database:
+        workflow.identify(database, threshold=threshold)
+
+
+@cli.command(
+    short_help="Group the images that look alike.",
+    epilog=examples("pixelbrain group out/", "pixelbrain group out/ --threshold 0.9"),
+)
+@click.argument("out")
+@click.option("--threshold", type=float, metavar="COSINE", help="Cosine similarity. [default: the classifier's own]")
+@store_options
+@command_options
+def group(
+    out: str, threshold: float | None, mongo: str | None, chroma: str | None, display: Display, debug: bool
+) -> None:
+    """Group the images of OUT that look alike, over their ResNet vectors."""
+    workflow = _over(out, display, debug, mongo=mongo, chroma=chroma)
+    with workflow.database() as database:
+        workflow.group(database, threshold=threshold)
+
+
+@cli.command(short_help="Write the gallery.", epilog=examples("pixelbrain report out/"))
+@click.argument("out")
+@command_options
+def report(out: str, display: Display, debug: bool) -> None:
+    """Write the gallery, OUT/report/index.html: it opens from disk, without a network."""
+    click.echo(f"Open {_over(out, display, debug, stores=False).report().as_uri()}")
+
+
+# --- results -------------------------------------------------------------------------------------------------------
+
+
+@cli.command(
+    short_help="Write a table as CSV, JSON lines or Parquet.",
+    epilog=examples("pixelbrain export out/ images.csv", "pixelbrain export out/ faces.parquet --table faces"),
+)
+@click.argument("out")
+@click.argument("file")
+@click.option(
+    "--table", type=click.Choice(["images", "faces"]), default="images", show_default=True, help="A row each of these."
+)
+@command_options
+def export(out: str, file: str, table: str, display: Display, debug: bool) -> None:
+    """Write a table of OUT to FILE, whose name ends in .csv, .jsonl or .parquet."""
+    from pathlib import Path
+
+    from pixelbrain.landing.parquet import Landing
+    from pixelbrain.report.export import export as write
+
+    rows = write(Landing(out).require(), Path(file), table=table)
+    click.echo(f"{rows:,} {table} to {file}")
+
+
+@cli.command(
+    short_help="Find the nearest faces or images.",
+    epilog=examples(
+        "pixelbrain search out/ --image me.jpg",
+        "pixelbrain search out/ --image cat.jpg --similar -k 5 --json",
+    ),
+)
+@click.argument("out")
+@click.option("--image", required=True, metavar="PHOTO", help="A file, or an s3:// URI.")
+@click.option("--faces", "by", flag_value="faces", default="faces", help="The nearest faces, and whose. [default]")
+@click.option("--similar", "by", flag_value="images", help="The images that look most alike.")
+@click.option("-k", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--chroma", metavar="URL_OR_DIR", help="ChromaDB: http://host:port or a folder. [default: OUT/db/chroma]")
+@command_options
+def search(
+    out: str, image: str, by: str, k: int, as_json: bool, chroma: str | None, display: Display, debug: bool
+) -> None:
+    """Find the faces or the images of OUT that are nearest to a photo, by cosine distance (0: same, 2: opposite)."""
+    from pixelbrain.apps.photo_search import search_photo
+
+    found = search_photo(_over(out, display, debug, chroma=chroma, stores=False), image, by=by, k=k)
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    writer = csv.writer(sys.stdout, delimiter="\t", lineterminator="\n")
+    for query in found["queries"]:
+        click.echo(query["title"])
+        writer.writerow(found["columns"])
+        writer.writerows(
+            [[match[c] if match[c] is not None else "" for c in found["columns"]] for match in query["matches"]]
+        )
+
+
+@cli.command(
+    short_help="What is in OUT, and whether it is in step.",
+    epilog=examples("pixelbrain status out/", "pixelbrain status out/ --json"),
+)
+@click.argument("out")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@store_options
+@command_options
+def status(out: str, as_json: bool, mongo: str | None, chroma: str | None, display: Display, debug: bool) -> None:
+    """What is in OUT: images, failures by kind, faces, people, and whether the stores are in step."""
+    from pixelbrain.apps.status import describe, read_status
+
+    found = read_status(_over(out, display, debug, mongo=mongo, chroma=chroma))
+    click.echo(json.dumps(found, indent=2) if as_json else "\n".join(describe(found)))
+
+
+# --- weights -------------------------------------------------------------------------------------------------------
+
+
+@cli.group(
+    short_help="List, fetch or verify model weights.",
+    epilog=examples("pixelbrain weights list", "pixelbrain weights fetch resnet50 --weights-dir weights/"),
+)
+def weights() -> None:
+    """Which weights each model wants, from where, and whether they are here."""
+
+
+_weights_dir = click.option("--weights-dir", metavar="DIR", help="Look here first, and put what is fetched here.")
+
+
+@weights.command(
+    "list",
+    short_help="Which weights, from where, and are they here.",
+    epilog=examples("pixelbrain weights list --weights-dir weights/"),
+)
+@_weights_dir
+@command_options
+def weights_list(weights_dir: str | None, display: Display, debug: bool) -> None:
+    """Print every weights file: who uses it, from where it comes, its sha256, and where it is."""
+    from pixelbrain.modules.weights import list_weights
+
+    for state in list_weights(weights_dir):
+        file = state.file
+        click.echo(f"{file.name}: {file.file_name}, for {file.used_by}")
+        click.echo(f"  from    {file.origin}")
+        click.echo(f"  sha256  {file.sha256 or 'not published'}")
+        click.echo(f"  here    {state.path or 'no'}")
+
+
+@weights.command(
+    "fetch",
+    short_help="Download weights.",
+    epilog=examples("pixelbrain weights fetch", "pixelbrain weights fetch vggface2"),
+)
+@click.argument("names", nargs=-1)
+@_weights_dir
+@command_options
+def weights_fetch(names: tuple[str, ...], weights_dir: str | None, display: Display, debug: bool) -> None:
+    """Download the named weights (all that are downloads by default), unless they are here."""
+    from pixelbrain.modules.weights import WEIGHTS, fetch_weights
+
+    for name in names or [file.name for file in WEIGHTS.values() if file.url]:
+        with display.stage(name, unit="bytes") as progress:
+            path = fetch_weights(name, weights_dir, progress=lambda done, total, tell=progress: tell(done, total or 0))
+        click.echo(f"{name}: {path}")
+
+
+@weights.command("verify", short_help="Check the sha256 of those here.", epilog=examples("pixelbrain weights verify"))
+@_weights_dir
+@command_options
+def weights_verify(weights_dir: str | None, display: Display, debug: bool) -> None:
+    """Check the sha256 of the weights that are here; exit 1 if one is not what it should be."""
+    from pixelbrain.modules.weights import verify_weights
+
+    states = verify_weights(weights_dir)
+    for state in states:
+        click.echo(f"{state.file.name}: {state.problem or ('missing' if state.path is None else 'good')}")
+    if any(state.problem for state in states):
+        sys.exit(1)
+
+
+# --- the prebuilt app ----------------------------------------------------------------------------------------------
+
+
+@cli.command(
+    "tag-identity",
+    short_help="Who is in which photo, as a CSV.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=examples(
+        "tag_identity --data_path photos/ --export people.csv",
+        "tag_identity --data_path s3://bucket/prefix --export people.csv --identifying_strategy dbscan --rm",
+    ),
+)
+@click.option("--data_path", required=True, metavar="P", help="A folder, a list file or s3://bucket/prefix.")
+@click.option("--export", "export_file", required=True, metavar="FILE.csv", help="A row an image, and who is in it.")
+@click.option("--database_id", metavar="ID", help="Names the results, to add to them later. [default: from P]")
+@click.option(
+    "--identity_field_name", default="identity", show_default=True, metavar="F", help="The column of the identities."
+)
+@click.option(
+    "--identifying_strategy",
+    type=click.Choice(STRATEGIES),
+    default="average",
+    show_default=True,
+    help="How faces become people.",
+)
+@click.option("--rm", "remove", is_flag=True, help="Remove the results' databases after the export.")
+@click.option("--embedder", type=click.Choice(EMBEDDERS), help="[default: facenet]")
+@click.option("--weights_dir", metavar="DIR", help="Look for weights here first.")
+@click.option("--offline", is_flag=True, help="Use the packaged model (dlib); download nothing.")
+@command_options
+def tag_identity(display: Display, debug: bool, **given: Any) -> None:
+    """Who is in which photo: from a folder or S3 to a CSV, in one line."""
+    from pixelbrain.apps.tag_identity import tag_identity as tag
+
+    click.echo(tag(display=display, debug=debug, **given))
+
+
+# --- shared --------------------------------------------------------------------------------------------------------
+
+
+def _merged_config(source: str | None, given: dict[str, Any]) -> RunConfig:
+    from pixelbrain.config import RunConfig, read_config
+
+    file = given.pop("config_file")
+    settings = read_config(file) if file else {}
+    if given["classes"] is not None:
+        given["classes"] = next(csv.reader([given["classes"]], skipinitialspace=True), [])
+    flags = {name: value for name, value in {"source": source, **given}.items() if value not in (None, ())}
+    return RunConfig(**{**settings, **flags})
+
+
+def _print_config(config: RunConfig) -> None:
+    import yaml
+
+    click.echo(yaml.safe_dump(config.as_dict(), sort_keys=False, allow_unicode=True), nl=False)
+
+
+def _workflow(config: RunConfig, display: Display, debug: bool) -> Any:
+    if not config.source:
+        raise click.UsageError("Missing SOURCE: a folder, an image, a list file or s3://bucket/prefix.")
+    if not config.out:
+        raise click.UsageError("Missing --out: the folder that results land in.")
+    from pixelbrain.workflow import Workflow
+
+    return Workflow(config, display, debug=debug)
+
+
+def _over(out: str, display: Display, debug: bool, *, stores: bool = True, **given: Any) -> Any:
+    from pixelbrain.workflow import Workflow
+
+    return Workflow.over(out, display, debug=debug, stores=stores, **given)
+
+
+def _strict(strict: bool, failed: int) -> None:
+    if strict and failed:
+        sys.exit(EXIT_STRICT)

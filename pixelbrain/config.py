@@ -1,0 +1,142 @@
+"""Settings of a run: the flags of the CLI, the keys of a --config file, and their checks, in one place."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from pixelbrain.errors import ConfigError
+
+__all__ = ["CLASSIFIERS", "EMBEDDERS", "STRATEGIES", "RunConfig", "mask_uri", "read_config"]
+
+CLASSIFIERS = ("resnet50", "resnet18", "efficientnet-lite0")
+EMBEDDERS = ("facenet", "vggface2", "casia-webface", "dlib")  # facenet is vggface2
+STRATEGIES = ("average", "dbscan", "pairwise")
+DEVICES = ("auto", "cpu", "cuda")
+
+#: What --offline chooses: models that come inside packages.
+OFFLINE_CLASSIFIER = "efficientnet-lite0"
+OFFLINE_EMBEDDER = "dlib"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Everything that `pixelbrain run` can be told. Raises `ConfigError` for what cannot work."""
+
+    source: str | None = None  # a folder, an image, a list file, s3://bucket/prefix
+    out: str | None = None  # the folder that results land in
+    modules: tuple[str, ...] = ("resnet", "facenet")  # or package.file:Class
+    classifier: str | None = None  # resnet50 unless offline
+    classes: tuple[str, ...] = ()  # a subset of ImageNet's classes; empty: all
+    top_k: int = 5
+    embedder: str | None = None  # facenet unless offline
+    strategy: str = "average"  # how faces become people
+    weights_dir: str | None = None
+    offline: bool = False  # packaged models by default, and no download of anything
+    device: str = "auto"
+    s3_endpoint: str | None = None
+    mongo: str | None = field(default=None, metadata={"secret": True})  # None: embedded, under OUT/db/mongo
+    chroma: str | None = None  # an http URL or a folder; None: OUT/db/chroma
+    limit: int | None = None  # the first so many images
+
+    def __post_init__(self) -> None:
+        set_ = object.__setattr__  # frozen: these are the class's own normalisations
+        set_(self, "modules", _names("modules", self.modules))
+        set_(self, "classes", _names("classes", self.classes))
+        set_(self, "classifier", self.classifier or (OFFLINE_CLASSIFIER if self.offline else "resnet50"))
+        set_(self, "embedder", self.embedder or (OFFLINE_EMBEDDER if self.offline else "facenet"))
+        _choose("classifier", self.classifier, CLASSIFIERS)
+        _choose("embedder", self.embedder, EMBEDDERS)
+        _choose("strategy", self.strategy, STRATEGIES)
+        _choose("device", self.device, DEVICES)
+        if not self.modules:
+            raise ConfigError("modules is empty: name at least one, such as resnet")
+        if len(set(self.modules)) != len(self.modules):
+            raise ConfigError(f"modules names one twice: {', '.join(self.modules)}")
+        if type(self.top_k) is not int or not 1 <= self.top_k <= 1000:
+            raise ConfigError(f"top_k is {self.top_k!r}: a whole number from 1 to 1000")
+        if self.limit is not None and (type(self.limit) is not int or self.limit < 1):
+            raise ConfigError(f"limit is {self.limit!r}: a whole number of at least 1")
+        if self.mongo and not re.match(r"mongodb(\+srv)?://", self.mongo):
+            raise ConfigError(f"mongo is {mask_uri(self.mongo)!r}: it starts with mongodb:// or mongodb+srv://")
+        if self.s3_endpoint and not re.match(r"https?://", self.s3_endpoint):
+            raise ConfigError(f"s3_endpoint is {self.s3_endpoint!r}: it starts with http:// or https://")
+        for name in ("source", "out", "weights_dir", "chroma"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, str):
+                raise ConfigError(f"{name} is {value!r}: it is text")
+
+    def __repr__(self) -> str:
+        return f"RunConfig({', '.join(f'{k}={v!r}' for k, v in self.as_dict().items())})"
+
+    def as_dict(self) -> dict[str, Any]:
+        """For run.json, --print-config and people; passwords are masked."""
+        found = dataclasses.asdict(self)
+        found["mongo"] = mask_uri(self.mongo) if self.mongo else None
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in found.items()}
+
+    def module_settings(self) -> dict[str, dict[str, Any]]:
+        """The constructor arguments of the built-in modules."""
+        shared = {"weights_dir": self.weights_dir, "offline": self.offline}
+        return {
+            "resnet": {"model": self.classifier, "classes": self.classes or None, "top_k": self.top_k, **shared},
+            "facenet": {"embedder": self.embedder, **shared},
+        }
+
+
+def read_config(path: str | Path) -> dict[str, Any]:
+    """The settings in a YAML file, as keyword arguments for `RunConfig`.
+
+    Raises:
+        ConfigError: not YAML, or a key that is none of the settings; the nearest is suggested.
+    """
+    import yaml
+
+    try:
+        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the config {path}: {error}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    if found is None:
+        return {}
+    if not isinstance(found, dict):
+        raise ConfigError(f"{path} holds no settings: write lines such as `classifier: resnet18`")
+    known = [f.name for f in dataclasses.fields(RunConfig)]
+    for key in found:
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"they are: {', '.join(known)}"
+            raise ConfigError(f"{path}: {key!r} is no setting; {hint}")
+    return found
+
+
+def mask_uri(uri: str) -> str:
+    """A URI without its password."""
+    parts = urlsplit(uri)
+    if "@" not in parts.netloc:
+        return uri
+    user, _, host = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{user.split(':')[0]}:***@{host}"))
+
+
+def _choose(name: str, value: Any, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ConfigError(f"{name} is {value!r}: it is one of {', '.join(known)}")
+
+
+def _names(name: str, value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        value = [value]
+    try:
+        names = tuple(value or ())
+    except TypeError:
+        raise ConfigError(f"{name} is {value!r}: it is a list of names") from None
+    if not all(isinstance(n, str) and n for n in names):
+        raise ConfigError(f"{name} is {value!r}: it is a list of names")
+    return names

@@ -1,0 +1,102 @@
+"""DataLoader: the images of a source, listed, read and decoded; usable alone, without Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from pixelbrain.errors import ConfigError, ImageError
+from pixelbrain.images.decode import DecodedImage, DecodeTarget, decode_image
+from pixelbrain.sources import open_source, read_bytes
+
+__all__ = ["DataLoader", "ImageBatch"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageBatch:
+    """A batch of a loader: what could be decoded, and what could not and why."""
+
+    images: list[DecodedImage]
+    failures: dict[str, ImageError]  # by image_id
+
+
+class DataLoader:
+    """Lists images from disk, S3 or a manifest, and decodes them if asked.
+
+        for batch in DataLoader("photos/").batches(32):
+            for image in batch.images:
+                image.pixels  # uint8 (H, W, 3), RGB, upright
+
+    Args:
+        source: a folder (searched with all below it), an image, a list file (.txt, .csv, .parquet), or
+            s3://bucket/prefix.
+        s3_endpoint: another S3 server's URL.
+        limit: only the first so many images.
+    """
+
+    def __init__(self, source: str, *, s3_endpoint: str | None = None, limit: int | None = None) -> None:
+        if not source:
+            raise ConfigError("no source: name a folder, an image, a list file or s3://bucket/prefix")
+        self.source = str(source)
+        self.s3_endpoint = s3_endpoint
+        self.limit = limit
+
+    def list_images(self) -> Iterator[pa.Table]:
+        """The images, without reading a byte of them, as tables of `schema.MANIFEST_SCHEMA`.
+
+        Raises:
+            SourceError: the source cannot be listed.
+        """
+        left = self.limit
+        for table in open_source(self.source, s3_endpoint=self.s3_endpoint).list_images():
+            if left is None:
+                yield table
+                continue
+            yield table.slice(0, left)
+            left -= min(left, len(table))
+            if not left:
+                return
+
+    def batches(
+        self,
+        batch_size: int = 32,
+        *,
+        target: DecodeTarget = DecodeTarget(),  # noqa: B008  (frozen)
+        threads: int = 4,
+    ) -> Iterator[ImageBatch]:
+        """The images, read and decoded in `threads` threads, one batch ahead of the caller.
+
+        Args:
+            batch_size: images a batch.
+            target: what is needed of each photo; all of it by default.
+
+        Yields:
+            Batches in the order of the listing; an image that fails is among its batch's `failures`.
+        """
+        ids = (i for table in self.list_images() for i in table["image_id"].to_pylist())
+        with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
+            ahead = None
+            while True:
+                chunk = [i for _, i in zip(range(batch_size), ids, strict=False)]
+                submitted = [(i, pool.submit(self._decode, i, target)) for i in chunk]
+                if ahead:
+                    yield _collect(ahead)
+                if not submitted:
+                    return
+                ahead = submitted
+
+    def _decode(self, image_id: str, target: DecodeTarget) -> DecodedImage:
+        return decode_image(read_bytes(image_id, s3_endpoint=self.s3_endpoint), image_id=image_id, target=target)
+
+
+def _collect(submitted: list) -> ImageBatch:
+    images, failures = [], {}
+    for image_id, future in submitted:
+        try:
+            images.append(future.result())
+        except ImageError as error:
+            failures[image_id] = error
+    return ImageBatch(images=images, failures=failures)

@@ -1,0 +1,95 @@
+"""Images named in a list file: .txt (a URI a line), .csv or .parquet (a `uri` column)."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+
+from pixelbrain.errors import SourceError
+from pixelbrain.sources.base import ImageSource, manifest_tables
+from pixelbrain.sources.local import FILE_SCHEME, path_to_uri, stat_version, uri_to_path
+
+__all__ = ["LIST_SUFFIXES", "ManifestSource"]
+
+LIST_SUFFIXES = (".txt", ".csv", ".parquet")
+
+
+class ManifestSource(ImageSource):
+    """A list of s3:// URIs, file:// URIs and paths (relative ones start at the list's own folder).
+
+    A `version` column says which version of an object is meant; without it a local file's time and size serve,
+    and an object in S3 counts as unchanged. A URI that stands twice is one image.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).expanduser().absolute()
+
+    def list_images(self) -> Iterator[pa.Table]:
+        """The listed images in the list's order; one that does not exist is listed too, and fails as a row."""
+        if not self.path.is_file():
+            raise SourceError(f"no such list file: {self.path}")
+        return manifest_tables(self._rows())
+
+    def _rows(self) -> Iterator[tuple[str, str, int | None]]:
+        seen: set[str] = set()
+        for entry, version in self._entries():
+            uri = self._absolute(entry)
+            if uri in seen:
+                continue
+            seen.add(uri)
+            size = None
+            if uri.startswith(FILE_SCHEME):
+                try:
+                    found = os.stat(uri_to_path(uri))
+                    version, size = version or stat_version(found), found.st_size
+                except (OSError, ValueError):
+                    version = version or "unreadable"
+            yield uri, version or "listed", size
+
+    def _absolute(self, entry: str) -> str:
+        if re.match(r"[a-z][a-z0-9+.-]*://", entry):
+            return entry
+        return path_to_uri(os.path.abspath(os.path.join(self.path.parent, os.path.expanduser(entry))))
+
+    def _entries(self) -> Iterator[tuple[str, str]]:
+        suffix = self.path.suffix.lower()
+        try:
+            if suffix == ".parquet":
+                yield from self._parquet()
+            elif suffix == ".csv":
+                yield from self._csv()
+            else:
+                with open(self.path, encoding="utf-8-sig") as lines:
+                    for line in lines:
+                        if line.strip() and not line.startswith("#"):
+                            yield line.rstrip("\r\n"), ""
+        except (OSError, UnicodeDecodeError, pa.ArrowException, csv.Error) as error:
+            raise SourceError(f"cannot read the list {self.path}: {error}") from None
+
+    def _csv(self) -> Iterator[tuple[str, str]]:
+        with open(self.path, encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            self._check_columns(reader.fieldnames or ())
+            for row in reader:
+                if row["uri"]:
+                    yield row["uri"], row.get("version") or ""
+
+    def _parquet(self) -> Iterator[tuple[str, str]]:
+        import pyarrow.parquet as pq
+
+        file = pq.ParquetFile(self.path)
+        names = file.schema_arrow.names
+        self._check_columns(names)
+        for batch in file.iter_batches(columns=[n for n in ("uri", "version") if n in names]):
+            for row in batch.to_pylist():
+                if row["uri"]:
+                    yield row["uri"], row.get("version") or ""
+
+    def _check_columns(self, names: object) -> None:
+        if "uri" not in names:  # type: ignore[operator]
+            raise SourceError(f"{self.path} has no column `uri`; its columns are: {', '.join(names)}")  # type: ignore[arg-type]

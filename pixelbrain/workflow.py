@@ -1,0 +1,193 @@
+"""The stages, one after another, as the CLI and the jobs run them: each with a display and an entry in run.json."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pixelbrain.config import RunConfig
+from pixelbrain.display import Display
+from pixelbrain.errors import ConfigError
+from pixelbrain.landing.parquet import Landing
+from pixelbrain.record import read_record, write_stage
+
+if TYPE_CHECKING:
+    from pixelbrain.modules.base import PipelineModule
+    from pixelbrain.stores.database import Database
+
+__all__ = ["Workflow"]
+
+
+class Workflow:
+    """The stages over one OUT.
+
+    Args:
+        config: `out` must be set; `source` for extract.
+        display: where progress goes.
+        debug: show Ray's own log.
+    """
+
+    def __init__(self, config: RunConfig, display: Display | None = None, *, debug: bool = False) -> None:
+        if not config.out:
+            raise ConfigError("no OUT: name the folder that results land in")
+        self.config = config
+        self.display = display or Display(quiet=True)
+        self.debug = debug
+        self.out = Path(config.out).expanduser().absolute()
+        self.landing = Landing(self.out)
+
+    @classmethod
+    def over(
+        cls, out: str, display: Display | None = None, *, debug: bool = False, stores: bool = True, **given: Any
+    ) -> Workflow:
+        """The stages over an OUT that is there already: its run.json says which stores and which S3 server it has.
+
+        Args:
+            stores: whether MongoDB is going to be asked; its password is in no file, so that its URI is given again.
+            given: settings of `RunConfig`; None is not given.
+        """
+        landing = Landing(out).require()
+        recorded = read_record(landing.out).get("settings", {})
+        chosen = {k: recorded.get(k) for k in ("chroma", "s3_endpoint", "strategy") if recorded.get(k)}
+        if stores and recorded.get("mongo") and not given.get("mongo"):
+            raise ConfigError(
+                f"{landing.out} was loaded into {recorded['mongo']}: give --mongo again, password and all"
+            )
+        config = RunConfig(out=out, **{**chosen, **{k: v for k, v in given.items() if v is not None}})
+        return cls(config, display, debug=debug)
+
+    # --- stages --------------------------------------------------------------------------------------------------
+
+    def run(self, *, after_extract: Callable[[Any], None] | None = None) -> dict[str, Any]:
+        """Extract, load, identify, report. Returns each stage's report by its name."""
+        reports: dict[str, Any] = {"extract": self.extract()}
+        if after_extract:
+            after_extract(reports["extract"])
+        with self.database() as database:
+            reports["load"] = self.load(database)
+            if "facenet" in self.landing.index.modules:
+                reports["identify"] = self.identify(database)
+        reports["report"] = self.report()
+        return reports
+
+    def modules(self) -> list[PipelineModule]:
+        """The configured modules, not yet set up."""
+        from pixelbrain.modules.registry import create_module
+
+        settings = self.config.module_settings()
+        return [create_module(name, **settings.get(name, {})) for name in self.config.modules]
+
+    def extract(self) -> Any:
+        """Run the modules over SOURCE; see `engine.extract.extract`."""
+        from pixelbrain.images.loader import DataLoader
+        from pixelbrain.pipeline import Pipeline
+
+        config = self.config
+        if not config.source:
+            raise ConfigError("no SOURCE: name a folder, an image, a list file or s3://bucket/prefix")
+        loader = DataLoader(config.source, s3_endpoint=config.s3_endpoint, limit=config.limit)
+        pipeline = Pipeline(loader, self.modules(), device=config.device)
+        with self.display.stage("extract") as progress:
+            report = pipeline.extract(self.out, progress=progress, debug=self.debug)
+        self.landing.refresh()
+        per_s = report.done / report.working_seconds if report.working_seconds else 0.0
+        self._record(
+            "extract",
+            {
+                "listed": report.listed,
+                "done": report.done,
+                "failed": report.failed,
+                "failures": dict(report.failures),
+                "seconds": round(report.seconds, 2),
+                "images_per_s": round(per_s, 2),
+                "seconds_by_activity": {k: round(v, 2) for k, v in report.seconds_by_activity.items()},
+                "plan": dataclasses.asdict(report.plan) if report.plan else None,
+            },
+        )
+        before = f", {report.listed - report.done:,} were there already" if report.listed > report.done else ""
+        failed = f", {report.failed:,} failed" if report.failed else ""
+        rate = f", {per_s:,.1f} images/s" if report.done else ""
+        self.display.line(f"extract   {report.done:,} images{failed}{before}{rate}, {report.seconds:,.0f} s")
+        return report
+
+    def load(self, database: Database, *, rebuild: bool = False) -> Any:
+        """Bring MongoDB and ChromaDB in step with Parquet; see `stores.load.load`."""
+        from pixelbrain.stores.load import load
+
+        started = time.monotonic()
+        with self.display.stage("load") as progress:
+            report = load(self.landing.require(), database, rebuild=rebuild, progress=progress)
+        figures = dataclasses.asdict(report) | {"seconds": round(time.monotonic() - started, 2)}
+        self._record("load", figures)
+        self.display.line(
+            f"load      {report.images:,} images into MongoDB, {report.image_vectors:,} image and "
+            f"{report.face_vectors:,} face vectors into ChromaDB, {figures['seconds']:,.0f} s"
+        )
+        return report
+
+    def identify(self, database: Database, *, threshold: float | None = None) -> Any:
+        """Cluster faces to people; see `identity.people.PeopleIdentifierModule`."""
+        from pixelbrain.identity.people import PeopleIdentifierModule
+
+        started = time.monotonic()
+        with self.display.stage("identify", unit="faces") as progress:
+            module = PeopleIdentifierModule(strategy=self.config.strategy, threshold=threshold)
+            report = module.run(database, progress=progress)
+        figures = dataclasses.asdict(report) | {"seconds": round(time.monotonic() - started, 2)}
+        self._record("identify", figures)
+        self.display.line(
+            f"identify  {report.people:,} people in {report.assigned:,} of {report.faces:,} faces, "
+            f"{figures['seconds']:,.0f} s"
+        )
+        return report
+
+    def group(self, database: Database, *, threshold: float | None = None) -> Any:
+        """Group images that look alike; see `identity.group.group_images`."""
+        from pixelbrain.identity.group import group_images
+
+        started = time.monotonic()
+        with self.display.stage("group") as progress:
+            report = group_images(database, threshold=threshold, progress=progress)
+        figures = dataclasses.asdict(report) | {"seconds": round(time.monotonic() - started, 2)}
+        self._record("group", figures)
+        self.display.line(
+            f"group     {report.groups:,} groups in {report.grouped:,} of {report.images:,} images, "
+            f"{figures['seconds']:,.0f} s"
+        )
+        return report
+
+    def report(self) -> Path:
+        """Write the gallery; see `report.gallery.build_gallery`. Returns its first page."""
+        from pixelbrain.report.gallery import build_gallery
+
+        started = time.monotonic()
+        with self.display.stage("report") as progress:
+            page = build_gallery(
+                self.landing.require(),
+                s3_endpoint=self.config.s3_endpoint,
+                run=read_record(self.out),
+                progress=progress,
+            )
+        self._record("report", {"seconds": round(time.monotonic() - started, 2)})
+        self.display.line(f"report    {page}")
+        return page
+
+    # --- shared --------------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def database(self) -> Iterator[Database]:
+        """The two stores, opened once for several stages."""
+        from pixelbrain.stores.database import Database
+
+        with Database.open(self.out, mongo=self.config.mongo, chroma=self.config.chroma) as database:
+            yield database
+
+    def _record(self, stage: str, figures: dict[str, Any]) -> None:
+        asked = self.config.as_dict()
+        if stage != "extract":  # what a later stage was not told is what extract was
+            asked = {k: v for k, v in asked.items() if v and k in ("mongo", "chroma", "s3_endpoint", "strategy")}
+        write_stage(self.out, stage, figures, settings=asked)

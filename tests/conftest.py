@@ -1,0 +1,52 @@
+"""What all tests share: photos from an installed package, and photos made here."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+@pytest.fixture(scope="session")
+def skimage_photos() -> Path:
+    """The sample photos in scikit-image's wheel: astronaut.png (one face), chelsea.png (a cat), and others."""
+    spec = importlib.util.find_spec("skimage")
+    assert spec is not None and spec.submodule_search_locations
+    return Path(spec.submodule_search_locations[0]) / "data"
+
+
+@pytest.fixture(scope="session")
+def encode() -> Callable[..., bytes]:
+    """Encode a small gradient, or a given array, as an image file's bytes."""
+
+    def make(
+        image_format: str = "JPEG", size: tuple[int, int] = (64, 48), *, array: np.ndarray | None = None, **save
+    ) -> bytes:
+        if array is None:
+            x, y = np.meshgrid(np.linspace(0, 255, size[0]), np.linspace(0, 255, size[1]))
+            array = np.stack([x, y, (x + y) / 2], axis=-1).astype(np.uint8)
+        buffer = io.BytesIO()
+        Image.fromarray(array).save(buffer, image_format, **save)
+        return buffer.getvalue()
+
+    return make
+
+
+@pytest.fixture
+def photo_folder(tmp_path: Path, encode: Callable[..., bytes]) -> Path:
+    """Five good images in two folders, one broken, one empty, and a text file that is no image."""
+    folder = tmp_path / "photos"
+    (folder / "b").mkdir(parents=True)
+    for index in range(3):
+        (folder / f"{index}.jpg").write_bytes(encode(size=(60 + index, 40)))
+    (folder / "b" / "four.PNG").write_bytes(encode("PNG"))
+    (folder / "b" / "five ü #1.webp").write_bytes(encode("WEBP"))
+    (folder / "broken.jpg").write_bytes(encode()[:200])
+    (folder / "empty.jpeg").write_bytes(b"")
+    (folder / "notes.txt").write_text("not an image")
+    return folder

@@ -1,0 +1,26 @@
+"""A DataLoader lists and decodes without Ray; what fails is said, and costs nobody else."""
+
+from __future__ import annotations
+
+import pytest
+
+import pixelbrain as pb
+from pixelbrain.errors import ConfigError, DecodeError
+
+
+def test_batches_in_order_with_failures(photo_folder):
+    batches = list(pb.DataLoader(str(photo_folder)).batches(3))
+    assert [len(b.images) + len(b.failures) for b in batches] == [3, 3, 1]
+    assert sum(len(b.images) for b in batches) == 5
+    failures = {k.rsplit("/", 1)[1]: v for b in batches for k, v in b.failures.items()}
+    assert set(failures) == {"broken.jpg", "empty.jpeg"}
+    assert all(isinstance(e, DecodeError) for e in failures.values())
+
+
+def test_limit(photo_folder):
+    assert sum(len(t) for t in pb.DataLoader(str(photo_folder), limit=2).list_images()) == 2
+
+
+def test_no_source():
+    with pytest.raises(ConfigError, match="no source"):
+        pb.DataLoader("")

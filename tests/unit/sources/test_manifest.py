@@ -1,0 +1,56 @@
+"""A list file names images; what it names wrongly is still listed, once."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pixelbrain.errors import SourceError
+from pixelbrain.sources import open_source
+from pixelbrain.sources.local import path_to_uri
+
+
+def listed(path) -> list[dict]:
+    return [row for table in open_source(str(path)).list_images() for row in table.to_pylist()]
+
+
+@pytest.fixture
+def names(photo_folder) -> list[str]:
+    return ["0.jpg", str(photo_folder / "1.jpg"), path_to_uri(str(photo_folder / "2.jpg")), "absent.jpg", "s3://b/k 1.jpg"]
+
+
+def expected(photo_folder) -> list[str]:
+    local = [path_to_uri(str(photo_folder / n)) for n in ("0.jpg", "1.jpg", "2.jpg", "absent.jpg")]
+    return [*local, "s3://b/k 1.jpg"]
+
+
+def test_text(photo_folder, names):
+    (photo_folder / "list.txt").write_text("# a comment\n" + "\n".join([*names, "", "0.jpg"]))
+    assert [r["image_id"] for r in listed(photo_folder / "list.txt")] == expected(photo_folder)
+
+
+def test_csv(photo_folder, names):
+    (photo_folder / "list.csv").write_text("note,uri\n" + "".join(f"x,{n}\n" for n in names))
+    assert [r["image_id"] for r in listed(photo_folder / "list.csv")] == expected(photo_folder)
+
+
+def test_parquet_with_versions(photo_folder, names):
+    pq.write_table(pa.table({"uri": names, "version": list("abcde")}), photo_folder / "list.parquet")
+    rows = listed(photo_folder / "list.parquet")
+    assert [r["image_id"] for r in rows] == expected(photo_folder)
+    assert [r["version"] for r in rows] == list("abcde")
+
+
+def test_without_the_column(photo_folder):
+    (photo_folder / "list.csv").write_text("path,x\na.jpg,1\n")
+    with pytest.raises(SourceError, match="no column `uri`; its columns are: path, x"):
+        listed(photo_folder / "list.csv")
+
+
+def test_not_a_list(photo_folder):
+    (photo_folder / "list.parquet").write_bytes(b"nothing")
+    with pytest.raises(SourceError, match="cannot read the list"):
+        listed(photo_folder / "list.parquet")
+    with pytest.raises(SourceError, match="no such list"):
+        listed(photo_folder / "other.txt")
