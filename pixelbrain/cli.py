@@ -288,7 +288,8 @@ def weights_list(weights_dir: str | None, display: Display, debug: bool) -> None
 @command_options
 def weights_fetch(names: tuple[str, ...], weights_dir: str | None, display: Display, debug: bool) -> None:
     """Download the named weights (all that are downloads by default), unless they are here."""
-    from pixelbrain.modules.weights import WEIGHTS, fetch_weights
+    from pixelbrain.modules.weights import fetch_weights
+    from pixelbrain.modules.weights_table import WEIGHTS
 
     for name in names or [file.name for file in WEIGHTS.values() if file.url]:
         with display.stage(name, unit="bytes") as progress:
@@ -305,7 +306,8 @@ def weights_verify(weights_dir: str | None, display: Display, debug: bool) -> No
 
     states = verify_weights(weights_dir)
     for state in states:
-        click.echo(f"{state.file.name}: {state.problem or ('missing' if state.path is None else 'good')}")
+        good = "good" if state.file.sha256 else "here, but its publisher names no sha256 to compare with"
+        click.echo(f"{state.file.name}: {state.problem or ('missing' if state.path is None else good)}")
     if any(state.problem for state in states):
         sys.exit(1)
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Workflow"]
 
+_REFUSED_SHOWN = 5  # rows that a store would not have, on the screen; run.json has all
+
 
 class Workflow:
     """The stages over one OUT.
@@ -91,6 +93,7 @@ class Workflow:
             raise ConfigError("no SOURCE: name a folder, an image, a list file or s3://bucket/prefix")
         loader = DataLoader(config.source, s3_endpoint=config.s3_endpoint, limit=config.limit)
         pipeline = Pipeline(loader, self.modules(), device=config.device)
+        self._fetch_weights(pipeline.modules)
         with self.display.stage("extract") as progress:
             report = pipeline.extract(self.out, progress=progress, debug=self.debug)
         self.landing.refresh()
@@ -121,12 +124,16 @@ class Workflow:
         started = time.monotonic()
         with self.display.stage("load") as progress:
             report = load(self.landing.require(), database, rebuild=rebuild, progress=progress)
-        figures = dataclasses.asdict(report) | {"seconds": round(time.monotonic() - started, 2)}
+        figures = report.as_dict() | {"seconds": round(time.monotonic() - started, 2)}
         self._record("load", figures)
         self.display.line(
             f"load      {report.images:,} images into MongoDB, {report.image_vectors:,} image and "
             f"{report.face_vectors:,} face vectors into ChromaDB, {figures['seconds']:,.0f} s"
         )
+        for refused, why in report.errors[:_REFUSED_SHOWN]:
+            self.display.warn(f"          refused: {refused}: {why}")
+        if len(report.errors) > _REFUSED_SHOWN:
+            self.display.warn(f"          and {len(report.errors) - _REFUSED_SHOWN:,} more, all in {self.out}/run.json")
         return report
 
     def identify(self, database: Database, *, threshold: float | None = None) -> Any:
@@ -134,10 +141,9 @@ class Workflow:
         from pixelbrain.identity.people import PeopleIdentifierModule
 
         started = time.monotonic()
-        with self.display.stage("identify", unit="faces") as progress:
-            module = PeopleIdentifierModule(strategy=self.config.strategy, threshold=threshold)
-            report = module.run(database, progress=progress)
-        figures = dataclasses.asdict(report) | {"seconds": round(time.monotonic() - started, 2)}
+        with self.display.stage("identify", unit="faces"):
+            report = PeopleIdentifierModule(self.config.strategy, threshold=threshold).run(database)
+        figures = report.as_dict() | {"seconds": round(time.monotonic() - started, 2)}
         self._record("identify", figures)
         self.display.line(
             f"identify  {report.people:,} people in {report.assigned:,} of {report.faces:,} faces, "
@@ -150,9 +156,9 @@ class Workflow:
         from pixelbrain.identity.group import group_images
 
         started = time.monotonic()
-        with self.display.stage("group") as progress:
-            report = group_images(database, threshold=threshold, progress=progress)
-        figures = dataclasses.asdict(report) | {"seconds": round(time.monotonic() - started, 2)}
+        with self.display.stage("group"):
+            report = group_images(database, threshold=threshold)
+        figures = report.as_dict() | {"seconds": round(time.monotonic() - started, 2)}
         self._record("group", figures)
         self.display.line(
             f"group     {report.groups:,} groups in {report.grouped:,} of {report.images:,} images, "
@@ -175,6 +181,20 @@ class Workflow:
         self._record("report", {"seconds": round(time.monotonic() - started, 2)})
         self.display.line(f"report    {page}")
         return page
+
+    def _fetch_weights(self, modules: list[PipelineModule]) -> None:
+        """Download what is missing before Ray starts, with a progress bar a file."""
+        from pixelbrain.modules.weights import fetch_weights, find_weights
+
+        for name in dict.fromkeys(name for module in modules for name in module.required_weights()):
+            if find_weights(name, self.config.weights_dir) is None:
+                with self.display.stage(name, unit="bytes") as tell:
+                    fetch_weights(
+                        name,
+                        self.config.weights_dir,
+                        offline=self.config.offline,
+                        progress=lambda done, total, tell=tell: tell(done, total or 0),
+                    )
 
     # --- shared --------------------------------------------------------------------------------------------------
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from pixelbrain.config import RunConfig
-from pixelbrain.errors import LandingError, MixedModelsError, ModuleError
-from pixelbrain.images.decode import DecodedImage, decode_image
+from pixelbrain.errors import LandingError, ModuleError
+from pixelbrain.images.decode import decode_image
 from pixelbrain.modules.registry import create_module
 from pixelbrain.record import read_record
-from pixelbrain.report.search import search_faces, search_similar
+from pixelbrain.report.search import search
 from pixelbrain.sources import read_bytes
 from pixelbrain.sources.local import path_to_uri
 from pixelbrain.workflow import Workflow
@@ -36,29 +36,28 @@ def search_photo(workflow: Workflow, photo: str, *, by: str = "faces", k: int = 
 
     Raises:
         ImageError: the photo cannot be read.
-        LandingError: OUT has no such vectors.
+        LandingError: OUT has no such vectors, or they are another model's.
         ModuleError: the model failed on the photo, or found no face in it.
     """
     column = "facenet" if by == "faces" else "resnet"
-    landed = workflow.landing.models().get(column)
-    if landed is None:
+    if column not in workflow.landing.index.modules:
         raise LandingError(f"{workflow.out} has no {column} vectors: run `pixelbrain extract` with --module {column}")
     uri = photo if "://" in photo else path_to_uri(os.path.abspath(os.path.expanduser(photo)))
-    module = create_module(column, **_recorded_config(workflow).module_settings()[column])
-    if module.model_info() != landed:
-        raise MixedModelsError(
-            f"the vectors of {workflow.out} are {landed.model}'s, and the model here is another or has other weights: "
-            "run `pixelbrain extract` again"
-        )
     data = read_bytes(uri, s3_endpoint=workflow.config.s3_endpoint)
+    module = create_module(column, **_recorded_config(workflow).module_settings()[column])
     image = decode_image(data, image_id=uri, target=module.decode_target)
     module.prepare()
     module.setup("cpu")
     found = module.run([image])[0]
     if found.get("error_type"):
         raise ModuleError(f"{column} failed on {photo}: {found['error']}")
+    titles, vectors = _face_queries(found) if by == "faces" else _image_query(found)
     with workflow.database() as database:
-        queries = _faces(database, image, found, k) if by == "faces" else _similar(database, found, k)
+        results = search(database, vectors, by=by, model=module.model_info(), k=k)
+    queries = [
+        {"title": title, "matches": [match.as_dict() | {"distance": round(match.distance, 4)} for match in matches]}
+        for title, matches in zip(titles, results, strict=True)
+    ]
     return {"unit": "cosine distance, 0 to 2", "columns": _COLUMNS[by], "queries": queries}
 
 
@@ -68,25 +67,16 @@ def _recorded_config(workflow: Workflow) -> RunConfig:
     return RunConfig(out=str(workflow.out), **{k: recorded[k] for k in keys if k in recorded})
 
 
-def _faces(database: Any, image: DecodedImage, found: dict[str, Any], k: int) -> list[dict[str, Any]]:
+def _face_queries(found: dict[str, Any]) -> tuple[list[str], np.ndarray]:
     if not found["faces"]:
         raise ModuleError("no face was found in the photo; --similar searches by the whole image")
-    vectors = np.stack([np.asarray(face["embedding"], np.float32) for face in found["faces"]])
-    results = search_faces(database, vectors, k=k)
-    queries = []
-    for face, matches in zip(found["faces"], results, strict=True):
-        box = [round(float(face[c])) for c in ("x1", "y1", "x2", "y2")]
-        queries.append({"title": f"face at {box} of the photo", "box": box, "matches": [_as_dict(m) for m in matches]})
-    return queries
+    boxes = [[round(float(face[corner])) for corner in ("x1", "y1", "x2", "y2")] for face in found["faces"]]
+    return [f"face at {box} of the photo" for box in boxes], _stack(found["faces"])
 
 
-def _similar(database: Any, found: dict[str, Any], k: int) -> list[dict[str, Any]]:
-    vector = np.asarray(found["embedding"], np.float32)
-    matches = search_similar(database, vector, k=k)
-    return [{"title": f"the photo, a {found['label']}", "matches": [_as_dict(m) for m in matches]}]
+def _image_query(found: dict[str, Any]) -> tuple[list[str], np.ndarray]:
+    return [f"the whole photo, likeliest a {found['label']}"], _stack([found])
 
 
-def _as_dict(match: Any) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return asdict(match) | {"distance": round(match.distance, 4)}
+def _stack(rows: list[dict[str, Any]]) -> np.ndarray:
+    return np.stack([np.asarray(row["embedding"], np.float32) for row in rows])

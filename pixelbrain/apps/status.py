@@ -20,16 +20,16 @@ def read_status(workflow: Workflow) -> dict[str, Any]:
 
     Returns:
         `images`, `failed`, `failures` by kind, `faces`, `people`, `assigned_faces`, `groups`, `models`, and `stores`:
-        for each of the two `in_step`, its counts, or why it could not be asked.
+        `in_step` (None: could not be asked), `reasons` and `counts`.
     """
+    from pixelbrain.stores.state import store_state
+
     found = _landed(workflow.landing)
     try:
         with workflow.database() as database:
-            from pixelbrain.stores.load import store_state
-
-            found["stores"] = store_state(workflow.landing, database)
+            found["stores"] = store_state(workflow.landing, database).as_dict()
     except StoreError as error:
-        found["stores"] = {"error": str(error)}
+        found["stores"] = {"in_step": None, "reasons": [str(error)]}
     return found
 
 
@@ -44,12 +44,16 @@ def describe(found: dict[str, Any]) -> list[str]:
         lines.append(f"people    {found['people']:,} in {found['assigned_faces']:,} faces")
     if found["groups"] is not None:
         lines.append(f"groups    {found['groups']:,}")
-    if "error" in found["stores"]:
-        return [*lines, f"stores    not asked: {found['stores']['error']}"]
-    for name, state in found["stores"].items():
-        counts = ", ".join(f"{count:,} {what}" for what, count in state["counts"].items())
-        step = "in step" if state["in_step"] else "out of step: run `pixelbrain load`"
-        lines.append(f"{name:<9} {step} ({counts})")
+    stores = found["stores"]
+    if stores["in_step"]:
+        counts = stores["counts"]
+        lines.append(
+            f"stores    in step: {counts['documents']:,} documents in MongoDB, "
+            f"{counts['images'] + counts['faces']:,} vectors in ChromaDB"
+        )
+    else:
+        step = "not asked" if stores["in_step"] is None else "out of step, run `pixelbrain load`"
+        lines += [f"stores    {step}: {reason}" for reason in stores["reasons"]]
     return lines
 
 

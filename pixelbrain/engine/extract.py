@@ -169,7 +169,7 @@ def _run_pass(
         for summary in summaries.iter_batches(batch_size=None, batch_format="pyarrow"):
             tally.add(summary)
     except RayError as error:
-        raise EngineError(_first_cause(error)) from error
+        raise EngineError(_last_line(error)) from error
     finally:
         tally.working_seconds += time.monotonic() - started
         landing.refresh()
@@ -185,10 +185,7 @@ def _blocks(rows: pa.Table, size: int) -> list[pa.Table]:
     return blocks
 
 
-def _first_cause(error: BaseException) -> str:
-    """What went wrong in the worker, without the frames of Ray around it."""
-    cause = error
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
-    lines = [line for line in str(cause).splitlines() if line.strip()]
-    return f"the workers failed: {lines[-1].strip() if lines else type(cause).__name__} (--debug shows all of it)"
+def _last_line(error: BaseException) -> str:
+    """What went wrong in the worker: the last line of the traceback that Ray hands over."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"the workers failed: {lines[-1] if lines else type(error).__name__} (--debug shows all of it)"

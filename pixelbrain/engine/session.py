@@ -94,6 +94,6 @@ def _quieten(debug: bool) -> None:
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = debug
     context.print_on_execution_start = debug
-    if not debug:
+    if not debug:  # errors too: they come back as exceptions
         for name in ("ray", "ray.data"):
-            logging.getLogger(name).setLevel(logging.ERROR)
+            logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -41,7 +41,7 @@ class PipelineModule(abc.ABC):
     name: ClassVar[str]
 
     #: How much of each photo the module wants to see; the decoder may skip the rest.
-    decode_target: ClassVar[DecodeTarget] = DecodeTarget()
+    decode_target: DecodeTarget = DecodeTarget()
 
     #: Images that go through `process_batch` together.
     batch_size: int = 32
@@ -66,6 +66,10 @@ class PipelineModule(abc.ABC):
     def model_info(self) -> schema.ModelInfo | None:
         """Which model it is, where there is one; known without loading it, from the weights file."""
         return None
+
+    def required_weights(self) -> list[str]:
+        """Names of the files in `modules.weights_table.WEIGHTS` that `setup` loads."""
+        return []
 
     def prepare(self) -> None:  # noqa: B027  (a module without weights has nothing to prepare)
         """Fetch what `setup` will load, once, on the machine that starts the run. Raises `WeightsError`."""

@@ -18,9 +18,7 @@ def state(model: str = "m", **settings) -> ModuleState:
 
 
 def rows(ids, *, version="1", **columns) -> pa.Table:
-    base = [
-        {"image_id": i, "version": version, "status": "ok", "width": 10, "height": 20} for i in ids
-    ]
+    base = [{"image_id": i, "version": version, "status": "ok", "width": 10, "height": 20} for i in ids]
     table = pa.Table.from_pylist(base, pa.schema(schema.BASE_FIELDS))
     for name, (fields, values) in columns.items():
         table = table.append_column(name, pa.array(values, schema.module_struct(fields)))
@@ -119,4 +117,8 @@ def test_all_rows_of_a_batch_without_a_module(tmp_path):
     landing = Landing(tmp_path)
     land(landing, rows(["a", "b"]), 1)
     land(landing, rows(["c"], colour=(COLOUR, [{"red": 1.0}])), 2, block=1, colour=state())
-    assert [r["colour"] for r in everything(landing, batch_rows=2)] == [None, None, {"red": 1.0, "error_type": None, "error": None}]
+    assert [r["colour"] for r in everything(landing, batch_rows=2)] == [
+        None,
+        None,
+        {"red": 1.0, "error_type": None, "error": None},
+    ]

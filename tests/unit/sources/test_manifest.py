@@ -17,7 +17,13 @@ def listed(path) -> list[dict]:
 
 @pytest.fixture
 def names(photo_folder) -> list[str]:
-    return ["0.jpg", str(photo_folder / "1.jpg"), path_to_uri(str(photo_folder / "2.jpg")), "absent.jpg", "s3://b/k 1.jpg"]
+    return [
+        "0.jpg",
+        str(photo_folder / "1.jpg"),
+        path_to_uri(str(photo_folder / "2.jpg")),
+        "absent.jpg",
+        "s3://b/k 1.jpg",
+    ]
 
 
 def expected(photo_folder) -> list[str]:

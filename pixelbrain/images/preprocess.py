@@ -1,0 +1,168 @@
+"""Turn a batch of photos into the tensor that one model wants, without Ray and without that model.
+
+Two steps, so that uint8 is what travels and waits: `to_pixels` resizes and crops on the CPU, one photo at a time;
+`normalise` turns a batch of these into floats, on the device that the model is on.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from PIL import Image
+
+from pixelbrain.images.decode import DecodedImage, decode_rgb
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["FacePreprocessor", "LitePreprocessor", "Preprocessor", "TorchvisionPreprocessor"]
+
+#: What a photo may be: decoded, uint8 (H, W, 3) RGB pixels, or encoded bytes.
+Photo: TypeAlias = DecodedImage | np.ndarray | bytes
+
+
+class Preprocessor(abc.ABC):
+    """A batch of photos to the tensor that one model wants; subclassed per model."""
+
+    #: Side of the square that the model sees.
+    crop_px: int
+    #: Length that a photo's short side is resized to before the crop; 0: the whole photo becomes the square.
+    resize_px: int = 0
+
+    @abc.abstractmethod
+    def to_pixels(self, image: Image.Image) -> np.ndarray:
+        """One RGB photo, resized and cropped: uint8 (crop_px, crop_px, 3)."""
+
+    @abc.abstractmethod
+    def normalise(self, values: torch.Tensor) -> torch.Tensor:
+        """float32 (N, 3, crop_px, crop_px) of 0 to 255, to the range that the model was trained on; may be in place."""
+
+    def to_batch(self, photos: Sequence[Photo]) -> np.ndarray:
+        """Photos, resized and cropped: uint8 (N, crop_px, crop_px, 3), RGB.
+
+        Raises:
+            DecodeError: encoded bytes that are not an image.
+            ImageTooLargeError: encoded bytes of too many pixels.
+        """
+        batch = np.empty((len(photos), self.crop_px, self.crop_px, 3), dtype=np.uint8)
+        for index, photo in enumerate(photos):
+            batch[index] = self.to_pixels(_to_pil(photo))
+        return batch
+
+    def to_tensor(self, batch: np.ndarray, *, device: str = "cpu", dtype: torch.dtype | None = None) -> torch.Tensor:
+        """What `to_batch` made, to the model's input.
+
+        Args:
+            batch: uint8 (N, crop_px, crop_px, 3).
+            device: where to; normalised there, so that a quarter of the bytes travels.
+            dtype: of the result; float32 by default. Normalised in float32 whatever it is.
+
+        Returns:
+            (N, 3, crop_px, crop_px), in channels_last memory format, which convolutions are fastest in.
+        """
+        import torch
+
+        # (N, H, W, C) memory seen as (N, C, H, W) is what channels_last means: nothing is moved
+        batch = batch if batch.flags.writeable else batch.copy()  # out of Ray or Arrow it may be read-only
+        values = torch.from_numpy(batch).to(device).permute(0, 3, 1, 2).float()
+        return self.normalise(values).to(dtype or torch.float32)
+
+    def __call__(self, photos: Sequence[Photo], *, device: str = "cpu") -> torch.Tensor:
+        """Photos to the model's input: float32 (N, 3, crop_px, crop_px). Raises as `to_batch` does."""
+        return self.to_tensor(self.to_batch(photos), device=device)
+
+
+class TorchvisionPreprocessor(Preprocessor):
+    """What a torchvision classifier was evaluated with, read from its weights' own transforms.
+
+    Equal to `weights.transforms()` on Pillow images within float rounding.
+    """
+
+    def __init__(self, weights: Any) -> None:
+        """`weights` is a member of a torchvision weights enum, such as `ResNet50_Weights.IMAGENET1K_V2`."""
+        transforms = weights.transforms()
+        (self.crop_px,) = transforms.crop_size
+        (self.resize_px,) = transforms.resize_size
+        self._interpolation = transforms.interpolation
+        self._mean = tuple(transforms.mean)
+        self._std = tuple(transforms.std)
+
+    def to_pixels(self, image: Image.Image) -> np.ndarray:
+        """One RGB photo, its short side resized to `resize_px`, its centre cropped: uint8 (crop_px, crop_px, 3)."""
+        from torchvision.transforms import functional
+
+        image = functional.resize(image, [self.resize_px], interpolation=self._interpolation)
+        return np.asarray(functional.center_crop(image, [self.crop_px]))
+
+    def normalise(self, values: torch.Tensor) -> torch.Tensor:
+        """0 to 255, to 0 to 1, to the training set's mean 0 and standard deviation 1, by channel; in place."""
+        mean = values.new_tensor(self._mean).view(1, 3, 1, 1)
+        std = values.new_tensor(self._std).view(1, 3, 1, 1)
+        return values.div_(255).sub_(mean).div_(std)
+
+
+class LitePreprocessor(Preprocessor):
+    """What EfficientNet-Lite0 was evaluated with.
+
+    Its package says no more than the resolution. The numbers are those of the TensorFlow code that it was trained
+    with (tensorflow/tpu, models/official/efficientnet): MEAN_RGB 127 and STDDEV_RGB 128 in
+    lite/efficientnet_lite_builder.py, and in preprocessing.py a centre crop of 224 out of 224 + CROP_PADDING 32,
+    resized bicubically.
+    """
+
+    crop_px = 224
+    resize_px = 256
+    _MEAN = 127.0
+    _STD = 128.0
+
+    def to_pixels(self, image: Image.Image) -> np.ndarray:
+        """One RGB photo, its short side resized to 256, its centre cropped: uint8 (224, 224, 3)."""
+        from torchvision.transforms import InterpolationMode, functional
+
+        image = functional.resize(image, [self.resize_px], interpolation=InterpolationMode.BICUBIC)
+        return np.asarray(functional.center_crop(image, [self.crop_px]))
+
+    def normalise(self, values: torch.Tensor) -> torch.Tensor:
+        """0 to 255, to -0.99 to 1; in place."""
+        return values.sub_(self._MEAN).div_(self._STD)
+
+
+class FacePreprocessor(Preprocessor):
+    """What InceptionResnetV1 was trained on: a face's box, stretched to a 160 px square, about -1 to 1.
+
+    Equal to facenet-pytorch's `extract_face` without a margin, and its `fixed_image_standardization`.
+    """
+
+    crop_px = 160  # MTCNN's default image_size, with which facenet-pytorch's published accuracies were measured
+
+    def to_pixels(self, image: Image.Image) -> np.ndarray:
+        """One face, already cropped to its box: uint8 (160, 160, 3)."""
+        return np.asarray(image.resize((self.crop_px, self.crop_px), Image.Resampling.BILINEAR))
+
+    def crop(self, image: Image.Image, box: Sequence[float]) -> np.ndarray | None:
+        """A face out of its photo: uint8 (160, 160, 3), or None where less than a pixel of its box is inside.
+
+        Args:
+            image: the photo, RGB.
+            box: x1, y1, x2, y2 in the photo's pixels; may reach over its edges.
+        """
+        x1, y1, x2, y2 = box
+        inside = (int(max(x1, 0)), int(max(y1, 0)), int(min(x2, image.width)), int(min(y2, image.height)))
+        if inside[0] >= inside[2] or inside[1] >= inside[3]:
+            return None
+        return self.to_pixels(image.crop(inside))
+
+    def normalise(self, values: torch.Tensor) -> torch.Tensor:
+        """0 to 255, to about -1 to 1."""
+        from facenet_pytorch import fixed_image_standardization
+
+        return fixed_image_standardization(values)
+
+
+def _to_pil(photo: Photo) -> Image.Image:
+    if isinstance(photo, DecodedImage):
+        return photo.pil()
+    return Image.fromarray(decode_rgb(photo) if isinstance(photo, bytes) else photo)

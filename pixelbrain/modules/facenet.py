@@ -1,0 +1,128 @@
+"""Find all faces of a photo and embed them: the column that identities are clustered from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pixelbrain import schema
+from pixelbrain.errors import ConfigError, ModuleError
+from pixelbrain.images.decode import DecodedImage, DecodeTarget
+from pixelbrain.modules.base import PipelineModule
+from pixelbrain.modules.dlib_embedder import DlibEmbedder
+from pixelbrain.modules.face_embedders import FaceEmbedder, InceptionEmbedder
+from pixelbrain.modules.faces import FaceDetector
+
+__all__ = ["EMBEDDERS", "FacenetEmbedderModule"]
+
+#: facenet is another name of vggface2.
+EMBEDDERS = ("facenet", "vggface2", "casia-webface", "dlib")
+
+
+class FacenetEmbedderModule(PipelineModule):
+    """MTCNN's faces, each with an embedding; the column is named `facenet`, whichever embedder it is.
+
+    Fields: `schema.faces_fields`; the embedding has 512 numbers, dlib's 128, and length 1.
+    """
+
+    name = "facenet"
+
+    def __init__(
+        self,
+        embedder: str = "vggface2",
+        *,
+        detect_max_side_px: int = 1024,
+        min_face_px: int = 20,
+        min_score: float = 0.9,
+        batch_size: int = 16,
+        weights_dir: str | Path | None = None,
+        weights_file: str | Path | None = None,
+        offline: bool = False,
+    ) -> None:
+        """Configure; nothing is loaded.
+
+        Args:
+            embedder: vggface2 (or facenet), casia-webface, or dlib.
+            detect_max_side_px: detect on a copy no longer than this; the embedder sees all decoded pixels.
+            min_face_px: the smallest face to look for, in pixels of that copy.
+            min_score: the least detection probability for a face to land; see `FaceDetector`.
+            batch_size: photos whose faces go through the embedder together.
+            weights_dir: a folder to look for weights in first.
+            weights_file: your own weights of InceptionResnetV1, instead of the released ones.
+            offline: download nothing.
+
+        Raises:
+            ConfigError: a value that cannot work.
+        """
+        if embedder not in EMBEDDERS:
+            raise ConfigError(f"embedder {embedder!r} is none of {', '.join(EMBEDDERS)}")
+        if batch_size < 1:
+            raise ConfigError(f"batch_size is {batch_size}: it is 1 or more")
+        self.batch_size = batch_size
+        self.decode_target = DecodeTarget(long_side_px=detect_max_side_px)  # type: ignore[misc]  # it depends
+        self._detector = FaceDetector(
+            detect_max_side_px=detect_max_side_px, min_face_px=min_face_px, min_score=min_score
+        )
+        self._embedder: FaceEmbedder
+        if embedder == "dlib":
+            if weights_file is not None:
+                raise ConfigError("weights_file is for InceptionResnetV1; dlib's weights come in its package")
+            self._embedder = DlibEmbedder()
+        else:
+            self._embedder = InceptionEmbedder(
+                "vggface2" if embedder == "facenet" else embedder,
+                weights_dir=weights_dir,
+                weights_file=weights_file,
+                offline=offline,
+            )
+        self._ready = False
+
+    def fields(self) -> list[pa.Field]:
+        return schema.faces_fields(self._embedder.dim)
+
+    def settings(self) -> dict[str, Any]:
+        return {**self._embedder.settings(), **self._detector.settings()}
+
+    def model_info(self) -> schema.ModelInfo:
+        return self._embedder.model_info()
+
+    def required_weights(self) -> list[str]:
+        return self._embedder.required_weights()
+
+    def prepare(self) -> None:
+        self._detector.prepare()
+        self._embedder.prepare()
+
+    def setup(self, device: str = "cpu") -> None:
+        from pixelbrain.modules.inference import check_device
+
+        check_device(device)
+        self._detector.setup(device)
+        self._embedder.setup(device)
+        self._ready = True
+
+    def process_batch(self, images: Sequence[DecodedImage]) -> list[dict[str, Any]]:
+        if not self._ready:
+            raise ModuleError("the face models are not loaded: call setup() first")
+        found = [self._detector.detect(image) for image in images]
+        vectors = iter(self._embedder.embed([face for faces in found for face in faces]))
+        return [
+            {
+                "n_faces": len(faces),
+                "faces": [
+                    {
+                        "face_id": schema.face_id(image.image_id, index),
+                        **dict(zip(("x1", "y1", "x2", "y2"), face.box.tolist(), strict=True)),
+                        "landmarks": face.landmarks.ravel(),
+                        "score": face.score,
+                        "sharpness": face.sharpness,
+                        "embedding": next(vectors),
+                    }
+                    for index, face in enumerate(faces)
+                ],
+            }
+            for image, faces in zip(images, found, strict=True)
+        ]

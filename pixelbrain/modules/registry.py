@@ -1,0 +1,69 @@
+"""From a module's name, or `package.file:Class`, to the module."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import sys
+from typing import Any
+
+from pixelbrain.errors import ConfigError, ModuleError
+from pixelbrain.modules.base import PipelineModule
+
+__all__ = ["MODULES", "create_module", "find_module_class"]
+
+#: The modules that come with Pixelbrain, as `package.file:Class`, so that naming them loads nothing.
+MODULES: dict[str, str] = {
+    "resnet": "pixelbrain.modules.resnet:ResnetClassifierModule",
+    "facenet": "pixelbrain.modules.facenet:FacenetEmbedderModule",
+}
+
+
+def create_module(spec: str, **settings: Any) -> PipelineModule:
+    """A module, configured and not loaded.
+
+    Args:
+        spec: a key of `MODULES`, or `package.file:Class` of your own, looked for in the working folder too.
+        settings: the class's keyword arguments.
+
+    Raises:
+        ModuleError: there is no such module, it cannot be imported, or it is not a `PipelineModule`.
+        ConfigError: a setting that the module does not have, or that cannot work.
+    """
+    cls = find_module_class(spec)
+    try:
+        inspect.signature(cls).bind(**settings)
+    except TypeError as error:
+        raise ConfigError(f"module {spec}: {error}") from None
+    return cls(**settings)
+
+
+def find_module_class(spec: str) -> type[PipelineModule]:
+    """The class that `spec` names; see `create_module`."""
+    path, colon, class_name = MODULES.get(spec, spec).partition(":")
+    if not colon or not path or not class_name:
+        raise ModuleError(f"no module {spec!r}: name one of {', '.join(MODULES)}, or your own as package.file:Class")
+    try:
+        cls = getattr(_import(path), class_name)
+    except AttributeError:
+        raise ModuleError(f"module {spec}: {path} has no {class_name}") from None
+    if not (isinstance(cls, type) and issubclass(cls, PipelineModule)):
+        raise ModuleError(f"module {spec}: {class_name} is not a subclass of PipelineModule")
+    if inspect.isabstract(cls) or not hasattr(cls, "name"):
+        raise ModuleError(f"module {spec}: {class_name} lacks its name or its fields(); see PipelineModule")
+    return cls
+
+
+def _import(path: str) -> Any:
+    folder = os.getcwd()
+    if folder not in sys.path:
+        # an installed command, unlike python -m, does not have it; it stays, because the workers need it too
+        sys.path.append(folder)
+    try:
+        return importlib.import_module(path)
+    except Exception as error:  # a user's file may raise anything while it is imported
+        hint = ""
+        if isinstance(error, ModuleNotFoundError) and path.split(".")[0] == (error.name or "").split(".")[0]:
+            hint = f"; looked in {folder} and on Python's path"
+        raise ModuleError(f"cannot import {path}: {type(error).__name__}: {error}{hint}") from error

@@ -1,0 +1,142 @@
+"""Search: the nearest faces, and whose they are, or the nearest images, to the vectors of a query photo."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pixelbrain.errors import ConfigError, MixedModelsError
+from pixelbrain.schema import ModelInfo
+from pixelbrain.stores.database import Database
+
+__all__ = ["FaceMatch", "ImageMatch", "search", "search_faces", "search_similar"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceMatch:
+    """A face of the library that is near a face of the query photo."""
+
+    face_id: str
+    image_id: str
+    distance: float  # cosine distance, 0 to 2
+    identity_id: str | None  # None: unassigned, or `pixelbrain identify` has not run
+    score: float | None  # detection probability, 0 to 1
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageMatch:
+    """An image of the library that looks like the query photo."""
+
+    image_id: str
+    distance: float  # cosine distance, 0 to 2
+    label: str | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def search(
+    database: Database,
+    vectors: np.ndarray,
+    *,
+    by: Literal["faces", "images"] = "faces",
+    model: ModelInfo,
+    k: int = 20,
+) -> list[list[FaceMatch]] | list[list[ImageMatch]]:
+    """The nearest faces or images to each query vector, after a check that one model computed both.
+
+    Args:
+        database: after a load. Only its vectors are read: MongoDB is not started.
+        vectors: (m, dim) float32: of the query photo's faces in their order (`by="faces"`), or of whole photos.
+        by: which collection is searched.
+        model: what computed `vectors`.
+        k: matches a vector.
+
+    Returns:
+        m lists, nearest first.
+
+    Raises:
+        ConfigError: `by` is neither, or k is below 1.
+        MixedModelsError: the collection's vectors are another model's.
+        StoreError: nothing was loaded yet.
+    """
+    if by not in ("faces", "images"):
+        raise ConfigError(f"by is {by!r}: faces or images")
+    theirs = database.vector_model(by)
+    if theirs != model:
+        raise MixedModelsError(
+            f"the {by} of {database.landing.out} were embedded with {theirs.model} (weights "
+            f"{theirs.weights_sha256[:12]}), the query with {model.model} ({model.weights_sha256[:12]}): use the same"
+        )
+    if by == "faces":
+        return search_faces(database, vectors, k)
+    return [search_similar(database, vector, k) for vector in np.atleast_2d(vectors)]
+
+
+def search_faces(database: Database, query_vectors: np.ndarray, k: int = 20) -> list[list[FaceMatch]]:
+    """The k nearest faces to each of the query's faces, with their identities as landed.
+
+    Args:
+        database: after a load.
+        query_vectors: (m, dim) float32, m may be 0.
+        k: matches a face.
+
+    Returns:
+        m lists in the order of the query's faces, each nearest first.
+
+    Raises:
+        MixedModelsError: vectors of another length than the collection's.
+        StoreError: nothing was loaded yet.
+    """
+    found = database.query_vector_field("faces", query_vectors, n_results=k)
+    identities = _identities(database.landing.read_identities(), [match.id for row in found for match in row])
+    return [
+        [
+            FaceMatch(
+                face_id=match.id,
+                image_id=match.metadata["image_id"],
+                distance=match.distance,
+                identity_id=identities.get(match.id),
+                score=match.metadata.get("score"),
+            )
+            for match in row
+        ]
+        for row in found
+    ]
+
+
+def search_similar(database: Database, vector: np.ndarray, k: int = 20) -> list[ImageMatch]:
+    """The k images that look most like a photo, nearest first.
+
+    Args:
+        database: after a load.
+        vector: (dim,) float32, the photo's classifier embedding; need not be normalised.
+        k: matches.
+
+    Raises:
+        MixedModelsError: a vector of another length than the collection's.
+        StoreError: nothing was loaded yet.
+    """
+    (found,) = database.query_vector_field("images", np.asarray(vector, dtype=np.float32).reshape(1, -1), n_results=k)
+    return [
+        ImageMatch(image_id=match.id, distance=match.distance, label=match.metadata.get("label")) for match in found
+    ]
+
+
+def _identities(table: pa.Table | None, face_ids: Sequence[str]) -> dict[str, str]:
+    """face_id -> identity_id of those faces that have one."""
+    if table is None or not face_ids:
+        return {}
+    wanted = table.filter(pc.is_in(table["face_id"], value_set=pa.array(sorted(set(face_ids)), pa.string())))
+    rows = zip(wanted["face_id"].to_pylist(), wanted["identity_id"].to_pylist(), strict=True)
+    return {face_id: identity_id for face_id, identity_id in rows if identity_id is not None}

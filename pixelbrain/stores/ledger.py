@@ -1,0 +1,68 @@
+"""Which ids were seen: 8 bytes each in a temporary file, so that a table of any length can be remembered."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterable
+from types import TracebackType
+
+import numpy as np
+
+__all__ = ["IdLedger", "hash_strings"]
+
+
+def hash_strings(strings: Iterable[str]) -> np.ndarray:
+    """uint64 (n,): the first 8 bytes of each string's BLAKE2b. Two of 10^8 ids collide with probability 3e-4."""
+    digests = b"".join(hashlib.blake2b(string.encode(), digest_size=8).digest() for string in strings)
+    return np.frombuffer(digests, dtype="<u8")
+
+
+class IdLedger:
+    """A set of ids on disk. Write first (`add`), then ask (`count`, `holds`)."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile(prefix="pixelbrain-ids-")  # noqa: SIM115  (closed in close())
+        self._sorted: np.ndarray | None = None
+
+    def __enter__(self) -> IdLedger:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def add(self, ids: Iterable[str]) -> None:
+        """Remember ids; twice is once."""
+        self._sorted = None
+        self._file.seek(0, 2)
+        self._file.write(hash_strings(ids).tobytes())
+
+    def count(self) -> int:
+        """Distinct ids."""
+        found = self._sort()
+        return 0 if len(found) == 0 else 1 + int(np.count_nonzero(found[1:] != found[:-1]))
+
+    def holds(self, ids: Iterable[str]) -> np.ndarray:
+        """bool (n,): whether each of `ids` was added."""
+        found, wanted = self._sort(), hash_strings(ids)
+        if len(found) == 0:
+            return np.zeros(len(wanted), bool)
+        place = np.minimum(np.searchsorted(found, wanted), len(found) - 1)
+        return found[place] == wanted
+
+    def close(self) -> None:
+        """Remove the file."""
+        self._sorted = None
+        self._file.close()
+
+    def _sort(self) -> np.ndarray:
+        if self._sorted is None:
+            self._file.flush()
+            if self._file.seek(0, 2) == 0:  # an empty file cannot be mapped
+                return np.empty(0, "<u8")
+            # sorted in place, in the file: the pages are the system's cache, not this process's memory
+            self._sorted = np.memmap(self._file, dtype="<u8", mode="r+")
+            self._sorted.sort()
+        return self._sorted

@@ -1,0 +1,263 @@
+"""Database over MongoDB: addresses, fields, filters, totals, identities, CSV."""
+
+from __future__ import annotations
+
+import csv
+import time
+import traceback
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pixelbrain import schema
+from pixelbrain.errors import ConfigError, StoreError
+from pixelbrain.stores.address import mask_uri
+from pixelbrain.stores.database import Database
+from pixelbrain.stores.load import load
+from pixelbrain.stores.mongo import connect
+
+PHOTOS = "file:///photos"
+
+
+@pytest.fixture
+def loaded(land, image, database):
+    """Six images: two labels, 0 to 2 faces, the last one failed."""
+    labels = ["tabby", "tabby", "cup", "tabby", "cup"]
+    rows = [image(n, faces=n % 3, label=label) for n, label in enumerate(labels)] + [image(5, status="failed")]
+    load(land(rows), database)
+    return database
+
+
+def test_passwords_are_masked():
+    assert mask_uri("mongodb://me:s3cr3t@host:1/db?x=1") == "mongodb://me:***@host:1/db?x=1"
+    assert mask_uri("mongodb://me:p@ss:w@host/db") == "mongodb://me:***@host/db"
+    assert mask_uri("mongodb://host:27017/db") == "mongodb://host:27017/db"
+    assert "k3y" not in mask_uri("mongodb://host/?tlsCertificateKeyFilePassword=k3y&tls=true")
+
+
+@pytest.mark.parametrize(
+    "uri", ["mongodb://me:s3cr3t@127.0.0.1:9/db", "mongodb://me:s3cr/3t@host/db", "mongodb://me:s3cr@3t@host/db"]
+)
+def test_an_error_hides_the_password_and_comes_soon(uri):
+    began = time.monotonic()
+    with pytest.raises(StoreError) as caught:
+        connect(uri)
+    assert time.monotonic() - began < 8
+    assert "\n" not in str(caught.value)
+    assert "s3cr" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_wrong_password_is_an_error_that_hides_it(mongod):
+    with pytest.raises(StoreError) as caught:
+        connect(mongod.uri.replace("//", "//me:s3cr3t@"))
+    assert "Authentication failed" in str(caught.value) and "s3cr3t" not in str(caught.value)
+
+
+def test_writes_are_acknowledged_from_disk(loaded):
+    assert loaded.mongo.write_concern.document == {"w": "majority", "j": True, "wtimeout": 60000}
+    names = {index["key"].popitem()[0] for index in loaded.mongo["images"].list_indexes()}
+    assert {"status", "sha256", "resnet.label", "facenet.n_faces", "facenet.faces.face_id", "identities"} <= names
+
+
+@pytest.mark.parametrize("name", ["admin", "a b", "a$b", "x" * 64])
+def test_bad_database_names_are_refused(mongod, name):
+    with pytest.raises((ConfigError, StoreError)):
+        connect(mongod.uri.replace("/?", f"/{name}?"))
+
+
+def test_not_a_uri_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="mongodb://"):
+        Database.open(tmp_path, mongo="localhost:27017")
+
+
+def test_find_images(loaded):
+    many = list(loaded.find_images({"facenet.n_faces": {"$gte": 1}}, sort="-facenet.n_faces"))
+    assert [found["facenet"]["n_faces"] for found in many] == [2, 1, 1]
+    assert [found["_id"] for found in loaded.find_images(limit=2)] == [f"{PHOTOS}/000.jpg", f"{PHOTOS}/001.jpg"]
+    assert [found["_id"] for found in loaded.find("resnet.label", "cup")] == [f"{PHOTOS}/002.jpg", f"{PHOTOS}/004.jpg"]
+    (lean,) = loaded.find_images({"status": "failed"}, fields=["error"])
+    assert lean == {"_id": f"{PHOTOS}/005.jpg", "error": "the file is empty"}
+    assert loaded.count_images({"$or": [{"resnet.label": "cup"}, {"status": "failed"}]}) == 3
+
+
+@pytest.mark.parametrize("field", ["", ".", "a..b", "$where", "a.$b", "a\0b", "a."])
+def test_names_that_are_no_fields_are_refused(tmp_path, field):
+    with Database.open(tmp_path) as database:
+        for call in (
+            lambda: database.find(field, 1),
+            lambda: database.find_images({field: 1}),
+            lambda: database.find_images(sort=field),
+        ):
+            with pytest.raises(ConfigError):
+                call()
+    assert not (tmp_path / "db").exists()  # refused before anything is started
+
+
+def test_filters_run_no_code(tmp_path):
+    with Database.open(tmp_path) as database:
+        for bad in ({"$where": "1"}, {"$expr": {"$eq": [[{"$function": {"body": "1"}}], 1]}}, {"a": {"$where": "1"}}):
+            with pytest.raises(ConfigError, match="runs code"):
+                database.find_images(bad)
+
+
+def test_fields_are_stored_and_read(loaded):
+    ids = [f"{PHOTOS}/{n:03d}.jpg" for n in range(3)]
+    values = {ids[0]: np.float32(0.5), ids[1]: np.array([1, 2]), ids[2]: {"a": (1, 2)}, "file:///none.jpg": 1}
+    assert loaded.store_field("mine", values).written == 3
+    assert loaded.get_field("mine") == {ids[0]: 0.5, ids[1]: [1, 2], ids[2]: {"a": [1, 2]}}
+    assert loaded.store_field("mine", values).written == 0
+    assert loaded.get_field("mine.a", [ids[2], "file:///none.jpg"]) == {ids[2]: [1, 2]}
+    loaded.store_field("mine", {ids[0]: None})
+    assert loaded.get_field("mine", ids[:1]) == {}
+    assert loaded.get_image("file:///none.jpg") is None
+    assert loaded.get_field("facenet.faces.score", [ids[2]]) == {ids[2]: pytest.approx([0.99, 0.99])}
+
+
+def test_fields_of_its_own_are_not_overwritten(tmp_path):
+    with Database.open(tmp_path) as database:
+        for field in ("_id", "image_id", "status", "identities", "row_hash.x"):
+            with pytest.raises(ConfigError, match="kept by Pixelbrain"):
+                database.store_field(field, {f"{PHOTOS}/000.jpg": 1})
+
+
+def test_a_refused_value_costs_only_itself(loaded):
+    values = {f"{PHOTOS}/000.jpg": "x", f"{PHOTOS}/001.jpg": "y" * (15 << 20)}
+    loaded.store_field("big", values)
+    with pytest.raises(StoreError, match="1 values of bigger were refused; of .*001.jpg"):
+        loaded.store_field("bigger", values)
+    assert list(loaded.get_field("bigger")) == [f"{PHOTOS}/000.jpg"]
+
+
+def test_totals(loaded):
+    loaded.store_field("mixed", {f"{PHOTOS}/000.jpg": 2, f"{PHOTOS}/001.jpg": "x", f"{PHOTOS}/002.jpg": float("nan")})
+    scores = loaded.aggregate("resnet.label_score")
+    assert (scores.count, scores.distinct, scores.numbers) == (5, 5, 5)
+    assert (scores.min, scores.max, scores.mean) == pytest.approx((0.5, 0.504, 0.502))
+    mixed = loaded.aggregate("mixed")
+    assert (mixed.count, mixed.numbers, mixed.min, mixed.max, mixed.mean) == (3, 1, 2, 2, 2)
+    faces = loaded.aggregate("facenet.faces.score")
+    assert (faces.count, faces.distinct) == (4, 1)
+    nothing = loaded.aggregate("nothing.here")
+    assert (nothing.count, nothing.distinct, nothing.min) == (0, 0, None)
+    assert loaded.most_common("resnet.label") == [("tabby", 3), ("cup", 2)]
+    assert loaded.most_common("resnet.label", 1) == [("tabby", 3)]
+
+
+def test_added_images(database):
+    result = database.add_images(
+        [{"image_id": "file:///a.jpg", "note": 1}, {"image_id": "file:///b.jpg", "big": "x" * (17 << 20)}]
+    )
+    assert result.written == 1
+    ((one, reason),) = result.errors
+    assert one == "file:///b.jpg" and "16 MB" in reason
+    database.add_images([{"image_id": "file:///a.jpg", "other": 2}])
+    assert database.get_image("file:///a.jpg") == {
+        "_id": "file:///a.jpg",
+        "image_id": "file:///a.jpg",
+        "note": 1,
+        "other": 2,
+    }
+    for bad in ({"note": 1}, {"image_id": "x", "a.b": 1}, {"image_id": "x", "$a": 1}):
+        with pytest.raises(ConfigError):
+            database.add_images([bad])
+
+
+def test_csv(loaded, tmp_path):
+    loaded.store_field("note", {f"{PHOTOS}/000.jpg": 'say "hi", \u00e9\n'})
+    assert loaded.export_csv(tmp_path / "deep" / "all.csv") == 6
+    with open(tmp_path / "deep" / "all.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 6
+    assert (rows[0]["image_id"], rows[0]["resnet.label"], rows[0]["facenet.n_faces"]) == (
+        f"{PHOTOS}/000.jpg",
+        "tabby",
+        "0",
+    )
+    assert (rows[5]["status"], rows[5]["error"], rows[5]["resnet.label"]) == ("failed", "the file is empty", "")
+    loaded.export_csv(tmp_path / "some.csv", ["image_id", "note", "facenet.faces.face_id"])
+    with open(tmp_path / "some.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    assert rows[1] == [f"{PHOTOS}/000.jpg", 'say "hi", \u00e9\n', ""]
+    assert rows[3][2] == f"{PHOTOS}/002.jpg#0;{PHOTOS}/002.jpg#1"
+    with pytest.raises(StoreError, match="cannot write"):
+        loaded.export_csv("/proc/nothing/all.csv")
+
+
+def _identities(names: dict[str, str | None]) -> pa.Table:
+    rows = [
+        {"face_id": face, "image_id": face.split("#")[0], "identity_id": name, "assigned": "clustered"}
+        for face, name in names.items()
+    ]
+    return pa.Table.from_pylist(rows, schema=schema.IDENTITY_SCHEMA)
+
+
+def test_identities_replace_what_was_there(loaded):
+    names = {f"{PHOTOS}/001.jpg#0": "ann", f"{PHOTOS}/002.jpg#0": "ann", f"{PHOTOS}/002.jpg#1": "ben"}
+    table = _identities({**names, f"{PHOTOS}/004.jpg#0": None})
+    assert loaded.store_identities(table).written == 3 + 2  # three images, two identities
+    assert loaded.get_image(f"{PHOTOS}/002.jpg")["identities"] == ["ann", "ben"]
+    assert loaded.get_image(f"{PHOTOS}/004.jpg")["identities"] == []
+    assert list(loaded.mongo["identities"].find(sort=[("_id", 1)])) == [
+        {"_id": "ann", "n_faces": 2, "n_images": 2},
+        {"_id": "ben", "n_faces": 1, "n_images": 1},
+    ]
+    assert [found["_id"] for found in loaded.find("identities", "ann")] == [f"{PHOTOS}/001.jpg", f"{PHOTOS}/002.jpg"]
+    assert loaded.store_identities(table).written == 0
+
+    loaded.mongo["identities"].update_one({"_id": "ann"}, {"$set": {"name": "Ann"}})
+    loaded.store_identities(_identities({f"{PHOTOS}/001.jpg#0": "ann", f"{PHOTOS}/002.jpg#1": None}))
+    assert list(loaded.mongo["identities"].find()) == [{"_id": "ann", "n_faces": 1, "n_images": 1, "name": "Ann"}]
+    assert loaded.get_image(f"{PHOTOS}/002.jpg")["identities"] == []
+    assert [face.get("identity_id") for face in loaded.get_image(f"{PHOTOS}/002.jpg")["facenet"]["faces"]] == [
+        None,
+        None,
+    ]
+    assert "identities" not in loaded.get_image(f"{PHOTOS}/004.jpg")
+    loaded.store_identities(_identities({}))
+    assert loaded.mongo["identities"].count_documents({}) == 0
+    assert loaded.count_images({"facenet.faces.identity_id": {"$exists": True}}) == 0
+
+
+def test_identities_of_many_images(database):
+    documents = [
+        {
+            "image_id": f"file:///{n:05d}.jpg",
+            "facenet": {"faces": [{"face_id": f"file:///{n:05d}.jpg#{p}"} for p in range(2)]},
+        }
+        for n in range(2100)
+    ]
+    database.add_images(documents)
+    names = {face["face_id"]: f"p{n % 7}" for n, found in enumerate(documents) for face in found["facenet"]["faces"]}
+    shuffled = _identities(names).take(np.random.default_rng(0).permutation(len(names)))
+    assert database.store_identities(shuffled).written == 2100 + 7
+    assert database.count_images({"facenet.faces.1.identity_id": {"$exists": True}}) == 2100
+    assert database.aggregate("facenet.faces.identity_id").count == 4200
+    assert database.store_identities(shuffled).written == 0
+
+
+def test_groups_replace_what_was_there(loaded):
+    rows = [{"image_id": f"{PHOTOS}/00{n}.jpg", "group_id": "g1" if n < 2 else None, "distance": 0.5} for n in range(4)]
+    table = pa.Table.from_pylist(rows, schema=schema.GROUP_SCHEMA)
+    assert loaded.store_groups(table).written == 2
+    assert loaded.store_groups(table).written == 0
+    assert loaded.get_field("group_id") == {f"{PHOTOS}/000.jpg": "g1", f"{PHOTOS}/001.jpg": "g1"}
+    loaded.store_groups(table.slice(1))
+    assert loaded.get_field("group_id") == {f"{PHOTOS}/001.jpg": "g1"}
+    assert loaded.get_field("group_distance") == {f"{PHOTOS}/001.jpg": 0.5}
+
+
+def test_delete_and_load_again(loaded):
+    name = loaded.mongo.name
+    loaded.delete()
+    assert name not in loaded.mongo.client.list_database_names()
+    assert (loaded.vectors.count("faces"), loaded.vectors.count("images")) == (0, 0)
+    report = load(loaded.landing, loaded)
+    assert (report.images_written, report.image_vectors_written, report.face_vectors_written) == (6, 5, 4)
+
+
+def test_a_closed_database_says_so(loaded):
+    loaded.close()
+    loaded.close()
+    with pytest.raises(StoreError, match="closed"):
+        loaded.count_images()

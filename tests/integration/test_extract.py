@@ -1,0 +1,51 @@
+"""The engine on a real Ray: each image once, reruns do only what is new, errors arrive as one line."""
+
+from __future__ import annotations
+
+import pytest
+
+import pixelbrain as pb
+from pixelbrain.errors import EngineError, SourceError
+from tests.unit.engine.modules_for_tests import Size
+
+pytestmark = pytest.mark.usefixtures("ray_running")
+
+
+class Dies(Size):
+    """Cannot be set up."""
+
+    name = "dies"
+
+    def setup(self, device="cpu"):
+        raise RuntimeError("no such luck")
+
+
+def test_every_image_lands_once_and_a_rerun_does_only_what_is_new(photo_folder, tmp_path, encode):
+    seen = []
+    pipeline = pb.Pipeline(pb.DataLoader(str(photo_folder)), [Size()])
+    report = pipeline.extract(tmp_path / "out", progress=lambda *figures: seen.append(figures))
+    assert (report.listed, report.done, report.failed) == (7, 7, 4)
+    assert report.failures["DecodeError"] == 2 and report.failures["size: RuntimeError"] == 1
+    assert seen[0] == (0, 7, 0) and seen[-1] == (7, 7, 4)
+
+    (photo_folder / "new.jpg").write_bytes(encode())
+    (photo_folder / "0.jpg").write_bytes(encode(size=(80, 80)))
+    report = pipeline.extract(tmp_path / "out")
+    assert (report.listed, report.done) == (8, 2)
+    assert pipeline.extract(tmp_path / "out").done == 0
+
+    landing = pb.Landing(tmp_path / "out")
+    rows = [row for table in landing.iter_images() for row in table.to_pylist()]
+    assert len(rows) == len({row["image_id"] for row in rows}) == 8
+    assert next(r for r in rows if r["image_id"].endswith("/0.jpg"))["size"]["pixels"] == 6400
+
+
+def test_nothing_to_do_is_said(tmp_path):
+    with pytest.raises(SourceError, match="no image in"):
+        pb.Pipeline(pb.DataLoader(str(tmp_path)), [Size()]).extract(tmp_path / "out")
+
+
+def test_a_module_that_cannot_start_ends_the_run(photo_folder, tmp_path):
+    with pytest.raises(EngineError, match="no such luck"):
+        pb.Pipeline(pb.DataLoader(str(photo_folder)), [Dies()]).extract(tmp_path / "out")
+    assert not pb.Landing(tmp_path / "out").exists()

@@ -1,0 +1,38 @@
+"""tag_identity: a folder in, a CSV out, with the flags of its predecessor."""
+
+from __future__ import annotations
+
+import collections
+import csv
+
+from pixelbrain.apps.demo import SAMPLES
+
+
+def test_a_folder_to_a_csv(pixelbrain, tmp_path):
+    file, home = tmp_path / "people.csv", tmp_path / "home"
+    done = pixelbrain(
+        "--data_path", SAMPLES, "--export", file, "--database_id", "mine", "--identity_field_name", "who",
+        "--identifying_strategy", "pairwise", "--rm", "--offline",
+        program="tag_identity", PIXELBRAIN_HOME=str(home),
+    )  # fmt: skip
+    assert "16 images, 3 people" in done.stdout
+    with open(file, newline="") as source:
+        rows = list(csv.DictReader(source))
+    assert len(rows) == 16 and list(rows[0]) == ["image", "who"]
+    by_folder = collections.defaultdict(set)
+    for row in rows:
+        by_folder[row["image"].split("/")[-2]].add(row["who"])
+    assert by_folder.pop("things") == {""}
+    assert all(len(who) == 1 for who in by_folder.values())
+    assert len(set.union(*by_folder.values())) == 3
+    assert not (home / "mine").exists()
+
+
+def test_bad_values_are_usage_errors(pixelbrain, tmp_path):
+    for flags in (
+        ["--export", str(tmp_path / "x.txt")],
+        ["--export", str(tmp_path / "x.csv"), "--database_id", "../up"],
+        ["--export", str(tmp_path / "x.csv"), "--identity_field_name", "image"],
+    ):
+        done = pixelbrain("tag-identity", "--data_path", SAMPLES, *flags, check=False)
+        assert done.returncode == 2 and done.stderr.startswith("Error: ")

@@ -1,0 +1,148 @@
+import numpy as np
+import pytest
+
+from benchmarks.synthetic_faces import make_faces
+from pixelbrain.errors import ConfigError, StoreError
+from pixelbrain.identity.assign import assign
+from pixelbrain.identity.evaluate import score_clusters
+from pixelbrain.identity.neighbours import nearest_neighbours
+
+STRATEGIES = ["average", "dbscan", "pairwise"]
+
+
+def _names(n: int) -> list[str]:
+    return [f"file:///photo-{row:04}.jpg#0" for row in range(n)]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_people_are_found(people, strategy):
+    result = assign(_names(40), people(5, 8), threshold=0.5, strategy=strategy)
+    assert result.cluster.tolist() == np.repeat(np.arange(0, 40, 8), 8).tolist()
+    assert result.count == 5
+    assert (result.distance > 0).all() and (result.distance < 0.4).all()
+    assert not result.late.any()
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_the_order_of_the_rows_does_not_matter(people, strategy):
+    vectors = people(5, 8, noise=0.9)
+    names = _names(40)
+    straight = assign(names, vectors, threshold=0.5, strategy=strategy, k=6)
+    order = np.random.default_rng(1).permutation(40)
+    shuffled = assign([names[row] for row in order], vectors[order], threshold=0.5, strategy=strategy, k=6)
+    back = np.where(shuffled.cluster >= 0, order[shuffled.cluster], -1)
+    assert np.array_equal(back, straight.cluster[order])
+    assert np.allclose(shuffled.distance, straight.distance[order], atol=1e-6, equal_nan=True)
+
+
+def test_twice_is_the_same(people):
+    vectors = people(5, 8, noise=1.0)
+    first, second = (assign(_names(40), vectors, threshold=0.4) for _ in range(2))
+    assert np.array_equal(first.cluster, second.cluster)
+    assert np.array_equal(first.distance, second.distance, equal_nan=True)
+
+
+def test_length_does_not_matter(people):
+    vectors = people(3, 4)
+    lengths = np.linspace(0.1, 9, 12, dtype=np.float32)[:, None]
+    assert np.array_equal(
+        assign(_names(12), vectors * lengths, threshold=0.5).cluster, assign(_names(12), vectors, threshold=0.5).cluster
+    )
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_no_rows_and_one_row(strategy):
+    none = assign([], np.empty((0, 1), np.float32), threshold=0.5, strategy=strategy)
+    assert len(none.cluster) == 0 and none.count == 0
+    one = assign(["a"], np.ones((1, 4), np.float32), threshold=0.5, strategy=strategy)
+    assert one.cluster.tolist() == [-1] and one.count == 0 and np.isnan(one.distance).all()
+    kept = assign(["a"], np.ones((1, 4), np.float32), threshold=0.5, strategy=strategy, min_size=1)
+    assert kept.cluster.tolist() == [0]
+    assert kept.distance.tolist() == pytest.approx([0], abs=1e-6)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_copies_are_one_cluster_however_many(strategy):
+    """Copies beyond k neighbours would fall apart, and would hide the others from each other."""
+    vectors = np.concatenate([np.tile([1.0, 0.0], (50, 1)), np.tile([0.99, 0.1], (50, 1))]).astype(np.float32)
+    result = assign(_names(100), vectors, threshold=0.9, strategy=strategy, k=3)
+    assert result.cluster.tolist() == [0] * 100
+
+
+def test_rows_of_zeros_are_like_nothing():
+    vectors = np.array([[0, 0], [0, 0], [1, 0], [1, 0.01]], np.float32)
+    result = assign(["a", "b", "c", "d"], vectors, threshold=0.5)
+    assert result.cluster.tolist() == [0, 0, 2, 2]  # equal, so one; and nobody else
+
+
+def test_faces_of_one_photo_stay_apart(people):
+    vectors = people(1, 2)
+    assert assign(["p#0", "p#1"], vectors, threshold=0.5, photos=["p", "p"]).count == 0
+    assert assign(["p#0", "q#0"], vectors, threshold=0.5, photos=["p", "q"]).count == 1
+
+
+def _turned(*degrees: float) -> np.ndarray:
+    angle = np.radians(degrees)
+    return np.stack([np.cos(angle), np.sin(angle)], axis=1).astype(np.float32)
+
+
+def test_a_single_row_joins_the_cluster_that_is_clearly_nearest():
+    # linkage at cosine 0.9: the last is at 1 - cos(27 degrees) = 0.109 from the three, the threshold at 0.1
+    near = _turned(0, 0.1, 0.2, 27.1)
+    assert assign(list("abcd"), near, threshold=0.9, second_look=False).cluster.tolist() == [0, 0, 0, -1]
+    found = assign(list("abcd"), near, threshold=0.9)
+    assert found.cluster.tolist() == [0, 0, 0, 0]
+    assert found.late.tolist() == [False, False, False, True]
+
+    far = _turned(0, 0.1, 0.2, 29.1)
+    assert assign(list("abcd"), far, threshold=0.9).cluster.tolist() == [0, 0, 0, -1]
+    between = _turned(0, 0.1, 0.2, 27.1, 54.0, 54.1, 54.2)
+    assert assign(list("abcdefg"), between, threshold=0.9).cluster.tolist() == [0, 0, 0, -1, 4, 4, 4]
+    two = _turned(0, 0.1, 27.1)
+    assert assign(list("abc"), two, threshold=0.9).cluster.tolist() == [0, 0, -1]
+    of_one_photo = assign(list("abcd"), near, threshold=0.9, photos=["1", "2", "3", "1"])
+    assert of_one_photo.cluster.tolist() == [0, 0, 0, -1]
+
+
+def test_a_cluster_is_named_by_its_smallest_id_also_when_that_one_came_late():
+    found = assign(list("dcba"), _turned(0, 0.1, 0.2, 27.1), threshold=0.9)
+    assert found.cluster.tolist() == [3, 3, 3, 3]
+
+
+def test_synthetic_faces_of_two_thousand():
+    faces = make_faces(2000, seed=1)
+    good = np.flatnonzero(~faces.blurred)
+    found = assign(_names(len(good)), faces.vectors[good], threshold=0.45)
+    cluster = np.where(found.cluster >= 0, found.cluster, np.arange(len(good)))
+    scores = score_clusters(faces.person[good], cluster)
+    assert scores.pair_f > 0.97 and scores.pair_p > 0.99
+    assert scores.bcubed_f > 0.97
+    chained = assign(_names(len(good)), faces.vectors[good], threshold=0.45, strategy="pairwise")
+    cluster = np.where(chained.cluster >= 0, chained.cluster, np.arange(len(good)))
+    assert score_clusters(faces.person[good], cluster).pair_f < scores.pair_f
+
+
+def test_other_neighbours_may_be_given(people):
+    asked = []
+
+    def find(ids, vectors, k):
+        asked.append((list(ids), vectors.shape, k))
+        return nearest_neighbours(vectors, k)
+
+    result = assign(["c", "b", "a"], people(1, 3), threshold=0.5, k=2, neighbours=find)
+    assert result.count == 1
+    assert asked == [(["a", "b", "c"], (3, 64), 2)]
+
+
+@pytest.mark.parametrize(
+    "settings", [{"threshold": 1.5}, {"threshold": 0.5, "min_size": 0}, {"threshold": 0.5, "strategy": "kmeans"}]
+)
+def test_settings_that_cannot_work_are_refused(settings):
+    with pytest.raises(ConfigError):
+        assign(["a"], np.ones((1, 2), np.float32), **settings)
+
+
+def test_a_vector_that_is_not_finite_is_named():
+    vectors = np.array([[1, 0], [np.nan, 0]], np.float32)
+    with pytest.raises(StoreError, match="of b is not finite"):
+        assign(["a", "b"], vectors, threshold=0.5)

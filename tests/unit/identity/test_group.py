@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+
+from pixelbrain import schema
+from pixelbrain.errors import ConfigError
+from pixelbrain.identity.group import group_images, group_name
+
+from .conftest import VectorTable
+
+
+def _database(tmp_path, vectors, model="resnet50"):
+    ids = [f"file:///photos/{row:03}.jpg" for row in range(len(vectors))]
+    return VectorTable(tmp_path, ids, vectors, [{"label": "tabby"}] * len(ids), model)
+
+
+def test_images_that_look_alike_are_grouped(tmp_path, people):
+    vectors = people(3, 4, noise=0.2)[:9] * 17  # pooled features have any length
+    database = _database(tmp_path, vectors)
+    report = group_images(database)
+    assert (report.images, report.grouped, report.groups) == (9, 8, 2)
+    table = database.landing.read_groups()
+    assert table.schema.equals(schema.GROUP_SCHEMA)
+    assert table.equals(database.stored["groups"])
+    rows = table.to_pylist()
+    assert len(rows) == 9
+    for number, row in enumerate(rows[:8]):
+        assert row["group_id"] == group_name(database.ids[number // 4 * 4])
+        assert 0 < row["distance"] < 0.2
+    assert rows[8] == {"image_id": database.ids[8], "group_id": None, "distance": None}
+
+
+def test_copies_of_a_photo_are_a_group(tmp_path):
+    report = group_images(_database(tmp_path, np.tile(np.float32([3, 4]), (40, 1))), k=5)
+    assert (report.grouped, report.groups) == (40, 1)
+
+
+def test_no_images(tmp_path):
+    database = _database(tmp_path, np.empty((0, 8), np.float32))
+    assert group_images(database).groups == 0
+    assert database.landing.read_groups().num_rows == 0
+
+
+def test_an_unknown_model_needs_a_threshold(tmp_path, people):
+    database = _database(tmp_path, people(2, 2), model="mine")
+    with pytest.raises(ConfigError, match="give threshold="):
+        group_images(database)
+    assert group_images(database, threshold=0.5).groups == 2

@@ -1,0 +1,133 @@
+import csv
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pixelbrain.errors import ConfigError, LandingError
+from pixelbrain.report.export import export
+from tests.unit.report.landed_rows import identity, image_row, labelled, with_faces
+
+HOSTILE = 's3://bucket/a,"b"\n\r\';=1+1 😀 <i>.jpg'
+GROUP = "file:///group.jpg"
+
+
+@pytest.fixture
+def landing(land):
+    rows = [
+        image_row(HOSTILE, resnet=labelled('tiger, "cat"', 0.93), facenet=with_faces(HOSTILE), colour={"red": 0.1}),
+        image_row(
+            GROUP,
+            resnet=labelled("suit", 0.5),
+            facenet=with_faces(GROUP, (1.5, 2, 30, 40), (50, 2, 60, 40), (70, 2, 80, 40), (90, 2, 99, 40)),
+            colour={"red": float("nan"), "name": ""},
+        ),
+        image_row("file:///broken.jpg", status="failed", error_type="DecodeError", error="not an image\n(0 bytes)"),
+    ]
+    identities = [
+        identity(GROUP, 0, "bob"), identity(GROUP, 1, "ada"), identity(GROUP, 2, None), identity(GROUP, 3, "bob"),
+    ]  # fmt: skip
+    return land(rows, identities, modules=("resnet", "facenet", "colour"))
+
+
+def read(file: Path) -> list[dict]:
+    if file.suffix == ".csv":
+        with open(file, encoding="utf-8", newline="") as text:
+            return list(csv.DictReader(text))
+    if file.suffix == ".jsonl":
+        return [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line]
+    return pq.read_table(file).to_pylist()
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_images_with_nulls(landing, tmp_path: Path, suffix: str):
+    file = tmp_path / f"images{suffix}"
+    assert export(landing, file) == 3
+    rows = read(file)
+    assert len(rows) == 3
+    names = ["image_id", "status", "error", "label", "label_score", "n_faces", "identities"]
+    own = ["colour.red", "colour.name", "colour.error_type", "colour.error"]
+    assert [list(row) for row in rows] == [names + own] * 3
+    assert rows[0]["image_id"] == HOSTILE
+    assert rows[0]["label"] == 'tiger, "cat"'
+    assert rows[0]["label_score"] == pytest.approx(0.93)
+    assert [row["n_faces"] for row in rows] == [0, 4, None]
+    assert [row["identities"] for row in rows] == [None, "bob;ada", None]
+    assert [row["error"] for row in rows] == [None, None, "not an image\n(0 bytes)"]
+    assert [row["colour.name"] for row in rows] == [None, "", None]
+
+
+def test_images_in_csv(landing, tmp_path: Path):
+    file = tmp_path / "images.CSV"
+    assert export(landing, file) == 3
+    rows = read(file.rename(tmp_path / "images.csv"))
+    assert len(rows) == 3
+    assert rows[0]["image_id"] == HOSTILE
+    assert rows[0]["label_score"] == "0.93"
+    assert rows[1]["identities"] == "bob;ada"
+    assert (rows[2]["status"], rows[2]["error"], rows[2]["label"]) == ("failed", "not an image\n(0 bytes)", "")
+
+
+def test_json_has_short_floats_and_no_nan(landing, tmp_path: Path):
+    export(landing, tmp_path / "images.jsonl")
+    text = (tmp_path / "images.jsonl").read_text(encoding="utf-8")
+    assert '"label_score": 0.93,' in text
+    assert "NaN" not in text
+    assert "😀" in text
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_faces(landing, tmp_path: Path, suffix: str):
+    file = tmp_path / f"faces{suffix}"
+    assert export(landing, file, "faces") == 4
+    rows = read(file)
+    assert len(rows) == 4
+    assert [list(row) for row in rows] == [["image_id", "face_id", "x1", "y1", "x2", "y2", "score", "identity_id"]] * 4
+    unassigned = "" if suffix == ".csv" else None
+    assert [row["identity_id"] for row in rows] == ["bob", "ada", unassigned, "bob"]
+    assert {row["image_id"] for row in rows} == {GROUP}
+    assert [float(rows[0][name]) for name in ("x1", "y1", "x2", "y2")] == [1.5, 2, 30, 40]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+@pytest.mark.parametrize("table", ["images", "faces"])
+def test_nothing_landed_is_a_file_without_rows(land, tmp_path: Path, suffix: str, table: str):
+    file = tmp_path / f"empty{suffix}"
+    assert export(land([]), file, table) == 0
+    assert read(file) == []
+    if suffix == ".csv":
+        assert file.read_text().startswith("image_id,")
+
+
+def test_without_modules_the_columns_are_there_and_null(land, tmp_path: Path):
+    file = tmp_path / "images.parquet"
+    assert export(land([image_row("file:///a.jpg")], modules=()), file) == 1
+    assert pq.read_table(file).schema.field("n_faces").type == pa.int32()
+    assert read(file)[0]["label"] is None
+    assert export(land([image_row("file:///a.jpg")], modules=()), tmp_path / "faces.csv", "faces") == 0
+
+
+def test_only_three_endings(landing, tmp_path: Path):
+    with pytest.raises(ConfigError, match=r"\.csv, \.jsonl, \.parquet"):
+        export(landing, tmp_path / "images.xlsx")
+    with pytest.raises(ConfigError, match="images, faces"):
+        export(landing, tmp_path / "people.csv", "people")
+    with pytest.raises(ConfigError, match="make it first"):
+        export(landing, tmp_path / "nowhere" / "images.csv")
+
+
+def test_the_file_is_replaced_whole_or_left_alone(landing, tmp_path: Path):
+    folder = tmp_path / "exports"
+    folder.mkdir()
+    file = folder / "images.csv"
+    file.write_text("of yesterday")
+    part = landing.parts[0].path
+    assert landing.count_images() == 3
+    part.write_bytes(b"damaged since its ids were read")
+    for table in ("images", "faces"):
+        with pytest.raises(LandingError, match=part.name):
+            export(landing, file, table)
+    assert file.read_text() == "of yesterday"
+    assert [path.name for path in folder.iterdir()] == ["images.csv"]
