@@ -28,7 +28,7 @@ def search_photo(workflow: Workflow, photo: str, *, by: str = "faces", k: int = 
     Args:
         workflow: over the OUT to search.
         photo: a file, or an s3:// URI.
-        by: "faces": for each face of the photo, the nearest faces and whose they are; "images": the nearest images.
+        by: "faces": for each face of the photo, the largest first, the nearest faces and whose they are; "images": the nearest images.
         k: how many.
 
     Returns:
@@ -70,8 +70,9 @@ def _recorded_config(workflow: Workflow) -> RunConfig:
 def _face_queries(found: dict[str, Any]) -> tuple[list[str], np.ndarray]:
     if not found["faces"]:
         raise ModuleError("no face was found in the photo; --similar searches by the whole image")
-    boxes = [[round(float(face[corner])) for corner in ("x1", "y1", "x2", "y2")] for face in found["faces"]]
-    return [f"face at {box} of the photo" for box in boxes], _stack(found["faces"])
+    largest_first = sorted(found["faces"], key=lambda f: (f["x2"] - f["x1"]) * (f["y2"] - f["y1"]), reverse=True)
+    boxes = [[round(float(face[corner])) for corner in ("x1", "y1", "x2", "y2")] for face in largest_first]
+    return [f"face at {box} of the photo" for box in boxes], _stack(largest_first)
 
 
 def _image_query(found: dict[str, Any]) -> tuple[list[str], np.ndarray]:

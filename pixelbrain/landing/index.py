@@ -57,8 +57,8 @@ def _ids(part: Part | None, number: int) -> pa.Table:
     if part is None:
         ids = pa.table({name: pa.array([], pa.string()) for name in ("image_id", "version", "status")})
     else:
-        ids = pq.read_table(part.path, columns=["image_id", "version", "status"], partitioning=None)
-        ids = ids.replace_schema_metadata(None)
+        with pq.ParquetFile(part.path) as file:
+            ids = file.read(columns=["image_id", "version", "status"]).replace_schema_metadata(None)
     return ids.append_column("part", pa.array(np.full(len(ids), number))).append_column(
         "row", pa.array(np.arange(len(ids)))
     )

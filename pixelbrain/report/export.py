@@ -1,0 +1,235 @@
+"""The tables as one file for other programs: CSV, JSON lines or Parquet."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from pixelbrain import schema
+from pixelbrain.errors import ConfigError, LandingError
+from pixelbrain.landing.parquet import Landing
+from pixelbrain.landing.parts import Part
+
+__all__ = ["EXPORT_SUFFIXES", "EXPORT_TABLES", "export"]
+
+EXPORT_SUFFIXES = (".csv", ".jsonl", ".parquet")
+EXPORT_TABLES = ("images", "faces")
+
+_BASE = frozenset(field.name for field in schema.BASE_FIELDS)
+_OWN_MODULES = frozenset({"resnet", "facenet"})  # their fields have columns with names of their own
+_IMAGES = [
+    pa.field("image_id", pa.string()),
+    pa.field("status", pa.string()),
+    pa.field("error", pa.string()),
+    pa.field("label", pa.string()),
+    pa.field("label_score", pa.float32()),
+    pa.field("n_faces", pa.int32()),
+    pa.field("identities", pa.string()),  # joined with ;
+]
+_FACES = pa.schema(
+    [
+        pa.field("image_id", pa.string()),
+        pa.field("face_id", pa.string()),
+        *(pa.field(name, pa.float32()) for name in ("x1", "y1", "x2", "y2", "score")),
+        pa.field("identity_id", pa.string()),
+    ]
+)
+
+
+def export(landing: Landing, file: Path, table: Literal["images", "faces"] = "images") -> int:
+    """Write the landed images or faces to one file, which is complete or absent.
+
+    images: image_id, status, error, label, label_score, n_faces, identities (joined with ;), and the scalar fields of
+    users' own modules as `<module>.<field>`. faces: image_id, face_id, x1, y1, x2, y2 (pixels of the upright original),
+    score, identity_id.
+
+    In CSV null is an empty field and an empty text is `""`; in the other two null is null. Data is written as it is: a
+    file name that starts with `=` or `@` is not defused, and a spreadsheet may take it for a formula. Import such a
+    CSV as text.
+
+    Args:
+        landing: the landed tables.
+        file: its ending is .csv, .jsonl or .parquet, in any case of letters. Replaced if it is there.
+        table: "images" (one row an image) or "faces" (one row a face).
+
+    Returns:
+        Rows written.
+
+    Raises:
+        ConfigError: another ending, another table, or no such folder.
+        LandingError: the landed tables cannot be read, or the file cannot be written.
+    """
+    file = Path(file)
+    suffix = file.suffix.lower()
+    if suffix not in EXPORT_SUFFIXES:
+        raise ConfigError(f"cannot export to {file.name!r}: its name must end in {', '.join(EXPORT_SUFFIXES)}")
+    if table not in EXPORT_TABLES:
+        raise ConfigError(f"no table {table!r}: choose one of {', '.join(EXPORT_TABLES)}")
+    if not file.absolute().parent.is_dir():
+        raise ConfigError(f"no folder {file.absolute().parent} to write {file.name} to: make it first")
+    columns = _images_schema(landing) if table == "images" else _FACES
+    identities = _identities(landing)
+    rows = _image_tables(landing, columns, identities) if table == "images" else _face_tables(landing, identities)
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    try:
+        count = _WRITERS[suffix](temporary, columns, rows)
+        os.replace(temporary, file)
+    except OSError as error:
+        raise LandingError(f"cannot write {file}: {error.strerror or error}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+    return count
+
+
+def _identities(landing: Landing) -> Mapping[str, str]:
+    """face_id to identity_id, of the assigned faces."""
+    table = landing.read_identities()
+    if table is None:
+        return {}
+    table = table.filter(pc.is_valid(table["identity_id"]))
+    return dict(zip(table["face_id"].to_pylist(), table["identity_id"].to_pylist(), strict=True))
+
+
+# --- the tables ------------------------------------------------------------------------------------------------------
+
+
+def _images_schema(landing: Landing) -> pa.Schema:
+    """The columns of images; users' fields as the newest run that has them wrote them."""
+    fields = {field.name: field for field in _IMAGES}
+    seen: set[tuple[int, str]] = set()
+    for part in sorted(landing.parts, key=lambda part: -part.generation):
+        new = {(part.generation, name) for name in part.modules if name not in _OWN_MODULES} - seen
+        if not new:
+            continue  # the parts of one run have the same columns
+        seen |= new
+        columns = _part_schema(part)
+        for _, name in sorted(new):
+            for field in columns.field(name).type:
+                if _is_scalar(field.type):
+                    fields.setdefault(f"{name}.{field.name}", pa.field(f"{name}.{field.name}", field.type))
+    return pa.schema(list(fields.values()))
+
+
+def _part_schema(part: Part) -> pa.Schema:
+    try:
+        return pq.read_schema(part.path)
+    except (OSError, pa.ArrowException) as error:
+        raise LandingError(f"cannot read {part.path}: {error}") from None
+
+
+def _is_scalar(kind: pa.DataType) -> bool:
+    """Whether all three formats can hold it."""
+    return any(
+        is_kind(kind)
+        for is_kind in (
+            pa.types.is_boolean,
+            pa.types.is_integer,
+            pa.types.is_floating,
+            pa.types.is_string,
+            pa.types.is_large_string,
+            pa.types.is_temporal,
+        )
+    )
+
+
+def _image_tables(landing: Landing, columns: pa.Schema, identities: Mapping[str, str]) -> Iterator[pa.Table]:
+    for table in landing.iter_images(vectors=False):
+        arrays = {name: table[name] for name in ("image_id", "status", "error")}
+        arrays["label"] = _field(table, "resnet", "label")
+        arrays["label_score"] = _field(table, "resnet", "label_score")
+        arrays["n_faces"] = _field(table, "facenet", "n_faces")
+        arrays["identities"] = _joined_identities(table, identities)
+        for name in columns.names[len(arrays) :]:
+            module, _, field = name.partition(".")
+            arrays[name] = _field(table, module, field)
+        yield pa.table({name: arrays[name].cast(columns.field(name).type) for name in columns.names}, schema=columns)
+
+
+def _field(table: pa.Table, module: str, field: str) -> pa.ChunkedArray:
+    """One field of a module's struct; nulls if there is none."""
+    if module in table.column_names:
+        struct = table[module]
+        if pa.types.is_struct(struct.type) and struct.type.get_field_index(field) >= 0:
+            return pc.struct_field(struct, field)
+    return pa.chunked_array([pa.nulls(len(table))])
+
+
+def _joined_identities(table: pa.Table, identities: Mapping[str, str]) -> pa.ChunkedArray:
+    """Who is in each image, each once, in the order of the faces; null where nobody is."""
+    joined = []
+    for faces in _field(table, "facenet", "faces").to_pylist():
+        found = (identities.get(face["face_id"]) for face in faces or ())
+        joined.append(";".join(dict.fromkeys(name for name in found if name is not None)) or None)
+    return pa.chunked_array([pa.array(joined, pa.string())])
+
+
+def _face_tables(landing: Landing, identities: Mapping[str, str]) -> Iterator[pa.Table]:
+    for table in landing.iter_images(["facenet"], vectors=False):
+        lists = _field(table, "facenet", "faces").combine_chunks()
+        if pa.types.is_null(lists.type):
+            continue
+        faces = pa.table({name: pc.struct_field(pc.list_flatten(lists), name) for name in _FACES.names[1:-1]})
+        image_ids = table["image_id"].take(pc.list_parent_indices(lists))
+        assigned = pa.array([identities.get(face) for face in faces["face_id"].to_pylist()], pa.string())
+        yield pa.table([image_ids, *faces.columns, assigned], names=_FACES.names).cast(_FACES)
+
+
+# --- the formats -----------------------------------------------------------------------------------------------------
+
+
+def _write_parquet(file: Path, columns: pa.Schema, tables: Iterator[pa.Table]) -> int:
+    count = 0
+    with pq.ParquetWriter(file, columns, compression="zstd") as writer:
+        for table in tables:
+            writer.write_table(table)
+            count += len(table)
+    return count
+
+
+def _write_csv(file: Path, columns: pa.Schema, tables: Iterator[pa.Table]) -> int:
+    count = 0
+    options = pa_csv.WriteOptions(include_header=False)  # its header has every name in quotes
+    with open(file, "wb") as sink:
+        sink.write((",".join(columns.names) + "\n").encode())
+        with pa_csv.CSVWriter(sink, columns, write_options=options) as writer:
+            for table in tables:
+                writer.write_table(table)
+                count += len(table)
+    return count
+
+
+def _write_jsonl(file: Path, columns: pa.Schema, tables: Iterator[pa.Table]) -> int:
+    count = 0
+    with open(file, "w", encoding="utf-8", newline="\n") as text:
+        for table in tables:
+            for row in zip(*(_json_column(column) for column in table.columns), strict=True):
+                text.write(json.dumps(dict(zip(columns.names, row, strict=True)), ensure_ascii=False) + "\n")
+            count += len(table)
+    return count
+
+
+def _json_column(column: pa.ChunkedArray) -> list[Any]:
+    if pa.types.is_floating(column.type):
+        # by way of text: the shortest digits of a float32 (0.93), and not those of the nearest double
+        # (0.9300000071525574); JSON has no NaN and no infinity
+        numbers = (None if text is None else float(text) for text in column.cast(pa.string()).to_pylist())
+        return [number if number is not None and math.isfinite(number) else None for number in numbers]
+    if pa.types.is_temporal(column.type):
+        return column.cast(pa.string()).to_pylist()
+    return column.to_pylist()
+
+
+_WRITERS: dict[str, Callable[[Path, pa.Schema, Iterator[pa.Table]], int]] = {
+    ".csv": _write_csv,
+    ".jsonl": _write_jsonl,
+    ".parquet": _write_parquet,
+}

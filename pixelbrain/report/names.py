@@ -1,0 +1,92 @@
+"""How an image id is shown, linked to and turned into a file name; everything here is text from strangers."""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+import re
+import unicodedata
+import urllib.parse
+from collections.abc import Iterable
+
+__all__ = ["display_names", "folder_of", "full_name", "href", "label_text", "short_name", "slug", "visible"]
+
+_FILE = "file://"
+_GENERATED = re.compile(r"[a-z]+-[0-9a-f]{8,}")
+
+#: Characters that would vanish, break the line or turn the reading direction of what stands around them.
+_INVISIBLE = frozenset({"Cc", "Zl", "Zp", "Cs"})
+_DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
+
+
+def visible(text: str) -> str:
+    """`text` on one line: control characters become their pictures (a newline is ␊), direction marks go."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_visible_character(character) for character in text if character not in _DIRECTIONS)
+
+
+def _visible_character(character: str) -> str:
+    code = ord(character)
+    if code < 0x20:
+        return chr(0x2400 + code)
+    if code == 0x7F:
+        return "\u2421"
+    return "\ufffd" if unicodedata.category(character) in _INVISIBLE else character
+
+
+def full_name(image_id: str) -> str:
+    """The path of a file:// URI, decoded; any other URI as it stands. On one line."""
+    if image_id.startswith(_FILE):
+        return visible(urllib.parse.unquote(image_id.removeprefix(_FILE)))
+    return visible(image_id)
+
+
+def short_name(image_id: str) -> str:
+    """The file's own name, without its folders."""
+    name = full_name(image_id)
+    return posixpath.basename(name) or name
+
+
+def folder_of(image_id: str) -> str:
+    """What stands before the file's own name, without the last slash; nothing in it is decoded."""
+    return image_id.rpartition("/")[0]
+
+
+def href(image_id: str) -> str | None:
+    """A link that a browser can open, or None: only files on disk can be opened from a page on disk.
+
+    A file:// id is percent-encoded already; whatever in it is not (`#`, `?`, quotes, blanks) is encoded here.
+    """
+    if not image_id.startswith(_FILE):
+        return None
+    return _FILE + urllib.parse.quote(image_id.removeprefix(_FILE), safe="/%:@!$&()*+,;=~-._")
+
+
+def slug(text: str) -> str:
+    """A file name for `text`: readable, the same from run to run, different for different texts.
+
+    Lower-case ASCII letters, digits and hyphens, at most 57 characters; the last 8 are a hash, because "a b" and "a/b"
+    read the same and some file systems do not tell "A" from "a".
+    """
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    readable = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:48].strip("-")
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return f"{readable}-{digest}" if readable else digest
+
+
+def label_text(label: str) -> str:
+    """A class name as a person would write it: `Egyptian_cat` is Egyptian cat."""
+    return visible(label).replace("_", " ")
+
+
+def display_names(ids: Iterable[str], word: str) -> dict[str, str]:
+    """What to call people or groups: a generated id (person-3f2a9c1b0d22) is `word` and its place, others are names.
+
+    Args:
+        ids: in the order in which they are shown.
+        word: such as Person.
+    """
+    return {
+        name: f"{word} {place:,}" if _GENERATED.fullmatch(name) else visible(name) for place, name in enumerate(ids, 1)
+    }
