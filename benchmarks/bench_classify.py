@@ -205,7 +205,14 @@ def main() -> None:
         after = bare(photos, weights, threads)
     limit = (before + after) / 2
     device, dtype = limit_format()
-    settings = {"images": count, "side_px": 500, "batch": BATCH, "threads": threads, "device": device, "dtype": str(dtype)}
+    settings = {
+        "images": count,
+        "side_px": 500,
+        "batch": BATCH,
+        "threads": threads,
+        "device": device,
+        "dtype": str(dtype),
+    }
     figures = {
         "classify.bare.images_per_s": limit,
         "classify.bare.drift": after / before,

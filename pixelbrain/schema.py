@@ -118,7 +118,7 @@ IDENTITY_SCHEMA = pa.schema(
         pa.field("image_id", pa.string(), nullable=False),
         pa.field("identity_id", pa.string()),  # null: unassigned
         pa.field("distance", pa.float32()),  # cosine distance to the identity's mean, 0 to 2; null: unassigned
-        pa.field("assigned", pa.string(), nullable=False),  # how: clustered, single, gated
+        pa.field("assigned", pa.string(), nullable=False),  # how: clustered, late, single, gated; see identity.people
     ]
 )
 

@@ -28,7 +28,8 @@ def search_photo(workflow: Workflow, photo: str, *, by: str = "faces", k: int = 
     Args:
         workflow: over the OUT to search.
         photo: a file, or an s3:// URI.
-        by: "faces": for each face of the photo, the largest first, the nearest faces and whose they are; "images": the nearest images.
+        by: "faces": for each face of the photo, the largest first, the nearest faces and whose they are; "images":
+            the nearest images.
         k: how many.
 
     Returns:

@@ -1,0 +1,144 @@
+"""Vectors to clusters, whatever they show: duplicates, neighbours, clusters, and a second look at what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pixelbrain.errors import ConfigError, StoreError
+from pixelbrain.identity.cluster import (
+    average_linkage,
+    dbscan,
+    first_points,
+    neighbour_graph,
+    pairwise,
+    row_products,
+    sum_rows,
+)
+from pixelbrain.identity.neighbours import nearest_neighbours
+from pixelbrain.identity.second_look import join_singles
+from pixelbrain.identity.thresholds import STRATEGIES, Strategy
+
+__all__ = ["Assignment", "Neighbours", "assign"]
+
+#: (ids, unit vectors (n, d), k) -> row numbers (n, k) and cosine similarities (n, k), as `nearest_neighbours` returns.
+Neighbours = Callable[[Sequence[str], np.ndarray, int], tuple[np.ndarray, np.ndarray]]
+
+
+@dataclass(frozen=True, eq=False)
+class Assignment:
+    """Which cluster each row belongs to."""
+
+    cluster: np.ndarray  # int64 (n,), the row with the smallest id of its cluster; -1: none
+    distance: np.ndarray  # float32 (n,), cosine distance to the direction of the cluster's mean, 0 to 2; nan: none
+    late: np.ndarray  # bool (n,), joined by `pixelbrain.identity.second_look`
+
+    @property
+    def count(self) -> int:
+        """Clusters."""
+        return len(np.unique(self.cluster[self.cluster >= 0]))
+
+
+def assign(
+    ids: Sequence[str],
+    vectors: np.ndarray,
+    *,
+    threshold: float,
+    strategy: Strategy = "average",
+    photos: Sequence[str] | None = None,
+    min_size: int = 2,
+    k: int = 20,
+    second_look: bool = True,
+    neighbours: Neighbours | None = None,
+) -> Assignment:
+    """Cluster rows by cosine similarity. The result depends on what the rows are, and not on their order.
+
+    Args:
+        ids: a unique name a row; equals are decided by it.
+        vectors: float32 (n, d), of any length.
+        threshold: cosine similarity, see `pixelbrain.identity.thresholds`.
+        strategy: see `pixelbrain.identity.cluster`.
+        photos: the photo of each row; two rows of one photo are never merged directly.
+        min_size: smaller clusters are none: their rows belong to nobody.
+        k: neighbours a row.
+        second_look: with "average", see `pixelbrain.identity.second_look`.
+        neighbours: how they are found; all pairs are compared by default.
+
+    Raises:
+        ConfigError: a value that cannot work.
+        StoreError: a vector that is not finite.
+    """
+    if strategy not in STRATEGIES:
+        raise ConfigError(f"strategy is {strategy!r}: it is one of {', '.join(STRATEGIES)}")
+    if not -1 < threshold < 1:
+        raise ConfigError(f"threshold is {threshold}: a cosine similarity between -1 and 1")
+    if min_size < 1 or k < 1:
+        raise ConfigError(f"min_size is {min_size} and k is {k}: both are 1 or more")
+    n = len(ids)
+    if n == 0:
+        return Assignment(np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, bool))
+    order = np.array(sorted(range(n), key=ids.__getitem__))
+    unit = _unit_rows(vectors[order], [ids[row] for row in order])
+    photo = np.unique([photos[row] for row in order], return_inverse=True)[1].reshape(-1) if photos else np.arange(n)
+
+    # Copies of one photo give the same vector over and over. As one point with a weight, they leave room among the k
+    # neighbours for others, and who is whose neighbour is not left to chance among equals.
+    points, point_of = _distinct_rows(unit)
+    weights = np.bincount(point_of)
+    whole = unit if len(points) == n else unit[points]
+    find = neighbours or (lambda _ids, rows, nearest: nearest_neighbours(rows, nearest))
+    indices, similarities = find([ids[order[point]] for point in points], whole, k)
+    graph = neighbour_graph(indices, similarities, threshold=threshold, photos=photo[points])
+    if strategy == "average":
+        label = average_linkage(whole, weights, graph, threshold)
+    elif strategy == "dbscan":
+        label = dbscan(graph, weights, threshold)
+    else:
+        label = pairwise(graph, threshold)
+    late = np.zeros(len(points), bool)
+    if strategy == "average" and second_look:
+        joined = join_singles(whole, weights, label, indices, threshold=threshold, photos=photo[points])
+        label, late = first_points(joined), joined != label
+
+    cluster = points[label][point_of]  # a point is the first row of its copies, and a label is a cluster's first point
+    cluster[np.bincount(cluster, minlength=n)[cluster] < min_size] = -1
+    result = Assignment(np.full(n, -1, np.int64), np.full(n, np.nan, np.float32), np.zeros(n, bool))
+    result.cluster[order] = np.where(cluster >= 0, order[cluster], -1)
+    result.distance[order] = _distances(unit, cluster)
+    result.late[order] = late[point_of] & (cluster >= 0)
+    return result
+
+
+def _unit_rows(vectors: np.ndarray, ids: Sequence[str]) -> np.ndarray:
+    """Rows of length 1; a row of zeros stays one, and is like no other."""
+    lengths = np.linalg.norm(vectors, axis=1)
+    if not np.isfinite(lengths).all():
+        bad = ids[int(np.flatnonzero(~np.isfinite(lengths))[0])]
+        raise StoreError(f"the vector of {bad} is not finite: extract that image again")
+    lengths[lengths == 0] = 1
+    return (vectors / lengths[:, None]).astype(np.float32, copy=False)
+
+
+def _distinct_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The first of each set of equal rows, in order, and for each row the place of its first among those."""
+    rows = np.ascontiguousarray(rows)
+    whole = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).reshape(-1)  # compared byte by byte
+    _, first, inverse = np.unique(whole, return_index=True, return_inverse=True)
+    places = np.argsort(np.argsort(first))
+    return np.sort(first), places[inverse.reshape(-1)]
+
+
+def _distances(unit: np.ndarray, cluster: np.ndarray) -> np.ndarray:
+    """The cosine distance of each row to its cluster's mean; nan without one."""
+    distance = np.full(len(unit), np.nan, np.float32)
+    member = np.flatnonzero(cluster >= 0)
+    if not len(member):
+        return distance
+    clusters, place = np.unique(cluster[member], return_inverse=True)
+    place = place.reshape(-1)
+    means = sum_rows(unit[member], place, len(clusters))
+    means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), np.float32(1e-12))
+    distance[member] = np.clip(1 - row_products(unit[member], means, place), 0, 2)
+    return distance

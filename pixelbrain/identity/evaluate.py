@@ -1,0 +1,78 @@
+"""How well found people match the true ones: pairwise and BCubed precision, recall and F."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+__all__ = ["ClusterScores", "score_clusters"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterScores:
+    """Each 0 to 1, 1 the best.
+
+    Pairwise: of the pairs of faces put together, how many belong together (precision); of those that belong together,
+    how many were put together (recall). Large people dominate it. BCubed: the same for each face's own cluster, as the
+    mean over faces (Bagga and Baldwin, 1998), so that every face counts alike.
+    """
+
+    pair_p: float
+    pair_r: float
+    pair_f: float
+    bcubed_p: float
+    bcubed_r: float
+    bcubed_f: float
+
+    def as_dict(self) -> dict[str, float]:
+        """For JSON."""
+        return asdict(self)
+
+
+def score_clusters(truth: np.ndarray, found: np.ndarray) -> ClusterScores:
+    """Compare two partitions of the same faces.
+
+    Args:
+        truth: (n,), the true person of each face, of any type that numpy sorts.
+        found: (n,), the person found for it. A face that was given to nobody is a person of its own: number it apart.
+
+    Raises:
+        ValueError: they are not one-dimensional and of one length.
+    """
+    if np.ndim(truth) != 1 or np.shape(truth) != np.shape(found):
+        raise ValueError(f"truth has the shape {np.shape(truth)} and found {np.shape(found)}: give one of each a face")
+    if len(truth) == 0:
+        return ClusterScores(pair_p=1.0, pair_r=1.0, pair_f=1.0, bcubed_p=1.0, bcubed_r=1.0, bcubed_f=1.0)
+    true_sizes, of_true = _sizes(truth)
+    found_sizes, of_found = _sizes(found)
+    both_sizes, of_both = _sizes(of_true.astype(np.int64) * len(found_sizes) + of_found)
+    shared = both_sizes[of_both]  # faces with the same truth and the same finding as this one
+    true_pairs, found_pairs, both_pairs = (_pairs(sizes) for sizes in (true_sizes, found_sizes, both_sizes))
+    # where no pair was claimed (or exists) none was wrong (or missed)
+    pair_p = both_pairs / found_pairs if found_pairs else 1.0
+    pair_r = both_pairs / true_pairs if true_pairs else 1.0
+    bcubed_p = float(np.mean(shared / found_sizes[of_found]))
+    bcubed_r = float(np.mean(shared / true_sizes[of_true]))
+    return ClusterScores(
+        pair_p=pair_p,
+        pair_r=pair_r,
+        pair_f=_harmonic_mean(pair_p, pair_r),
+        bcubed_p=bcubed_p,
+        bcubed_r=bcubed_r,
+        bcubed_f=_harmonic_mean(bcubed_p, bcubed_r),
+    )
+
+
+def _sizes(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The size of each cluster, and the number of each face's cluster."""
+    _, number, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    return sizes, number.reshape(-1)
+
+
+def _pairs(sizes: np.ndarray) -> float:
+    return float((sizes.astype(np.float64) * (sizes - 1) / 2).sum())
+
+
+def _harmonic_mean(a: float, b: float) -> float:
+    return 2 * a * b / (a + b) if a + b else 0.0

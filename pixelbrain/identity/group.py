@@ -1,0 +1,96 @@
+"""Visual groups: images that look alike, by the neighbour graph and the linkage that find people."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from pixelbrain import schema
+from pixelbrain.identity.assign import Assignment, assign
+from pixelbrain.identity.neighbours import neighbours_in
+from pixelbrain.identity.thresholds import group_threshold
+
+if TYPE_CHECKING:
+    from pixelbrain.stores.database import Database
+
+__all__ = ["GroupReport", "group_images", "group_name"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupReport:
+    """What `group_images` did."""
+
+    images: int  # that have a vector
+    grouped: int
+    groups: int  # of two images or more
+    threshold: float  # cosine similarity
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def group_images(db: Database, threshold: float | None = None, k: int = 20) -> GroupReport:
+    """Group images that look alike, and write it into `OUT/groups` and MongoDB, in place of what was there.
+
+    Args:
+        db: its `images` collection holds a classifier's pooled embeddings.
+        threshold: mean cosine similarity of two groups that are one; the model's own by default, see
+            `pixelbrain.identity.thresholds`. Higher: fewer and purer groups.
+        k: neighbours that each image is compared with first.
+
+    Raises:
+        ConfigError: vectors of a model without a threshold, and none given; or values that cannot work.
+        StoreError: no vectors were loaded, or a store cannot be reached.
+    """
+    start = time.perf_counter()
+    if threshold is None:
+        threshold = group_threshold(db.vector_model("images").model)
+    ids: list[str] = []
+    vectors: list[np.ndarray] = []
+    for batch in db.iter_vectors("images"):
+        ids += batch.ids
+        vectors.append(batch.vectors)
+    whole = np.concatenate(vectors) if vectors else np.empty((0, 1), np.float32)
+    del vectors
+    assignment = assign(ids, whole, threshold=threshold, k=k, second_look=False, neighbours=neighbours_in(db, "images"))
+    table = _group_table(ids, assignment)
+    db.landing.write_groups(table)
+    db.store_groups(table)
+    return GroupReport(
+        images=len(ids),
+        grouped=int((assignment.cluster >= 0).sum()),
+        groups=assignment.count,
+        threshold=threshold,
+        seconds=time.perf_counter() - start,
+    )
+
+
+def group_name(first_image_id: str) -> str:
+    """The id of the group whose smallest `image_id` this is: "group-" and 12 hex digits, the same on every run."""
+    return f"group-{hashlib.sha256(first_image_id.encode()).hexdigest()[:12]}"
+
+
+def _group_table(ids: list[str], assignment: Assignment) -> pa.Table:
+    """One row of `schema.GROUP_SCHEMA` an image, ordered by image_id."""
+    names = {row: group_name(ids[row]) for row in np.unique(assignment.cluster).tolist() if row >= 0}
+    order = sorted(range(len(ids)), key=ids.__getitem__)
+    groups = [names.get(int(assignment.cluster[row])) for row in order]
+    distances = assignment.distance[order]
+    return pa.table(
+        {
+            "image_id": [ids[row] for row in order],
+            "group_id": groups,
+            "distance": pa.array(distances, mask=np.isnan(distances)),
+        },
+        schema=schema.GROUP_SCHEMA,
+    )

@@ -1,0 +1,76 @@
+"""What average linkage left alone: a face joins the cluster that is clearly nearest, a little beyond the threshold."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pixelbrain.identity.cluster import row_products, sum_rows
+
+__all__ = ["join_singles"]
+
+# At most 1.1 times the threshold's cosine distance away, no other cluster nearer than 1.25 times that, and three faces
+# or more in it, so that its mean is one. On data/people (dlib) two of the three photos that linkage missed join, both
+# rightly, and none of the bystanders; on 10,000 synthetic faces at a threshold of 0.45 it adds .03 of pairwise recall
+# for less than .001 of precision, and with factors of 1.05 and 1.15 nearly the same.
+_DISTANCE = 1.1
+_NEXT = 1.25
+_SIZE = 3
+
+
+def join_singles(
+    vectors: np.ndarray,
+    weights: np.ndarray,
+    labels: np.ndarray,
+    indices: np.ndarray,
+    *,
+    threshold: float,
+    photos: np.ndarray,
+) -> np.ndarray:
+    """Give single points to the clusters of their neighbours.
+
+    Args:
+        vectors: float32 (n, d), rows of unit length.
+        weights: int (n,), how many faces a point stands for.
+        labels: int (n,), 0 to n - 1, of `average_linkage`.
+        indices: int (n, k), the neighbours of each point; below 0: no such neighbour.
+        threshold: cosine similarity of the linkage.
+        photos: int (n,), the photo of each point: a face does not join a cluster that has one of the same photo.
+
+    Returns:
+        int (n,), the labels; those of the points that joined are changed.
+    """
+    n = len(labels)
+    sizes = np.bincount(labels, weights, minlength=n)  # faces, by label
+    single = np.flatnonzero(sizes[labels] == 1)
+
+    # candidates: the clusters of each single point's neighbours, each once
+    known = indices[single]
+    point = np.repeat(single, known.shape[1])[known.reshape(-1) >= 0]
+    cluster = labels[known[known >= 0]]
+    several = sizes[cluster] > 1
+    point, cluster = np.divmod(np.unique(point[several].astype(np.int64) * n + cluster[several]), n)
+    if not len(point):
+        return labels
+
+    wanted, place = np.unique(cluster, return_inverse=True)
+    members = np.flatnonzero(np.isin(labels, wanted))
+    sums = sum_rows(vectors[members] * weights[members, None], np.searchsorted(wanted, labels[members]), len(wanted))
+    means = (sums / sizes[wanted, None]).astype(np.float32)
+    distance = 1 - row_products(vectors[point], means, place.reshape(-1))
+
+    order = np.lexsort((cluster, distance, point))
+    point, cluster, distance = point[order], cluster[order], distance[order]
+    nearest = np.flatnonzero(np.diff(point, prepend=-1))  # each point's first row
+    counts = np.diff(nearest, append=len(point))
+    second = distance[nearest + (counts > 1)]  # the nearest itself, where there is no other
+    clear = (counts == 1) | (second >= _NEXT * distance[nearest])
+    near = (distance[nearest] <= _DISTANCE * (1 - threshold)) & (sizes[cluster[nearest]] >= _SIZE)
+    # (cluster, photo) pairs that are there already
+    photo_count = int(photos.max()) + 1
+    taken = np.unique(labels.astype(np.int64) * photo_count + photos)
+    free = ~np.isin(cluster[nearest] * photo_count + photos[point[nearest]], taken)
+
+    chosen = nearest[clear & near & free]
+    joined = labels.copy()
+    joined[point[chosen]] = cluster[chosen]
+    return joined
