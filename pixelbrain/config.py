@@ -5,18 +5,30 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 from urllib.parse import urlsplit, urlunsplit
 
 from pixelbrain.errors import ConfigError
 
-__all__ = ["CLASSIFIERS", "EMBEDDERS", "STRATEGIES", "RunConfig", "mask_uri", "read_config"]
+__all__ = [
+    "CLASSIFIERS",
+    "DEVICES",
+    "EMBEDDERS",
+    "STRATEGIES",
+    "RunConfig",
+    "Strategy",
+    "choose",
+    "mask_uri",
+    "read_config",
+]
 
 CLASSIFIERS = ("resnet50", "resnet18", "efficientnet-lite0")
 EMBEDDERS = ("facenet", "vggface2", "casia-webface", "dlib")  # facenet is vggface2
-STRATEGIES = ("average", "dbscan", "pairwise")
+Strategy = Literal["average", "dbscan", "pairwise"]  # how faces become people
+STRATEGIES: tuple[str, ...] = get_args(Strategy)
 DEVICES = ("auto", "cpu", "cuda")
 
 #: What --offline chooses: models that come inside packages.
@@ -50,10 +62,10 @@ class RunConfig:
         set_(self, "classes", _names("classes", self.classes))
         set_(self, "classifier", self.classifier or (OFFLINE_CLASSIFIER if self.offline else "resnet50"))
         set_(self, "embedder", self.embedder or (OFFLINE_EMBEDDER if self.offline else "facenet"))
-        _choose("classifier", self.classifier, CLASSIFIERS)
-        _choose("embedder", self.embedder, EMBEDDERS)
-        _choose("strategy", self.strategy, STRATEGIES)
-        _choose("device", self.device, DEVICES)
+        choose("classifier", self.classifier, CLASSIFIERS)
+        choose("embedder", self.embedder, EMBEDDERS)
+        choose("strategy", self.strategy, STRATEGIES)
+        choose("device", self.device, DEVICES)
         if not self.modules:
             raise ConfigError("modules is empty: name at least one, such as resnet")
         if len(set(self.modules)) != len(self.modules):
@@ -125,7 +137,8 @@ def mask_uri(uri: str) -> str:
     return urlunsplit(parts._replace(netloc=f"{user.split(':')[0]}:***@{host}"))
 
 
-def _choose(name: str, value: Any, known: tuple[str, ...]) -> None:
+def choose(name: str, value: Any, known: Iterable[str]) -> None:
+    """Raises `ConfigError` unless the value is one of the known."""
     if value not in known:
         raise ConfigError(f"{name} is {value!r}: it is one of {', '.join(known)}")
 

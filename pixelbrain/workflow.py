@@ -97,7 +97,6 @@ class Workflow:
         with self.display.stage("extract") as progress:
             report = pipeline.extract(self.out, progress=progress, debug=self.debug)
         self.landing.refresh()
-        per_s = report.done / report.working_seconds if report.working_seconds else 0.0
         self._record(
             "extract",
             {
@@ -106,14 +105,14 @@ class Workflow:
                 "failed": report.failed,
                 "failures": dict(report.failures),
                 "seconds": round(report.seconds, 2),
-                "images_per_s": round(per_s, 2),
+                "images_per_s": round(report.images_per_s, 2),
                 "seconds_by_activity": {k: round(v, 2) for k, v in report.seconds_by_activity.items()},
                 "plan": dataclasses.asdict(report.plan) if report.plan else None,
             },
         )
         before = f", {report.listed - report.done:,} were there already" if report.listed > report.done else ""
         failed = f", {report.failed:,} failed" if report.failed else ""
-        rate = f", {per_s:,.1f} images/s" if report.done else ""
+        rate = f", {report.images_per_s:,.1f} images/s" if report.done else ""
         self.display.line(f"extract   {report.done:,} images{failed}{before}{rate}, {report.seconds:,.0f} s")
         return report
 

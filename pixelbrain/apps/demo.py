@@ -28,8 +28,7 @@ def run_demo(out: str, display: Display, *, debug: bool = False) -> list[str]:
         people = workflow.identify(database)
         groups = workflow.group(database)
     gallery = workflow.report()
-    rate = extracted.done / extracted.working_seconds if extracted.done else 0.0
-    speed = f"{rate:.1f} images/s, models' start included" if extracted.done else "all had landed before"
+    speed = f"{extracted.images_per_s:.1f} images/s" if extracted.done else "all had landed before"
     return [
         "",
         f"{extracted.listed} images ({extracted.failed} failed), {people.faces} faces, {people.people} people, "

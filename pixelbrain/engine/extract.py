@@ -42,10 +42,15 @@ class ExtractReport:
     done: int  # of them, in this run; the others had landed before
     failed: int  # of those done: images that could not be read, or on which a module failed
     failures: Mapping[str, int]  # by kind
-    seconds: float  # all of it
-    working_seconds: float  # from the first block handed out to the last one landed
-    seconds_by_activity: Mapping[str, float]  # summed over the actors
+    seconds: float  # all of it, Ray's start and the models' included
+    seconds_by_activity: Mapping[str, float]  # of the actors at work, summed over them
     plan: Plan | None  # None: nothing was left to do
+
+    @property
+    def images_per_s(self) -> float:
+        """The actors' rate while they work; 0 where nothing was left to do."""
+        busy = sum(self.seconds_by_activity.values())
+        return self.done * self.plan.actors / busy if self.plan and busy else 0.0
 
 
 def extract(
@@ -92,7 +97,6 @@ def extract(
         failed=tally.failed,
         failures=dict(tally.failures.most_common()),
         seconds=time.monotonic() - started,
-        working_seconds=tally.working_seconds,
         seconds_by_activity=dict(tally.seconds),
         plan=plan,
     )
@@ -107,7 +111,6 @@ class _Tally:
         self.failed = 0
         self.failures: collections.Counter[str] = collections.Counter()
         self.seconds: dict[str, float] = collections.defaultdict(float)
-        self.working_seconds = 0.0
         self._progress = progress
         self._tell()
 
@@ -140,7 +143,8 @@ def _run_pass(
     import ray.data
     from ray.exceptions import RayError
 
-    plan = make_plan(len(rows), ray.cluster_resources(), device=device)
+    batch_size = max(module.batch_size for module in modules)
+    plan = make_plan(len(rows), ray.cluster_resources(), batch_size=batch_size, device=device)
     landing.refresh()
     order = WorkOrder(
         out=str(landing.out),
@@ -150,7 +154,6 @@ def _run_pass(
         device=plan.device,
         threads=plan.threads_per_actor,
     )
-    started = time.monotonic()
     try:
         with warnings.catch_warnings():
             # Ray 2.64 drops the two limits' way in; pyproject admits no such Ray, and there is no other way yet
@@ -171,7 +174,6 @@ def _run_pass(
     except RayError as error:
         raise EngineError(_last_line(error)) from error
     finally:
-        tally.working_seconds += time.monotonic() - started
         landing.refresh()
     return plan
 

@@ -30,12 +30,13 @@ class Plan:
     device: str  # cpu or cuda
 
 
-def make_plan(images: int, resources: Mapping[str, float], *, device: str = "auto") -> Plan:
+def make_plan(images: int, resources: Mapping[str, float], *, batch_size: int = 32, device: str = "auto") -> Plan:
     """The plan for so many images on a cluster with these resources.
 
     Args:
         images: how many are to do.
         resources: as `ray.cluster_resources()` has them: CPU, GPU.
+        batch_size: the largest of the modules'.
         device: auto takes GPUs if Ray reports any.
 
     Raises:
@@ -56,6 +57,12 @@ def make_plan(images: int, resources: Mapping[str, float], *, device: str = "aut
         cpus_per_actor=round(max(0.1, min(threads, cpus / actors) * 0.9), 3),
         gpus_per_actor=1.0 if on_gpu else 0.0,
         threads_per_actor=int(threads),
-        block_rows=max(_MIN_BLOCK_ROWS, min(_MAX_BLOCK_ROWS, images // (actors * _BLOCKS_PER_ACTOR))),
+        block_rows=_block_rows(images // (actors * _BLOCKS_PER_ACTOR), batch_size),
         device="cuda" if on_gpu else "cpu",
     )
+
+
+def _block_rows(wanted: int, batch_size: int) -> int:
+    """Near `wanted`, within bounds; whole batches where it is more than one, as half a batch costs nearly a whole."""
+    rows = max(_MIN_BLOCK_ROWS, min(_MAX_BLOCK_ROWS, wanted))
+    return rows if rows < batch_size else -(-rows // batch_size) * batch_size

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pixelbrain.config import STRATEGIES, Strategy, choose
 from pixelbrain.errors import ConfigError, StoreError
 from pixelbrain.identity.cluster import (
     average_linkage,
@@ -19,7 +20,6 @@ from pixelbrain.identity.cluster import (
 )
 from pixelbrain.identity.neighbours import nearest_neighbours
 from pixelbrain.identity.second_look import join_singles
-from pixelbrain.identity.thresholds import STRATEGIES, Strategy
 
 __all__ = ["Assignment", "Neighbours", "assign"]
 
@@ -70,8 +70,7 @@ def assign(
         ConfigError: a value that cannot work.
         StoreError: a vector that is not finite.
     """
-    if strategy not in STRATEGIES:
-        raise ConfigError(f"strategy is {strategy!r}: it is one of {', '.join(STRATEGIES)}")
+    choose("strategy", strategy, STRATEGIES)
     if not -1 < threshold < 1:
         raise ConfigError(f"threshold is {threshold}: a cosine similarity between -1 and 1")
     if min_size < 1 or k < 1:

@@ -12,11 +12,12 @@ import numpy as np
 import pyarrow as pa
 
 from pixelbrain import schema
+from pixelbrain.config import STRATEGIES, Strategy, choose
 from pixelbrain.errors import ConfigError
 from pixelbrain.identity.assign import Assignment, assign
 from pixelbrain.identity.neighbours import neighbours_in
 from pixelbrain.identity.quality import QualityGate
-from pixelbrain.identity.thresholds import STRATEGIES, Strategy, face_threshold
+from pixelbrain.identity.thresholds import face_threshold
 
 if TYPE_CHECKING:
     from pixelbrain.stores.database import Database
@@ -71,8 +72,7 @@ class PeopleIdentifierModule:
         Raises:
             ConfigError: a value that cannot work.
         """
-        if strategy not in STRATEGIES:
-            raise ConfigError(f"strategy is {strategy!r}: it is one of {', '.join(STRATEGIES)}")
+        choose("strategy", strategy, STRATEGIES)
         if threshold is not None and not -1 < threshold < 1:
             raise ConfigError(f"threshold is {threshold}: a cosine similarity between -1 and 1")
         if min_faces < 1 or k < 1:

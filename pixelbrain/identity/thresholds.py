@@ -10,16 +10,11 @@ data/people, subtracting the set's own mean, which few people pull to themselves
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
 
+from pixelbrain.config import STRATEGIES, Strategy, choose
 from pixelbrain.errors import ConfigError
 
-__all__ = ["STRATEGIES", "FaceThresholds", "Strategy", "face_threshold", "group_threshold"]
-
-Strategy = Literal["average", "dbscan", "pairwise"]
-
-#: How faces become people; the first is the default.
-STRATEGIES: tuple[str, ...] = get_args(Strategy)
+__all__ = ["FaceThresholds", "face_threshold", "group_threshold"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +54,7 @@ def face_threshold(model: str, strategy: Strategy) -> float:
     Raises:
         ConfigError: an unknown strategy, or a model that has no threshold.
     """
-    if strategy not in STRATEGIES:
-        raise ConfigError(f"strategy is {strategy!r}: it is one of {', '.join(STRATEGIES)}")
+    choose("strategy", strategy, STRATEGIES)
     if model not in _FACES:
         raise ConfigError(_unknown(model, _FACES))
     return float(getattr(_FACES[model], strategy))

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from pixelbrain import schema
+from pixelbrain.config import EMBEDDERS, choose
 from pixelbrain.errors import ConfigError, ModuleError
 from pixelbrain.images.decode import DecodedImage, DecodeTarget
 from pixelbrain.modules.base import PipelineModule
@@ -16,10 +17,7 @@ from pixelbrain.modules.dlib_embedder import DlibEmbedder
 from pixelbrain.modules.face_embedders import FaceEmbedder, InceptionEmbedder
 from pixelbrain.modules.faces import FaceDetector
 
-__all__ = ["EMBEDDERS", "FacenetEmbedderModule"]
-
-#: facenet is another name of vggface2.
-EMBEDDERS = ("facenet", "vggface2", "casia-webface", "dlib")
+__all__ = ["FacenetEmbedderModule"]
 
 
 class FacenetEmbedderModule(PipelineModule):
@@ -57,8 +55,7 @@ class FacenetEmbedderModule(PipelineModule):
         Raises:
             ConfigError: a value that cannot work.
         """
-        if embedder not in EMBEDDERS:
-            raise ConfigError(f"embedder {embedder!r} is none of {', '.join(EMBEDDERS)}")
+        choose("embedder", embedder, EMBEDDERS)
         if batch_size < 1:
             raise ConfigError(f"batch_size is {batch_size}: it is 1 or more")
         self.batch_size = batch_size

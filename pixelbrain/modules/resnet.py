@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from pixelbrain import schema
+from pixelbrain.config import choose
 from pixelbrain.errors import ConfigError, ModuleError
 from pixelbrain.images.decode import DecodedImage, DecodeTarget
 from pixelbrain.images.preprocess import Preprocessor
@@ -62,10 +63,8 @@ class ResnetClassifierModule(PipelineModule):
         Raises:
             ConfigError: a value that cannot work; an unknown class comes with the nearest ones.
         """
-        if model not in BACKBONES:
-            raise ConfigError(f"classifier {model!r} is none of {', '.join(BACKBONES)}")
-        if precision not in _PRECISIONS:
-            raise ConfigError(f"precision {precision!r} is none of {', '.join(_PRECISIONS)}")
+        choose("classifier", model, BACKBONES)
+        choose("precision", precision, _PRECISIONS)
         if top_k < 1 or batch_size < 1:
             raise ConfigError(f"top_k is {top_k} and batch_size {batch_size}: both are 1 or more")
         self.batch_size = batch_size

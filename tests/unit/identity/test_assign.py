@@ -2,12 +2,11 @@ import numpy as np
 import pytest
 
 from benchmarks.synthetic_faces import make_faces
+from pixelbrain.config import STRATEGIES
 from pixelbrain.errors import ConfigError, StoreError
 from pixelbrain.identity.assign import assign
 from pixelbrain.identity.evaluate import score_clusters
 from pixelbrain.identity.neighbours import nearest_neighbours
-
-STRATEGIES = ["average", "dbscan", "pairwise"]
 
 
 def _names(n: int) -> list[str]:

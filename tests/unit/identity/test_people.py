@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from pixelbrain import schema
+from pixelbrain.config import STRATEGIES
 from pixelbrain.errors import ConfigError
 from pixelbrain.identity.people import PeopleIdentifierModule, identity_name
 from pixelbrain.identity.quality import QualityGate
-from pixelbrain.identity.thresholds import STRATEGIES, face_threshold, group_threshold
+from pixelbrain.identity.thresholds import face_threshold, group_threshold
 
 from .conftest import VectorTable
 
