@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -174,10 +175,17 @@ class Visit:
 
     def open(self, path: Path) -> Any:
         self.page.goto(path.as_uri())
-        # a lazy image loads when it is scrolled to
-        self.page.evaluate("for (const image of document.images) image.loading = 'eager'")
-        self.page.wait_for_function("[...document.images].every(image => image.complete)")
+        self.settle()
         return self.page
+
+    def settle(self) -> None:
+        """Wait for every image, lazy ones too, which load when they are scrolled to."""
+        self.page.evaluate("for (const image of document.images) image.loading = 'eager'")
+        deadline = time.monotonic() + 30
+        # not wait_for_function: it polls by eval, which the pages forbid
+        while not self.page.evaluate("[...document.images].every(image => image.complete)"):
+            assert time.monotonic() < deadline, "images do not load"
+            self.page.wait_for_timeout(50)
 
     def count(self, selector: str) -> int:
         return self.page.locator(selector).count()
@@ -187,6 +195,7 @@ class Visit:
 
     def check(self) -> None:
         """Nothing was said, nothing was asked of any host, every image is one, nothing scrolls sideways."""
+        self.settle()
         assert self.messages == []
         assert [url for url in self.requests if not url.startswith(("file://", "data:"))] == []
         assert self.page.evaluate("[...document.images].filter(i => !i.naturalWidth).map(i => i.src)") == []
