@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pixelbrain.landing.parquet import Landing
     from pixelbrain.modules.base import PipelineModule
     from pixelbrain.modules.facenet import FacenetEmbedderModule
+    from pixelbrain.modules.gpt4v import Gpt4VModule
     from pixelbrain.modules.resnet import ResnetClassifierModule
     from pixelbrain.pipeline import Pipeline
     from pixelbrain.pipeline import Pipeline as TaggingPipeline
@@ -35,6 +36,7 @@ __all__ = [
     "DecodeTarget",
     "DecodedImage",
     "FacenetEmbedderModule",
+    "Gpt4VModule",
     "Landing",
     "PeopleIdentifierModule",
     "Pipeline",
@@ -51,6 +53,7 @@ _HOMES = {
     "DecodeTarget": "pixelbrain.images.decode",
     "DecodedImage": "pixelbrain.images.decode",
     "FacenetEmbedderModule": "pixelbrain.modules.facenet",
+    "Gpt4VModule": "pixelbrain.modules.gpt4v",
     "Landing": "pixelbrain.landing.parquet",
     "PeopleIdentifierModule": "pixelbrain.identity.people",
     "Pipeline": "pixelbrain.pipeline",

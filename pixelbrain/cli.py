@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pixelbrain.cli_ask import ask
 from pixelbrain.cli_options import EXIT_STRICT, command_options, examples, run_options, store_options
 from pixelbrain.config import EMBEDDERS, STRATEGIES
 
@@ -26,6 +27,9 @@ __all__ = ["cli", "main", "tag_identity_main"]
 @click.version_option(package_name="pixelbrain")
 def cli() -> None:
     """Turn a pile of photos, on disk or in S3, into answers: what is in each picture, and who."""
+
+
+cli.add_command(ask)
 
 
 def main() -> None:
@@ -339,6 +343,8 @@ def weights_verify(weights_dir: str | None, display: Display, debug: bool) -> No
 )
 @click.option("--rm", "remove", is_flag=True, help="Remove the results' databases after the export.")
 @click.option("--embedder", type=click.Choice(EMBEDDERS), help="[default: facenet]")
+@click.option("--apply_people_detector", is_flag=True, help="Ask GPT-4 Vision first whether a photo shows a person.")
+@click.option("--base_url", metavar="URL", help="Ask another server that speaks OpenAI's API.")
 @click.option("--weights_dir", metavar="DIR", help="Look for weights here first.")
 @click.option("--offline", is_flag=True, help="Use the packaged model (dlib); download nothing.")
 @command_options

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -17,6 +17,7 @@ __all__ = [
     "CLASSIFIERS",
     "DEVICES",
     "EMBEDDERS",
+    "GPT4V",
     "STRATEGIES",
     "RunConfig",
     "Strategy",
@@ -30,6 +31,7 @@ EMBEDDERS = ("facenet", "vggface2", "casia-webface", "dlib")  # facenet is vggfa
 Strategy = Literal["average", "dbscan", "pairwise"]  # how faces become people
 STRATEGIES: tuple[str, ...] = get_args(Strategy)
 DEVICES = ("auto", "cpu", "cuda")
+GPT4V = "gpt4v"  # the module that asks, after the others
 
 #: What --offline chooses: models that come inside packages.
 OFFLINE_CLASSIFIER = "efficientnet-lite0"
@@ -48,6 +50,7 @@ class RunConfig:
     top_k: int = 5
     embedder: str | None = None  # facenet unless offline
     strategy: str = "average"  # how faces become people
+    gpt4v: Mapping[str, Any] | None = None  # keyword arguments of Gpt4VModule, for the module gpt4v
     weights_dir: str | None = None
     offline: bool = False  # packaged models by default, and no download of anything
     device: str = "auto"
@@ -78,6 +81,10 @@ class RunConfig:
             raise ConfigError(f"mongo is {mask_uri(self.mongo)!r}: it starts with mongodb:// or mongodb+srv://")
         if self.s3_endpoint and not re.match(r"https?://", self.s3_endpoint):
             raise ConfigError(f"s3_endpoint is {self.s3_endpoint!r}: it starts with http:// or https://")
+        if self.gpt4v is not None and not isinstance(self.gpt4v, Mapping):
+            raise ConfigError(f"gpt4v is {self.gpt4v!r}: it has keys, such as questions and model")
+        if (GPT4V in self.modules) != (self.gpt4v is not None):
+            raise ConfigError("the module gpt4v and its settings, under the key gpt4v of a config file, go together")
         for name in ("source", "out", "weights_dir", "chroma"):
             value = getattr(self, name)
             if value is not None and not isinstance(value, str):

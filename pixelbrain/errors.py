@@ -13,6 +13,8 @@ PixelbrainError             its message is one line, with the way out
 ├── EngineError             Ray could not start, or lacks what the plan reserves
 ├── LandingError            OUT cannot be read or written, or is not what it should be
 │   └── MixedModelsError    vectors of two models would meet in one index
+├── OverBudgetError         the next request does not fit into the budget; becomes rows' `over_budget`
+├── StopJob                 no request of an asking job can succeed: a wrong key, no money, an unknown model
 └── StoreError              MongoDB or ChromaDB cannot be reached, or refused
     └── StoreLockedError    another process holds the embedded store
 """
@@ -29,9 +31,11 @@ __all__ = [
     "MissingExtraError",
     "MixedModelsError",
     "ModuleError",
+    "OverBudgetError",
     "PixelbrainError",
     "ReadError",
     "SourceError",
+    "StopJob",
     "StoreError",
     "StoreLockedError",
     "WeightsError",
@@ -96,3 +100,11 @@ class StoreError(PixelbrainError):
 
 class StoreLockedError(StoreError):
     """Another process holds the embedded store."""
+
+
+class OverBudgetError(PixelbrainError):
+    """The next request does not fit into the budget; nothing was sent."""
+
+
+class StopJob(PixelbrainError):
+    """No request of an asking job can succeed: no money on the account, a wrong key, no such model."""

@@ -13,7 +13,9 @@ from pixelbrain.landing.parquet import Landing
 from pixelbrain.modules.base import PipelineModule
 
 if TYPE_CHECKING:
+    from pixelbrain.asking.report import AskReport
     from pixelbrain.engine.extract import ExtractReport
+    from pixelbrain.modules.gpt4v import Gpt4VModule
     from pixelbrain.stores.load import LoadReport
 
 __all__ = ["Pipeline", "PipelineReport"]
@@ -25,6 +27,7 @@ class PipelineReport:
 
     out: Path
     extract: ExtractReport
+    ask: list[AskReport]  # one a Gpt4VModule
     load: LoadReport
 
 
@@ -35,15 +38,19 @@ class Pipeline:
 
     Args:
         loader: which images.
-        modules: what to find out about each; their names are the columns, so no two may share one.
+        modules: what to find out about each; their names are the columns, so no two may share one. A `Gpt4VModule`
+            among them asks afterwards, over what the others have landed.
         device: "cpu", "cuda", or "auto": GPUs if Ray reports any.
     """
 
-    def __init__(self, loader: DataLoader, modules: Sequence[PipelineModule], *, device: str = "auto") -> None:
-        if not modules:
-            raise ConfigError("a pipeline without modules does nothing: give it at least one")
+    def __init__(
+        self, loader: DataLoader, modules: Sequence[PipelineModule | Gpt4VModule], *, device: str = "auto"
+    ) -> None:
         self.loader = loader
-        self.modules = list(modules)
+        self.modules = [module for module in modules if isinstance(module, PipelineModule)]
+        self.asking = [module for module in modules if not isinstance(module, PipelineModule)]
+        if not self.modules:
+            raise ConfigError("a pipeline needs at least one module that looks at images itself")
         self.device = device
 
     def extract(
@@ -58,8 +65,32 @@ class Pipeline:
 
         return extract(self.loader, self.modules, out, device=self.device, progress=progress, debug=debug)
 
+    def ask(
+        self, out: str | Path, *, progress: Callable[[int, int, int], None] | None = None, debug: bool = False
+    ) -> list[AskReport]:
+        """Ask the questions of the `Gpt4VModule`s about what has landed; what was answered is not asked again.
+
+        Raises:
+            StopJob, EngineError: see `engine.ask.ask`.
+        """
+        from pixelbrain.engine.ask import ask, read_where
+
+        landing = Landing(out).require()
+        return [
+            ask(
+                landing,
+                module.settings,
+                module.price,
+                module.limits,
+                where=read_where(landing, module.where),
+                progress=progress,
+                debug=debug,
+            )
+            for module in self.asking
+        ]
+
     def run(self, out: str | Path, *, mongo: str | None = None, chroma: str | None = None) -> PipelineReport:
-        """Extract, and load MongoDB and ChromaDB with what has landed.
+        """Extract, ask, and load MongoDB and ChromaDB with what has landed.
 
         Args:
             out: the folder that results land in.
@@ -70,6 +101,7 @@ class Pipeline:
         from pixelbrain.stores.load import load
 
         extracted = self.extract(out)
+        asked = self.ask(out) if self.asking else []
         with Database.open(out, mongo=mongo, chroma=chroma) as database:
             loaded = load(Landing(out), database)
-        return PipelineReport(out=Path(out), extract=extracted, load=loaded)
+        return PipelineReport(out=Path(out), extract=extracted, ask=asked, load=loaded)

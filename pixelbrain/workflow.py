@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pixelbrain.config import RunConfig
+from pixelbrain.config import GPT4V, RunConfig
 from pixelbrain.display import Display
 from pixelbrain.errors import ConfigError
 from pixelbrain.landing.parquet import Landing
 from pixelbrain.record import read_record, write_stage
 
 if TYPE_CHECKING:
+    from pixelbrain.asking.batch_report import BatchReport
+    from pixelbrain.asking.report import AskReport
     from pixelbrain.modules.base import PipelineModule
+    from pixelbrain.modules.gpt4v import Gpt4VModule
     from pixelbrain.stores.database import Database
 
 __all__ = ["Workflow"]
@@ -64,11 +68,12 @@ class Workflow:
 
     # --- stages --------------------------------------------------------------------------------------------------
 
-    def run(self, *, after_extract: Callable[[Any], None] | None = None) -> dict[str, Any]:
-        """Extract, load, identify, report. Returns each stage's report by its name."""
+    def run(self) -> dict[str, Any]:
+        """Extract, ask if gpt4v is among the modules, load, identify, report. Each stage's report by its name."""
+        asking = self.asking_module()  # first: a question that cannot be asked is known before an hour's work
         reports: dict[str, Any] = {"extract": self.extract()}
-        if after_extract:
-            after_extract(reports["extract"])
+        if asking is not None:
+            reports["ask"] = self.ask(asking)
         with self.database() as database:
             reports["load"] = self.load(database)
             if "facenet" in self.landing.index.modules:
@@ -81,7 +86,18 @@ class Workflow:
         from pixelbrain.modules.registry import create_module
 
         settings = self.config.module_settings()
-        return [create_module(name, **settings.get(name, {})) for name in self.config.modules]
+        return [create_module(name, **settings.get(name, {})) for name in self.config.modules if name != GPT4V]
+
+    def asking_module(self) -> Gpt4VModule | None:
+        """What the config's gpt4v asks, if it does. Raises `ConfigError` for what cannot be asked."""
+        if self.config.gpt4v is None:
+            return None
+        from pixelbrain.modules.gpt4v import Gpt4VModule
+
+        try:
+            return Gpt4VModule(**{"s3_endpoint": self.config.s3_endpoint, **self.config.gpt4v})
+        except TypeError as error:
+            raise ConfigError(f"gpt4v: {error}") from None
 
     def extract(self) -> Any:
         """Run the modules over SOURCE; see `engine.extract.extract`."""
@@ -115,6 +131,93 @@ class Workflow:
         rate = f", {report.images_per_s:,.1f} images/s" if report.done else ""
         self.display.line(f"extract   {report.done:,} images{failed}{before}{rate}, {report.seconds:,.0f} s")
         return report
+
+    def ask(self, module: Gpt4VModule, *, limit: int | None = None) -> AskReport:
+        """Ask the module's questions about what has landed; see `engine.ask.ask`."""
+        from pixelbrain.engine.ask import ask, read_where
+
+        where = read_where(self.landing.require(), module.where)
+        fields = ", ".join(question.field for question in module.settings.questions)
+        with self.display.stage("ask") as progress:
+            report = ask(
+                self.landing,
+                module.settings,
+                module.price,
+                module.limits,
+                where=where,
+                limit=limit,
+                progress=progress,
+                debug=self.debug,
+            )
+        self._record("ask", {"fields": fields, "model": module.settings.model, **report.as_dict()})
+        self._tell_asked(report, fields)
+        return report
+
+    def ask_batch(self, module: Gpt4VModule, *, wait: bool = True, limit: int | None = None) -> BatchReport:
+        """The same through the Batch API; see `engine.ask_batch.ask_batch`."""
+        from pixelbrain.engine.ask import read_where
+        from pixelbrain.engine.ask_batch import ask_batch
+
+        started = time.monotonic()
+        where = read_where(self.landing.require(), module.where)
+        with self.display.stage("ask", unit="requests") as progress:
+            report = ask_batch(
+                self.landing,
+                module.settings,
+                module.price,
+                module.limits,
+                where=where,
+                limit=limit,
+                wait=wait,
+                progress=progress,
+            )
+        fields = ", ".join(question.field for question in module.settings.questions)
+        figures = {"answers": dict(report.answers), "cost_usd": str(report.cost_usd), "running": report.running}
+        seconds = round(time.monotonic() - started, 2)
+        self._record("ask", {"fields": fields, "model": module.settings.model, **figures, "seconds": seconds})
+        statuses = ", ".join(f"{count:,} {status}" for status, count in report.answers.items()) or "no answer yet"
+        self.display.line(f"ask       {fields}: {statuses}; ${report.cost_usd:,.4f}, {report.submitted:,} batches sent")
+        if report.running or report.more:
+            self.display.line(
+                f"          {report.running:,} batches on their way (at most ${report.reserved_usd:,.2f}): the same "
+                "command collects them, here or on any machine that has OUT"
+            )
+        return report
+
+    def cancel_batches(self, base_url: str | None = None) -> str:
+        """Cancel the batches that are on their way; a line that says what became of them."""
+        from pixelbrain.engine.ask_batch import cancel
+
+        report = cancel(self.landing.require(), base_url=base_url)
+        kept = sum(report.answers.values())
+        pending = f", {report.pending:,} still stopping: run it again" if report.pending else ""
+        return f"{report.cancelled:,} batches cancelled, {report.ended:,} had ended{pending}; {kept:,} answers kept"
+
+    def dry_run(self, module: Gpt4VModule, *, limit: int | None = None) -> list[str]:
+        """What asking would take, as lines of text; nobody is asked, and no image is read."""
+        from pixelbrain.asking.dry_run import describe, dry_run
+        from pixelbrain.engine.ask import pending_images, read_where
+
+        where = read_where(self.landing.require(), module.where)
+        rows = (
+            (row["image_id"], row["width"], row["height"])
+            for table in pending_images(self.landing, module.settings, where)
+            for row in table.to_pylist()
+        )
+        found = dry_run(
+            itertools.islice(rows, limit), module.settings, module.price, rpm=module.limits.rpm, tpm=module.limits.tpm
+        )
+        return describe(found)
+
+    def _tell_asked(self, report: AskReport, fields: str) -> None:
+        statuses = ", ".join(f"{count:,} {status}" for status, count in report.statuses.items()) or "nothing to ask"
+        remembered = f", {report.remembered:,} remembered" if report.remembered else ""
+        self.display.line(
+            f"ask       {fields}: {statuses}{remembered}; ${report.cost_usd:,.4f}, "
+            f"{report.input_tokens + report.output_tokens:,} tokens, {report.seconds:,.0f} s"
+        )
+        for kind, count in report.failures.most_common(_REFUSED_SHOWN):
+            self.display.warn(f"          {count:,} x {kind}")
 
     def load(self, database: Database, *, rebuild: bool = False) -> Any:
         """Bring MongoDB and ChromaDB in step with Parquet; see `stores.load.load`."""

@@ -9,10 +9,13 @@ import re
 import shutil
 from pathlib import Path
 
+import pyarrow.compute as pc
+
 from pixelbrain.config import RunConfig
 from pixelbrain.display import Display
 from pixelbrain.errors import ConfigError, LandingError
 from pixelbrain.landing.parquet import Landing
+from pixelbrain.modules.gpt4v import Gpt4VModule
 from pixelbrain.sources.local import FILE_SCHEME, uri_to_path
 from pixelbrain.workflow import Workflow
 
@@ -33,13 +36,16 @@ def tag_identity(
     embedder: str | None = None,
     weights_dir: str | None = None,
     offline: bool = False,
+    apply_people_detector: bool = False,
+    base_url: str | None = None,
     display: Display | None = None,
     debug: bool = False,
 ) -> str:
     """Find the faces of all photos, cluster them to people, and export a row an image.
 
     The results stay under `$PIXELBRAIN_HOME` (~/.cache/pixelbrain by default), by `database_id`, so that a rerun only
-    does what is new; `remove` deletes them after the export.
+    does what is new; `remove` deletes them after the export. `apply_people_detector` asks GPT-4 Vision first whether a
+    photo shows a real person, and names nobody in those that do not (posters, statues).
 
     Returns:
         A line that says what was exported.
@@ -64,23 +70,36 @@ def tag_identity(
         offline=offline,
         strategy=identifying_strategy,
     )
+    detector = Gpt4VModule("people_detector", base_url=base_url) if apply_people_detector else None
     workflow = Workflow(config, display, debug=debug)
     workflow.extract()
+    if detector is not None:
+        workflow.ask(detector)
     with workflow.database() as database:
         workflow.load(database)
         people = workflow.identify(database)
-    rows = _export(workflow.landing, Path(export_file), identity_field_name)
+    nobody = _without_a_person(workflow.landing) if detector is not None else frozenset()
+    rows = _export(workflow.landing, Path(export_file), identity_field_name, nobody)
     if remove:
         shutil.rmtree(out)
     return f"{rows:,} images, {people.people:,} people, to {export_file}"
 
 
-def _export(landing: Landing, file: Path, field: str) -> int:
-    """image (a path, or an S3 URI), and its identities joined with ;"""
+def _without_a_person(landing: Landing) -> frozenset[str]:
+    """The images that the people detector says show no real person."""
+    answers = landing.answers.get("is_person")
+    if answers is None:
+        return frozenset()
+    no = pc.fill_null(pc.invert(pc.struct_field(answers, "answer")), False)
+    return frozenset(landing.index.image_id.filter(no).to_pylist())
+
+
+def _export(landing: Landing, file: Path, field: str, nobody: frozenset[str]) -> int:
+    """image (a path, or an S3 URI), and its identities joined with ;, of nobody in the images named so"""
     who: dict[str, set[str]] = {}
     identities = landing.read_identities()
     for row in identities.to_pylist() if identities is not None else ():
-        if row["identity_id"]:
+        if row["identity_id"] and row["image_id"] not in nobody:
             who.setdefault(row["image_id"], set()).add(row["identity_id"])
     temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:

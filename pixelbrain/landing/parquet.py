@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pixelbrain import schema
 from pixelbrain.errors import LandingError, MixedModelsError
+from pixelbrain.landing.answers import AnswerLog
 from pixelbrain.landing.index import LandedIndex, build_index
 from pixelbrain.landing.parts import ModuleState, Part, list_parts, part_name, write_table
 
@@ -29,6 +31,7 @@ class Landing:
     def __init__(self, out: str | Path) -> None:
         self.out = Path(out).expanduser().absolute()
         self.images_folder = self.out / "images"
+        self.answer_log = AnswerLog(self.out)
 
     # --- writing -------------------------------------------------------------------------------------------------
 
@@ -50,6 +53,7 @@ class Landing:
         """Forget what was read of `OUT/images`."""
         self.__dict__.pop("parts", None)
         self.__dict__.pop("index", None)
+        self.__dict__.pop("answers", None)
 
     @functools.cached_property
     def parts(self) -> list[Part]:
@@ -60,6 +64,18 @@ class Landing:
     def index(self) -> LandedIndex:
         """Where each image's newest values are."""
         return build_index(self.parts)
+
+    @functools.cached_property
+    def answers(self) -> dict[str, pa.StructArray]:
+        """By field, the answers to its newest question: `answer`, `status`, `model`, `error_type`, `error`.
+
+        One entry an image, in the order of the listing; null where this version of the image was not asked about.
+        """
+        return {
+            name: _aligned(table, self.index)
+            for name in self.answer_log.fields()
+            if (table := self.answer_log.read(name)) is not None
+        }
 
     def exists(self) -> bool:
         """Whether anything has landed."""
@@ -113,19 +129,24 @@ class Landing:
         """Every image exactly once, in the order of the listing.
 
         Args:
-            modules: struct columns to read; all by default.
+            modules: struct columns to read; all by default, and the answers.
             vectors: False leaves out the structs' embeddings, which are most of the bytes.
             batch_rows: rows a table.
 
         Yields:
-            Tables of `schema.BASE_FIELDS` and one struct column a module, null where the module has not seen the image.
+            Tables of `schema.BASE_FIELDS`, one struct column a module, null where the module has not seen the image,
+            and one struct column a field that was asked about, see `answers`.
         """
         names = list(self.index.modules) if modules is None else [m for m in modules if m in self.index.modules]
+        asked = list(self.answers) if modules is None else [m for m in modules if m in self.answers]
         if vectors:
             self.states()
         for start in range(0, self.count_images(), batch_rows):
             positions = np.arange(start, min(start + batch_rows, self.count_images()))
-            yield self._assemble(positions, names, vectors)
+            table = self._assemble(positions, names, vectors)
+            for name in asked:
+                table = table.append_column(name, self.answers[name].take(pa.array(positions)))
+            yield table
 
     def _assemble(self, positions: np.ndarray, modules: Sequence[str], vectors: bool) -> pa.Table:
         index = self.index
@@ -169,6 +190,16 @@ class Landing:
     def read_groups(self) -> pa.Table | None:
         """The visual groups, or None before `pixelbrain group`."""
         return _read_if_there(self.out / "groups" / "groups.parquet")
+
+
+def _aligned(table: pa.Table, index: LandedIndex) -> pa.StructArray:
+    """A field's answers as structs, one an image of the index."""
+    place = pc.index_in(index.image_id, table["image_id"].combine_chunks())
+    same = pc.equal(index.version, table["version"].take(place))  # of an older version of the file: not its answer
+    place = pc.if_else(pc.fill_null(same, False), place, pa.scalar(None, place.type))
+    shown = table.select(["answer", "status", "model", "error_type", "error"]).combine_chunks()
+    structs = pa.StructArray.from_arrays([c.combine_chunks() for c in shown.columns], names=shown.column_names)
+    return structs.take(place.combine_chunks())
 
 
 def _read(part: Part, columns: list[str], vectors: bool) -> pa.Table:

@@ -49,8 +49,8 @@ def export(landing: Landing, file: Path, table: Literal["images", "faces"] = "im
     """Write the landed images or faces to one file, which is complete or absent.
 
     images: image_id, status, error, label, label_score, n_faces, identities (joined with ;), and the scalar fields of
-    users' own modules as `<module>.<field>`. faces: image_id, face_id, x1, y1, x2, y2 (pixels of the upright original),
-    score, identity_id.
+    users' own modules as `<module>.<field>`, answers by their field (tags joined with ;, objects as JSON). faces:
+    image_id, face_id, x1, y1, x2, y2 (pixels of the upright original), score, identity_id.
 
     In CSV null is an empty field and an empty text is `""`; in the other two null is null. Data is written as it is: a
     file name that starts with `=` or `@` is not defused, and a spreadsheet may take it for a formula. Import such a
@@ -116,6 +116,9 @@ def _images_schema(landing: Landing) -> pa.Schema:
             for field in columns.field(name).type:
                 if _is_scalar(field.type):
                     fields.setdefault(f"{name}.{field.name}", pa.field(f"{name}.{field.name}", field.type))
+    for name, answers in landing.answers.items():
+        kind = answers.type.field("answer").type
+        fields[name] = pa.field(name, kind if _is_scalar(kind) else pa.string())
     return pa.schema(list(fields.values()))
 
 
@@ -149,8 +152,8 @@ def _image_tables(landing: Landing, columns: pa.Schema, identities: Mapping[str,
         arrays["n_faces"] = _field(table, "facenet", "n_faces")
         arrays["identities"] = _joined_identities(table, identities)
         for name in columns.names[len(arrays) :]:
-            module, _, field = name.partition(".")
-            arrays[name] = _field(table, module, field)
+            module, dot, field = name.partition(".")
+            arrays[name] = _field(table, module, field) if dot else _answer(table, name)
         yield pa.table({name: arrays[name].cast(columns.field(name).type) for name in columns.names}, schema=columns)
 
 
@@ -161,6 +164,18 @@ def _field(table: pa.Table, module: str, field: str) -> pa.ChunkedArray:
         if pa.types.is_struct(struct.type) and struct.type.get_field_index(field) >= 0:
             return pc.struct_field(struct, field)
     return pa.chunked_array([pa.nulls(len(table))])
+
+
+def _answer(table: pa.Table, name: str) -> pa.ChunkedArray:
+    """An asked field's answers; lists of tags joined with ;, and objects as JSON."""
+    answers = _field(table, name, "answer")
+    if _is_scalar(answers.type):
+        return answers
+    texts = [
+        None if value is None else ";".join(value) if isinstance(value, list) else json.dumps(value)
+        for value in answers.to_pylist()
+    ]
+    return pa.chunked_array([pa.array(texts, pa.string())])
 
 
 def _joined_identities(table: pa.Table, identities: Mapping[str, str]) -> pa.ChunkedArray:

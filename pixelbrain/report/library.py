@@ -140,8 +140,13 @@ def _face(face: dict[str, Any], identities: dict[str, _Assignment]) -> Face:
 
 
 def _values(name: str, value: Any) -> Iterator[tuple[str, str]]:
-    """A user's struct as (dotted name, text) pairs; what is null, and errors (they are failures), is left out."""
+    """A user's struct, or an answer's, as (dotted name, text) pairs; nulls, and errors (failures), are left out."""
     if value is None:
+        return
+    if isinstance(value, dict) and value.keys() >= {"answer", "status"}:  # a question's: without an answer, why
+        answer = value["answer"]
+        answer = ", ".join(map(str, answer)) if isinstance(answer, list) else answer
+        yield from _values(name, value["status"] if answer is None else answer)
         return
     if isinstance(value, dict):
         for key, inner in value.items():

@@ -6,9 +6,9 @@ from pixelbrain.errors import ReadError
 from pixelbrain.sources.base import ImageSource
 from pixelbrain.sources.local import FILE_SCHEME, LocalSource, read_local
 from pixelbrain.sources.manifest import LIST_SUFFIXES, ManifestSource
-from pixelbrain.sources.s3 import S3_SCHEME, S3Source, read_s3
+from pixelbrain.sources.s3 import S3_SCHEME, S3Source, presign_s3, read_s3
 
-__all__ = ["ImageSource", "open_source", "read_bytes"]
+__all__ = ["ImageSource", "open_source", "presign", "read_bytes"]
 
 
 def open_source(source: str, *, s3_endpoint: str | None = None) -> ImageSource:
@@ -31,3 +31,14 @@ def read_bytes(image_id: str, *, s3_endpoint: str | None = None) -> bytes:
     if image_id.startswith(S3_SCHEME):
         return read_s3(image_id, endpoint=s3_endpoint)
     raise ReadError(f"neither a file:// nor an s3:// URI: {image_id[:100]}")
+
+
+def presign(image_id: str, *, s3_endpoint: str | None = None) -> str:
+    """A URL for an s3:// image that a server without credentials can fetch for an hour.
+
+    Raises:
+        ReadError: not in S3, or it cannot be signed.
+    """
+    if not image_id.startswith(S3_SCHEME):
+        raise ReadError(f"only s3:// images can be sent as URLs: {image_id[:100]}")
+    return presign_s3(image_id, endpoint=s3_endpoint)

@@ -14,7 +14,7 @@ import pyarrow as pa
 from pixelbrain.errors import ReadError, SourceError
 from pixelbrain.sources.base import ImageSource, is_image_name, manifest_tables
 
-__all__ = ["S3_SCHEME", "S3Source", "read_s3", "split_s3_uri"]
+__all__ = ["S3_SCHEME", "S3Source", "presign_s3", "read_s3", "split_s3_uri"]
 
 S3_SCHEME = "s3://"
 
@@ -111,3 +111,14 @@ def _explain(error: Exception) -> str:
     if type(error).__name__ in ("NoCredentialsError", "PartialCredentialsError"):
         return "no AWS credentials found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
     return _EXPLAINED.get(code) or f"{type(error).__name__}: {error}"
+
+
+def presign_s3(uri: str, *, endpoint: str | None = None, valid_s: int = 3600) -> str:
+    """A URL under which anyone may read the object for `valid_s` seconds; it holds no key, but is as good as one."""
+    bucket, key = split_s3_uri(uri)
+    try:
+        return _client(endpoint).generate_presigned_url(
+            "get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=valid_s
+        )
+    except _botocore_errors() as error:
+        raise ReadError(_explain(error)) from None

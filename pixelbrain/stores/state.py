@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -114,10 +115,14 @@ def vector_models(landing: Landing) -> dict[str, ModelInfo]:
 
 def landed_columns(landing: Landing) -> dict[str, Any]:
     """What computed each column, and for how many images: a column that was added or done again is to be loaded."""
-    return {
+    columns = {
         name: {"settings": state.settings_hash, "images": int((landing.index.modules[name][0] >= 0).sum())}
         for name, state in sorted(landing.states().items())
     }
+    for name, answers in sorted(landing.answers.items()):
+        digest = hashlib.sha256("\n".join(map(repr, answers.to_pylist())).encode()).hexdigest()[:12]
+        columns[name] = {"settings": digest, "images": len(answers) - answers.null_count}
+    return columns
 
 
 def _landed_digest(landing: Landing) -> int:

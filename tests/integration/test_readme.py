@@ -12,6 +12,7 @@ import pixelbrain as pb
 from pixelbrain.apps.demo import SAMPLES
 from pixelbrain.cli import cli
 from pixelbrain.config import RunConfig
+from tests.fake_openai.running import FakeOpenAI
 from tests.integration.conftest import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -27,8 +28,8 @@ def folder(tmp_path_factory):
     return folder
 
 
-def test_there_are_three_examples_in_python():
-    assert len(BLOCKS) == 3
+def test_there_are_four_examples_in_python():
+    assert len(BLOCKS) == 4
 
 
 @pytest.mark.usefixtures("ray_running")
@@ -61,8 +62,20 @@ def test_a_module_of_ones_own(folder, pixelbrain):
 
 
 def test_the_config_file_is_one():
-    (block,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
-    assert RunConfig(**yaml.safe_load(block)).classifier == "resnet18"
+    pipeline, questions = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    assert RunConfig(**yaml.safe_load(pipeline)).classifier == "resnet18"
+    assert len(pb.Gpt4VModule(**yaml.safe_load(questions)["gpt4v"]).settings.questions) == 2
+
+
+@pytest.mark.usefixtures("ray_running")
+def test_asking(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    with FakeOpenAI() as fake:
+        for name, value in fake.environment.items():
+            monkeypatch.setenv(name, value)
+        exec(compile(BLOCKS[3], "README", "exec"), {})
+    rows = [row for table in pb.Landing("out/").iter_images() for row in table.to_pylist()]
+    assert len([row for row in rows if row["mood"] and row["mood"]["answer"] in ("calm", "lively", "sad")]) == 4
 
 
 def test_every_command_is_in_the_table():

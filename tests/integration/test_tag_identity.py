@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import collections
 import csv
+from pathlib import Path
+
+import numpy as np
 
 from pixelbrain.apps.demo import SAMPLES
+from pixelbrain.images.decode import decode_image
+from tests.fake_openai.running import FakeOpenAI
 
 
 def test_a_folder_to_a_csv(pixelbrain, tmp_path):
     file, home = tmp_path / "people.csv", tmp_path / "home"
-    done = pixelbrain(
+    flags = [
         "--data_path", SAMPLES, "--export", file, "--database_id", "mine", "--identity_field_name", "who",
-        "--identifying_strategy", "pairwise", "--rm", "--offline",
-        program="tag_identity", PIXELBRAIN_HOME=str(home),
-    )  # fmt: skip
+        "--identifying_strategy", "pairwise", "--offline",
+    ]  # fmt: skip
+    done = pixelbrain(*flags, program="tag_identity", PIXELBRAIN_HOME=str(home))
     assert "16 images, 3 people" in done.stdout
     with open(file, newline="") as source:
         rows = list(csv.DictReader(source))
@@ -25,6 +30,15 @@ def test_a_folder_to_a_csv(pixelbrain, tmp_path):
     assert by_folder.pop("things") == {""}
     assert all(len(who) == 1 for who in by_folder.values())
     assert len(set.union(*by_folder.values())) == 3
+
+    with FakeOpenAI() as fake:  # it sees a person in what is more red than not
+        environment = {**fake.environment, "PIXELBRAIN_HOME": str(home)}
+        pixelbrain(*flags, "--apply_people_detector", "--rm", program="tag_identity", **environment)
+    with open(file, newline="") as source:
+        found = {row["image"]: row["who"] for row in csv.DictReader(source)}
+    for row in rows:
+        reddish = np.asarray(decode_image(Path(row["image"]).read_bytes()).pixels)[..., 0].mean() > 127
+        assert found[row["image"]] == (row["who"] if reddish else "")
     assert not (home / "mine").exists()
 
 

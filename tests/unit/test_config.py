@@ -66,3 +66,10 @@ def test_a_file_that_cannot_work_is_named(tmp_path, text, message):
         read_config(file)
     with pytest.raises(ConfigError, match="cannot read"):
         read_config(tmp_path / "absent.yaml")
+
+
+def test_asking_needs_its_settings_and_the_module():
+    assert RunConfig(modules=["resnet", "gpt4v"], gpt4v={"question": "people_detector"}).gpt4v
+    for settings in ({"modules": ["resnet", "gpt4v"]}, {"gpt4v": {"question": "x"}}):
+        with pytest.raises(ConfigError, match="go together"):
+            RunConfig(**settings)

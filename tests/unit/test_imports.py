@@ -11,11 +11,11 @@ import pixelbrain
 
 PACKAGE = Path(pixelbrain.__file__).parent
 #: Data flows from left to right; a folder imports only those to its left.
-FLOW = ["sources", "images", "modules", "landing", "engine", "stores", "identity", "report", "apps"]
+FLOW = ["sources", "images", "asking", "modules", "landing", "engine", "stores", "identity", "report", "apps"]
 ANYONE = {"config", "errors", "schema"}
 #: Files above the folders, by the last folder that they may import.
 TOP = {"config": None, "errors": None, "schema": None, "record": None, "display": None, "__init__": "report"} | {
-    "pipeline": "stores", "workflow": "report", "cli_options": None, "cli": "apps",
+    "pipeline": "stores", "workflow": "report", "cli_options": None, "cli_ask": "apps", "cli": "apps",
 }  # fmt: skip
 
 

@@ -1,0 +1,118 @@
+"""Answer records: what is known about one question and one image, as it is journalled and lands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from decimal import ROUND_DOWN, Decimal
+from typing import Any
+
+from pixelbrain.asking.records import AnswerStatus, Question
+
+__all__ = ["PAID", "Outcome", "Spent", "answer_records", "remembered_record"]
+
+#: Statuses that are worth remembering: asking again would cost money and bring the same.
+PAID = frozenset({str(AnswerStatus.OK), str(AnswerStatus.REFUSED), str(AnswerStatus.INVALID)})
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What the tries of one request came to, all together."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    usd: Decimal = Decimal(0)
+
+    def __add__(self, other: Spent) -> Spent:
+        return Spent(
+            self.input_tokens + other.input_tokens, self.output_tokens + other.output_tokens, self.usd + other.usd
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a request ended, after all its tries."""
+
+    status: AnswerStatus  # of the questions without an answer
+    answers: Mapping[str, Any] = field(default_factory=dict)  # by field; these are ok
+    raw: str | None = None  # the model's words, when invalid or refused
+    error_type: str | None = None
+    error: str | None = None
+    model: str | None = None  # that answered
+    latency_s: float | None = None  # of the last try
+    spent: Spent = Spent()
+
+
+def answer_records(
+    entry: Mapping[str, Any], keys: Mapping[str, str | None], questions: Sequence[Question], outcome: Outcome
+) -> list[dict[str, Any]]:
+    """The records of a request's questions, in their order.
+
+    The request's tokens and dollars are split among them so that the sums are exact: each gets an equal share, and
+    the first one what is left over.
+
+    Args:
+        entry: with image_id and version.
+        keys: under which each field's answer is remembered; None: the image was not read.
+        questions: that were in the request.
+        outcome: of the request.
+    """
+    answered_at = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+    parts = zip(
+        questions,
+        _split(outcome.spent.input_tokens, len(questions)),
+        _split(outcome.spent.output_tokens, len(questions)),
+        _split_usd(outcome.spent.usd, len(questions)),
+        strict=True,
+    )
+    records = []
+    for question, input_tokens, output_tokens, usd in parts:
+        answered = question.field in outcome.answers
+        records.append(
+            {
+                "image_id": entry["image_id"],
+                "version": entry["version"],
+                "field": question.field,
+                "key": keys[question.field],
+                "status": str(AnswerStatus.OK if answered else outcome.status),
+                "answer": outcome.answers.get(question.field),
+                "raw": None if answered else outcome.raw,
+                "error_type": None if answered else outcome.error_type,
+                "error": None if answered else outcome.error,
+                "model": outcome.model,
+                "input_tokens": input_tokens,
+                "output_tokens": output_tokens,
+                "cost_usd": f"{usd:f}",
+                "latency_s": outcome.latency_s,
+                "answered_at": answered_at,
+                "remembered": False,
+            }
+        )
+    return records
+
+
+def remembered_record(entry: Mapping[str, Any], question: Question, record: Mapping[str, Any]) -> dict[str, Any]:
+    """An earlier record, as the answer to the same question about the same picture elsewhere. It costs nothing."""
+    return {
+        **record,
+        "image_id": entry["image_id"],
+        "version": entry["version"],
+        "field": question.field,
+        "answer": json.loads(json.dumps(record["answer"])),  # nobody shares a list with another row
+        "input_tokens": 0,
+        "output_tokens": 0,
+        "cost_usd": "0",
+        "remembered": True,
+    }
+
+
+def _split(amount: int, parts: int) -> list[int]:
+    share, left_over = divmod(amount, parts)
+    return [share + left_over] + [share] * (parts - 1)
+
+
+def _split_usd(amount: Decimal, parts: int) -> list[Decimal]:
+    share = (amount / parts).quantize(Decimal(1).scaleb(int(amount.as_tuple().exponent)), rounding=ROUND_DOWN)
+    return [amount - share * (parts - 1)] + [share] * (parts - 1)

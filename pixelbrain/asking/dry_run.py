@@ -1,0 +1,182 @@
+"""What a run would take, before a cent is spent: images, requests, tokens, dollars and minutes."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+from pixelbrain.asking.prices import PRICES_DATE, ModelPrice, target_size
+from pixelbrain.asking.records import AskSettings, Detail
+from pixelbrain.asking.request import Estimate, build_body, estimate
+
+__all__ = ["DryRun", "DryRunLine", "describe", "dry_run"]
+
+_DETAILS: tuple[Detail, Detail] = ("low", "high")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DryRunLine:
+    """One way to ask: a level of detail, at once or through the Batch API."""
+
+    detail: Detail
+    batch: bool
+    requests: int
+    input_tokens: int
+    output_tokens_max: int
+    cost_usd_expected: Decimal
+    cost_usd_max: Decimal
+    minutes: float | None  # at the limits; None: no limits given, or a batch, which takes up to 24 hours
+
+
+@dataclass(frozen=True, kw_only=True)
+class DryRun:
+    """What a run would take."""
+
+    model: str
+    detail: Detail  # of the settings
+    images: int
+    without_size: int  # images that cannot be read, and are not asked about
+    lines: tuple[DryRunLine, ...]  # low and high detail, each at once and as a batch
+    first_request: dict[str, Any] | None  # its body, the image elided; None without images
+
+
+def dry_run(
+    rows: Iterable[tuple[str, int | None, int | None]],
+    settings: AskSettings,
+    price: ModelPrice,
+    *,
+    rpm: float | None = None,
+    tpm: float | None = None,
+) -> DryRun:
+    """Add up what asking about these images takes. Reads no image and asks nobody.
+
+    Args:
+        rows: image_id, and width and height of the upright original in pixels, None where they could not be read. Only
+            the images that are still to be asked about: what is remembered costs nothing.
+        rpm, tpm: requests and tokens a minute that the account allows, where they are known.
+    """
+    sums = {detail: _Sum() for detail in _DETAILS}
+    estimates = {detail: _estimator(replace(settings, detail=detail), price) for detail in _DETAILS}
+    images = without_size = 0
+    first: tuple[str, int, int] | None = None
+    for image_id, width, height in rows:
+        images += 1
+        if not width or not height:
+            without_size += 1
+            continue
+        first = first or (image_id, width, height)
+        for detail in _DETAILS:
+            sums[detail].add(estimates[detail](width, height))
+    return DryRun(
+        model=settings.model,
+        detail=settings.detail,
+        images=images,
+        without_size=without_size,
+        lines=tuple(sums[d].line(d, batch, price, rpm, tpm) for d in _DETAILS for batch in (False, True)),
+        first_request=first and _first_request(settings, price, *first),
+    )
+
+
+def _estimator(settings: AskSettings, price: ModelPrice) -> Any:
+    """`estimate` by size: photos come in few sizes, and a million of them is counted in seconds."""
+    return functools.lru_cache(maxsize=10_000)(lambda width, height: estimate(settings, price, width, height))
+
+
+class _Sum:
+    """Estimates, added up."""
+
+    def __init__(self) -> None:
+        self.requests = self.input_tokens = self.output_tokens_max = 0
+        self.cost_usd_expected = self.cost_usd_max = Decimal(0)
+
+    def add(self, one: Estimate) -> None:
+        self.requests += 1
+        self.input_tokens += one.input_tokens
+        self.output_tokens_max += one.output_tokens_max
+        self.cost_usd_expected += one.cost_usd_expected
+        self.cost_usd_max += one.cost_usd_max
+
+    def line(self, detail: Detail, batch: bool, price: ModelPrice, rpm: float | None, tpm: float | None) -> DryRunLine:
+        factor = price.batch_factor if batch else Decimal(1)
+        # before an answer is there, a limiter has to count the most that it may take against the tokens a minute
+        waits = [self.requests / rpm] if rpm else []
+        waits += [(self.input_tokens + self.output_tokens_max) / tpm] if tpm else []
+        return DryRunLine(
+            detail=detail,
+            batch=batch,
+            requests=self.requests,
+            input_tokens=self.input_tokens,
+            output_tokens_max=self.output_tokens_max,
+            cost_usd_expected=self.cost_usd_expected * factor,
+            cost_usd_max=self.cost_usd_max * factor,
+            minutes=max(waits) if waits and not batch else None,
+        )
+
+
+def _first_request(settings: AskSettings, price: ModelPrice, image_id: str, width: int, height: int) -> dict[str, Any]:
+    if settings.image_urls:
+        url = f"<presigned URL of {image_id}>"
+    else:
+        sent = target_size(price, width, height, settings.detail)
+        url = f"data:image/jpeg;base64,<{image_id} in {sent[0]} x {sent[1]} pixels>"
+    return build_body(settings, settings.questions, url)
+
+
+# --- for people -------------------------------------------------------------------------------------------------------
+
+
+def describe(found: DryRun) -> list[str]:
+    """The dry run as lines of text: the table, what it rests on, and the first request as it would be sent."""
+    lines = [f"{_count(found.images - found.without_size, 'image')} to ask {found.model} about"]
+    if found.without_size:
+        lines[0] += f"; {found.without_size:,} more cannot be read, and are left out"
+    rows = [("detail", "", "requests", "tokens in", "tokens out", "expected", "at most", "time")]
+    rows += [_cells(line, found.detail) for line in found.lines]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines.append("")
+    for row in rows:
+        left = [cell.ljust(width) for cell, width in zip(row[:2], widths[:2], strict=True)]
+        right = [cell.rjust(width) for cell, width in zip(row[2:], widths[2:], strict=True)]
+        lines.append("  ".join([*left, *right]).rstrip())
+    lines += [
+        "",
+        f"* these settings. Prices of {PRICES_DATE}; tokens out and dollars at most are if every answer is as long as "
+        "it may be.",
+    ]
+    if found.first_request is not None:
+        lines += ["", "The first request: POST /v1/chat/completions"]
+        lines += json.dumps(found.first_request, indent=2, ensure_ascii=False).splitlines()
+    return lines
+
+
+def _cells(line: DryRunLine, detail: Detail) -> tuple[str, ...]:
+    return (
+        f"{line.detail}{' *' if line.detail == detail else ''}",
+        "batch" if line.batch else "at once",
+        f"{line.requests:,}",
+        f"{line.input_tokens:,}",
+        f"{line.output_tokens_max:,}",
+        _dollars(line.cost_usd_expected),
+        _dollars(line.cost_usd_max),
+        "up to 24 h" if line.batch else _time(line.minutes),
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _dollars(amount: Decimal) -> str:
+    """Cents, and four digits below a dollar, so that a small run does not look free."""
+    return f"${amount:,.2f}" if amount >= 1 or not amount else f"${amount:.4f}"
+
+
+def _time(minutes: float | None) -> str:
+    if minutes is None:
+        return "give --rpm, --tpm"
+    return f"{minutes / 60:,.1f} h" if minutes >= 120 else f"{math.ceil(minutes)} min"

@@ -1,0 +1,188 @@
+"""An amount a minute that is spent smoothly, and never exceeded in any window."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import NamedTuple
+
+__all__ = ["Count", "Entry", "PacedWindow"]
+
+#: Sums of floats that should be equal may differ by so much.
+_EPSILON = 1e-6
+#: What is spent within so short a time shares an entry, so that their number does not grow with the rate.
+_GRAIN_S = 0.05
+#: Differences below this part of the limit say nothing about how the server counts.
+_NOISE = 0.05
+
+
+class Count(NamedTuple):
+    """What a window holds."""
+
+    used: float  # as it came to, where that is known
+    held: float  # as it was reserved: nothing refunded
+
+
+@dataclass(slots=True)
+class Entry:
+    """What was spent at about the same time."""
+
+    since: float
+    at: float  # the latest of it: it leaves the window as a whole
+    used: float
+    held: float
+    gone: bool = False  # out of the window
+
+
+class PacedWindow:
+    """The requests, or the tokens, of one limit.
+
+    Two rules hold at once. The pace: credit accrues evenly, at most `burst_s` seconds of it, so that a minute's limit
+    is not gone in its first second. The window: what was spent within the last `window_s + slack_s` seconds never
+    exceeds the limit. The pace alone could exceed it by one burst; the window alone would send in bursts.
+
+    Args:
+        per_minute: the limit; None: there is none.
+        window_s: over which the server counts; a window allows `per_minute * window_s / 60`.
+        slack_s: the longest time between a permit and its request's arrival at the server: what arrives within a
+            window was permitted within a window that is longer by this.
+        burst_s: how many seconds of unused pace may be caught up on.
+    """
+
+    def __init__(self, per_minute: float | None, *, window_s: float, slack_s: float, burst_s: float) -> None:
+        self.per_minute = per_minute
+        self.brake_per_minute: float | None = None  # a slower pace for a while; the window stays what it is
+        self._minutes = window_s / 60
+        self._span_s = window_s + slack_s
+        self._burst_s = burst_s
+        self._log: deque[Entry] = deque()
+        self._used = 0.0
+        self._held = 0.0
+        self._kept = 1.0  # the part of a refund that the server does not give, 0 to 1; all, until it shows
+        self._foreign = 0.0  # spent by others on the same account
+        self._foreign_until = 0.0
+        self._credit = 0.0  # below zero: a debt, which is waited for
+        self._credit_at: float | None = None  # None: nothing was asked yet
+
+    def count(self, now: float) -> Count:
+        """Spent within the last `window_s + slack_s` seconds."""
+        self._advance(now)
+        return Count(self._used, self._held)
+
+    def wait_s(self, now: float, amount: float) -> float:
+        """Seconds until `amount` may be spent; 0: now. More than the whole limit counts as the whole limit."""
+        self._advance(now)
+        rate = self._rate()
+        wait = -self._credit / rate if rate is not None and self._credit < -_EPSILON else 0.0
+        if self.per_minute is None:
+            return wait
+        limit = self.per_minute * self._minutes
+        excess = self._counted(Count(self._used, self._held)) + self._foreign + min(amount, limit) - limit
+        if excess <= _EPSILON:
+            return wait
+        for entry in self._log:  # the oldest leave first
+            excess -= self._counted(Count(entry.used, entry.held))
+            if excess <= _EPSILON:
+                return max(wait, entry.at + self._span_s - now)
+        return max(wait, 1.0)  # only what others spend is in the way: look again
+
+    def spend(self, now: float, amount: float) -> Entry:
+        """Count `amount` as spent now; returns where, for `amend`."""
+        self._advance(now)
+        entry = self._log[-1] if self._log else None
+        if entry is None or now - entry.since > _GRAIN_S:
+            entry = Entry(now, now, 0.0, 0.0)
+            self._log.append(entry)
+        entry.at = max(entry.at, now)
+        self._change(entry, amount, amount)
+        self._credit -= amount
+        return entry
+
+    def amend(self, entry: Entry, spent: float, amount: float) -> None:
+        """What was counted in `entry` as `spent` came to another amount."""
+        change = amount - spent
+        self._change(entry, change, max(0.0, change))
+        self._credit -= change if change > 0 else change * (1 - self._kept)
+
+    def observe(self, now: float, per_minute: float, remaining: float, before: Count) -> None:
+        """Learn from a response's headers how the server counts.
+
+        Some servers keep counting what was reserved for an answer that came out shorter, others give it back. What
+        they count beyond all that we reserved is spent by others.
+
+        Args:
+            now: seconds.
+            per_minute: the server's limit.
+            remaining: of it, says the server.
+            before: our own count when the response's request was permitted. A response may be late by a minute, and
+                nobody knows whether it counts at its beginning or its end: what either explains is not held against
+                the account.
+        """
+        there = max(0.0, (per_minute - remaining) * self._minutes)
+        noise = _NOISE * per_minute * self._minutes
+        counts = (before, self.count(now))
+        kept = [(there - c.used) / (c.held - c.used) for c in counts if c.held - c.used > noise]
+        if kept:
+            # a tenth more, because the server's window is shorter than ours; and one low reading is no proof
+            found = min(1.0, max(0.0, 1.1 * min(kept)))
+            self._kept = max(found, 0.8 * self._kept + 0.2 * found)
+        foreign = there - max(map(self._counted, counts))
+        self._foreign = foreign if foreign > noise else 0.0
+        self._foreign_until = now + self._span_s
+
+    def trust_refunds(self) -> None:
+        """The server does not say what it counts: what was not used is taken to be given back."""
+        self._kept = 0.0
+
+    def drop_credit(self, now: float) -> None:
+        """Nobody makes up for what was not spent before now."""
+        self._advance(now)
+        self._credit = min(self._credit, 0.0)
+
+    def entries(self, now: float) -> list[list[float]]:
+        """[age in seconds, used, held], oldest first, of what is in the window."""
+        self._advance(now)
+        return [[now - entry.at, entry.used, entry.held] for entry in self._log]
+
+    def restore(self, now: float, entries: list[list[float]]) -> None:
+        """Take over the `entries` of an earlier one, but no credit: a restart is no reason for a burst."""
+        for age_s, used, held in entries:
+            self._log.append(Entry(now - age_s, now - age_s, used, held))
+            self._used += used
+            self._held += held
+        self._credit, self._credit_at = 0.0, now
+
+    def _change(self, entry: Entry, used: float, held: float) -> None:
+        entry.used += used
+        entry.held += held
+        if not entry.gone:
+            self._used += used
+            self._held += held
+
+    def _rate(self) -> float | None:
+        """The pace, a second."""
+        per_minute = min((x for x in (self.per_minute, self.brake_per_minute) if x is not None), default=None)
+        return None if per_minute is None else per_minute * self._minutes / self._span_s
+
+    def _counted(self, count: Count) -> float:
+        """What the server makes of it."""
+        return count.used + self._kept * (count.held - count.used)
+
+    def _advance(self, now: float) -> None:
+        while self._log and self._log[0].at <= now - self._span_s:
+            entry = self._log.popleft()
+            entry.gone = True
+            self._used -= entry.used
+            self._held -= entry.held
+        if not self._log:
+            self._used = self._held = 0.0  # no drift of floats
+        if now >= self._foreign_until:
+            self._foreign = 0.0
+        elapsed = 0.0 if self._credit_at is None else max(0.0, now - self._credit_at)
+        self._credit_at = now if self._credit_at is None else max(now, self._credit_at)
+        rate = self._rate()
+        if rate is None:
+            self._credit = 0.0  # no pace, and no debt once there is one
+        else:
+            # what accrues stops at a burst; what is given back had been taken, and is not cut
+            self._credit = max(self._credit, min(self._credit + elapsed * rate, self._burst_s * rate))

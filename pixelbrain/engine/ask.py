@@ -1,0 +1,243 @@
+"""Ask: async actors send questions about landed images, and one limiter actor says when each request may go.
+
+The lane starts from landed rows and holds no GPU while it waits. Each answer is journalled by the actor that got it,
+the moment it is there; what was answered before is not asked again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pixelbrain import schema
+from pixelbrain.asking.records import AskLimits, AskSettings, Question
+from pixelbrain.asking.report import AskReport
+from pixelbrain.asking.request import estimate, question_hash
+from pixelbrain.asking.where import Where, parse_where
+from pixelbrain.engine.ask_actors import AskingActor, LimiterActor, spent_usd
+from pixelbrain.engine.session import ray_session
+from pixelbrain.errors import EngineError, PixelbrainError
+from pixelbrain.landing.answers import FINAL_STATUSES
+from pixelbrain.landing.parquet import Landing
+
+if TYPE_CHECKING:
+    from pixelbrain.asking.prices import ModelPrice
+
+__all__ = ["ask", "pending_images", "read_where"]
+
+logger = logging.getLogger(__name__)
+
+_BLOCK_ROWS = 16
+_RESTARTS = 3  # of an actor, and tries of a block
+_GRACE_S = 60.0  # for requests on their way, when a job stops: they are paid for
+
+
+def pending_images(landing: Landing, settings: AskSettings, where: Where | None = None) -> Iterator[pa.Table]:
+    """The images that are still to be asked about.
+
+    An image that could not be read is not asked about. One that all questions were answered for (or that was refused,
+    or whose answers could not be used) is done, until its file or a question changes.
+
+    Yields:
+        Tables with image_id, version, sha256, width and height.
+    """
+    open_questions = [_open_mask(landing, settings, question) for question in settings.questions]
+    unanswered = np.logical_or.reduce(open_questions)
+    start = 0
+    for table in landing.iter_images(vectors=False):
+        chosen = pc.equal(table["status"], schema.Status.OK.value).combine_chunks()
+        chosen = pc.and_(chosen, pa.array(unanswered[start : start + len(table)]))
+        start += len(table)
+        if where is not None:
+            chosen = pc.and_(chosen, where.mask(_known_columns(table)))
+        rows = table.select(["image_id", "version", "sha256", "width", "height"]).filter(chosen)
+        if len(rows):
+            yield rows
+
+
+def read_where(landing: Landing, text: str | None) -> Where | None:
+    """Check an expression over what has landed; None for none. Raises `ConfigError`, see `asking.where`."""
+    if not text:
+        return None
+    sample = next(landing.iter_images(vectors=False, batch_rows=1))
+    return parse_where(text, {field.name: field.type for field in _known_columns(sample).schema})
+
+
+def _known_columns(table: pa.Table) -> pa.Table:
+    """What a `where` may use, as flat columns: base columns, label, label_score, n_faces, answers, `module.field`."""
+    flat = {name: table[name] for name in ("image_id", "status", "width", "height")}
+    wanted = {
+        "label": ("resnet", pa.string()),
+        "label_score": ("resnet", pa.float32()),
+        "n_faces": ("facenet", pa.int32()),
+    }
+    for name, (module, kind) in wanted.items():
+        there = module in table.column_names
+        flat[name] = pc.struct_field(table[module], name) if there else pa.nulls(len(table), kind)
+    for column in table.schema:
+        if column.name in ("resnet", "facenet") or not pa.types.is_struct(column.type):
+            continue
+        for inner in column.type:
+            values = pc.struct_field(table[column.name], inner.name)
+            if inner.name == "answer":  # an asked field goes by its own name
+                flat[column.name] = values
+            else:
+                flat[f"{column.name}.{inner.name}"] = values
+    return pa.table(flat)
+
+
+def _open_mask(landing: Landing, settings: AskSettings, question: Question) -> np.ndarray:
+    """True for each image of the index that has no final answer to this question."""
+    index = landing.index
+    answers = landing.answer_log.read(question.field)
+    if answers is None:
+        return np.ones(len(index.image_id), bool)
+    final = pc.is_in(answers["status"], pa.array(sorted(FINAL_STATUSES)))
+    final = pc.and_(final, pc.equal(answers["question"], question_hash(settings, question)))
+    answers = answers.filter(final)
+    place = pc.index_in(index.image_id, answers["image_id"].combine_chunks())
+    same = pc.equal(index.version, answers["version"].take(place))
+    return ~np.asarray(pc.fill_null(same, False))
+
+
+# --- the run -------------------------------------------------------------------------------------------------------
+
+
+def ask(
+    landing: Landing,
+    settings: AskSettings,
+    price: ModelPrice,
+    limits: AskLimits,
+    *,
+    where: Where | None = None,
+    limit: int | None = None,
+    progress: Callable[[int, int, int], None] | None = None,
+    debug: bool = False,
+) -> AskReport:
+    """Ask the questions about all landed images that they are open for, and land the answers.
+
+    Args:
+        landing: with images.
+        settings: what is asked, of whom.
+        price: of the model.
+        limits: how fast, and for how much.
+        where: only these images.
+        limit: only the first so many of them.
+        progress: called with (done, total, failed) images.
+        debug: show Ray's log.
+
+    Raises:
+        StopJob: no request can succeed: a wrong key, no money on the account, an unknown model. What was answered
+            before stays.
+        EngineError: Ray cannot be started, or lost the actors for good.
+    """
+    started = time.monotonic()
+    log = landing.answer_log
+    log.fold()  # what a killed run left
+    landing.refresh()
+    tables = list(pending_images(landing, settings, where))
+    rows = pa.concat_tables(tables).slice(0, limit) if tables else None
+    report = AskReport(images=0 if rows is None else len(rows))
+    if rows is not None:
+        try:
+            with ray_session(debug=debug):
+                _run(rows, landing, settings, price, limits, report, progress or _silent)
+        finally:
+            log.fold()
+            landing.refresh()
+    report.seconds = time.monotonic() - started
+    return report
+
+
+def _run(
+    rows: pa.Table,
+    landing: Landing,
+    settings: AskSettings,
+    price: ModelPrice,
+    limits: AskLimits,
+    report: AskReport,
+    progress: Callable[[int, int, int], None],
+) -> None:
+    """Hand out blocks of images until all are answered, or no request can succeed."""
+    import ray
+    from ray.exceptions import RayError
+
+    actors = min(limits.actors, len(rows))
+    concurrency = max(1, limits.concurrency // actors)
+    ahead = 2 * concurrency // _BLOCK_ROWS + 2  # blocks: twice what is in flight, so that nobody runs dry
+    out, fields = str(landing.out), tuple(question.field for question in settings.questions)
+    spent = spent_usd(landing.answer_log, fields)
+    # should the limiter be lost with requests in flight: the most that they can have cost
+    widest, highest = (int(pc.max(rows[side]).as_py() or 1) for side in ("width", "height"))
+    at_risk = limits.concurrency * estimate(settings, price, widest, highest).cost_usd_max
+    limiter = (
+        ray.remote(LimiterActor)
+        .options(num_cpus=0, max_restarts=_RESTARTS, max_task_retries=_RESTARTS)
+        .remote(limits, spent, at_risk, out, fields)
+    )
+    asking = ray.remote(AskingActor).options(
+        num_cpus=0.1, max_restarts=_RESTARTS, max_task_retries=_RESTARTS, max_concurrency=ahead + 1
+    )
+    run_id = uuid.uuid4().hex[:8]
+    landing.answer_log.set_lost(run_id, fields, at_risk)  # true from now on, should everything be killed
+    environment = {name: value for name, value in os.environ.items() if name.startswith("OPENAI_")}
+    askers = [
+        asking.remote(settings, price, out, limiter, concurrency, f"{run_id}-{n}", environment) for n in range(actors)
+    ]
+    queues = _blocks_by_actor(rows, actors)
+    in_flight: dict[Any, int] = {
+        askers[number].ask.remote(block): number
+        for number in range(actors)
+        for block in itertools.islice(queues[number], ahead)
+    }
+    done = failed = 0
+    try:
+        while in_flight:
+            (finished,), _ = ray.wait(list(in_flight), num_returns=1)
+            number = in_flight.pop(finished)
+            block_report: AskReport = ray.get(finished)
+            report.merge(block_report)
+            done += block_report.images
+            failed += block_report.failed_images
+            progress(done, len(rows), failed)
+            for block in itertools.islice(queues[number], 1):
+                in_flight[askers[number].ask.remote(block)] = number
+    except RayError as error:
+        if isinstance(cause := getattr(error, "cause", None), PixelbrainError):
+            raise cause from None
+        raise EngineError(f"the asking actors failed: {str(error).strip().splitlines()[-1]}") from error
+    finally:
+        if in_flight:  # the job stops early: nothing new is sent, and what is on its way is waited for
+            for asker in askers:
+                asker.stop.remote()
+            ray.wait(list(in_flight), num_returns=len(in_flight), timeout=_GRACE_S)
+        with contextlib.suppress(RayError):  # else the risk stays as it was written
+            unconfirmed = ray.get(limiter.spent_usd.remote(), timeout=10) - spent - report.cost_usd
+            landing.answer_log.set_lost(run_id, fields, unconfirmed)
+        for actor in (*askers, limiter):
+            ray.kill(actor)
+
+
+def _blocks_by_actor(rows: pa.Table, actors: int) -> list[Iterator[list[dict[str, Any]]]]:
+    """Each actor's blocks. Copies of one photo go to the same actor, which asks about it once."""
+    owner = np.array([int(sha[:8], 16) % actors if sha else 0 for sha in rows["sha256"].to_pylist()])
+    return [_blocks(rows.filter(pa.array(owner == number))) for number in range(actors)]
+
+
+def _blocks(rows: pa.Table) -> Iterator[list[dict[str, Any]]]:
+    for start in range(0, len(rows), _BLOCK_ROWS):
+        yield rows.slice(start, _BLOCK_ROWS).to_pylist()
+
+
+def _silent(done: int, total: int, failed: int) -> None:
+    """Progress that nobody looks at."""

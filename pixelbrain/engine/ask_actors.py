@@ -1,0 +1,191 @@
+"""The actors of the asking lane: one says when each request may go, the others send them and journal the answers."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import os
+import time
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from pixelbrain.asking.leases import LeaseAnswer, Settlement, Want
+from pixelbrain.asking.records import AnswerStatus, AskLimits, AskSettings
+from pixelbrain.asking.report import AskReport
+from pixelbrain.asking.request import question_hash
+from pixelbrain.asking.retry import StopJob
+from pixelbrain.landing.answer_memory import AnswerMemory
+from pixelbrain.landing.answers import AnswerLog
+from pixelbrain.sources import presign, read_bytes
+
+if TYPE_CHECKING:
+    from pixelbrain.asking.asker import Asker
+    from pixelbrain.asking.prices import ModelPrice
+
+__all__ = ["AskingActor", "LimiterActor", "spent_usd"]
+
+logger = logging.getLogger(__name__)
+
+
+def spent_usd(log: AnswerLog, fields: Sequence[str]) -> Decimal:
+    """What these fields have cost so far: their answers, and requests that may have been paid for and were lost."""
+    answers = sum((Decimal(r["cost_usd"] or 0) for r in log.records() if r["field"] in fields), start=Decimal(0))
+    return answers + log.lost_usd(fields)
+
+
+class LimiterActor:
+    """The one limiter of a run, see `asking.limiter.RateLimiter`; its clock is the only one that counts.
+
+    Restarted after a crash, it does not know what was sent in the last minute, and assumes that all that was allowed
+    was: it waits a whole window, and counts what may have been in flight as spent.
+    """
+
+    def __init__(self, limits: AskLimits, spent: Decimal, at_risk: Decimal, out: str, fields: Sequence[str]) -> None:
+        import ray
+
+        from pixelbrain.asking.limiter import RateLimiter
+
+        restarted = ray.get_runtime_context().was_current_actor_reconstructed
+        if restarted:
+            spent = spent_usd(AnswerLog(out), fields) + at_risk
+        self._limiter = RateLimiter(
+            rpm=limits.rpm,
+            tpm=limits.tpm,
+            budget_usd=limits.budget_usd,
+            already_spent_usd=spent,
+            window_s=limits.window_s,
+        )
+        if restarted:
+            self._limiter.pause(time.monotonic(), limits.window_s)
+
+    async def lease(self, wanted: Sequence[Want], settled: Sequence[Settlement]) -> LeaseAnswer:
+        """See `asking.leases.Leases.lease`."""
+        now = time.monotonic()
+        self._limiter.settle(now, settled)
+        return self._limiter.lease(now, wanted)
+
+    async def settle(self, settled: Sequence[Settlement]) -> None:
+        """See `asking.leases.Leases.settle`."""
+        self._limiter.settle(time.monotonic(), settled)
+
+    async def pause(self, seconds: float) -> None:
+        """See `asking.leases.Leases.pause`."""
+        self._limiter.pause(time.monotonic(), seconds)
+
+    async def spent_usd(self) -> Decimal:
+        """For certain, and what lost requests may have cost."""
+        return self._limiter.spent_usd + self._limiter.reserved_usd
+
+
+class _ActorLeases:
+    """`asking.leases.Leases` from the limiter's actor."""
+
+    def __init__(self, limiter: Any) -> None:
+        self._limiter = limiter
+
+    async def lease(self, wanted: Sequence[Want], settled: Sequence[Settlement]) -> LeaseAnswer:
+        return await self._limiter.lease.remote(list(wanted), list(settled))
+
+    async def settle(self, settled: Sequence[Settlement]) -> None:
+        await self._limiter.settle.remote(list(settled))
+
+    async def pause(self, seconds: float) -> None:
+        await self._limiter.pause.remote(seconds)
+
+
+class AskingActor:
+    """Asks about blocks of images, `concurrency` at a time over all its blocks, and journals every answer at once."""
+
+    def __init__(
+        self,
+        settings: AskSettings,
+        price: ModelPrice,
+        out: str,
+        limiter: Any,
+        concurrency: int,
+        writer: str,
+        environment: Mapping[str, str],
+    ) -> None:
+        # the driver's key: workers of a Ray that runs already have another environment. An argument of an actor is in
+        # no log and on no dashboard, unlike a runtime environment.
+        os.environ.update(environment)
+        self._settings = settings
+        self._price = price
+        self._limiter = limiter
+        self._concurrency = concurrency
+        self._memory = AnswerMemory(
+            AnswerLog(out),
+            f"{writer}-{os.getpid()}",
+            types={question.field: question.answer.arrow_type() for question in settings.questions},
+            questions={question.field: question_hash(settings, question) for question in settings.questions},
+        )
+        self._journalled: set[int] = set()  # of the records in hand, by id()
+        self._stopped: StopJob | None = None
+        self._asker: Asker | None = None
+        self._slots = asyncio.Semaphore(concurrency)
+
+    async def ask(self, entries: list[dict[str, Any]]) -> AskReport:
+        """Ask about a block.
+
+        Args:
+            entries: of `pending_images`.
+
+        Raises:
+            StopJob: no request can succeed; what was on its way has been journalled.
+        """
+        if self._asker is None:
+            self._asker = self._make_asker()
+        report = AskReport(images=len(entries))
+        results = await asyncio.gather(*(self._one(entry) for entry in entries), return_exceptions=True)
+        for records in results:
+            if isinstance(records, BaseException):
+                raise records
+            for record in records:
+                report.add(record)
+            report.failed_images += any(r["status"] == str(AnswerStatus.FAILED) for r in records)
+        return report
+
+    async def stop(self) -> None:
+        """Send nothing new; what is on its way arrives."""
+        self._stopped = self._stopped or StopJob("stopped")
+
+    async def _one(self, entry: dict[str, Any]) -> list[dict[str, Any]]:
+        assert self._asker is not None
+        async with self._slots:
+            if self._stopped:
+                raise self._stopped
+            try:
+                records = await self._asker.ask_image(entry)
+            except StopJob as error:
+                self._stopped = error
+                raise
+        for record in records:
+            if id(record) in self._journalled:
+                self._journalled.discard(id(record))
+            else:  # remembered, failed or over budget: it cost nothing, and it is this image's row
+                self._memory.journal(record)
+        return records
+
+    def _make_asker(self) -> Asker:
+        from pixelbrain.asking.asker import Asker
+        from pixelbrain.asking.client import AskClient
+        from pixelbrain.asking.gate import LeasingGate
+
+        settings = self._settings
+        client = AskClient(base_url=settings.base_url, connections=self._concurrency, timeout_s=settings.timeout_s)
+        return Asker(
+            settings,
+            self._price,
+            LeasingGate(_ActorLeases(self._limiter)),
+            send=client.send,
+            remembered=self._memory.remembered,
+            journal=self._paid,
+            read=functools.partial(read_bytes, s3_endpoint=settings.s3_endpoint),
+            presign=functools.partial(presign, s3_endpoint=settings.s3_endpoint),
+        )
+
+    def _paid(self, record: dict[str, Any]) -> None:
+        self._memory.journal(record)
+        self._journalled.add(id(record))

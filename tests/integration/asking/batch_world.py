@@ -1,0 +1,110 @@
+"""A world for the tests of the Batch API lane: images in a folder, a journal that survives processes, and runs of it.
+
+`python -m tests.integration.asking.batch_world OUT IMAGES` is one such run in a process of its own, to be killed.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from pixelbrain.asking.answers import answer_type
+from pixelbrain.asking.batch_api import make_sync_client
+from pixelbrain.asking.batch_cancel import CancelReport, cancel_batches
+from pixelbrain.asking.batch_run import BatchReport, run_batches
+from pixelbrain.asking.prices import find_price
+from pixelbrain.asking.records import AskSettings, Question
+
+WIDTH = Question(field="width_px", text="How wide?", answer=answer_type("int"))
+SEEN = Question(field="seen", text="What is there?", answer=answer_type("text"))
+SETTINGS = AskSettings(questions=(WIDTH, SEEN), max_output_tokens=60)
+POLL_S = 0.05
+
+
+class World:
+    """An OUT with images beside it.
+
+    Args:
+        out: the folder of results.
+        images: files; a run asks about all of them that have no answer.
+        settings: what is asked.
+    """
+
+    def __init__(self, out: Path, images: Path, settings: AskSettings = SETTINGS) -> None:
+        self.out = out
+        self.images = images
+        self.settings = settings
+        self.journal_path = out / "journal.jsonl"
+        out.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def states_folder(self) -> Path:
+        """Where the batches' states are."""
+        return self.out / "answers" / "batches"
+
+    def states(self) -> list[dict[str, Any]]:
+        """The batches' states, oldest first."""
+        return [json.loads(path.read_text()) for path in sorted(self.states_folder.glob("*.json"))]
+
+    def records(self) -> list[dict[str, Any]]:
+        """Everything that was journalled."""
+        if not self.journal_path.exists():
+            return []
+        return [json.loads(line) for line in self.journal_path.read_text().splitlines() if line]
+
+    def newest(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """The last record of each image and field."""
+        return {(record["image_id"], record["field"]): record for record in self.records()}
+
+    def cost_usd(self) -> Decimal:
+        """Of all records."""
+        return sum((Decimal(record["cost_usd"]) for record in self.records()), Decimal(0))
+
+    def entries(self) -> Iterator[dict[str, str]]:
+        """The images that lack an answer."""
+        done = {place for place, record in self.newest().items() if record["status"] in ("ok", "refused", "invalid")}
+        for path in sorted(self.images.iterdir()):
+            if any((path.name, question.field) not in done for question in self.settings.questions):
+                yield {"image_id": path.name, "version": "1"}
+
+    def run(self, client: Any = None, **more: Any) -> BatchReport:
+        """One run."""
+        known = {r["key"]: r for r in self.records() if r["key"] and r["status"] in ("ok", "refused", "invalid")}
+        with open(self.journal_path, "a", buffering=1, encoding="utf-8") as file:
+
+            def journal(record: dict[str, Any]) -> None:
+                file.write(json.dumps(record) + "\n")
+                if record["key"] and record["status"] in ("ok", "refused", "invalid"):
+                    known[record["key"]] = record
+
+            settings = {"already_spent_usd": self.cost_usd(), "poll_s": POLL_S, **more}
+            return run_batches(
+                list(self.entries()),
+                self.settings,
+                find_price(self.settings.model),
+                out=self.out,
+                client=client or make_sync_client(),
+                read=lambda image_id: (self.images / image_id).read_bytes(),
+                remembered=known.get,
+                journal=journal,
+                **settings,
+            )
+
+    def cancel(self, client: Any) -> CancelReport:
+        """`--cancel`."""
+        with open(self.journal_path, "a", buffering=1, encoding="utf-8") as file:
+            return cancel_batches(
+                self.out,
+                client,
+                remembered=lambda key: None,
+                journal=lambda record: print(json.dumps(record), file=file),
+                poll_s=POLL_S,
+            )
+
+
+if __name__ == "__main__":
+    World(Path(sys.argv[1]), Path(sys.argv[2])).run(max_requests=7)

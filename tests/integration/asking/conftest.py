@@ -1,0 +1,81 @@
+"""One strict fake of the API for all tests of a module, and small images of plain colours to ask about."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import openai
+import pytest
+from PIL import Image
+
+from tests.fake_openai.running import FakeOpenAI
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "is_red": {"type": "boolean"},
+        "width_px": {"type": "integer"},
+        "grey": {"type": "number"},
+        "hue": {"type": "string", "enum": ["red", "green", "blue"]},
+        "words": {"type": "array", "items": {"type": "string"}},
+        "seen": {"type": "string"},
+    },
+    "required": ["is_red", "width_px", "grey", "hue", "words", "seen"],
+    "additionalProperties": False,
+}
+
+
+def plain_image(colour: tuple[int, int, int], size: tuple[int, int] = (64, 48), image_format: str = "JPEG") -> bytes:
+    """An encoded image of one colour."""
+    buffer = io.BytesIO()
+    Image.new("RGB", size, colour).save(buffer, image_format)
+    return buffer.getvalue()
+
+
+def request_body(image: bytes | str, **changes: Any) -> dict[str, Any]:
+    """A right request about an image, or about the image at a URL; `changes` replace fields of it."""
+    url = image if isinstance(image, str) else f"data:image/jpeg;base64,{base64.b64encode(image).decode()}"
+    parts = [{"type": "text", "text": "Look."}, {"type": "image_url", "image_url": {"url": url, "detail": "low"}}]
+    return {
+        "model": "gpt-4o-mini",
+        "messages": [{"role": "user", "content": parts}],
+        "response_format": {"type": "json_schema", "json_schema": {"name": "a", "strict": True, "schema": SCHEMA}},
+        "max_completion_tokens": 200,
+        "temperature": 0.0,
+        **changes,
+    }
+
+
+@pytest.fixture(scope="module")
+def running_fake() -> Iterator[FakeOpenAI]:
+    """The process."""
+    with FakeOpenAI() as running:
+        yield running
+
+
+@pytest.fixture
+def fake(running_fake: FakeOpenAI) -> Iterator[FakeOpenAI]:
+    """The process, as if just started."""
+    running_fake.reset()
+    yield running_fake
+    assert running_fake.stats()["fake_broke"] == []
+
+
+@pytest.fixture
+def client(fake: FakeOpenAI) -> Iterator[openai.OpenAI]:
+    """The real SDK, without its retries."""
+    with openai.OpenAI(api_key=fake.key, base_url=fake.base_url, max_retries=0, timeout=20) as made:
+        yield made
+
+
+@pytest.fixture
+def ask(client: openai.OpenAI) -> Callable[..., Any]:
+    """Ask about an image through the SDK; the body's changes as in `request_body`."""
+
+    def send(image: bytes | str, *, client: openai.OpenAI = client, **changes: Any) -> Any:
+        return client.chat.completions.create(**request_body(image, **changes))
+
+    return send
