@@ -216,6 +216,8 @@ class Workflow:
             f"ask       {fields}: {statuses}{remembered}; ${report.cost_usd:,.4f}, "
             f"{report.input_tokens + report.output_tokens:,} tokens, {report.seconds:,.0f} s"
         )
+        if report.overrun:
+            self.display.warn(f"          {report.overrun}")
         for kind, count in report.failures.most_common(_REFUSED_SHOWN):
             self.display.warn(f"          {count:,} x {kind}")
 

@@ -91,6 +91,11 @@ class Asker:
         """The most that answers may have cost that were lost on their way; in no record, but in the limiter's sum."""
         return self._requester.unconfirmed_usd
 
+    @property
+    def overrun(self) -> str | None:
+        """What to tell whoever pays, once requests cost more than a fifth above the estimate."""
+        return self._requester.overrun
+
     async def ask_many(
         self, entries: Iterable[Entry] | AsyncIterable[Entry], concurrency: int
     ) -> AsyncIterator[list[Record]]:

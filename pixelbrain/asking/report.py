@@ -24,6 +24,7 @@ class AskReport:
     cost_usd: Decimal = Decimal(0)
     seconds: float = 0.0
     failed_images: int = 0
+    overrun: str | None = None  # said when requests cost a fifth more than was estimated
 
     def merge(self, other: AskReport) -> None:
         """Add what a part of the work came to; `images` is known beforehand."""
@@ -31,6 +32,7 @@ class AskReport:
         self.failures += other.failures
         for name in ("remembered", "input_tokens", "output_tokens", "cost_usd", "failed_images"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.overrun = other.overrun or self.overrun
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Count one answer record."""
@@ -52,5 +54,6 @@ class AskReport:
             "input_tokens": self.input_tokens,
             "output_tokens": self.output_tokens,
             "cost_usd": str(self.cost_usd),
+            "overrun": self.overrun,
             "seconds": round(self.seconds, 2),
         }

@@ -80,7 +80,8 @@ class Requester:
         self._send = send
         self._backoff = Backoff(rng)
         self._requests, self._expected, self._observed = 0, Decimal(0), Decimal(0)
-        self._warned = False
+        #: What to tell whoever pays, once requests cost more than was estimated.
+        self.overrun: str | None = None
 
     async def ask(self, photo: Photo, questions: Sequence[Question]) -> Outcome:
         """Ask questions about an image in one request.
@@ -198,18 +199,20 @@ class Requester:
         return Spent(input_tokens, output_tokens, cost_usd(self._price, input_tokens, output_tokens))
 
     def _watch(self, expected: Decimal, observed: Decimal) -> None:
-        """Warn, once, when requests cost more than was estimated."""
+        """Note when requests cost more than was estimated, and warn of it once."""
         self._requests += 1
         self._expected += expected
         self._observed += observed
-        if self._warned or self._requests < _OVERRUN_REQUESTS or self._observed <= _OVERRUN * self._expected:
+        if self._requests < _OVERRUN_REQUESTS or self._observed <= _OVERRUN * self._expected:
             return
-        self._warned = True
-        logger.warning(
-            "%d requests cost $%.6f, %.0f %% more than the estimate of $%.6f: the answers are longer, or the images "
-            "larger, than the table of prices expects",
-            self._requests, self._observed, (self._observed / self._expected - 1) * 100, self._expected,
-        )  # fmt: skip
+        first = self.overrun is None
+        self.overrun = (
+            f"{self._requests:,} requests cost ${self._observed:.6f}, "
+            f"{(self._observed / self._expected - 1) * 100:.0f} % more than the estimate of ${self._expected:.6f}: the "
+            "answers are longer, or the images larger, than the table of prices expects"
+        )
+        if first:
+            logger.warning(self.overrun)
 
 
 def _read(reply: Reply, questions: Sequence[Question]) -> Outcome:

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from pixelbrain.asking.leases import LeaseAnswer, Settlement, Want
+from pixelbrain.asking.gate import Gate, LeasingGate, Permit
+from pixelbrain.asking.leases import LeaseAnswer, OverBudget, Settlement, Want
 from pixelbrain.asking.records import AnswerStatus, AskLimits, AskSettings
 from pixelbrain.asking.report import AskReport
 from pixelbrain.asking.request import question_hash
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["AskingActor", "LimiterActor", "spent_usd"]
 
 logger = logging.getLogger(__name__)
+
+_PREPARED_AHEAD = 16  # images, beyond the requests in flight
 
 
 def spent_usd(log: AnswerLog, fields: Sequence[str]) -> Decimal:
@@ -95,6 +98,35 @@ class _ActorLeases:
         await self._limiter.pause.remote(seconds)
 
 
+class _InFlight:
+    """A gate that lets so many requests be on their way at once, while further images are read and reduced."""
+
+    def __init__(self, gate: Gate, most: int) -> None:
+        self._gate = gate
+        self._free = asyncio.Semaphore(most)
+
+    @property
+    def over_budget(self) -> OverBudget | None:
+        return self._gate.over_budget
+
+    async def acquire(self, *, tokens: int, usd: Decimal) -> Permit:
+        await self._free.acquire()
+        try:
+            return await self._gate.acquire(tokens=tokens, usd=usd)
+        except BaseException:
+            self._free.release()
+            raise
+
+    def release(
+        self, permit: Permit, *, tokens: int | None, usd: Decimal | None, headers: Mapping[str, str] | None
+    ) -> None:
+        self._free.release()
+        self._gate.release(permit, tokens=tokens, usd=usd, headers=headers)
+
+    async def pause(self, seconds: float) -> None:
+        await self._gate.pause(seconds)
+
+
 class AskingActor:
     """Asks about blocks of images, `concurrency` at a time over all its blocks, and journals every answer at once."""
 
@@ -124,7 +156,7 @@ class AskingActor:
         self._journalled: set[int] = set()  # of the records in hand, by id()
         self._stopped: StopJob | None = None
         self._asker: Asker | None = None
-        self._slots = asyncio.Semaphore(concurrency)
+        self._slots = asyncio.Semaphore(concurrency + _PREPARED_AHEAD)
 
     async def ask(self, entries: list[dict[str, Any]]) -> AskReport:
         """Ask about a block.
@@ -145,6 +177,7 @@ class AskingActor:
             for record in records:
                 report.add(record)
             report.failed_images += any(r["status"] == str(AnswerStatus.FAILED) for r in records)
+        report.overrun = self._asker.overrun
         return report
 
     async def stop(self) -> None:
@@ -171,14 +204,13 @@ class AskingActor:
     def _make_asker(self) -> Asker:
         from pixelbrain.asking.asker import Asker
         from pixelbrain.asking.client import AskClient
-        from pixelbrain.asking.gate import LeasingGate
 
         settings = self._settings
         client = AskClient(base_url=settings.base_url, connections=self._concurrency, timeout_s=settings.timeout_s)
         return Asker(
             settings,
             self._price,
-            LeasingGate(_ActorLeases(self._limiter)),
+            _InFlight(LeasingGate(_ActorLeases(self._limiter)), self._concurrency),
             send=client.send,
             remembered=self._memory.remembered,
             journal=self._paid,

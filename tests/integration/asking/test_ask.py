@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
 import signal
+import threading
 import time
 from collections import Counter
 from decimal import Decimal
 from pathlib import Path
 
 import psutil
+import pyarrow as pa
 import pytest
 
 import pixelbrain as pb
+from pixelbrain import schema
 from pixelbrain.asking.photo import prepare_photo
 from pixelbrain.asking.retry import StopJob
 from pixelbrain.engine.ask import ask, read_where
@@ -22,6 +26,7 @@ from pixelbrain.landing.parquet import Landing
 from pixelbrain.sources import read_bytes
 from tests.fake_openai.answers import expected_answer
 from tests.fake_openai.running import FakeOpenAI
+from tests.integration.asking.conftest import plain_image
 from tests.integration.asking.landed import land_plain_images
 
 QUESTIONS = [
@@ -145,6 +150,49 @@ def test_every_fault_ends_with_a_truthful_status(environment, tmp_path, fault, s
     assert report.statuses == {status: 30}
     rows = landing.answer_log.read("is_red").to_pylist()
     assert len(rows) == 30 and (status == "ok" or all(row["error_type"] for row in rows))
+
+
+@pytest.mark.usefixtures("ray_running")
+def test_a_killed_limiter_comes_back_without_a_burst(environment, tmp_path):
+    """Its process is killed in the middle; the new one waits a whole window, here of 5 s, before it permits more."""
+    environment.control(rpm=1200, window_s=5, latency_ms=50)
+    landing = land_plain_images(tmp_path, 300)
+    killed: list[int] = []
+
+    def kill() -> None:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and len(environment.requests()) < 60:
+            time.sleep(0.1)
+        for process in psutil.process_iter(["cmdline"]):
+            if (process.info["cmdline"] or [""])[0].startswith("ray::LimiterActor"):
+                process.kill()
+                killed.append(process.pid)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    report, _ = run(landing, questions=QUESTIONS[:1], rpm=1200, window_s=5, concurrency=16)
+    killer.join()
+    assert len(killed) == 1
+    assert report.statuses == {"ok": 300} and set(environment.answered().values()) == {1}
+    assert environment.stats()["max_requests_sent_per_window"] <= 100
+
+
+@pytest.mark.usefixtures("ray_running")
+def test_images_in_s3_go_as_presigned_urls(environment, s3, tmp_path):
+    s3.create_bucket(Bucket="asked")
+    rows = []
+    for index in range(5):
+        data = plain_image((50 * index, 20, 20), (70 + index, 50))
+        s3.put_object(Bucket="asked", Key=f"in/{index} ü.jpg", Body=data)
+        size = {"width": 70 + index, "height": 50, "sha256": hashlib.sha256(data).hexdigest()}
+        rows.append({"image_id": f"s3://asked/in/{index} ü.jpg", "version": "1", "status": "ok", **size})
+    landing = Landing(tmp_path / "out")
+    table = pa.Table.from_pylist(rows, pa.schema(schema.BASE_FIELDS))
+    landing.write_part(table, generation=1, block=0, piece=0, modules={})
+    report, _ = run(landing, questions=QUESTIONS[1:], image_urls=True, s3_endpoint=s3.meta.endpoint_url, concurrency=4)
+    assert report.statuses == {"ok": 5}, landing.answer_log.read("width_px").to_pylist()
+    shown = [row["width_px"]["answer"] for t in landing.iter_images() for row in t.to_pylist()]
+    assert shown == [70, 71, 72, 73, 74]
 
 
 def test_killed_five_times_nothing_is_lost_and_little_is_paid_twice(fake, tmp_path, pixelbrain):
