@@ -40,7 +40,12 @@ __all__ = ["ask"]
 @click.option("--rpm", type=click.FloatRange(1), metavar="N", help="Requests a minute. [default: what the server says]")
 @click.option("--tpm", type=click.FloatRange(1), metavar="N", help="Tokens a minute. [default: what the server says]")
 @click.option("--budget", "budget_usd", metavar="USD", help="A hard cap for these fields, earlier runs included.")
-@click.option("--concurrency", type=click.IntRange(1), metavar="N", help="Requests in flight. [default: 64]")
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Requests in flight. [default: what the limits can use, or 32]",
+)
 @click.option("--actors", type=click.IntRange(1), metavar="N", help="Processes that ask. [default: 1]")
 @click.option("--base-url", metavar="URL", help="Another server that speaks the API: vLLM, Ollama, LM Studio, Azure.")
 @click.option("--image-urls/--upload", default=None, help="Send presigned URLs of s3:// images instead of the images.")

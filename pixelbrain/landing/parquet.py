@@ -118,11 +118,6 @@ class Landing:
         """The model behind each column that has one; raises as `states` does."""
         return {name: state.model for name, state in self.states().items() if state.model}
 
-    def read_image(self, image_id: str) -> pa.Table | None:
-        """One image's row with all its columns, or None."""
-        position = self.index.image_id.index(image_id).as_py()
-        return None if position < 0 else self._assemble(np.array([position]), list(self.index.modules), True)
-
     def iter_images(
         self, modules: Sequence[str] | None = None, *, vectors: bool = True, batch_rows: int = 1000
     ) -> Iterator[pa.Table]:

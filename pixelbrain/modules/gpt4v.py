@@ -11,16 +11,18 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from pixelbrain.asking.answers import answer_type
+from pixelbrain.asking.asker import choose_concurrency
 from pixelbrain.asking.prebuilt import PREBUILT, prebuilt_question
 from pixelbrain.asking.prices import ModelPrice, find_price
 from pixelbrain.asking.records import AskLimits, AskSettings, Question
-from pixelbrain.asking.request import check_parameters
+from pixelbrain.asking.request import check_parameters, estimate
 from pixelbrain.config import choose
 from pixelbrain.errors import ConfigError
 from pixelbrain.schema import BASE_FIELDS
 
 __all__ = ["Gpt4VModule"]
 
+_USUAL_SIZE = (1600, 1200)  # of a photo, for the tokens of a usual request
 _ANSWER_TOKENS, _REASONING_TOKENS = 300, 2000
 _TAKEN = frozenset(field.name for field in BASE_FIELDS) | {"resnet", "facenet", "label", "label_score", "n_faces"}
 
@@ -43,7 +45,8 @@ class Gpt4VModule:
         where: only images for which this is true, as in `n_faces > 0 and label == "suit"`.
         rpm, tpm: requests and tokens a minute; learned from the server by default.
         budget_usd: a hard cap on what these fields may cost.
-        concurrency, actors: requests in flight, and processes that ask.
+        concurrency, actors: requests in flight, and processes that ask. By default as many requests as the limits can
+            use, 32 where none is given.
         base_url: another server that speaks the API.
         prices: by model, see `asking.prices.find_price`.
         image_urls: send presigned URLs of s3:// images instead of the images.
@@ -68,7 +71,7 @@ class Gpt4VModule:
         rpm: float | None = None,
         tpm: float | None = None,
         budget_usd: Any = None,
-        concurrency: int = 64,
+        concurrency: int | None = None,
         actors: int = 1,
         base_url: str | None = None,
         prices: Mapping[str, Mapping[str, Any]] | None = None,
@@ -105,6 +108,10 @@ class Gpt4VModule:
         if len(set(fields)) != len(fields):
             raise ConfigError(f"two questions share a field: {', '.join(fields)}")
         self.where = where
+        if concurrency is None:
+            one = estimate(self.settings, self.price, *_USUAL_SIZE)
+            tokens = one.input_tokens + one.output_tokens_max
+            concurrency = actors * choose_concurrency(rpm, tpm, tokens_per_request=tokens, actors=max(1, actors))
         self.limits = AskLimits(
             rpm=rpm, tpm=tpm, budget_usd=_dollars(budget_usd), concurrency=concurrency, actors=actors
         )

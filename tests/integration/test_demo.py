@@ -14,6 +14,7 @@ import pytest
 
 import pixelbrain as pb
 from pixelbrain.apps.demo import SAMPLES
+from pixelbrain.apps.status import describe
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +80,7 @@ def test_status(out, pixelbrain):
     found = json.loads(pixelbrain("status", out, "--json").stdout)
     assert (found["images"], found["failed"], found["people"], found["assigned_faces"]) == (16, 0, 3, 12)
     assert found["stores"]["in_step"] is True, found["stores"]
-    assert "in step" in pixelbrain("status", out).stdout
+    assert any("in step" in line for line in describe(found))
 
 
 def test_export(out, pixelbrain, tmp_path):
@@ -124,11 +125,11 @@ def test_load_again_changes_nothing(out, pixelbrain):
 
 def test_identities_are_the_same_again_and_other_strategies_work(out, pixelbrain):
     before = pb.Landing(out).read_identities()
-    for strategy in ("dbscan", "pairwise", "average"):
-        pixelbrain("identify", out, "--strategy", strategy)
-        after = pb.Landing(out).read_identities()
-        assert len(set(after["identity_id"].to_pylist()) - {None}) == 3
-    assert after.equals(before)
+    with pb.Database.open(out) as database:
+        for strategy in ("dbscan", "pairwise"):
+            assert pb.PeopleIdentifierModule(strategy).run(database).people == 3
+    pixelbrain("identify", out, "--strategy", "average")
+    assert pb.Landing(out).read_identities().equals(before)
 
 
 def test_weights_that_cannot_be_had_are_named(tmp_path, pixelbrain):

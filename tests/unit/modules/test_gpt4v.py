@@ -20,6 +20,12 @@ def test_one_question_several_and_prebuilt_ones():
     assert Gpt4VModule("perfect_eyes").settings.questions[0].field == "perfect_eyes"
 
 
+def test_as_many_requests_in_flight_as_the_limits_can_use():
+    assert Gpt4VModule("people_detector").limits.concurrency == 32
+    assert Gpt4VModule("people_detector", rpm=600, tpm=10_000_000).limits.concurrency == 80  # 10/s of 8 s each
+    assert Gpt4VModule("people_detector", rpm=600, concurrency=5).limits.concurrency == 5
+
+
 def test_models_that_think_first_get_room_and_no_temperature():
     assert Gpt4VModule("people_detector").settings.max_output_tokens == 300
     thinking = Gpt4VModule("people_detector", model="gpt-5-mini").settings
