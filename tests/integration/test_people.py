@@ -8,18 +8,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pixelbrain.config import RunConfig
 from pixelbrain.identity.evaluate import score_clusters
+from pixelbrain.report.export import export
+from pixelbrain.workflow import Workflow
 from tests.integration.conftest import ROOT
 
 PEOPLE = ROOT.parent / "shared" / "data" / "people"
 
 
 @pytest.mark.skipif(not PEOPLE.is_dir(), reason="the labelled photos, shared/data/people, are not beside this checkout")
-def test_people_are_told_apart(pixelbrain, tmp_path):
-    out = tmp_path / "out"
-    done = pixelbrain("run", PEOPLE, "--out", out, "--offline", "--module", "facenet", "--embedder", "dlib")
-    assert "Open file:///" in done.stdout
-    pixelbrain("export", out, tmp_path / "faces.csv", "--table", "faces")
+@pytest.mark.usefixtures("ray_running")
+def test_people_are_told_apart(tmp_path):
+    config = RunConfig(source=str(PEOPLE), out=str(tmp_path / "out"), modules=("facenet",), offline=True)
+    workflow = Workflow(config)
+    workflow.run()
+    export(workflow.landing, tmp_path / "faces.csv", "faces")
     largest: dict[str, tuple[float, str]] = {}  # by photo: the person is judged on the photo's largest face
     assigned = set()
     with open(tmp_path / "faces.csv", newline="") as file:

@@ -48,7 +48,13 @@ class World:
 
     def states(self) -> list[dict[str, Any]]:
         """The batches' states, oldest first."""
-        return [json.loads(path.read_text()) for path in sorted(self.states_folder.glob("*.json"))]
+        found = []
+        for path in sorted(self.states_folder.glob("*.json")):
+            try:
+                found.append(json.loads(path.read_text()))
+            except FileNotFoundError:
+                continue  # it ended while we looked: a run that is about to be killed works on them
+        return found
 
     def records(self) -> list[dict[str, Any]]:
         """Everything that was journalled."""

@@ -255,7 +255,11 @@ def test_no_money_left_stops_the_job_and_keeps_all_answers(fake: FakeOpenAI, mon
 
 def test_the_budget_is_never_exceeded_even_when_answers_get_lost(fake: FakeOpenAI, monkeypatch: pytest.MonkeyPatch):
     fake.control(
-        faults=[{"kind": "cut", "probability": 0.2, "seed": 1}, {"kind": "truncated", "probability": 0.2, "seed": 2}],
+        faults=[
+            {"kind": "cut", "probability": 0.2, "seed": 1},
+            # once an image: truncated twice is invalid, which is another test's
+            {"kind": "truncated", "probability": 0.2, "seed": 2, "per_image": 1},
+        ],
         latency_ms=10.0,
     )
     budget = Decimal("0.02")
