@@ -137,8 +137,11 @@ def test_no_money_stops_the_job_and_keeps_what_was_answered(environment, tmp_pat
     ("fault", "status"),
     [
         ({"kind": "429", "probability": 0.1, "seed": 1, "retry_after_s": 1}, "ok"),
+        ({"kind": "500", "probability": 0.2, "seed": 1}, "ok"),
         ({"kind": "cut", "probability": 0.1, "seed": 1}, "ok"),
+        ({"kind": "misfit", "per_image": 2}, "invalid"),
         ({"kind": "refusal"}, "refused"),
+        ({"kind": "400"}, "failed"),
     ],
     ids=lambda value: value["kind"] if isinstance(value, dict) else value,
 )
