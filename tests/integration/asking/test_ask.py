@@ -234,7 +234,7 @@ def test_killed_five_times_nothing_is_lost_and_little_is_paid_twice(fake, tmp_pa
     for row in rows:
         assert 64 <= row["answer"] < 64 + 250
     assert len(fake.answered()) == 250
-    assert sum(fake.answered().values()) - 250 < concurrency * 5
+    assert sum(fake.answered().values()) - 250 <= concurrency * 5  # what is in flight when it is killed, and no more
 
 
 def test_the_command_from_dry_run_to_mongodb_and_no_key_anywhere(fake, tmp_path, pixelbrain):
