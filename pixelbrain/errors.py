@@ -6,14 +6,17 @@ PixelbrainError             its message is one line, with the way out
 ├── ImageError              about one image; becomes its row's `error_type` and `error`
 │   ├── ReadError           its bytes could not be had
 │   ├── DecodeError         its bytes are not an image, or only a part of one
+│   ├── UnsupportedFormatError  HEIC or AVIF, and the package that reads it is not installed
 │   └── ImageTooLargeError  more pixels than are safe to allocate
 ├── ModuleError             a module that cannot start, or that broke its contract
 │   ├── WeightsError        weights that are not here, or are not what they should be
 │   └── MissingExtraError   an optional package is not installed
 ├── EngineError             Ray could not start, or lacks what the plan reserves
 ├── LandingError            OUT cannot be read or written, or is not what it should be
-│   └── MixedModelsError    vectors of two models would meet in one index
+│   ├── MixedModelsError    vectors of two models would meet in one index
+│   └── OutLockedError      another run is at work on OUT
 ├── OverBudgetError         the next request does not fit into the budget; becomes rows' `over_budget`
+├── StoppedError            Ctrl-C: what was in flight has landed
 ├── StopJob                 no request of an asking job can succeed: a wrong key, no money, an unknown model
 └── StoreError              MongoDB or ChromaDB cannot be reached, or refused
     └── StoreLockedError    another process holds the embedded store
@@ -31,13 +34,16 @@ __all__ = [
     "MissingExtraError",
     "MixedModelsError",
     "ModuleError",
+    "OutLockedError",
     "OverBudgetError",
     "PixelbrainError",
     "ReadError",
     "SourceError",
     "StopJob",
+    "StoppedError",
     "StoreError",
     "StoreLockedError",
+    "UnsupportedFormatError",
     "WeightsError",
 ]
 
@@ -64,6 +70,10 @@ class ReadError(ImageError):
 
 class DecodeError(ImageError):
     """An image's bytes are not an image, or only a part of one."""
+
+
+class UnsupportedFormatError(ImageError):
+    """An image is of a format whose package is not installed; the message has the pip line."""
 
 
 class ImageTooLargeError(ImageError):
@@ -94,6 +104,10 @@ class MixedModelsError(LandingError):
     """Vectors of two models would meet in one index."""
 
 
+class OutLockedError(LandingError):
+    """Another run is at work on OUT; the message names it."""
+
+
 class StoreError(PixelbrainError):
     """MongoDB or ChromaDB cannot be reached, or refused."""
 
@@ -104,6 +118,10 @@ class StoreLockedError(StoreError):
 
 class OverBudgetError(PixelbrainError):
     """The next request does not fit into the budget; nothing was sent."""
+
+
+class StoppedError(PixelbrainError):
+    """Ctrl-C: what was in flight has landed, and the message says how to go on."""
 
 
 class StopJob(PixelbrainError):

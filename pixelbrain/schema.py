@@ -37,6 +37,7 @@ class Status(str, enum.Enum):
 
     OK = "ok"
     FAILED = "failed"
+    PRUNED = "pruned"  # it is gone from its source, and so are its rows: readers never see it
 
     def __str__(self) -> str:
         return self.value

@@ -5,25 +5,19 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-import warnings
+import sys
 from dataclasses import dataclass
 
 from PIL import Image
 
 from pixelbrain.asking.prices import ModelPrice, target_size
-from pixelbrain.errors import DecodeError, ImageTooLargeError
 from pixelbrain.images.decode import DecodeTarget, decode_image
+from pixelbrain.images.encoded import open_encoded, upright_size
 
 __all__ = ["JPEG_QUALITY", "SentImage", "data_url", "prepare_photo", "read_size"]
 
 #: No visible artefacts at half the bytes of quality 95; the tokens depend on the size in pixels alone.
 JPEG_QUALITY = 88
-
-_ORIENTATION_TAG = 0x0112
-_QUARTER_TURNED = frozenset({5, 6, 7, 8})  # EXIF 2.32, the tag Orientation
-
-#: What Pillow's parsers raise on damaged headers.
-_PARSER_ERRORS = (OSError, ValueError, SyntaxError, IndexError, KeyError, TypeError, OverflowError, EOFError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,26 +77,5 @@ def read_size(data: bytes) -> tuple[int, int]:
         DecodeError: not an image, or its header is cut off.
         ImageTooLargeError: so many pixels that no decoder should be asked.
     """
-    if not data:
-        raise DecodeError("the file is empty")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about odd EXIF, and about sizes that decoding will refuse
-            with Image.open(io.BytesIO(data)) as image:
-                width, height = image.size
-                turned = _orientation(image) in _QUARTER_TURNED
-    except Image.DecompressionBombError as error:
-        raise ImageTooLargeError(str(error)) from None
-    except _PARSER_ERRORS as error:
-        raise DecodeError(f"not an image that can be read ({len(data)} bytes; {type(error).__name__})") from None
-    return (height, width) if turned else (width, height)
-
-
-def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 to 8; 1 where there is none that can be read."""
-    if image.format == "PNG" and "exif" not in image.info:
-        return 1  # getexif would decode the whole image in search of one behind the pixels
-    try:
-        return image.getexif().get(_ORIENTATION_TAG, 1)
-    except _PARSER_ERRORS:
-        return 1
+    with open_encoded(data, max_pixels=sys.maxsize) as image:
+        return upright_size(image)

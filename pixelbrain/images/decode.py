@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import io
-import struct
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image
 
-from pixelbrain.errors import DecodeError, ImageTooLargeError
+from pixelbrain.images.colour import flatten, to_srgb
+from pixelbrain.images.encoded import MAX_PIXELS, QUARTER_TURNED, open_encoded, orientation
 
 __all__ = ["DecodeTarget", "DecodedImage", "decode_image", "decode_rgb"]
 
-ImageFile.LOAD_TRUNCATED_IMAGES = False  # half a photo is a failed row, not a grey one
+#: Formats that are decoded at 1/2, 1/4 or 1/8; what others call a draft is an embedded thumbnail, of whatever it is.
+_DRAFTED = frozenset({"JPEG", "MPO"})
 
-#: Refused above this, before a pixel is allocated: 100 megapixels are 300 MB of RGB.
-MAX_PIXELS = 100_000_000
-
-_ORIENTATION_TAG = 0x0112
 _UPRIGHT = {  # EXIF 2.32, the tag Orientation: what brings the photo upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -29,12 +24,6 @@ _UPRIGHT = {  # EXIF 2.32, the tag Orientation: what brings the photo upright
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_QUARTER_TURNED = frozenset({5, 6, 7, 8})
-
-#: What Pillow's parsers raise on damaged files.
-_PARSER_ERRORS = (
-    OSError, ValueError, SyntaxError, IndexError, KeyError, TypeError, OverflowError, EOFError, struct.error,
-)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,52 +85,46 @@ def decode_image(
     target: DecodeTarget = DecodeTarget(),
     max_pixels: int = MAX_PIXELS,
 ) -> DecodedImage:
-    """Decode an encoded image, upright.
+    """Decode an encoded image, upright, to sRGB.
 
     Args:
-        data: JPEG, PNG, WebP, GIF (first frame), BMP, TIFF or MPO bytes.
+        data: JPEG, MPO, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC (with pillow-heif) bytes; of several frames the
+            first. No parser of another format is ever asked.
         image_id: travels along.
         target: what of it is needed; see `DecodeTarget`.
         max_pixels: refuse larger images before their pixels are allocated.
 
     Returns:
-        The upright RGB pixels (the EXIF orientation applied), and the original's size.
+        The upright RGB pixels (the EXIF orientation and the colour profile applied, what is transparent on white),
+        and the original's size.
 
     Raises:
         DecodeError: empty, truncated, or not an image.
+        UnsupportedFormatError: HEIC or AVIF, and the package that reads it is not here.
         ImageTooLargeError: over `max_pixels`.
     """
-    if not data:
-        raise DecodeError("the file is empty")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns about bombs (refused below) and odd EXIF
-            with Image.open(io.BytesIO(data)) as image:
-                width, height = image.size
-                if width * height > max_pixels:
-                    raise ImageTooLargeError(f"{width} x {height} pixels; at most {max_pixels:,} are decoded")
-                image_format = image.format or "unknown"
-                scale = target.scale(width, height)
-                if scale < 1:
-                    # draft() stays at or above the size that it is asked for, and only JPEG has it
-                    image.draft(None, (max(1, int(width * scale)), max(1, int(height * scale))))
-                orientation = _orientation(image)
-                factor = int(1 / max(target.scale(*image.size), 1e-3))
-                if factor > 1:  # what draft() cannot do: other formats, and JPEGs beyond 1/8
-                    image = (image if image.mode in ("RGB", "L") else _to_rgb(image)).reduce(factor)
-                if orientation in _UPRIGHT:
-                    image = image.transpose(_UPRIGHT[orientation])
-                if orientation in _QUARTER_TURNED:
-                    width, height = height, width
-                pixels = np.asarray(_to_rgb(image))
-    except ImageTooLargeError:
-        raise
-    except UnidentifiedImageError:
-        raise DecodeError(f"not an image that can be read ({len(data)} bytes)") from None
-    except Image.DecompressionBombError as error:
-        raise ImageTooLargeError(str(error)) from None
-    except _PARSER_ERRORS as error:
-        raise DecodeError(f"{type(error).__name__}: {error}") from None
+    with open_encoded(data, max_pixels=max_pixels) as image:
+        image_format = image.format or "unknown"
+        width, height = image.size
+        scale = target.scale(width, height)
+        if scale < 1 and image_format in _DRAFTED:
+            # draft() stays at or above the size that it is asked for
+            image.draft(None, (max(1, int(width * scale)), max(1, int(height * scale))))
+            image.load()
+        else:
+            image.load()
+            width, height = image.size  # Pillow turns a TIFF upright while it loads it
+        turned = orientation(image)
+        profile = image.info.get("icc_profile")
+        factor = int(1 / max(target.scale(*image.size), 1e-3))
+        image = flatten(image)
+        if factor > 1:  # what draft() cannot do: other formats, and JPEGs beyond 1/8
+            image = image.reduce(factor)
+        if turned in _UPRIGHT:
+            image = image.transpose(_UPRIGHT[turned])
+        if turned in QUARTER_TURNED:
+            width, height = height, width
+        pixels = np.asarray(to_srgb(image, profile))
     return DecodedImage(image_id=image_id, pixels=pixels, width=width, height=height, format=image_format)
 
 
@@ -149,32 +132,9 @@ def decode_rgb(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Decode an encoded image, upright, at its full size.
 
     Returns:
-        uint8 (H, W, 3), RGB, the EXIF orientation applied.
+        uint8 (H, W, 3), sRGB, the EXIF orientation applied.
 
     Raises:
-        DecodeError: empty, truncated, or not an image.
-        ImageTooLargeError: over `max_pixels`.
+        DecodeError, UnsupportedFormatError, ImageTooLargeError: as `decode_image`.
     """
     return decode_image(data, max_pixels=max_pixels).pixels
-
-
-def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 to 8; 1 where there is none that can be read."""
-    try:
-        return image.getexif().get(_ORIENTATION_TAG, 1)
-    except _PARSER_ERRORS:
-        return 1  # a damaged EXIF block does not cost the photo
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """RGB; what is transparent is shown on white, 16-bit grey is scaled and not clipped."""
-    if image.mode == "RGB":
-        return image
-    if image.mode.startswith("I;16") or image.mode == "I":
-        grey = np.asarray(image).astype(np.float32)
-        return Image.fromarray((grey / max(float(grey.max()), 255.0) * 255).astype(np.uint8)).convert("RGB")
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB")
-    return image.convert("RGB")

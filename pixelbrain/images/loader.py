@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from pixelbrain.errors import ConfigError, ImageError
 from pixelbrain.images.decode import DecodedImage, DecodeTarget, decode_image
-from pixelbrain.sources import open_source, read_bytes
+from pixelbrain.sources import ImageSource, open_source, read_bytes
 
 __all__ = ["DataLoader", "ImageBatch"]
 
@@ -44,6 +44,10 @@ class DataLoader:
         self.s3_endpoint = s3_endpoint
         self.limit = limit
 
+    def open(self) -> ImageSource:
+        """The source, whole: `limit` does not bound it."""
+        return open_source(self.source, s3_endpoint=self.s3_endpoint)
+
     def list_images(self) -> Iterator[pa.Table]:
         """The images, without reading a byte of them, as tables of `schema.MANIFEST_SCHEMA`.
 
@@ -51,7 +55,7 @@ class DataLoader:
             SourceError: the source cannot be listed.
         """
         left = self.limit
-        for table in open_source(self.source, s3_endpoint=self.s3_endpoint).list_images():
+        for table in self.open().list_images():
             if left is None:
                 yield table
                 continue

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from pixelbrain.errors import ReadError
-from pixelbrain.sources.base import ImageSource
-from pixelbrain.sources.local import FILE_SCHEME, LocalSource, read_local
+from pixelbrain.errors import ReadError, SourceError
+from pixelbrain.sources.base import ImageBytes, ImageSource
+from pixelbrain.sources.local import FILE_SCHEME, LocalSource, read_local, uri_to_path
 from pixelbrain.sources.manifest import LIST_SUFFIXES, ManifestSource
-from pixelbrain.sources.s3 import S3_SCHEME, S3Source, presign_s3, read_s3
+from pixelbrain.sources.s3 import S3Source
+from pixelbrain.sources.s3_read import presign_s3, read_s3
+from pixelbrain.sources.s3_uri import S3_SCHEME
 
-__all__ = ["ImageSource", "open_source", "presign", "read_bytes"]
+__all__ = ["ImageBytes", "ImageSource", "open_source", "presign", "read_bytes", "read_image"]
 
 
 def open_source(source: str, *, s3_endpoint: str | None = None) -> ImageSource:
-    """The source behind what a user names: a folder, a file, a list file, or an s3:// prefix."""
+    """The source behind what a user names: a folder, a file, a list file, or an s3:// prefix.
+
+    Raises:
+        SourceError: nothing can be called so; whether it is there, `list_images` tells.
+    """
     if source.startswith(S3_SCHEME):
+        if source.lower().endswith(LIST_SUFFIXES):
+            raise SourceError(f"a list file is read from disk: copy {source} here")
         return S3Source(source, endpoint=s3_endpoint)
-    if source.lower().endswith(LIST_SUFFIXES):
-        return ManifestSource(source)
-    return LocalSource(source.removeprefix(FILE_SCHEME))
+    path = uri_to_path(source) if source.startswith(FILE_SCHEME) else source
+    return ManifestSource(path) if path.lower().endswith(LIST_SUFFIXES) else LocalSource(path)
 
 
-def read_bytes(image_id: str, *, s3_endpoint: str | None = None) -> bytes:
-    """The bytes of an image.
+def read_image(image_id: str, *, s3_endpoint: str | None = None) -> ImageBytes:
+    """The bytes of an image, and the version that they are of.
 
     Raises:
         ReadError: they could not be had.
@@ -31,6 +38,15 @@ def read_bytes(image_id: str, *, s3_endpoint: str | None = None) -> bytes:
     if image_id.startswith(S3_SCHEME):
         return read_s3(image_id, endpoint=s3_endpoint)
     raise ReadError(f"neither a file:// nor an s3:// URI: {image_id[:100]}")
+
+
+def read_bytes(image_id: str, *, s3_endpoint: str | None = None) -> bytes:
+    """The bytes of an image.
+
+    Raises:
+        ReadError: they could not be had.
+    """
+    return read_image(image_id, s3_endpoint=s3_endpoint).data
 
 
 def presign(image_id: str, *, s3_endpoint: str | None = None) -> str:

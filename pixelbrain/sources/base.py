@@ -3,30 +3,65 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import ClassVar, NamedTuple
 
 import pyarrow as pa
 
 from pixelbrain.schema import MANIFEST_SCHEMA
 
-__all__ = ["IMAGE_SUFFIXES", "ImageSource", "is_image_name", "manifest_tables"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "LISTING_ROWS",
+    "MAX_IMAGE_BYTES",
+    "ImageBytes",
+    "ImageSource",
+    "ManifestRow",
+    "is_image_name",
+    "manifest_table",
+    "manifest_tables",
+]
 
 #: File names that a folder or a prefix is searched for, in any case of letters.
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".mpo")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".mpo", ".avif", ".heic", ".heif")
 
-_LISTING_ROWS = 10_000
+#: Rows of a listing's tables. The first is smaller, so that work can begin.
+LISTING_ROWS = 10_000
+_FIRST_ROWS = 1_000
+
+#: No larger file is read: 100 million pixels, the most that is decoded, are less than this even at 8 bytes a pixel.
+MAX_IMAGE_BYTES = 1 << 30
+
+#: image_id, version, size in bytes.
+ManifestRow = tuple[str, str, int | None]
+
+
+class ImageBytes(NamedTuple):
+    """What was read of an image."""
+
+    data: bytes
+    version: str  # of these bytes, which may be newer than what was listed
 
 
 class ImageSource(abc.ABC):
     """Somewhere images are: it lists them, without reading a byte of them."""
+
+    #: Whether the versions that it lists are made as those that `read_image` finds: then a row takes the version that
+    #: was read. A list file may hold versions of its own, which a row keeps.
+    lists_read_versions: ClassVar[bool] = True
 
     @abc.abstractmethod
     def list_images(self) -> Iterator[pa.Table]:
         """The images, in a stable order, as tables of `schema.MANIFEST_SCHEMA`, each image once.
 
         Raises:
-            SourceError: there is no such place, or it may not be listed.
+            SourceError: there is no such place, or it may not be listed: at the call, or where it breaks off later. A
+                listing that ends without an error is complete.
         """
+
+    @abc.abstractmethod
+    def covers(self, image_id: str) -> bool:
+        """Whether a complete listing would name this image, if it were there: if not, it says nothing about it."""
 
 
 def is_image_name(name: str) -> bool:
@@ -34,18 +69,20 @@ def is_image_name(name: str) -> bool:
     return name.lower().endswith(IMAGE_SUFFIXES)
 
 
-def manifest_tables(rows: Iterable[tuple[str, str, int | None]]) -> Iterator[pa.Table]:
-    """(image_id, version, size_bytes) triples as manifest tables of at most 10,000 rows."""
-    buffer: list[tuple[str, str, int | None]] = []
+def manifest_tables(rows: Iterable[ManifestRow]) -> Iterator[pa.Table]:
+    """Rows as manifest tables: the first of 1,000 rows at most, that it comes soon, the others of 10,000."""
+    buffer: list[ManifestRow] = []
+    wanted = _FIRST_ROWS
     for row in rows:
         buffer.append(row)
-        if len(buffer) == _LISTING_ROWS:
-            yield _table(buffer)
-            buffer.clear()
+        if len(buffer) == wanted:
+            yield manifest_table(buffer)
+            buffer, wanted = [], LISTING_ROWS
     if buffer:
-        yield _table(buffer)
+        yield manifest_table(buffer)
 
 
-def _table(rows: list[tuple[str, str, int | None]]) -> pa.Table:
+def manifest_table(rows: Sequence[ManifestRow]) -> pa.Table:
+    """One or more rows as a table of `schema.MANIFEST_SCHEMA`."""
     columns = list(zip(*rows, strict=True))
     return pa.table([pa.array(c, f.type) for c, f in zip(columns, MANIFEST_SCHEMA, strict=True)], MANIFEST_SCHEMA)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from pixelbrain.errors import ReadError, SourceError
-from pixelbrain.sources.base import ImageSource, is_image_name, manifest_tables
+from pixelbrain.sources.base import MAX_IMAGE_BYTES, ImageBytes, ImageSource, is_image_name, manifest_tables
 
 __all__ = ["FILE_SCHEME", "LocalSource", "path_to_uri", "read_local", "stat_version", "uri_to_path"]
 
@@ -33,10 +33,16 @@ class LocalSource(ImageSource):
         if os.path.isfile(self.path):
             return manifest_tables([_row(self.path, os.stat(self.path))])
         if not os.path.isdir(self.path):
-            raise SourceError(f"no such file or folder: {self.path}")
+            problem = "neither a file nor a folder" if os.path.lexists(self.path) else "no such file or folder"
+            raise SourceError(f"{problem}: {_shown(self.path)}")
         if not os.access(self.path, os.R_OK | os.X_OK):
-            raise SourceError(f"not permitted to list the folder {self.path}")
+            raise SourceError(f"not permitted to list the folder {_shown(self.path)}")
         return manifest_tables(self._walk())
+
+    def covers(self, image_id: str) -> bool:
+        """Whether it names the file, or one below the folder that is called like an image."""
+        path = uri_to_path(image_id) if image_id.startswith(FILE_SCHEME) else ""
+        return path == self.path or (path.startswith(os.path.join(self.path, "")) and is_image_name(path))
 
     def _walk(self) -> Iterator[tuple[str, str, int | None]]:
         for folder, subfolders, names in os.walk(self.path, onerror=_raise_source_error):
@@ -55,7 +61,14 @@ class LocalSource(ImageSource):
 
 
 def _raise_source_error(error: OSError) -> None:
-    raise SourceError(f"cannot list {error.filename}: {error.strerror}") from error
+    if isinstance(error, FileNotFoundError):
+        return  # a folder that was removed since its parent was listed has no images
+    raise SourceError(f"cannot list {_shown(error.filename)}: {error.strerror}") from error
+
+
+def _shown(path: str) -> str:
+    """A path as a message can hold it: one line, whatever bytes are in the name."""
+    return path if path.isprintable() else repr(path)
 
 
 def _row(path: str, found: os.stat_result) -> tuple[str, str, int | None]:
@@ -77,17 +90,45 @@ def uri_to_path(uri: str) -> str:
     return os.fsdecode(urllib.parse.unquote_to_bytes(uri.removeprefix(FILE_SCHEME)))
 
 
-def read_local(uri: str) -> bytes:
-    """The bytes of a file:// URI.
+def read_local(uri: str) -> ImageBytes:
+    """The bytes of a file:// URI as they were at one moment, and their version.
+
+    A file that changes meanwhile is not taken: what was read may be half old and half new, and the next run finds it
+    under its new version anyway. One that is deleted meanwhile is read to its end. Nothing but regular files is
+    ever opened: a pipe would make the reader wait for ever, and a device may do what it does.
 
     Raises:
-        ReadError: gone, not permitted, or not a regular file.
+        ReadError: gone, not permitted, not a regular file, over `MAX_IMAGE_BYTES`, or changed while it was read.
     """
-    path = uri_to_path(uri)
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise ReadError("not a regular file")
-        with open(path, "rb") as file:
-            return file.read()
+        path = uri_to_path(uri)
+        _check_regular(os.stat(path))
+        # it may be something else by now: without O_NONBLOCK a pipe in its place would be waited for
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        try:
+            before = os.fstat(descriptor)
+            _check_regular(before)
+            if before.st_size > MAX_IMAGE_BYTES:
+                raise ReadError(f"{before.st_size:,} bytes are no image: more than {MAX_IMAGE_BYTES:,} are not read")
+            data = _read(descriptor, before.st_size)
+            after = os.fstat(descriptor)
+        finally:
+            os.close(descriptor)
     except OSError as error:
-        raise ReadError(f"{type(error).__name__}: {error.strerror}") from None
+        raise ReadError(f"{type(error).__name__}: {error.strerror or error}") from None
+    except ValueError:  # a NUL, which a list file can hold and a path cannot
+        raise ReadError("a path that no file can have") from None
+    if len(data) != before.st_size or stat_version(before) != stat_version(after):
+        raise ReadError("changed while it was read: run again when nothing writes it any more")
+    return ImageBytes(data, stat_version(before))
+
+
+def _check_regular(found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise ReadError("not a regular file")
+
+
+def _read(descriptor: int, size: int) -> bytes:
+    """At most `size` bytes: a file that grows as fast as it is read has no end."""
+    with open(descriptor, "rb", closefd=False) as file:
+        return file.read(size)

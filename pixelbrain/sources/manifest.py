@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pyarrow as pa
 
@@ -26,6 +27,8 @@ class ManifestSource(ImageSource):
     and an object in S3 counts as unchanged. A URI that stands twice is one image.
     """
 
+    lists_read_versions: ClassVar[bool] = False
+
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path).expanduser().absolute()
 
@@ -34,6 +37,10 @@ class ManifestSource(ImageSource):
         if not self.path.is_file():
             raise SourceError(f"no such list file: {self.path}")
         return manifest_tables(self._rows())
+
+    def covers(self, image_id: str) -> bool:
+        """Never: what is not in a list is not gone for that, lists are made for a part of the images."""
+        return False
 
     def _rows(self) -> Iterator[tuple[str, str, int | None]]:
         seen: set[str] = set()

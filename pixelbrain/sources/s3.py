@@ -1,124 +1,152 @@
-"""Images in S3, or in any server that speaks its protocol: listed in pages, read with retries.
+"""Images in S3, or in any server that speaks its protocol: listed in pages, of which the next waits to be asked for.
 
 Credentials come the usual AWS ways (environment, profile, instance role); none is ever logged.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterator
+import itertools
+import queue
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 
-from pixelbrain.errors import ReadError, SourceError
-from pixelbrain.sources.base import ImageSource, is_image_name, manifest_tables
+from pixelbrain.errors import SourceError
+from pixelbrain.sources.base import LISTING_ROWS, ImageSource, ManifestRow, is_image_name, manifest_table
+from pixelbrain.sources.retry import Retries, with_retries
+from pixelbrain.sources.s3_client import forget_s3_clients, s3_client
+from pixelbrain.sources.s3_errors import NOT_S3, AnswerError
+from pixelbrain.sources.s3_uri import S3_SCHEME, split_s3_uri, version_of
 
-__all__ = ["S3_SCHEME", "S3Source", "presign_s3", "read_s3", "split_s3_uri"]
+__all__ = ["S3Source"]
 
-S3_SCHEME = "s3://"
+#: A page with a million delete markers in front of it takes long; a read does not.
+_PAGE_TIMEOUT_S = 60
+_DEFAULT_RETRIES = Retries()
 
-#: What S3 and its imitators answer, in words that name the way out.
-_EXPLAINED = {
-    "AccessDenied": "access denied: the credentials may not list or read it",
-    "403": "access denied: the credentials may not list or read it",
-    "InvalidAccessKeyId": "the access key is not known there: check AWS_ACCESS_KEY_ID",
-    "SignatureDoesNotMatch": "the secret key is wrong: check AWS_SECRET_ACCESS_KEY",
-    "NoSuchBucket": "no such bucket",
-    "NoSuchKey": "no such object",
-    "404": "no such object",
-}
+#: Whether a server is there at all is known within this time, whatever hangs: names, connections, the server.
+_REACH_S = 20.0
+_REACH_RETRIES = Retries(tries=3, limit_s=_REACH_S)
 
 
 class S3Source(ImageSource):
-    """Everything under `s3://bucket/prefix` whose name looks like an image's."""
+    """Everything under `s3://bucket/prefix` whose name looks like an image's; or one object, whatever its name."""
 
-    def __init__(self, uri: str, *, endpoint: str | None = None) -> None:
+    def __init__(self, uri: str, *, endpoint: str | None = None, retries: Retries = _DEFAULT_RETRIES) -> None:
         self.uri = uri
         self.bucket, self.prefix = split_s3_uri(uri)
         self.endpoint = endpoint
+        self._retries = retries
 
     def list_images(self) -> Iterator[pa.Table]:
-        """Images in the order of their keys; a prefix that is one object's whole key lists that object."""
-        pages = _client(self.endpoint).get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix)
-        return manifest_tables(self._rows(pages))
+        """Images in the order of their keys; the first table comes after the first page that holds any.
 
-    def _rows(self, pages: Any) -> Iterator[tuple[str, str, int | None]]:
-        try:
-            for page in pages:
-                for item in page.get("Contents", ()):
-                    if is_image_name(item["Key"]) and self._below_prefix(item["Key"]):
-                        yield f"{S3_SCHEME}{self.bucket}/{item['Key']}", item["ETag"].strip('"'), item["Size"]
-        except _botocore_errors() as error:
-            raise SourceError(f"cannot list {self.uri}: {_explain(error)}") from None
+        The first page is asked for at once, so that what cannot be listed is known before any work: within 20 s if
+        nothing answers, else after the retries.
+        """
+        self._reach()
+        pages = self._pages()
+        return self._tables(itertools.chain([next(pages)], pages))
 
-    def _below_prefix(self, key: str) -> bool:
-        """`photos` means the folder photos/, not also photos-old/."""
+    def covers(self, image_id: str) -> bool:
+        if not image_id.startswith(f"{S3_SCHEME}{self.bucket}/"):
+            return False
+        key = image_id.removeprefix(f"{S3_SCHEME}{self.bucket}/")
+        return key.startswith(self.prefix) and self._is_image(key)
+
+    def _reach(self) -> None:
+        """Raise if nothing answers; any answer will do, the listing says what is wrong better."""
+        from botocore.exceptions import ClientError
+
+        forget_s3_clients()
+        client = s3_client(self.endpoint)  # here, because it may ask for a password
+
+        def knock() -> None:
+            try:
+                client.head_bucket(Bucket=self.bucket)
+            except ClientError:
+                return
+
+        _within(_REACH_S, lambda: with_retries(knock, _REACH_RETRIES, self._failure), self._failure)
+
+    def _pages(self) -> Iterator[dict[str, Any]]:
+        """The listing's pages. One that cannot be had is an error: a listing that ends early would lose images."""
+        client = s3_client(self.endpoint, read_timeout_s=_PAGE_TIMEOUT_S)
+        position: dict[str, str] = {}
+        while True:
+
+            def page(where: dict[str, str] = position) -> dict[str, Any]:
+                answer = client.list_objects_v2(Bucket=self.bucket, Prefix=self.prefix, **where)
+                if "IsTruncated" not in answer:
+                    raise AnswerError(NOT_S3, transient=False)
+                return answer
+
+            answer = with_retries(page, self._retries, self._failure)
+            yield answer
+            if not answer["IsTruncated"]:
+                return
+            token = answer.get("NextContinuationToken")
+            if not token or token == position.get("ContinuationToken"):
+                raise self._failure("the server says that there is more, and not where: it lists in an old way")
+            position = {"ContinuationToken": token}
+
+    def _tables(self, pages: Iterator[dict[str, Any]]) -> Iterator[pa.Table]:
+        """Small tables first, so that work begins, then of 10,000 rows and more, so that they are few."""
+        rows: list[ManifestRow] = []
+        wanted = 1
+        for page in pages:
+            rows += self._rows(page)
+            if len(rows) >= wanted:
+                yield manifest_table(rows)
+                rows, wanted = [], min(LISTING_ROWS, max(1000, 2 * wanted))
+        if rows:
+            yield manifest_table(rows)
+
+    def _rows(self, page: dict[str, Any]) -> Iterator[ManifestRow]:
+        for item in page.get("Contents", ()):
+            key, size = item["Key"], item["Size"]
+            if self._is_image(key, size):
+                version = version_of(item.get("ETag"), item.get("LastModified"), size)
+                yield f"{S3_SCHEME}{self.bucket}/{key}", version, size
+
+    def _is_image(self, key: str, size: int = 1) -> bool:
+        """`photos` means the folder photos/, not also photos-old/; an object of just this key is meant by its name."""
         rest = key[len(self.prefix) :]
-        return not self.prefix or self.prefix.endswith("/") or not rest or rest.startswith("/")
+        if not rest:  # some tools mark a folder by an empty object, with or without a slash
+            return is_image_name(key) or (size > 0 and bool(key) and not key.endswith("/"))
+        below = not self.prefix or self.prefix.endswith("/") or rest.startswith("/")
+        return below and is_image_name(key)
+
+    def _failure(self, explained: str) -> SourceError:
+        path = urlsplit(self.endpoint or "").path.strip("/")
+        hint = f" (--s3-endpoint ends in /{path}: is that the bucket?)" if path and "no such" in explained else ""
+        shown = self.uri if self.uri.isprintable() else repr(self.uri)
+        return SourceError(f"cannot list {shown}: {explained}{hint}")
 
 
-def split_s3_uri(uri: str) -> tuple[str, str]:
-    """Bucket and key of an s3:// URI; the key is taken as it stands, nothing in it is decoded."""
-    bucket, _, key = uri.removeprefix(S3_SCHEME).partition("/")
-    if not bucket:
-        raise SourceError(f"no bucket in {uri!r}: write s3://bucket/prefix")
-    return bucket, key
+def _within(seconds: float, action: Callable[[], None], failure: Callable[[str], SourceError]) -> None:
+    """Do something that may hang, for so long at most.
 
-
-def read_s3(uri: str, *, endpoint: str | None = None) -> bytes:
-    """The bytes of an s3:// URI.
-
-    Raises:
-        ReadError: gone, not permitted, or still failing after the retries.
+    In a thread that is left behind if it does hang: no timeout of boto3's holds for names, nor for all the addresses
+    of a name together.
     """
-    bucket, key = split_s3_uri(uri)
+    outcome: queue.SimpleQueue[SourceError | None] = queue.SimpleQueue()
+
+    def act() -> None:
+        try:
+            action()
+        except SourceError as error:
+            outcome.put(error)
+        else:
+            outcome.put(None)
+
+    threading.Thread(target=act, name="s3-reach", daemon=True).start()
     try:
-        return _client(endpoint).get_object(Bucket=bucket, Key=key)["Body"].read()
-    except _botocore_errors() as error:
-        raise ReadError(_explain(error)) from None
-
-
-@functools.lru_cache(maxsize=8)
-def _client(endpoint: str | None) -> Any:
-    """One client an endpoint and process: boto3's clients are safe to share between threads."""
-    import boto3
-    from botocore.config import Config
-
-    config = Config(
-        retries={"mode": "standard", "total_max_attempts": 6},
-        connect_timeout=10,
-        read_timeout=60,
-        max_pool_connections=64,
-        s3={"addressing_style": "path"} if endpoint else None,
-    )
-    try:
-        return boto3.client("s3", endpoint_url=endpoint, config=config)
-    except _botocore_errors() as error:
-        raise SourceError(f"cannot set up S3: {error}") from None
-    except ValueError as error:
-        raise SourceError(f"--s3-endpoint: {error}") from None
-
-
-def _botocore_errors() -> tuple[type[Exception], ...]:
-    from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
-
-    return BotoCoreError, ClientError, HTTPClientError
-
-
-def _explain(error: Exception) -> str:
-    code = str(getattr(error, "response", {}).get("Error", {}).get("Code", ""))
-    if type(error).__name__ in ("NoCredentialsError", "PartialCredentialsError"):
-        return "no AWS credentials found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
-    return _EXPLAINED.get(code) or f"{type(error).__name__}: {error}"
-
-
-def presign_s3(uri: str, *, endpoint: str | None = None, valid_s: int = 3600) -> str:
-    """A URL under which anyone may read the object for `valid_s` seconds; it holds no key, but is as good as one."""
-    bucket, key = split_s3_uri(uri)
-    try:
-        return _client(endpoint).generate_presigned_url(
-            "get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=valid_s
-        )
-    except _botocore_errors() as error:
-        raise ReadError(_explain(error)) from None
+        error = outcome.get(timeout=seconds)
+    except queue.Empty:
+        raise failure(f"nothing answers within {seconds:.0f} s: check --s3-endpoint, and the network") from None
+    if error is not None:
+        raise error

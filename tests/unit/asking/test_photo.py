@@ -13,6 +13,7 @@ from PIL import Image
 from pixelbrain.asking.photo import data_url, prepare_photo, read_size
 from pixelbrain.asking.prices import find_price, target_size
 from pixelbrain.errors import DecodeError, ImageTooLargeError
+from tests.hostile.case import png
 
 TILES = find_price("gpt-4o")
 PATCHES = find_price("gpt-4.1-nano")
@@ -100,12 +101,12 @@ def test_half_an_image_is_not_sent() -> None:
 
 
 def test_a_bomb_is_not_decoded() -> None:
-    header = b"P5 20000 20000 255\n"  # a portable grey map says its size in words
+    header = png(20_000, 20_000, 8, 0, b"")
     with pytest.raises(ImageTooLargeError):
         read_size(header)
     with pytest.raises(ImageTooLargeError):
         prepare_photo(header, price=TILES, detail="low", image_id="a")
-    header = header.replace(b"20000", b"11000")  # 121 megapixels: read, and refused before they are allocated
+    header = png(11_000, 11_000, 8, 0, b"")  # 121 megapixels: read, and refused before they are allocated
     assert read_size(header) == (11_000, 11_000)
     with pytest.raises(ImageTooLargeError):
         prepare_photo(header, price=TILES, detail="low", image_id="a")

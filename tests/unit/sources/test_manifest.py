@@ -60,3 +60,8 @@ def test_not_a_list(photo_folder):
         listed(photo_folder / "list.parquet")
     with pytest.raises(SourceError, match="no such list"):
         listed(photo_folder / "other.txt")
+
+
+def test_the_first_table_comes_soon(tmp_path):
+    (tmp_path / "list.txt").write_text("".join(f"s3://b/{index}.jpg\n" for index in range(11_500)))
+    assert [len(table) for table in open_source(str(tmp_path / "list.txt")).list_images()] == [1000, 10_000, 500]

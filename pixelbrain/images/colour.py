@@ -1,0 +1,122 @@
+"""Whatever an image's pixels are, to 8-bit sRGB: alpha on white, 16 bits scaled, colour profiles applied."""
+
+from __future__ import annotations
+
+import functools
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+if TYPE_CHECKING:
+    from PIL import ImageCms
+
+__all__ = ["flatten", "to_srgb"]
+
+#: Larger colour profiles are not looked at: those of printing presses, the largest in use, have up to 3 MB.
+_MAX_PROFILE_BYTES = 4_000_000
+
+#: A profile that moves no colour by more than this, of 255, is sRGB: its many editions differ by their rounding.
+_SAME = 2
+
+#: The colour space that a profile must be of (its signature, ICC.1 section 7.2.6), by Pillow's mode.
+_SPACES = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK"}
+
+
+def flatten(image: Image.Image) -> Image.Image:
+    """Pixels without alpha, palette or more than 8 bits, in the colours that they have.
+
+    Transparent pixels show white. 16-bit samples are scaled, 65535 is 255. 32-bit integers and floats have no white
+    of their own: the largest value is white, what is below zero or not a number is black.
+
+    Returns:
+        A loaded image of mode RGB, L or CMYK; the same one where nothing was to do.
+
+    Raises:
+        ValueError: a mode that Pillow cannot convert, such as LAB.
+    """
+    mode = image.mode
+    if mode in _SPACES and "transparency" not in image.info:
+        return image
+    if mode.startswith("I;16"):
+        return _from_16_bit(image)
+    if mode in ("I", "F"):
+        return _from_32_bit(image)
+    if mode == "LA":
+        return _on_white(image, "L")
+    if mode in ("RGBA", "PA", "La", "RGBa") or "transparency" in image.info:
+        return _on_white(image.convert("RGBA"), "RGB")
+    return image.convert("L" if mode == "1" else "RGB")
+
+
+def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """The colours of a flat image, as its ICC profile means them, in sRGB.
+
+    A profile that is damaged, over 4 MB, of another colour space than the image, or sRGB itself changes nothing;
+    without one, or with such a one, RGB is taken for sRGB, and CMYK is converted without regard to inks.
+
+    Args:
+        image: of mode RGB, L or CMYK.
+        profile: the image's ICC profile.
+
+    Returns:
+        Mode RGB; the same image where nothing was to do.
+    """
+    if isinstance(profile, bytes) and 0 < len(profile) <= _MAX_PROFILE_BYTES and image.mode in _SPACES:
+        transform = _transform(profile, image.mode)
+        if transform is not None:
+            return transform.apply(image)
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+@functools.lru_cache(maxsize=16)  # a camera or an editor puts the same one into all its photos
+def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """What brings pixels of a profile to sRGB, with littlecms; None where there is nothing to do, or nothing can be."""
+    from PIL import ImageCms
+
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if source.profile.xcolor_space.strip() != _SPACES[mode]:
+            return None
+        transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError, AttributeError):
+        return None  # a damaged profile does not cost the photo
+    if mode == "CMYK":
+        return transform
+    probe = _probe(mode)
+    moved = np.asarray(transform.apply(probe)).astype(int) - np.asarray(probe.convert("RGB"))
+    return transform if np.abs(moved).max() > _SAME else None
+
+
+def _probe(mode: str) -> Image.Image:
+    """All greys, or 17 steps of each of red, green and blue in all combinations."""
+    if mode == "L":
+        return Image.fromarray(np.arange(256, dtype=np.uint8)[None])
+    steps = np.linspace(0, 255, 17).astype(np.uint8)
+    return Image.fromarray(np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(17, -1, 3))
+
+
+def _on_white(image: Image.Image, mode: str) -> Image.Image:
+    white = Image.new(mode, image.size, "white")
+    white.paste(image if mode == "RGB" else image.getchannel("L"), mask=image.getchannel("A"))
+    return white
+
+
+def _from_16_bit(image: Image.Image) -> Image.Image:
+    samples = np.asarray(image)
+    grey = (samples >> 8).astype(np.uint8)
+    transparent = image.info.get("transparency")  # of a PNG: the one grey that is not there
+    if isinstance(transparent, int):
+        grey[samples == transparent] = 255
+    return Image.fromarray(grey)
+
+
+def _from_32_bit(image: Image.Image) -> Image.Image:
+    samples = np.nan_to_num(np.asarray(image, dtype=np.float32), copy=True, nan=0.0, posinf=0.0, neginf=0.0)
+    if image.format == "PNG":
+        white = 65535.0  # Pillow before 11 read 16-bit greys as 32-bit ones
+    else:
+        white = float(samples.max())
+    np.clip(samples, 0, max(white, 0.0), out=samples)
+    return Image.fromarray((samples * (255 / white) if white > 0 else samples).astype(np.uint8))

@@ -1,0 +1,131 @@
+"""The bytes of an object in S3: whole, of one version, and within a limit in tries and time."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, NoReturn
+
+from pixelbrain.errors import ReadError, SourceError
+from pixelbrain.sources.base import MAX_IMAGE_BYTES, ImageBytes
+from pixelbrain.sources.retry import Retries, with_retries
+from pixelbrain.sources.s3_client import s3_client
+from pixelbrain.sources.s3_errors import AnswerError, explain_s3, s3_errors
+from pixelbrain.sources.s3_uri import split_s3_uri, version_of
+
+__all__ = ["presign_s3", "read_s3"]
+
+_SILENCE_S = 30.0  # a connection on which nothing comes for so long is dead
+_PIECE_BYTES = 1 << 20  # at most; a piece is what has arrived
+_DEFAULT_RETRIES = Retries()
+
+
+def read_s3(uri: str, *, endpoint: str | None = None, retries: Retries = _DEFAULT_RETRIES) -> ImageBytes:
+    """The bytes of an s3:// URI, and the version that they are of, which may be newer than the listed one.
+
+    Raises:
+        ReadError: gone, not permitted, larger than 2 GiB, still failing after the retries, or too slow.
+    """
+    download = _Download(uri, endpoint, retries)
+    return with_retries(download.go_on, retries, ReadError)
+
+
+class _Download:
+    """One object on its way here; what has arrived is kept when the connection breaks."""
+
+    def __init__(self, uri: str, endpoint: str | None, retries: Retries) -> None:
+        try:
+            self._bucket, self._key = split_s3_uri(uri)
+            self._client = s3_client(endpoint, read_timeout_s=_SILENCE_S)
+        except SourceError as error:
+            raise ReadError(str(error)) from None
+        self._deadline = time.monotonic() + retries.limit_s
+        self._limit_s = retries.limit_s
+        self._start_anew()
+
+    def _start_anew(self) -> None:
+        self._pieces: list[bytes] = []
+        self._have = 0
+        self._etag: str | None = None
+        self._version = ""
+        self._size: int | None = None
+
+    def go_on(self) -> ImageBytes:
+        """One try: the whole object, or the rest of it.
+
+        Raises:
+            ReadError: it is too large, or too slow.
+            Exception: one of `s3_errors`.
+        """
+        rest = {"Range": f"bytes={self._have}-", "IfMatch": self._etag} if self._have and self._etag else {}
+        try:
+            answer = self._client.get_object(Bucket=self._bucket, Key=self._key, **rest)
+        except s3_errors() as error:
+            if rest and _status(error) in (412, 416):
+                self._begin_again()
+            raise
+        with answer["Body"] as body:
+            if not self._continues(answer):
+                if "ContentRange" in answer:  # the rest of another version: rclone ignores If-Match
+                    self._begin_again()
+                self._start_anew()
+                self._note(answer)
+            self._receive(body)
+        if self._size is not None and self._have != self._size:
+            raise AnswerError(f"only {self._have:,} of {self._size:,} bytes came", transient=True)
+        return ImageBytes(b"".join(self._pieces), self._version)
+
+    def _begin_again(self) -> NoReturn:
+        """The next try takes the whole object: it is not the one any more of which we have a part."""
+        self._start_anew()
+        raise AnswerError("it changes while it is read", transient=True)
+
+    def _continues(self, answer: dict[str, Any]) -> bool:
+        """Whether this is the rest of what we have. The status does not tell: rclone answers a range by 200."""
+        return (
+            self._have > 0
+            and answer.get("ETag") == self._etag
+            and str(answer.get("ContentRange", "")).startswith(f"bytes {self._have}-")
+        )
+
+    def _note(self, answer: dict[str, Any]) -> None:
+        self._etag, self._size = answer.get("ETag"), answer.get("ContentLength")
+        self._version = version_of(self._etag, answer.get("LastModified"), self._size)
+        self._check_size(self._size or 0)
+
+    def _receive(self, body: Any) -> None:
+        while piece := body.read1(_PIECE_BYTES):  # what is there: read() would wait for all of it
+            self._pieces.append(piece)
+            self._have += len(piece)
+            self._check_size(self._have)
+            if time.monotonic() > self._deadline:
+                size = f"{self._size:,}" if self._size else "unknown"
+                raise ReadError(f"too slow: {self._have:,} of {size} bytes came in {self._limit_s:.0f} s")
+
+    def _check_size(self, size: int) -> None:
+        if size > MAX_IMAGE_BYTES:
+            raise ReadError(f"{size:,} bytes are no image: more than {MAX_IMAGE_BYTES:,} are not read")
+
+
+def _status(error: Exception) -> int:
+    response = getattr(error, "response", None) or {}
+    return response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+
+
+def presign_s3(uri: str, *, endpoint: str | None = None, valid_s: int = 3600) -> str:
+    """A URL under which anyone may read the object for `valid_s` seconds.
+
+    It holds the access key's id and a signature, not the secret, but is as good as one while it is valid: it goes to
+    nobody but to who is to fetch the object.
+
+    Raises:
+        ReadError: it cannot be signed.
+    """
+    try:
+        bucket, key = split_s3_uri(uri)
+        return s3_client(endpoint).generate_presigned_url(
+            "get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=valid_s
+        )
+    except SourceError as error:
+        raise ReadError(str(error)) from None
+    except s3_errors() as error:
+        raise ReadError(explain_s3(error)) from None

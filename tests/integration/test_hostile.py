@@ -1,0 +1,114 @@
+"""A folder of all hostile and odd images: one row each with its status, through a worker and through the command."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+import pixelbrain as pb
+from pixelbrain.engine.worker import ImageWorker, WorkOrder
+from pixelbrain.engine.worklist import Worklist
+from pixelbrain.landing.parts import ModuleState
+from pixelbrain.sources.local import path_to_uri
+from tests.hostile.case import encode, picture
+from tests.hostile.corpus import corpus
+from tests.hostile.tree import make_tree
+
+MODULE = """
+import pyarrow as pa
+
+from pixelbrain import PipelineModule
+
+
+class Area(PipelineModule):
+    name = "area"
+    batch_size = 8
+
+    def fields(self):
+        return [pa.field("pixels", pa.int64())]
+
+    def process(self, image):
+        return {"pixels": image.pixels.shape[0] * image.pixels.shape[1]}
+"""
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> tuple[Path, dict[str, str | None]]:
+    """The folder, and image_id to the expected error_type, None for ok."""
+    folder = tmp_path / "photos"
+    (folder / "corpus").mkdir(parents=True)
+    (folder / "tree").mkdir()
+    expected: dict[str, str | None] = {}
+    for case in corpus():
+        path = folder / "corpus" / case.name
+        path.write_bytes(case.data)
+        expected[path_to_uri(str(path))] = case.error
+    return folder, expected | make_tree(folder / "tree", encode(picture()))
+
+
+def check(out: Path, expected: dict[str, str | None]) -> None:
+    """One row for each expected image, with its status, and nothing else."""
+    rows = [row for table in pb.Landing(out).iter_images() for row in table.to_pylist()]
+    assert len(rows) == len(expected)
+    found = {row["image_id"]: row["error_type"] for row in rows}
+    assert {name: (found.get(name), error) for name, error in expected.items() if found.get(name) != error} == {}
+    assert found.keys() == expected.keys()
+    for row in rows:
+        assert row["status"] == ("ok" if row["error_type"] is None else "failed"), row["image_id"]
+        assert (row["sha256"] is None) == (row["error_type"] == "ReadError"), row["image_id"]
+        if row["status"] == "ok":
+            assert row["area"] == {"pixels": row["width"] * row["height"], "error_type": None, "error": None}
+        else:
+            assert row["error"] and row["area"] is None and "\n" not in row["error"], row["image_id"]
+
+
+def test_a_worker_lands_each_as_one_row(photos, tmp_path):
+    folder, expected = photos
+    namespace: dict = {}
+    exec(MODULE, namespace)
+    state = ModuleState(settings={}, model=None)
+    out = tmp_path / "out"
+
+    def blocks_left(generation: int) -> list[pa.Table]:
+        worklist = Worklist(
+            loader=pb.DataLoader(str(folder)),
+            out=str(out),
+            s3_endpoint=None,
+            settings_hashes={"area": state.settings_hash},
+            generation=generation,
+            block_rows=50,
+        )
+        return list(worklist)
+
+    blocks = blocks_left(1)
+    # between listing and reading: gone, a pipe, a folder, another photo
+    changed = {name: folder / "tree" / name for name in ("UPPER.JPEG", "-rf.jpg", ".hidden.jpg", "100%20.jpg")}
+    for path in changed.values():
+        path.unlink()
+    os.mkfifo(changed["-rf.jpg"])
+    changed[".hidden.jpg"].mkdir()
+    changed["100%20.jpg"].write_bytes(encode(255 - picture(32, 32)))
+    for name in ("UPPER.JPEG", "-rf.jpg", ".hidden.jpg"):
+        expected[path_to_uri(str(changed[name]))] = "ReadError"
+
+    worker = ImageWorker([namespace["Area"]()], WorkOrder(out=str(out), generation=1, states={"area": state}))
+    summaries = [worker(block).to_pylist()[0] for block in blocks]
+    assert sum(summary["images"] for summary in summaries) == len(expected)
+    assert sum(summary["failed"] for summary in summaries) == len([error for error in expected.values() if error])
+    check(out, expected)
+    again = {image["image_id"] for block in blocks_left(2) for image in block["images"].to_pylist()[0]}
+    assert again <= {path_to_uri(str(changed["100%20.jpg"]))}  # no other is done again, whatever its name
+
+
+def test_the_command_lands_each_as_one_row(photos, tmp_path, pixelbrain):
+    folder, expected = photos
+    (tmp_path / "area_module.py").write_text(MODULE)
+    out = tmp_path / "out"
+    arguments = ["extract", folder, "--out", out, "--module", "area_module:Area", "--strict"]
+    done = pixelbrain(*arguments, check=False, cwd=tmp_path)
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    check(out, expected)
