@@ -37,11 +37,15 @@ class AnswerMemory:
         return json.loads(found) if found is not None else None
 
     def journal(self, record: Mapping[str, Any]) -> None:
-        """Keep a record: in the journal at once, and in mind if it is an answer."""
+        """Keep a record: in the journal, see there how safe that is at once, and in mind if it is an answer."""
         self._journal.append({"question": self._questions.get(record["field"]), **record})
         if record["key"] and record["status"] in FINAL_STATUSES:
             self._known[record["key"]] = json.dumps(record)
 
+    def flush(self) -> None:
+        """Return when no killed process can lose what was journalled; on S3 that takes a request."""
+        self._journal.flush()
+
     def close(self) -> None:
-        """Put the journal on the disk."""
+        """Put the journal where it stays."""
         self._journal.close()

@@ -1,18 +1,15 @@
 """OUT/answers: what was asked and answered, journalled line by line as it comes, then folded into Parquet a field.
 
-A journal is a file of JSON lines that one process appends to; its first line names the fields' types. A line is in the
-hands of the operating system before its answer counts as had, so that killing every process loses none, and on the
-disk 2 s later. `fold` turns journals into `OUT/answers/<field>/part-*.parquet`, typed, and may be killed at any point:
-a record that is in both places is the same record.
+`fold` turns journals, see `landing.journal`, into `OUT/answers/<field>/part-*.parquet`, typed, and may be killed at any
+point: a record that is in both places is the same record.
 """
 
 from __future__ import annotations
 
-import base64
+import itertools
 import json
-import os
+import logging
 import re
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -20,12 +17,14 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from pixelbrain.errors import LandingError
+from pixelbrain.landing.journal import AnswerJournal, journal_names, open_journal, read_journal, unpack_types
 from pixelbrain.landing.parts import write_table
+from pixelbrain.landing.place import BrokenFileError, Place, open_place
 
-__all__ = ["ANSWER_FIELDS", "FINAL_STATUSES", "AnswerJournal", "AnswerLog"]
+__all__ = ["ANSWER_FIELDS", "FINAL_STATUSES", "AnswerLog"]
+
+logger = logging.getLogger(__name__)
 
 #: The columns of a field's table besides `answer`, whose type is the question's.
 ANSWER_FIELDS: tuple[pa.Field, ...] = (
@@ -50,87 +49,60 @@ ANSWER_FIELDS: tuple[pa.Field, ...] = (
 #: A rerun does not ask again what ended in one of these.
 FINAL_STATUSES = frozenset({"ok", "refused", "invalid"})
 
-_FSYNC_S = 2.0
+_FOLDER = "answers"
+_NOT_FIELDS = frozenset({"journal"})
 _FOLD_ROWS = 50_000  # of one part file, and in memory at once
-_PART_NAME = re.compile(r"part-\d{6}\.parquet")
-
-
-class AnswerJournal:
-    """Appends answer records; one process writes one journal."""
-
-    def __init__(self, path: Path, types: Mapping[str, pa.DataType]) -> None:
-        """Open, or go on with, a journal of answers of these Arrow types, by field."""
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = open(path, "ab", buffering=0)  # noqa: SIM115  (closed by close)
-        except OSError as error:
-            raise LandingError(f"cannot write {path}: {error.strerror}") from None
-        self._synced_at = time.monotonic()
-        self._write([{"types": {field: _pack(kind) for field, kind in types.items()}}])
-
-    def append(self, *records: Mapping[str, Any]) -> None:
-        """Write records, in one call to the system: a killed process leaves whole lines, and at most a torn end."""
-        self._write(records)
-        if time.monotonic() - self._synced_at >= _FSYNC_S:
-            os.fsync(self._file.fileno())
-            self._synced_at = time.monotonic()
-
-    def close(self) -> None:
-        """Put everything on the disk."""
-        os.fsync(self._file.fileno())
-        self._file.close()
-
-    def _write(self, records: Any) -> None:
-        try:
-            # the newline in front ends a line that an earlier process may have left torn
-            self._file.write(b"\n" + "".join(json.dumps(record) + "\n" for record in records).encode())
-        except OSError as error:
-            raise LandingError(f"cannot write {self._file.name}: {error.strerror}") from None
+_PART_NAME = re.compile(r"part-(\d{6})\.parquet")
+_LOST_NAME = re.compile(r"lost-.+\.json")
 
 
 class AnswerLog:
     """The answers under OUT."""
 
-    def __init__(self, out: str | Path) -> None:
-        self.folder = Path(out).expanduser().absolute() / "answers"
-        self.journals = self.folder / "journal"
+    def __init__(self, out: str | Path | Place) -> None:
+        self.place = open_place(out)
 
     def journal(self, writer: str, types: Mapping[str, pa.DataType]) -> AnswerJournal:
         """The journal of a writer; no two processes may share a name."""
-        return AnswerJournal(self.journals / f"{writer}.jsonl", types)
+        return open_journal(self.place, writer, types)
 
     def fields(self) -> list[str]:
         """Fields that have folded answers."""
-        if not self.folder.is_dir():
-            return []
-        return sorted(f.name for f in self.folder.iterdir() if f.is_dir() and self._parts(f.name))
+        names = [name for name in self.place.folders(_FOLDER) if name not in _NOT_FIELDS]
+        return [name for name in names if self._parts(name)]
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Every record there is, those in journals last. `answer` is a JSON value, `cost_usd` text."""
-        for field in self.fields():
-            for path in self._parts(field):
-                with pq.ParquetFile(path) as file:
+        for name in itertools.chain.from_iterable(map(self._parts, self.fields())):
+            try:
+                with self.place.open_parquet(name) as file:
                     for batch in file.iter_batches():
                         for row in batch.to_pylist():
                             yield row | {"cost_usd": str(row["cost_usd"] or 0)}
-        for path in self._journal_files():
-            for record in _lines(path):
+            except BrokenFileError as error:
+                _tell_broken(error)
+        for name in journal_names(self.place):
+            for record in read_journal(self.place, name):
                 if "types" not in record:
                     yield record
 
     def read(self, field: str) -> pa.Table | None:
         """The folded answers to a field's newest question, one row an image: `ANSWER_FIELDS` and `answer`.
 
+        A file that cannot be read, after a power loss, is left out: its questions are asked again.
+
         Raises:
-            LandingError: a file cannot be read.
+            LandingError: the place cannot be read.
         """
-        parts = self._parts(field)
-        if not parts:
+        tables = []
+        for name in self._parts(field):
+            try:
+                with self.place.open_parquet(name) as file:
+                    tables.append(file.read().replace_schema_metadata(None))
+            except BrokenFileError as error:
+                _tell_broken(error)
+        if not tables:
             return None
-        try:
-            tables = [pq.ParquetFile(path).read().replace_schema_metadata(None) for path in parts]
-        except (OSError, pa.ArrowException) as error:
-            raise LandingError(f"cannot read the answers in {self.folder / field}: {error}") from None
         question = tables[-1]["question"][-1]
         kind = tables[-1].schema.field("answer").type  # of another question, they may be of another type
         merged = pa.concat_tables(t for t in tables if t.schema.field("answer").type == kind)
@@ -142,62 +114,58 @@ class AnswerLog:
     def lost_usd(self, fields: Sequence[str]) -> Decimal:
         """What requests about these fields may have cost whose answers never came; of killed runs, at most."""
         lost = Decimal(0)
-        for path in sorted(self.folder.glob("lost-*.json")):
-            found = json.loads(path.read_text(encoding="utf-8"))
-            if set(found["fields"]) & set(fields):
-                lost += Decimal(found["usd"])
+        for name in self.place.names(_FOLDER):
+            found = self.place.read(f"{_FOLDER}/{name}") if _LOST_NAME.fullmatch(name) else None
+            if found is not None:
+                record = json.loads(found)
+                lost += Decimal(record["usd"]) if set(record["fields"]) & set(fields) else 0
         return lost
 
     def set_lost(self, run: str, fields: Sequence[str], usd: Decimal) -> None:
         """Say what a run may have lost; 0 takes it back."""
-        path = self.folder / f"lost-{run}.json"
-        if usd <= 0:
-            path.unlink(missing_ok=True)
-            return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps({"fields": list(fields), "usd": f"{usd:f}"}), encoding="utf-8")
-        os.replace(temporary, path)
+        name = f"{_FOLDER}/lost-{run}.json"
+        if usd > 0:
+            self.place.write(name, json.dumps({"fields": list(fields), "usd": f"{usd:f}"}).encode())
+        else:
+            self.place.delete(name)
 
     def fold(self) -> None:
         """Turn the journals into Parquet, then remove them. No process may be writing one."""
-        for path in self._journal_files():
-            types: dict[str, pa.DataType] = {}
-            waiting: dict[str, list[dict[str, Any]]] = {}
-            for record in _lines(path):
+        types: dict[str, pa.DataType] = {}
+        waiting: dict[str, list[dict[str, Any]]] = {}
+        read: list[str] = []  # files whose records are waiting, or in Parquet
+        for name in journal_names(self.place):
+            for record in read_journal(self.place, name):
                 if "types" in record:
-                    self._flush(waiting, types)
-                    types = {field: _unpack(packed) for field, packed in record["types"].items()}
+                    if (found := unpack_types(record)) != types:
+                        self._flush(waiting, types)
+                        types = found
                     continue
                 rows = waiting.setdefault(record["field"], [])
                 rows.append(record)
                 if len(rows) >= _FOLD_ROWS:
                     self._flush({record["field"]: rows}, types)
-            self._flush(waiting, types)
-            path.unlink()
+            read.append(name)
+        self._flush(waiting, types)
+        for name in read:
+            self.place.delete(name)
 
     def _flush(self, waiting: dict[str, list[dict[str, Any]]], types: Mapping[str, pa.DataType]) -> None:
         for field, rows in waiting.items():
             if rows:
-                number = int(self._parts(field)[-1].stem[5:]) + 1 if self._parts(field) else 1
-                write_table(_table(rows, types[field]), self.folder / field / f"part-{number:06d}.parquet")
+                last = max(
+                    (int(_PART_NAME.fullmatch(name.rpartition("/")[2])[1]) for name in self._parts(field)), default=0
+                )
+                write_table(self.place, f"{_FOLDER}/{field}/part-{last + 1:06d}.parquet", _table(rows, types[field]))
                 rows.clear()
 
-    def _journal_files(self) -> list[Path]:
-        return sorted(self.journals.glob("*.jsonl")) if self.journals.is_dir() else []
-
-    def _parts(self, field: str) -> list[Path]:
-        return sorted(p for p in (self.folder / field).glob("part-*.parquet") if _PART_NAME.fullmatch(p.name))
+    def _parts(self, field: str) -> list[str]:
+        folder = f"{_FOLDER}/{field}"
+        return [f"{folder}/{name}" for name in self.place.names(folder) if _PART_NAME.fullmatch(name)]
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    with open(path, "rb") as lines:
-        for line in lines:
-            try:
-                record = json.loads(line)
-            except ValueError:
-                continue  # empty, or the torn end that a killed process left: an answer that was never had
-            yield record
+def _tell_broken(error: BrokenFileError) -> None:
+    logger.warning("%s; left out, and its questions are asked again", error)
 
 
 def _table(rows: list[dict[str, Any]], kind: pa.DataType) -> pa.Table:
@@ -214,11 +182,3 @@ def _typed(values: list[Any], kind: pa.DataType) -> pa.Array:
         if len(values) == 1:
             return pa.nulls(1, kind)
         return pa.concat_arrays([_typed([value], kind) for value in values])
-
-
-def _pack(kind: pa.DataType) -> str:
-    return base64.b64encode(pa.schema([("answer", kind)]).serialize()).decode()
-
-
-def _unpack(packed: str) -> pa.DataType:
-    return pa.ipc.read_schema(pa.BufferReader(base64.b64decode(packed))).field("answer").type

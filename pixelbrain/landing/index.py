@@ -8,19 +8,28 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from pixelbrain.landing.digests import digest_ids, digest_versions, first_of_runs, sort_digests
 from pixelbrain.landing.parts import Part
+from pixelbrain.landing.place import Place
+from pixelbrain.landing.scan import newest_first, scan_columns
+from pixelbrain.schema import Status
 
 __all__ = ["LandedIndex", "build_index"]
+
+_COLUMNS = ["image_id", "version", "status"]
+_CHUNK_ROWS = 65_536  # of the index's strings: many small chunks are slow to go through
+_SCHEMA = pa.schema([(name, pa.string()) for name in _COLUMNS])
 
 
 @dataclass(frozen=True, kw_only=True)
 class LandedIndex:
     """Where every image's values are. All arrays have one entry an image, in the order of the listing.
 
-    `part` and `row` (int64) find the base columns; `modules[name]` finds a module's struct as a (part, row) pair of
-    arrays, -1 where the module has not seen this version of the image.
+    `part` and `row` (int32) find the base columns; `modules[name]` finds a module's struct as a (part, row) pair of
+    arrays, -1 where the module has not seen this version of the image. Images that were pruned are not here.
+
+    It takes, an image, the three strings and 20 bytes, and 8 more for each module that is not in every part.
     """
 
     parts: Sequence[Part]
@@ -32,60 +41,102 @@ class LandedIndex:
     modules: dict[str, tuple[np.ndarray, np.ndarray]]
 
 
-def build_index(parts: Sequence[Part]) -> LandedIndex:
-    """Read the ids of all parts and find, per image, the newest row, and per module the newest one of that version."""
-    newest_first = sorted(range(len(parts)), key=lambda i: (-parts[i].generation, i))
-    tables = [_ids(parts[i], i) for i in newest_first]
-    rows = pa.concat_tables(tables) if tables else _ids(None, 0)
-    winners = _first_of_each(rows)
-    # generations run newest first above; a user wants the order of the listing
-    order = np.lexsort((winners["row"].to_numpy(), winners["part"].to_numpy()))
-    winners = winners.take(pa.array(order))
-    names = sorted({name for part in parts for name in part.modules})
+def build_index(place: Place, parts: Sequence[Part]) -> LandedIndex:
+    """Read the ids of all parts and find, per image, the newest row, and per module the newest one of that version.
+
+    Args:
+        place: where they are.
+        parts: in the order of the listing.
+
+    Raises:
+        LandingError: a part file cannot be read.
+    """
+    numbers = {part.name: number for number, part in enumerate(parts)}
+    ids = {numbers[p.name]: found for p, found in scan_columns(place, newest_first(parts), lambda _: _COLUMNS)}
+    part = np.repeat(np.array(list(ids), np.int32), [len(table) for table in ids.values()])
+    row = np.concatenate([np.empty(0, np.int32), *(np.arange(len(table), dtype=np.int32) for table in ids.values())])
+    order, first = sort_digests(
+        np.concatenate([np.empty((0, 2), np.uint64), *(digest_ids(table["image_id"]) for table in ids.values())])
+    )
+    order, first = _without_pruned(order, first, [table["status"] for table in ids.values()])
+    current = _current(order, first, [table["version"] for table in ids.values()])
+
+    newest = order[first]
+    listed = np.argsort((part[newest].astype(np.int64) << 32) | row[newest])
+    newest = newest[listed]
+    base = part[newest], row[newest]
+    modules = {}
+    for name in sorted({name for p in parts for name in p.modules}):
+        holds = np.array([name in p.modules for p in parts], bool)
+        if len(newest) == len(part) and holds.all():
+            modules[name] = base
+            continue
+        at = _newest_of(holds[part[order]] & current, first, order)[listed]
+        modules[name] = np.where(at < 0, -1, part[at]).astype(np.int32), np.where(at < 0, -1, row[at]).astype(np.int32)
+    del order, first, current, newest, listed
+    strings = _strings(*base, ids)
     return LandedIndex(
         parts=parts,
-        image_id=winners["image_id"],
-        version=winners["version"],
-        status=winners["status"],
-        part=winners["part"].to_numpy(),
-        row=winners["row"].to_numpy(),
-        modules={name: _locate(name, rows, winners, parts) for name in names},
+        image_id=strings["image_id"],
+        version=strings["version"],
+        status=strings["status"],
+        part=base[0],
+        row=base[1],
+        modules=modules,
     )
 
 
-def _ids(part: Part | None, number: int) -> pa.Table:
-    if part is None:
-        ids = pa.table({name: pa.array([], pa.string()) for name in ("image_id", "version", "status")})
-    else:
-        with pq.ParquetFile(part.path) as file:
-            ids = file.read(columns=["image_id", "version", "status"]).replace_schema_metadata(None)
-    return ids.append_column("part", pa.array(np.full(len(ids), number))).append_column(
-        "row", pa.array(np.arange(len(ids)))
-    )
+def _without_pruned(
+    order: np.ndarray, first: np.ndarray, statuses: Sequence[pa.ChunkedArray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The sorted rows without tombstones, and without the older rows of the same images."""
+    pruned = np.concatenate([np.empty(0, bool), *(np.asarray(pc.equal(s, Status.PRUNED.value)) for s in statuses)])
+    if not pruned.any():
+        return order, first
+    pruned = pruned[order]
+    so_far = np.cumsum(pruned)
+    before = (so_far - pruned)[np.flatnonzero(first)][np.cumsum(first) - 1]  # of the images before this one
+    return order[so_far == before], first[so_far == before]
 
 
-def _first_of_each(rows: pa.Table) -> pa.Table:
-    """The first row of each image_id."""
-    if pc.count_distinct(rows["image_id"]).as_py() == len(rows):
-        return rows
-    position = rows.append_column("position", pa.array(np.arange(len(rows))))
-    first = position.group_by("image_id").aggregate([("position", "min")])["position_min"]
-    return rows.take(first)
+def _current(order: np.ndarray, first: np.ndarray, versions: Sequence[pa.ChunkedArray]) -> np.ndarray:
+    """bool (sorted rows,): whether a row is about the version that its image's newest row is about."""
+    several = ~first
+    several[:-1] |= ~first[1:]  # rows of images that have more than one
+    if not several.any():
+        return np.ones(len(order), bool)
+    wanted = np.zeros(sum(map(len, versions)), bool)
+    wanted[order[several]] = True
+    digest = np.zeros(len(wanted), np.uint64)
+    start = 0
+    for column in versions:
+        chosen = np.flatnonzero(wanted[start : start + len(column)])
+        digest[start + chosen] = digest_versions(column.take(pa.array(chosen)))
+        start += len(column)
+    digest = digest[order]
+    return digest == digest[np.flatnonzero(first)][np.cumsum(first) - 1]
 
 
-def _locate(name: str, rows: pa.Table, winners: pa.Table, parts: Sequence[Part]) -> tuple[np.ndarray, np.ndarray]:
-    """(part, row) of a module's newest struct, for each of the winners; -1 where there is none of its version."""
-    holds = np.array([name in part.modules for part in parts], bool)
-    if holds.all() and len(rows) == len(winners):
-        return winners["part"].to_numpy(), winners["row"].to_numpy()
-    rows = rows.filter(pa.array(holds[rows["part"].to_numpy()]))
-    target = pc.index_in(rows["image_id"], winners["image_id"].combine_chunks())
-    current = pc.equal(rows["version"], winners["version"].take(target))
-    rows = rows.filter(current)
-    target = np.asarray(target.filter(current))
-    part = np.full(len(winners), -1, np.int64)
-    row = np.full(len(winners), -1, np.int64)
-    # newest first: written backwards, the newest stays
-    part[target[::-1]] = rows["part"].to_numpy()[::-1]
-    row[target[::-1]] = rows["row"].to_numpy()[::-1]
-    return part, row
+def _newest_of(chosen: np.ndarray, first: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """int64 (images,): each image's newest row among the chosen ones of the sorted rows; -1 where there is none."""
+    image = np.cumsum(first) - 1
+    found = np.full(np.count_nonzero(first), -1, np.int64)
+    at = np.flatnonzero(chosen)
+    at = at[first_of_runs(image[at])]
+    found[image[at]] = order[at]
+    return found
+
+
+def _strings(part: np.ndarray, row: np.ndarray, ids: dict[int, pa.Table]) -> pa.Table:
+    """The ids, versions and statuses of rows that are sorted by part and row. Empties `ids`: no room for them twice."""
+    starts = np.flatnonzero(first_of_runs(part))
+    tables = [_SCHEMA.empty_table()]
+    waiting: list[pa.Table] = []
+    for start, stop in zip(starts, np.append(starts, len(part))[1:], strict=True):
+        table = ids.pop(int(part[start]))
+        waiting.append(table if stop - start == len(table) else table.take(pa.array(row[start:stop])))
+        if sum(map(len, waiting)) >= _CHUNK_ROWS:
+            tables.append(pa.concat_tables(waiting).cast(_SCHEMA).combine_chunks())
+            waiting.clear()
+    ids.clear()
+    return pa.concat_tables([*tables, *(table.cast(_SCHEMA) for table in waiting)])

@@ -3,23 +3,40 @@
 from __future__ import annotations
 
 import functools
+import itertools
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pixelbrain import schema
 from pixelbrain.errors import LandingError, MixedModelsError
 from pixelbrain.landing.answers import AnswerLog
+from pixelbrain.landing.columns import align_answers, take_rows
 from pixelbrain.landing.index import LandedIndex, build_index
-from pixelbrain.landing.parts import ModuleState, Part, list_parts, part_name, write_table
+from pixelbrain.landing.parts import (
+    IMAGES,
+    ModuleState,
+    Part,
+    PartList,
+    latest_generation,
+    list_parts,
+    part_name,
+    write_table,
+)
+from pixelbrain.landing.place import BrokenFileError, FileGoneError, Place, open_place
+from pixelbrain.landing.scan import read_columns
 
 __all__ = ["Landing"]
 
 _BASE_NAMES = [field.name for field in schema.BASE_FIELDS]
+_BROKEN = f"{IMAGES}/broken"
+_REFRESHES = 20  # of the index, for files that vanish or turn out broken while it is read
+
+logger = logging.getLogger(__name__)
 
 
 class Landing:
@@ -28,42 +45,116 @@ class Landing:
     What it read of `OUT/images` is kept; `refresh()` after another process has landed more.
     """
 
-    def __init__(self, out: str | Path) -> None:
-        self.out = Path(out).expanduser().absolute()
-        self.images_folder = self.out / "images"
-        self.answer_log = AnswerLog(self.out)
+    def __init__(self, out: str | Path | Place, *, s3_endpoint: str | None = None) -> None:
+        self.place = open_place(out, s3_endpoint=s3_endpoint)
+        self.answer_log = AnswerLog(self.place)
+        self._told: set[str] = set()  # broken files, each warned of once
+
+    @property
+    def out(self) -> Path:
+        """What needs a disk goes here; going away: `place.local` is it, and `place.uri` what to call OUT."""
+        return self.place.local
 
     # --- writing -------------------------------------------------------------------------------------------------
 
     def next_generation(self) -> int:
         """The number for a new run: newer than all that is there."""
-        return max((part.generation for part in self.parts), default=0) + 1
+        return latest_generation(self.place) + 1
 
     def write_part(
         self, rows: pa.Table, *, generation: int, block: int, piece: int, modules: Mapping[str, ModuleState]
-    ) -> Path:
-        """Land rows of `images`; the same (generation, block, piece) again replaces them."""
-        path = self.images_folder / part_name(generation, block, piece)
-        write_table(rows, path, modules)
-        return path
+    ) -> str:
+        """Land rows of `images`; the same (generation, block, piece) again replaces them. Returns the file's name."""
+        name = part_name(generation, block, piece)
+        write_table(self.place, name, rows, modules)
+        return name
+
+    def block_so_far(self, generation: int, block: int) -> tuple[set[str], int]:
+        """What an earlier try of a block of work has landed: a worker that was killed, whose block came back.
+
+        Looks for the block's own files by name, one request for each and one more, and lists nothing.
+
+        Returns:
+            The image_ids that are there, and the number of the next free piece.
+        """
+        landed: set[str] = set()
+        for piece in itertools.count():
+            name = part_name(generation, block, piece)
+            try:
+                with self.place.open_parquet(name) as file:
+                    landed.update(file.read(columns=["image_id"])["image_id"].to_pylist())
+            except FileGoneError:
+                return landed, piece
+            except BrokenFileError as error:  # its images are done again, into a later piece
+                self._tell_broken(name, str(error))
+        raise AssertionError("unreachable")
+
+    def set_aside_broken(self) -> list[str]:
+        """Move part files that cannot be read to `images/broken`, so that a new run does their images again.
+
+        Temporary files that killed processes left go, too. For who holds the run's lock: nobody else may be writing.
+
+        Returns:
+            Their new names, relative to OUT; none, nearly always.
+        """
+        self.refresh()
+        if self.place.is_local:  # a PUT is complete or absent; of a disk that lost power, hardly a block is certain
+            for part in list(self.parts):
+                try:
+                    read_columns(part, ["image_id", "version", "status"])
+                except BrokenFileError as error:
+                    self._leave_out(error)
+        moved = []
+        for name in sorted(self._list.broken):
+            self.place.move(name, f"{_BROKEN}/{name.rpartition('/')[2]}")
+            moved.append(f"{_BROKEN}/{name.rpartition('/')[2]}")
+        self.place.sweep(IMAGES)
+        if moved:
+            self.refresh()
+        return moved
 
     # --- what is there -------------------------------------------------------------------------------------------
 
     def refresh(self) -> None:
         """Forget what was read of `OUT/images`."""
-        self.__dict__.pop("parts", None)
-        self.__dict__.pop("index", None)
-        self.__dict__.pop("answers", None)
+        for name in ("_list", "index", "answers"):
+            self.__dict__.pop(name, None)
+
+    @property
+    def parts(self) -> list[Part]:
+        """The part files of `images`; without those that cannot be read, whose images count as not landed."""
+        return self._list.parts
 
     @functools.cached_property
-    def parts(self) -> list[Part]:
-        """The part files of `images`."""
-        return list_parts(self.images_folder)
+    def _list(self) -> PartList:
+        found = list_parts(self.place)
+        for name, why in found.broken.items():
+            self._tell_broken(name, why)
+        return found
 
     @functools.cached_property
     def index(self) -> LandedIndex:
         """Where each image's newest values are."""
-        return build_index(self.parts)
+        for _ in range(_REFRESHES):
+            try:
+                return build_index(self.place, self.parts)
+            except FileGoneError:  # `pixelbrain compact` in another process put another one in its place
+                self.refresh()
+            except BrokenFileError as error:
+                self._leave_out(error)
+        return build_index(self.place, self.parts)
+
+    def _leave_out(self, error: BrokenFileError) -> None:
+        """Count a file as broken whose footer is whole, and whose ids are not."""
+        found = self._list
+        found.parts[:] = [part for part in found.parts if part.name != error.name]
+        found.broken[error.name] = str(error)
+        self._tell_broken(error.name, str(error))
+
+    def _tell_broken(self, name: str, why: str) -> None:
+        if name not in self._told:
+            logger.warning("%s; left out, and the next run does its images again", why)
+            self._told.add(name)
 
     @functools.cached_property
     def answers(self) -> dict[str, pa.StructArray]:
@@ -72,7 +163,7 @@ class Landing:
         One entry an image, in the order of the listing; null where this version of the image was not asked about.
         """
         return {
-            name: _aligned(table, self.index)
+            name: align_answers(table, self.index)
             for name in self.answer_log.fields()
             if (table := self.answer_log.read(name)) is not None
         }
@@ -88,7 +179,9 @@ class Landing:
             LandingError: nothing has.
         """
         if not self.exists():
-            raise LandingError(f"nothing has landed in {self.out}: `pixelbrain run SOURCE --out {self.out}` first")
+            raise LandingError(
+                f"nothing has landed in {self.place.uri}: `pixelbrain run SOURCE --out {self.place.uri}` first"
+            )
         return self
 
     def count_images(self) -> int:
@@ -109,8 +202,8 @@ class Landing:
                 if earlier.model != state.model:
                     models = " and ".join(sorted(s.model.model if s.model else "?" for s in (earlier, state)))
                     raise MixedModelsError(
-                        f"the column {name} of {self.out} holds rows of two models, {models}: run `pixelbrain extract` "
-                        "over all its images with one of them"
+                        f"the column {name} of {self.place.uri} holds rows of two models, {models}: "
+                        "run `pixelbrain extract` over all its images with one of them"
                     )
         return found
 
@@ -136,96 +229,51 @@ class Landing:
         asked = list(self.answers) if modules is None else [m for m in modules if m in self.answers]
         if vectors:
             self.states()
-        for start in range(0, self.count_images(), batch_rows):
-            positions = np.arange(start, min(start + batch_rows, self.count_images()))
-            table = self._assemble(positions, names, vectors)
-            for name in asked:
-                table = table.append_column(name, self.answers[name].take(pa.array(positions)))
+        listed = self.index.image_id
+        positions = np.arange(len(listed))
+        for start in range(0, len(listed), batch_rows):
+            try:
+                table = self._assemble(positions[start : start + batch_rows], names, asked, vectors)
+            except FileGoneError:  # compacted by another process: the same images are in other files now
+                self.refresh()
+                position = pc.index_in(listed, self.index.image_id.combine_chunks())
+                positions = np.asarray(pc.fill_null(position, -1))
+                table = self._assemble(positions[start : start + batch_rows], names, asked, vectors)
             yield table
 
-    def _assemble(self, positions: np.ndarray, modules: Sequence[str], vectors: bool) -> pa.Table:
+    def _assemble(self, positions: np.ndarray, modules: Sequence[str], asked: Sequence[str], vectors: bool) -> pa.Table:
+        positions = positions[positions >= 0]
         index = self.index
-        table = self._take(index.part[positions], index.row[positions], _BASE_NAMES, vectors=True)
+        table = take_rows(index.parts, index.part[positions], index.row[positions], _BASE_NAMES)
         for name in modules:
             part, row = index.modules[name]
-            column = self._take(part[positions], row[positions], [name], vectors=vectors)
+            column = take_rows(index.parts, part[positions], row[positions], [name], vectors=vectors)
             table = table.append_column(column.schema.field(0), column.column(0))
+        for name in asked:
+            table = table.append_column(name, self.answers[name].take(pa.array(positions)))
         return table
-
-    def _take(self, part: np.ndarray, row: np.ndarray, columns: list[str], *, vectors: bool) -> pa.Table:
-        """Rows (part[i], row[i]) in this order; nulls where part is -1."""
-        tables, places = [], []
-        for number in np.unique(part):
-            chosen = np.flatnonzero(part == number)
-            places.append(chosen)
-            if number < 0:
-                tables.append(pa.table({name: pa.nulls(len(chosen)) for name in columns}))
-                continue
-            tables.append(_read(self.parts[number], columns, vectors).take(pa.array(row[chosen])))
-        if all(number < 0 for number in np.unique(part)):  # no row of the batch has it: its type is in any part
-            holder = next(p for p in self.parts if all(c in p.modules for c in columns))
-            tables.append(_read(holder, columns, vectors).slice(0, 0))
-        merged = pa.concat_tables(tables, promote_options="default")
-        return merged.take(pa.array(np.argsort(np.concatenate(places), kind="stable")))
 
     # --- tables of later stages ----------------------------------------------------------------------------------
 
     def write_identities(self, table: pa.Table) -> None:
         """Replace `OUT/identities`; rows of `schema.IDENTITY_SCHEMA`."""
-        write_table(table.cast(schema.IDENTITY_SCHEMA), self.out / "identities" / "identities.parquet")
+        write_table(self.place, "identities/identities.parquet", table.cast(schema.IDENTITY_SCHEMA))
 
     def read_identities(self) -> pa.Table | None:
         """The identities, or None before `pixelbrain identify`."""
-        return _read_if_there(self.out / "identities" / "identities.parquet")
+        return self._read_if_there("identities/identities.parquet")
 
     def write_groups(self, table: pa.Table) -> None:
         """Replace `OUT/groups`; rows of `schema.GROUP_SCHEMA`."""
-        write_table(table.cast(schema.GROUP_SCHEMA), self.out / "groups" / "groups.parquet")
+        write_table(self.place, "groups/groups.parquet", table.cast(schema.GROUP_SCHEMA))
 
     def read_groups(self) -> pa.Table | None:
         """The visual groups, or None before `pixelbrain group`."""
-        return _read_if_there(self.out / "groups" / "groups.parquet")
+        return self._read_if_there("groups/groups.parquet")
 
-
-def _aligned(table: pa.Table, index: LandedIndex) -> pa.StructArray:
-    """A field's answers as structs, one an image of the index."""
-    place = pc.index_in(index.image_id, table["image_id"].combine_chunks())
-    same = pc.equal(index.version, table["version"].take(place))  # of an older version of the file: not its answer
-    place = pc.if_else(pc.fill_null(same, False), place, pa.scalar(None, place.type))
-    shown = table.select(["answer", "status", "model", "error_type", "error"]).combine_chunks()
-    structs = pa.StructArray.from_arrays([c.combine_chunks() for c in shown.columns], names=shown.column_names)
-    return structs.take(place.combine_chunks())
-
-
-def _read(part: Part, columns: list[str], vectors: bool) -> pa.Table:
-    """Columns of a part file; without vectors, all their fields but the embeddings."""
-    try:
-        # ParquetFile and not read_table: only it picks fields inside lists of structs
-        with pq.ParquetFile(part.path) as file:
-            leaves = columns
-            if not vectors:
-                leaves = [leaf for n in columns for leaf in _without_embedding(n, file.schema_arrow.field(n).type)]
-            return file.read(columns=leaves).select(columns).replace_schema_metadata(None)
-    except (OSError, pa.ArrowException) as error:
-        raise LandingError(f"cannot read {part.path}: {error}") from None
-
-
-def _without_embedding(prefix: str, kind: pa.DataType) -> list[str]:
-    if pa.types.is_struct(kind):
-        return [
-            leaf
-            for field in (kind.field(i) for i in range(kind.num_fields))
-            if field.name != "embedding"
-            for leaf in _without_embedding(f"{prefix}.{field.name}", field.type)
-        ]
-    if pa.types.is_list(kind) and pa.types.is_struct(kind.value_type):
-        return _without_embedding(f"{prefix}.list.element", kind.value_type)
-    return [prefix]
-
-
-def _read_if_there(path: Path) -> pa.Table | None:
-    try:
-        # ParquetFile and not read_table, which imports pandas: 1.6 s
-        return pq.ParquetFile(path).read().replace_schema_metadata(None) if path.exists() else None
-    except (OSError, pa.ArrowException) as error:
-        raise LandingError(f"cannot read {path}: {error}") from None
+    def _read_if_there(self, name: str) -> pa.Table | None:
+        try:
+            with self.place.open_parquet(name) as file:
+                return file.read().replace_schema_metadata(None)
+        except FileGoneError:
+            return None

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
-import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pixelbrain import schema
-from pixelbrain.errors import LandingError
+from pixelbrain.landing.place import BrokenFileError, FileGoneError, Place
 
-__all__ = ["ModuleState", "Part", "list_parts", "part_name", "write_table"]
+__all__ = ["IMAGES", "ModuleState", "Part", "PartList", "latest_generation", "list_parts", "part_name", "write_table"]
+
+#: The folder of OUT that holds the part files.
+IMAGES = "images"
 
 _METADATA_KEY = b"pixelbrain"
-_PART_NAME = re.compile(r"part-(\d{6})-(\d{8})-(\d{3})\.parquet")
+_PART_NAME = re.compile(r"part-(\d{6})-(\d{8})-(\d{3,})\.parquet")
+_READERS = {True: 4, False: 32}  # threads that open footers, by whether they lie on a disk: of S3 most is waiting
+_LISTINGS = 3  # files that vanish while their footers are read, as `pixelbrain compact` makes them, are listed anew
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +35,7 @@ class ModuleState:
     settings: dict[str, Any]
     model: schema.ModelInfo | None
 
-    @property
+    @functools.cached_property
     def settings_hash(self) -> str:
         """Equal exactly for equal settings."""
         return schema.settings_hash(self.settings)
@@ -48,62 +54,90 @@ class ModuleState:
 class Part:
     """One part file."""
 
-    path: Path
+    place: Place
+    name: str  # relative to the place
     generation: int  # of the run that wrote it; a higher one is newer
+    block: int
+    piece: int
     rows: int
-    modules: Mapping[str, ModuleState]  # the struct columns that it holds
+    modules: Mapping[str, ModuleState]  # the struct columns that it holds; shared by all parts of one run
+
+    def open(self) -> contextlib.AbstractContextManager[pq.ParquetFile]:
+        """Open it for reading. Raises as `Place.open_parquet` does."""
+        return self.place.open_parquet(self.name)
+
+    def __str__(self) -> str:
+        return f"{self.place.uri}/{self.name}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartList:
+    """The part files of a place."""
+
+    parts: list[Part] = field(default_factory=list)  # in the order in which their images were listed
+    broken: dict[str, str] = field(default_factory=dict)  # names of those that cannot be read, and why
 
 
 def part_name(generation: int, block: int, piece: int) -> str:
-    """The file of a run's block of work: a block that is done again writes over its own files."""
-    return f"part-{generation:06d}-{block:08d}-{piece:03d}.parquet"
+    """The file of a piece of a run's block of work."""
+    return f"{IMAGES}/part-{generation:06d}-{block:08d}-{piece:03d}.parquet"
 
 
-def list_parts(folder: Path) -> list[Part]:
-    """The part files in a folder, in the order in which their images were listed.
+def latest_generation(place: Place) -> int:
+    """The highest generation that a file is named after, be it broken; 0 if there is none."""
+    return max((int(match[1]) for name in place.names(IMAGES) if (match := _PART_NAME.fullmatch(name))), default=0)
+
+
+def list_parts(place: Place) -> PartList:
+    """Open the footers of all part files.
+
+    Returns:
+        The parts, and apart from them what a power loss left of its last files: what they held counts as not landed.
 
     Raises:
-        LandingError: a file cannot be read as one of ours.
+        LandingError: the place cannot be read.
     """
-    if not folder.is_dir():
-        return []
-    parts = []
-    for name in sorted(os.listdir(folder)):
-        match = _PART_NAME.fullmatch(name)
-        if match:
-            parts.append(_open(folder / name, int(match[1])))
-    return parts
-
-
-def _open(path: Path, generation: int) -> Part:
-    try:
-        found = pq.read_metadata(path)
-        modules = json.loads((found.metadata or {})[_METADATA_KEY])["modules"]
-    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
-        raise LandingError(
-            f"{path} is not a part file of Pixelbrain ({type(error).__name__}: {error}); "
-            "move it away, and the next run computes its rows again"
-        ) from None
-    return Part(
-        path=path,
-        generation=generation,
-        rows=found.num_rows,
-        modules={name: ModuleState.from_dict(state) for name, state in modules.items()},
+    for attempt in range(_LISTINGS):
+        found = [(name, match) for name in place.names(IMAGES) if (match := _PART_NAME.fullmatch(name))]
+        found.sort(key=lambda item: [int(number) for number in item[1].groups()])
+        try:
+            with ThreadPoolExecutor(_READERS[place.is_local]) as pool:
+                opened = list(pool.map(lambda item: _open(place, f"{IMAGES}/{item[0]}", item[1]), found))
+            break
+        except FileGoneError:
+            if attempt + 1 == _LISTINGS:
+                raise
+    return PartList(
+        parts=[part for part in opened if isinstance(part, Part)],
+        broken={f"{IMAGES}/{name}": o for (name, _), o in zip(found, opened, strict=True) if isinstance(o, str)},
     )
 
 
-def write_table(table: pa.Table, path: Path, modules: Mapping[str, ModuleState] | None = None) -> None:
-    """Write a Parquet file that is complete or absent: under a temporary name, flushed to disk, then renamed."""
-    metadata = {_METADATA_KEY: json.dumps({"modules": {n: s.as_dict() for n, s in (modules or {}).items()}})}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+def _open(place: Place, name: str, match: re.Match[str]) -> Part | str:
+    """A part, or what is wrong with its file."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as file:
-            pq.write_table(table.replace_schema_metadata(metadata), file, compression="zstd")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise LandingError(f"cannot write {path}: {error.strerror or error}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+        with place.open_parquet(name) as file:
+            metadata = (file.metadata.metadata or {}).get(_METADATA_KEY)  # schema_arrow would double the time
+            rows = file.metadata.num_rows
+    except BrokenFileError as error:
+        return str(error)
+    modules = _read_states(metadata) if metadata else None
+    if modules is None:
+        return f"{place.uri}/{name} does not say which modules wrote it"
+    generation, block, piece = (int(number) for number in match.groups())
+    return Part(place=place, name=name, generation=generation, block=block, piece=piece, rows=rows, modules=modules)
+
+
+@functools.lru_cache(maxsize=256)
+def _read_states(metadata: bytes) -> Mapping[str, ModuleState] | None:
+    """The modules of a part file's metadata, which is the same in all files of a run; None if it is not ours."""
+    try:
+        return {name: ModuleState.from_dict(state) for name, state in json.loads(metadata)["modules"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def write_table(place: Place, name: str, table: pa.Table, modules: Mapping[str, ModuleState] | None = None) -> None:
+    """Write a Parquet file that is complete or absent, and says which modules computed its columns."""
+    states = {n: s.as_dict() for n, s in (modules or {}).items()}
+    place.write_table(name, table, {_METADATA_KEY: json.dumps({"modules": states}).encode()})

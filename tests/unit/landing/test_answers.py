@@ -33,7 +33,7 @@ def test_folded_answers_have_their_type(tmp_path):
     journal.close()
     assert len(list(log.records())) == 3 and log.fields() == []
     log.fold()
-    assert log.fields() == ["is_cat", "tags"] and not list(log.journals.iterdir())
+    assert log.fields() == ["is_cat", "tags"] and not list((tmp_path / "answers" / "journal").iterdir())
     table = log.read("is_cat")
     assert table.schema.field("answer").type == pa.bool_()
     assert table.select(["image_id", "answer", "status"]).to_pylist() == [
@@ -49,7 +49,7 @@ def test_a_torn_line_costs_only_itself(tmp_path):
     journal = log.journal("one", TYPES)
     journal.append(record("a"))
     journal.close()
-    path = log.journals / "one.jsonl"
+    path = tmp_path / "answers" / "journal" / "one.jsonl"
     path.write_bytes(path.read_bytes() + b'{"image_id": "b", "fie')
     again = log.journal("one", TYPES)
     again.append(record("c"))
@@ -67,6 +67,56 @@ def test_folding_twice_and_answering_again(tmp_path):
         log.fold()
         log.fold()
     assert log.read("is_cat")["answer"].to_pylist() == [True]
+
+
+def test_the_journals_of_one_run_become_one_file(tmp_path):
+    log = AnswerLog(tmp_path)
+    for writer in ("one", "two", "three"):
+        journal = log.journal(writer, TYPES)
+        journal.append(record(writer))
+        journal.close()
+    log.fold()
+    assert [path.name for path in (tmp_path / "answers" / "is_cat").iterdir()] == ["part-000001.parquet"]
+    assert sorted(log.read("is_cat")["image_id"].to_pylist()) == ["one", "three", "two"]
+
+
+def test_a_fold_that_was_killed_before_it_removed_the_journals_changes_no_answer(tmp_path):
+    log = AnswerLog(tmp_path)
+    journal = log.journal("one", TYPES)
+    journal.append(record("a"), record("b", answer=False))
+    journal.close()
+    path = tmp_path / "answers" / "journal" / "one.jsonl"
+    kept = path.read_bytes()
+    log.fold()
+    path.write_bytes(kept)
+    log.fold()
+    assert log.read("is_cat").select(["image_id", "answer"]).to_pylist() == [
+        {"image_id": "a", "answer": True},
+        {"image_id": "b", "answer": False},
+    ]
+
+
+def test_a_file_of_answers_that_lost_power_is_left_out_with_a_warning(tmp_path, caplog):
+    log = AnswerLog(tmp_path)
+    for number, image_id in enumerate("ab"):
+        journal = log.journal(f"run{number}", TYPES)
+        journal.append(record(image_id))
+        journal.close()
+        log.fold()
+    path = tmp_path / "answers" / "is_cat" / "part-000002.parquet"
+    path.write_bytes(path.read_bytes()[:-7])
+    assert log.read("is_cat")["image_id"].to_pylist() == ["a"]
+    assert [r["image_id"] for r in log.records()] == ["a"]
+    assert "part-000002.parquet" in caplog.text and "asked again" in caplog.text
+
+
+def test_what_requests_may_have_cost_is_kept_until_it_is_known(tmp_path):
+    log = AnswerLog(tmp_path)
+    log.set_lost("run1", ["is_cat"], Decimal("0.25"))
+    log.set_lost("run2", ["tags"], Decimal("1"))
+    assert log.lost_usd(["is_cat"]) == Decimal("0.25") and log.lost_usd(["is_cat", "tags"]) == Decimal("1.25")
+    log.set_lost("run1", ["is_cat"], Decimal(0))
+    assert log.lost_usd(["is_cat"]) == 0
 
 
 def test_another_question_replaces_the_answers_even_of_another_type(tmp_path):

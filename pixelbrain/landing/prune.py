@@ -1,0 +1,43 @@
+"""Take images that are gone from their source out of OUT: a tombstone each, which hides all older rows."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from pixelbrain import schema
+from pixelbrain.landing.generations import claim_generation
+from pixelbrain.landing.parquet import Landing
+from pixelbrain.landing.run_lock import RunLock
+
+__all__ = ["prune"]
+
+_ROWS = 50_000  # of one part file
+
+
+def prune(landing: Landing, rows: pa.Table) -> None:
+    """Remove images: readers leave them out from now on, `load` takes them out of the stores, `compact` off the disk.
+
+    An image that comes back is new.
+
+    Args:
+        landing: where they landed; refreshed afterwards.
+        rows: `image_id` and `version`, as `Remaining.gone` returns them.
+
+    Raises:
+        OutLockedError: another process is at work on OUT.
+        LandingError: OUT cannot be written.
+    """
+    if not len(rows):
+        return
+    with RunLock(landing.place, what="prune"):
+        generation = claim_generation(landing.place)
+        for block, start in enumerate(range(0, len(rows), _ROWS)):
+            chosen = rows.slice(start, _ROWS)
+            columns = {"image_id": chosen["image_id"], "version": chosen["version"]}
+            columns["status"] = pa.array([schema.Status.PRUNED.value] * len(chosen))
+            table = pa.table(
+                [columns.get(f.name, pa.nulls(len(chosen), f.type)) for f in schema.BASE_FIELDS],
+                schema=pa.schema(schema.BASE_FIELDS),
+            )
+            landing.write_part(table, generation=generation, block=block, piece=0, modules={})
+    landing.refresh()
