@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pixelbrain.errors import ConfigError
 from pixelbrain.images.loader import DataLoader
 from pixelbrain.landing.parquet import Landing
+from pixelbrain.landing.place import Place
 from pixelbrain.modules.base import PipelineModule
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ __all__ = ["Pipeline", "PipelineReport"]
 class PipelineReport:
     """What `Pipeline.run` did."""
 
-    out: Path
+    out: Place  # its `uri` is the folder's path, or s3://bucket/prefix
     extract: ExtractReport
     ask: list[AskReport]  # one a Gpt4VModule
     load: LoadReport
@@ -54,19 +55,38 @@ class Pipeline:
         self.device = device
 
     def extract(
-        self, out: str | Path, *, progress: Callable[[int, int, int], None] | None = None, debug: bool = False
+        self,
+        out: str | Path | Place,
+        *,
+        retry_failed: bool = False,
+        force: bool = False,
+        prune: bool = False,
+        progress: Callable[[int, int, int], None] | None = None,
+        debug: bool = False,
     ) -> ExtractReport:
         """Run the modules and land a row an image; what has landed before is not done again.
 
+        See `engine.extract.extract` for the arguments.
+
         Raises:
-            SourceError, WeightsError, EngineError: see `engine.extract.extract`.
+            SourceError, WeightsError, OutLockedError, EngineError: see there.
         """
         from pixelbrain.engine.extract import extract
 
-        return extract(self.loader, self.modules, out, device=self.device, progress=progress, debug=debug)
+        return extract(
+            self.loader,
+            self.modules,
+            out,
+            device=self.device,
+            retry_failed=retry_failed,
+            force=force,
+            prune=prune,
+            progress=progress,
+            debug=debug,
+        )
 
     def ask(
-        self, out: str | Path, *, progress: Callable[[int, int, int], None] | None = None, debug: bool = False
+        self, out: str | Path | Place, *, progress: Callable[[int, int, int], None] | None = None, debug: bool = False
     ) -> list[AskReport]:
         """Ask the questions of the `Gpt4VModule`s about what has landed; what was answered is not asked again.
 
@@ -75,7 +95,7 @@ class Pipeline:
         """
         from pixelbrain.engine.ask import ask, read_where
 
-        landing = Landing(out).require()
+        landing = Landing(out, s3_endpoint=self.loader.s3_endpoint).require()
         return [
             ask(
                 landing,
@@ -89,19 +109,21 @@ class Pipeline:
             for module in self.asking
         ]
 
-    def run(self, out: str | Path, *, mongo: str | None = None, chroma: str | None = None) -> PipelineReport:
+    def run(self, out: str | Path | Place, *, mongo: str | None = None, chroma: str | None = None) -> PipelineReport:
         """Extract, ask, and load MongoDB and ChromaDB with what has landed.
 
         Args:
-            out: the folder that results land in.
+            out: the folder, or s3://bucket/prefix, that results land in.
             mongo: a MongoDB URI; embedded under OUT/db/mongo by default.
             chroma: a ChromaDB URL or folder; OUT/db/chroma by default.
         """
         from pixelbrain.stores.database import Database
         from pixelbrain.stores.load import load
 
-        extracted = self.extract(out)
-        asked = self.ask(out) if self.asking else []
-        with Database.open(out, mongo=mongo, chroma=chroma) as database:
-            loaded = load(Landing(out), database)
-        return PipelineReport(out=Path(out), extract=extracted, ask=asked, load=loaded)
+        landing = Landing(out, s3_endpoint=self.loader.s3_endpoint)
+        extracted = self.extract(landing.place)
+        asked = self.ask(landing.place) if self.asking else []
+        landing.refresh()
+        with Database.open(landing.place, mongo=mongo, chroma=chroma) as database:
+            loaded = load(landing, database)
+        return PipelineReport(out=landing.place, extract=extracted, ask=asked, load=loaded)

@@ -175,7 +175,7 @@ def _run(
     actors = min(limits.actors, len(rows))
     concurrency = max(1, limits.concurrency // actors)
     ahead = 2 * concurrency // _BLOCK_ROWS + 2  # blocks: twice what is in flight, so that nobody runs dry
-    out, fields = str(landing.out), tuple(question.field for question in settings.questions)
+    out, fields = landing.place, tuple(question.field for question in settings.questions)
     spent = spent_usd(landing.answer_log, fields)
     # should the limiter be lost with requests in flight: the most that they can have cost
     widest, highest = (int(pc.max(rows[side]).as_py() or 1) for side in ("width", "height"))

@@ -19,6 +19,7 @@ from pixelbrain.asking.request import question_hash
 from pixelbrain.asking.retry import StopJob
 from pixelbrain.landing.answer_memory import AnswerMemory
 from pixelbrain.landing.answers import AnswerLog
+from pixelbrain.landing.place import Place
 from pixelbrain.sources import presign, read_bytes
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class LimiterActor:
     was: it waits a whole window, and counts what may have been in flight as spent.
     """
 
-    def __init__(self, limits: AskLimits, spent: Decimal, at_risk: Decimal, out: str, fields: Sequence[str]) -> None:
+    def __init__(self, limits: AskLimits, spent: Decimal, at_risk: Decimal, out: Place, fields: Sequence[str]) -> None:
         import ray
 
         from pixelbrain.asking.limiter import RateLimiter
@@ -134,7 +135,7 @@ class AskingActor:
         self,
         settings: AskSettings,
         price: ModelPrice,
-        out: str,
+        out: Place,
         limiter: Any,
         concurrency: int,
         writer: str,
@@ -171,6 +172,7 @@ class AskingActor:
             self._asker = self._make_asker()
         report = AskReport(images=len(entries))
         results = await asyncio.gather(*(self._one(entry) for entry in entries), return_exceptions=True)
+        await asyncio.to_thread(self._memory.flush)  # before the block counts as done
         for records in results:
             if isinstance(records, BaseException):
                 raise records

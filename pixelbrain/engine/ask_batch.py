@@ -53,7 +53,7 @@ def ask_batch(
             _entries(landing, settings, where, limit),
             settings,
             price,
-            out=landing.out,
+            out=landing.place.local,
             client=make_sync_client(base_url=settings.base_url, timeout_s=settings.timeout_s),
             read=functools.partial(read_bytes, s3_endpoint=settings.s3_endpoint),
             remembered=memory.remembered,
@@ -70,7 +70,7 @@ def cancel(landing: Landing, *, base_url: str | None = None) -> CancelReport:
     """Cancel the batches that are on their way, and keep what they have answered."""
     with _memory(landing, None) as memory:
         return cancel_batches(
-            landing.out,
+            landing.place.local,
             make_sync_client(base_url=base_url),
             remembered=memory.remembered,
             journal=memory.journal,
@@ -83,7 +83,7 @@ def _memory(landing: Landing, settings: AskSettings | None) -> Iterator[AnswerMe
     landing.refresh()
     questions = settings.questions if settings is not None else ()
     # batches of earlier runs may bring answers to other questions
-    asked = [q for state in BatchStore(landing.out).states() for q in read_questions(state)] + list(questions)
+    asked = [q for state in BatchStore(landing.place.local).states() for q in read_questions(state)] + list(questions)
     memory = AnswerMemory(
         landing.answer_log,
         f"batch-{uuid.uuid4().hex[:8]}-{os.getpid()}",

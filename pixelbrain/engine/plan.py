@@ -15,6 +15,7 @@ _THREADS_PER_ACTOR = 4
 #: Images a block: large enough that handing it over costs nothing, small enough to lose little in a crash.
 _MAX_BLOCK_ROWS = 256
 _MIN_BLOCK_ROWS = 8
+_MANY = 10**9
 _BLOCKS_PER_ACTOR = 24  # at least so many, that the display moves and actors end together
 
 
@@ -30,11 +31,13 @@ class Plan:
     device: str  # cpu or cuda
 
 
-def make_plan(images: int, resources: Mapping[str, float], *, batch_size: int = 32, device: str = "auto") -> Plan:
+def make_plan(
+    images: int | None, resources: Mapping[str, float], *, batch_size: int = 32, device: str = "auto"
+) -> Plan:
     """The plan for so many images on a cluster with these resources.
 
     Args:
-        images: how many are to do.
+        images: how many are to do; None: nobody knows yet, but many.
         resources: as `ray.cluster_resources()` has them: CPU, GPU.
         batch_size: the largest of the modules'.
         device: auto takes GPUs if Ray reports any.
@@ -42,6 +45,8 @@ def make_plan(images: int, resources: Mapping[str, float], *, batch_size: int = 
     Raises:
         EngineError: the plan would wait for ever for what is not there.
     """
+    if images is None:
+        images = _MANY
     cpus, gpus = resources.get("CPU", 0.0), int(resources.get("GPU", 0))
     if device == "cuda" and not gpus:
         raise EngineError(f"--device cuda, but Ray reports no GPU ({cpus:g} CPUs): use --device cpu, or auto")

@@ -44,22 +44,32 @@ def ray_session(*, debug: bool = False) -> Iterator[None]:
 
 
 def _start(debug: bool) -> None:
+    address = os.environ.get("RAY_ADDRESS")
+    for left in (1, 0):
+        try:
+            _init(address, debug)
+            return
+        except Exception as error:  # Ray raises nothing narrower when its processes take too long to start
+            if left and not address:  # as on a busy machine: the second time, its files are in memory
+                logger.info("Ray did not start, once more: %s", error)
+                continue
+            where = f"no Ray answers at RAY_ADDRESS={address}" if address else "a local Ray could not be started"
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise EngineError(f"{where}: {reason}") from error
+
+
+def _init(address: str | None, debug: bool) -> None:
     import ray
 
-    address = os.environ.get("RAY_ADDRESS")
     local = {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Ray's own
-            ray.init(
-                address=address or "local",
-                log_to_driver=debug,
-                logging_level=logging.INFO if debug else logging.ERROR,
-                **({} if address else local),
-            )
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        where = f"no Ray answers at RAY_ADDRESS={address}" if address else "a local Ray could not be started"
-        raise EngineError(f"{where}: {str(error).splitlines()[0] if str(error) else type(error).__name__}") from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Ray's own
+        ray.init(
+            address=address or "local",
+            log_to_driver=debug,
+            logging_level=logging.INFO if debug else logging.ERROR,
+            **({} if address else local),
+        )
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""The work on one block of images: read, decode, run the modules, land. It knows nothing of Ray.
+"""The work on one block of images: read, decode, run the modules, land. No Ray needs to run for it.
 
 Decoding runs in threads, one batch ahead of the models, and pixels never leave the process.
 """
@@ -6,8 +6,10 @@ Decoding runs in threads, one batch ahead of the models, and pixels never leave 
 from __future__ import annotations
 
 import collections
+import functools
 import hashlib
 import json
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,12 +20,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pixelbrain import schema
+from pixelbrain.engine.isolate import Isolation, failed_row
+from pixelbrain.engine.notes import RunNotes
 from pixelbrain.errors import ImageError
-from pixelbrain.images.decode import decode_image
+from pixelbrain.images.decode import DecodeTarget, decode_image
 from pixelbrain.landing.parquet import Landing
 from pixelbrain.landing.parts import ModuleState
+from pixelbrain.landing.place import Place
 from pixelbrain.modules.base import PipelineModule
-from pixelbrain.sources import read_bytes
+from pixelbrain.sources import read_image
 
 __all__ = ["SUMMARY_SCHEMA", "ImageWorker", "WorkOrder"]
 
@@ -32,85 +37,117 @@ SUMMARY_SCHEMA = pa.schema(
     [("images", pa.int64()), ("failed", pa.int64()), ("failures", pa.string()), ("seconds", pa.string())]
 )
 
-#: Rows land at least this often, so that a crash costs little.
+#: Rows land at least this often, so that a crash costs little: a file takes 10 ms to land.
 _ROWS_PER_PIECE = 1000
-_SECONDS_PER_PIECE = 60.0
+_SECONDS_PER_PIECE = 2.0
+
+#: Deaths over one block after which each of its images goes through a process of its own.
+_DEATHS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkOrder:
     """What all workers of a run share."""
 
-    out: str
+    place: Place
     generation: int
     states: Mapping[str, ModuleState]
-    s3_endpoint: str | None = None
+    s3_endpoint: str | None = None  # of the images
+    versions_as_read: bool = True  # see `ImageSource.lists_read_versions`
     device: str = "cpu"
     threads: int = 2  # for decoding, and for the models on a CPU
 
 
 class ImageWorker:
-    """Holds the loaded modules; call it with a block of the manifest."""
+    """Loads the modules when they are first needed; call it with a block of the worklist.
 
-    def __init__(self, modules: Sequence[PipelineModule], order: WorkOrder) -> None:
-        self.modules = list(modules)
+    Args:
+        modules: those that a block may ask for.
+        order: what all workers share.
+        wary: this worker takes the place of one that died; the block that it had may be what killed it.
+    """
+
+    def __init__(self, modules: Sequence[PipelineModule], order: WorkOrder, *, wary: bool = False) -> None:
+        self.modules = {module.name: module for module in modules}
         self.order = order
-        self.landing = Landing(order.out)
-        self.target = modules[0].decode_target
-        for module in modules[1:]:
-            self.target = self.target.union(module.decode_target)
-        self.batch_size = max(module.batch_size for module in modules)
-        _set_torch_threads(order.threads)
-        for module in self.modules:
-            module.setup(order.device)
+        self.landing = Landing(order.place)
+        self.notes = RunNotes(self.landing.place)
+        # made before any model is loaded: what a process of its own starts from
+        self._copy = _pickled(functools.partial(ImageWorker, list(modules), order)) if wary else None
+        self._ready: set[str] = set()
         self._pool = ThreadPoolExecutor(order.threads, thread_name_prefix="decode")
 
-    def __call__(self, block: pa.Table) -> pa.Table:
-        """Land every image of the block as exactly one row.
+    def __call__(self, work: pa.Table) -> pa.Table:
+        """Land every image of the block as exactly one row, if an earlier try of the block has not.
 
         Args:
-            block: rows of `schema.MANIFEST_SCHEMA` and a column `block`, the same number in each row, by which a
-                retried block writes over its own files.
+            work: one row of `worklist.WORK_SCHEMA`.
 
         Returns:
             One row of `SUMMARY_SCHEMA`: images, those of them that failed somewhere, failures by kind and seconds by
-            activity (both as JSON).
+            activity (both as JSON). Fewer images than the block has where the run was asked to stop.
         """
-        number = block["block"][0].as_py()
-        failures: collections.Counter[str] = collections.Counter()
-        seconds: dict[str, float] = collections.defaultdict(float)
-        unlanded: list[pa.Table] = []
-        failed, piece, landed_at = 0, 0, time.monotonic()
-        for table in self._tables(block.to_pylist(), seconds):
-            kinds = [_failure_kinds(row, self.modules) for row in self._outcomes(table)]
-            failed += sum(map(bool, kinds))
-            failures.update(kind for of_row in kinds for kind in of_row)
-            unlanded.append(table)
-            if sum(map(len, unlanded)) >= _ROWS_PER_PIECE or time.monotonic() - landed_at > _SECONDS_PER_PIECE:
-                self._land(unlanded, number, piece, seconds)
-                unlanded, piece, landed_at = [], piece + 1, time.monotonic()
-        if unlanded:
-            self._land(unlanded, number, piece, seconds)
-        summary = {
-            "images": len(block),
-            "failed": failed,
-            "failures": json.dumps(failures),
-            "seconds": json.dumps(seconds),
-        }
-        return pa.Table.from_pylist([summary], SUMMARY_SCHEMA)
+        (block,) = work.to_pylist()
+        progress = _Progress()
+        if not self.notes.stop_requested():
+            modules = [self.modules[name] for name in block["modules"]]
+            landed, piece = self.landing.block_so_far(self.order.generation, block["block"])
+            progress.images = len(landed)
+            left = [entry for entry in block["images"] if entry["image_id"] not in landed]
+            if left:
+                self._work_off(left, modules, block["block"], piece, progress)
+        return progress.summary()
 
-    def _tables(self, entries: list[dict[str, Any]], seconds: dict[str, float]) -> Iterator[pa.Table]:
+    def _work_off(
+        self, entries: list[dict[str, Any]], modules: list[PipelineModule], number: int, piece: int, progress: _Progress
+    ) -> None:
+        self.notes.begin_block(number)
+        if self._copy is not None and self.notes.deaths_over(number) >= _DEATHS:
+            tables = self._isolated(self._copy, entries, modules)
+        else:
+            tables = self._tables(entries, modules, progress.seconds)
+        unlanded: list[pa.Table] = []
+        landed_at = time.monotonic()
+        for table in tables:
+            progress.add(table, modules)
+            unlanded.append(table)
+            stop = self.notes.stop_requested()
+            late = time.monotonic() - landed_at > _SECONDS_PER_PIECE
+            if stop or late or sum(map(len, unlanded)) >= _ROWS_PER_PIECE:
+                self._land(unlanded, modules, number, piece, progress.seconds)
+                unlanded, piece, landed_at = [], piece + 1, time.monotonic()
+            if stop:
+                break
+        if unlanded:
+            self._land(unlanded, modules, number, piece, progress.seconds)
+        self.notes.end_block()
+
+    def process(self, entries: list[dict[str, Any]], names: Sequence[str]) -> pa.Table:
+        """Finished rows of images, not landed; without images, the modules are made ready."""
+        chosen = [self.modules[name] for name in names]
+        if not entries:
+            self._set_up(chosen)
+            return pa.table({})
+        return pa.concat_tables(self._tables(entries, chosen, collections.defaultdict(float)))
+
+    def _tables(
+        self, entries: list[dict[str, Any]], modules: list[PipelineModule], seconds: dict[str, float]
+    ) -> Iterator[pa.Table]:
         """Finished rows, a batch at a time; the next batch decodes while the models see this one."""
-        batches = [entries[i : i + self.batch_size] for i in range(0, len(entries), self.batch_size)]
-        ahead = self._submit(batches[0])
+        self._set_up(modules)
+        target = functools.reduce(DecodeTarget.union, (module.decode_target for module in modules))
+        size = max(module.batch_size for module in modules)
+        batches = [entries[i : i + size] for i in range(0, len(entries), size)]
+        ahead = self._submit(batches[0], modules, target)
         for number in range(len(batches)):
-            current, ahead = ahead, self._submit(batches[number + 1]) if number + 1 < len(batches) else []
+            current = ahead
+            ahead = self._submit(batches[number + 1], modules, target) if number + 1 < len(batches) else []
             started = time.perf_counter()
             rows, inputs = zip(*(future.result() for future in current), strict=True)
             seconds["waiting for images"] += time.perf_counter() - started
             table = pa.Table.from_pylist(list(rows), pa.schema(schema.BASE_FIELDS))
             good = [i for i, given in enumerate(inputs) if given is not None]
-            for module in self.modules:
+            for module in modules:
                 started = time.perf_counter()
                 structs: list[dict[str, Any] | None] = [None] * len(rows)
                 results = module.run_inputs([inputs[i][module.name] for i in good])
@@ -120,23 +157,42 @@ class ImageWorker:
                 seconds[module.name] += time.perf_counter() - started
             yield table
 
-    def _outcomes(self, table: pa.Table) -> list[dict[str, Any]]:
-        """Each row's status and error types, without its values."""
-        columns = {name: table[name] for name in ("status", "error_type")}
-        columns |= {module.name: pc.struct_field(table[module.name], "error_type") for module in self.modules}
-        return pa.table(columns).to_pylist()
+    def _isolated(
+        self, copy: bytes, entries: list[dict[str, Any]], modules: list[PipelineModule]
+    ) -> Iterator[pa.Table]:
+        """Finished rows one by one, from a process that may die of them."""
+        for entry, table, why in Isolation(copy, [module.name for module in modules]).rows(entries):
+            if table is None:
+                table = pa.Table.from_pylist([failed_row(entry, why)], pa.schema(schema.BASE_FIELDS))
+                for module in modules:
+                    table = table.append_column(module.name, _struct_array([None], module))
+            yield table
 
-    def _submit(self, entries: list[dict[str, Any]]) -> list[Future]:
-        return [self._pool.submit(self._open, entry) for entry in entries]
+    def _set_up(self, modules: list[PipelineModule]) -> None:
+        for module in modules:
+            if module.name not in self._ready:
+                module.setup(self.order.device)
+                self._ready.add(module.name)
+                if torch := sys.modules.get("torch"):  # not imported for modules that do without
+                    torch.set_num_threads(self.order.threads)
 
-    def _open(self, entry: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    def _submit(
+        self, entries: list[dict[str, Any]], modules: list[PipelineModule], target: DecodeTarget
+    ) -> list[Future]:
+        return [self._pool.submit(self._open, entry, modules, target) for entry in entries]
+
+    def _open(
+        self, entry: dict[str, Any], modules: list[PipelineModule], target: DecodeTarget
+    ) -> tuple[dict[str, Any], dict[str, Any] | None]:
         """An image's base columns, and each module's input, or None where the image failed."""
         row: dict[str, Any] = {name: entry[name] for name in schema.MANIFEST_SCHEMA.names}
         try:
-            data = read_bytes(row["image_id"], s3_endpoint=self.order.s3_endpoint)
+            data, version = read_image(row["image_id"], s3_endpoint=self.order.s3_endpoint)
+            if self.order.versions_as_read:  # it may have changed since it was listed: these bytes count
+                row["version"] = version
             row["size_bytes"] = len(data)
             row["sha256"] = hashlib.sha256(data).hexdigest()
-            image = decode_image(data, image_id=row["image_id"], target=self.target)
+            image = decode_image(data, image_id=row["image_id"], target=target)
         except ImageError as error:
             row |= {"status": schema.Status.FAILED.value, "error_type": type(error).__name__, "error": str(error)}
             return row, None
@@ -146,18 +202,55 @@ class ImageWorker:
             "width": image.width,
             "height": image.height,
         }
-        return row, {module.name: module.try_preprocess(image) for module in self.modules}
+        return row, {module.name: module.try_preprocess(image) for module in modules}
 
-    def _land(self, tables: list[pa.Table], block: int, piece: int, seconds: dict[str, float]) -> None:
+    def _land(
+        self,
+        tables: list[pa.Table],
+        modules: list[PipelineModule],
+        block: int,
+        piece: int,
+        seconds: dict[str, float],
+    ) -> None:
         started = time.perf_counter()
         self.landing.write_part(
             pa.concat_tables(tables),
             generation=self.order.generation,
             block=block,
             piece=piece,
-            modules=self.order.states,
+            modules={module.name: self.order.states[module.name] for module in modules},
         )
         seconds["landing"] += time.perf_counter() - started
+
+
+class _Progress:
+    """What a block's work comes to."""
+
+    def __init__(self) -> None:
+        self.images = 0
+        self.failed = 0
+        self.failures: collections.Counter[str] = collections.Counter()
+        self.seconds: dict[str, float] = collections.defaultdict(float)
+
+    def add(self, table: pa.Table, modules: Sequence[PipelineModule]) -> None:
+        """Count finished rows."""
+        columns = {name: table[name] for name in ("status", "error_type")}
+        columns |= {module.name: pc.struct_field(table[module.name], "error_type") for module in modules}
+        for outcome in pa.table(columns).to_pylist():
+            kinds = _failure_kinds(outcome, modules)
+            self.images += 1
+            self.failed += bool(kinds)
+            self.failures.update(kinds)
+
+    def summary(self) -> pa.Table:
+        """As one row of `SUMMARY_SCHEMA`."""
+        row = {
+            "images": self.images,
+            "failed": self.failed,
+            "failures": json.dumps(self.failures),
+            "seconds": json.dumps(self.seconds),
+        }
+        return pa.Table.from_pylist([row], SUMMARY_SCHEMA)
 
 
 def _struct_array(values: list[dict[str, Any] | None], module: PipelineModule) -> pa.Array:
@@ -184,7 +277,7 @@ def _failure_kinds(outcome: dict[str, Any], modules: Sequence[PipelineModule]) -
     return [f"{module.name}: {outcome[module.name]}" for module in modules if outcome[module.name]]
 
 
-def _set_torch_threads(threads: int) -> None:
-    import torch
+def _pickled(made: Any) -> bytes:
+    from ray import cloudpickle  # as Ray sends modules, so that a user's own arrive here too
 
-    torch.set_num_threads(threads)
+    return cloudpickle.dumps(made)

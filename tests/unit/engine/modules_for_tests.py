@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import pyarrow as pa
 
 from pixelbrain.modules.base import PipelineModule
@@ -22,3 +25,15 @@ class Size(PipelineModule):
         if image.width == 62:
             return {"pixels": "many"}
         return {"pixels": image.width * image.height}
+
+
+class Deadly(Size):
+    """Ends its own process on images that are 77 pixels wide, as a decoder's bug or the kernel would."""
+
+    def __init__(self, signal_name: str) -> None:
+        self.signal_name = signal_name
+
+    def process(self, image):
+        if image.width == 77:
+            os.kill(os.getpid(), getattr(signal, self.signal_name))
+        return super().process(image)

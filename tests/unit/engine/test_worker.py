@@ -5,25 +5,40 @@ from __future__ import annotations
 import json
 
 import pyarrow as pa
+import pytest
 
+from pixelbrain.engine.notes import RunNotes
 from pixelbrain.engine.worker import SUMMARY_SCHEMA, ImageWorker, WorkOrder
+from pixelbrain.engine.worklist import Worklist
 from pixelbrain.images.loader import DataLoader
 from pixelbrain.landing.parquet import Landing
 from pixelbrain.landing.parts import ModuleState
-from pixelbrain.landing.resume import pending
-from tests.unit.engine.modules_for_tests import Size
+from pixelbrain.landing.place import open_place
+from tests.unit.engine.modules_for_tests import Deadly, Size
 
 STATE = ModuleState(settings={}, model=None)
 
 
-def block_of(folder) -> pa.Table:
-    manifest = pa.concat_tables(DataLoader(str(folder)).list_images())
-    return manifest.append_column("block", pa.array([0] * len(manifest)))
+def blocks_of(folder, out, *, block_rows=100, generation=1) -> list[pa.Table]:
+    worklist = Worklist(
+        loader=DataLoader(str(folder)),
+        place=open_place(out),
+        settings_hashes={"size": STATE.settings_hash},
+        generation=generation,
+        block_rows=block_rows,
+    )
+    return list(worklist)
+
+
+def worker_for(out, generation=1, **options) -> ImageWorker:
+    return ImageWorker(
+        [Size()], WorkOrder(place=open_place(out), generation=generation, states={"size": STATE}), **options
+    )
 
 
 def work(folder, out, generation=1) -> dict:
-    order = WorkOrder(out=str(out), generation=generation, states={"size": STATE})
-    summary = ImageWorker([Size()], order)(block_of(folder))
+    (block,) = blocks_of(folder, out, generation=generation)
+    summary = worker_for(out, generation)(block)
     assert summary.schema == SUMMARY_SCHEMA and len(summary) == 1
     return summary.to_pylist()[0]
 
@@ -50,34 +65,58 @@ def test_every_image_is_one_row(photo_folder, tmp_path):
     assert json.loads(summary["failures"]).items() >= kinds.items()
 
 
-def test_a_retried_block_writes_over_its_own_files(photo_folder, tmp_path):
-    work(photo_folder, tmp_path / "out")
-    work(photo_folder, tmp_path / "out")
-    assert sum(part.rows for part in Landing(tmp_path / "out").parts) == 7
+def test_a_retried_block_does_only_what_its_first_try_did_not(photo_folder, tmp_path):
+    (block,) = blocks_of(photo_folder, tmp_path / "out")
+    first = block["images"].to_pylist()[0][:3]
+    part = pa.table({**{name: block[name] for name in ("block", "modules")}, "images": [first]}, block.schema)
+    assert worker_for(tmp_path / "out")(part).to_pylist()[0]["images"] == 3
+    before = {part.name for part in Landing(tmp_path / "out").parts}
+    assert worker_for(tmp_path / "out")(block).to_pylist()[0]["images"] == 7
+    parts = Landing(tmp_path / "out").parts
+    assert before < {part.name for part in parts} and sum(part.rows for part in parts) == 7
 
 
 def test_a_file_that_vanished_is_a_row(photo_folder, tmp_path):
-    block = block_of(photo_folder)
+    (block,) = blocks_of(photo_folder, tmp_path / "out")
     (photo_folder / "0.jpg").unlink()
-    order = WorkOrder(out=str(tmp_path / "out"), generation=1, states={"size": STATE})
-    ImageWorker([Size()], order)(block)
+    worker_for(tmp_path / "out")(block)
     row = rows_of(tmp_path / "out")["0.jpg"]
     assert (row["status"], row["error_type"]) == ("failed", "ReadError")
 
 
-def test_only_what_is_new_or_changed_is_pending(photo_folder, tmp_path, encode):
-    hashes = {"size": STATE.settings_hash, "other": "0" * 12}
-    manifest = block_of(photo_folder).drop_columns("block")
-    assert {k: len(v) for k, v in pending(manifest, Landing(tmp_path / "out"), hashes).items()} == {
-        ("size", "other"): 7
-    }
-    work(photo_folder, tmp_path / "out")
-    landing = Landing(tmp_path / "out")
-    assert pending(manifest, landing, {"size": STATE.settings_hash}) == {}
-    assert {k: len(v) for k, v in pending(manifest, landing, hashes).items()} == {("other",): 7}
-    changed = ModuleState(settings={"more": 1}, model=None).settings_hash
-    assert {k: len(v) for k, v in pending(manifest, landing, {"size": changed}).items()} == {("size",): 7}
-    (photo_folder / "0.jpg").write_bytes(encode(size=(99, 99)))
-    (photo_folder / "new.jpg").write_bytes(encode())
-    manifest = block_of(photo_folder).drop_columns("block")
-    assert {k: len(v) for k, v in pending(manifest, landing, {"size": STATE.settings_hash}).items()} == {("size",): 2}
+def test_a_stop_lands_what_is_done_and_takes_nothing_new(photo_folder, tmp_path):
+    (block,) = blocks_of(photo_folder, tmp_path / "out")
+    worker = worker_for(tmp_path / "out")
+    RunNotes(worker.landing.place).request_stop()
+    assert worker(block).to_pylist()[0]["images"] == 0
+    assert not Landing(tmp_path / "out").exists()
+
+    stopping = worker_for(tmp_path / "other")
+    stopping.notes.stop_requested = iter([False, False, True, True, True]).__next__
+    assert stopping(block).to_pylist()[0]["images"] == 4  # two batches of two
+    assert len(rows_of(tmp_path / "other")) == 4
+
+
+def test_a_block_that_killed_two_workers_goes_through_another_process(photo_folder, tmp_path):
+    (block,) = blocks_of(photo_folder, tmp_path / "out")
+    for _ in range(2):  # they said that they have it, and nothing more
+        worker_for(tmp_path / "out").notes.begin_block(0)
+    assert worker_for(tmp_path / "out", wary=True).notes.deaths_over(0) == 2
+    summary = worker_for(tmp_path / "out", wary=True)(block).to_pylist()[0]
+    assert summary["images"] == 7 and summary["failed"] == 4
+    assert len(rows_of(tmp_path / "out")) == 7
+
+
+@pytest.mark.parametrize(("signal_name", "says"), [("SIGSEGV", "SIGSEGV"), ("SIGKILL", "out of memory perhaps")])
+def test_an_image_that_kills_its_process_is_a_failed_row(photo_folder, tmp_path, encode, signal_name, says):
+    (photo_folder / "deadly.jpg").write_bytes(encode(size=(77, 40)))
+    (block,) = blocks_of(photo_folder, tmp_path / "out")
+    order = WorkOrder(place=open_place(tmp_path / "out"), generation=1, states={"size": STATE})
+    worker = ImageWorker([Deadly(signal_name)], order, wary=True)
+    for _ in range(2):
+        worker_for(tmp_path / "out").notes.begin_block(0)
+    summary = worker(block).to_pylist()[0]
+    rows = rows_of(tmp_path / "out")
+    assert len(rows) == summary["images"] == 8
+    assert rows["deadly.jpg"]["error_type"] == "WorkerCrashError" and says in rows["deadly.jpg"]["error"]
+    assert rows["0.jpg"]["size"]["pixels"] == 2400 and rows["five%20%C3%BC%20%231.webp"]["status"] == "ok"

@@ -1,0 +1,69 @@
+"""Ctrl-C in two steps: the first asks the run to land what is in flight and to end, the second ends it at once."""
+
+from __future__ import annotations
+
+import _thread
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any
+
+__all__ = ["GRACE_S", "Interrupt"]
+
+#: From the first Ctrl-C on, what is in flight has so long to land.
+GRACE_S = 20.0
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupt:
+    """While it is entered, SIGINT and SIGTERM call `ask` once; the next one ends the process with exit code 130.
+
+    What is still not done 20 s after the first is given up: a `KeyboardInterrupt` in the main thread.
+
+    Signals reach a process's main thread alone: entered in another one, it changes nothing.
+
+    Args:
+        ask: what to do at the first signal; runs in a thread of its own.
+    """
+
+    def __init__(self, ask: Callable[[], None]) -> None:
+        self._ask = ask
+        self._before: dict[int, Any] = {}
+        self._patience: threading.Timer | None = None
+        self._overdue = False
+        self.requested = False  # whether a signal came
+
+    def __enter__(self) -> Interrupt:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._handle) for number in _SIGNALS}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._overdue:
+            raise KeyboardInterrupt
+        if self.requested:
+            # straight out: Ray's own ending takes seconds, and its processes end with this one
+            os.write(sys.stderr.fileno(), b"\nStopped at once. What has landed stays.\n\x1b[?25h")
+            os._exit(130)
+        self.requested = True
+        # a file is written, maybe to S3: not inside a signal handler, which may have interrupted a write
+        threading.Thread(target=self._ask, name="pixelbrain-stop", daemon=True).start()
+        self._patience = threading.Timer(GRACE_S, self._give_up)
+        self._patience.daemon = True
+        self._patience.start()
+
+    def _give_up(self) -> None:
+        self._overdue = True
+        _thread.interrupt_main(signal.SIGINT)

@@ -1,0 +1,145 @@
+"""Images that kill their process: each goes through a process of its own, until the one that does it is known.
+
+A decoder's segfault or the kernel's out-of-memory killer takes a whole worker with it. Ray starts the worker again and
+hands it the same block; after the second death the block's images pass one by one through a child process. The one
+that the child dies on becomes a failed row, and a fresh child does the rest.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from multiprocessing.connection import Connection
+from typing import Any
+
+import pyarrow as pa
+
+from pixelbrain import schema
+from pixelbrain.errors import EngineError
+
+__all__ = ["Isolation", "failed_row", "serve"]
+
+logger = logging.getLogger(__name__)
+
+_LONGEST_S = 600.0  # on one image, with the models' loading: a child that hangs is ended like one that died
+_CRASH = "WorkerCrashError"
+_READY = b"ready"
+
+
+class Isolation:
+    """Has images worked on one by one in a child process, and survives it.
+
+    Args:
+        worker: a cloudpickled callable without arguments that makes an `ImageWorker`.
+        modules: the names of those to run.
+
+    Raises:
+        EngineError: the child cannot be started at all.
+    """
+
+    def __init__(self, worker: bytes, modules: Sequence[str]) -> None:
+        self._worker = worker
+        self._modules = list(modules)
+        self._process: multiprocessing.process.BaseProcess | None = None
+        self._pipe: Connection | None = None
+
+    def rows(self, entries: Sequence[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], pa.Table | None, str]]:
+        """Each entry with its finished row, or with None and why there is none."""
+        try:
+            for entry in entries:
+                table, why = self._one(entry)
+                if table is None:
+                    logger.warning("%s killed the process that worked on it: %s", entry["image_id"], why)
+                yield entry, table, why
+        finally:
+            self._end()
+
+    def _one(self, entry: dict[str, Any]) -> tuple[pa.Table | None, str]:
+        if self._process is None:
+            self._start()
+        assert self._pipe is not None and self._process is not None
+        try:
+            self._pipe.send(entry)
+            if not self._pipe.poll(_LONGEST_S):
+                self._end()
+                return None, f"it was not done after {_LONGEST_S:g} s"
+            found = self._pipe.recv_bytes()
+        except (EOFError, OSError):  # the child is gone
+            self._process.join(10)
+            why = _how_it_ended(self._process.exitcode)
+            self._end()
+            return None, why
+        return pa.ipc.open_stream(found).read_all(), ""
+
+    def _start(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(
+            target=serve,
+            args=(theirs, self._worker, self._modules, list(sys.path)),
+            name="pixelbrain-isolated",
+            daemon=True,
+        )
+        self._process.start()
+        theirs.close()
+        try:
+            ready = self._pipe.poll(_LONGEST_S) and self._pipe.recv_bytes() == _READY
+        except (EOFError, OSError):
+            ready = False
+        if not ready:  # no image's fault
+            self._process.join(10)
+            how = _how_it_ended(self._process.exitcode)
+            self._end()
+            raise EngineError(f"the models cannot be loaded into a process of their own: {how}")
+
+    def _end(self) -> None:
+        process, pipe = self._process, self._pipe
+        self._process = self._pipe = None
+        if pipe is not None:
+            pipe.close()
+        if process is not None:
+            process.kill()
+            process.join(10)
+
+
+def serve(pipe: Connection, worker: bytes, modules: list[str], path: list[str]) -> None:
+    """The child: finished rows of the entries that come through the pipe, until it closes."""
+    sys.path[:] = path  # a user's module is found where the worker found it
+    from ray import cloudpickle
+
+    made = cloudpickle.loads(worker)()
+    made.process([], modules)
+    pipe.send_bytes(_READY)
+    while True:
+        try:
+            entry = pipe.recv()
+        except EOFError:
+            return
+        table = made.process([entry], modules)
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+        pipe.send_bytes(sink.getvalue().to_pybytes())
+
+
+def failed_row(entry: dict[str, Any], why: str) -> dict[str, Any]:
+    """The base columns of an image that nothing survives."""
+    return {
+        **{name: entry[name] for name in schema.MANIFEST_SCHEMA.names},
+        "status": schema.Status.FAILED.value,
+        "error_type": _CRASH,
+        "error": f"the process that worked on it died three times: {why}",
+    }
+
+
+def _how_it_ended(code: int | None) -> str:
+    if code is None or code >= 0:
+        return f"exit code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    return f"{name}, out of memory perhaps" if name == "SIGKILL" else name

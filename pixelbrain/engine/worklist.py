@@ -1,0 +1,102 @@
+"""What is handed out to the workers: blocks of the images that are left to do, made while the source is listed."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from pixelbrain import schema
+from pixelbrain.engine.notes import Listing, RunNotes
+from pixelbrain.images.loader import DataLoader
+from pixelbrain.landing.parquet import Landing
+from pixelbrain.landing.place import Place
+from pixelbrain.landing.resume import Remaining
+
+__all__ = ["WORK_SCHEMA", "Worklist", "peek"]
+
+#: One row is one block. Ray Data cuts and joins blocks of rows as it likes; a row it leaves whole.
+WORK_SCHEMA = pa.schema(
+    [
+        ("block", pa.int64()),  # a number within the run; the block's files are named after it
+        ("modules", pa.list_(pa.string())),  # to run on its images
+        ("images", pa.list_(pa.struct(list(schema.MANIFEST_SCHEMA)))),
+    ]
+)
+
+_PEEK_ROWS = 20_000
+_NOTE_EVERY_S = 1.0
+
+
+def peek(tables: Iterable[pa.Table]) -> tuple[list[pa.Table], bool]:
+    """The first tables of a listing, up to 20,000 images, and whether that was all of it."""
+    seen: list[pa.Table] = []
+    found = iter(tables)
+    for table in found:
+        seen.append(table)
+        if sum(map(len, seen)) >= _PEEK_ROWS:
+            return seen, next(found, None) is None
+    return seen, True
+
+
+@dataclass(kw_only=True)
+class Worklist:
+    """Lists a source and yields what is left of it, a block at a time; it says in the notes how far it is.
+
+    Iterated again with the same generation, as when Ray does a lost task again, it yields the same blocks: what the
+    run itself has landed meanwhile does not count.
+    """
+
+    loader: DataLoader
+    place: Place
+    settings_hashes: Mapping[str, str]
+    generation: int
+    block_rows: int = 256
+    retry_failed: bool = False
+    force: bool = False
+    tables: list[pa.Table] | None = None  # the whole listing, where it is known already
+
+    def count_pending(self) -> int:
+        """How many images are left to do; goes through the whole listing."""
+        return sum(len(images) for block in self for images in block["images"].to_pylist())
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        """Tables of one row of `WORK_SCHEMA`."""
+        landing = Landing(self.place)
+        notes = RunNotes(landing.place)
+        remaining = Remaining(
+            landing,
+            self.settings_hashes,
+            before_generation=self.generation,
+            retry_failed=self.retry_failed,
+            force=self.force,
+        )
+        numbers = itertools.count()
+        pending, noted_at = 0, time.monotonic()
+        for table in self.loader.list_images() if self.tables is None else self.tables:
+            # blocks end with the table that they are from: the last few images do not wait for the rest of the listing
+            for modules, rows in remaining.split(table).items():
+                pending += len(rows)
+                for start in range(0, len(rows), self.block_rows):
+                    yield _block(next(numbers), modules, rows.slice(start, self.block_rows))
+            if time.monotonic() - noted_at >= _NOTE_EVERY_S:
+                notes.write_listing(Listing(listed=remaining.listed, pending=pending))
+                noted_at = time.monotonic()
+            if notes.stop_requested():
+                return
+        # a part of a source says nothing of what is gone from it
+        gone = remaining.gone(self.loader.open().covers) if self.loader.limit is None else None
+        counts = Listing(listed=remaining.listed, pending=pending, gone=len(gone) if gone else 0, complete=True)
+        notes.write_listing(counts, gone)
+
+
+def _block(number: int, modules: tuple[str, ...], rows: pa.Table) -> pa.Table:
+    images = pa.StructArray.from_arrays(
+        [column.combine_chunks() for column in rows.columns], fields=list(schema.MANIFEST_SCHEMA)
+    )
+    row = [pa.array([number], pa.int64()), pa.array([list(modules)], pa.list_(pa.string()))]
+    offsets = pa.array([0, len(images)], pa.int32())
+    return pa.table([*row, pa.ListArray.from_arrays(offsets, images)], schema=WORK_SCHEMA)

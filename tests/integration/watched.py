@@ -1,0 +1,89 @@
+"""A module of a user's that writes down what it sees, for tests that count what is done once and what twice."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent.parent
+
+SOURCE = """
+import os
+import signal
+import time
+
+import pyarrow as pa
+
+from pixelbrain import PipelineModule
+
+
+class Watched(PipelineModule):
+    name = "watched"
+    batch_size = 4
+
+    def fields(self):
+        return [pa.field("pixels", pa.int64())]
+
+    def process(self, image):
+        with open({log!r}, "a") as log:
+            log.write(f"{{os.getpid()}} {{image.image_id}}\\n")
+        time.sleep({seconds})
+        if image.width == 77:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return {{"pixels": image.width * image.height}}
+"""
+
+
+class World:
+    """A folder with photos, the module that looks at them, and an OUT."""
+
+    def __init__(self, folder: Path, *, seconds: float) -> None:
+        self.folder = folder
+        self.photos = folder / "photos"
+        self.out = folder / "out"
+        self.log = folder / "log"
+        self.photos.mkdir()
+        self.log.touch()
+        (folder / "watched.py").write_text(SOURCE.format(log=str(self.log), seconds=seconds))
+
+    @property
+    def arguments(self) -> list[str]:
+        """Of the command that does it all."""
+        return ["extract", str(self.photos), "--out", str(self.out), "--module", "watched:Watched"]
+
+    def start(self, *more: str, address: str | None = None, **options: Any) -> subprocess.Popen:
+        """The command as a process of its own, which a test may kill."""
+        joined = {"RAY_ADDRESS": address} if address else {}
+        return subprocess.Popen(
+            [str(Path(sys.executable).parent / "pixelbrain"), *self.arguments, *more],
+            cwd=self.folder, env={**os.environ, **joined}, text=True,
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **options,
+        )  # fmt: skip
+
+    def start_plain(self) -> subprocess.Popen:
+        """The same work in one process without Ray; see `plain_run`."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "tests.integration.plain_run", str(self.folder)],
+            cwd=ROOT, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    def seen(self) -> list[tuple[int, str]]:
+        """(process id, image_id) of every look at an image."""
+        lines = self.log.read_text().splitlines()
+        lines = [line for line in lines if line.count(" ") == 1]  # not one that is just being written
+        return [(int(pid), image_id) for pid, image_id in (line.split(" ", 1) for line in lines)]
+
+    def looks(self) -> Counter[str]:
+        """How often each image was looked at."""
+        return Counter(image_id for _, image_id in self.seen())
+
+    def wait_for_looks(self, count: int, process: subprocess.Popen, limit_s: float = 90) -> None:
+        """Until so many more lines are in the log, or the process has ended."""
+        wanted, deadline = len(self.seen()) + count, time.monotonic() + limit_s
+        while len(self.seen()) < wanted and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
