@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from chromadb.api.models.Collection import Collection
@@ -13,20 +13,21 @@ from chromadb.errors import NotFoundError
 
 from pixelbrain.errors import ConfigError, MixedModelsError, StoreError
 from pixelbrain.schema import ModelInfo
-from pixelbrain.stores.address import is_url, mask_uri
-from pixelbrain.stores.chroma_client import chroma_errors, connect, open_folder
-from pixelbrain.stores.lock import FolderLock
-from pixelbrain.stores.mongo import WriteResult
-from pixelbrain.stores.rows import COLLECTION_COLUMNS, Match, VectorBatch
+from pixelbrain.stores import chroma_rows
+from pixelbrain.stores.chroma_access import ChromaAccess, known_collection
+from pixelbrain.stores.chroma_client import CONNECTION_LOST, chroma_errors
+from pixelbrain.stores.reconnect import ride_out
+from pixelbrain.stores.rows import Match, VectorBatch
+from pixelbrain.stores.writes import WriteResult
 
 __all__ = ["VectorStore"]
 
 _SPACE = "cosine"
-_PAGE_IDS = 50_000  # ids without vectors: FACTS has 275 k/s
-_QUERIES_AT_ONCE = 1_000
+
+T = TypeVar("T")
 
 
-class VectorStore:
+class VectorStore(ChromaAccess):
     """The collections `faces` and `images`.
 
     Args:
@@ -37,31 +38,6 @@ class VectorStore:
         StoreError: the folder cannot be used, or the server does not answer within 5 s.
         ConfigError: an address that is none.
     """
-
-    def __init__(self, location: str | Path) -> None:
-        self.remote = is_url(location)
-        self._lock: FolderLock | None = None
-        if self.remote:
-            self.where = mask_uri(str(location))
-            self._client = connect(str(location))
-            return
-        folder = Path(location).expanduser().resolve()
-        self.where = str(folder)
-        self._lock = FolderLock(folder, "the embedded ChromaDB")
-        self._lock.acquire()
-        try:
-            self._client = open_folder(folder)
-        except BaseException:
-            self._lock.release()
-            raise
-
-    def close(self) -> None:
-        """Close the client and let go of the folder; twice is once."""
-        client, self._client = self._client, None
-        if client is not None:
-            client.close()
-        if self._lock is not None:
-            self._lock.release()
 
     # --- collections ---------------------------------------------------------------------------------------------
 
@@ -80,8 +56,11 @@ class VectorStore:
         metadata = {**model.as_dict(), "owner": owner}
         with chroma_errors(self.where):
             # get_or_create keeps an existing space and metadata silently, hence the checks
-            found = self._open().get_or_create_collection(
-                _known(name), metadata=metadata, configuration={"hnsw": {"space": _SPACE}}, embedding_function=None
+            found = self.client().get_or_create_collection(
+                known_collection(name),
+                metadata=metadata,
+                configuration={"hnsw": {"space": _SPACE}},
+                embedding_function=None,
             )
         theirs = _model_of(found)
         if theirs != model and self.count(name) == 0:
@@ -114,75 +93,67 @@ class VectorStore:
     def drop(self, name: str) -> None:
         """Delete a collection, if it is there."""
         with chroma_errors(self.where), contextlib.suppress(NotFoundError):
-            self._open().delete_collection(_known(name))
+            self.client().delete_collection(known_collection(name))
 
     # --- writing -------------------------------------------------------------------------------------------------
 
     def upsert(self, name: str, batch: VectorBatch) -> WriteResult:
         """Write the vectors that are new or changed; those already there are compared by hash and skipped.
 
+        A server that restarts meanwhile is waited for, see `ride_out`.
+
         Raises:
             MixedModelsError: vectors of another length than the collection's.
         """
-        if not len(batch):
-            return WriteResult()
-        collection = self._require(name)
+        return self._patiently(lambda: self._upsert(name, batch)) if len(batch) else WriteResult()
+
+    def _upsert(self, name: str, batch: VectorBatch) -> WriteResult:
+        collection = self._existing(name)
         self._check_dim(name, collection, batch.vectors)
         finite = np.isfinite(batch.vectors).all(axis=1)
         errors = tuple((batch.ids[i], "its vector has a NaN or an infinity") for i in np.flatnonzero(~finite))
         if errors:
             batch = batch.take(np.flatnonzero(finite).tolist())
         result = WriteResult(errors=errors)
-        with chroma_errors(self.where):
-            size = self._open().get_max_batch_size()
-            for start in range(0, len(batch), size):
-                part = batch.take(range(start, min(start + size, len(batch))))
-                hashes = part.row_hashes()
-                known = _hashes(collection, part.ids)
-                changed = [i for i, one in enumerate(hashes) if known.get(part.ids[i]) != one]
-                if changed:
-                    fresh = part.take(changed)
-                    metadata = [
-                        {**values, "row_hash": hashes[i]} for i, values in zip(changed, fresh.metadata, strict=True)
-                    ]
-                    collection.upsert(ids=fresh.ids, embeddings=fresh.vectors, metadatas=metadata)
-                result += WriteResult(written=len(changed), unchanged=len(part) - len(changed))
+        size = self.client().get_max_batch_size()
+        for start in range(0, len(batch), size):
+            part = batch.take(range(start, min(start + size, len(batch))))
+            result += chroma_rows.write_changed(collection, part)
         return result
 
-    def remove_where(self, name: str, keep: Any) -> int:
-        """Remove the ids that `keep` (a callable: list of ids -> bool array) says False of; how many were removed."""
-        collection = self._find(name)
+    def remove_where(self, name: str, keep: Callable[[list[str]], np.ndarray]) -> int:
+        """Remove the ids that `keep` (list of ids -> bool array) says False of; how many were removed."""
+        return self._patiently(lambda: self._remove_where(name, keep))
+
+    def _remove_where(self, name: str, keep: Callable[[list[str]], np.ndarray]) -> int:
+        collection = self._lookup(name)
         if collection is None:
             return 0
-        offset = removed = 0
-        with chroma_errors(self.where):
-            size = self._open().get_max_batch_size()
-            while ids := collection.get(limit=_PAGE_IDS, offset=offset, include=[])["ids"]:
-                kept = keep(ids)
-                stale = [one for one, stays in zip(ids, kept, strict=True) if not stays]
-                for start in range(0, len(stale), size):
-                    collection.delete(ids=stale[start : start + size])
-                removed += len(stale)
-                offset += len(ids) - len(stale)  # what follows has moved up
-        return removed
+        return chroma_rows.remove_where(collection, keep, self.client().get_max_batch_size())
 
     # --- reading -------------------------------------------------------------------------------------------------
 
     def iter_vectors(self, name: str, batch: int = 5000) -> Iterator[VectorBatch]:
         """All vectors of a collection, in pages of `batch`; the store must not be written meanwhile."""
         collection = self._require(name)
-        offset = 0
-        while True:
+        for offset in itertools.count(0, batch):
             with chroma_errors(self.where):
-                page = collection.get(limit=batch, offset=offset, include=["embeddings", "metadatas"])
-            if not page["ids"]:
+                page = chroma_rows.read_page(collection, offset, batch)
+            if page is None:
                 return
-            offset += len(page["ids"])
-            yield VectorBatch(
-                ids=page["ids"],
-                vectors=np.asarray(page["embeddings"], dtype=np.float32),
-                metadata=[_public(values) for values in page["metadatas"]],
-            )
+            yield page
+
+    def iter_ids(self, name: str) -> Iterator[list[str]]:
+        """All ids of a collection, in pages; the store must not be written meanwhile."""
+        collection = self._require(name)
+        with chroma_errors(self.where):
+            yield from chroma_rows.iter_ids(collection)
+
+    def fetch(self, name: str, ids: Sequence[str]) -> dict[str, tuple[np.ndarray, str | None]]:
+        """Some vectors with their row hashes, see `chroma_rows.fetch`."""
+        collection = self._require(name)
+        with chroma_errors(self.where):
+            return chroma_rows.fetch(collection, ids)
 
     def query(
         self, name: str, vectors: np.ndarray, n_results: int = 20, where: Mapping[str, Any] | None = None
@@ -209,42 +180,33 @@ class VectorStore:
         if queries.size == 0:
             return []
         self._check_dim(name, collection, queries)
-        matches: list[list[Match]] = []
         with chroma_errors(self.where):
-            for start in range(0, len(queries), _QUERIES_AT_ONCE):
-                answer = collection.query(
-                    query_embeddings=queries[start : start + _QUERIES_AT_ONCE],
-                    n_results=n_results,
-                    where=dict(where) if where else None,
-                    include=["metadatas", "distances"],
-                )
-                for row in zip(answer["ids"], answer["distances"], answer["metadatas"], strict=True):
-                    matches.append(
-                        [
-                            # rounding makes the distance to itself -1e-7 or so
-                            Match(id=id, distance=max(0.0, float(distance)), metadata=_public(values))
-                            for id, distance, values in zip(*row, strict=True)
-                        ]
-                    )
-        return matches
+            return chroma_rows.nearest(collection, queries, n_results, where)
 
     # --- inside --------------------------------------------------------------------------------------------------
 
-    def _open(self) -> Any:
-        if self._client is None:
-            raise StoreError("this vector store is closed: open the database again")
-        return self._client
+    def _patiently(self, step: Callable[[], T]) -> T:
+        """Do a step that may be done twice; a server that restarts under it is waited for, see `ride_out`."""
+        with chroma_errors(self.where):
+            return ride_out(step, server=f"ChromaDB at {self.where}", lost=CONNECTION_LOST, answers=self.answers)
 
     def _find(self, name: str) -> Collection | None:
         with chroma_errors(self.where):
-            try:
-                # without embedding_function=None ChromaDB may load, and download, a default model
-                return self._open().get_collection(_known(name), embedding_function=None)
-            except NotFoundError:
-                return None
+            return self._lookup(name)
 
     def _require(self, name: str) -> Collection:
-        found = self._find(name)
+        with chroma_errors(self.where):
+            return self._existing(name)
+
+    def _lookup(self, name: str) -> Collection | None:
+        try:
+            # without embedding_function=None ChromaDB may load, and download, a default model
+            return self.client().get_collection(known_collection(name), embedding_function=None)
+        except NotFoundError:
+            return None
+
+    def _existing(self, name: str) -> Collection:
+        found = self._lookup(name)
         if found is None:
             raise StoreError(f"there are no vectors of {name} in {self.where}: `pixelbrain load OUT` writes them")
         return found
@@ -256,12 +218,6 @@ class VectorStore:
                 f"vectors of shape {vectors.shape} do not fit the collection {name}, which is of {_describe(theirs)}: "
                 "compute them with that model"
             )
-
-
-def _known(name: str) -> str:
-    if name not in COLLECTION_COLUMNS:
-        raise ConfigError(f"{name!r} is not a vector collection: {' or '.join(sorted(COLLECTION_COLUMNS))}")
-    return name
 
 
 def _check_space(collection: Collection) -> None:
@@ -284,12 +240,3 @@ def _model_of(collection: Collection) -> ModelInfo:
 
 def _describe(model: ModelInfo) -> str:
     return f"{model.model} ({model.dim} numbers, weights {model.weights_sha256[:12] or 'unknown'})"
-
-
-def _hashes(collection: Collection, ids: Sequence[str]) -> dict[str, Any]:
-    found = collection.get(ids=list(ids), include=["metadatas"])
-    return {one: (values or {}).get("row_hash") for one, values in zip(found["ids"], found["metadatas"], strict=True)}
-
-
-def _public(values: Mapping[str, Any] | None) -> dict[str, Any]:
-    return {key: value for key, value in (values or {}).items() if key != "row_hash"}

@@ -13,14 +13,19 @@ from urllib.parse import urlsplit
 import chromadb
 import httpx
 from chromadb.config import Settings
-from chromadb.errors import ChromaError
+from chromadb.errors import ChromaError, InternalError
 
+from pixelbrain.config import mask_uri
 from pixelbrain.errors import ConfigError, StoreError
-from pixelbrain.stores.address import mask_uri
 
-__all__ = ["chroma_errors", "connect", "open_folder"]
+__all__ = ["CONNECTION_LOST", "chroma_errors", "close_client", "connect", "open_folder"]
+
+#: What chromadb raises when its server went away.
+CONNECTION_LOST: tuple[type[Exception], ...] = (httpx.NetworkError, httpx.RemoteProtocolError)
 
 _ANSWER_TIMEOUT_S = 5.0
+#: No single answer takes longer: a batch of 5,461 vectors into a collection of millions takes seconds.
+_REQUEST_TIMEOUT_S = 600.0
 
 
 @contextlib.contextmanager
@@ -28,15 +33,31 @@ def chroma_errors(where: str) -> Iterator[None]:
     """Turn chromadb's errors into `StoreError`; `where` is the folder, or the masked address."""
     try:
         yield
+    except CONNECTION_LOST as error:
+        raise StoreError(
+            f"ChromaDB at {where} does not answer: {_reason(error)}; when it runs, the same command goes on"
+        ) from None
+    except InternalError as error:
+        raise StoreError(
+            f"ChromaDB at {where}: {_reason(error)}; if it is damaged, `pixelbrain load OUT --rebuild` writes it again"
+        ) from None
     except (ChromaError, httpx.HTTPError, ValueError, TypeError) as error:  # it raises all of these on bad input
-        reason = (str(error) or repr(error)).splitlines()[0]
-        raise StoreError(f"ChromaDB at {where}: {reason}") from error
+        raise StoreError(f"ChromaDB at {where}: {_reason(error)}") from None
+
+
+def _reason(error: BaseException) -> str:
+    """What happened, on one line."""
+    return (str(error) or repr(error)).splitlines()[0]
 
 
 def open_folder(folder: Path) -> Any:
-    """ChromaDB inside this process. The caller holds the folder's lock: two processes would corrupt it."""
-    with chroma_errors(str(folder)):
-        return chromadb.PersistentClient(str(folder), settings=_settings())
+    """ChromaDB inside this process. The caller holds the folder's lock: two processes would corrupt it.
+
+    Raises:
+        chromadb.errors.ChromaError: it is damaged, or cannot be read.
+        OSError: the folder cannot be made.
+    """
+    return chromadb.PersistentClient(str(folder), settings=_settings())
 
 
 def connect(url: str) -> Any:
@@ -62,10 +83,30 @@ def connect(url: str) -> Any:
         with urllib.request.urlopen(f"{parts.scheme}://{shown}:{port}/api/v2/heartbeat", timeout=_ANSWER_TIMEOUT_S):
             pass
     except (urllib.error.URLError, OSError, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
-        raise StoreError(f"ChromaDB at {where} does not answer: {reason}") from None
+        raise StoreError(f"ChromaDB at {where} does not answer: {getattr(error, 'reason', None) or error}") from None
     with chroma_errors(where):
-        return chromadb.HttpClient(host=host, port=port, ssl=ssl, settings=_settings())
+        client = chromadb.HttpClient(host=host, port=port, ssl=ssl, settings=_settings())
+    for session in _sessions(client):
+        session.timeout = httpx.Timeout(_REQUEST_TIMEOUT_S, connect=_ANSWER_TIMEOUT_S)  # chromadb sets none
+    return client
+
+
+def close_client(client: Any) -> None:
+    """Close a client, and the connections to its server, which chromadb would leave open."""
+    sessions = _sessions(client)
+    client.close()
+    for session in sessions:
+        session.close()
+
+
+def _sessions(client: Any) -> list[httpx.Client]:
+    """The connections of a server's client, and of the second client inside it; chromadb 1.5 does not make them public.
+
+    Where another version keeps them elsewhere, nothing is found, and they stay as chromadb leaves them.
+    """
+    servers = (getattr(one, "_server", None) for one in (client, getattr(client, "_admin_client", None)))
+    found = (getattr(server, "_session", None) for server in servers)
+    return [session for session in found if isinstance(session, httpx.Client)]
 
 
 def _settings() -> Settings:

@@ -2,39 +2,35 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-import pymongo
-from pymongo.database import Database as MongoDatabase
 
 from pixelbrain.errors import ConfigError, StoreError
 from pixelbrain.landing.parquet import Landing
+from pixelbrain.landing.place import Place
 from pixelbrain.schema import ModelInfo
 from pixelbrain.stores import fields as field_queries
 from pixelbrain.stores import identities as identity_tables
-from pixelbrain.stores import mongo as mongo_store
-from pixelbrain.stores.address import is_url, mask_uri
-from pixelbrain.stores.embedded import EmbeddedMongo
+from pixelbrain.stores.connections import Connections
 from pixelbrain.stores.fields import FieldSummary
-from pixelbrain.stores.mongo import WriteResult
+from pixelbrain.stores.meta import GROUP_COLUMNS, IDENTITY_COLUMNS, META_ID, table_digest
+from pixelbrain.stores.mongo import create_indexes
 from pixelbrain.stores.rows import COLLECTION_COLUMNS, Match, VectorBatch
-
-if TYPE_CHECKING:
-    from pixelbrain.stores.chroma import VectorStore
+from pixelbrain.stores.writes import WriteResult, shown, upsert_images
 
 __all__ = ["Database", "Match", "VectorBatch"]
+
+logger = logging.getLogger(__name__)
 
 Collection = Literal["faces", "images"]
 
 
-class Database:
+class Database(Connections):
     """The two stores of an OUT folder. Each is opened when it is first needed: a search starts no mongod.
 
     Open it with `Database.open`, and close it, or use it in a `with`. Several in one process share the embedded
@@ -42,98 +38,28 @@ class Database:
     database again then, and what was acknowledged is there.
     """
 
-    def __init__(self, landing: Landing, *, mongo: str | None, chroma: str | Path | None) -> None:
-        self.landing = landing
-        self._mongo_uri = mongo
-        self._chroma_location = chroma if chroma is not None else landing.out / "db" / "chroma"
-        self._mongo_folder = landing.out / "db" / "mongo"
-        self._embedded: EmbeddedMongo | None = None
-        self._client: pymongo.MongoClient | None = None
-        self._closed = False
-
     @classmethod
-    def open(cls, out: str | Path, *, mongo: str | None = None, chroma: str | Path | None = None) -> Database:
-        """The database of an OUT folder.
+    def open(
+        cls,
+        out: str | Path | Place,
+        *,
+        mongo: str | None = None,
+        chroma: str | Path | None = None,
+        s3_endpoint: str | None = None,
+    ) -> Database:
+        """The database of an OUT.
 
         Args:
-            out: the folder that `pixelbrain run --out` made; need not exist yet.
+            out: the folder, or `s3://bucket/prefix`, that `pixelbrain run --out` made; need not exist yet.
             mongo: a server's URI, its path the database's name (default `pixelbrain`); a mongod of our own, with
                 its files in OUT/db/mongo, when None.
             chroma: a server's `http://HOST:PORT`, or a folder; OUT/db/chroma when None.
+            s3_endpoint: the S3 server of OUT, if it is not Amazon's.
 
         Raises:
-            ConfigError: an address that is none.
+            ConfigError: an address that is none, or a database name that MongoDB does not take.
         """
-        if mongo is not None and not mongo.startswith(("mongodb://", "mongodb+srv://")):
-            raise ConfigError(f"{mask_uri(mongo)} is not a MongoDB URI: mongodb://HOST:27017/NAME")
-        return cls(Landing(out), mongo=mongo, chroma=chroma)
-
-    # --- the stores ----------------------------------------------------------------------------------------------
-
-    @functools.cached_property
-    def mongo(self) -> MongoDatabase:
-        """The MongoDB database: collections `images`, `identities` and `meta`."""
-        self._require_open()
-        if self._mongo_uri is None:
-            self._embedded = EmbeddedMongo(self._mongo_folder).start()
-        try:
-            self._client, database = mongo_store.connect(self._mongo_uri or self._embedded_uri())
-        except BaseException:
-            self._stop_mongo()
-            raise
-        return database
-
-    @functools.cached_property
-    def vectors(self) -> VectorStore:
-        """The ChromaDB collections `faces` and `images`."""
-        self._require_open()
-        from pixelbrain.stores.chroma import VectorStore  # chromadb takes 2 s to import
-
-        return VectorStore(self._chroma_location)
-
-    @property
-    def owner(self) -> str:
-        """Whose documents and vectors these are, on servers that several OUT folders could share."""
-        return str(self.landing.out.resolve())
-
-    @property
-    def has_mongo(self) -> bool:
-        """Whether MongoDB is there to be asked: a server, or files of an earlier load."""
-        return self._mongo_uri is not None or self._mongo_folder.exists()
-
-    @property
-    def has_vectors(self) -> bool:
-        """Whether ChromaDB is there to be asked: a server, or files of an earlier load."""
-        return is_url(self._chroma_location) or Path(self._chroma_location).expanduser().exists()
-
-    @property
-    def shared_mongo(self) -> bool:
-        """Whether MongoDB is a server that others may write too."""
-        return self._mongo_uri is not None
-
-    def mongo_errors(self) -> contextlib.AbstractContextManager[None]:
-        """Inside it, an error of pymongo is a `StoreError` that names the server."""
-        where = mask_uri(self._mongo_uri) if self._mongo_uri else str(self._mongo_folder)
-        return mongo_store.mongo_errors(where)
-
-    def close(self) -> None:
-        """Close both stores and stop an embedded mongod; twice is once."""
-        self._closed = True
-        vectors = self.__dict__.pop("vectors", None)
-        self.__dict__.pop("mongo", None)
-        try:
-            if vectors is not None:
-                vectors.close()
-        finally:
-            self._stop_mongo()
-
-    def __enter__(self) -> Database:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+        return cls(Landing(out, s3_endpoint=s3_endpoint), mongo=mongo, chroma=chroma)
 
     # --- images and their fields ---------------------------------------------------------------------------------
 
@@ -145,14 +71,17 @@ class Database:
                 with a `status` are taken for landed ones: a load removes them when Parquet does not have them.
 
         Returns:
-            What was written, and per refused document (over 16 MB, say) its id and why.
-
-        Raises:
-            ConfigError: a document without `image_id`, or a top-level field with a dot or a leading `$`.
+            What was written, and per refused document its id and why: no `image_id`, a top-level field with a dot or
+            a leading `$`, over 16 MB, more than 64 bits. The others are written.
         """
+        errors: list[tuple[str, str]] = []
         with self.mongo_errors():
-            mongo_store.create_indexes(self.mongo["images"])
-            return mongo_store.upsert_images(self.mongo["images"], map(_with_id, documents))
+            create_indexes(self.mongo["images"])
+            result = upsert_images(self.mongo["images"], _checked(documents, errors))
+        result += WriteResult(errors=tuple(errors))
+        for one, reason in result.errors[:10]:
+            logger.warning("not added: %s: %s", one, reason)
+        return result
 
     def find_images(
         self,
@@ -274,13 +203,20 @@ class Database:
 
     def store_identities(self, table: pa.Table) -> WriteResult:
         """Write who is in which image (rows of `schema.IDENTITY_SCHEMA`), in place of what was there."""
+        images, identities = self.mongo["images"], self.mongo["identities"]
         with self.mongo_errors():
-            return identity_tables.store_identities(self.mongo["images"], self.mongo["identities"], table)
+            self._remember("identities", None)  # cut short, it is out of step
+            result = self.patiently(lambda: identity_tables.store_identities(images, identities, table))
+            self._remember("identities", table_digest(table, IDENTITY_COLUMNS))
+        return result
 
     def store_groups(self, table: pa.Table) -> WriteResult:
         """Write the visual groups (rows of `schema.GROUP_SCHEMA`), in place of what was there."""
         with self.mongo_errors():
-            return identity_tables.store_groups(self.mongo["images"], table)
+            self._remember("groups", None)
+            result = self.patiently(lambda: identity_tables.store_groups(self.mongo["images"], table))
+            self._remember("groups", table_digest(table, GROUP_COLUMNS))
+        return result
 
     def delete(self) -> None:
         """Drop the MongoDB database and both vector collections. Parquet stays, and a load writes them again."""
@@ -299,9 +235,9 @@ class Database:
         with self.mongo_errors():
             yield from self.mongo["images"].find(query, projection, limit=limit).sort(order).allow_disk_use(True)
 
-    def _require_open(self) -> None:
-        if self._closed:
-            raise StoreError("this database is closed: open it again with Database.open")
+    def _remember(self, name: str, digest: str | None) -> None:
+        """Which table of a later stage the documents repeat."""
+        self.patiently(lambda: self.mongo["meta"].update_one({"_id": META_ID}, {"$set": {name: digest}}, upsert=True))
 
     def _require_vectors(self, collection: str) -> None:
         if not self.has_vectors:  # opening it would make an empty one
@@ -310,27 +246,27 @@ class Database:
     def _nothing_loaded(self, collection: str) -> StoreError:
         return StoreError(
             f"there are no vectors of {collection} in {self._chroma_location}: "
-            f"`pixelbrain load {self.landing.out}` writes them"
+            f"`pixelbrain load {self.landing.place.uri}` writes them"
         )
 
-    def _embedded_uri(self) -> str:
-        assert self._embedded is not None
-        return self._embedded.uri
 
-    def _stop_mongo(self) -> None:
-        client, self._client = self._client, None
-        embedded, self._embedded = self._embedded, None
-        if client is not None:
-            client.close()
-        if embedded is not None:
-            embedded.stop()
+def _checked(documents: Iterable[Mapping[str, Any]], errors: list[tuple[str, str]]) -> Iterator[dict[str, Any]]:
+    """The documents with their `_id`; those that can be none go to `errors`."""
+    for number, document in enumerate(documents, start=1):
+        image_id = document.get("image_id", document.get("_id"))
+        if not isinstance(image_id, str) or not image_id:
+            errors.append((f"document {number}", "it has no image_id (its URI, a string)"))
+            continue
+        bad = [name for name in document if name != "_id" and not _is_name(name)]
+        if bad:
+            why = f"the field {shown(bad[0])!r}: names have no dots, no leading $, and are not empty"
+            errors.append((shown(image_id), why))
+            continue
+        yield {**document, "_id": image_id, "image_id": image_id}
 
 
-def _with_id(document: Mapping[str, Any]) -> dict[str, Any]:
-    image_id = document.get("image_id", document.get("_id"))
-    if not isinstance(image_id, str) or not image_id:
-        raise ConfigError("a document without image_id (its URI, a string)")
-    for name in document:
-        if name != "_id" and "." in field_queries.check_field(name):
-            raise ConfigError(f"the field {name} of {image_id}: give what it holds as a nested document, without dots")
-    return {**document, "_id": image_id, "image_id": image_id}
+def _is_name(name: Any) -> bool:
+    try:
+        return "." not in field_queries.check_field(name)
+    except ConfigError:
+        return False

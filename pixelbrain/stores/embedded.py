@@ -45,6 +45,10 @@ class EmbeddedMongo:
             raise StoreError("the embedded MongoDB is not started")
         return self._server.pid
 
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._server is not None and self._server.alive()
+
     def start(self) -> EmbeddedMongo:
         """Start it, or share the one that this process has already; a crashed one is recovered.
 

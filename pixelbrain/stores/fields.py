@@ -18,7 +18,7 @@ from pymongo.collection import Collection
 
 from pixelbrain.errors import ConfigError, StoreError
 from pixelbrain.schema import BASE_FIELDS
-from pixelbrain.stores.mongo import BATCH_DOCUMENTS, WriteResult, bulk_write, plain
+from pixelbrain.stores.writes import BATCH_DOCUMENTS, WriteResult, bulk_write, encode, plain, shown
 
 __all__ = [
     "CSV_FIELDS",
@@ -96,7 +96,10 @@ def check_filter(query: Mapping[str, Any] | None) -> dict[str, Any]:
     if not isinstance(query, Mapping):
         raise ConfigError(f"a filter is a mapping such as {{'status': 'ok'}}, not {query!r}")
     _check_keys(query)
-    return plain(query)
+    try:
+        return plain(query)
+    except ValueError as error:
+        raise ConfigError(f"this filter cannot be asked: {error}") from None
 
 
 def _check_keys(value: Any) -> None:
@@ -128,23 +131,31 @@ def store_field(images: Collection, field: str, values: Mapping[str, Any] | Iter
     missing = 0
     remaining = iter(values.items() if isinstance(values, Mapping) else values)
     while batch := list(itertools.islice(remaining, BATCH_DOCUMENTS)):
-        ids = [image_id for image_id, _ in batch]
+        ids = [image_id for image_id, _ in batch if shown(image_id) == image_id]  # others cannot be asked for
         there = {document["_id"] for document in images.find({"_id": {"$in": ids}}, {"_id": 1})}
-        missing += len(set(ids) - there)
-        result += bulk_write(
-            images,
-            [
-                UpdateOne({"_id": one}, {"$unset": {field: ""}} if value is None else {"$set": {field: plain(value)}})
-                for one, value in batch
-                if one in there
-            ],
-        )
+        missing += len({image_id for image_id, _ in batch} - there)
+        result += _store_values(images, field, [(one, value) for one, value in batch if one in there])
     if missing:
         logger.warning("%d images have a value for %s and are not in the database", missing, field)
     if result.errors:
         first, reason = result.errors[0]
         raise StoreError(f"{len(result.errors)} values of {field} were refused; of {first}: {reason}")
     return result
+
+
+def _store_values(images: Collection, field: str, values: Sequence[tuple[str, Any]]) -> WriteResult:
+    operations, errors = [], []
+    for one, value in values:
+        if value is None:
+            operations.append(UpdateOne({"_id": one}, {"$unset": {field: ""}}))
+            continue
+        try:
+            encoded = encode({"_id": one, "value": value})
+        except StoreError as error:
+            errors.append((one, str(error)))
+            continue
+        operations.append(UpdateOne({"_id": one}, {"$set": {field: encoded.values["value"]}}))
+    return bulk_write(images, operations) + WriteResult(errors=tuple(errors))
 
 
 def get_field(images: Collection, field: str, image_ids: Iterable[str] | None) -> dict[str, Any]:

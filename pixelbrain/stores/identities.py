@@ -14,11 +14,23 @@ from pymongo import UpdateOne
 from pymongo.collection import Collection
 
 from pixelbrain.stores.ledger import IdLedger
-from pixelbrain.stores.mongo import BATCH_DOCUMENTS, WriteResult, bulk_write
+from pixelbrain.stores.writes import BATCH_DOCUMENTS, WriteResult, bulk_write
 
-__all__ = ["store_groups", "store_identities"]
+__all__ = [
+    "Change",
+    "count_changes",
+    "group_changes",
+    "identity_changes",
+    "remove_others",
+    "store_groups",
+    "store_identities",
+]
 
 logger = logging.getLogger(__name__)
+
+
+#: An update, and the id of the document that it changes.
+Change = tuple[str, UpdateOne]
 
 
 def store_identities(images: Collection, identities: Collection, table: pa.Table) -> WriteResult:
@@ -31,21 +43,11 @@ def store_identities(images: Collection, identities: Collection, table: pa.Table
         identities: gets `_id`, `n_faces`, `n_images`; fields that others stored there stay.
         table: rows of `schema.IDENTITY_SCHEMA`, each face once.
     """
-    result = WriteResult()
-    with IdLedger() as seen:
-        for rows in _by_image(table.select(["image_id", "face_id", "identity_id"])):
-            wanted: dict[str, dict[str, str]] = {}
-            for row in rows.to_pylist():
-                faces = wanted.setdefault(row["image_id"], {})
-                if row["identity_id"] is not None:
-                    faces[row["face_id"]] = row["identity_id"]
-            seen.add(wanted)
-            result += bulk_write(images, _changes(images, {"_id": {"$in": list(wanted)}}, wanted))
-        stale = images.find({"identities": {"$exists": True}}, {"_id": 1})
-        for ids in _batches(document["_id"] for document in stale):
-            gone = [one for one, known in zip(ids, seen.holds(ids), strict=True) if not known]
-            result += bulk_write(images, _changes(images, {"_id": {"$in": gone}}, {}))
-    return result + _store_counts(identities, table)
+    result = _write(images, identity_changes(images, table))
+    with IdLedger() as current:
+        result += _write(identities, count_changes(identities, table, current))
+        removed = remove_others(identities, {}, current.holds)
+    return result + WriteResult(written=removed)
 
 
 def store_groups(images: Collection, table: pa.Table) -> WriteResult:
@@ -55,31 +57,91 @@ def store_groups(images: Collection, table: pa.Table) -> WriteResult:
         images: the collection.
         table: rows of `schema.GROUP_SCHEMA`.
     """
-    result = WriteResult()
+    return _write(images, group_changes(images, table))
+
+
+def identity_changes(images: Collection, table: pa.Table, *, everywhere: bool = False) -> Iterator[list[Change]]:
+    """The updates after which the images' documents say what `table` says, in batches; none when they do.
+
+    Args:
+        images: the collection; may be written with each batch before the next is asked for.
+        table: rows of `schema.IDENTITY_SCHEMA`, each face once.
+        everywhere: look also at faces of images that are not in the table and have no `identities`: reads all images.
+    """
+    with IdLedger() as seen:
+        for rows in _by_image(table.select(["image_id", "face_id", "identity_id"])):
+            wanted: dict[str, dict[str, str]] = {}
+            for row in rows.to_pylist():
+                faces = wanted.setdefault(row["image_id"], {})
+                if row["identity_id"] is not None:
+                    faces[row["face_id"]] = row["identity_id"]
+            seen.add(wanted)
+            yield _changes(images, {"_id": {"$in": list(wanted)}}, wanted)
+        named: dict[str, Any] = {"identities": {"$exists": True}}
+        if everywhere:
+            named = {"$or": [named, {"facenet.faces.identity_id": {"$exists": True}}]}
+        for ids in _batches(document["_id"] for document in images.find(named, {"_id": 1})):
+            gone = [one for one, known in zip(ids, seen.holds(ids), strict=True) if not known]
+            yield _changes(images, {"_id": {"$in": gone}}, {})
+
+
+def count_changes(identities: Collection, table: pa.Table, current: IdLedger) -> Iterator[list[Change]]:
+    """The updates after which each identity has a document that says how many faces and images it has.
+
+    Args:
+        identities: the collection.
+        table: rows of `schema.IDENTITY_SCHEMA`, each face once.
+        current: remembers the ids of the identities.
+    """
+    known = table.filter(pc.is_valid(table["identity_id"]))
+    counts = known.group_by("identity_id").aggregate([("face_id", "count"), ("image_id", "count_distinct")])
+    for chunk in counts.to_batches(max_chunksize=BATCH_DOCUMENTS):
+        wanted = {
+            row["identity_id"]: {"n_faces": row["face_id_count"], "n_images": row["image_id_count_distinct"]}
+            for row in chunk.to_pylist()
+        }
+        current.add(wanted)
+        found = identities.find({"_id": {"$in": list(wanted)}}, {"n_faces": 1, "n_images": 1})
+        there = {one.pop("_id"): one for one in found}
+        yield [
+            (one, UpdateOne({"_id": one}, {"$set": counted}, upsert=True))
+            for one, counted in wanted.items()
+            if there.get(one) != counted
+        ]
+
+
+def group_changes(images: Collection, table: pa.Table) -> Iterator[list[Change]]:
+    """The updates after which the images' documents say what `table` (rows of `schema.GROUP_SCHEMA`) says."""
     with IdLedger() as grouped:
         rows = table.filter(pc.is_valid(table["group_id"]))
         for chunk in rows.to_batches(max_chunksize=BATCH_DOCUMENTS):
-            listed = chunk.to_pylist()
-            grouped.add(row["image_id"] for row in listed)
-            result += bulk_write(
-                images,
-                [
-                    UpdateOne(
-                        {"_id": row["image_id"]},
-                        {"$set": {"group_id": row["group_id"], "group_distance": row["distance"]}},
-                    )
-                    for row in listed
-                ],
-            )
+            wanted = {
+                row["image_id"]: {"group_id": row["group_id"], "group_distance": row["distance"]}
+                for row in chunk.to_pylist()
+            }
+            grouped.add(wanted)
+            found = images.find({"_id": {"$in": list(wanted)}}, {"group_id": 1, "group_distance": 1})
+            there = {one.pop("_id"): one for one in found}
+            yield [
+                (one, UpdateOne({"_id": one}, {"$set": wanted[one]}))
+                for one, present in there.items()
+                if present != wanted[one]
+            ]
         older = images.find({"group_id": {"$exists": True}}, {"_id": 1})
         for ids in _batches(document["_id"] for document in older):
             gone = [one for one, known in zip(ids, grouped.holds(ids), strict=True) if not known]
             unset = {"$unset": {"group_id": "", "group_distance": ""}}
-            result += bulk_write(images, [UpdateOne({"_id": one}, unset) for one in gone])
+            yield [(one, UpdateOne({"_id": one}, unset)) for one in gone]
+
+
+def _write(collection: Collection, batches: Iterator[list[Change]]) -> WriteResult:
+    result = WriteResult()
+    for batch in batches:
+        result += bulk_write(collection, [update for _one, update in batch])
     return result
 
 
-def _changes(images: Collection, query: dict[str, Any], wanted: dict[str, dict[str, str]]) -> list[UpdateOne]:
+def _changes(images: Collection, query: dict[str, Any], wanted: dict[str, dict[str, str]]) -> list[Change]:
     """The updates of those images whose faces say something else than `wanted` (image_id -> face_id -> identity_id)."""
     operations = []
     for document in images.find(query, {"facenet.faces.face_id": 1, "facenet.faces.identity_id": 1, "identities": 1}):
@@ -103,32 +165,8 @@ def _changes(images: Collection, query: dict[str, Any], wanted: dict[str, dict[s
                 new["identities"] = present
         update = {operator: fields for operator, fields in (("$set", new), ("$unset", gone)) if fields}
         if update:
-            operations.append(UpdateOne({"_id": document["_id"]}, update))
+            operations.append((document["_id"], UpdateOne({"_id": document["_id"]}, update)))
     return operations
-
-
-def _store_counts(identities: Collection, table: pa.Table) -> WriteResult:
-    """One document an identity; those that are no longer there are removed."""
-    known = table.filter(pc.is_valid(table["identity_id"]))
-    counts = known.group_by("identity_id").aggregate([("face_id", "count"), ("image_id", "count_distinct")])
-    result = WriteResult()
-    with IdLedger() as current:
-        for chunk in counts.to_batches(max_chunksize=BATCH_DOCUMENTS):
-            rows = chunk.to_pylist()
-            current.add(row["identity_id"] for row in rows)
-            result += bulk_write(
-                identities,
-                [
-                    UpdateOne(
-                        {"_id": row["identity_id"]},
-                        {"$set": {"n_faces": row["face_id_count"], "n_images": row["image_id_count_distinct"]}},
-                        upsert=True,
-                    )
-                    for row in rows
-                ],
-            )
-        removed = remove_others(identities, {}, current.holds)
-    return result + WriteResult(written=removed)
 
 
 def remove_others(collection: Collection, query: dict[str, Any], keep: Callable[[list[str]], np.ndarray]) -> int:

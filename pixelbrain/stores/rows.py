@@ -14,7 +14,16 @@ import pyarrow.compute as pc
 
 from pixelbrain import schema
 
-__all__ = ["COLLECTION_COLUMNS", "Match", "VectorBatch", "documents", "face_vectors", "image_vectors", "vectors"]
+__all__ = [
+    "COLLECTION_COLUMNS",
+    "Match",
+    "VectorBatch",
+    "column_order",
+    "documents",
+    "face_vectors",
+    "image_vectors",
+    "vectors",
+]
 
 #: Which struct column fills each vector collection.
 COLLECTION_COLUMNS = {"images": "resnet", "faces": "facenet"}
@@ -66,12 +75,17 @@ def documents(table: pa.Table) -> Iterator[dict[str, Any]]:
     What is null in a base field or a whole module is None in the document (an upsert then removes the field); inside
     a module, null fields are left out.
     """
-    names = [name for name in table.column_names if name not in _BASE_NAMES]
+    names = column_order(table)[len(_BASE_NAMES) :]
     lean = pa.table({name: _without_embeddings(table[name].combine_chunks()) for name in names}) if names else None
     base_rows = table.select(_BASE_NAMES).to_pylist()
     module_rows = lean.to_pylist() if lean is not None else [{}] * len(base_rows)
     for base, modules in zip(base_rows, module_rows, strict=True):
         yield {"_id": base["image_id"], **base, **{name: _without_nulls(value) for name, value in modules.items()}}
+
+
+def column_order(table: pa.Table) -> list[str]:
+    """The columns in the order in which `documents` has them: the base fields, then the others."""
+    return [*_BASE_NAMES, *(name for name in table.column_names if name not in _BASE_NAMES)]
 
 
 def vectors(collection: str, table: pa.Table) -> VectorBatch | None:

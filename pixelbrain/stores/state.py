@@ -8,17 +8,19 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pixelbrain.errors import LandingError
+from pixelbrain.landing.digests import digest_versions
 from pixelbrain.landing.parquet import Landing
-from pixelbrain.schema import ModelInfo, Status
+from pixelbrain.schema import ModelInfo
+from pixelbrain.stores import fresh
 from pixelbrain.stores.database import Database
-from pixelbrain.stores.ledger import hash_strings
+from pixelbrain.stores.meta import GROUP_COLUMNS, IDENTITY_COLUMNS, LANDED, META_ID, table_digest
+from pixelbrain.stores.probe import Sample
 from pixelbrain.stores.rows import COLLECTION_COLUMNS
 
 __all__ = [
-    "LANDED",
-    "META_ID",
     "StoreCounts",
     "StoreState",
     "landed_columns",
@@ -26,12 +28,6 @@ __all__ = [
     "vector_models",
     "version_digest",
 ]
-
-#: Finds the documents that a load wrote, as opposed to those that a user added. The index on `status` answers it.
-LANDED = {"status": {"$in": [str(status) for status in Status]}}
-
-#: Of the document in `meta` in which a load says what it wrote.
-META_ID = "load"
 
 _ROWS_AT_ONCE = 50_000
 
@@ -76,10 +72,17 @@ def store_state(landing: Landing, database: Database) -> StoreState:
     """
     if not (database.has_mongo and database.has_vectors):
         return StoreState(reasons=("nothing was loaded yet",))
+    if not database.remote_vectors:
+        fresh.warm_up()
     with database.mongo_errors():
         documents = database.mongo["images"].count_documents(LANDED)
         loaded = database.mongo["meta"].find_one({"_id": META_ID}) or {}
     store = database.vectors
+    findings = {} if store.remote else store.examine({name: Sample() for name in COLLECTION_COLUMNS})
+    damaged = {name: finding for name, finding in findings.items() if finding.kind != "recall"}
+    if damaged:  # asking it anything may crash this process
+        lines = tuple(f"the index of {name} is damaged: {finding.reason}" for name, finding in damaged.items())
+        return StoreState(reasons=lines, counts=StoreCounts(documents=documents))
     held = StoreCounts(documents=documents, images=store.count("images"), faces=store.count("faces"))
     reasons = []
     if "digest" not in loaded:
@@ -90,6 +93,10 @@ def store_state(landing: Landing, database: Database) -> StoreState:
             reasons.append("images landed or changed since the last load")
         if loaded["counts"] != held.as_dict():
             reasons.append(f"the stores hold {held}, and {StoreCounts(**loaded['counts'])} were loaded")
+        if loaded.get("identities") != table_digest(landing.read_identities(), IDENTITY_COLUMNS):
+            reasons.append("people were identified since the last load")
+        if loaded.get("groups") != table_digest(landing.read_groups(), GROUP_COLUMNS):
+            reasons.append("images were grouped since the last load")
     for name, model in vector_models(landing).items():
         theirs = store.model(name)
         if theirs is not None and theirs != model:
@@ -106,8 +113,8 @@ def vector_models(landing: Landing) -> dict[str, ModelInfo]:
             model = landed[column].model
             if model is None or model.dim < 1:
                 raise LandingError(
-                    f"the column {column} of {landing.out} does not say which model computed its vectors, or how long "
-                    "they are: its module's model_info() must"
+                    f"the column {column} of {landing.place.uri} does not say which model computed its vectors, or how "
+                    "long they are: its module's model_info() must"
                 )
             models[name] = model
     return models
@@ -134,5 +141,5 @@ def _landed_digest(landing: Landing) -> int:
 
 def version_digest(table: pa.Table) -> int:
     """A number, to be summed modulo 2^64: the sum changes when an image comes, goes or changes, in any order."""
-    columns = (table[name].to_pylist() for name in ("image_id", "version", "status"))
-    return int(hash_strings("\0".join(row) for row in zip(*columns, strict=True)).sum(dtype=np.uint64))
+    rows = pc.binary_join_element_wise(table["image_id"], table["version"], table["status"], "\0")
+    return int(digest_versions(rows).sum(dtype=np.uint64))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,8 +19,8 @@ from pixelbrain.schema import ModelInfo
 from pixelbrain.stores.chroma import VectorStore
 from pixelbrain.stores.database import Database
 from pixelbrain.stores.identities import remove_others
-from pixelbrain.stores.mongo import WriteResult, upsert_images
 from pixelbrain.stores.rows import VectorBatch
+from pixelbrain.stores.writes import WriteResult, upsert_images
 
 MODEL = ModelInfo(model="resnet18", weights_sha256="a" * 64, dim=4)
 
@@ -72,26 +73,30 @@ def mongo_out(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
 @pytest.fixture(scope="module")
 def chroma_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real ChromaDB server on a free loopback port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = _free_port()
     folder = tmp_path_factory.mktemp("chroma")
-    command = [str(Path(sys.executable).with_name("chroma")), "run", "--path", str(folder), "--host", "127.0.0.1"]
-    with open(folder / "log", "w") as log:
-        server = subprocess.Popen([*command, "--port", str(port)], stdout=log, stderr=log)
+    server = _start_chroma(folder, port)
     try:
         until = time.monotonic() + 60
-        while True:
-            try:
-                VectorStore(f"http://127.0.0.1:{port}").close()
-                break
-            except StoreError:
-                assert server.poll() is None and time.monotonic() < until, (folder / "log").read_text()
-                time.sleep(0.1)
+        while not _answers(port):
+            assert server.poll() is None and time.monotonic() < until, (folder / "log").read_text()
+            time.sleep(0.1)
         yield f"http://127.0.0.1:{port}"
     finally:
         server.terminate()
         server.wait(30)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _start_chroma(folder: Path, port: int) -> subprocess.Popen[bytes]:
+    command = [str(Path(sys.executable).with_name("chroma")), "run", "--path", str(folder), "--host", "127.0.0.1"]
+    with open(folder / "log", "a") as log:
+        return subprocess.Popen([*command, "--port", str(port)], stdout=log, stderr=log)
 
 
 @pytest.fixture(params=["mongodb", "chromadb-folder", "chromadb-server"])
@@ -176,3 +181,33 @@ def test_a_server_that_is_not_there_is_said_soon():
     with pytest.raises(StoreError, match="127.0.0.1:9 does not answer"):
         VectorStore("http://127.0.0.1:9")
     assert time.monotonic() - began < 8
+
+
+def test_a_chroma_server_that_restarts_is_waited_for(tmp_path, caplog):
+    port = _free_port()
+    servers = [_start_chroma(tmp_path, port)]
+    try:
+        while not _answers(port):
+            time.sleep(0.1)
+        vectors = Vectors(VectorStore(f"http://127.0.0.1:{port}"))
+        vectors.write(_ids(60))
+        servers[-1].kill()
+        servers[-1].wait()
+        restart = threading.Timer(0.5, lambda: servers.append(_start_chroma(tmp_path, port)))
+        restart.start()
+        assert vectors.write(_ids(60), version="2").written == 60
+        restart.join()
+        assert vectors.read() == dict.fromkeys(_ids(60), "2")
+        vectors.store.close()
+    finally:
+        servers[-1].kill()
+        servers[-1].wait()
+    assert "is back after" in caplog.text
+
+
+def _answers(port: int) -> bool:
+    try:
+        VectorStore(f"http://127.0.0.1:{port}").close()
+    except StoreError:
+        return False
+    return True

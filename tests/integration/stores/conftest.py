@@ -76,9 +76,9 @@ def land_rows(
 ) -> Landing:
     """Land rows; `replace` removes what had landed before."""
     landing = Landing(out)
-    if replace and landing.images_folder.exists():
-        for path in landing.images_folder.iterdir():
-            path.unlink()
+    if replace:
+        for name in landing.place.names("images"):
+            landing.place.delete(f"images/{name}")
     landing.refresh()
     fields = [
         *schema.BASE_FIELDS,

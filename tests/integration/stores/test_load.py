@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import shutil
 
 import numpy as np
 import pyarrow as pa
@@ -160,7 +161,7 @@ def test_other_weights_of_the_same_model_are_refused(land, image, database):
 def test_a_collection_of_another_space_is_refused(land, image, database):
     landing = land([image(0, faces=1)])
     model = landing.models()["resnet"]
-    client = database.vectors._client
+    client = database.vectors.client()
     client.create_collection("images", metadata=model.as_dict(), embedding_function=None)
     client.get_collection("images", embedding_function=None).add(ids=["x"], embeddings=np.ones((1, model.dim)))
     with pytest.raises(StoreError, match="'l2' and not cosine.*--rebuild"):
@@ -247,11 +248,8 @@ def test_a_module_that_was_added_later_is_out_of_step(land, image, out, database
 def test_another_out_in_the_same_server_database_is_refused(land, image, database, tmp_path, mongod):
     load(land([image(0)]), database)
     uri = f"{mongod.uri.split('/?')[0]}/{database.mongo.name}"
+    shutil.copytree(database.landing.place.local / "images", tmp_path / "elsewhere" / "images")
     elsewhere = Landing(tmp_path / "elsewhere")
-    source = Landing(database.landing.out)
-    elsewhere.images_folder.mkdir(parents=True)
-    for part in source.parts:
-        (elsewhere.images_folder / part.path.name).write_bytes(part.path.read_bytes())
-    with Database.open(elsewhere.out, mongo=uri) as other, pytest.raises(StoreError, match="holds the images of"):
+    with Database.open(elsewhere.place.uri, mongo=uri) as other, pytest.raises(StoreError, match="holds the images of"):
         load(elsewhere, other)
     assert database.count_images() == 1

@@ -1,0 +1,148 @@
+"""A look at a vector collection: does it hold what it should, and does each vector find itself?"""
+
+from __future__ import annotations
+
+import errno
+import re
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from pixelbrain.errors import StoreError
+
+__all__ = ["Finding", "Sample", "is_damage", "probe", "probe_file", "same_direction"]
+
+#: A vector's distance to itself; an index in float32 rounds to 1e-7 or so.
+_ITSELF = 1e-3
+#: Of two unit vectors, an element's difference. ChromaDB keeps float32, some of them normalised.
+_TOLERANCE = 1e-5
+#: HNSW is approximate: that a vector of a sound index does not find itself happens 1 time in 500 (FACTS).
+_FOUND_SHARE = 0.9
+_PLACES, _IDS_A_PLACE = 5, 20  # where a collection is looked at when no sample is given
+#: SQLite's BUSY, LOCKED, NOMEM, READONLY, IOERR, FULL and CANTOPEN.
+_NOT_DAMAGE_CODES = {5, 6, 7, 8, 10, 13, 14}
+#: SQLite's own check reads the whole file: 0.5 s for so much.
+_CHECKED_BYTES = 1 << 28
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What is wrong with a collection.
+
+    `folder`: ChromaDB cannot be opened at all; `index`: this collection is damaged; `recall`: all is there, and the
+    index finds less than 9 of 10 vectors when asked for them.
+    """
+
+    kind: Literal["folder", "index", "recall"]
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sample:
+    """What a collection should hold, as far as it is known."""
+
+    count: int | None = None  # vectors; None: whatever it holds, also when there is no such collection
+    ids: Sequence[str] = ()  # some of them; none: a hundred of the collection's own
+    vectors: np.ndarray = field(default_factory=lambda: np.empty((0, 0), np.float32))  # (n, dim), as they were written
+
+
+def probe(client: Any, name: str, sample: Sample) -> Finding | None:
+    """Compare a collection with what it should hold.
+
+    Args:
+        client: a chromadb client, opened after the last write.
+        name: of the collection.
+        sample: what it should hold.
+
+    Returns:
+        What is wrong, or None.
+
+    Raises:
+        StoreError: it cannot be read for another reason than damage: no permission, no room.
+        httpx.HTTPError: the client's server went away.
+    """
+    from chromadb.errors import ChromaError, NotFoundError
+
+    try:
+        try:
+            collection = client.get_collection(name, embedding_function=None)
+        except NotFoundError:
+            return Finding(kind="index", reason="it is not there") if sample.count else None
+        held = collection.count()
+        if sample.count is not None and held != sample.count:
+            return Finding(kind="index", reason=f"it holds {held:,} vectors, and {sample.count:,} were written")
+        ids, vectors = (list(sample.ids), sample.vectors) if len(sample.ids) else _some(collection, held)
+        return _compare(collection, ids, vectors) if ids else None
+    except (ChromaError, ValueError, TypeError) as error:
+        reason = (str(error) or repr(error)).splitlines()[0]
+        if not is_damage(reason):
+            raise StoreError(f"ChromaDB cannot be read: {reason}") from None
+        return Finding(kind="index", reason=reason)
+
+
+def probe_file(folder: Path) -> Finding | None:
+    """SQLite's own check of a folder's tables; of very large ones, none."""
+    path = folder / "chroma.sqlite3"
+    try:
+        if path.stat().st_size > _CHECKED_BYTES:
+            return None
+        # not read-only: the journal of a killed process is to be rolled back first
+        connection = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True)
+        try:
+            ((said,), *_rest) = connection.execute("PRAGMA quick_check(1)").fetchall()
+        finally:
+            connection.close()
+    except (OSError, sqlite3.OperationalError):  # locked, no permission, no room: ChromaDB will say so
+        return None
+    except sqlite3.DatabaseError as error:
+        said = str(error)
+    return None if said == "ok" else Finding(kind="folder", reason=f"chroma.sqlite3: {said}")
+
+
+def is_damage(reason: str) -> bool:
+    """Whether ChromaDB's words are about what it read, and not about a lock, a permission, or a full disk."""
+    codes = {int(code) & 0xFF for code in re.findall(r"\(code: (\d+)\)", reason)}  # the low byte is SQLite's own code
+    system = {int(code) for code in re.findall(r"\(os error (\d+)\)", reason)} - {errno.ENOENT}  # a lost file is damage
+    return not system and not codes & _NOT_DAMAGE_CODES
+
+
+def same_direction(found: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """bool (n,): whether vectors (n, dim) are the same within float32; a cosine index keeps some normalised."""
+    scale = [np.maximum(np.linalg.norm(v, axis=1, keepdims=True), np.finfo(np.float32).tiny) for v in (found, wanted)]
+    return np.isclose(found / scale[0], wanted / scale[1], rtol=0, atol=_TOLERANCE).all(axis=1)
+
+
+def _some(collection: Any, held: int) -> tuple[list[str], np.ndarray]:
+    """A hundred of its own vectors, from five places."""
+    some: dict[str, Any] = {}
+    for place in range(_PLACES):
+        page = collection.get(limit=_IDS_A_PLACE, offset=held * place // _PLACES, include=["embeddings"])
+        some |= zip(page["ids"], page["embeddings"], strict=True)  # places of a small collection overlap
+    return list(some), np.array(list(some.values()), np.float32)
+
+
+def _compare(collection: Any, ids: list[str], vectors: np.ndarray) -> Finding | None:
+    page = collection.get(ids=ids, include=["embeddings"])
+    there = dict(zip(page["ids"], page["embeddings"], strict=True))
+    lost = [one for one in ids if one not in there]
+    if lost:
+        return Finding(kind="index", reason=f"{len(lost)} of {len(ids)} vectors are not there, such as {lost[0]}")
+    found = np.array([there[one] for one in ids], np.float32)
+    wrong = np.flatnonzero(~same_direction(found, vectors))
+    if len(wrong):
+        return Finding(
+            kind="index", reason=f"{len(wrong)} of {len(ids)} vectors are not what was written, such as {ids[wrong[0]]}"
+        )
+    asked = np.flatnonzero(np.linalg.norm(vectors, axis=1) > 0)  # a vector of zeros has no direction
+    if not len(asked):
+        return None
+    answer = collection.query(query_embeddings=vectors[asked], n_results=1, include=["distances"])
+    # at distance 0 is the vector, or one of a copy of the same photo
+    hits = sum(bool(row) and abs(row[0]) < _ITSELF for row in answer["distances"])
+    if hits < _FOUND_SHARE * len(asked):
+        return Finding(kind="recall", reason=f"{hits} of {len(asked)} vectors find themselves")
+    return None

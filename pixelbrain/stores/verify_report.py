@@ -1,0 +1,95 @@
+"""What differs between Parquet and the stores, counted by kind, with the first few ids of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+__all__ = ["Difference", "Kind", "Tally", "VerifyReport"]
+
+#: `missing`: Parquet has it, the store not; `extra`: the other way round; `different`: both, with other values;
+#: `damaged`: the store cannot be read.
+Kind = Literal["missing", "extra", "different", "damaged"]
+
+_IDS_KEPT = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """One kind of difference in one collection."""
+
+    where: str  # such as "MongoDB images", "ChromaDB faces"
+    kind: Kind
+    count: int  # rows; of a collection that cannot be read, those that it should hold
+    first: tuple[str, ...] = ()  # ids, five at most
+    reason: str = ""
+
+    def __str__(self) -> str:
+        shown = ", ".join(map(repr, self.first)) + (", ..." if self.count > len(self.first) > 0 else "")
+        return ": ".join(filter(None, (f"{self.where}: {self.count:,} {self.kind}", self.reason, shown)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyReport:
+    """Whether MongoDB and ChromaDB hold what Parquet holds. The first three are what Parquet holds."""
+
+    images: int
+    image_vectors: int
+    face_vectors: int
+    refused: int  # rows that no store can hold (over 16 MB, a vector with a NaN); they are in neither
+    differences: tuple[Difference, ...]
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """Nothing differs."""
+        return not self.differences
+
+    def lines(self) -> list[str]:
+        """For people."""
+        held = f"{self.images:,} images, {self.image_vectors:,} image vectors and {self.face_vectors:,} face vectors"
+        lines = [f"verify    {held} in Parquet, {self.seconds:,.0f} s"]
+        if self.refused:
+            lines.append(f"          {self.refused:,} rows that no store can hold are in Parquet only")
+        lines += [f"          {difference}" for difference in self.differences]
+        return [*lines, "          MongoDB and ChromaDB agree with it"] if self.ok else lines
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"ok": self.ok, **asdict(self)}
+
+
+@dataclass(kw_only=True)
+class Tally:
+    """Counts the differences of one collection."""
+
+    where: str
+    counts: dict[Kind, int] = field(default_factory=dict)
+    first: dict[Kind, list[str]] = field(default_factory=dict)
+    reasons: dict[Kind, str] = field(default_factory=dict)
+
+    def add(self, kind: Kind, ids: Iterable[str]) -> None:
+        """Count these."""
+        for one in ids:
+            self.counts[kind] = self.counts.get(kind, 0) + 1
+            kept = self.first.setdefault(kind, [])
+            if len(kept) < _IDS_KEPT:
+                kept.append(one)
+
+    def whole(self, kind: Kind, count: int, reason: str) -> None:
+        """All of the collection differs, for this reason."""
+        self.counts[kind], self.reasons[kind] = count, reason
+
+    def differences(self) -> list[Difference]:
+        """What was counted."""
+        return [
+            Difference(
+                where=self.where,
+                kind=kind,
+                count=count,
+                first=tuple(self.first.get(kind, ())),
+                reason=self.reasons.get(kind, ""),
+            )
+            for kind, count in self.counts.items()
+        ]

@@ -1,0 +1,95 @@
+"""Addresses: passwords are shown nowhere, and names that MongoDB does not take are refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from pixelbrain.config import RunConfig, mask_uri
+from pixelbrain.errors import ConfigError
+from pixelbrain.stores.address import database_name
+from pixelbrain.stores.database import Database
+
+SECRETS = [
+    "mongodb://me:s3cr3t@host:27017/db?tls=true",
+    "mongodb://me:s3cr3t@a:1,b:2,c:3/db?replicaSet=r",
+    "mongodb+srv://me:s3cr3t@host/db",
+    "mongodb://me:s3cr3t%40%2F%3A%3F@host/db",
+    "mongodb://me:p@s3cr3t@host/db",
+    "mongodb://me:p:s3cr3t@host/db",
+    "mongodb://me:p/s3cr3t@host/db",
+    "mongodb://me/x:s3cr3t@host/db",
+    "mongodb://me:p?s3cr3t@host/db",
+    "mongodb://me:p#s3cr3t@host/db",
+    "mongodb://me:p\ns3cr3t@host/db",
+    "mongodb://:s3cr3t@host/db",
+    "mongodb://host/?tls=true&tlsCertificateKeyFilePassword=s3cr3t",
+    "mongodb://host/?TLSCERTIFICATEKEYFILEPASSWORD=s3cr3t&tls=true",
+    "mongodb://host/?authMechanism=MONGODB-AWS&authMechanismProperties=AWS_SESSION_TOKEN:s3cr3t",
+    "http://me:s3cr3t@host:8000",
+]
+
+
+@pytest.mark.parametrize("uri", SECRETS)
+def test_passwords_are_masked(uri):
+    shown = mask_uri(uri)
+    assert "s3cr3t" not in shown and "***" in shown
+    assert shown.startswith(uri.split("//")[0]) and ("host" in shown or ",b:2" in shown)
+
+
+@pytest.mark.parametrize(
+    "uri", ["mongodb://host:27017/db", "mongodb://me@host/db?retryWrites=true", "http://[::1]:8000", "out/db", "/a/b"]
+)
+def test_addresses_without_a_password_stay(uri):
+    assert mask_uri(uri) == uri
+
+
+@pytest.mark.parametrize("uri", SECRETS)
+def test_no_repr_shows_a_password(uri, tmp_path):
+    given = {"chroma": uri} if uri.startswith("http") else {"mongo": uri}
+    config = RunConfig(out=str(tmp_path), **given)
+    assert "s3cr3t" not in repr(config) + str(config.as_dict())
+    assert "s3cr3t" not in repr(Database.open(tmp_path, **given))
+
+
+def test_an_endpoint_with_a_password_is_masked_too():
+    config = RunConfig(s3_endpoint="https://me:s3cr3t@host")
+    assert "s3cr3t" not in repr(config)
+    with pytest.raises(ConfigError) as caught:
+        RunConfig(s3_endpoint="ftp://me:s3cr3t@host")
+    assert "s3cr3t" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("uri", "name"),
+    [
+        ("mongodb://host", "pixelbrain"),
+        ("mongodb://host/", "pixelbrain"),
+        ("mongodb://host/?tls=true", "pixelbrain"),
+        ("mongodb://host:1,other:2/photos?replicaSet=r", "photos"),
+        ("mongodb+srv://me:pw@host/photos-2026_b", "photos-2026_b"),
+        ("mongodb://me:p@w/x@host/photos", "photos"),
+        ("mongodb://host/f%C3%B6tos", "f\u00f6tos"),
+    ],
+)
+def test_the_database_is_the_path_of_the_uri(uri, name):
+    assert database_name(uri) == name
+
+
+@pytest.mark.parametrize(
+    "name", ["a b", "a$b", "a.b", "a/b", "a%2Fb", "a%20b", 'a"b', "a*b", "a<b", "a|b", "x" * 64, "\u00f6" * 32, "a%00b"]
+)
+def test_bad_database_names_are_refused_before_anything_is_opened(name, tmp_path):
+    with pytest.raises(ConfigError, match="cannot name a MongoDB database") as caught:
+        Database.open(tmp_path, mongo=f"mongodb://me:s3cr3t@host/{name}")
+    assert "s3cr3t" not in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["admin", "local", "config"])
+def test_the_servers_own_databases_are_refused(name, tmp_path):
+    with pytest.raises(ConfigError, match="MongoDB's own"):
+        Database.open(tmp_path, mongo=f"mongodb://host/{name}")
+
+
+def test_what_is_no_uri_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="is not a MongoDB URI"):
+        Database.open(tmp_path, mongo="localhost:27017")
