@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pixelbrain.cli_ask import ask
-from pixelbrain.cli_options import EXIT_STRICT, command_options, examples, run_options, store_options
+from pixelbrain.cli_options import (
+    EXIT_STRICT,
+    command_options,
+    examples,
+    out_options,
+    run_options,
+    store_options,
+    workflow_over,
+)
+from pixelbrain.cli_upkeep import compact, status, verify
+from pixelbrain.cli_weights import weights
 from pixelbrain.config import EMBEDDERS, STRATEGIES
 
 if TYPE_CHECKING:
@@ -29,7 +39,8 @@ def cli() -> None:
     """Turn a pile of photos, on disk or in S3, into answers: what is in each picture, and who."""
 
 
-cli.add_command(ask)
+for command in (ask, status, verify, compact, weights):
+    cli.add_command(command)
 
 
 def main() -> None:
@@ -78,7 +89,8 @@ def run(source: str | None, strict: bool, print_config: bool, display: Display, 
     """Extract, load, identify and report, in one go.
 
     SOURCE is a folder (searched with all below it), an image, a list file (.txt, or .csv and .parquet with a column
-    `uri`), or s3://bucket/prefix. Images that have landed in OUT before are not done again.
+    `uri`), or s3://bucket/prefix. Images that have landed in OUT before are not done again: after an interruption,
+    the same command goes on. Ctrl-C lands what is in flight; twice stops at once.
     """
     config = _merged_config(source, given)
     if print_config:
@@ -119,9 +131,9 @@ def extract(source: str | None, strict: bool, print_config: bool, display: Displ
 @store_options
 @click.option("--rebuild", is_flag=True, help="Empty both stores first: when they hold another model's vectors.")
 @command_options
-def load(out: str, mongo: str | None, chroma: str | None, rebuild: bool, display: Display, debug: bool) -> None:
+def load(out: str, rebuild: bool, display: Display, debug: bool, **given: Any) -> None:
     """Bring MongoDB and ChromaDB in step with the Parquet files of OUT. Running it twice changes nothing."""
-    workflow = _over(out, display, debug, mongo=mongo, chroma=chroma)
+    workflow = workflow_over(out, display, debug, **given)
     with workflow.database() as database:
         workflow.load(database, rebuild=rebuild)
 
@@ -135,17 +147,9 @@ def load(out: str, mongo: str | None, chroma: str | None, rebuild: bool, display
 @click.option("--threshold", type=float, metavar="COSINE", help="Cosine similarity. [default: the embedder's own]")
 @store_options
 @command_options
-def identify(
-    out: str,
-    strategy: str | None,
-    threshold: float | None,
-    mongo: str | None,
-    chroma: str | None,
-    display: Display,
-    debug: bool,
-) -> None:
+def identify(out: str, threshold: float | None, display: Display, debug: bool, **given: Any) -> None:
     """Cluster the faces of OUT to people, over the vector index."""
-    workflow = _over(out, display, debug, strategy=strategy, mongo=mongo, chroma=chroma)
+    workflow = workflow_over(out, display, debug, **given)
     with workflow.database() as database:
         workflow.identify(database, threshold=threshold)
 
@@ -158,21 +162,20 @@ def identify(
 @click.option("--threshold", type=float, metavar="COSINE", help="Cosine similarity. [default: the classifier's own]")
 @store_options
 @command_options
-def group(
-    out: str, threshold: float | None, mongo: str | None, chroma: str | None, display: Display, debug: bool
-) -> None:
+def group(out: str, threshold: float | None, display: Display, debug: bool, **given: Any) -> None:
     """Group the images of OUT that look alike, over their ResNet vectors."""
-    workflow = _over(out, display, debug, mongo=mongo, chroma=chroma)
+    workflow = workflow_over(out, display, debug, **given)
     with workflow.database() as database:
         workflow.group(database, threshold=threshold)
 
 
 @cli.command(short_help="Write the gallery.", epilog=examples("pixelbrain report out/"))
 @click.argument("out")
+@out_options
 @command_options
-def report(out: str, display: Display, debug: bool) -> None:
+def report(out: str, display: Display, debug: bool, **given: Any) -> None:
     """Write the gallery, OUT/report/index.html: it opens from disk, without a network."""
-    click.echo(f"Open {_over(out, display, debug, stores=False).report().as_uri()}")
+    click.echo(f"Open {workflow_over(out, display, debug, stores=False, **given).report().as_uri()}")
 
 
 # --- results -------------------------------------------------------------------------------------------------------
@@ -187,15 +190,15 @@ def report(out: str, display: Display, debug: bool) -> None:
 @click.option(
     "--table", type=click.Choice(["images", "faces"]), default="images", show_default=True, help="A row each of these."
 )
+@out_options
 @command_options
-def export(out: str, file: str, table: str, display: Display, debug: bool) -> None:
+def export(out: str, file: str, table: str, display: Display, debug: bool, **given: Any) -> None:
     """Write a table of OUT to FILE, whose name ends in .csv, .jsonl or .parquet."""
     from pathlib import Path
 
-    from pixelbrain.landing.parquet import Landing
     from pixelbrain.report.export import export as write
 
-    rows = write(Landing(out).require(), Path(file), table=table)
+    rows = write(workflow_over(out, display, debug, stores=False, **given).landing, Path(file), table=table)
     click.echo(f"{rows:,} {table} to {file}")
 
 
@@ -213,14 +216,13 @@ def export(out: str, file: str, table: str, display: Display, debug: bool) -> No
 @click.option("-k", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--chroma", metavar="URL_OR_DIR", help="ChromaDB: http://host:port or a folder. [default: OUT/db/chroma]")
+@out_options
 @command_options
-def search(
-    out: str, image: str, by: str, k: int, as_json: bool, chroma: str | None, display: Display, debug: bool
-) -> None:
+def search(out: str, image: str, by: str, k: int, as_json: bool, display: Display, debug: bool, **given: Any) -> None:
     """Find the faces or the images of OUT that are nearest to a photo, by cosine distance (0: same, 2: opposite)."""
     from pixelbrain.apps.photo_search import search_photo
 
-    found = search_photo(_over(out, display, debug, chroma=chroma, stores=False), image, by=by, k=k)
+    found = search_photo(workflow_over(out, display, debug, stores=False, **given), image, by=by, k=k)
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
@@ -231,89 +233,6 @@ def search(
         writer.writerows(
             [[match[c] if match[c] is not None else "" for c in found["columns"]] for match in query["matches"]]
         )
-
-
-@cli.command(
-    short_help="What is in OUT, and whether it is in step.",
-    epilog=examples("pixelbrain status out/", "pixelbrain status out/ --json"),
-)
-@click.argument("out")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@store_options
-@command_options
-def status(out: str, as_json: bool, mongo: str | None, chroma: str | None, display: Display, debug: bool) -> None:
-    """What is in OUT: images, failures by kind, faces, people, and whether the stores are in step."""
-    from pixelbrain.apps.status import describe, read_status
-
-    found = read_status(_over(out, display, debug, mongo=mongo, chroma=chroma))
-    click.echo(json.dumps(found, indent=2) if as_json else "\n".join(describe(found)))
-
-
-# --- weights -------------------------------------------------------------------------------------------------------
-
-
-@cli.group(
-    short_help="List, fetch or verify model weights.",
-    epilog=examples("pixelbrain weights list", "pixelbrain weights fetch resnet50 --weights-dir weights/"),
-)
-def weights() -> None:
-    """Which weights each model wants, from where, and whether they are here."""
-
-
-_weights_dir = click.option("--weights-dir", metavar="DIR", help="Look here first, and put what is fetched here.")
-
-
-@weights.command(
-    "list",
-    short_help="Which weights, from where, and are they here.",
-    epilog=examples("pixelbrain weights list --weights-dir weights/"),
-)
-@_weights_dir
-@command_options
-def weights_list(weights_dir: str | None, display: Display, debug: bool) -> None:
-    """Print every weights file: who uses it, from where it comes, its sha256, and where it is."""
-    from pixelbrain.modules.weights import list_weights
-
-    for state in list_weights(weights_dir):
-        file = state.file
-        click.echo(f"{file.name}: {file.file_name}, for {file.used_by}")
-        click.echo(f"  from    {file.origin}")
-        click.echo(f"  sha256  {file.sha256 or 'not published'}")
-        click.echo(f"  here    {state.path or 'no'}")
-
-
-@weights.command(
-    "fetch",
-    short_help="Download weights.",
-    epilog=examples("pixelbrain weights fetch", "pixelbrain weights fetch vggface2"),
-)
-@click.argument("names", nargs=-1)
-@_weights_dir
-@command_options
-def weights_fetch(names: tuple[str, ...], weights_dir: str | None, display: Display, debug: bool) -> None:
-    """Download the named weights (all that are downloads by default), unless they are here."""
-    from pixelbrain.modules.weights import fetch_weights
-    from pixelbrain.modules.weights_table import WEIGHTS
-
-    for name in names or [file.name for file in WEIGHTS.values() if file.url]:
-        with display.stage(name, unit="bytes") as progress:
-            path = fetch_weights(name, weights_dir, progress=lambda done, total, tell=progress: tell(done, total or 0))
-        click.echo(f"{name}: {path}")
-
-
-@weights.command("verify", short_help="Check the sha256 of those here.", epilog=examples("pixelbrain weights verify"))
-@_weights_dir
-@command_options
-def weights_verify(weights_dir: str | None, display: Display, debug: bool) -> None:
-    """Check the sha256 of the weights that are here; exit 1 if one is not what it should be."""
-    from pixelbrain.modules.weights import verify_weights
-
-    states = verify_weights(weights_dir)
-    for state in states:
-        good = "good" if state.file.sha256 else "here, but its publisher names no sha256 to compare with"
-        click.echo(f"{state.file.name}: {state.problem or ('missing' if state.path is None else good)}")
-    if any(state.problem for state in states):
-        sys.exit(1)
 
 
 # --- the prebuilt app ----------------------------------------------------------------------------------------------
@@ -383,12 +302,6 @@ def _workflow(config: RunConfig, display: Display, debug: bool) -> Any:
     from pixelbrain.workflow import Workflow
 
     return Workflow(config, display, debug=debug)
-
-
-def _over(out: str, display: Display, debug: bool, *, stores: bool = True, **given: Any) -> Any:
-    from pixelbrain.workflow import Workflow
-
-    return Workflow.over(out, display, debug=debug, stores=stores, **given)
 
 
 def _strict(strict: bool, failed: int) -> None:

@@ -8,14 +8,18 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from pixelbrain.config import CLASSIFIERS, DEVICES, EMBEDDERS, STRATEGIES
-from pixelbrain.errors import ConfigError, PixelbrainError
+from pixelbrain.errors import ConfigError, PixelbrainError, StoppedError
 
-__all__ = ["command_options", "examples", "run_options", "store_options"]
+if TYPE_CHECKING:
+    from pixelbrain.display import Display
+    from pixelbrain.workflow import Workflow
+
+__all__ = ["command_options", "examples", "out_options", "run_options", "store_options", "workflow_over"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -44,6 +48,9 @@ def command_options(function: F) -> F:
             logging.getLogger(noisy).setLevel(logging.INFO if debug else logging.ERROR)
         try:
             return function(*args, display=Display(quiet=quiet), debug=debug, **kwargs)
+        except StoppedError as error:
+            click.secho(str(error), err=True, fg="yellow")
+            sys.exit(EXIT_INTERRUPTED)
         except PixelbrainError as error:
             if debug:
                 traceback.print_exc()
@@ -68,8 +75,12 @@ def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
-#: Where MongoDB and ChromaDB are.
+#: Where OUT is, if it is s3://bucket/prefix.
+out_options = click.option("--s3-endpoint", metavar="URL", help="Another S3 server than AWS's.")
+
+#: Where OUT, MongoDB and ChromaDB are.
 store_options = _options(
+    out_options,
     click.option(
         "--mongo", metavar="URI", help="MongoDB, as mongodb://host/name. [default: embedded, in OUT/db/mongo]"
     ),
@@ -80,7 +91,7 @@ store_options = _options(
 
 #: What `run` and `extract` do to which images. None means: not given, so that a --config file or a default decides.
 run_options = _options(
-    click.option("--out", metavar="OUT", help="The folder that results land in."),
+    click.option("--out", metavar="OUT", help="The folder, or s3://bucket/prefix, that results land in."),
     click.option(
         "--module",
         "modules",
@@ -100,10 +111,19 @@ run_options = _options(
         help="Use the packaged models (efficientnet-lite0, dlib) unless others are named; download nothing.",
     ),
     click.option("--device", type=click.Choice(DEVICES), help="[default: auto]"),
-    click.option("--s3-endpoint", metavar="URL", help="Another S3 server than AWS's."),
     store_options,
     click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N images."),
+    click.option("--retry-failed", is_flag=True, default=None, help="Do images again that failed."),
+    click.option("--force", is_flag=True, default=None, help="Start over: do all images again."),
+    click.option("--prune", is_flag=True, default=None, help="Remove images from OUT that are gone from SOURCE."),
     click.option("--config", "config_file", metavar="YAML", help="The same settings in a file; flags win."),
     click.option("--print-config", is_flag=True, help="Print the merged settings as YAML, and do nothing."),
     click.option("--strict", is_flag=True, help="Exit with 3 when any image failed."),
 )
+
+
+def workflow_over(out: str, display: Display, debug: bool, *, stores: bool = True, **given: Any) -> Workflow:
+    """The stages over an OUT that is there already; see `Workflow.over`."""
+    from pixelbrain.workflow import Workflow
+
+    return Workflow.over(out, display, debug=debug, stores=stores, **given)

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
-from urllib.parse import urlsplit, urlunsplit
 
 from pixelbrain.errors import ConfigError
 
@@ -58,6 +57,9 @@ class RunConfig:
     mongo: str | None = field(default=None, metadata={"secret": True})  # None: embedded, under OUT/db/mongo
     chroma: str | None = None  # an http URL or a folder; None: OUT/db/chroma
     limit: int | None = None  # the first so many images
+    retry_failed: bool = False  # do images again that failed
+    force: bool = False  # do all images again
+    prune: bool = False  # remove images from OUT that are gone from the source
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__  # frozen: these are the class's own normalisations
@@ -80,7 +82,7 @@ class RunConfig:
         if self.mongo and not re.match(r"mongodb(\+srv)?://", self.mongo):
             raise ConfigError(f"mongo is {mask_uri(self.mongo)!r}: it starts with mongodb:// or mongodb+srv://")
         if self.s3_endpoint and not re.match(r"https?://", self.s3_endpoint):
-            raise ConfigError(f"s3_endpoint is {self.s3_endpoint!r}: it starts with http:// or https://")
+            raise ConfigError(f"s3_endpoint is {mask_uri(self.s3_endpoint)!r}: it starts with http:// or https://")
         if self.gpt4v is not None and not isinstance(self.gpt4v, Mapping):
             raise ConfigError(f"gpt4v is {self.gpt4v!r}: it has keys, such as questions and model")
         if (GPT4V in self.modules) != (self.gpt4v is not None):
@@ -96,7 +98,8 @@ class RunConfig:
     def as_dict(self) -> dict[str, Any]:
         """For run.json, --print-config and people; passwords are masked."""
         found = dataclasses.asdict(self)
-        found["mongo"] = mask_uri(self.mongo) if self.mongo else None
+        for name in ("mongo", "chroma", "s3_endpoint"):
+            found[name] = mask_uri(found[name]) if found[name] else None
         return {k: list(v) if isinstance(v, tuple) else v for k, v in found.items()}
 
     def module_settings(self) -> dict[str, dict[str, Any]]:
@@ -136,12 +139,12 @@ def read_config(path: str | Path) -> dict[str, Any]:
 
 
 def mask_uri(uri: str) -> str:
-    """A URI without its password."""
-    parts = urlsplit(uri)
-    if "@" not in parts.netloc:
-        return uri
-    user, _, host = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{user.split(':')[0]}:***@{host}"))
+    """A server's URI without its password and other secrets, for messages: as it is, or with `***` in their place.
+
+    When in doubt about where a password ends (it should be percent-encoded, and is not), more is hidden.
+    """
+    uri = re.sub(r"(//[^:@]*):.*@", r"\1:***@", uri, flags=re.S)
+    return re.sub(r"([?&;][^=&;]*(?:password|token|secret|properties)[^=&;]*=)[^&;]*", r"\1***", uri, flags=re.I)
 
 
 def choose(name: str, value: Any, known: Iterable[str]) -> None:

@@ -12,16 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 from pixelbrain.config import GPT4V, RunConfig
 from pixelbrain.display import Display
-from pixelbrain.errors import ConfigError
+from pixelbrain.errors import ConfigError, StoppedError
 from pixelbrain.landing.parquet import Landing
+from pixelbrain.landing.run_lock import RunLock
 from pixelbrain.record import read_record, write_stage
 
 if TYPE_CHECKING:
     from pixelbrain.asking.batch_report import BatchReport
     from pixelbrain.asking.report import AskReport
+    from pixelbrain.landing.compact import CompactReport
     from pixelbrain.modules.base import PipelineModule
     from pixelbrain.modules.gpt4v import Gpt4VModule
     from pixelbrain.stores.database import Database
+    from pixelbrain.stores.verify import VerifyReport
 
 __all__ = ["Workflow"]
 
@@ -43,8 +46,8 @@ class Workflow:
         self.config = config
         self.display = display or Display(quiet=True)
         self.debug = debug
-        self.out = Path(config.out).expanduser().absolute()
-        self.landing = Landing(self.out)
+        self.landing = Landing(config.out, s3_endpoint=config.s3_endpoint)
+        self.place = self.landing.place
 
     @classmethod
     def over(
@@ -56,12 +59,16 @@ class Workflow:
             stores: whether MongoDB is going to be asked; its password is in no file, so that its URI is given again.
             given: settings of `RunConfig`; None is not given.
         """
-        landing = Landing(out).require()
-        recorded = read_record(landing.out).get("settings", {})
+        landing = Landing(out, s3_endpoint=given.get("s3_endpoint")).require()
+        recorded = read_record(landing.place).get("settings", {})
         chosen = {k: recorded.get(k) for k in ("chroma", "s3_endpoint", "strategy") if recorded.get(k)}
         if stores and recorded.get("mongo") and not given.get("mongo"):
             raise ConfigError(
-                f"{landing.out} was loaded into {recorded['mongo']}: give --mongo again, password and all"
+                f"{landing.place} was loaded into {recorded['mongo']}: give --mongo again, password and all"
+            )
+        if stores and "***" in (recorded.get("chroma") or "") and not given.get("chroma"):
+            raise ConfigError(
+                f"{landing.place} was loaded into {recorded['chroma']}: give --chroma again, secret and all"
             )
         config = RunConfig(out=out, **{**chosen, **{k: v for k, v in given.items() if v is not None}})
         return cls(config, display, debug=debug)
@@ -71,14 +78,16 @@ class Workflow:
     def run(self) -> dict[str, Any]:
         """Extract, ask if gpt4v is among the modules, load, identify, report. Each stage's report by its name."""
         asking = self.asking_module()  # first: a question that cannot be asked is known before an hour's work
-        reports: dict[str, Any] = {"extract": self.extract()}
-        if asking is not None:
-            reports["ask"] = self.ask(asking)
-        with self.database() as database:
-            reports["load"] = self.load(database)
-            if "facenet" in self.landing.index.modules:
-                reports["identify"] = self.identify(database)
-        reports["report"] = self.report()
+        with self.lock("run"):
+            with self._one_ray() if asking is not None else contextlib.nullcontext():
+                reports: dict[str, Any] = {"extract": self.extract()}
+                if asking is not None:
+                    reports["ask"] = self.ask(asking)
+            with self.database() as database:
+                reports["load"] = self.load(database)
+                if "facenet" in self.landing.index.modules:
+                    reports["identify"] = self.identify(database)
+            reports["report"] = self.report()
         return reports
 
     def modules(self) -> list[PipelineModule]:
@@ -109,9 +118,17 @@ class Workflow:
             raise ConfigError("no SOURCE: name a folder, an image, a list file or s3://bucket/prefix")
         loader = DataLoader(config.source, s3_endpoint=config.s3_endpoint, limit=config.limit)
         pipeline = Pipeline(loader, self.modules(), device=config.device)
-        self._fetch_weights(pipeline.modules)
-        with self.display.stage("extract") as progress:
-            report = pipeline.extract(self.out, progress=progress, debug=self.debug)
+        with self.lock("extract"):  # before 100 MB are fetched for an OUT that is in use, or may not be written
+            self._fetch_weights(pipeline.modules)
+            with self.display.stage("extract") as progress:
+                report = pipeline.extract(
+                    self.place,
+                    retry_failed=config.retry_failed,
+                    force=config.force,
+                    prune=config.prune,
+                    progress=progress,
+                    debug=self.debug,
+                )
         self.landing.refresh()
         self._record(
             "extract",
@@ -120,6 +137,8 @@ class Workflow:
                 "done": report.done,
                 "failed": report.failed,
                 "failures": dict(report.failures),
+                "gone": report.gone,
+                "stopped": report.stopped,
                 "seconds": round(report.seconds, 2),
                 "images_per_s": round(report.images_per_s, 2),
                 "seconds_by_activity": {k: round(v, 2) for k, v in report.seconds_by_activity.items()},
@@ -130,47 +149,35 @@ class Workflow:
         failed = f", {report.failed:,} failed" if report.failed else ""
         rate = f", {report.images_per_s:,.1f} images/s" if report.done else ""
         self.display.line(f"extract   {report.done:,} images{failed}{before}{rate}, {report.seconds:,.0f} s")
+        if report.gone:
+            fate = "and were removed" if config.prune else "and stay; --prune removes them"
+            self.display.warn(f"          {report.gone:,} images are gone from {config.source}, {fate}")
+        if report.stopped:
+            raise StoppedError(
+                f"Stopped. {report.done:,} images have landed in this run, and stay: the same command does the rest"
+            )
         return report
 
     def ask(self, module: Gpt4VModule, *, limit: int | None = None) -> AskReport:
         """Ask the module's questions about what has landed; see `engine.ask.ask`."""
-        from pixelbrain.engine.ask import ask, read_where
+        from pixelbrain.engine.ask import ask
 
-        where = read_where(self.landing.require(), module.where)
+        given = self._asking(module)
+        with self.lock("ask"), self.display.stage("ask") as progress:
+            report = ask(**given, limit=limit, progress=progress, debug=self.debug)
         fields = ", ".join(question.field for question in module.settings.questions)
-        with self.display.stage("ask") as progress:
-            report = ask(
-                self.landing,
-                module.settings,
-                module.price,
-                module.limits,
-                where=where,
-                limit=limit,
-                progress=progress,
-                debug=self.debug,
-            )
         self._record("ask", {"fields": fields, "model": module.settings.model, **report.as_dict()})
         self._tell_asked(report, fields)
         return report
 
     def ask_batch(self, module: Gpt4VModule, *, wait: bool = True, limit: int | None = None) -> BatchReport:
         """The same through the Batch API; see `engine.ask_batch.ask_batch`."""
-        from pixelbrain.engine.ask import read_where
         from pixelbrain.engine.ask_batch import ask_batch
 
         started = time.monotonic()
-        where = read_where(self.landing.require(), module.where)
-        with self.display.stage("ask", unit="requests") as progress:
-            report = ask_batch(
-                self.landing,
-                module.settings,
-                module.price,
-                module.limits,
-                where=where,
-                limit=limit,
-                wait=wait,
-                progress=progress,
-            )
+        given = self._asking(module)
+        with self.lock("ask --batch"), self.display.stage("ask", unit="requests") as progress:
+            report = ask_batch(**given, limit=limit, wait=wait, progress=progress)
         fields = ", ".join(question.field for question in module.settings.questions)
         figures = {"answers": dict(report.answers), "cost_usd": str(report.cost_usd), "running": report.running}
         seconds = round(time.monotonic() - started, 2)
@@ -209,6 +216,18 @@ class Workflow:
         )
         return describe(found)
 
+    def _asking(self, module: Gpt4VModule) -> dict[str, Any]:
+        """What the two ways to ask need."""
+        from pixelbrain.engine.ask import read_where
+
+        return {
+            "landing": self.landing,
+            "settings": module.settings,
+            "price": module.price,
+            "limits": module.limits,
+            "where": read_where(self.landing.require(), module.where),
+        }
+
     def _tell_asked(self, report: AskReport, fields: str) -> None:
         statuses = ", ".join(f"{count:,} {status}" for status, count in report.statuses.items()) or "nothing to ask"
         remembered = f", {report.remembered:,} remembered" if report.remembered else ""
@@ -226,7 +245,7 @@ class Workflow:
         from pixelbrain.stores.load import load
 
         started = time.monotonic()
-        with self.display.stage("load") as progress:
+        with self.lock("load"), self.display.stage("load") as progress:
             report = load(self.landing.require(), database, rebuild=rebuild, progress=progress)
         figures = report.as_dict() | {"seconds": round(time.monotonic() - started, 2)}
         self._record("load", figures)
@@ -234,10 +253,13 @@ class Workflow:
             f"load      {report.images:,} images into MongoDB, {report.image_vectors:,} image and "
             f"{report.face_vectors:,} face vectors into ChromaDB, {figures['seconds']:,.0f} s"
         )
+        for rebuilt in report.rebuilt:
+            self.display.warn(f"          {rebuilt}")
         for refused, why in report.errors[:_REFUSED_SHOWN]:
             self.display.warn(f"          refused: {refused}: {why}")
         if len(report.errors) > _REFUSED_SHOWN:
-            self.display.warn(f"          and {len(report.errors) - _REFUSED_SHOWN:,} more, all in {self.out}/run.json")
+            more = len(report.errors) - _REFUSED_SHOWN
+            self.display.warn(f"          and {more:,} more, all in {self.place}/run.json")
         return report
 
     def identify(self, database: Database, *, threshold: float | None = None) -> Any:
@@ -245,7 +267,7 @@ class Workflow:
         from pixelbrain.identity.people import PeopleIdentifierModule
 
         started = time.monotonic()
-        with self.display.stage("identify", unit="faces"):
+        with self.lock("identify"), self.display.stage("identify", unit="faces"):
             report = PeopleIdentifierModule(self.config.strategy, threshold=threshold).run(database)
         figures = report.as_dict() | {"seconds": round(time.monotonic() - started, 2)}
         self._record("identify", figures)
@@ -260,7 +282,7 @@ class Workflow:
         from pixelbrain.identity.group import group_images
 
         started = time.monotonic()
-        with self.display.stage("group"):
+        with self.lock("group"), self.display.stage("group"):
             report = group_images(database, threshold=threshold)
         figures = report.as_dict() | {"seconds": round(time.monotonic() - started, 2)}
         self._record("group", figures)
@@ -279,12 +301,26 @@ class Workflow:
             page = build_gallery(
                 self.landing.require(),
                 s3_endpoint=self.config.s3_endpoint,
-                run=read_record(self.out),
+                run=read_record(self.place),
                 progress=progress,
             )
         self._record("report", {"seconds": round(time.monotonic() - started, 2)})
         self.display.line(f"report    {page}")
         return page
+
+    def verify(self, database: Database) -> VerifyReport:
+        """Compare the stores with Parquet, value by value; see `stores.verify.verify`."""
+        from pixelbrain.stores.verify import verify
+
+        with self.lock("verify"), self.display.stage("verify") as progress:
+            return verify(self.landing.require(), database, progress=progress)
+
+    def compact(self) -> CompactReport:
+        """Merge small files; see `landing.compact.compact`."""
+        from pixelbrain.landing.compact import compact
+
+        with self.lock("compact"), self.display.stage("compact") as progress:
+            return compact(self.landing, progress=progress)
 
     def _fetch_weights(self, modules: list[PipelineModule]) -> None:
         """Download what is missing before Ray starts, with a progress bar a file."""
@@ -302,16 +338,28 @@ class Workflow:
 
     # --- shared --------------------------------------------------------------------------------------------------
 
+    def lock(self, stage: str) -> RunLock:
+        """Nobody else works on OUT inside it; stages may nest."""
+        return RunLock(self.place, what=stage)
+
+    @contextlib.contextmanager
+    def _one_ray(self) -> Iterator[None]:
+        """One Ray for two stages: its start takes longer than either on a few images."""
+        from pixelbrain.engine.session import ray_session
+
+        with ray_session(debug=self.debug):
+            yield
+
     @contextlib.contextmanager
     def database(self) -> Iterator[Database]:
         """The two stores, opened once for several stages."""
         from pixelbrain.stores.database import Database
 
-        with Database.open(self.out, mongo=self.config.mongo, chroma=self.config.chroma) as database:
+        with Database.open(self.place, mongo=self.config.mongo, chroma=self.config.chroma) as database:
             yield database
 
     def _record(self, stage: str, figures: dict[str, Any]) -> None:
         asked = self.config.as_dict()
         if stage != "extract":  # what a later stage was not told is what extract was
             asked = {k: v for k, v in asked.items() if v and k in ("mongo", "chroma", "s3_endpoint", "strategy")}
-        write_stage(self.out, stage, figures, settings=asked)
+        write_stage(self.place, stage, figures, settings=asked)

@@ -123,10 +123,8 @@ def _images_schema(landing: Landing) -> pa.Schema:
 
 
 def _part_schema(part: Part) -> pa.Schema:
-    try:
-        return pq.read_schema(part.path)
-    except (OSError, pa.ArrowException) as error:
-        raise LandingError(f"cannot read {part.path}: {error}") from None
+    with part.open() as file:
+        return file.schema_arrow
 
 
 def _is_scalar(kind: pa.DataType) -> bool:

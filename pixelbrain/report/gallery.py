@@ -64,7 +64,7 @@ def build_gallery(
 
     Args:
         landing: the landed tables.
-        out: the report's folder; default `landing.out / "report"`.
+        out: the report's folder; default `landing.place.local / "report"`.
         s3_endpoint: of the S3 server that s3:// photos are read from, if it is not AWS.
         run: what `OUT/run.json` holds. Of it are shown: `settings.source`, and of each of `stages` its `seconds`,
             `images_per_s` (or `images` by `seconds`) and `finished` (ISO 8601); what is absent is left out.
@@ -77,7 +77,7 @@ def build_gallery(
         ConfigError: `out` holds files that are not a report's.
         LandingError: the landed tables cannot be read, or `out` cannot be written.
     """
-    out = landing.out / "report" if out is None else Path(out)
+    out = landing.place.local / "report" if out is None else Path(out)
     try:
         claim(out)
         library = read_library(landing)

@@ -14,8 +14,9 @@ PACKAGE = Path(pixelbrain.__file__).parent
 FLOW = ["sources", "images", "asking", "modules", "landing", "engine", "stores", "identity", "report", "apps"]
 ANYONE = {"config", "errors", "schema"}
 #: Files above the folders, by the last folder that they may import.
-TOP = {"config": None, "errors": None, "schema": None, "record": None, "display": None, "__init__": "report"} | {
-    "pipeline": "stores", "workflow": "report", "cli_options": None, "cli_ask": "apps", "cli": "apps",
+TOP = {"config": None, "errors": None, "schema": None, "record": "landing", "display": None, "__init__": "report"} | {
+    "pipeline": "stores", "workflow": "report", "cli_options": None, "cli_ask": "apps", "cli_upkeep": "apps",
+    "cli_weights": "modules", "cli": "apps",
 }  # fmt: skip
 
 
