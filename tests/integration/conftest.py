@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -9,17 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture(scope="session")
-def ray_running(s3: Any) -> Iterator[None]:
-    """One local Ray for all tests in this process; its workers know the S3 server's credentials."""
+def ray_running(s3: Any) -> Iterator[str]:
+    """One local Ray for all tests, which takes half a minute of two cores to start; its address.
+
+    Its workers know the S3 server's credentials, and nothing else of a command's environment.
+    """
     from pixelbrain.engine.session import ray_session
 
     with ray_session():
-        yield
+        import ray
+
+        yield ray.get_runtime_context().gcs_address
 
 
 @pytest.fixture(scope="session")
@@ -44,15 +51,24 @@ def s3() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def pixelbrain() -> Callable[..., subprocess.CompletedProcess]:
-    """Run the command in a process of its own, as a user does; `check=False` to look at a failure."""
+def pixelbrain(ray_running: str) -> Callable[..., subprocess.CompletedProcess]:
+    """Run the command in a process of its own, as a user does; `check=False` to look at a failure.
 
-    def run(*args: str, check: bool = True, cwd: Path | None = None, program: str = "pixelbrain", **env: str):
-        import os
+    It joins the Ray of all tests, as on a cluster, unless it is to start one: `own_ray=True`, as on a laptop.
+    """
 
+    def run(
+        *args: Any,
+        check: bool = True,
+        cwd: Path | None = None,
+        program: str = "pixelbrain",
+        own_ray: bool = False,
+        **env: str,
+    ) -> subprocess.CompletedProcess:
+        joined = {} if own_ray else {"RAY_ADDRESS": ray_running}
         done = subprocess.run(
             [str(Path(sys.executable).parent / program), *map(str, args)],
-            capture_output=True, text=True, cwd=cwd, env={**os.environ, **env}, timeout=280,
+            capture_output=True, text=True, cwd=cwd, env={**os.environ, **joined, **env}, timeout=280,
         )  # fmt: skip
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done
@@ -61,7 +77,26 @@ def pixelbrain() -> Callable[..., subprocess.CompletedProcess]:
 
 
 @pytest.fixture(scope="session")
+def command() -> Callable[..., subprocess.CompletedProcess]:
+    """Run the command in this process, where its own process is not what is tested: nothing is imported again.
+
+    Called and answered as `pixelbrain`; it takes the Ray of `ray_running`, if that runs.
+    """
+    from pixelbrain.cli import cli
+
+    def run(*args: Any, check: bool = True, **env: str) -> subprocess.CompletedProcess:
+        words = [str(arg) for arg in args]
+        result = CliRunner().invoke(cli, words, env=env)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert not check or result.exit_code == 0, result.output
+        return subprocess.CompletedProcess(words, result.exit_code, result.stdout, result.stderr)
+
+    return run
+
+
+@pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory, pixelbrain: Callable[..., Any]) -> tuple[Path, Any]:
-    """OUT of a finished demo, and what the command printed."""
+    """OUT of a finished demo, and what the command printed. It starts its own Ray, as a user's does."""
     out = tmp_path_factory.mktemp("demo") / "out"
-    return out, pixelbrain("demo", "--out", str(out))
+    return out, pixelbrain("demo", "--out", str(out), own_ray=True)

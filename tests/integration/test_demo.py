@@ -1,4 +1,4 @@
-"""The demo as a user runs it, and every command on what it left."""
+"""The demo as a user runs it, in a process and with a Ray of its own; then every command on what it left."""
 
 from __future__ import annotations
 
@@ -76,59 +76,59 @@ def test_run_json_has_settings_versions_and_figures(out):
     assert record["stages"]["extract"]["images_per_s"] > 0 and record["versions"]["ray"]
 
 
-def test_status(out, pixelbrain):
-    found = json.loads(pixelbrain("status", out, "--json").stdout)
+def test_status(out, command):
+    found = json.loads(command("status", out, "--json").stdout)
     assert (found["images"], found["failed"], found["people"], found["assigned_faces"]) == (16, 0, 3, 12)
     assert found["stores"]["in_step"] is True, found["stores"]
     assert any("in step" in line for line in describe(found))
 
 
-def test_export(out, pixelbrain, tmp_path):
-    pixelbrain("export", out, tmp_path / "images.csv")
+def test_export(out, command, tmp_path):
+    command("export", out, tmp_path / "images.csv")
     with open(tmp_path / "images.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 16
     assert list(rows[0])[:7] == ["image_id", "status", "error", "label", "label_score", "n_faces", "identities"]
     assert sum(bool(row["identities"]) for row in rows) == 12
-    pixelbrain("export", out, tmp_path / "faces.csv", "--table", "faces")
+    command("export", out, tmp_path / "faces.csv", "--table", "faces")
     with open(tmp_path / "faces.csv", newline="") as file:
         header = next(csv.reader(file))
     assert header == ["image_id", "face_id", "x1", "y1", "x2", "y2", "score", "identity_id"]
-    failed = pixelbrain("export", out, tmp_path / "images.xlsx", check=False)
+    failed = command("export", out, tmp_path / "images.xlsx", check=False)
     assert failed.returncode == 2 and ".csv, .jsonl" in failed.stderr
 
 
-def test_search_finds_the_person_and_the_picture(out, pixelbrain):
+def test_search_finds_the_person_and_the_picture(out, command):
     photo = SAMPLES / "barack-obama" / "portrait-2012.jpg"
-    found = json.loads(pixelbrain("search", out, "--image", photo, "-k", "4", "--json").stdout)
+    found = json.loads(command("search", out, "--image", photo, "-k", "4", "--json").stdout)
     assert found["unit"].startswith("cosine distance")
     matches = found["queries"][0]["matches"]  # of the photo's largest face
     assert len(matches) == 4 and matches[0]["distance"] < 1e-3
     assert all("/barack-obama/" in match["image_id"] for match in matches)
     assert len({match["identity_id"] for match in matches}) == 1
-    found = json.loads(pixelbrain("search", out, "--image", photo, "--similar", "-k", "2", "--json").stdout)
+    found = json.loads(command("search", out, "--image", photo, "--similar", "-k", "2", "--json").stdout)
     assert found["queries"][0]["matches"][0]["image_id"].endswith("/portrait-2012.jpg")
-    failed = pixelbrain("search", out, "--image", SAMPLES / "things" / "coffee.jpg", check=False)
+    failed = command("search", out, "--image", SAMPLES / "things" / "coffee.jpg", check=False)
     assert failed.returncode == 1 and "no face" in failed.stderr
 
 
-def test_load_again_changes_nothing(out, pixelbrain):
+def test_load_again_changes_nothing(out, command):
     with pb.Database.open(out) as database:
         before = list(database.find_images(sort="_id"))
     assert len(before) == 16
-    pixelbrain("load", out)
+    command("load", out)
     record = json.loads((out / "run.json").read_text())["stages"]["load"]
     assert (record["images_written"], record["image_vectors_written"], record["face_vectors_written"]) == (0, 0, 0)
     with pb.Database.open(out) as database:
         assert list(database.find_images(sort="_id")) == before
 
 
-def test_identities_are_the_same_again_and_other_strategies_work(out, pixelbrain):
+def test_identities_are_the_same_again_and_other_strategies_work(out, command):
     before = pb.Landing(out).read_identities()
     with pb.Database.open(out) as database:
         for strategy in ("dbscan", "pairwise"):
             assert pb.PeopleIdentifierModule(strategy).run(database).people == 3
-    pixelbrain("identify", out, "--strategy", "average")
+    command("identify", out, "--strategy", "average")
     assert pb.Landing(out).read_identities().equals(before)
 
 

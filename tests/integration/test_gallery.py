@@ -10,23 +10,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 from PIL import Image
 
 from pixelbrain import schema
-from pixelbrain.landing.parquet import Landing
-from pixelbrain.landing.parts import ModuleState
 from pixelbrain.report.gallery import build_gallery
 from pixelbrain.sources.local import path_to_uri
+from tests.integration.gallery_world import ADA, HOSTILE, draw, failed_row, land, landed_row
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: `uv sync` installs it")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: `apt-get install chromium`")
 
-HOSTILE = "<img src=x onerror=alert(1)>.jpg"
 PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
-GROUND, FACE = (60, 50, 70), (255, 255, 255)  # told apart by brightness: JPEG blurs colours by a few pixels
 #: x1, y1, x2, y2 of a drawn box on the screen, without its stroke, which getBoundingClientRect would add.
 CORNERS = """rect => {
   const box = rect.getBBox(), matrix = rect.getScreenCTM();
@@ -35,93 +31,6 @@ CORNERS = """rect => {
     return [point.x, point.y];
   });
 }"""
-ROTATE_90 = 6  # EXIF: the camera was held upright, its pixels lie on their side
-
-
-# --- the library -----------------------------------------------------------------------------------------------------
-
-
-def draw(path: Path, size: tuple[int, int], box: tuple[int, int, int, int] | None, orientation: int = 1) -> str:
-    """A dark photo with a white face in `box` of the upright photo; returns its image_id."""
-    image = Image.new("RGB", size, GROUND)
-    if box:
-        image.paste(FACE, box)
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    if orientation == ROTATE_90:
-        image = image.rotate(90, expand=True)
-    image.save(path, "JPEG", quality=90, exif=exif)
-    return path_to_uri(str(path))
-
-
-def landed_row(
-    image_id: str, size: tuple[int, int] = (80, 60), boxes: tuple = (), label: str = "cat"
-) -> dict[str, Any]:
-    names = [field.name for field in schema.BASE_FIELDS]
-    faces = [
-        {
-            **dict(zip(("x1", "y1", "x2", "y2"), box, strict=True)),
-            "face_id": schema.face_id(image_id, i),
-            "score": 0.99,
-            "landmarks": [0.0] * 10,
-            "sharpness": 90.0,
-            "embedding": [1.0, 0.0],
-        }
-        for i, box in enumerate(boxes)
-    ]
-    top_k = [{"label": label, "score": 0.75}, {"label": "dog", "score": 0.25}]
-    return {
-        **dict.fromkeys(names),
-        "image_id": image_id,
-        "version": "1",
-        "status": "ok",
-        "size_bytes": 1000,
-        "width": size[0],
-        "height": size[1],
-        "resnet": {"label": label, "label_score": 0.75, "top_k": top_k, "embedding": [0.0, 1.0]},
-        "facenet": {"n_faces": len(faces), "faces": faces},
-        "colour": {"red": 120.5},
-    }
-
-
-def failed_row(image_id: str, error: str) -> dict[str, Any]:
-    nothing = dict.fromkeys(["width", "height", "resnet", "facenet", "colour"])
-    return {**landed_row(image_id), **nothing, "status": "failed", "error_type": "DecodeError", "error": error}
-
-
-def land(out: Path, rows: list[dict[str, Any]], people: dict[str, str | None]) -> Landing:
-    """`people`: face_id to identity_id."""
-    columns = {
-        "resnet": schema.module_struct(schema.classifier_fields(2)),
-        "facenet": schema.module_struct(schema.faces_fields(2)),
-        "colour": schema.module_struct([pa.field("red", pa.float32())]),
-    }
-    table = pa.Table.from_pylist(rows, pa.schema([*schema.BASE_FIELDS, *(pa.field(*c) for c in columns.items())]))
-    landing = Landing(out)
-    states = {name: ModuleState(settings={}, model=None) for name in columns}
-    landing.write_part(table, generation=1, block=0, piece=0, modules=states)
-    identities = [
-        {
-            "face_id": face,
-            "image_id": face.rpartition("#")[0],
-            "identity_id": who,
-            "distance": 0.25 if who else None,
-            "assigned": "clustered" if who else "gated",
-        }
-        for face, who in people.items()
-    ]
-    landing.write_identities(pa.Table.from_pylist(identities, schema.IDENTITY_SCHEMA))
-    return landing
-
-
-#: Photos of ada: size, her face, orientation. One of each shape, a panorama that the page crops among them.
-ADA = {
-    "landscape.jpg": ((900, 600), (600, 120, 750, 300), 1),
-    "odd.jpg": ((1000, 731), (100, 500, 260, 700), 1),
-    "on its side.jpg": ((600, 800), (60, 80, 240, 320), ROTATE_90),
-    "panorama.jpg": ((2400, 500), (1150, 100, 1300, 350), 1),
-    HOSTILE: ((400, 400), (20, 30, 220, 260), 1),
-}
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,10 @@ PEOPLE = ROOT.parent / "shared" / "data" / "people"
 def test_people_are_told_apart(tmp_path):
     config = RunConfig(source=str(PEOPLE), out=str(tmp_path / "out"), modules=("facenet",), offline=True)
     workflow = Workflow(config)
-    workflow.run()
+    workflow.extract()
+    with workflow.database() as database:
+        workflow.load(database)
+        workflow.identify(database)
     export(workflow.landing, tmp_path / "faces.csv", "faces")
     largest: dict[str, tuple[float, str]] = {}  # by photo: the person is judged on the photo's largest face
     assigned = set()

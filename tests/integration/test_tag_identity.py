@@ -13,7 +13,7 @@ from pixelbrain.images.decode import decode_image
 from tests.fake_openai.running import FakeOpenAI
 
 
-def test_a_folder_to_a_csv(pixelbrain, tmp_path):
+def test_a_folder_to_a_csv(pixelbrain, command, tmp_path):
     file, home = tmp_path / "people.csv", tmp_path / "home"
     flags = [
         "--data_path", SAMPLES, "--export", file, "--database_id", "mine", "--identity_field_name", "who",
@@ -33,7 +33,7 @@ def test_a_folder_to_a_csv(pixelbrain, tmp_path):
 
     with FakeOpenAI() as fake:  # it sees a person in what is more red than not
         environment = {**fake.environment, "PIXELBRAIN_HOME": str(home)}
-        pixelbrain(*flags, "--apply_people_detector", "--rm", program="tag_identity", **environment)
+        command("tag-identity", *flags, "--apply_people_detector", "--rm", **environment)
     with open(file, newline="") as source:
         found = {row["image"]: row["who"] for row in csv.DictReader(source)}
     for row in rows:
@@ -42,11 +42,11 @@ def test_a_folder_to_a_csv(pixelbrain, tmp_path):
     assert not (home / "mine").exists()
 
 
-def test_bad_values_are_usage_errors(pixelbrain, tmp_path):
+def test_bad_values_are_usage_errors(command, tmp_path):
     for flags in (
         ["--export", str(tmp_path / "x.txt")],
         ["--export", str(tmp_path / "x.csv"), "--database_id", "../up"],
         ["--export", str(tmp_path / "x.csv"), "--identity_field_name", "image"],
     ):
-        done = pixelbrain("tag-identity", "--data_path", SAMPLES, *flags, check=False)
+        done = command("tag-identity", "--data_path", SAMPLES, *flags, check=False)
         assert done.returncode == 2 and done.stderr.startswith("Error: ")

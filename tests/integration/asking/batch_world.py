@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -16,8 +17,11 @@ from pixelbrain.asking.answers import answer_type
 from pixelbrain.asking.batch_api import make_sync_client
 from pixelbrain.asking.batch_cancel import CancelReport, cancel_batches
 from pixelbrain.asking.batch_run import BatchReport, run_batches
+from pixelbrain.asking.photo import prepare_photo
 from pixelbrain.asking.prices import find_price
 from pixelbrain.asking.records import AskSettings, Question
+from tests.fake_openai.answers import expected_answer
+from tests.fake_openai.running import FakeOpenAI
 
 WIDTH = Question(field="width_px", text="How wide?", answer=answer_type("int"))
 SEEN = Question(field="seen", text="What is there?", answer=answer_type("text"))
@@ -110,6 +114,30 @@ class World:
                 journal=lambda record: print(json.dumps(record), file=file),
                 poll_s=POLL_S,
             )
+
+
+def check_answers(world: World, count: int) -> None:
+    """Each image has its own answers, and none twice."""
+    records = world.records()
+    ok = [record for record in records if record["status"] == "ok"]
+    assert Counter((r["image_id"], r["field"]) for r in ok) == Counter(
+        {(path.name, q.field): 1 for path in world.images.iterdir() for q in world.settings.questions}
+    )
+    assert len(ok) == count * len(world.settings.questions)
+    price = find_price(world.settings.model)
+    questions = {question.field: question for question in world.settings.questions}
+    for record in ok:
+        data = (world.images / record["image_id"]).read_bytes()
+        sent = prepare_photo(data, price=price, detail=world.settings.detail)
+        assert record["answer"] == expected_answer(sent.jpeg, questions[record["field"]].answer.json_schema())
+
+
+def check_paid_once(world: World, fake: FakeOpenAI, count: int) -> None:
+    """The fake answered each image once, and its bill is our report's sum to the last digit."""
+    stats = fake.stats()
+    assert stats["answered_again"] == 0
+    assert stats["answered_distinct"] == count
+    assert Decimal(stats["billed_usd"]) == world.cost_usd()
 
 
 if __name__ == "__main__":

@@ -5,13 +5,17 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import openai
+import psutil
 import pytest
 from PIL import Image
 
 from tests.fake_openai.running import FakeOpenAI
+from tests.integration.asking.batch_world import World
 
 SCHEMA = {
     "type": "object",
@@ -49,6 +53,25 @@ def request_body(image: bytes | str, **changes: Any) -> dict[str, Any]:
     }
 
 
+def delivered_usd(fake: FakeOpenAI) -> Decimal:
+    """What was billed for answers that got through."""
+    stats = fake.stats()
+    return Decimal(stats["billed_usd"]) - Decimal(stats["lost_usd"])
+
+
+def actors_of_ours(*names: str) -> list[psutil.Process]:
+    """The processes of actor classes, by name, in the Ray that this process has started; others may run here, too."""
+    wanted = tuple(f"ray::{name}" for name in names)
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        try:
+            if "".join(process.cmdline()[:1]).startswith(wanted):
+                found.append(process)
+        except psutil.NoSuchProcess:
+            continue  # it has just ended
+    return found
+
+
 @pytest.fixture(scope="module")
 def running_fake() -> Iterator[FakeOpenAI]:
     """The process."""
@@ -79,3 +102,17 @@ def ask(client: openai.OpenAI) -> Callable[..., Any]:
         return client.chat.completions.create(**request_body(image, **changes))
 
     return send
+
+
+@pytest.fixture
+def make_world(tmp_path: Path) -> Callable[..., World]:
+    """A world of the Batch API lane with so many images, all different in size and colour."""
+
+    def make(count: int, **more: Any) -> World:
+        images = tmp_path / "images"
+        images.mkdir()
+        for number in range(count):
+            (images / f"{number:04d}.jpg").write_bytes(plain_image((number % 256, 99, 50), (40 + number, 30)))
+        return World(tmp_path / "out", images, **more)
+
+    return make

@@ -235,6 +235,7 @@ def test_a_full_disk_is_a_clear_error_and_leaves_only_whole_files(tmp_path):
     )
     if "unshare" in done.stderr or "mount:" in done.stderr:
         pytest.skip(f"no disk of our own can be mounted here: {done.stderr.strip()}")
+    assert done.returncode == 0, done.stdout + done.stderr
     said, too, counts, listed, after = done.stdout.splitlines()
     assert said.startswith("no room for") and "MB free" in said and "run the same command again" in said
     assert too.startswith("no room for") and "one.jsonl" in too

@@ -1,0 +1,107 @@
+"""`pixelbrain ask` as a command: killed, planned, in a batch, and no key in anything that it leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import psutil
+
+import pixelbrain as pb
+from pixelbrain.landing.parquet import Landing
+from pixelbrain.report.export import export
+from pixelbrain.stores.load import load
+from tests.integration.asking.conftest import actors_of_ours, delivered_usd
+from tests.integration.asking.landed import land_plain_images
+
+
+def test_killed_five_times_nothing_is_lost_and_little_is_paid_twice(fake, tmp_path, pixelbrain, ray_running):
+    """SIGKILL of the command and of all its processes, at moments drawn from a printed seed.
+
+    The first time of a Ray of its own, too; then of its actors on the Ray of all tests, as on a cluster. The limit
+    and not the concurrency holds requests back, as it is by default, so that few are in flight at any moment.
+    """
+    seed = int.from_bytes(os.urandom(4), "big")
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    count, kills, concurrency = 120, 5, 10
+    landing = land_plain_images(tmp_path, count)
+    fake.control(latency_ms=150, jitter_ms=100)
+    arguments = [
+        "ask", str(landing.out), "--field", "width_px", "--question", "How wide?", "--answer", "int",
+        "--concurrency", str(concurrency), "--rpm", "600",
+    ]  # fmt: skip
+    command = [str(Path(sys.executable).parent / "pixelbrain"), *arguments]
+    for number in range(kills):
+        joined = {"RAY_ADDRESS": ray_running} if number else {}
+        env = {**os.environ, **joined, **fake.environment}
+        wanted = len(fake.requests()) + rng.randint(4, 16)
+        with subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            deadline = time.monotonic() + 120
+            while len(fake.requests()) < wanted and time.monotonic() < deadline and process.poll() is None:
+                time.sleep(0.05)
+            time.sleep(rng.uniform(0, 0.3))
+            assert process.poll() is None, f"it ended before kill {number + 1}"
+            its_own = psutil.Process(process.pid).children(recursive=True)
+            for victim in [process, *its_own, *actors_of_ours("AskingActor", "LimiterActor")]:
+                try:
+                    victim.kill()
+                except psutil.NoSuchProcess:
+                    continue  # it went with another
+    pixelbrain(*arguments, **fake.environment)
+    rows = Landing(landing.out).answer_log.read("width_px").to_pylist()
+    assert Counter(row["status"] for row in rows) == {"ok": count}
+    for row in rows:
+        assert 64 <= row["answer"] < 64 + count
+    assert len(fake.answered()) == count
+    paid_twice = sum(fake.answered().values()) - count
+    print(f"{paid_twice} answers paid twice")
+    assert paid_twice < concurrency * kills
+
+
+def test_the_command_from_dry_run_to_mongodb_and_no_key_anywhere(fake, tmp_path, pixelbrain, command):
+    landing = land_plain_images(tmp_path, 12)
+    args = ["ask", landing.out, "--question", "people_detector"]
+    planned = command(*args, "--dry-run", "--rpm", "500", **fake.environment)
+    assert "12 images to ask gpt-4o-mini about" in planned.stdout and "batch" in planned.stdout
+    assert not fake.requests()
+    done = pixelbrain(*args, **fake.environment)
+    assert "is_person: 12 ok" in done.stderr
+    with pb.Database.open(landing.out) as database:
+        load(Landing(landing.out), database)
+        found = list(database.find_images({"is_person.status": "ok"}))
+    assert len(found) == 12 and all(type(d["is_person"]["answer"]) is bool for d in found)
+    export(Landing(landing.out), tmp_path / "images.jsonl")
+    rows = [json.loads(line) for line in (tmp_path / "images.jsonl").read_text().splitlines()]
+    assert len(rows) == 12 and {type(row["is_person"]) for row in rows} == {bool}
+    key = {**fake.environment, "OPENAI_API_KEY": "sk-wrong-0123456789abcdef"}
+    wrong = command(*args[:2], "--question", "perfect_eyes", check=False, **key)
+    assert wrong.returncode == 1 and wrong.stderr.count("Error: ") == 1 and "OPENAI_API_KEY" in wrong.stderr
+    for text in (done.stdout, done.stderr, wrong.stderr):
+        assert fake.key not in text and "0123456789abcdef" not in text
+    for path in Path(landing.out).rglob("*"):
+        if path.is_file() and "db" not in path.parts:
+            assert fake.key.encode() not in path.read_bytes(), path
+
+
+def test_a_batch_is_submitted_and_collected_by_another_command(fake, tmp_path, pixelbrain, command):
+    landing = land_plain_images(tmp_path, 12)
+    args = ["ask", landing.out, "--field", "hue", "--question", "Hue?", "--answer", "choice:red,green,blue", "--batch"]
+    sent = pixelbrain(*args, "--no-wait", **fake.environment)
+    assert "1 batches on their way" in sent.stderr
+    deadline = time.monotonic() + 60
+    done = command(*args, "--no-wait", **fake.environment)
+    while "on their way" in done.stderr and time.monotonic() < deadline:
+        time.sleep(0.1)
+        done = command(*args, "--no-wait", **fake.environment)
+    assert "hue: 12 ok" in done.stderr
+    rows = Landing(landing.out).answer_log.read("hue").to_pylist()
+    assert {row["answer"] for row in rows} <= {"red", "green", "blue"} and len(rows) == 12
+    assert sum(row["cost_usd"] for row in rows) == delivered_usd(fake)
+    assert "0 batches cancelled" in command("ask", landing.out, "--cancel", **fake.environment).stdout

@@ -1,0 +1,140 @@
+"""The Batch API lane when it is cancelled or killed: what was paid for is kept, and the rest is asked once."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from decimal import Decimal
+
+import openai
+import pytest
+
+from pixelbrain.asking.batch_state import BatchStore
+from pixelbrain.asking.retry import StopJob
+from pixelbrain.errors import LandingError
+from tests.integration.asking.batch_world import check_answers, check_paid_once
+from tests.integration.conftest import ROOT
+
+# --- cancel -----------------------------------------------------------------------------------------------------------
+
+
+def test_cancel_keeps_what_was_finished(make_world, fake, client) -> None:
+    world = make_world(10)
+    fake.control(batch_line_s=0.3)
+    world.run(client, wait=False)
+    while fake.stats()["batch_lines"] < 3:
+        time.sleep(0.02)
+    report = world.cancel(client)
+    assert (report.cancelled, report.ended, report.pending) == (1, 0, 0)
+    kept = report.answers["ok"]
+    assert 0 < kept < 20 and len(world.records()) == kept
+    assert Decimal(fake.stats()["billed_usd"]) == world.cost_usd() == report.cost_usd
+    fake.control(batch_line_s=0)
+    world.run(client)
+    check_answers(world, 10)
+    check_paid_once(world, fake, 10)
+
+
+def test_cancel_beside_a_run_that_waits(make_world, fake, client) -> None:
+    world = make_world(30)
+    fake.control(batch_line_s=0.3)
+    reports = []
+    running = threading.Thread(target=lambda: reports.append(world.run(client, max_requests=10)))
+    running.start()
+    while fake.stats()["batch_lines"] < 3:
+        time.sleep(0.02)
+    assert world.cancel(client).handed_over
+    running.join(20)
+    assert len(reports) == 1 and reports[0].cancelled and reports[0].more and reports[0].running == 0
+    assert 0 < reports[0].answers["ok"] < 60
+    assert Decimal(fake.stats()["billed_usd"]) == world.cost_usd()
+
+
+def test_two_processes_do_not_share_the_batches(make_world, client) -> None:
+    world = make_world(1)
+    with BatchStore(world.out).lock(), pytest.raises(LandingError, match="another process"):
+        world.run(client)
+
+
+def test_nothing_to_cancel(make_world, fake, client) -> None:
+    assert make_world(1).cancel(client).cancelled == 0
+
+
+# --- crashes ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_batch_that_was_made_but_not_recorded_is_found_again(make_world, fake, client) -> None:
+    world = make_world(5)
+    fake.control(batch_line_s=1)
+    world.run(client, wait=False)
+    fake.control(batch_line_s=0)
+    store = BatchStore(world.out)
+    (state,) = store.active()
+    state.stage, state.batch_id, state.status = "submitting", None, None  # as if killed before the record
+    store.save(state)
+    report = world.run(client)
+    assert (report.submitted, report.collected) == (0, 1)
+    check_answers(world, 5)
+    check_paid_once(world, fake, 5)
+
+
+def test_a_batch_that_was_recorded_but_never_made_is_sent(make_world, fake, client) -> None:
+    world = make_world(5)
+    with (
+        openai.OpenAI(api_key=fake.key, base_url="http://127.0.0.1:9/v1", max_retries=0) as nowhere,
+        pytest.MonkeyPatch.context() as patch,
+        pytest.raises(StopJob, match="run the same command again later"),
+    ):
+        patch.setattr("pixelbrain.asking.batch_api.PATIENCE_S", 0.1)
+        world.run(nowhere)
+    assert [state["stage"] for state in world.states()] == ["submitting"]
+    report = world.run(client)
+    assert report.submitted == 1 and len(world.states()) == 1
+    check_answers(world, 5)
+    check_paid_once(world, fake, 5)
+
+
+def test_half_collected_batches_are_collected_again(make_world, fake, client) -> None:
+    world = make_world(8)
+    fake.control(batch_line_s=1)
+    world.run(client, wait=False)
+    fake.control(batch_line_s=0)
+    saved = {path.name: path.read_bytes() for path in world.states_folder.iterdir()}
+    world.run(client)
+    lines = world.journal_path.read_text().splitlines(keepends=True)
+    assert len(lines) == 16
+    world.journal_path.write_text("".join(lines[:7]))  # killed in the middle of an image's two records
+    for name, data in saved.items():
+        (world.states_folder / name).write_bytes(data)
+    world.run(client)
+    check_answers(world, 8)
+    check_paid_once(world, fake, 8)
+
+
+def test_killed_again_and_again_nothing_is_lost_or_paid_twice(make_world, fake, client) -> None:
+    count = 60
+    world = make_world(count)
+    fake.control(batch_line_s=0.01)
+    rng = random.Random(3)
+    command = [sys.executable, "-m", "tests.integration.asking.batch_world", str(world.out), str(world.images)]
+    kills = 0
+    for _ in range(6):
+        started = len(world.states())
+        process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **fake.environment})
+        deadline = time.monotonic() + 20
+        while process.poll() is None and len(world.states()) == started and time.monotonic() < deadline:
+            time.sleep(0.005)
+        time.sleep(rng.uniform(0, 0.15))
+        if process.poll() is None:
+            process.kill()
+            kills += 1
+        process.wait(20)
+    assert kills >= 3
+    world.run(client, max_requests=7)
+    check_answers(world, count)
+    check_paid_once(world, fake, count)
+    assert not [path for path in world.states_folder.iterdir() if path.name.endswith((".jsonl", ".tmp"))]
