@@ -172,8 +172,8 @@ def _run(
     import ray
     from ray.exceptions import RayError
 
-    actors = min(limits.actors, len(rows))
-    concurrency = max(1, limits.concurrency // actors)
+    actors = min(limits.actors, limits.concurrency, len(rows))
+    concurrency = limits.concurrency // actors
     ahead = 2 * concurrency // _BLOCK_ROWS + 2  # blocks: twice what is in flight, so that nobody runs dry
     out, fields = landing.place, tuple(question.field for question in settings.questions)
     spent = spent_usd(landing.answer_log, fields)

@@ -70,8 +70,16 @@ def work_off(worklist: Worklist, modules: Sequence[PipelineModule], order: WorkO
 def _summaries(worklist: Worklist, modules: Sequence[PipelineModule], order: WorkOrder, plan: Plan) -> ray.data.Dataset:
     """The pass as a dataset that nobody has begun to read."""
     context = ray.data.DataContext.get_current()
-    theirs = context.target_max_block_size  # of a notebook that has datasets of its own; ours keeps a copy
-    context.target_max_block_size = _ROW_BYTES
+    ours = {
+        "target_max_block_size": _ROW_BYTES,
+        "enable_progress_bars": False,  # Ray Data's own; ours says what goes on
+        "print_on_execution_start": False,
+    }
+    theirs = {
+        name: getattr(context, name) for name in ours
+    }  # of a notebook with datasets of its own; ours keeps a copy
+    for name, value in ours.items():
+        setattr(context, name, value)
     try:
         with warnings.catch_warnings():
             # Ray 2.64 drops the way in that these limits have; pyproject admits no such Ray, and there is no other yet
@@ -94,7 +102,8 @@ def _summaries(worklist: Worklist, modules: Sequence[PipelineModule], order: Wor
                 max_task_retries=_RETRIES,
             )
     finally:
-        context.target_max_block_size = theirs
+        for name, value in theirs.items():
+            setattr(context, name, value)
 
 
 def _reason(error: BaseException) -> str:
@@ -105,4 +114,7 @@ def _reason(error: BaseException) -> str:
     if isinstance(cause, PixelbrainError):
         return str(cause)
     named = re.findall(r"^\s*(?!ray\.)((?:\w+\.)*\w*(?:Error|Exception): .*)$", str(error), re.MULTILINE)
-    return f"the workers failed: {named[-1] if named else type(error).__name__} (--debug shows all of it)"
+    last = named[-1] if named else type(error).__name__
+    if last.startswith("pixelbrain.errors."):  # of what a user's code raises, Ray Data keeps the text alone
+        return last.partition(": ")[2]
+    return f"the workers failed: {last} (--debug shows all of it)"

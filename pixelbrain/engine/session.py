@@ -98,12 +98,7 @@ def _native_stderr_dropped() -> Iterator[None]:
 
 
 def _quieten(debug: bool) -> None:
-    """Ray Data's progress bars and log lines stay off the user's screen; ours say what goes on."""
-    import ray.data
-
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = debug
-    context.print_on_execution_start = debug
+    """Ray's log lines stay off the user's screen; ours say what goes on."""
     if not debug:  # errors too: they come back as exceptions
         for name in ("ray", "ray.data"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
