@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -55,12 +56,16 @@ class _Actor(ImageWorker):
         super().__init__(modules, order, wary=restarted)
 
 
-def work_off(worklist: Worklist, modules: Sequence[PipelineModule], order: WorkOrder, plan: Plan) -> Iterator[pa.Table]:
+def work_off(
+    worklist: Worklist, modules: Sequence[PipelineModule], order: WorkOrder, plan: Plan, *, debug: bool = False
+) -> Iterator[pa.Table]:
     """Work the blocks off as `plan` says; yields tables of `worker.SUMMARY_SCHEMA` as they come.
 
     Raises:
         EngineError: a worker failed on more than an image, or the actors died too often.
     """
+    if not debug:  # importing ray.data sets it
+        logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     try:
         yield from _summaries(worklist, modules, order, plan).iter_batches(batch_size=None, batch_format="pyarrow")
     except RayError as error:
@@ -75,9 +80,7 @@ def _summaries(worklist: Worklist, modules: Sequence[PipelineModule], order: Wor
         "enable_progress_bars": False,  # Ray Data's own; ours says what goes on
         "print_on_execution_start": False,
     }
-    theirs = {
-        name: getattr(context, name) for name in ours
-    }  # of a notebook with datasets of its own; ours keeps a copy
+    theirs = {name: getattr(context, name) for name in ours}  # what a notebook's own datasets go by; ours keeps a copy
     for name, value in ours.items():
         setattr(context, name, value)
     try:

@@ -183,7 +183,7 @@ def _work(
         # inside the session: importing Ray sets a handler of its own
         with Interrupt(tally.notes.request_stop) as interrupt:
             try:
-                for summary in work_off(worklist, modules, order, plan):
+                for summary in work_off(worklist, modules, order, plan, debug=debug):
                     tally.add(summary)
                     if lock.lost:
                         raise OutLockedError(f"another run took {worklist.place} over while this one was asleep")

@@ -100,5 +100,4 @@ def _native_stderr_dropped() -> Iterator[None]:
 def _quieten(debug: bool) -> None:
     """Ray's log lines stay off the user's screen; ours say what goes on."""
     if not debug:  # errors too: they come back as exceptions
-        for name in ("ray", "ray.data"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)
+        logging.getLogger("ray").setLevel(logging.CRITICAL)
