@@ -1,0 +1,280 @@
+"""The same command again: what it does, and what it leaves alone, when files, modules or settings have changed."""
+
+from __future__ import annotations
+
+import collections
+import csv
+import logging
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import pixelbrain as pb
+from pixelbrain import schema
+from pixelbrain.sources.local import uri_to_path
+from pixelbrain.stores.embedded import EmbeddedMongo
+from tests.integration.watched import World
+
+pytestmark = pytest.mark.usefixtures("ray_running")
+
+DIM = 4
+BLOCK = 12  # images, with so few; each block is a part file
+
+
+# --- modules, of which the workers import this file ------------------------------------------------------------------
+
+
+class Watched(pb.PipelineModule):
+    """Writes into `log`, beside the photos' folder, what it looks at; fails while a file `down` is there."""
+
+    batch_size = 1  # of a batch that fails, each image is looked at again
+
+    def fields(self):
+        return [pa.field("value", pa.int64())]
+
+    def process(self, image):
+        path = Path(uri_to_path(image.image_id))
+        with open(path.parents[1] / "log", "a") as log:
+            log.write(f"{self.name} {path.name}\n")
+        if (path.parents[1] / "down").exists():
+            raise ConnectionError("the service is down")
+        return self.look(image)
+
+    def look(self, image):
+        return {"value": image.width}
+
+
+class Wide(Watched):
+    """In pixels."""
+
+    name = "wide"
+
+
+class WideInMillimetres(Watched):
+    """The same module with another setting."""
+
+    name = "wide"
+
+    def settings(self):
+        return {"unit": "mm"}
+
+    def look(self, image):
+        return {"value": 1000 * image.width}
+
+
+class High(Watched):
+    """In pixels."""
+
+    name = "high"
+
+    def look(self, image):
+        return {"value": image.height}
+
+
+class Faces(Watched):
+    """As many faces as the image is pixels high, less 8; each with a vector of its own."""
+
+    name = "facenet"
+
+    def fields(self):
+        return schema.faces_fields(DIM)
+
+    def model_info(self):
+        return schema.ModelInfo(model="tiny", weights_sha256="0" * 64, dim=DIM)
+
+    def look(self, image):
+        count = image.height - 8
+        vectors = np.random.default_rng([image.width, image.height]).normal(size=(count, DIM)).astype(np.float32)
+        place = {"x1": 1.0, "y1": 1.0, "x2": 5.0, "y2": 5.0, "landmarks": [1.0] * 10, "score": 0.9, "sharpness": 9.0}
+        faces = [
+            {"face_id": schema.face_id(image.image_id, i), **place, "embedding": vector / np.linalg.norm(vector)}
+            for i, vector in enumerate(vectors)
+        ]
+        return {"n_faces": count, "faces": faces}
+
+
+# --- their world -----------------------------------------------------------------------------------------------------
+
+
+class Reruns:
+    """A folder with photos and an OUT, the command over them, and what the modules looked at."""
+
+    def __init__(self, folder: Path, command: Callable[..., Any], encode: Callable[..., bytes]) -> None:
+        self.folder, self.command, self.encode = folder, command, encode
+        self.photos, self.out, self.log = folder / "photos", folder / "out", folder / "log"
+        self.photos.mkdir()
+
+    def write(self, name: str, size: tuple[int, int]) -> None:
+        (self.photos / name).write_bytes(self.encode("PNG", size=size))
+
+    def extract(self, *modules: type[Watched], more: tuple[Any, ...] = (), source: Path | None = None) -> str:
+        """Run the command; what it said. The log is then of this run alone."""
+        self.log.write_text("")
+        named = [word for module in modules for word in ("--module", f"{__name__}:{module.__name__}")]
+        return self.command("extract", source or self.photos, "--out", self.out, *named, *more).stderr
+
+    def looks(self) -> dict[str, collections.Counter[str]]:
+        """By module, how often the last run looked at each photo."""
+        found: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+        for line in self.log.read_text().splitlines():
+            module, name = line.split(" ")
+            found[module][name] += 1
+        return dict(found)
+
+    def rows(self) -> dict[str, dict[str, Any]]:
+        """By file name; fails if an image is there twice."""
+        rows = [row for table in pb.Landing(self.out).iter_images() for row in table.to_pylist()]
+        found = {row["image_id"].rpartition("/")[2]: row for row in rows}
+        assert len(found) == len(rows)
+        return found
+
+
+@pytest.fixture
+def world(tmp_path: Path, command: Callable[..., Any], encode: Callable[..., bytes]) -> Reruns:
+    return Reruns(tmp_path, command, encode)
+
+
+def once(*names: str) -> collections.Counter[str]:
+    return collections.Counter(names)
+
+
+# --- the tests -------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_does_only_what_its_modules_and_flags_ask_for(world, caplog):
+    names = [f"{index:02d}.png" for index in range(2 * BLOCK)]
+    for index, name in enumerate(names):
+        world.write(name, (20 + index, 10 + index))
+    (world.photos / "00-broken.jpg").write_bytes(world.encode()[:100])
+    assert "extract   25 images, 1 failed" in world.extract(Wide)
+    assert world.looks() == {"wide": once(*names)}
+
+    # a module that is added later
+    (world.folder / "down").touch()
+    assert "25 failed" in world.extract(Wide, High)
+    assert world.looks() == {"high": once(*names)}
+    assert "were there already" in world.extract(Wide, High) and world.looks() == {}
+    (world.folder / "down").unlink()
+    said = world.extract(Wide, High, more=("--retry-failed",))
+    assert "extract   25 images, 1 failed" in said
+    assert world.looks() == {"high": once(*names)}
+    rows = world.rows()
+    assert len(rows) == 25 and rows["00-broken.jpg"]["status"] == "failed"
+    assert all(
+        rows[name]["wide"] == {"value": 20 + i, "error_type": None, "error": None} for i, name in enumerate(names)
+    )
+
+    # other settings
+    world.extract(WideInMillimetres, High)
+    assert world.looks() == {"wide": once(*names)}
+    rows = world.rows()
+    assert [rows[name]["wide"]["value"] for name in names] == [1000 * (20 + i) for i in range(len(names))]
+    assert [rows[name]["high"]["value"] for name in names] == [10 + i for i in range(len(names))]
+
+    # a last file that lost its end, as to a power loss
+    place = pb.Landing(world.out).place
+    last = f"images/{place.names('images')[-1]}"
+    (world.out / last).write_bytes(place.read(last)[:-100])
+    with caplog.at_level(logging.WARNING, "pixelbrain"):
+        said = world.extract(WideInMillimetres, High)
+    assert any(f"images/broken/{last[7:]} could not be read, and was set aside" in m for m in caplog.messages)
+    redone = world.looks()
+    assert list(redone) == ["wide"] and 0 < len(redone["wide"]) < len(names) and set(redone["wide"].values()) == {1}
+    assert world.rows() == rows and place.names("images/broken") == [last[7:]]
+
+    world.extract(WideInMillimetres, High, more=("--force",))
+    assert world.looks() == {"wide": once(*names), "high": once(*names)} and world.rows() == rows
+
+
+def test_files_that_change_or_go_change_all_three_places(world, command):
+    sizes = {"a.png": (30, 11), "b.png": (31, 10), "c.png": (32, 9), "d.png": (33, 8)}  # 3, 2, 1 and no faces
+    for name, size in sizes.items():
+        world.write(name, size)
+    world.extract(Faces)
+
+    def check(faces: dict[str, int]) -> None:
+        """Parquet, MongoDB and ChromaDB hold these photos with so many faces."""
+        rows = world.rows()
+        assert {name: row["facenet"]["n_faces"] for name, row in rows.items()} == faces
+        documents = {row["image_id"]: row for row in database.find_images()}
+        assert {row["image_id"]: row["version"] for row in rows.values()} == {
+            name: document["version"] for name, document in documents.items()
+        }
+        assert {name: document["width"] for name, document in documents.items()} == {
+            row["image_id"]: row["width"] for row in rows.values()
+        }
+        wanted = {face["face_id"]: face["embedding"] for row in rows.values() for face in row["facenet"]["faces"]}
+        stored = {i: v for b in database.iter_vectors("faces") for i, v in zip(b.ids, b.vectors, strict=True)}
+        assert len(wanted) == sum(faces.values()) and stored.keys() == wanted.keys()
+        assert all(np.allclose(stored[face_id], vector, atol=1e-6) for face_id, vector in wanted.items())
+        assert "MongoDB and ChromaDB agree" in command("verify", world.out).stdout
+
+    with EmbeddedMongo(world.out / "db" / "mongo"), pb.Database.open(world.out) as database:
+        command("load", world.out)
+        check({"a.png": 3, "b.png": 2, "c.png": 1, "d.png": 0})
+        world.write("a.png", (40, 9))
+        (world.photos / "b.png").unlink()
+        world.write("e.png", (41, 10))
+        said = world.extract(Faces)
+        assert world.looks() == {"facenet": once("a.png", "e.png")}
+        assert f"1 images are gone from {world.photos}, and stay; --prune removes them" in said
+        assert command("verify", world.out, check=False).returncode == 1
+        command("load", world.out)
+        check({"a.png": 1, "b.png": 2, "c.png": 1, "d.png": 0, "e.png": 2})
+        said = world.extract(Faces, more=("--prune",))
+        assert world.looks() == {} and f"1 images are gone from {world.photos}, and were removed" in said
+        command("load", world.out)
+        check({"a.png": 1, "c.png": 1, "d.png": 0, "e.png": 2})
+        assert "gone" not in world.extract(Faces, more=("--prune",))
+
+
+def test_the_versions_of_a_list_are_what_counts(world):
+    names = ["a.png", "b.png", "c.png"]
+    for index, name in enumerate(names):
+        world.write(name, (20 + index, 10))
+    listed = world.folder / "list.csv"
+
+    def write_list(**versions: str) -> None:
+        with open(listed, "w", newline="") as file:
+            rows = csv.writer(file)
+            rows.writerow(["version", "uri"])
+            rows.writerows([version, f"photos/{name}.png"] for name, version in versions.items())
+
+    write_list(a="1", b="1", c="1")
+    world.extract(Wide, source=listed)
+    world.write("a.png", (50, 10))  # of which the list does not know
+    assert "3 were there already" in world.extract(Wide, source=listed)
+    write_list(b="2", c="1", a="1")
+    world.extract(Wide, source=listed)
+    assert world.looks() == {"wide": once("b.png")}
+    write_list(b="2")
+    assert "gone" not in world.extract(Wide, source=listed, more=("--prune",))
+    rows = world.rows()
+    assert {name: row["version"] for name, row in rows.items()} == {"a.png": "1", "b.png": "2", "c.png": "1"}
+    assert rows["a.png"]["wide"]["value"] == 20
+
+
+def test_the_second_of_two_runs_is_refused_and_a_dead_one_is_not_waited_for(tmp_path, encode, command):
+    world = World(tmp_path, seconds=0.3)
+    for index in range(30):
+        (world.photos / f"{index:02d}.png").write_bytes(encode("PNG", size=(8 + index, 9)))
+    arguments = ("extract", world.photos, "--out", world.out, "--module", f"{__name__}:Wide")
+    first = world.start_plain()
+    try:
+        world.wait_for_looks(1, first)
+        refused = command(*arguments, check=False)
+        loaded = command("verify", world.out, check=False)
+    finally:
+        first.kill()
+        said = first.communicate(timeout=60)[1]
+    assert first.returncode == -9, said
+    who = f"Error: {world.out} is in use by process {first.pid} on {socket.gethostname()} (pixelbrain extract, since "
+    assert refused.returncode == 1 and refused.stderr.startswith(who) and len(refused.stderr.splitlines()) == 1
+    assert loaded.returncode == 1
+    assert "extract   30 images" in command(*arguments).stderr
+    assert pb.Landing(world.out).count_images() == 30
