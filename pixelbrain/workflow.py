@@ -187,7 +187,7 @@ class Workflow:
         if report.running or report.more:
             self.display.line(
                 f"          {report.running:,} batches on their way (at most ${report.reserved_usd:,.2f}): the same "
-                "command collects them, here or on any machine that has OUT"
+                f"command collects them, here or on any machine that has {self.place.local}"
             )
         return report
 

@@ -22,7 +22,6 @@ from pixelbrain.landing.parts import (
     ModuleState,
     Part,
     PartList,
-    latest_generation,
     list_parts,
     part_name,
     write_table,
@@ -50,16 +49,7 @@ class Landing:
         self.answer_log = AnswerLog(self.place)
         self._told: set[str] = set()  # broken files, each warned of once
 
-    @property
-    def out(self) -> Path:
-        """What needs a disk goes here; going away: `place.local` is it, and `place.uri` what to call OUT."""
-        return self.place.local
-
     # --- writing -------------------------------------------------------------------------------------------------
-
-    def next_generation(self) -> int:
-        """The number for a new run: newer than all that is there."""
-        return latest_generation(self.place) + 1
 
     def write_part(
         self, rows: pa.Table, *, generation: int, block: int, piece: int, modules: Mapping[str, ModuleState]

@@ -84,10 +84,6 @@ class Place(abc.ABC):
         """Write a file, or replace it: readers see the old one or the new one, also after a power loss."""
 
     @abc.abstractmethod
-    def create(self, name: str, data: bytes) -> bool:
-        """Write a file that is not there yet. False, and nothing written, if it is: of two processes one gets True."""
-
-    @abc.abstractmethod
     def delete(self, name: str) -> None:
         """Remove a file; it may be absent."""
 

@@ -21,7 +21,6 @@ __all__ = ["LocalPlace", "why_not_written"]
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _STALE_S = 3600  # a temporary file that was not written to for so long belongs to nobody
-_NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK)  # on FAT, and on some network folders
 
 
 class LocalPlace(Place):
@@ -65,20 +64,6 @@ class LocalPlace(Place):
     def write_table(self, name: str, table: pa.Table, metadata: Mapping[bytes, bytes]) -> None:
         self._replace(name, lambda file: write_parquet(file, table, metadata))
 
-    def create(self, name: str, data: bytes) -> bool:
-        def link(temporary: Path, path: Path) -> bool:
-            try:
-                os.link(temporary, path)  # whole from its first moment, which O_EXCL and a write after it are not
-            except FileExistsError:
-                return False
-            except OSError as error:
-                if error.errno not in _NO_LINKS:
-                    raise
-                return _create_exclusively(path, data)
-            return True
-
-        return self._put(name, lambda file: file.write(data), link)
-
     def delete(self, name: str) -> None:
         try:
             (self.local / name).unlink(missing_ok=True)
@@ -113,13 +98,6 @@ class LocalPlace(Place):
         return pq.ParquetFile(self.local / name, page_checksum_verification=True)
 
     def _replace(self, name: str, fill: Callable[[IO[bytes]], object]) -> None:
-        def rename(temporary: Path, path: Path) -> bool:
-            os.replace(temporary, path)
-            return True
-
-        self._put(name, fill, rename)
-
-    def _put(self, name: str, fill: Callable[[IO[bytes]], object], settle: Callable[[Path, Path], bool]) -> bool:
         """Fill a temporary file, put it on the disk, give it its name, and put the name on the disk, too."""
         path = self.local / name
         temporary = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(3).hex()}.tmp")
@@ -129,10 +107,8 @@ class LocalPlace(Place):
                 fill(file)
                 file.flush()
                 os.fsync(file.fileno())
-            settled = settle(temporary, path)
-            if settled:
-                _sync_folder(path.parent)
-            return settled
+            os.replace(temporary, path)
+            _sync_folder(path.parent)
         except OSError as error:
             raise LandingError(why_not_written(path, error)) from None
         finally:
@@ -152,17 +128,6 @@ def why_not_written(path: Path, error: OSError) -> str:
         f"no room for {path} ({free}): make room, and run the same command again; "
         "it goes on from what has landed, and nothing of that is lost"
     )
-
-
-def _create_exclusively(path: Path, data: bytes) -> bool:
-    try:
-        with open(path, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-    except FileExistsError:
-        return False
-    return True
 
 
 def _make_folder(folder: Path) -> None:

@@ -35,11 +35,7 @@ _WRITE = Retries(tries=12, limit_s=600)
 
 
 class S3Place(Place):
-    """A prefix in a bucket, which must exist.
-
-    A server that ignores `If-None-Match` (rclone 1.75 does; Amazon, MinIO and moto do not) leaves `create` a moment,
-    of one request's length, in which two processes may both get True.
-    """
+    """A prefix in a bucket, which must exist."""
 
     is_local = False
 
@@ -129,33 +125,6 @@ class S3Place(Place):
         buffer = io.BytesIO()
         write_parquet(buffer, table, metadata)
         self.write(name, buffer.getvalue())
-
-    def create(self, name: str, data: bytes) -> bool:
-        if self.read(name) is not None:  # for servers that do not know the condition
-            return False
-        tries = 0
-
-        def put() -> bool:
-            from botocore.exceptions import ClientError
-
-            nonlocal tries
-            tries += 1
-            try:
-                self._put(name, data, IfNoneMatch="*")
-            except ClientError as error:
-                code = _code(error)
-                if code == "NotImplemented":  # as some servers say of the condition
-                    self._put(name, data)
-                    return True
-                if code == "ConditionalRequestConflict":  # with another process's, which may fail yet
-                    raise AnswerError("another process is writing it", transient=True) from None
-                if code not in _CHANGED:
-                    raise
-                # a try whose answer got lost meets itself
-                return tries > 1 and self.read(name) == data
-            return True
-
-        return self._ask("write", name, put, _WRITE)
 
     def delete(self, name: str) -> None:
         self._ask("remove", name, lambda: self._client.delete_object(Bucket=self._bucket, Key=self._prefix + name))

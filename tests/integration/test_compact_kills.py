@@ -16,6 +16,7 @@ import pytest
 
 from pixelbrain.landing import compact_plan
 from pixelbrain.landing.compact import compact
+from pixelbrain.landing.generations import claim_generation
 from pixelbrain.landing.parquet import Landing
 from tests.unit.landing.histories import History, read_all
 
@@ -89,7 +90,7 @@ def test_killed_at_any_moment_it_loses_and_doubles_nothing(tmp_path, monkeypatch
     landing = Landing(tmp_path)
     history = History(landing, rng, images=80, runs=2, back=False)
     for _ in range(KILLS):
-        history.add_run(landing.next_generation(), rng)
+        history.add_run(claim_generation(landing.place), rng)
         expected = history.expected()
         files = set(landing.place.names("images"))
         pid = start(starter, tmp_path)

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from pixelbrain import schema
+from pixelbrain.landing.generations import claim_generation
 from pixelbrain.landing.parquet import Landing
 from pixelbrain.landing.parts import ModuleState
 from pixelbrain.stores.database import Database
@@ -90,7 +91,7 @@ def land_rows(
         "facenet": ModuleState(settings={}, model=face_model),
     }
     table = pa.Table.from_pylist(list(rows), schema=pa.schema(fields))
-    landing.write_part(table, generation=landing.next_generation(), block=0, piece=0, modules=states)
+    landing.write_part(table, generation=claim_generation(landing.place), block=0, piece=0, modules=states)
     landing.refresh()
     return landing
 

@@ -7,7 +7,6 @@ import pickle
 import stat
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pyarrow as pa
@@ -44,38 +43,6 @@ def test_a_place_is_named_absolutely_and_travels(tmp_path, monkeypatch):
     assert pickle.loads(pickle.dumps(place)).read("run.json") == b"{}"
 
 
-def test_only_one_creates(tmp_path):
-    place = open_place(tmp_path)
-    barrier = threading.Barrier(8)
-    won = []
-
-    def create(number: int) -> None:
-        barrier.wait()
-        if place.create("locks/lock", str(number).encode()):
-            won.append(number)
-
-    threads = [threading.Thread(target=create, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    (winner,) = won
-    assert place.read("locks/lock") == str(winner).encode()
-    assert os.listdir(tmp_path / "locks") == ["lock"]
-    place.delete("locks/lock")
-    assert place.create("locks/lock", b"again")
-
-
-def test_only_one_creates_where_files_cannot_be_linked(tmp_path, monkeypatch):
-    def refuse(*_: object) -> None:
-        raise PermissionError(1, "Operation not permitted")
-
-    monkeypatch.setattr(os, "link", refuse)
-    place = open_place(tmp_path)
-    assert place.create("lock", b"one") and not place.create("lock", b"two")
-    assert place.read("lock") == b"one" and os.listdir(tmp_path) == ["lock"]
-
-
 def test_moving(tmp_path):
     place = open_place(tmp_path)
     place.write("images/a", b"1")
@@ -102,13 +69,12 @@ def test_tables_come_back_with_their_metadata_and_in_columns(tmp_path):
     assert pickle.loads(pickle.dumps(caught.value)).name == "broken.parquet"  # from a worker to the driver
 
 
-@pytest.mark.parametrize("act", ["write", "create", "write_table", "move"])
+@pytest.mark.parametrize("act", ["write", "write_table", "move"])
 def test_what_cannot_be_written_is_one_line(tmp_path, act):
     (tmp_path / "file").write_bytes(b"")
     place = open_place(tmp_path / "file")  # not a folder
     arguments = {
         "write": ("images/a", b""),
-        "create": ("images/a", b""),
         "write_table": ("images/a", TABLE, {}),
         "move": ("../file", "images/a"),
     }

@@ -56,7 +56,7 @@ def test_a_tombstone_is_a_row_of_the_schema(tmp_path):
 def test_nothing_to_prune_writes_nothing(tmp_path):
     landing = landed(tmp_path)
     prune(landing, Remaining(landing, SIZE).gone(lambda name: False))
-    assert len(landing.parts) == 2 and landing.next_generation() == 3
+    assert len(landing.parts) == 2
 
 
 def test_not_while_another_run_is_at_work(tmp_path, another_run):
