@@ -145,7 +145,8 @@ class Workflow:
                 "plan": dataclasses.asdict(report.plan) if report.plan else None,
             },
         )
-        before = f", {report.listed - report.done:,} were there already" if report.listed > report.done else ""
+        known = report.listed - report.done
+        before = f", {known:,} were there already" if known > 0 and not report.stopped else ""
         failed = f", {report.failed:,} failed" if report.failed else ""
         rate = f", {report.images_per_s:,.1f} images/s" if report.done else ""
         self.display.line(f"extract   {report.done:,} images{failed}{before}{rate}, {report.seconds:,.0f} s")

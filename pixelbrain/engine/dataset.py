@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import re
+import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -69,6 +71,10 @@ def work_off(
     try:
         yield from _summaries(worklist, modules, order, plan).iter_batches(batch_size=None, batch_format="pyarrow")
     except RayError as error:
+        # its frames hold the actors, which never give their CPUs back; a notebook keeps the last error, and its next
+        # run would wait for them for ever
+        traceback.clear_frames(error.__traceback__)
+        gc.collect()
         raise EngineError(_reason(error)) from error
 
 

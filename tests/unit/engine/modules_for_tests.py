@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 
@@ -35,5 +36,7 @@ class Deadly(Size):
 
     def process(self, image):
         if image.width == 77:
-            os.kill(os.getpid(), getattr(signal, self.signal_name))
+            if self.signal_name == "SIGSEGV":
+                ctypes.string_at(0)
+            os.kill(os.getpid(), signal.SIGKILL)
         return super().process(image)
