@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import logging
 import re
-import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -24,6 +23,8 @@ from pixelbrain.errors import EngineError, PixelbrainError
 from pixelbrain.modules.base import PipelineModule
 
 __all__ = ["work_off"]
+
+logger = logging.getLogger(__name__)
 
 _RESTARTS = 30  # of an actor: each image that kills it costs two
 _RETRIES = 5  # of a block: two deaths, the isolation of what caused them, and nodes that go away
@@ -68,14 +69,17 @@ def work_off(
     """
     if not debug:  # importing ray.data sets it
         logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+    reason = None
     try:
         yield from _summaries(worklist, modules, order, plan).iter_batches(batch_size=None, batch_format="pyarrow")
     except RayError as error:
-        # its frames hold the actors, which never give their CPUs back; a notebook keeps the last error, and its next
-        # run would wait for them for ever
-        traceback.clear_frames(error.__traceback__)
+        logger.debug("what Ray says", exc_info=True)
+        reason = _reason(error)
+    if reason is not None:
+        # not `from` Ray's error, whose frames hold the actors, and they their CPUs: whoever keeps the last error, as a
+        # notebook does, would wait for these in the next run for ever
         gc.collect()
-        raise EngineError(_reason(error)) from error
+        raise EngineError(reason)
 
 
 def _summaries(worklist: Worklist, modules: Sequence[PipelineModule], order: WorkOrder, plan: Plan) -> ray.data.Dataset:
