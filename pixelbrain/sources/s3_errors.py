@@ -95,8 +95,11 @@ def is_transient(error: Exception) -> bool:
 
 
 def hide(*secrets: str | None) -> None:
-    """Leave these out of every text that `explain_s3` makes in this process."""
-    _hidden.update(secret for secret in secrets if secret)
+    """Leave these out of every text that `explain_s3` makes in this process.
+
+    What has fewer than 6 letters is no credential of S3's, and would be struck out of every other word.
+    """
+    _hidden.update(secret for secret in secrets if secret and len(secret) >= 6)
 
 
 def explain_s3(error: Exception) -> str:

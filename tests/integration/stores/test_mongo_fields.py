@@ -52,7 +52,7 @@ def test_an_error_hides_the_password_and_comes_soon(uri):
 
 @pytest.mark.parametrize("password", ["s3cr3t", "s3cr3t%40%2F%3A"])
 def test_a_wrong_password_is_an_error_that_hides_it(mongod, password, caplog, tmp_path):
-    with caplog.at_level(logging.DEBUG), pytest.raises(StoreError) as caught:
+    with caplog.at_level(logging.DEBUG, logger="pymongo"), pytest.raises(StoreError) as caught:
         Database.open(tmp_path, mongo=mongod.uri.replace("//", f"//me:{password}@")).mongo  # noqa: B018
     assert "Authentication failed" in str(caught.value) and "me:***@" in str(caught.value)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 200
