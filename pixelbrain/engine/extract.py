@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import json
 import logging
@@ -181,9 +182,12 @@ def _work(
         tally.tell()
         worklist = dataclasses.replace(worklist, block_rows=plan.block_rows)
         # inside the session: importing Ray sets a handler of its own
-        with Interrupt(tally.notes.request_stop) as interrupt:
+        with (
+            Interrupt(tally.notes.request_stop) as interrupt,
+            contextlib.closing(work_off(worklist, modules, order, plan, debug=debug)) as summaries,
+        ):
             try:
-                for summary in work_off(worklist, modules, order, plan, debug=debug):
+                for summary in summaries:
                     tally.add(summary)
                     if lock.lost:
                         raise OutLockedError(f"another run took {worklist.place} over while this one was asleep")
