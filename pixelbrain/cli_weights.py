@@ -48,7 +48,7 @@ def weights_list(weights_dir: str | None, display: Display, debug: bool) -> None
 @weights.command(
     "fetch",
     short_help="Download weights.",
-    epilog=examples("pixelbrain weights fetch", "pixelbrain weights fetch vggface2"),
+    epilog=examples("pixelbrain weights fetch", "pixelbrain weights fetch facenet-vggface2"),
 )
 @click.argument("names", nargs=-1)
 @_weights_dir
