@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
-import os
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -25,6 +24,9 @@ from pixelbrain.asking.report import AskReport
 from pixelbrain.asking.request import estimate, question_hash
 from pixelbrain.asking.where import Where, parse_where
 from pixelbrain.engine.ask_actors import AskingActor, LimiterActor, spent_usd
+from pixelbrain.engine.ask_placement import asker_placement, limiter_placement
+from pixelbrain.engine.environment import DriverEnvironment
+from pixelbrain.engine.meter import run_label
 from pixelbrain.engine.session import ray_session
 from pixelbrain.errors import EngineError, PixelbrainError
 from pixelbrain.landing.answers import FINAL_STATUSES
@@ -38,8 +40,9 @@ __all__ = ["ask", "pending_images", "read_where"]
 logger = logging.getLogger(__name__)
 
 _BLOCK_ROWS = 16
-_RESTARTS = 3  # of an actor, and tries of a block
+_RESTARTS = 10  # of an actor: more than an image that kills it should have, and enough for spot nodes that go away
 _GRACE_S = 60.0  # for requests on their way, when a job stops: they are paid for
+_SETTLE_S = 10.0  # for the actors to say at the end what the last requests came to
 
 
 def pending_images(landing: Landing, settings: AskSettings, where: Where | None = None) -> Iterator[pa.Table]:
@@ -172,6 +175,8 @@ def _run(
     import ray
     from ray.exceptions import RayError
 
+    from pixelbrain.engine.metrics import RayMeter  # imports Ray, which nothing to ask needs not
+
     actors = min(limits.actors, limits.concurrency, len(rows))
     concurrency = limits.concurrency // actors
     ahead = 2 * concurrency // _BLOCK_ROWS + 2  # blocks: twice what is in flight, so that nobody runs dry
@@ -180,19 +185,23 @@ def _run(
     # should the limiter be lost with requests in flight: the most that they can have cost
     widest, highest = (int(pc.max(rows[side]).as_py() or 1) for side in ("width", "height"))
     at_risk = limits.concurrency * estimate(settings, price, widest, highest).cost_usd_max
+    meter, environment = RayMeter(run_label(out.uri), "ask"), DriverEnvironment(asking=True)
+    # its process, and its node: until Ray knows that a node is gone, some 10 s, each try to reach it counts as one; the
+    # restarts are the limit
+    survives = {"max_restarts": _RESTARTS, "max_task_retries": -1}
     limiter = (
         ray.remote(LimiterActor)
-        .options(num_cpus=0, max_restarts=_RESTARTS, max_task_retries=_RESTARTS)
-        .remote(limits, spent, at_risk, out, fields)
+        .options(**limiter_placement(), **survives)
+        .remote(limits, spent, at_risk, out, fields, environment, meter)
     )
-    asking = ray.remote(AskingActor).options(
-        num_cpus=0.1, max_restarts=_RESTARTS, max_task_retries=_RESTARTS, max_concurrency=ahead + 1
-    )
+    asking = ray.remote(max_concurrency=ahead + 1, **survives)(AskingActor)
     run_id = uuid.uuid4().hex[:8]
     landing.answer_log.set_lost(run_id, fields, at_risk)  # true from now on, should everything be killed
-    environment = {name: value for name, value in os.environ.items() if name.startswith("OPENAI_")}
     askers = [
-        asking.remote(settings, price, out, limiter, concurrency, f"{run_id}-{n}", environment) for n in range(actors)
+        asking.options(**asker_placement(n)).remote(
+            settings, price, out, limiter, concurrency, f"{run_id}-{n}", environment, meter
+        )
+        for n in range(actors)
     ]
     queues = _blocks_by_actor(rows, actors)
     in_flight: dict[Any, int] = {
@@ -201,6 +210,7 @@ def _run(
         for block in itertools.islice(queues[number], ahead)
     }
     done = failed = 0
+    meter.queue(len(rows), done)
     try:
         while in_flight:
             (finished,), _ = ray.wait(list(in_flight), num_returns=1)
@@ -209,6 +219,8 @@ def _run(
             report.merge(block_report)
             done += block_report.images
             failed += block_report.failed_images
+            meter.images(block_report.images, block_report.failed_images, block_report.failures)
+            meter.queue(len(rows), done)
             progress(done, len(rows), failed)
             for block in itertools.islice(queues[number], 1):
                 in_flight[askers[number].ask.remote(block)] = number
@@ -222,8 +234,12 @@ def _run(
                 asker.stop.remote()
             ray.wait(list(in_flight), num_returns=len(in_flight), timeout=_GRACE_S)
         with contextlib.suppress(RayError):  # else the risk stays as it was written
-            unconfirmed = ray.get(limiter.spent_usd.remote(), timeout=10) - spent - report.cost_usd
-            landing.answer_log.set_lost(run_id, fields, unconfirmed)
+            ray.wait([asker.settle.remote() for asker in askers], num_returns=actors, timeout=_SETTLE_S)
+            committed = ray.get(limiter.spent_usd.remote(), timeout=_SETTLE_S) - spent
+            # answers of blocks that did not come back, as of a lost actor, are in the journal, too
+            if committed != report.cost_usd:
+                report.cost_usd = spent_usd(landing.answer_log, fields) - at_risk - spent
+            landing.answer_log.set_lost(run_id, fields, committed - report.cost_usd)
         for actor in (*askers, limiter):
             ray.kill(actor)
 

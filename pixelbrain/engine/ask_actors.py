@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-import os
 import time
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from pixelbrain.asking.gate import Gate, LeasingGate, Permit
-from pixelbrain.asking.leases import LeaseAnswer, OverBudget, Settlement, Want
+from pixelbrain.asking.gate import LeasingGate
+from pixelbrain.asking.leases import LeaseAnswer, Settlement, Want
 from pixelbrain.asking.records import AnswerStatus, AskLimits, AskSettings
 from pixelbrain.asking.report import AskReport
 from pixelbrain.asking.request import question_hash
 from pixelbrain.asking.retry import StopJob
+from pixelbrain.engine.ask_gate import ActorLeases, InFlight, metered
+from pixelbrain.engine.environment import DriverEnvironment
+from pixelbrain.engine.meter import Meter
 from pixelbrain.landing.answer_memory import AnswerMemory
 from pixelbrain.landing.answers import AnswerLog
 from pixelbrain.landing.place import Place
@@ -31,6 +34,8 @@ __all__ = ["AskingActor", "LimiterActor", "spent_usd"]
 logger = logging.getLogger(__name__)
 
 _PREPARED_AHEAD = 16  # images, beyond the requests in flight
+#: In S3, an answer may have cost something so long before it is journalled, see `landing.journal`.
+_JOURNALLED_WITHIN_S = 5.0
 
 
 def spent_usd(log: AnswerLog, fields: Sequence[str]) -> Decimal:
@@ -46,13 +51,27 @@ class LimiterActor:
     was: it waits a whole window, and counts what may have been in flight as spent.
     """
 
-    def __init__(self, limits: AskLimits, spent: Decimal, at_risk: Decimal, out: Place, fields: Sequence[str]) -> None:
+    def __init__(
+        self,
+        limits: AskLimits,
+        spent: Decimal,
+        at_risk: Decimal,
+        out: Place,
+        fields: Sequence[str],
+        environment: DriverEnvironment,
+        meter: Meter,
+    ) -> None:
         import ray
 
         from pixelbrain.asking.limiter import RateLimiter
 
+        environment.apply()
+        self._budget_usd = limits.budget_usd
+        self._meter = meter
         restarted = ray.get_runtime_context().was_current_actor_reconstructed
         if restarted:
+            if not out.is_local:
+                time.sleep(_JOURNALLED_WITHIN_S)
             spent = spent_usd(AnswerLog(out), fields) + at_risk
         self._limiter = RateLimiter(
             rpm=limits.rpm,
@@ -68,11 +87,15 @@ class LimiterActor:
         """See `asking.leases.Leases.lease`."""
         now = time.monotonic()
         self._limiter.settle(now, settled)
-        return self._limiter.lease(now, wanted)
+        answer = self._limiter.lease(now, wanted)
+        self._tell(now)
+        return answer
 
     async def settle(self, settled: Sequence[Settlement]) -> None:
         """See `asking.leases.Leases.settle`."""
-        self._limiter.settle(time.monotonic(), settled)
+        now = time.monotonic()
+        self._limiter.settle(now, settled)
+        self._tell(now)
 
     async def pause(self, seconds: float) -> None:
         """See `asking.leases.Leases.pause`."""
@@ -82,50 +105,10 @@ class LimiterActor:
         """For certain, and what lost requests may have cost."""
         return self._limiter.spent_usd + self._limiter.reserved_usd
 
-
-class _ActorLeases:
-    """`asking.leases.Leases` from the limiter's actor."""
-
-    def __init__(self, limiter: Any) -> None:
-        self._limiter = limiter
-
-    async def lease(self, wanted: Sequence[Want], settled: Sequence[Settlement]) -> LeaseAnswer:
-        return await self._limiter.lease.remote(list(wanted), list(settled))
-
-    async def settle(self, settled: Sequence[Settlement]) -> None:
-        await self._limiter.settle.remote(list(settled))
-
-    async def pause(self, seconds: float) -> None:
-        await self._limiter.pause.remote(seconds)
-
-
-class _InFlight:
-    """A gate that lets so many requests be on their way at once, while further images are read and reduced."""
-
-    def __init__(self, gate: Gate, most: int) -> None:
-        self._gate = gate
-        self._free = asyncio.Semaphore(most)
-
-    @property
-    def over_budget(self) -> OverBudget | None:
-        return self._gate.over_budget
-
-    async def acquire(self, *, tokens: int, usd: Decimal) -> Permit:
-        await self._free.acquire()
-        try:
-            return await self._gate.acquire(tokens=tokens, usd=usd)
-        except BaseException:
-            self._free.release()
-            raise
-
-    def release(
-        self, permit: Permit, *, tokens: int | None, usd: Decimal | None, headers: Mapping[str, str] | None
-    ) -> None:
-        self._free.release()
-        self._gate.release(permit, tokens=tokens, usd=usd, headers=headers)
-
-    async def pause(self, seconds: float) -> None:
-        await self._gate.pause(seconds)
+    def _tell(self, now: float) -> None:
+        spent, reserved = self._limiter.spent_usd, self._limiter.reserved_usd
+        left = None if self._budget_usd is None else float(self._budget_usd - spent - reserved)
+        self._meter.limiter(self._limiter.stats(now)["in_flight"], float(spent), left)
 
 
 class AskingActor:
@@ -139,24 +122,25 @@ class AskingActor:
         limiter: Any,
         concurrency: int,
         writer: str,
-        environment: Mapping[str, str],
+        environment: DriverEnvironment,
+        meter: Meter,
     ) -> None:
-        # the driver's key: workers of a Ray that runs already have another environment. An argument of an actor is in
-        # no log and on no dashboard, unlike a runtime environment.
-        os.environ.update(environment)
+        environment.apply()
+        self._meter = meter
         self._settings = settings
         self._price = price
-        self._limiter = limiter
+        self._leases = ActorLeases(limiter)
         self._concurrency = concurrency
         self._memory = AnswerMemory(
             AnswerLog(out),
-            f"{writer}-{os.getpid()}",
+            f"{writer}-{uuid.uuid4().hex[:8]}",  # one that was restarted on another node may find its own pid there
             types={question.field: question.answer.arrow_type() for question in settings.questions},
             questions={question.field: question_hash(settings, question) for question in settings.questions},
         )
         self._journalled: set[int] = set()  # of the records in hand, by id()
         self._stopped: StopJob | None = None
         self._asker: Asker | None = None
+        self._gate: LeasingGate | None = None
         self._slots = asyncio.Semaphore(concurrency + _PREPARED_AHEAD)
 
     async def ask(self, entries: list[dict[str, Any]]) -> AskReport:
@@ -186,6 +170,12 @@ class AskingActor:
         """Send nothing new; what is on its way arrives."""
         self._stopped = self._stopped or StopJob("stopped")
 
+    async def settle(self) -> None:
+        """Report to the limiter what the last requests came to; nothing is sent afterwards."""
+        if self._gate is not None:
+            await self._gate.aclose()
+            await self._leases.settle([])  # comes after what was on its way to it
+
     async def _one(self, entry: dict[str, Any]) -> list[dict[str, Any]]:
         assert self._asker is not None
         async with self._slots:
@@ -209,11 +199,12 @@ class AskingActor:
 
         settings = self._settings
         client = AskClient(base_url=settings.base_url, connections=self._concurrency, timeout_s=settings.timeout_s)
+        self._gate = LeasingGate(self._leases)
         return Asker(
             settings,
             self._price,
-            _InFlight(LeasingGate(_ActorLeases(self._limiter)), self._concurrency),
-            send=client.send,
+            InFlight(self._gate, self._concurrency, self._meter),
+            send=metered(client.send, self._meter),
             remembered=self._memory.remembered,
             journal=self._paid,
             read=functools.partial(read_bytes, s3_endpoint=settings.s3_endpoint),

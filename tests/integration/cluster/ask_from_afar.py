@@ -1,0 +1,38 @@
+"""Asks with the limiter on another node than the driver's, as if that had room for none: python -m ... OUT LABEL."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from typing import Any
+
+import ray
+
+import pixelbrain as pb
+from pixelbrain.engine import ask as lane
+from pixelbrain.engine import ask_placement
+from pixelbrain.landing.parquet import Landing
+
+__all__ = ["CONCURRENCY", "RPM", "WINDOW_S"]
+
+CONCURRENCY, RPM, WINDOW_S = 8, 2400, 3
+
+
+def main(out: str, label: str) -> None:
+    """Print the run's report."""
+
+    def placement() -> dict[str, Any]:
+        (node,) = (node for node in ray.nodes() if label in node["Labels"])
+        return {**ask_placement.limiter_placement(), "scheduling_strategy": ask_placement._on(node["NodeID"])}
+
+    lane.limiter_placement = placement
+    module = pb.Gpt4VModule(
+        question="Red?", field="is_red", answer="bool", budget_usd="1", rpm=RPM, actors=2, concurrency=CONCURRENCY
+    )
+    limits = dataclasses.replace(module.limits, window_s=WINDOW_S)
+    print(json.dumps(lane.ask(Landing(out), module.settings, module.price, limits).as_dict()))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
