@@ -16,6 +16,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pixelbrain.config import Placement
     from pixelbrain.errors import PixelbrainError
     from pixelbrain.identity.people import PeopleIdentifierModule
     from pixelbrain.images.decode import DecodedImage, DecodeTarget
@@ -42,6 +43,7 @@ __all__ = [
     "Pipeline",
     "PipelineModule",
     "PixelbrainError",
+    "Placement",
     "Preprocessor",
     "ResnetClassifierModule",
     "TaggingPipeline",
@@ -59,6 +61,7 @@ _HOMES = {
     "Pipeline": "pixelbrain.pipeline",
     "PipelineModule": "pixelbrain.modules.base",
     "PixelbrainError": "pixelbrain.errors",
+    "Placement": "pixelbrain.config",
     "Preprocessor": "pixelbrain.images.preprocess",
     "ResnetClassifierModule": "pixelbrain.modules.resnet",
 }

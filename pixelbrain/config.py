@@ -17,7 +17,9 @@ __all__ = [
     "DEVICES",
     "EMBEDDERS",
     "GPT4V",
+    "LAYOUTS",
     "STRATEGIES",
+    "Placement",
     "RunConfig",
     "Strategy",
     "choose",
@@ -30,6 +32,7 @@ EMBEDDERS = ("facenet", "vggface2", "casia-webface", "dlib")  # facenet is vggfa
 Strategy = Literal["average", "dbscan", "pairwise"]  # how faces become people
 STRATEGIES: tuple[str, ...] = get_args(Strategy)
 DEVICES = ("auto", "cpu", "cuda")
+LAYOUTS = ("auto", "fused", "staged")
 GPT4V = "gpt4v"  # the module that asks, after the others
 
 #: What --offline chooses: models that come inside packages.
@@ -53,6 +56,12 @@ class RunConfig:
     weights_dir: str | None = None
     offline: bool = False  # packaged models by default, and no download of anything
     device: str = "auto"
+    layout: str = "auto"  # see Placement, as the next five
+    actors: Mapping[str, str] = field(default_factory=dict)  # "min:max" by pool
+    gpus_per_actor: Mapping[str, float] = field(default_factory=dict)  # by module
+    cpus_per_actor: Mapping[str, float] = field(default_factory=dict)  # by pool
+    node_labels: Mapping[str, str] = field(default_factory=dict)  # "key=value" by pool
+    autoscale: bool = False
     s3_endpoint: str | None = None
     mongo: str | None = field(default=None, metadata={"secret": True})  # None: embedded, under OUT/db/mongo
     chroma: str | None = None  # an http URL or a folder; None: OUT/db/chroma
@@ -70,7 +79,9 @@ class RunConfig:
         choose("classifier", self.classifier, CLASSIFIERS)
         choose("embedder", self.embedder, EMBEDDERS)
         choose("strategy", self.strategy, STRATEGIES)
-        choose("device", self.device, DEVICES)
+        placement = self.placement()
+        for name in ("actors", "gpus_per_actor", "cpus_per_actor", "node_labels"):
+            set_(self, name, dict(getattr(placement, name)))
         if not self.modules:
             raise ConfigError("modules is empty: name at least one, such as resnet")
         if len(set(self.modules)) != len(self.modules):
@@ -102,6 +113,18 @@ class RunConfig:
             found[name] = mask_uri(found[name]) if found[name] else None
         return {k: list(v) if isinstance(v, tuple) else v for k, v in found.items()}
 
+    def placement(self) -> Placement:
+        """Where on a cluster the work goes. Raises `ConfigError` for what cannot be meant."""
+        return Placement(
+            device=self.device,
+            layout=self.layout,
+            actors=self.actors,
+            gpus_per_actor=self.gpus_per_actor,
+            cpus_per_actor=self.cpus_per_actor,
+            node_labels=self.node_labels,
+            autoscale=self.autoscale,
+        )
+
     def module_settings(self) -> dict[str, dict[str, Any]]:
         """The constructor arguments of the built-in modules."""
         shared = {"weights_dir": self.weights_dir, "offline": self.offline}
@@ -109,6 +132,89 @@ class RunConfig:
             "resnet": {"model": self.classifier, "classes": self.classes or None, "top_k": self.top_k, **shared},
             "facenet": {"embedder": self.embedder, **shared},
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """Wishes about where on a cluster the work goes; the engine's plan decides what is not wished for.
+
+    Mappings are by the name of a pool of actors: a module's, `images` (all of the fused layout), `decode` or `land`;
+    the name "" stands for every pool that runs modules.
+    """
+
+    device: str = "auto"  # auto takes GPUs if Ray reports any
+    layout: str = "auto"  # fused: one actor does it all; staged: CPU actors decode for actors of each module
+    actors: Mapping[str, str] = field(default_factory=dict)  # "4", or "1:8": at least and at most
+    gpus_per_actor: Mapping[str, float] = field(default_factory=dict)  # 0.5: two actors share a card
+    cpus_per_actor: Mapping[str, float] = field(default_factory=dict)  # and so many threads
+    node_labels: Mapping[str, str] = field(default_factory=dict)  # "key=value" that a node of the pool has
+    autoscale: bool = False  # nodes start when actors ask for them: what is there now says little
+
+    def __post_init__(self) -> None:
+        choose("device", self.device, DEVICES)
+        choose("layout", self.layout, LAYOUTS)
+        for name in ("actors", "gpus_per_actor", "cpus_per_actor", "node_labels"):
+            value = getattr(self, name)
+            if not isinstance(value, Mapping):  # one for every pool
+                object.__setattr__(self, name, {"": value})
+        for pool in self.actors:
+            self.actor_range(pool)
+        for pool, share in self.gpus_per_actor.items():
+            _check_gpu_share(f"gpus_per_actor of {pool or 'all'}", share)
+        for pool, cpus in self.cpus_per_actor.items():
+            if isinstance(cpus, bool) or not isinstance(cpus, (int, float)) or cpus <= 0:
+                raise ConfigError(f"cpus_per_actor of {pool or 'all'} is {cpus!r}: a number above 0")
+        for pool in self.node_labels:
+            self.label_selector(pool)
+
+    def actor_range(self, pool: str) -> tuple[int, int] | None:
+        """At least and at most how many actors the pool is to have; None: nothing was said."""
+        value = self.actors.get(pool, self.actors.get(""))
+        if value is None:
+            return None
+        # YAML reads 1:8 without quotes as the number 68, in sixties
+        found = re.fullmatch(r"(\d+)(?::(\d+))?", value) if isinstance(value, str) else None
+        if found is None:
+            raise ConfigError(f'actors is {value!r}: write "4", or "1:8" for at least 1 and at most 8, in quotes')
+        least, most = int(found[1]), int(found[2] or found[1])
+        if not 1 <= least <= most:
+            raise ConfigError(f"actors is {value!r}: at least 1, and not more than at most")
+        return least, most
+
+    def gpu_share(self, module: str) -> float | None:
+        """GPUs that each actor of the module takes; None: nothing was said."""
+        value = self.gpus_per_actor.get(module, self.gpus_per_actor.get(""))
+        return None if value is None else float(value)
+
+    def cpu_share(self, pool: str) -> float | None:
+        """CPUs that each actor of the pool takes; None: nothing was said."""
+        value = self.cpus_per_actor.get(pool)
+        return None if value is None else float(value)
+
+    def label_selector(self, pool: str) -> dict[str, str]:
+        """Labels of the nodes that the pool's actors go to."""
+        value = self.node_labels.get(pool, self.node_labels.get(""))
+        if value is None:
+            return {}
+        key, equals, wanted = str(value).partition("=")
+        if not (key and equals and wanted):
+            raise ConfigError(f"node_labels is {value!r}: write KEY=VALUE, as in `ray start --labels KEY=VALUE`")
+        return {key: wanted}
+
+    @property
+    def pools(self) -> set[str]:
+        """The pools that something was wished for by name."""
+        return {
+            name
+            for wishes in (self.actors, self.gpus_per_actor, self.cpus_per_actor, self.node_labels)
+            for name in wishes
+        } - {""}
+
+
+def _check_gpu_share(name: str, share: Any) -> None:
+    number = isinstance(share, (int, float)) and not isinstance(share, bool)
+    if not number or share < 0 or (share > 1 and share != int(share)):
+        raise ConfigError(f"{name} is {share!r}: a part of one GPU, such as 0.5, or a whole number")
 
 
 def read_config(path: str | Path) -> dict[str, Any]:

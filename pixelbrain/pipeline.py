@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pixelbrain.config import Placement
 from pixelbrain.errors import ConfigError
 from pixelbrain.images.loader import DataLoader
 from pixelbrain.landing.parquet import Landing
@@ -42,17 +43,23 @@ class Pipeline:
         modules: what to find out about each; their names are the columns, so no two may share one. A `Gpt4VModule`
             among them asks afterwards, over what the others have landed.
         device: "cpu", "cuda", or "auto": GPUs if Ray reports any.
+        placement: further wishes about actors and GPUs, with a device of its own.
     """
 
     def __init__(
-        self, loader: DataLoader, modules: Sequence[PipelineModule | Gpt4VModule], *, device: str = "auto"
+        self,
+        loader: DataLoader,
+        modules: Sequence[PipelineModule | Gpt4VModule],
+        *,
+        device: str = "auto",
+        placement: Placement | None = None,
     ) -> None:
         self.loader = loader
         self.modules = [module for module in modules if isinstance(module, PipelineModule)]
         self.asking = [module for module in modules if not isinstance(module, PipelineModule)]
         if not self.modules:
             raise ConfigError("a pipeline needs at least one module that looks at images itself")
-        self.device = device
+        self.placement = placement or Placement(device=device)
 
     def extract(
         self,
@@ -77,7 +84,7 @@ class Pipeline:
             self.loader,
             self.modules,
             out,
-            device=self.device,
+            placement=self.placement,
             retry_failed=retry_failed,
             force=force,
             prune=prune,

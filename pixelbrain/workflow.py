@@ -20,6 +20,7 @@ from pixelbrain.record import read_record, write_stage
 if TYPE_CHECKING:
     from pixelbrain.asking.batch_report import BatchReport
     from pixelbrain.asking.report import AskReport
+    from pixelbrain.images.loader import DataLoader
     from pixelbrain.landing.compact import CompactReport
     from pixelbrain.modules.base import PipelineModule
     from pixelbrain.modules.gpt4v import Gpt4VModule
@@ -90,6 +91,15 @@ class Workflow:
             reports["report"] = self.report()
         return reports
 
+    def loader(self) -> DataLoader:
+        """The images of SOURCE."""
+        from pixelbrain.images.loader import DataLoader
+
+        config = self.config
+        if not config.source:
+            raise ConfigError("no SOURCE: name a folder, an image, a list file or s3://bucket/prefix")
+        return DataLoader(config.source, s3_endpoint=config.s3_endpoint, limit=config.limit)
+
     def modules(self) -> list[PipelineModule]:
         """The configured modules, not yet set up."""
         from pixelbrain.modules.registry import create_module
@@ -110,14 +120,10 @@ class Workflow:
 
     def extract(self) -> Any:
         """Run the modules over SOURCE; see `engine.extract.extract`."""
-        from pixelbrain.images.loader import DataLoader
         from pixelbrain.pipeline import Pipeline
 
         config = self.config
-        if not config.source:
-            raise ConfigError("no SOURCE: name a folder, an image, a list file or s3://bucket/prefix")
-        loader = DataLoader(config.source, s3_endpoint=config.s3_endpoint, limit=config.limit)
-        pipeline = Pipeline(loader, self.modules(), device=config.device)
+        pipeline = Pipeline(self.loader(), self.modules(), placement=config.placement())
         with self.lock("extract"):  # before 100 MB are fetched for an OUT that is in use, or may not be written
             self._fetch_weights(pipeline.modules)
             with self.display.stage("extract") as progress:

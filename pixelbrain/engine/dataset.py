@@ -1,12 +1,14 @@
-"""The streaming pass of Ray Data: blocks of the worklist in, through a pool of actors, their summaries out."""
+"""The streaming pass of Ray Data: blocks of what is left in, through pools of actors, their summaries out."""
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import logging
 import re
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -14,29 +16,55 @@ import ray
 import ray.data
 from ray.data import Datasource, ReadTask
 from ray.data.block import BlockMetadata
-from ray.exceptions import ActorDiedError, ActorUnavailableError, NodeDiedError, RayError, RaySystemError
+from ray.exceptions import (
+    ActorDiedError,
+    ActorUnavailableError,
+    NodeDiedError,
+    ObjectLostError,
+    RayError,
+    RaySystemError,
+)
 
+from pixelbrain.engine.environment import DriverEnvironment
+from pixelbrain.engine.fitting import Pool
+from pixelbrain.engine.metrics import RayMeter
 from pixelbrain.engine.plan import Plan
-from pixelbrain.engine.worker import ImageWorker, WorkOrder
-from pixelbrain.engine.worklist import Worklist
+from pixelbrain.engine.plan_fused import FUSED
+from pixelbrain.engine.plan_staged import DECODE, LAND, LISTER, QUEUED_PER_ACTOR
+from pixelbrain.engine.rows import WorkOrder
+from pixelbrain.engine.stages import Decoder, Lander, ModelRunner
+from pixelbrain.engine.watch import NodesGone, stuck_watch
+from pixelbrain.engine.worker import ImageWorker
+from pixelbrain.engine.worklist import Left, Worklist, blocks
 from pixelbrain.errors import EngineError, PixelbrainError
 from pixelbrain.modules.base import PipelineModule
 
-__all__ = ["work_off"]
+__all__ = ["Crew", "work_off"]
 
 logger = logging.getLogger(__name__)
 
 _RESTARTS = 30  # of an actor: each image that kills it costs two
-_RETRIES = 5  # of a block: two deaths, the isolation of what caused them, and nodes that go away
-_LISTER_CPUS = 0.05  # it waits most of the time; a whole CPU would be missing to the actors
+_RETRIES = -1  # of a block, while its actor comes back: before Ray knows of a node's death, it tries several times
+#: What was lost with a node, and Ray does not bring back.
+_LOST = (ActorDiedError, ActorUnavailableError, NodeDiedError, ObjectLostError, RaySystemError)
 _ROW_BYTES = 1  # a row is more, and so a block of its own: it goes at once, and to the next free actor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crew:
+    """What every actor of a pass is given."""
+
+    modules: Sequence[PipelineModule]
+    order: WorkOrder
+    environment: DriverEnvironment
+    meter: RayMeter
 
 
 class _Lister(Datasource):
     """One task that lists, and streams the blocks of the worklist while it does."""
 
-    def __init__(self, worklist: Worklist) -> None:
-        self._worklist = worklist
+    def __init__(self, worklist: Worklist, block_rows: int, environment: DriverEnvironment) -> None:
+        self._read = _read, worklist, block_rows, environment
 
     def estimate_inmemory_data_size(self) -> int | None:
         """Nobody knows before the listing ends."""
@@ -46,49 +74,96 @@ class _Lister(Datasource):
         self, parallelism: int, per_task_row_limit: int | None = None, data_context: Any = None
     ) -> list[ReadTask]:
         """A listing is one stream."""
-        worklist = self._worklist
+        read, *arguments = self._read
         unknown = BlockMetadata(num_rows=None, size_bytes=None, input_files=None, exec_stats=None)
-        return [ReadTask(lambda: iter(worklist), unknown)]
+        return [ReadTask(lambda: read(*arguments), unknown)]
+
+
+def _read(worklist: Worklist, block_rows: int, environment: DriverEnvironment) -> Iterator[pa.Table]:
+    environment.apply()
+    return blocks(worklist, block_rows)
+
+
+# The workers as actors of Ray, which know whether they take a dead one's place.
 
 
 class _Actor(ImageWorker):
-    """The worker as an actor of Ray, which knows whether it takes a dead one's place."""
+    def __init__(self, crew: Crew) -> None:
+        crew.environment.apply()
+        super().__init__(crew.modules, crew.order, wary=_restarted(), meter=crew.meter)
 
-    def __init__(self, modules: Sequence[PipelineModule], order: WorkOrder) -> None:
-        restarted = ray.get_runtime_context().was_current_actor_reconstructed
-        super().__init__(modules, order, wary=restarted)
+
+class _Decoder(Decoder):
+    def __init__(self, crew: Crew, chunk_rows: int) -> None:
+        crew.environment.apply()
+        super().__init__(crew.modules, crew.order, chunk_rows, wary=_restarted(), meter=crew.meter)
+
+
+class _ModelRunner(ModelRunner):
+    def __init__(self, crew: Crew, number: int) -> None:
+        crew.environment.apply()
+        later = [module.name for module in crew.modules[number + 1 :]]
+        super().__init__(crew.modules[number], crew.order, later, wary=_restarted(), meter=crew.meter)
+
+
+class _Lander(Lander):
+    def __init__(self, crew: Crew) -> None:
+        crew.environment.apply()
+        super().__init__(crew.order, meter=crew.meter)
+
+
+def _restarted() -> bool:
+    return ray.get_runtime_context().was_current_actor_reconstructed
+
+
+# --- the pass ------------------------------------------------------------------------------------------------------
 
 
 def work_off(
-    worklist: Worklist, modules: Sequence[PipelineModule], order: WorkOrder, plan: Plan, *, debug: bool = False
+    left: Worklist | Sequence[Left], crew: Crew, plan: Plan, *, patience_s: float, debug: bool = False
 ) -> Iterator[pa.Table]:
-    """Work the blocks off as `plan` says; yields tables of `worker.SUMMARY_SCHEMA` as they come.
+    """Work off what is left as `plan` says; yields tables of `rows.SUMMARY_SCHEMA` as they come.
+
+    Args:
+        left: a list, or a worklist that is listed while the pass goes on.
+        crew: what every actor is given.
+        plan: the pools.
+        patience_s: an actor whose node died may wait so long for room on another.
+        debug: show Ray Data's log.
 
     Raises:
-        EngineError: a worker failed on more than an image, or the actors died too often.
+        NodesGone: Ray lost actors for good, or there is no room any more for all of them; what has landed stays.
+        EngineError: a worker failed on more than an image.
     """
     if not debug:  # importing ray.data sets it
         logging.getLogger("ray.data").setLevel(logging.CRITICAL)
-    reason = None
+    reason: str | None = None
+    gone = False
     try:
-        yield from _summaries(worklist, modules, order, plan).iter_batches(batch_size=None, batch_format="pyarrow")
+        yield from _summaries(left, crew, plan, patience_s).iter_batches(batch_size=None, batch_format="pyarrow")
+    except NodesGone:
+        gone = True
     except RayError as error:
         logger.debug("what Ray says", exc_info=True)
-        reason = _reason(error)
+        gone, reason = isinstance(error, _LOST), _reason(error)
+    # not `from` Ray's error, whose frames hold the actors, and they their CPUs: whoever keeps the last error, as a
+    # notebook does, would wait for these in the next run for ever
+    if gone:
+        gc.collect()
+        raise NodesGone
     if reason is not None:
-        # not `from` Ray's error, whose frames hold the actors, and they their CPUs: whoever keeps the last error, as a
-        # notebook does, would wait for these in the next run for ever
         gc.collect()
         raise EngineError(reason)
 
 
-def _summaries(worklist: Worklist, modules: Sequence[PipelineModule], order: WorkOrder, plan: Plan) -> ray.data.Dataset:
+def _summaries(left: Worklist | Sequence[Left], crew: Crew, plan: Plan, patience_s: float) -> ray.data.Dataset:
     """The pass as a dataset that nobody has begun to read."""
     context = ray.data.DataContext.get_current()
     ours = {
         "target_max_block_size": _ROW_BYTES,
         "enable_progress_bars": False,  # Ray Data's own; ours says what goes on
         "print_on_execution_start": False,
+        "custom_execution_callback_classes": [stuck_watch(patience_s)],
     }
     theirs = {name: getattr(context, name) for name in ours}  # what a notebook's own datasets go by; ours keeps a copy
     for name, value in ours.items():
@@ -97,32 +172,71 @@ def _summaries(worklist: Worklist, modules: Sequence[PipelineModule], order: Wor
         with warnings.catch_warnings():
             # Ray 2.64 drops the way in that these limits have; pyproject admits no such Ray, and there is no other yet
             warnings.simplefilter("ignore")
-            if worklist.tables is not None:
-                blocks = ray.data.from_arrow(list(worklist))
-            else:
-                blocks = ray.data.read_datasource(
-                    _Lister(worklist), override_num_blocks=1, ray_remote_args={"num_cpus": _LISTER_CPUS}
-                )
-            return blocks.map_batches(
-                _Actor,
-                fn_constructor_args=(list(modules), order),
-                batch_size=1,
-                batch_format="pyarrow",
-                compute=ray.data.ActorPoolStrategy(size=plan.actors),
-                num_cpus=plan.cpus_per_actor,
-                num_gpus=plan.gpus_per_actor or None,
-                max_restarts=_RESTARTS,
-                max_task_retries=_RETRIES,
-            )
+            return _pools(_handed_out(left, crew, plan), crew, plan)
     finally:
         for name, value in theirs.items():
             setattr(context, name, value)
 
 
+def _handed_out(left: Worklist | Sequence[Left], crew: Crew, plan: Plan) -> ray.data.Dataset:
+    if not isinstance(left, Worklist):
+        return ray.data.from_arrow(list(blocks(left, plan.block_rows)))
+    return ray.data.read_datasource(
+        _Lister(left, plan.block_rows, crew.environment),
+        override_num_blocks=1,
+        ray_remote_args={"num_cpus": LISTER.cpus},
+    )
+
+
+def _pools(dataset: ray.data.Dataset, crew: Crew, plan: Plan) -> ray.data.Dataset:
+    """The dataset through the plan's pools."""
+    for pool in plan.pools[1:]:
+        its = dataclasses.replace(
+            crew, order=dataclasses.replace(crew.order, device=pool.device, threads=pool.threads)
+        )  # fmt: skip
+        if pool.name == FUSED and plan.layout == "fused":
+            actor, arguments, rows = _Actor, (its,), 1
+        elif pool.name == DECODE:
+            actor, arguments, rows = _Decoder, (its, plan.chunk_rows), 1
+        elif pool.name == LAND:
+            actor, arguments, rows = _Lander, (its,), 1
+        else:
+            number = [module.name for module in crew.modules].index(pool.name)
+            actor, arguments, rows = _ModelRunner, (its, number), -(-pool.batch_size // plan.chunk_rows)
+        dataset = dataset.map_batches(
+            actor,
+            fn_constructor_args=arguments,
+            batch_size=rows,
+            batch_format="pyarrow",
+            compute=_strategy(pool),
+            num_cpus=pool.cpus,
+            num_gpus=pool.gpus or None,
+            max_restarts=_RESTARTS,
+            max_task_retries=_RETRIES,
+            **_reserved(pool),
+        )
+    return dataset
+
+
+def _strategy(pool: Pool) -> ray.data.ActorPoolStrategy:
+    return ray.data.ActorPoolStrategy(
+        min_size=pool.min_actors,
+        max_size=pool.max_actors,
+        max_tasks_in_flight_per_actor=QUEUED_PER_ACTOR,
+    )
+
+
+def _reserved(pool: Pool) -> dict[str, Any]:
+    reserved: dict[str, Any] = {}
+    if pool.memory_bytes:
+        reserved["memory"] = pool.memory_bytes
+    if pool.labels:
+        reserved["label_selector"] = dict(pool.labels)
+    return reserved
+
+
 def _reason(error: BaseException) -> str:
     """What went wrong in the worker, in a line: ours as it is, and the last `SomeError: ...` that is not Ray's."""
-    if isinstance(error, (ActorDiedError, ActorUnavailableError, NodeDiedError, RaySystemError)):
-        return "Ray lost its workers, or the node that they were on; what has landed stays: the same command goes on"
     cause = getattr(error, "cause", None)
     if isinstance(cause, PixelbrainError):
         return str(cause)

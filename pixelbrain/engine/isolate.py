@@ -20,7 +20,7 @@ import pyarrow as pa
 from pixelbrain import schema
 from pixelbrain.errors import EngineError
 
-__all__ = ["Isolation", "failed_row", "serve"]
+__all__ = ["Isolation", "crash", "failed_row", "serve"]
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class Isolation:
     """Has images worked on one by one in a child process, and survives it.
 
     Args:
-        worker: a cloudpickled callable without arguments that makes an `ImageWorker`.
+        worker: a cloudpickled callable without arguments that makes what has a `process`, such as an `ImageWorker`.
         modules: the names of those to run.
 
     Raises:
@@ -130,9 +130,13 @@ def failed_row(entry: dict[str, Any], why: str) -> dict[str, Any]:
     return {
         **{name: entry[name] for name in schema.MANIFEST_SCHEMA.names},
         "status": schema.Status.FAILED.value,
-        "error_type": _CRASH,
-        "error": f"the process that worked on it died three times: {why}",
+        **crash(why),
     }
+
+
+def crash(why: str) -> dict[str, str]:
+    """The error of an image that nothing survives, for its row or a module's column."""
+    return {"error_type": _CRASH, "error": f"the process that worked on it died three times: {why}"}
 
 
 def _how_it_ended(code: int | None) -> str:

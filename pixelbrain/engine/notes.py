@@ -87,17 +87,17 @@ class RunNotes:
         found = self._place.read(_GONE)
         return pq.read_table(io.BytesIO(found)) if found else None
 
-    # --- blocks that kill ----------------------------------------------------------------------------------------
+    # --- work that kills -----------------------------------------------------------------------------------------
 
-    def begin_block(self, number: int) -> None:
-        """Say which block this worker has in hand from now on."""
-        self._place.write(self._doing, str(number).encode())
+    def begin(self, work: str) -> None:
+        """Say which work this worker has in hand from now on, such as a block's number."""
+        self._place.write(self._doing, work.encode())
 
-    def deaths_over(self, number: int) -> int:
-        """How many workers died with this block in hand: they said that they had it, and it is here again."""
+    def deaths_over(self, work: str) -> int:
+        """How many workers died with this work in hand: they said that they had it, and it is here again."""
         others = (f"{_FOLDER}/{n}" for n in self._place.names(_FOLDER) if n.startswith(_DOING))
-        return sum(self._place.read(name) == str(number).encode() for name in others if name != self._doing)
+        return sum(self._place.read(name) == work.encode() for name in others if name != self._doing)
 
-    def end_block(self) -> None:
+    def end(self) -> None:
         """Say that this worker has nothing in hand."""
         self._place.delete(self._doing)

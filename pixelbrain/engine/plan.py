@@ -1,16 +1,33 @@
-"""Placement: how many actors with how much of the machine, from the resources that Ray reports."""
+"""Placement: which actors, how many, and what of the cluster each reserves, from the nodes that there are.
+
+Two layouts run the same modules. Fused: every actor reads, decodes, runs all modules and lands, and pixels never leave
+it: the laptop, and every cluster whose GPU nodes have the CPUs to feed them. Staged: actors on CPU nodes decode, and
+uint8 inputs travel to pools of actors for each module, pinned to GPUs; a last pool lands.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pixelbrain.errors import EngineError
+from pixelbrain.config import Placement
+from pixelbrain.engine.fitting import Pool, find_shortage
+from pixelbrain.engine.nodes import Node, describe_nodes
+from pixelbrain.engine.plan_fused import FUSED, fused_pools
+from pixelbrain.engine.plan_staged import (
+    DECODE,
+    LAND,
+    LISTER,
+    QUEUED_PER_ACTOR,
+    chunk_rows,
+    staged_pools,
+    waiting_bytes,
+)
+from pixelbrain.errors import ConfigError, EngineError
+from pixelbrain.modules.base import PipelineModule
 
-__all__ = ["Plan", "make_plan"]
-
-#: A model's matrix products gain little from more threads than this; further CPUs get an actor of their own.
-_THREADS_PER_ACTOR = 4
+__all__ = ["Need", "Plan", "check_fit", "make_plan"]
 
 #: Images a block: large enough that handing it over costs nothing, small enough to lose little in a crash.
 _MAX_BLOCK_ROWS = 256
@@ -18,56 +35,144 @@ _MIN_BLOCK_ROWS = 8
 _MANY = 10**9
 _BLOCKS_PER_ACTOR = 24  # at least so many, that the display moves and actors end together
 
+#: Bytes of an image in a block of the listing: its URI, version and size.
+_LISTED_BYTES = 300
+#: The nodes that are planned for where they are still to come: a card with four CPUs, and four CPUs to feed it.
+_TO_COME = (Node(cpus=4, gpus=1), Node(cpus=4))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Need:
+    """What a module wants of an actor, see `PipelineModule`."""
+
+    name: str
+    batch_size: int = 32
+    num_gpus: float | None = None
+    memory_bytes: int = PipelineModule.memory_bytes
+    input_bytes: int = PipelineModule.input_bytes
+
+    @classmethod
+    def of(cls, module: PipelineModule) -> Need:
+        """That of a module."""
+        return cls(**{field.name: getattr(module, field.name) for field in dataclasses.fields(cls)})
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Every actor reads, decodes, runs all modules and lands: pixels never cross the object store."""
+    """The pools of actors of a run."""
 
-    actors: int
-    cpus_per_actor: float
-    gpus_per_actor: float
-    threads_per_actor: int
-    block_rows: int
-    device: str  # cpu or cuda
+    layout: str  # fused or staged
+    pools: tuple[Pool, ...]  # in the order in which an image passes them
+    block_rows: int  # images that are handed out together
+    chunk_rows: int  # staged: images that travel together
+    object_store_bytes: int  # in use at most, on all nodes together, as an estimate
+
+    def pool(self, name: str) -> Pool:
+        """The pool of that name."""
+        return next(pool for pool in self.pools if pool.name == name)
+
+    @property
+    def device(self) -> str:
+        """cuda where any module runs on a GPU."""
+        return "cuda" if any(pool.device == "cuda" for pool in self.pools) else "cpu"
 
 
 def make_plan(
-    images: int | None, resources: Mapping[str, float], *, batch_size: int = 32, device: str = "auto"
+    images: int | None, nodes: Sequence[Node], needs: Sequence[Need], placement: Placement | None = None
 ) -> Plan:
-    """The plan for so many images on a cluster with these resources.
+    """The plan for so many images on these nodes; `check_fit` says whether they have room for it.
 
     Args:
         images: how many are to do; None: nobody knows yet, but many.
-        resources: as `ray.cluster_resources()` has them: CPU, GPU.
-        batch_size: the largest of the modules'.
-        device: auto takes GPUs if Ray reports any.
+        nodes: of the cluster, or this machine.
+        needs: of the modules, in the order in which they run.
+        placement: what the user wishes.
 
     Raises:
-        EngineError: the plan would wait for ever for what is not there.
+        EngineError: there is no CPU, or no GPU that was asked for.
+        ConfigError: a wish about a pool that is none.
     """
-    if images is None:
-        images = _MANY
-    cpus, gpus = resources.get("CPU", 0.0), int(resources.get("GPU", 0))
-    if device == "cuda" and not gpus:
-        raise EngineError(f"--device cuda, but Ray reports no GPU ({cpus:g} CPUs): use --device cpu, or auto")
-    if cpus <= 0:
+    wishes = placement or Placement()
+    images = _MANY if images is None else images
+    cpus, gpus = sum(node.cpus for node in nodes), sum(node.gpus for node in nodes)
+    if wishes.device == "cuda" and not gpus and not wishes.autoscale:
+        raise EngineError(
+            f"--device cuda, but Ray reports no GPU ({cpus:g} CPUs): use --device cpu, or auto; "
+            "or --autoscale, if nodes with GPUs start when they are asked for"
+        )
+    if cpus <= 0 and not wishes.autoscale:
         raise EngineError("Ray reports no CPU: start it with at least one (`ray start --head --num-cpus 2`)")
-    on_gpu = gpus > 0 and device != "cpu"
-    actors = gpus if on_gpu else max(1, round(cpus / _THREADS_PER_ACTOR))
-    actors = max(1, min(actors, -(-images // _MIN_BLOCK_ROWS)))
-    threads = max(1, min(int(cpus // actors), 16 if on_gpu else cpus))
+    device = "cuda" if wishes.device == "cuda" or (gpus > 0 and wishes.device == "auto") else "cpu"
+    layout = _choose_layout(nodes, needs, wishes, device)
+    _check_pool_names(layout, needs, wishes)
+    if wishes.autoscale:
+        nodes = [_with_labels(node, wishes) for node in _TO_COME[: 1 if layout == "fused" else 2]]
+    if layout == "fused":
+        pools = fused_pools(nodes, needs, wishes, device, most=-(-images // _MIN_BLOCK_ROWS))
+        step, chunk, waiting = max(need.batch_size for need in needs), 0, 0
+    else:
+        chunk = step = chunk_rows(nodes, needs)
+        pools = staged_pools(nodes, needs, wishes, device, most=-(-images // max(chunk, _MIN_BLOCK_ROWS)))
+        waiting = waiting_bytes(pools, needs, chunk)
+    if len(nodes) == 1 and not wishes.autoscale:
+        pools = tuple(dataclasses.replace(pool, max_actors=pool.max_actors or pool.min_actors) for pool in pools)
+    workers = pools[0].min_actors
+    rows = _block_rows(images // (workers * _BLOCKS_PER_ACTOR), step)
     return Plan(
-        actors=actors,
-        # a little is left over: what else Ray runs must not wait for the actors, which never give theirs back
-        cpus_per_actor=round(max(0.1, min(threads, cpus / actors) * 0.9), 3),
-        gpus_per_actor=1.0 if on_gpu else 0.0,
-        threads_per_actor=int(threads),
-        block_rows=_block_rows(images // (actors * _BLOCKS_PER_ACTOR), batch_size),
-        device="cuda" if on_gpu else "cpu",
+        layout=layout,
+        pools=(LISTER, *pools),
+        block_rows=rows,
+        chunk_rows=chunk,
+        object_store_bytes=waiting + workers * QUEUED_PER_ACTOR * rows * _LISTED_BYTES,
     )
 
 
-def _block_rows(wanted: int, batch_size: int) -> int:
+def _with_labels(node: Node, wishes: Placement) -> Node:
+    """A node of those to come that has all labels that are asked for."""
+    labels = {key: value for pool in wishes.node_labels for key, value in wishes.label_selector(pool).items()}
+    return dataclasses.replace(node, labels=labels)
+
+
+def check_fit(plan: Plan, nodes: Sequence[Node]) -> None:
+    """Raises `EngineError`, with the numbers, for a plan of which some actor would wait for ever."""
+    shortage = find_shortage(plan.pools, nodes)
+    if shortage is not None:
+        pool = shortage.pool
+        fewer = f"--actors {pool.name}={shortage.room}" if shortage.room else None
+        shared = f"--gpus-per-actor {pool.name}=0.5" if pool.gpus > 0.5 else None
+        fused = "--layout fused" if plan.layout == "staged" else None
+        ways = ", ".join(way for way in (fewer, shared, fused, "--autoscale if nodes are still to come") if way)
+        raise EngineError(
+            f"this plan would wait for ever: the pool {pool.name} wants {pool.min_actors} x ({pool.needs()}), and on "
+            f"{describe_nodes(nodes)} there is room for {shortage.room} beside the others; `pixelbrain plan` shows "
+            f"all. Try {ways}"
+        )
+    held = sum(node.object_store_bytes for node in nodes)
+    if plan.object_store_bytes > held:
+        raise EngineError(
+            f"this plan keeps {plan.object_store_bytes / 1e6:,.0f} MB in the object store, which has {held / 1e6:,.0f} "
+            "MB: fewer --actors, --layout fused, or nodes with more --object-store-memory"
+        )
+
+
+def _choose_layout(nodes: Sequence[Node], needs: Sequence[Need], wishes: Placement, device: str) -> str:
+    """Staged where some pool is named, or where CPU nodes would stand beside busy GPUs."""
+    if wishes.layout != "auto":
+        return wishes.layout
+    if wishes.pools - {FUSED}:
+        return "staged"
+    feeders = any(node.cpus >= 1 and not node.gpus for node in nodes)
+    return "staged" if device == "cuda" and feeders else "fused"
+
+
+def _check_pool_names(layout: str, needs: Sequence[Need], wishes: Placement) -> None:
+    known = [FUSED] if layout == "fused" else [DECODE, *(need.name for need in needs), LAND]
+    for name in sorted(wishes.pools):
+        if name not in known:
+            raise ConfigError(f"there is no pool {name!r} in the {layout} layout; it has {', '.join(known)}")
+
+
+def _block_rows(wanted: int, step: int) -> int:
     """Near `wanted`, within bounds; whole batches where it is more than one, as half a batch costs nearly a whole."""
     rows = max(_MIN_BLOCK_ROWS, min(_MAX_BLOCK_ROWS, wanted))
-    return rows if rows < batch_size else -(-rows // batch_size) * batch_size
+    return rows if rows < step else -(-rows // step) * step

@@ -6,6 +6,7 @@ import itertools
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import pyarrow as pa
 
@@ -16,7 +17,7 @@ from pixelbrain.landing.parquet import Landing
 from pixelbrain.landing.place import Place
 from pixelbrain.landing.resume import Remaining
 
-__all__ = ["WORK_SCHEMA", "Worklist", "peek"]
+__all__ = ["WORK_SCHEMA", "Left", "Worklist", "blocks", "peek"]
 
 #: One row is one block. Ray Data cuts and joins blocks of rows as it likes; a row it leaves whole.
 WORK_SCHEMA = pa.schema(
@@ -26,6 +27,9 @@ WORK_SCHEMA = pa.schema(
         ("images", pa.list_(pa.struct(list(schema.MANIFEST_SCHEMA)))),
     ]
 )
+
+#: Images that are left to do, of `schema.MANIFEST_SCHEMA`, and the modules to run on them.
+Left: TypeAlias = tuple[tuple[str, ...], pa.Table]
 
 _PEEK_ROWS = 20_000
 _NOTE_EVERY_S = 1.0
@@ -44,27 +48,23 @@ def peek(tables: Iterable[pa.Table]) -> tuple[list[pa.Table], bool]:
 
 @dataclass(kw_only=True)
 class Worklist:
-    """Lists a source and yields what is left of it, a block at a time; it says in the notes how far it is.
+    """Lists a source and yields what is left of it, as `Left`; it says in the notes how far it is.
 
-    Iterated again with the same generation, as when Ray does a lost task again, it yields the same blocks: what the
-    run itself has landed meanwhile does not count.
+    Iterated again with the same generation, as when Ray does a lost task again, it yields the same: what the run itself
+    has landed meanwhile does not count.
     """
 
     loader: DataLoader
     place: Place
     settings_hashes: Mapping[str, str]
     generation: int
-    block_rows: int = 256
     retry_failed: bool = False
     force: bool = False
+    first_generation: int | None = None  # of the run; None: this one. What it has landed itself is not done again
     tables: list[pa.Table] | None = None  # the whole listing, where it is known already
 
-    def count_pending(self) -> int:
-        """How many images are left to do; goes through the whole listing."""
-        return sum(len(images) for block in self for images in block["images"].to_pylist())
-
-    def __iter__(self) -> Iterator[pa.Table]:
-        """Tables of one row of `WORK_SCHEMA`."""
+    def __iter__(self) -> Iterator[Left]:
+        """What is left of each table of the listing."""
         landing = Landing(self.place)
         notes = RunNotes(landing.place)
         remaining = Remaining(
@@ -73,15 +73,13 @@ class Worklist:
             before_generation=self.generation,
             retry_failed=self.retry_failed,
             force=self.force,
+            again_before=self.first_generation,
         )
-        numbers = itertools.count()
         pending, noted_at = 0, time.monotonic()
         for table in self.loader.list_images() if self.tables is None else self.tables:
-            # blocks end with the table that they are from: the last few images do not wait for the rest of the listing
             for modules, rows in remaining.split(table).items():
                 pending += len(rows)
-                for start in range(0, len(rows), self.block_rows):
-                    yield _block(next(numbers), modules, rows.slice(start, self.block_rows))
+                yield modules, rows
             if time.monotonic() - noted_at >= _NOTE_EVERY_S:
                 notes.write_listing(Listing(listed=remaining.listed, pending=pending))
                 noted_at = time.monotonic()
@@ -91,6 +89,17 @@ class Worklist:
         gone = remaining.gone(self.loader.open().covers) if self.loader.limit is None else None
         counts = Listing(listed=remaining.listed, pending=pending, gone=len(gone) if gone else 0, complete=True)
         notes.write_listing(counts, gone)
+
+
+def blocks(left: Iterable[Left], block_rows: int) -> Iterator[pa.Table]:
+    """What is left, cut to blocks: tables of one row of `WORK_SCHEMA`.
+
+    A block ends with the table that it is from: the last few images do not wait for the rest of the listing.
+    """
+    numbers = itertools.count()
+    for modules, rows in left:
+        for start in range(0, len(rows), block_rows):
+            yield _block(next(numbers), modules, rows.slice(start, block_rows))
 
 
 def _block(number: int, modules: tuple[str, ...], rows: pa.Table) -> pa.Table:

@@ -79,6 +79,18 @@ class Landing:
                 self._tell_broken(name, str(error))
         raise AssertionError("unreachable")
 
+    def piece_rows(self, generation: int, block: int, piece: int) -> int | None:
+        """How many rows an earlier try of a block has landed as this piece; None: it has not."""
+        name = part_name(generation, block, piece)
+        try:
+            with self.place.open_parquet(name) as file:
+                return file.metadata.num_rows
+        except FileGoneError:
+            return None
+        except BrokenFileError as error:
+            self._tell_broken(name, str(error))
+            return None
+
     def set_aside_broken(self) -> list[str]:
         """Move part files that cannot be read to `images/broken`, so that a new run does their images again.
 

@@ -37,6 +37,7 @@ class Remaining:
             makes the same plan, whatever it has landed meanwhile.
         retry_failed: a failed image, or one on which a wanted module failed, has not landed.
         force: nothing has landed.
+        again_before: the last two concern only what older generations landed: the rest is of the same run.
 
     Raises:
         LandingError: a part file cannot be read.
@@ -50,8 +51,11 @@ class Remaining:
         before_generation: int | None = None,
         retry_failed: bool = False,
         force: bool = False,
+        again_before: int | None = None,
     ) -> None:
         self._place = landing.place
+        self._again_before = float("inf") if again_before is None else again_before
+        self._force = force
         self._parts = newest_first(
             part for part in landing.parts if before_generation is None or part.generation < before_generation
         )
@@ -61,8 +65,6 @@ class Remaining:
         self._table = DigestTable(rows.digest[images])
         self._version = rows.version[images]
         self._landed = rows.state[images] == _LANDED
-        if force:
-            self._landed[:] = False
         self._listed = np.zeros(len(images), bool)
         #: Images that `split` was given so far.
         self.listed = 0
@@ -133,17 +135,19 @@ class Remaining:
         return _fold([kept, *waiting])
 
     def _columns(self, part: Part, retry_failed: bool) -> list[str]:
-        errors = [f"{name}.error_type" for name in self._hashes if name in part.modules] if retry_failed else []
+        again = retry_failed and part.generation < self._again_before
+        errors = [f"{name}.error_type" for name in self._hashes if name in part.modules] if again else []
         return ["image_id", "version", "status", *errors]
 
     def _rows(self, part: Part, table: pa.Table, retry_failed: bool) -> _Rows:
+        again = part.generation < self._again_before
         state = np.full((len(table), len(self._hashes)), _UNKNOWN, np.uint8)
         failed = np.asarray(pc.equal(table["status"], schema.Status.FAILED.value))
         for column, (name, wanted) in enumerate(self._hashes.items()):
             if name in part.modules:
-                same = part.modules[name].settings_hash == wanted
+                same = part.modules[name].settings_hash == wanted and not (self._force and again)
                 state[:, column] = _LANDED if same else _MISSING
-                if retry_failed and same:
+                if retry_failed and again and same:
                     error = np.asarray(pc.is_valid(pc.struct_field(table[name], "error_type")))
                     state[failed | error, column] = _MISSING
         pruned = np.asarray(pc.equal(table["status"], schema.Status.PRUNED.value))

@@ -46,6 +46,15 @@ class PipelineModule(abc.ABC):
     #: Images that go through `process_batch` together.
     batch_size: int = 32
 
+    #: GPUs that one actor takes, if it runs on them: 0.5 shares a card; None: a card, or an equal part of one.
+    num_gpus: float | None = None
+
+    #: Memory that the module takes on a worker: its model, and what it makes of a batch.
+    memory_bytes: int = 200 * 1024**2
+
+    #: Bytes that `preprocess` returns for a photo, about: they wait in Ray's object store in the staged layout.
+    input_bytes: int = 3 * 1024**2
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         name = getattr(cls, "name", None)
@@ -78,7 +87,10 @@ class PipelineModule(abc.ABC):
         """Load the model, on the worker. `device` is "cpu" or "cuda"."""
 
     def preprocess(self, image: DecodedImage) -> Any:
-        """What `process_batch` wants of one photo; runs in the decoding threads, beside the model."""
+        """What `process_batch` wants of one photo; small and picklable, and best of uint8.
+
+        It runs in the decoding threads beside the model, or on another machine, where `setup` was not called.
+        """
         return image
 
     def process(self, image: DecodedImage) -> dict[str, Any]:

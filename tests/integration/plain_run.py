@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 
 from pixelbrain.engine.notes import RunNotes
-from pixelbrain.engine.worker import ImageWorker, WorkOrder
-from pixelbrain.engine.worklist import Worklist
+from pixelbrain.engine.rows import WorkOrder
+from pixelbrain.engine.worker import ImageWorker
+from pixelbrain.engine.worklist import Worklist, blocks
 from pixelbrain.images.loader import DataLoader
 from pixelbrain.landing.generations import claim_generation
 from pixelbrain.landing.parquet import Landing
@@ -30,13 +31,13 @@ def main(folder: Path) -> None:
         generation = claim_generation(landing.place)
         order = WorkOrder(place=landing.place, generation=generation, states={"watched": state})
         worker = ImageWorker([Watched()], order)
-        for block in Worklist(
+        left = Worklist(
             loader=DataLoader(str(folder / "photos")),
             place=landing.place,
             settings_hashes={"watched": state.settings_hash},
             generation=generation,
-            block_rows=12,
-        ):
+        )
+        for block in blocks(left, 12):
             worker(block)
 
 

@@ -9,8 +9,9 @@ import pyarrow as pa
 import pytest
 
 import pixelbrain as pb
-from pixelbrain.engine.worker import ImageWorker, WorkOrder
-from pixelbrain.engine.worklist import Worklist
+from pixelbrain.engine.rows import WorkOrder
+from pixelbrain.engine.worker import ImageWorker
+from pixelbrain.engine.worklist import Worklist, blocks
 from pixelbrain.landing.parts import ModuleState
 from pixelbrain.landing.place import open_place
 from pixelbrain.sources.local import path_to_uri
@@ -79,11 +80,10 @@ def test_a_worker_lands_each_as_one_row(photos, tmp_path):
             place=open_place(out),
             settings_hashes={"area": state.settings_hash},
             generation=generation,
-            block_rows=50,
         )
-        return list(worklist)
+        return list(blocks(worklist, 50))
 
-    blocks = blocks_left(1)
+    handed_out = blocks_left(1)
     # between listing and reading: gone, a pipe, a folder, another photo
     changed = {name: folder / "tree" / name for name in ("UPPER.JPEG", "-rf.jpg", ".hidden.jpg", "100%20.jpg")}
     for path in changed.values():
@@ -96,7 +96,7 @@ def test_a_worker_lands_each_as_one_row(photos, tmp_path):
 
     order = WorkOrder(place=open_place(out), generation=1, states={"area": state})
     worker = ImageWorker([namespace["Area"]()], order)
-    summaries = [worker(block).to_pylist()[0] for block in blocks]
+    summaries = [worker(block).to_pylist()[0] for block in handed_out]
     assert sum(summary["images"] for summary in summaries) == len(expected)
     assert sum(summary["failed"] for summary in summaries) == len([error for error in expected.values() if error])
     check(out, expected)

@@ -16,7 +16,8 @@ ANYONE = {"config", "errors", "schema"}
 #: Files above the folders, by the last folder that they may import.
 TOP = {"config": None, "errors": None, "schema": None, "record": "landing", "display": None, "__init__": "report"} | {
     "pipeline": "stores", "workflow": "report", "cli_options": None, "cli_ask": "apps", "cli_upkeep": "apps",
-    "cli_weights": "modules", "cli": "apps",
+    "cli_weights": "modules", "cli_placement": None, "cli_plan": "apps", "cli_cluster": "engine",
+    "cli_submit": "engine", "cli": "apps", "__main__": None,
 }  # fmt: skip
 
 

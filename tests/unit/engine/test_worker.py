@@ -8,8 +8,9 @@ import pyarrow as pa
 import pytest
 
 from pixelbrain.engine.notes import RunNotes
-from pixelbrain.engine.worker import SUMMARY_SCHEMA, ImageWorker, WorkOrder
-from pixelbrain.engine.worklist import Worklist
+from pixelbrain.engine.rows import SUMMARY_SCHEMA, WorkOrder
+from pixelbrain.engine.worker import ImageWorker
+from pixelbrain.engine.worklist import Worklist, blocks
 from pixelbrain.images.loader import DataLoader
 from pixelbrain.landing.parquet import Landing
 from pixelbrain.landing.parts import ModuleState
@@ -25,9 +26,8 @@ def blocks_of(folder, out, *, block_rows=100, generation=1) -> list[pa.Table]:
         place=open_place(out),
         settings_hashes={"size": STATE.settings_hash},
         generation=generation,
-        block_rows=block_rows,
     )
-    return list(worklist)
+    return list(blocks(worklist, block_rows))
 
 
 def worker_for(out, generation=1, **options) -> ImageWorker:
@@ -100,8 +100,8 @@ def test_a_stop_lands_what_is_done_and_takes_nothing_new(photo_folder, tmp_path)
 def test_a_block_that_killed_two_workers_goes_through_another_process(photo_folder, tmp_path):
     (block,) = blocks_of(photo_folder, tmp_path / "out")
     for _ in range(2):  # they said that they have it, and nothing more
-        worker_for(tmp_path / "out").notes.begin_block(0)
-    assert worker_for(tmp_path / "out", wary=True).notes.deaths_over(0) == 2
+        worker_for(tmp_path / "out").notes.begin("0")
+    assert worker_for(tmp_path / "out", wary=True).notes.deaths_over("0") == 2
     summary = worker_for(tmp_path / "out", wary=True)(block).to_pylist()[0]
     assert summary["images"] == 7 and summary["failed"] == 4
     assert len(rows_of(tmp_path / "out")) == 7
@@ -114,7 +114,7 @@ def test_an_image_that_kills_its_process_is_a_failed_row(photo_folder, tmp_path,
     order = WorkOrder(place=open_place(tmp_path / "out"), generation=1, states={"size": STATE})
     worker = ImageWorker([Deadly(signal_name)], order, wary=True)
     for _ in range(2):
-        worker_for(tmp_path / "out").notes.begin_block(0)
+        worker_for(tmp_path / "out").notes.begin("0")
     summary = worker(block).to_pylist()[0]
     rows = rows_of(tmp_path / "out")
     assert len(rows) == summary["images"] == 8

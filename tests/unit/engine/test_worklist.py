@@ -5,8 +5,9 @@ from __future__ import annotations
 import pyarrow as pa
 
 from pixelbrain.engine.notes import RunNotes
-from pixelbrain.engine.worker import ImageWorker, WorkOrder
-from pixelbrain.engine.worklist import WORK_SCHEMA, Worklist, peek
+from pixelbrain.engine.rows import WorkOrder
+from pixelbrain.engine.worker import ImageWorker
+from pixelbrain.engine.worklist import WORK_SCHEMA, Worklist, blocks, peek
 from pixelbrain.images.loader import DataLoader
 from pixelbrain.landing.generations import claim_generation
 from pixelbrain.landing.parquet import Landing
@@ -28,21 +29,22 @@ def worklist(folder, out, *, states=None, generation=1, **options) -> Worklist:
     )
 
 
-def handed_out(blocks) -> list[tuple[int, tuple[str, ...], list[str]]]:
-    rows = [row for table in blocks for row in table.to_pylist()]
+def handed_out(left, block_rows=256) -> list[tuple[int, tuple[str, ...], list[str]]]:
+    rows = [row for table in blocks(left, block_rows) for row in table.to_pylist()]
     return [(r["block"], tuple(r["modules"]), [i["image_id"].rsplit("/", 1)[1] for i in r["images"]]) for r in rows]
 
 
 def land(folder, out, generation=1) -> None:
     worker = ImageWorker([Size()], WorkOrder(place=open_place(out), generation=generation, states={"size": STATE}))
-    for block in worklist(folder, out, generation=generation):
+    for block in blocks(worklist(folder, out, generation=generation), 256):
         worker(block)
 
 
 def test_blocks_hold_every_image_once(photo_folder, tmp_path):
-    tables = list(worklist(photo_folder, tmp_path / "out", block_rows=3))
+    left = list(worklist(photo_folder, tmp_path / "out"))
+    tables = list(blocks(left, 3))
     assert [table.schema for table in tables] == [WORK_SCHEMA] * 3 and {len(table) for table in tables} == {1}
-    found = handed_out(tables)
+    found = handed_out(left, 3)
     assert [(number, modules, len(ids)) for number, modules, ids in found] == [
         (0, ("size",), 3), (1, ("size",), 3), (2, ("size",), 1),
     ]  # fmt: skip
@@ -68,9 +70,9 @@ def test_only_what_is_new_or_changed_is_handed_out(photo_folder, tmp_path, encod
 def test_a_replayed_listing_hands_out_the_same_blocks(photo_folder, tmp_path):
     """Ray lists again where a node died with the blocks; what this run landed meanwhile must not shift them."""
     out = tmp_path / "out"
-    first = handed_out(worklist(photo_folder, out, block_rows=2))
+    first = handed_out(worklist(photo_folder, out), 2)
     land(photo_folder, out, generation=1)
-    assert handed_out(worklist(photo_folder, out, block_rows=2)) == first
+    assert handed_out(worklist(photo_folder, out), 2) == first
 
 
 def test_failed_ones_again_and_all_again(photo_folder, tmp_path):
@@ -116,8 +118,8 @@ def test_what_an_earlier_run_left_is_cleared(tmp_path):
     notes = RunNotes(place)
     generation = claim_generation(place)
     notes.request_stop()
-    notes.begin_block(3)
+    notes.begin("3")
     notes.clear()
     later = RunNotes(place)
-    assert not later.stop_requested() and later.deaths_over(3) == 0
+    assert not later.stop_requested() and later.deaths_over("3") == 0
     assert claim_generation(place) == generation + 1

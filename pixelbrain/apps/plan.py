@@ -1,0 +1,129 @@
+"""What a run would do, without running it: images left, pools of actors, what they reserve, and whether that fits."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pixelbrain.errors import EngineError
+
+if TYPE_CHECKING:
+    from pixelbrain.engine.fitting import Pool
+    from pixelbrain.engine.nodes import Node
+    from pixelbrain.engine.plan import Plan
+    from pixelbrain.workflow import Workflow
+
+__all__ = ["PlannedRun", "describe", "plan_run"]
+
+_HEADINGS = ("pool", "actors", "each", "together", "batch", "runs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedRun:
+    """A run that could be."""
+
+    source: str
+    listed: int  # images, as far as was looked
+    complete: bool  # whether that is all of them
+    left: int  # of these, to do
+    ray: str | None  # the address of the Ray that would be joined; None: one of its own on this machine
+    nodes: list[Node]
+    autoscale: bool
+    plan: Plan
+    shortage: str | None  # why it does not fit
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return dataclasses.asdict(self)
+
+
+def plan_run(workflow: Workflow) -> PlannedRun:
+    """Look at the source, at OUT and at Ray; nothing is started, written or downloaded.
+
+    Raises:
+        SourceError: the source cannot be listed, or holds no image.
+        EngineError: no Ray answers at the address, or there is no CPU or no GPU that was asked for.
+    """
+    from pixelbrain.engine.extract import look_ahead
+    from pixelbrain.engine.local_cluster import OBJECT_STORE_BYTES
+    from pixelbrain.engine.nodes import cluster_nodes, this_machine
+    from pixelbrain.engine.plan import Need, check_fit, make_plan
+    from pixelbrain.engine.session import find_ray, ray_session
+
+    config, modules = workflow.config, workflow.modules()
+    listed, complete, left = look_ahead(
+        workflow.loader(), modules, workflow.landing, retry_failed=config.retry_failed, force=config.force
+    )
+    address = find_ray()
+    if address is None:
+        nodes = this_machine(OBJECT_STORE_BYTES)
+    else:
+        with ray_session(address=address, debug=workflow.debug):
+            nodes = cluster_nodes()
+    placement = config.placement()
+    plan = make_plan(left if complete else None, nodes, [Need.of(module) for module in modules], placement)
+    shortage = None
+    if not placement.autoscale:
+        try:
+            check_fit(plan, nodes)
+        except EngineError as error:
+            shortage = str(error)
+    return PlannedRun(
+        source=config.source or "", listed=listed, complete=complete, left=left, ray=address,
+        nodes=nodes, autoscale=placement.autoscale, plan=plan, shortage=shortage,
+    )  # fmt: skip
+
+
+def describe(run: PlannedRun) -> list[str]:
+    """As lines of text."""
+    from pixelbrain.engine.nodes import describe_nodes
+
+    plan, nodes = run.plan, run.nodes
+    so_far = "" if run.complete else " or more"
+    cpus, gpus = sum(node.cpus for node in nodes), sum(node.gpus for node in nodes)
+    memory, store = sum(node.memory_bytes for node in nodes), sum(node.object_store_bytes for node in nodes)
+    where = f"the Ray at {run.ray}" if run.ray else "a Ray of its own on this machine"
+    lines = [
+        f"images        {run.listed:,}{so_far} in {run.source}, {run.left:,}{so_far} to do",
+        f"Ray           {where}: {describe_nodes(nodes)}, {memory / 1e9:,.1f} GB for actors",
+        f"layout        {_LAYOUTS[plan.layout]}",
+        f"handed out    {plan.block_rows:,} images at a time"
+        + (f", which travel in chunks of {plan.chunk_rows}" if plan.chunk_rows else ""),
+        "",
+        *_table([_HEADINGS, *(_row(pool) for pool in plan.pools)]),
+        "",
+        f"reserved      {_total(plan.pools, 'cpus'):.4g} of {cpus:g} CPUs, {_total(plan.pools, 'gpus'):.4g} of "
+        f"{gpus:g} GPUs, {_total(plan.pools, 'memory_bytes') / 1e9:,.1f} of {memory / 1e9:,.1f} GB, at the least",
+        f"object store  about {plan.object_store_bytes / 1e6:,.0f} of {store / 1e6:,.0f} MB at the most",
+    ]
+    if run.autoscale:
+        return [*lines, "Nodes start when actors ask for them: what is there now does not have to hold it."]
+    return [*lines, "It fits." if run.shortage is None else "It does not fit."]
+
+
+_LAYOUTS = {
+    "fused": "fused: each actor reads, decodes, runs the modules and lands",
+    "staged": "staged: decoders on CPUs feed the actors of each module; a last pool lands",
+}
+
+
+def _row(pool: Pool) -> tuple[str, ...]:
+    most = "" if pool.max_actors == pool.min_actors else f" to {pool.max_actors}" if pool.max_actors else " and more"
+    together = dataclasses.replace(
+        pool, cpus=round(pool.cpus * pool.min_actors, 3), gpus=round(pool.gpus * pool.min_actors, 3),
+        memory_bytes=pool.memory_bytes * pool.min_actors, labels={},
+    )  # fmt: skip
+    batch = str(pool.batch_size) if pool.modules else ""
+    runs = f"{', '.join(pool.modules)} on {pool.device}" if pool.modules else ""
+    return pool.name, f"{pool.min_actors}{most}", pool.needs(), together.needs(), batch, runs
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _total(pools: Sequence[Pool], what: str) -> float:
+    return sum(getattr(pool, what) * pool.min_actors for pool in pools)
