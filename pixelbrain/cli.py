@@ -10,15 +10,22 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pixelbrain.cli_ask import ask
+from pixelbrain.cli_cluster import cluster
 from pixelbrain.cli_options import (
     EXIT_STRICT,
+    address_option,
+    chroma_option,
     command_options,
+    configured,
     examples,
+    merged_config,
     out_options,
     run_options,
     store_options,
     workflow_over,
 )
+from pixelbrain.cli_plan import plan
+from pixelbrain.cli_submit import submit
 from pixelbrain.cli_upkeep import compact, status, verify
 from pixelbrain.cli_weights import weights
 from pixelbrain.config import EMBEDDERS, STRATEGIES
@@ -39,7 +46,7 @@ def cli() -> None:
     """Turn a pile of photos, on disk or in S3, into answers: what is in each picture, and who."""
 
 
-for command in (ask, status, verify, compact, weights):
+for command in (plan, ask, status, verify, compact, weights, cluster, submit):
     cli.add_command(command)
 
 
@@ -92,11 +99,11 @@ def run(source: str | None, strict: bool, print_config: bool, display: Display, 
     `uri`), or s3://bucket/prefix. Images that have landed in OUT before are not done again: after an interruption,
     the same command goes on. Ctrl-C lands what is in flight; twice stops at once.
     """
-    config = _merged_config(source, given)
+    config = merged_config(source, given)
     if print_config:
         _print_config(config)
         return
-    reports = _workflow(config, display, debug).run()
+    reports = configured(config, display, debug).run()
     click.echo(f"Open {reports['report'].as_uri()}")
     _strict(strict, reports["extract"].failed)
 
@@ -116,11 +123,11 @@ def extract(source: str | None, strict: bool, print_config: bool, display: Displ
 
     SOURCE is as for `run`. Images that have landed before with the same settings are not done again.
     """
-    config = _merged_config(source, given)
+    config = merged_config(source, given)
     if print_config:
         _print_config(config)
         return
-    _strict(strict, _workflow(config, display, debug).extract().failed)
+    _strict(strict, configured(config, display, debug).extract().failed)
 
 
 @cli.command(
@@ -215,7 +222,7 @@ def export(out: str, file: str, table: str, display: Display, debug: bool, **giv
 @click.option("--similar", "by", flag_value="images", help="The images that look most alike.")
 @click.option("-k", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--chroma", metavar="URL_OR_DIR", help="ChromaDB: http://host:port or a folder. [default: OUT/db/chroma]")
+@chroma_option
 @out_options
 @command_options
 def search(out: str, image: str, by: str, k: int, as_json: bool, display: Display, debug: bool, **given: Any) -> None:
@@ -266,6 +273,7 @@ def search(out: str, image: str, by: str, k: int, as_json: bool, display: Displa
 @click.option("--base_url", metavar="URL", help="Ask another server that speaks OpenAI's API.")
 @click.option("--weights_dir", metavar="DIR", help="Look for weights here first.")
 @click.option("--offline", is_flag=True, help="Use the packaged model (dlib); download nothing.")
+@address_option
 @command_options
 def tag_identity(display: Display, debug: bool, **given: Any) -> None:
     """Who is in which photo: from a folder or S3 to a CSV, in one line."""
@@ -277,31 +285,10 @@ def tag_identity(display: Display, debug: bool, **given: Any) -> None:
 # --- shared --------------------------------------------------------------------------------------------------------
 
 
-def _merged_config(source: str | None, given: dict[str, Any]) -> RunConfig:
-    from pixelbrain.config import RunConfig, read_config
-
-    file = given.pop("config_file")
-    settings = read_config(file) if file else {}
-    if given["classes"] is not None:
-        given["classes"] = next(csv.reader([given["classes"]], skipinitialspace=True), [])
-    flags = {name: value for name, value in {"source": source, **given}.items() if value not in (None, ())}
-    return RunConfig(**{**settings, **flags})
-
-
 def _print_config(config: RunConfig) -> None:
     import yaml
 
     click.echo(yaml.safe_dump(config.as_dict(), sort_keys=False, allow_unicode=True), nl=False)
-
-
-def _workflow(config: RunConfig, display: Display, debug: bool) -> Any:
-    if not config.source:
-        raise click.UsageError("Missing SOURCE: a folder, an image, a list file or s3://bucket/prefix.")
-    if not config.out:
-        raise click.UsageError("Missing --out: the folder that results land in.")
-    from pixelbrain.workflow import Workflow
-
-    return Workflow(config, display, debug=debug)
 
 
 def _strict(strict: bool, failed: int) -> None:

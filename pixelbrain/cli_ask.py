@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pixelbrain.cli_options import EXIT_STRICT, command_options, examples
+from pixelbrain.cli_options import EXIT_STRICT, address_option, command_options, examples
 
 if TYPE_CHECKING:
     from pixelbrain.display import Display
@@ -59,6 +59,7 @@ __all__ = ["ask"]
     "--config", "config_file", metavar="YAML", help="Several questions, prices: the key gpt4v of a config file."
 )
 @click.option("--strict", is_flag=True, help="Exit with 3 when any image failed.")
+@address_option
 @command_options
 def ask(
     out: str,

@@ -1,8 +1,12 @@
-"""What the terminal shows: one progress line a stage, then one line that says what it did."""
+"""What the terminal shows: one progress line a stage, then one line that says what it did.
+
+Where nobody looks, as in a job's log, the progress is a plain line now and then.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -10,7 +14,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
-__all__ = ["Display"]
+__all__ = ["Display", "PlainProgress"]
+
+_FIRST_LINE_S = 10.0
+_LINES_APART_S = 300.0  # at most; until then, each wait is twice the one before
+_LOOK_S = 1.0
 
 
 class _Rate(ProgressColumn):
@@ -24,8 +32,63 @@ class _Rate(ProgressColumn):
         return Text(f"{rate:,.1f}/s", style="cyan")
 
 
+class PlainProgress:
+    """A stage's progress as lines of text, due after 10 s and then at growing intervals, up to 5 minutes.
+
+    Args:
+        name: of the stage.
+        unit: of what is counted.
+        clock: the time in seconds.
+    """
+
+    def __init__(self, name: str, unit: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._name, self._unit, self._clock = name, unit, clock
+        self._state = (0, 0, 0)  # done, total, failed
+        self._first: tuple[float, int] | None = None  # when the first units were done, and how many
+        self._began_s = clock()
+        self._interval_s = _FIRST_LINE_S
+        self._next_s = self._began_s + _FIRST_LINE_S
+
+    def tell(self, done: int, total: int, failed: int = 0) -> None:
+        """So many of so many are done."""
+        if self._first is None and done:
+            self._first = (self._clock(), done)
+        self._state = (done, total, failed)
+
+    def due(self) -> str | None:
+        """The line to show now, if one is due."""
+        now = self._clock()
+        if now < self._next_s:
+            return None
+        self._interval_s = min(2 * self._interval_s, _LINES_APART_S)
+        self._next_s = now + self._interval_s
+        done, total, failed = self._state
+        if not total:  # it does not count, or has nothing to count yet
+            return f"{self._name:<9} at work for {_duration(now - self._began_s)}"
+        parts = [f"{done:,} of {total:,} {self._unit}"]
+        if self._first is None or done <= self._first[1]:
+            parts.append("starting")
+        else:
+            rate = (done - self._first[1]) / max(now - self._first[0], 1e-6)
+            parts.append(f"{rate:,.1f}/s")
+            if failed:
+                parts.append(f"{failed:,} failed")
+            if total > done:
+                parts.append(f"about {_duration((total - done) / rate)} left")
+        return f"{self._name:<9} {', '.join(parts)}"
+
+
+def _duration(seconds: float) -> str:
+    """To one unit, as an estimate is no better."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.0f} h"
+
+
 class Display:
-    """Shows stages on standard error; a bar only where someone looks at it, nothing when quiet."""
+    """Shows stages on standard error: a bar where someone looks at it, lines elsewhere, nothing when quiet."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.quiet = quiet
@@ -34,8 +97,12 @@ class Display:
     @contextlib.contextmanager
     def stage(self, name: str, unit: str = "images") -> Iterator[Callable[..., None]]:
         """A stage's progress: the callback takes (done, total) or (done, total, failed)."""
-        if self.quiet or not self.console.is_terminal:
+        if self.quiet:
             yield lambda done, total, failed=0: None
+            return
+        if not self.console.is_terminal:
+            with self._lines(PlainProgress(name, unit)) as tell:
+                yield tell
             return
         progress = Progress(
             TextColumn("{task.description:<9}"),
@@ -60,6 +127,24 @@ class Display:
 
         with progress:
             yield tell
+
+    @contextlib.contextmanager
+    def _lines(self, progress: PlainProgress) -> Iterator[Callable[..., None]]:
+        """Show what is due from a thread: a stage that gets nothing done is silent itself, and should be seen."""
+        ended = threading.Event()
+
+        def show() -> None:
+            while not ended.wait(_LOOK_S):
+                if text := progress.due():
+                    self.line(text)
+
+        thread = threading.Thread(target=show, name="pixelbrain-progress", daemon=True)
+        thread.start()
+        try:
+            yield progress.tell
+        finally:
+            ended.set()
+            thread.join()
 
     def line(self, text: str) -> None:
         """A line for people to read."""

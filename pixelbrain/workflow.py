@@ -49,6 +49,7 @@ class Workflow:
         self.debug = debug
         self.landing = Landing(config.out, s3_endpoint=config.s3_endpoint)
         self.place = self.landing.place
+        self._nodes = 0  # of the cluster; 0: not counted yet
 
     @classmethod
     def over(
@@ -65,11 +66,13 @@ class Workflow:
         chosen = {k: recorded.get(k) for k in ("chroma", "s3_endpoint", "strategy") if recorded.get(k)}
         if stores and recorded.get("mongo") and not given.get("mongo"):
             raise ConfigError(
-                f"{landing.place} was loaded into {recorded['mongo']}: give --mongo again, password and all"
+                f"{landing.place} was loaded into {recorded['mongo']}: give --mongo again, password and all, or set "
+                "PIXELBRAIN_MONGO"
             )
         if stores and "***" in (recorded.get("chroma") or "") and not given.get("chroma"):
             raise ConfigError(
-                f"{landing.place} was loaded into {recorded['chroma']}: give --chroma again, secret and all"
+                f"{landing.place} was loaded into {recorded['chroma']}: give --chroma again, secret and all, or set "
+                "PIXELBRAIN_CHROMA"
             )
         config = RunConfig(out=out, **{**chosen, **{k: v for k, v in given.items() if v is not None}})
         return cls(config, display, debug=debug)
@@ -79,6 +82,7 @@ class Workflow:
     def run(self) -> dict[str, Any]:
         """Extract, ask if gpt4v is among the modules, load, identify, report. Each stage's report by its name."""
         asking = self.asking_module()  # first: a question that cannot be asked is known before an hour's work
+        self._require_servers()
         with self.lock("run"):
             with self._one_ray() if asking is not None else contextlib.nullcontext():
                 reports: dict[str, Any] = {"extract": self.extract()}
@@ -357,11 +361,21 @@ class Workflow:
         with ray_session(debug=self.debug):
             yield
 
+    def _require_servers(self) -> None:
+        """Raises `StoreError` where the stores would be folders, and nodes of a cluster would come and go over them."""
+        from pixelbrain.engine.nodes import count_nodes
+        from pixelbrain.stores.address import require_servers
+
+        if not self._nodes:
+            self._nodes = count_nodes()
+        require_servers(self._nodes, mongo=self.config.mongo, chroma=self.config.chroma)
+
     @contextlib.contextmanager
     def database(self) -> Iterator[Database]:
         """The two stores, opened once for several stages."""
         from pixelbrain.stores.database import Database
 
+        self._require_servers()
         with Database.open(self.place, mongo=self.config.mongo, chroma=self.config.chroma) as database:
             yield database
 

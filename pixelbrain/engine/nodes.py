@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-__all__ = ["Node", "cluster_nodes", "describe_nodes", "this_machine"]
+__all__ = ["Node", "cluster_nodes", "count_nodes", "describe_nodes", "this_machine"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +41,16 @@ def cluster_nodes() -> list[Node]:
         if found["Alive"]
         for resources in [found["Resources"]]
     ]
+
+
+def count_nodes() -> int:
+    """Nodes of the Ray that RAY_ADDRESS names, as in a job; 1 where it names none. Raises as `ray_session` does."""
+    from pixelbrain.engine.session import find_ray, ray_session
+
+    if not os.environ.get("RAY_ADDRESS") or find_ray() is None:
+        return 1
+    with ray_session():
+        return len(cluster_nodes())
 
 
 def this_machine(object_store_bytes: float) -> list[Node]:

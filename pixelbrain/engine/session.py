@@ -9,26 +9,29 @@ import sys
 import warnings
 from collections.abc import Iterator
 
+from pixelbrain.engine.address import check_address, check_reachable
+from pixelbrain.engine.cluster_state import find_fitting
+from pixelbrain.engine.local_cluster import OBJECT_STORE_BYTES, RAY_ENVIRONMENT
 from pixelbrain.errors import EngineError
 
-__all__ = ["ray_session"]
+__all__ = ["find_ray", "ray_session"]
 
 logger = logging.getLogger(__name__)
 
-_OBJECT_STORE_BYTES = 256 * 1024 * 1024  # no pixel travels through it: manifests and summaries do
-
 
 @contextlib.contextmanager
-def ray_session(*, debug: bool = False) -> Iterator[None]:
-    """Ray, ready to use: the one that runs in this process, the one at RAY_ADDRESS, or a local one of our own.
+def ray_session(*, address: str | None = None, debug: bool = False) -> Iterator[None]:
+    """Ray, ready to use.
+
+    The one that runs in this process; else the one at `address` or RAY_ADDRESS; else the local cluster, if one runs
+    (`pixelbrain cluster up --local`); else one of our own, which ends with the block.
 
     Raises:
-        EngineError: no Ray answers at RAY_ADDRESS, or none can be started.
+        ConfigError: an address that is none of a Ray's.
+        EngineError: no Ray that we can join answers there, or none can be started.
     """
-    # read when ray is imported: no call home, and the interpreter that runs us for the workers too
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    for name, value in RAY_ENVIRONMENT.items():  # read when ray is imported
+        os.environ.setdefault(name, value)
     import ray
 
     _quieten(debug)
@@ -36,15 +39,45 @@ def ray_session(*, debug: bool = False) -> Iterator[None]:
         yield
         return
     with contextlib.nullcontext() if debug else _native_stderr_dropped():
-        _start(debug)
+        _start(find_ray(address), debug)
         try:
             yield
         finally:
             ray.shutdown()
 
 
-def _start(debug: bool) -> None:
-    address = os.environ.get("RAY_ADDRESS")
+def find_ray(address: str | None = None) -> str | None:
+    """Where the Ray to join answers, see `ray_session`; None: there is none. Raises as that does."""
+    given = address or os.environ.get("RAY_ADDRESS")
+    if given:
+        address = check_address(given)
+        if address == "auto":
+            address = _running_here()
+        if address == "local":
+            return None
+        check_reachable(address)
+        return address
+    cluster = find_fitting()
+    if cluster is not None:
+        try:
+            check_reachable(cluster.address)
+            return cluster.address
+        except EngineError as error:  # nobody asked for it by name
+            logger.warning("the local cluster is no use, this command starts a Ray of its own: %s", error)
+    return None
+
+
+def _running_here() -> str:
+    """The address of the Ray that was started last on this machine, which is what Ray means by `auto`."""
+    from ray._private.services import canonicalize_bootstrap_address_or_die
+
+    try:
+        return canonicalize_bootstrap_address_or_die("auto")
+    except ConnectionError as error:
+        raise EngineError(f"RAY_ADDRESS=auto: {_line(error)}") from None
+
+
+def _start(address: str | None, debug: bool) -> None:
     for left in (1, 0):
         try:
             _init(address, debug)
@@ -53,15 +86,19 @@ def _start(debug: bool) -> None:
             if left and not address:  # as on a busy machine: the second time, its files are in memory
                 logger.info("Ray did not start, once more: %s", error)
                 continue
-            where = f"no Ray answers at RAY_ADDRESS={address}" if address else "a local Ray could not be started"
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise EngineError(f"{where}: {reason}") from error
+            where = f"the Ray at {address} cannot be joined" if address else "a local Ray could not be started"
+            raise EngineError(f"{where}: {_line(error)}") from error
+
+
+def _line(error: BaseException) -> str:
+    """What an error says, as one line: of two versions that do not fit, both are said."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _init(address: str | None, debug: bool) -> None:
     import ray
 
-    local = {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
+    local = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Ray's own
         ray.init(
@@ -90,9 +127,14 @@ def _native_stderr_dropped() -> Iterator[None]:
     with open(os.devnull, "wb") as nowhere, os.fdopen(kept, "w", buffering=1, errors="backslashreplace") as screen:
         os.dup2(nowhere.fileno(), 2)
         sys.stderr = screen
+        heard = [h for h in logging.getLogger().handlers if getattr(h, "stream", None) is original]
+        for handler in heard:  # what we warn of is written to the screen, too
+            handler.setStream(screen)
         try:
             yield
         finally:
+            for handler in heard:
+                handler.setStream(original)
             sys.stderr = original
             os.dup2(screen.fileno(), 2)
 

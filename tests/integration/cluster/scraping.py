@@ -21,21 +21,28 @@ _EVERY_S = 0.5
 
 
 class Scraper:
-    """Scrapes the node of this process, from a thread of its own for as long as it is entered.
+    """Scrapes a node, from a thread of its own for as long as it is entered.
+
+    Args:
+        url: of the node's metrics; by default, of the node of this process.
 
     Attributes:
         names: of all series that were ever seen.
         newest: of the samples, by name and labels, the last value that was seen: gauges go when their process goes.
+        highest: of them, the highest value.
     """
 
-    def __init__(self) -> None:
-        node = next(n for n in ray.nodes() if n["NodeID"] == ray.get_runtime_context().get_node_id())
-        self._url = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
+    def __init__(self, url: str | None = None) -> None:
+        if url is None:
+            node = next(n for n in ray.nodes() if n["NodeID"] == ray.get_runtime_context().get_node_id())
+            url = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
+        self._url = url
         self._open = build_opener(ProxyHandler({})).open
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
         self.names: set[str] = set()
         self.newest: dict[tuple[str, frozenset[tuple[str, str]]], float] = {}
+        self.highest: dict[str, float] = {}
 
     def __enter__(self) -> Scraper:
         self._thread.start()
@@ -78,3 +85,5 @@ class Scraper:
         samples: list[Sample] = [one for family in text_string_to_metric_families(text) for one in family.samples]
         self.names |= {sample.name for sample in samples}
         self.newest |= {(sample.name, frozenset(sample.labels.items())): sample.value for sample in samples}
+        for sample in samples:
+            self.highest[sample.name] = max(self.highest.get(sample.name, sample.value), sample.value)

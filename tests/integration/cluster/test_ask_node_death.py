@@ -11,7 +11,6 @@ from decimal import Decimal
 from pathlib import Path
 
 import psutil
-import pytest
 
 from pixelbrain.engine.ask_actors import spent_usd
 from tests.fake_openai.running import FakeOpenAI
@@ -30,10 +29,7 @@ def actors_on(node: RayNode) -> list[str]:
     return sorted(title[5:].partition(".")[0] for title in titles if title.startswith("ray::") and "Actor" in title)
 
 
-def test_the_limiter_and_an_asker_come_back_on_another_node(tmp_path, monkeypatch: pytest.MonkeyPatch):
-    # the head takes a silent node for dead after 4 s and not after 15
-    monkeypatch.setenv("RAY_health_check_period_ms", "1000")
-    monkeypatch.setenv("RAY_health_check_failure_threshold", "3")
+def test_the_limiter_and_an_asker_come_back_on_another_node(tmp_path):
     landing = land_plain_images(tmp_path, IMAGES)
     with (
         FakeOpenAI(latency_ms=200, rpm=RPM, window_s=WINDOW_S) as fake,

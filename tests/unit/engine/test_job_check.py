@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pixelbrain.engine.address import check_address
+from pixelbrain.engine.dashboard import dashboard_address
 from pixelbrain.engine.job_check import check_local_file, check_out, check_secret, read_runtime_env
-from pixelbrain.engine.jobs import dashboard_address
 from pixelbrain.errors import ConfigError
 
 

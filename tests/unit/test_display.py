@@ -1,0 +1,96 @@
+"""Progress where nobody looks: plain lines, rarely, from a clock that the test turns."""
+
+from __future__ import annotations
+
+import io
+import time
+
+import pytest
+from rich.console import Console
+
+from pixelbrain.display import Display, PlainProgress
+
+
+class Clock:
+    """Seconds that pass when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def test_lines_come_after_ten_seconds_and_then_at_growing_intervals(clock):
+    progress = PlainProgress("extract", "images", clock=clock)
+    at = []
+    for second in range(3600):
+        clock.now = 1000.0 + second
+        if progress.due():
+            at.append(second)
+    assert at[:7] == [10, 30, 70, 150, 310, 610, 910]
+    assert {later - earlier for earlier, later in zip(at[5:], at[6:], strict=False)} == {300}
+
+
+def test_a_line_says_how_far_how_fast_and_how_long(clock):
+    progress = PlainProgress("extract", "images", clock=clock)
+    clock.now += 9
+    progress.tell(210, 10_000)  # the first: what came before was starting up
+    clock.now += 30
+    progress.tell(1200, 10_000, 3)
+    assert progress.due() == "extract   1,200 of 10,000 images, 33.0/s, 3 failed, about 4 min left"
+    assert progress.due() is None  # said
+
+
+@pytest.mark.parametrize(
+    ("told", "line"),
+    [
+        ([], "identify  at work for 20 s"),
+        ([(0, 50)], "identify  0 of 50 faces, starting"),
+        ([(10, 50), (50, 50)], "identify  50 of 50 faces, 4.0/s"),
+        ([(10, 50), (30, 50)], "identify  30 of 50 faces, 2.0/s, about 10 s left"),
+        ([(1, 100_001), (11, 100_001)], "identify  11 of 100,001 faces, 1.0/s, about 28 h left"),
+    ],
+)
+def test_a_line_leaves_out_what_it_does_not_know(told, line, clock):
+    progress = PlainProgress("identify", "faces", clock=clock)
+    for numbers in told:
+        clock.now += 10
+        progress.tell(*numbers)
+    clock.now = 1020
+    assert progress.due() == line
+
+
+def test_lines_are_shown_even_if_nothing_is_told(clock, monkeypatch):
+    monkeypatch.setattr("pixelbrain.display._LOOK_S", 0.001)
+    display = Display()
+    display.console = Console(file=io.StringIO())
+    with display._lines(PlainProgress("extract", "images", clock=clock)):
+        clock.now += 12
+        deadline = time.monotonic() + 30
+        while not display.console.file.getvalue() and time.monotonic() < deadline:
+            time.sleep(0.001)
+    assert display.console.file.getvalue() == "extract   at work for 12 s\n"
+
+
+def test_a_stage_elsewhere_than_on_a_terminal_ends_with_its_thread():
+    display = Display()
+    display.console = Console(file=io.StringIO())
+    with display.stage("extract") as tell:
+        tell(1, 2)
+        tell(2, 2, 1)
+    assert display.console.file.getvalue() == ""  # it was over before a line was due
+
+
+def test_quiet_stays_quiet():
+    display = Display(quiet=True)
+    display.console = Console(file=io.StringIO())
+    with display.stage("extract") as tell:
+        tell(1, 2)
+    display.line("done")
+    assert display.console.file.getvalue() == ""
