@@ -65,7 +65,7 @@ def staged_pools(
         if share:
             actors, threads, each = int(cards // shared + 1e-6) or 1, 1, _gpu_actor_cpus(nodes, shares)
         else:  # three quarters of the CPUs compute, as decoding is less work than a model without a GPU
-            threads = max(1, min(THREADS, int(cpus * 0.75 / on_cpu)))
+            threads = max(1, min(THREADS, int(cpus * 0.75 / on_cpu), int(_smallest(nodes))))
             actors = max(1, int(cpus * 0.75 / on_cpu / threads))
             each = min(threads, cpus * 0.75 / on_cpu) * SPARE
         models.append(
@@ -85,7 +85,7 @@ def staged_pools(
 def _decoders(nodes: Sequence[Node], others: Sequence[Pool], wishes: Placement, most: int) -> Pool:
     """As many as there is room for: on nodes without GPUs where there are such, as Ray prefers these."""
     feeders = [node for node in nodes if node.cpus >= 1 and not node.gpus] or [node for node in nodes if node.cpus]
-    threads = max(1, min(THREADS, int(min((node.cpus for node in feeders), default=1))))
+    threads = max(1, min(THREADS, int(_smallest(feeders))))
     memory = actor_memory(nodes, [])
     for each in (threads, 1, 0.5, 0.25):
         pool = _pool(
@@ -95,6 +95,11 @@ def _decoders(nodes: Sequence[Node], others: Sequence[Pool], wishes: Placement, 
         if room:
             return _sized(pool, room, wishes, most)
     return pool
+
+
+def _smallest(nodes: Sequence[Node]) -> float:
+    """CPUs of the smallest node that has a whole one: all actors of a pool are equal, and each fits on one node."""
+    return min((node.cpus for node in nodes if node.cpus >= 1), default=1.0)
 
 
 def _bounded(pool: Pool, needs: Sequence[Need], models: Sequence[Pool], nodes: Sequence[Node]) -> Pool:

@@ -97,6 +97,13 @@ def test_cpu_nodes_decode_for_gpu_nodes():
     assert plan.object_store_bytes < 16 * GB and find_shortage(plan.pools, [node(16), node(16), node(8, 2)]) is None
 
 
+def test_every_actor_fits_on_one_node():
+    nodes = [node(0), node(2), node(2), node(2)]
+    plan = make_plan(None, nodes, SIZE, Placement(layout="staged"))
+    assert counts(plan) == {"decode": 1, "size": 2, "land": 1} and plan.pool("size").threads == 2
+    assert counts(make_plan(None, [node(2)], BOTH, Placement(layout="staged")))["resnet"] == 1
+
+
 def test_modules_share_a_card_where_there_are_not_enough():
     plan = make_plan(None, [node(16), node(8, 1)], BOTH)
     assert [plan.pool(name).gpus for name in ("resnet", "facenet")] == [0.5, 0.5]
