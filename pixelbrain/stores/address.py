@@ -1,15 +1,15 @@
-"""Addresses of servers: which kind one is, and the name of the database in it."""
+"""Addresses of servers: which kind one is, the name of the database in it, and when there has to be one."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from pixelbrain.config import mask_uri
-from pixelbrain.errors import ConfigError
+from pixelbrain.errors import ConfigError, StoreError
 
-__all__ = ["DEFAULT_DATABASE", "database_name", "is_url"]
+__all__ = ["DEFAULT_DATABASE", "chroma_database", "database_name", "is_url", "require_servers"]
 
 #: The MongoDB database of a URI that names none.
 DEFAULT_DATABASE = "pixelbrain"
@@ -19,6 +19,8 @@ _MONGO_SCHEME = re.compile(r"mongodb(\+srv)?://")
 _REFUSED = re.compile(r'[/\\. "$*<>:|?\0]')
 _NAME_BYTES = 63
 _OF_THE_SERVER = ("admin", "config", "local")
+# what ChromaDB 1.5 answers about another one
+_CHROMA_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,510}[a-zA-Z0-9]")
 
 
 def is_url(location: str | Path) -> bool:
@@ -45,3 +47,47 @@ def database_name(uri: str) -> str:
     if name in _OF_THE_SERVER:
         raise ConfigError(f"the database {name} is MongoDB's own: name another one at the end of the URI")
     return name
+
+
+def chroma_database(url: str) -> str | None:
+    """The database that the address of a ChromaDB server names as its path; None is the server's default one.
+
+    Raises:
+        ConfigError: not an address, or a name that ChromaDB does not take.
+    """
+    try:
+        name = unquote(urlsplit(url).path.strip("/"))
+    except ValueError as error:
+        raise ConfigError(f"{mask_uri(url)} is not an address of ChromaDB: {error}") from None
+    if name and not _CHROMA_NAME.fullmatch(name):  # the name is not quoted: it may be a part of a password with a /
+        raise ConfigError(
+            f"the path of {mask_uri(url)} cannot name a ChromaDB database: 3 to 512 letters, digits, dots, - and _ of "
+            "ASCII, with a letter or digit at both ends"
+        )
+    return name or None
+
+
+def require_servers(nodes: int, *, mongo: str | None, chroma: str | Path | None) -> None:
+    """Refuse to embed a store in a folder of one node when there are several: a job may start on another next time.
+
+    Args:
+        nodes: of the Ray cluster, those that are alive.
+        mongo: a server's URI; None: a mongod of our own.
+        chroma: a server's address; a folder, or None: ChromaDB inside this process.
+
+    Raises:
+        StoreError: a store would be embedded, and there is more than one node.
+    """
+    if nodes <= 1:
+        return
+    names, ways = [], []
+    if mongo is None:
+        names.append("MongoDB")
+        ways.append("give --mongo mongodb://HOST:27017/NAME")
+    if chroma is None or not is_url(chroma):
+        names.append("ChromaDB")
+        ways.append("start `chroma run --path DIR --host 0.0.0.0 --port 8000` and give --chroma http://HOST:8000")
+    if names:
+        raise StoreError(
+            f"{' and '.join(names)} would be written to a folder, and the cluster has {nodes} nodes: {'; '.join(ways)}"
+        )

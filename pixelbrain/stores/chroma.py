@@ -28,16 +28,7 @@ T = TypeVar("T")
 
 
 class VectorStore(ChromaAccess):
-    """The collections `faces` and `images`.
-
-    Args:
-        location: a folder, for ChromaDB inside this process, or the `http://HOST:PORT` of a server.
-
-    Raises:
-        StoreLockedError: another process holds the folder (two would corrupt it).
-        StoreError: the folder cannot be used, or the server does not answer within 5 s.
-        ConfigError: an address that is none.
-    """
+    """The collections `faces` and `images` of one ChromaDB; made and closed as `ChromaAccess`."""
 
     # --- collections ---------------------------------------------------------------------------------------------
 
@@ -51,7 +42,7 @@ class VectorStore(ChromaAccess):
 
         Raises:
             MixedModelsError: it holds another model's vectors.
-            StoreError: it has another space, or belongs to another OUT.
+            StoreError: it has another space, or belongs to another OUT, which may just have begun to fill it.
         """
         metadata = {**model.as_dict(), "owner": owner}
         with chroma_errors(self.where):
@@ -62,7 +53,12 @@ class VectorStore(ChromaAccess):
                 configuration={"hnsw": {"space": _SPACE}},
                 embedding_function=None,
             )
-        theirs = _model_of(found)
+        theirs, their_owner = _model_of(found), (found.metadata or {}).get("owner", owner)
+        if owner and their_owner != owner:
+            raise StoreError(
+                f"the collection {name} of {self.where} holds the vectors of {their_owner}: name another database, "
+                "--chroma http://HOST:PORT/NAME, or `pixelbrain load OUT --rebuild` to replace them"
+            )
         if theirs != model and self.count(name) == 0:
             self.drop(name)
             self.ensure(name, model, owner=owner)
@@ -73,11 +69,7 @@ class VectorStore(ChromaAccess):
                 f"the collection {name} holds vectors of {_describe(theirs)}, and these are of {_describe(model)}: "
                 "`pixelbrain load OUT --rebuild` replaces them"
             )
-        if owner and (found.metadata or {}).get("owner", owner) != owner:
-            raise StoreError(
-                f"the collection {name} of {self.where} holds the vectors of {found.metadata['owner']}: use another "
-                "ChromaDB, or `pixelbrain load OUT --rebuild` to replace them"
-            )
+        self._ensured[name] = found.id
 
     def model(self, name: str) -> ModelInfo | None:
         """What computed the vectors of a collection; None when there is no such collection."""
@@ -90,8 +82,19 @@ class VectorStore(ChromaAccess):
             found = self._find(name)
             return found.count() if found is not None else 0
 
+    def require_ensured(self, name: str) -> None:
+        """Check that a collection is the one that `ensure` saw, before what is wrong with it is repaired.
+
+        Raises:
+            StoreError: another process of a shared server has put its own in that one's place.
+        """
+        collection = self._find(name)
+        if collection is not None:
+            self._require_ensured(collection)
+
     def drop(self, name: str) -> None:
         """Delete a collection, if it is there."""
+        self._forget(name)
         with chroma_errors(self.where), contextlib.suppress(NotFoundError):
             self.client().delete_collection(known_collection(name))
 
@@ -109,6 +112,7 @@ class VectorStore(ChromaAccess):
 
     def _upsert(self, name: str, batch: VectorBatch) -> WriteResult:
         collection = self._existing(name)
+        self._require_ensured(collection)
         self._check_dim(name, collection, batch.vectors)
         finite = np.isfinite(batch.vectors).all(axis=1)
         errors = tuple((batch.ids[i], "its vector has a NaN or an infinity") for i in np.flatnonzero(~finite))
@@ -129,6 +133,7 @@ class VectorStore(ChromaAccess):
         collection = self._lookup(name)
         if collection is None:
             return 0
+        self._require_ensured(collection)
         return chroma_rows.remove_where(collection, keep, self.client().get_max_batch_size())
 
     # --- reading -------------------------------------------------------------------------------------------------
@@ -210,6 +215,14 @@ class VectorStore(ChromaAccess):
         if found is None:
             raise StoreError(f"there are no vectors of {name} in {self.where}: `pixelbrain load OUT` writes them")
         return found
+
+    def _require_ensured(self, collection: Collection) -> None:
+        """To write, the name is not enough: the vectors of another OUT may be in a new collection of that name."""
+        if self._ensured.get(collection.name, collection.id) != collection.id:
+            raise StoreError(
+                f"the collection {collection.name} of {self.where} was replaced meanwhile, by another load with "
+                "--rebuild perhaps: give each OUT a database of its own, --chroma http://HOST:PORT/NAME"
+            )
 
     def _check_dim(self, name: str, collection: Collection, vectors: np.ndarray) -> None:
         theirs = _model_of(collection)

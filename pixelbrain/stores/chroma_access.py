@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from pixelbrain.config import mask_uri
 from pixelbrain.errors import ConfigError, StoreError
@@ -30,7 +31,8 @@ class ChromaAccess:
     """The client, and who else may have one. A folder is locked at once, and opened when it is first needed.
 
     Args:
-        location: a folder, for ChromaDB inside this process, or the `http://HOST:PORT` of a server.
+        location: a folder, for ChromaDB inside this process, or the `http://HOST:PORT` of a server, with `/NAME` when
+            a database of its own is wanted there.
 
     Raises:
         StoreLockedError: another process holds the folder (two would corrupt it).
@@ -47,6 +49,8 @@ class ChromaAccess:
         self._client: Any = None
         self._lock: FolderLock | None = None
         self._closed = False
+        self._ensured: dict[str, UUID] = {}  # the collections as they were when they were last made or checked
+        self._looked: dict[str, Finding | None] = {}  # what the last look at each collection found
         if self.remote:
             self._client = connect(self._location)
         else:
@@ -108,12 +112,38 @@ class ChromaAccess:
             finally:
                 close_client(client)
             return {name: finding for name, finding in found.items() if finding is not None}
-        folder = Path(self._location)
+        findings = self._examine_folder(Path(self._location), samples)
+        self._looked.update((name, findings.get(name)) for name in samples)
+        return findings
+
+    def _examine_folder(self, folder: Path, samples: Mapping[str, Sample]) -> dict[str, Finding]:
         if not (folder / "chroma.sqlite3").exists():
             gone = Finding(kind="index", reason="it is not there")
             return {name: gone for name, sample in samples.items() if sample.count}
         self._close_client()
         return fresh.look(folder, samples)
+
+    def require_sound(self, name: str) -> None:
+        """Have a fresh process look at a collection before this one first reads it, unless a load or a look was before.
+
+        Reading a damaged index may crash a process, or give other vectors than were written. Not looked at: a server,
+        and a folder that another Database of this process has open (two processes would corrupt it).
+
+        Raises:
+            StoreError: it is damaged, or cannot be read.
+        """
+        if self.remote or self._lock is None:
+            return
+        if known_collection(name) not in self._looked:
+            if self._lock.holders() > 1:
+                return
+            self.examine({one: Sample() for one in COLLECTION_COLUMNS})
+        finding = self._looked[name]
+        if finding is not None and finding.kind != "recall":
+            raise StoreError(
+                f"the index of {name} in {self.where} is damaged ({finding.reason}): `pixelbrain load OUT` writes it "
+                "again from Parquet"
+            )
 
     def set_aside(self) -> Path:
         """Give a folder that cannot be opened another name beside it, which is returned; an empty one takes its place.
@@ -124,6 +154,8 @@ class ChromaAccess:
         if self._lock is None or self._lock.holders() > 1:
             raise StoreError(f"ChromaDB at {self.where} is damaged, and in use: close it elsewhere, and load again")
         self._close_client()
+        for name in COLLECTION_COLUMNS:
+            self._forget(name)
         folder = Path(self._location)
         names = (folder.with_name(f"{folder.name}.damaged-{number}") for number in itertools.count(1))
         aside = next(path for path in names if not path.exists())
@@ -132,6 +164,11 @@ class ChromaAccess:
         except OSError as error:
             raise StoreError(f"cannot rename the damaged {folder}: {error.strerror or error}") from None
         return aside
+
+    def _forget(self, name: str) -> None:
+        """It is going to be another one."""
+        self._ensured.pop(name, None)
+        self._looked.pop(name, None)
 
     def _close_client(self) -> None:
         client, self._client = self._client, None

@@ -17,6 +17,7 @@ from chromadb.errors import ChromaError, InternalError
 
 from pixelbrain.config import mask_uri
 from pixelbrain.errors import ConfigError, StoreError
+from pixelbrain.stores.address import chroma_database
 
 __all__ = ["CONNECTION_LOST", "chroma_errors", "close_client", "connect", "open_folder"]
 
@@ -61,10 +62,12 @@ def open_folder(folder: Path) -> Any:
 
 
 def connect(url: str) -> Any:
-    """A client of the server at `http://HOST:PORT` (port 8000, or 443 with https, when absent).
+    """A client of the server at `http://HOST:PORT/NAME` (port 8000, or 443 with https, when absent).
+
+    NAME is of a database in it, which is made when it is not there; without one it is ChromaDB's default database.
 
     Raises:
-        StoreError: it does not answer within 5 s.
+        StoreError: it does not answer within 5 s, or does not let us make the database.
         ConfigError: not such an address.
     """
     where = mask_uri(url)
@@ -74,21 +77,35 @@ def connect(url: str) -> Any:
     except ValueError:
         host = port = None
     if not host:
-        raise ConfigError(f"{where} is not an address of ChromaDB: http://HOST:PORT, or a folder")
+        raise ConfigError(f"{where} is not an address of ChromaDB: http://HOST:PORT/NAME, or a folder")
     ssl = parts.scheme == "https"
     port = port or (443 if ssl else 8000)
     shown = f"[{host}]" if ":" in host else host
+    server, name = f"{parts.scheme}://{shown}:{port}/api/v2", chroma_database(url)
     try:
         # asked first because chromadb's client waits for ever
-        with urllib.request.urlopen(f"{parts.scheme}://{shown}:{port}/api/v2/heartbeat", timeout=_ANSWER_TIMEOUT_S):
+        with urllib.request.urlopen(f"{server}/heartbeat", timeout=_ANSWER_TIMEOUT_S):
             pass
     except (urllib.error.URLError, OSError, ValueError) as error:
         raise StoreError(f"ChromaDB at {where} does not answer: {getattr(error, 'reason', None) or error}") from None
     with chroma_errors(where):
-        client = chromadb.HttpClient(host=host, port=port, ssl=ssl, settings=_settings())
+        if name is not None:
+            _make_database(server, name)
+        client = chromadb.HttpClient(
+            host=host, port=port, ssl=ssl, settings=_settings(), database=name or chromadb.DEFAULT_DATABASE
+        )
     for session in _sessions(client):
         session.timeout = httpx.Timeout(_REQUEST_TIMEOUT_S, connect=_ANSWER_TIMEOUT_S)  # chromadb sets none
     return client
+
+
+def _make_database(server: str, name: str) -> None:
+    """Make a database, unless it is there; asked by its REST API, as chromadb's client opens none that is not there."""
+    answer = httpx.post(
+        f"{server}/tenants/{chromadb.DEFAULT_TENANT}/databases", json={"name": name}, timeout=_REQUEST_TIMEOUT_S
+    )
+    if answer.status_code != httpx.codes.CONFLICT:
+        answer.raise_for_status()
 
 
 def close_client(client: Any) -> None:

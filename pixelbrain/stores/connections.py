@@ -17,7 +17,7 @@ from pixelbrain.config import mask_uri
 from pixelbrain.errors import StoreError
 from pixelbrain.landing.parquet import Landing
 from pixelbrain.stores import mongo as mongo_store
-from pixelbrain.stores.address import database_name, is_url
+from pixelbrain.stores.address import chroma_database, database_name, is_url
 from pixelbrain.stores.embedded import EmbeddedMongo
 from pixelbrain.stores.reconnect import ride_out
 
@@ -45,6 +45,8 @@ class Connections:
     def __init__(self, landing: Landing, *, mongo: str | None, chroma: str | Path | None) -> None:
         if mongo is not None:
             database_name(mongo)
+        if chroma is not None and is_url(chroma):
+            chroma_database(str(chroma))
         self.landing = landing
         self._mongo_uri = mongo
         self._chroma_location = chroma if chroma is not None else landing.place.local / "db" / "chroma"
@@ -64,7 +66,8 @@ class Connections:
         if self._mongo_uri is None:
             self._embedded = EmbeddedMongo(self._mongo_folder).start()
         try:
-            self._client, database = mongo_store.connect(self._mongo_uri or self._embedded_uri())
+            own = self._mongo_uri is None
+            self._client, database = mongo_store.connect(self._mongo_uri or self._embedded_uri(), own=own)
         except BaseException:
             self._stop_mongo()
             raise

@@ -15,6 +15,7 @@ from pixelbrain.landing.parquet import Landing
 from pixelbrain.landing.place import Place
 from pixelbrain.schema import ModelInfo
 from pixelbrain.stores import fields as field_queries
+from pixelbrain.stores import fresh
 from pixelbrain.stores import identities as identity_tables
 from pixelbrain.stores.connections import Connections
 from pixelbrain.stores.fields import FieldSummary
@@ -242,6 +243,10 @@ class Database(Connections):
     def _require_vectors(self, collection: str) -> None:
         if not self.has_vectors:  # opening it would make an empty one
             raise self._nothing_loaded(collection)
+        if not self.remote_vectors:
+            if "vectors" not in self.__dict__:
+                fresh.warm_up()  # beside our own import of chromadb
+            self.vectors.require_sound(collection)
 
     def _nothing_loaded(self, collection: str) -> StoreError:
         return StoreError(

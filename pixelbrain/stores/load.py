@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from pixelbrain import schema
 from pixelbrain.landing.parquet import Landing
 from pixelbrain.stores import fresh
+from pixelbrain.stores.abreast import write_abreast
 from pixelbrain.stores.database import Database
 from pixelbrain.stores.load_documents import DocumentLoad
 from pixelbrain.stores.rows import COLLECTION_COLUMNS
@@ -58,10 +59,10 @@ def load(
 ) -> LoadReport:
     """Make both stores hold what Parquet holds; running it again changes nothing.
 
-    The table is streamed: what is kept of it in memory is one batch, and 8 bytes an id on disk. Fields that users
-    stored in the images' documents stay, also in a rebuild. A MongoDB or ChromaDB server that restarts meanwhile is
-    waited for. Before and after, a fresh process looks at an embedded ChromaDB: a damaged index is written again from
-    Parquet, which the report and a warning say.
+    The table is streamed, and both stores are written at the same time: what is kept of it in memory is four batches,
+    and 8 bytes an id on disk. Fields that users stored in the images' documents stay, also in a rebuild. A MongoDB or
+    ChromaDB server that restarts meanwhile is waited for. Before and after, a fresh process looks at an embedded
+    ChromaDB: a damaged index is written again from Parquet, which the report and a warning say.
 
     Args:
         landing: what landed.
@@ -90,9 +91,10 @@ def load(
         stack.enter_context(contextlib.closing(vectors))
         vectors.prepare(rebuild=rebuild)
         done = faces = 0
-        for table in landing.iter_images(batch_rows=BATCH_ROWS):
-            documents.add(table)
-            vectors.add(table)
+        # one writer a store: more of them do not make a ChromaDB server index faster (benchmarks/bench_load.py)
+        tables = landing.iter_images(batch_rows=BATCH_ROWS)
+        written = stack.enter_context(contextlib.closing(write_abreast(tables, documents.add, vectors.add)))
+        for table in written:
             faces += _count_faces(table)
             done += len(table)
             if progress is not None:

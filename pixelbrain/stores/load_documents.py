@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pyarrow as pa
+from pymongo.errors import DuplicateKeyError
 
 from pixelbrain.errors import StoreError
 from pixelbrain.landing.parquet import Landing
@@ -43,22 +44,21 @@ class DocumentLoad:
         self._database.patiently(self._prepare)
 
     def _prepare(self) -> None:
-        self._check_owner()
-        create_indexes(self._documents)
+        owner = self._database.owner
+        mine: dict[str, Any] = {"_id": META_ID}
+        if self._database.shared_mongo and not self._rebuild:
+            mine["owner"] = {"$in": [None, owner]}  # another OUT's documents would be removed as stale
         # cleared before the first write: a load that is cut short is not in step
-        owner = {"owner": self._database.owner}
-        self._meta.update_one({"_id": META_ID}, {"$set": owner, "$unset": {"digest": ""}}, upsert=True)
-
-    def _check_owner(self) -> None:
-        """On a server, another OUT's documents would be removed as stale."""
-        if not self._database.shared_mongo or self._rebuild:
-            return
-        found = self._meta.find_one({"_id": META_ID}) or {}
-        if found.get("owner", self._database.owner) != self._database.owner:
+        claim = {"$set": {"owner": owner}, "$unset": {"digest": ""}}
+        try:
+            self._meta.update_one(mine, claim, upsert=True)  # in one step: of two that begin at once, one has it
+        except DuplicateKeyError:
+            found = self._meta.find_one({"_id": META_ID}) or {}
             raise StoreError(
-                f"the database {self._database.mongo.name} holds the images of {found['owner']}: name another one at "
-                "the end of the URI, or `pixelbrain load OUT --rebuild` to replace them"
-            )
+                f"the database {self._database.mongo.name} holds the images of {found.get('owner', 'another OUT')}: "
+                "name another one at the end of the URI, or `pixelbrain load OUT --rebuild` to replace them"
+            ) from None
+        create_indexes(self._documents)
 
     def add(self, table: pa.Table) -> None:
         """Write a batch of landed rows."""

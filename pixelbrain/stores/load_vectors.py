@@ -95,6 +95,8 @@ class VectorLoad:
         damaged = self._damaged()
         if not damaged:
             return
+        for name in damaged:
+            self._store.require_ensured(name)
         names = self._clear(damaged, list(damaged))
         for name in names:
             self._store.ensure(name, self._models[name], owner=self._owner)
@@ -111,7 +113,7 @@ class VectorLoad:
 
     def _damaged(self) -> dict[str, Finding]:
         samples = {name: self._samples[name].taken(self._ledgers[name].count()) for name in self._models}
-        found = self._store.examine(samples)
+        found = self._store.examine(samples) if samples else {}
         for name, finding in found.items():
             if finding.kind == "recall":  # writing it again would not change that
                 logger.warning("the index of %s in %s is weak: %s", name, self._store.where, finding.reason)

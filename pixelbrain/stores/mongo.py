@@ -21,6 +21,8 @@ __all__ = ["CONNECTION_LOST", "connect", "create_indexes", "mongo_errors"]
 CONNECTION_LOST: tuple[type[Exception], ...] = (ConnectionFailure, CursorNotFound)
 
 SERVER_SELECTION_TIMEOUT_MS = 5_000
+#: A mongod of our own, on this machine, listens or has ended; closing a client waits so long for one that has.
+OWN_SELECTION_TIMEOUT_MS = 1_000
 #: No single answer takes longer; an aggregate over millions of images takes minutes.
 SOCKET_TIMEOUT_MS = 600_000
 WRITE_TIMEOUT_MS = 60_000
@@ -50,11 +52,12 @@ def mongo_errors(where: str) -> Iterator[None]:
         raise StoreError(f"MongoDB at {where}: {_reason(error)}") from None
 
 
-def connect(uri: str) -> tuple[pymongo.MongoClient, MongoDatabase]:
+def connect(uri: str, *, own: bool = False) -> tuple[pymongo.MongoClient, MongoDatabase]:
     """Connect, and make sure that it answers.
 
     Args:
         uri: `mongodb://` or `mongodb+srv://`, with the database's name as its path (default `pixelbrain`).
+        own: whether it is a mongod of our own, which was seen to answer.
 
     Returns:
         The client, and the database with write concern w="majority", j=True: what is acknowledged survives a crash.
@@ -68,7 +71,7 @@ def connect(uri: str) -> tuple[pymongo.MongoClient, MongoDatabase]:
         client: pymongo.MongoClient = pymongo.MongoClient(
             uri,
             appname="pixelbrain",
-            serverSelectionTimeoutMS=SERVER_SELECTION_TIMEOUT_MS,
+            serverSelectionTimeoutMS=OWN_SELECTION_TIMEOUT_MS if own else SERVER_SELECTION_TIMEOUT_MS,
             connectTimeoutMS=SERVER_SELECTION_TIMEOUT_MS,
             socketTimeoutMS=SOCKET_TIMEOUT_MS,
         )

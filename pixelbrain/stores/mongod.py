@@ -177,19 +177,14 @@ class MongodProcess:
     def _wait_until_it_answers(self, deadline: float) -> int | None:
         """None when it answers, the exit code when it ended."""
         assert self._process is not None
-        client: pymongo.MongoClient = pymongo.MongoClient(
-            "127.0.0.1", self.port, directConnection=True, serverSelectionTimeoutMS=200, connectTimeoutMS=1000
-        )
-        with client:
-            while time.monotonic() < deadline:
-                code = self._process.poll()
-                if code is not None:
-                    return code
-                try:
-                    client.admin.command("ping")
-                    return None
-                except PyMongoError:
-                    time.sleep(0.05)
+        while time.monotonic() < deadline:
+            code = self._process.poll()
+            if code is not None:
+                return code
+            # a client would look twice a second only: it is made when somebody listens
+            if _listens(self.port) and _answers(self.port):
+                return None
+            time.sleep(0.02)
         raise StoreError(f"mongod did not answer within {START_LIMIT_S:g} s: {self._log_tail()} (log: {self._log})")
 
     def _holder(self) -> str:
@@ -218,6 +213,26 @@ class MongodProcess:
                     detail = detail.get("errmsg", detail)
                 errors.append(f"{entry.get('msg')}: {detail}" if detail else str(entry.get("msg")))
         return " ".join("; ".join((errors or plain or lines)[-3:]).split()) or "its log is empty"
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def _answers(port: int) -> bool:
+    client: pymongo.MongoClient = pymongo.MongoClient(
+        "127.0.0.1", port, directConnection=True, serverSelectionTimeoutMS=1000, connectTimeoutMS=1000
+    )
+    try:
+        with client:
+            client.admin.command("ping")
+    except PyMongoError:
+        return False
+    return True
 
 
 def _free_port() -> int:

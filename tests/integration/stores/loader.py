@@ -1,37 +1,99 @@
-"""A process that loads, to be killed: forked from one that has imported everything, so that rounds are quick."""
+"""A process that loads, to be watched, refused or killed: forked from one that has imported everything."""
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from pixelbrain.display import Display
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["pixelbrain.stores.load", "pixelbrain.stores.load_vectors", __name__])
+CONTEXT.set_forkserver_preload(["pixelbrain.workflow", "pixelbrain.stores.load", "pixelbrain.stores.chroma", __name__])
+
+BATCH_ROWS = 200  # more moments to be killed at
 
 
-def start_loading(out: str, mongo: str | None) -> BaseProcess:
-    """A process that loads OUT; returns once its first batch is written, or it has ended."""
-    reading, writing = CONTEXT.Pipe(duplex=False)
-    process = CONTEXT.Process(target=_load, args=(out, mongo, writing))
+@dataclass(frozen=True)
+class Loading:
+    """`pixelbrain load` in a process of its own."""
+
+    process: BaseProcess
+    pipe: Connection
+
+    def go_on(self) -> None:
+        """Let one that was held do the rest."""
+        self.pipe.send("go on")
+
+    def kill(self) -> None:
+        """SIGKILL, wherever it is."""
+        self.process.kill()
+        self.process.join()
+        self.pipe.close()
+
+    def outcome(self) -> str:
+        """The error that it ended with; empty when all was loaded."""
+        with self.pipe:
+            said = self.pipe.recv()
+            while isinstance(said, int):
+                said = self.pipe.recv()
+        self.process.join()
+        return said
+
+
+def start_loading(
+    out: str | Path, mongo: str | None, chroma: str | None = None, *, until: int = BATCH_ROWS, hold: bool = False
+) -> Loading:
+    """A process that loads OUT; returns once `until` rows are written, or it has ended; 0: at once.
+
+    With `hold` it goes no further until `go_on` is called.
+    """
+    here, there = CONTEXT.Pipe()
+    process = CONTEXT.Process(target=_load, args=(str(out), mongo, chroma, there, until, hold))
     process.start()
-    writing.close()
-    with reading:
-        try:
-            reading.recv()
-        except EOFError:  # it had nothing to load, or failed
-            process.join()
-    return process
+    there.close()
+    if until:
+        here.poll(None)
+    return Loading(process, here)
 
 
-def _load(out: str, mongo: str | None, told: Connection) -> None:
-    from pixelbrain.landing.parquet import Landing
+class _Told(Display):
+    """A display that tells by pipe how far the load is."""
+
+    def __init__(self, pipe: Connection, until: int, hold: bool) -> None:
+        super().__init__(quiet=True)
+        self._pipe, self._until, self._hold = pipe, until, hold
+
+    @contextlib.contextmanager
+    def stage(self, name: str, unit: str = "images") -> Iterator[Callable[..., None]]:
+        def tell(done: int, _total: int, _failed: int = 0) -> None:
+            if done == self._until:
+                self._pipe.send(done)
+                if self._hold:
+                    self._pipe.recv()
+
+        yield tell
+
+
+def _load(out: str, mongo: str | None, chroma: str | None, pipe: Connection, until: int, hold: bool) -> None:
+    from pixelbrain.config import RunConfig
+    from pixelbrain.errors import PixelbrainError
     from pixelbrain.stores import fresh, load
-    from pixelbrain.stores.database import Database
+    from pixelbrain.workflow import Workflow
 
-    # what looks at the folder takes seconds to start in a new process, and is tested elsewhere
+    # what looks at a folder takes seconds to start in a new process, and is tested elsewhere
     fresh.warm_up = lambda: None
     fresh.look = lambda _folder, _samples: {}
-    load.BATCH_ROWS = 200  # more moments to be killed at
-    with Database.open(out, mongo=mongo) as database:
-        load.load(Landing(out), database, progress=lambda done, _total: told.send(done) if done <= 200 else None)
+    load.BATCH_ROWS = BATCH_ROWS
+    workflow = Workflow(RunConfig(out=out, mongo=mongo, chroma=chroma), _Told(pipe, until, hold))
+    try:
+        with workflow.database() as database:
+            workflow.load(database)
+    except PixelbrainError as error:
+        pipe.send(str(error))
+    else:
+        pipe.send("")

@@ -12,10 +12,13 @@ import numpy as np
 import pytest
 
 from pixelbrain.errors import StoreError
+from pixelbrain.identity.group import group_images
+from pixelbrain.identity.people import PeopleIdentifierModule
 from pixelbrain.landing.parquet import Landing
+from pixelbrain.report.search import search_faces, search_similar
 from pixelbrain.stores import fresh
 from pixelbrain.stores.database import Database
-from pixelbrain.stores.load import load, store_state
+from pixelbrain.stores.load import LoadReport, load, store_state
 from pixelbrain.stores.probe import Finding, Sample
 from pixelbrain.stores.verify import verify
 from tests.integration.stores.conftest import land_rows, make_image
@@ -82,6 +85,23 @@ FOLDER_DAMAGE: dict[str, Callable[[Path], object]] = {
 }
 
 
+@pytest.fixture
+def stores(loaded) -> Iterator[Database]:
+    """The database of the loaded OUT; it opens its ChromaDB when that is first needed."""
+    landing, uri, _sound = loaded
+    with Database.open(landing.place.uri, mongo=uri) as database:
+        yield database
+
+
+def _load_damaged(landing: Landing, database: Database, caplog) -> tuple[LoadReport, str]:
+    """A load, and the one thing that it wrote again."""
+    with caplog.at_level(logging.WARNING):
+        report = load(landing, database)
+    (line,) = report.rebuilt
+    assert line in caplog.text
+    return report, line
+
+
 def _assert_sound(landing: Landing, database: Database) -> None:
     found = verify(landing, database)
     assert found.ok, found.lines()
@@ -92,56 +112,81 @@ def _assert_sound(landing: Landing, database: Database) -> None:
 
 
 @pytest.mark.parametrize("damage", INDEX_DAMAGE.values(), ids=INDEX_DAMAGE)
-def test_a_damaged_index_is_written_again_with_a_message(loaded, folder, damage, caplog):
-    landing, uri, _sound = loaded
+def test_a_damaged_index_is_written_again_with_a_message(loaded, folder, stores, damage, caplog):
     damage(folder)
-    with Database.open(landing.place.uri, mongo=uri) as database:
-        with caplog.at_level(logging.WARNING):
-            report = load(landing, database)
-        (line,) = report.rebuilt
-        assert "index of images" in line and "written again from Parquet, into a new collection" in line
-        assert line in caplog.text
-        assert (report.image_vectors_written, report.face_vectors_written) == (IMAGES, 0)
-        _assert_sound(landing, database)
-        assert load(landing, database).rebuilt == ()
+    report, line = _load_damaged(loaded[0], stores, caplog)
+    assert "index of images" in line and "written again from Parquet, into a new collection" in line
+    assert (report.image_vectors_written, report.face_vectors_written) == (IMAGES, 0)
+    _assert_sound(loaded[0], stores)
+    assert load(loaded[0], stores).rebuilt == ()
 
 
 @pytest.mark.parametrize("damage", FOLDER_DAMAGE.values(), ids=FOLDER_DAMAGE)
-def test_a_damaged_database_is_kept_aside_and_written_again(loaded, folder, damage, caplog):
-    landing, uri, _sound = loaded
+def test_a_damaged_database_is_kept_aside_and_written_again(loaded, folder, stores, damage, caplog):
     damage(folder)
-    with Database.open(landing.place.uri, mongo=uri) as database:
-        with caplog.at_level(logging.WARNING):
-            report = load(landing, database)
-        (line,) = report.rebuilt
-        assert "cannot be read" in line and "kept as chroma.damaged-1" in line and line in caplog.text
-        assert folder.with_name("chroma.damaged-1").is_dir()
-        assert (report.image_vectors_written, report.face_vectors_written) == (IMAGES, 3)
-        _assert_sound(landing, database)
+    report, line = _load_damaged(loaded[0], stores, caplog)
+    assert "cannot be read" in line and "kept as chroma.damaged-1" in line
+    assert folder.with_name("chroma.damaged-1").is_dir()
+    assert (report.image_vectors_written, report.face_vectors_written) == (IMAGES, 3)
+    _assert_sound(loaded[0], stores)
 
 
-def test_damage_is_told_by_status_and_verify_and_crashes_neither(loaded, folder):
-    landing, uri, _sound = loaded
+def test_damage_is_told_by_status_and_verify_and_crashes_neither(loaded, folder, stores):
+    landing = loaded[0]
     INDEX_DAMAGE["random vectors"](folder)
-    with Database.open(landing.place.uri, mongo=uri) as database:
-        (reason,) = store_state(landing, database).reasons
-        assert "index of images is damaged" in reason
-        found = verify(landing, database)
-        ((where, kind, count),) = [(one.where, one.kind, one.count) for one in found.differences]
-        assert (where, kind, count) == ("ChromaDB images", "damaged", IMAGES) and not found.ok
+    (reason,) = store_state(landing, stores).reasons
+    assert "index of images is damaged" in reason
+    found = verify(landing, stores)
+    ((where, kind, count),) = [(one.where, one.kind, one.count) for one in found.differences]
+    assert (where, kind, count) == ("ChromaDB images", "damaged", IMAGES) and not found.ok
 
 
-def test_damage_during_a_load_is_seen_after_it(loaded, folder):
-    landing, uri, _sound = loaded
+@pytest.mark.parametrize("damage", ["random vectors", "header cut short"])
+def test_a_damaged_index_is_told_before_it_is_read(folder, stores, damage):
+    INDEX_DAMAGE[damage](folder)
+    for read in (
+        lambda: group_images(stores),
+        lambda: search_similar(stores, np.ones(8, np.float32)),
+        lambda: next(stores.iter_vectors("images")),
+    ):
+        with pytest.raises(
+            StoreError, match="index of images in .* is damaged .*`pixelbrain load OUT` writes it again"
+        ):
+            read()
+    # the faces' index is sound, and is used
+    assert [len(batch) for batch in stores.iter_vectors("faces")] == [3]
+    face = make_image(0, faces=1)["facenet"]["faces"][0]
+    assert search_faces(stores, face["embedding"], k=1)[0][0].face_id == face["face_id"]
+
+
+def test_damaged_tables_are_told_before_they_are_read(folder, stores):
+    FOLDER_DAMAGE["tables cut short"](folder)
+    with pytest.raises(StoreError, match="index of faces in .* is damaged .*chroma.sqlite3"):
+        PeopleIdentifierModule().run(stores)
+
+
+def test_a_sound_index_is_looked_at_once(loaded, folder, stores, monkeypatch):
+    looks = []
+    monkeypatch.setattr(fresh, "look", lambda *request: looks.append(request) or {})
+    for _ in range(3):
+        assert len(search_similar(stores, np.ones(8, np.float32), k=2)) == 2
+    stores.vector_model("faces")
+    assert len(looks) == 1
+    load(loaded[0], stores)  # looks before and after
+    stores.vector_model("images")
+    assert len(looks) == 3
+
+
+def test_damage_during_a_load_is_seen_after_it(loaded, folder, stores):
+    landing = loaded[0]
 
     def damage(done: int, total: int) -> None:
         if done == total:
             INDEX_DAMAGE["random vectors"](folder)
 
-    with Database.open(landing.place.uri, mongo=uri) as database:
-        report = load(landing, database, progress=damage)
-        assert len(report.rebuilt) == 1 and report.image_vectors_written == IMAGES
-        _assert_sound(landing, database)
+    report = load(landing, stores, progress=damage)
+    assert len(report.rebuilt) == 1 and report.image_vectors_written == IMAGES
+    _assert_sound(landing, stores)
 
 
 def test_an_index_that_stays_damaged_is_an_error(land, image, database, monkeypatch):

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import textwrap
 import time
+from multiprocessing.connection import Connection
+from pathlib import Path
 
 import psutil
 import pytest
@@ -17,6 +19,7 @@ from pixelbrain.stores import mongod as mongod_file
 from pixelbrain.stores.chroma import VectorStore
 from pixelbrain.stores.database import Database
 from pixelbrain.stores.embedded import EmbeddedMongo, find_mongod
+from tests.integration.stores.loader import CONTEXT
 
 
 def _python(code: str, *arguments: object) -> subprocess.Popen:
@@ -42,6 +45,13 @@ HOLDER = """
     print(database._embedded.pid, flush=True)
     sys.stdin.readline()
 """
+
+
+def _hold(out: Path, pipe: Connection) -> None:
+    database = Database.open(out)
+    database.add_images([{"image_id": "file:///a.jpg", "note": 1}])
+    pipe.send(database._embedded.pid)
+    pipe.recv()  # nobody sends anything
 
 
 def test_closing_leaves_no_process_and_the_data(tmp_path):
@@ -102,14 +112,15 @@ def test_another_process_is_refused_and_told_by_whom(tmp_path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a child with its parent")
 def test_a_killed_process_takes_its_mongod_along(tmp_path):
-    holder = _python(HOLDER, tmp_path)
-    with holder:
-        mongod_pid = int(holder.stdout.readline())
-        holder.kill()
-        holder.wait()
-        # at once: it waits for the old mongod to let go of its folder
-        with Database.open(tmp_path) as database:
-            assert database.count_images() == 1
+    here, there = CONTEXT.Pipe()
+    holder = CONTEXT.Process(target=_hold, args=(tmp_path, there))
+    holder.start()
+    mongod_pid = here.recv()
+    holder.kill()
+    holder.join()
+    # at once: it waits for the old mongod to let go of its folder
+    with Database.open(tmp_path) as database:
+        assert database.count_images() == 1
     assert _gone(mongod_pid)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from pixelbrain.config import RunConfig, mask_uri
-from pixelbrain.errors import ConfigError
-from pixelbrain.stores.address import database_name
+from pixelbrain.errors import ConfigError, StoreError
+from pixelbrain.stores.address import chroma_database, database_name, require_servers
 from pixelbrain.stores.database import Database
 
 SECRETS = [
@@ -93,3 +95,70 @@ def test_the_servers_own_databases_are_refused(name, tmp_path):
 def test_what_is_no_uri_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="is not a MongoDB URI"):
         Database.open(tmp_path, mongo="localhost:27017")
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("http://host:8000", None),
+        ("http://host:8000/", None),
+        ("https://host/photos", "photos"),
+        ("http://[::1]:8000/photos-2026_b.c/", "photos-2026_b.c"),
+        ("http://me:s3cr3t@host/photos?x=1", "photos"),
+    ],
+)
+def test_the_chroma_database_is_the_path_of_the_address(url, name):
+    assert chroma_database(url) == name
+
+
+@pytest.mark.parametrize("path", ["ab", "a b c", "a%20b%20c", "photos/2026", "-photos", "f\u00f6tos", "x" * 513])
+def test_bad_chroma_database_names_are_refused_before_anything_is_opened(path, tmp_path):
+    with pytest.raises(ConfigError, match="cannot name a ChromaDB database") as caught:
+        Database.open(tmp_path, chroma=f"http://me:s3cr3t@host/{path}")
+    assert "s3cr3t" not in str(caught.value) and "\n" not in str(caught.value)
+    assert "s3cr3t" not in str(pytest.raises(ConfigError, chroma_database, f"http://me:p/s3cr3t@host/{path}").value)
+
+
+def test_what_is_no_address_of_chroma_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="is not an address of ChromaDB"):
+        Database.open(tmp_path, chroma="http://[::1")
+
+
+MONGO, CHROMA = "mongodb://host/photos", "http://host:8000"
+
+
+@pytest.mark.parametrize(
+    ("nodes", "mongo", "chroma"),
+    [(0, None, None), (1, None, None), (1, None, "folder"), (2, MONGO, CHROMA), (100, MONGO, "https://host/photos")],
+)
+def test_one_node_may_embed_and_several_may_use_servers(nodes, mongo, chroma):
+    require_servers(nodes, mongo=mongo, chroma=chroma)
+
+
+@pytest.mark.parametrize(
+    ("mongo", "chroma", "said"),
+    [
+        (
+            MONGO,
+            None,
+            "ChromaDB would be written to a folder, and the cluster has 3 nodes: start `chroma run --path DIR ",
+        ),
+        (
+            MONGO,
+            "/shared/chroma",
+            "ChromaDB would be written to a folder, and the cluster has 3 nodes: start `chroma run",
+        ),
+        (MONGO, Path("chroma"), "and give --chroma http://HOST:8000"),
+        (
+            None,
+            CHROMA,
+            "MongoDB would be written to a folder, and the cluster has 3 nodes: give --mongo mongodb://HOST",
+        ),
+        (None, None, "MongoDB and ChromaDB would be written to a folder, and the cluster has 3 nodes: give --mongo"),
+    ],
+)
+def test_several_nodes_embed_nothing(mongo, chroma, said):
+    with pytest.raises(StoreError) as caught:
+        require_servers(3, mongo=mongo, chroma=chroma)
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+    assert ("--mongo" in str(caught.value), "--chroma" in str(caught.value)) == (mongo is None, chroma != CHROMA)

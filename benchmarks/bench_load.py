@@ -1,0 +1,267 @@
+"""How fast the stores take documents and vectors: by number of writers, embedded against server, and a whole load.
+
+    python benchmarks/bench_load.py [--quick] [--json FILE]
+
+A real mongod and a real `chroma run` on this machine, both empty at first. "new" is what the store does not have,
+"again" what it has unchanged, as in a load that is repeated. Writers are threads of one process, or processes, as
+several loads at once; each has its share of the batches of 500, and its own connection. Vectors are random
+directions, the hardest to index. All cases are run in turn, several times; the table has medians, and the ratio to one
+thread (of a load: to the stores one after another). Rows are counted afterwards, and 200 vectors asked for themselves.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import multiprocessing
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from _machine import machine, print_table, versions, write_json
+from synthetic_rows import ROWS, directions, document, image_id, land
+
+ASKED = 200
+CONTEXT = multiprocessing.get_context("spawn")
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is run."""
+
+    batches: int  # of vectors; of documents, which are quicker, four times as many
+    writers: tuple[int, ...]
+    dims: tuple[int, ...]
+    images: int  # of a whole load
+    repeats: int
+
+
+FULL = Sizes(batches=8, writers=(1, 2, 4, 8), dims=(512, 2048), images=4_000, repeats=3)
+QUICK = Sizes(batches=4, writers=(1, 4), dims=(512,), images=2_000, repeats=1)
+
+
+# --- writers ---------------------------------------------------------------------------------------------------------
+
+
+def write_documents(uri: str, blocks: list[int]) -> None:
+    """One writer's share of the documents."""
+    from pixelbrain.stores.mongo import connect
+    from pixelbrain.stores.writes import upsert_images
+
+    client, database = connect(uri)
+    for block in blocks:
+        upsert_images(database["images"], map(document, range(block * ROWS, (block + 1) * ROWS)), landed=True)
+    client.close()
+
+
+def write_vectors(location: str, dim: int, blocks: list[int]) -> None:
+    """One writer's share of the vectors."""
+    from pixelbrain.stores.chroma import VectorStore
+    from pixelbrain.stores.rows import VectorBatch
+
+    store = VectorStore(location)
+    metadata = [{"version": "1", "label": "tabby"}] * ROWS
+    for block in blocks:
+        ids = [image_id(number) for number in range(block * ROWS, (block + 1) * ROWS)]
+        store.upsert("images", VectorBatch(ids=ids, vectors=directions(block, dim), metadata=metadata))
+    store.close()
+
+
+# --- how it is written -----------------------------------------------------------------------------------------------
+
+
+def seconds_by(pool: Executor, writers: int, blocks: int, write: Callable[[list[int]], None]) -> float:
+    """Seconds until all blocks are written."""
+    shares = [list(range(first, blocks, writers)) for first in range(writers)]
+    start = time.perf_counter()
+    list(pool.map(write, shares))
+    return time.perf_counter() - start
+
+
+def measure_documents(uri: str, *, pool: Executor, writers: int, blocks: int) -> dict[str, float]:
+    """Documents a second, new and again."""
+    from pixelbrain.stores.mongo import connect, create_indexes
+
+    client, database = connect(uri)
+    client.drop_database(database.name)
+    create_indexes(database["images"])
+    write = partial(write_documents, uri)
+    rates = {phase: blocks * ROWS / seconds_by(pool, writers, blocks, write) for phase in ("new", "again")}
+    assert database["images"].count_documents({}) == blocks * ROWS
+    client.close()
+    return rates
+
+
+def measure_vectors(location: str, dim: int, *, pool: Executor, writers: int, blocks: int) -> dict[str, float]:
+    """Vectors a second, new and again."""
+    from pixelbrain.schema import ModelInfo
+    from pixelbrain.stores.chroma import VectorStore
+
+    store = VectorStore(location)
+    store.drop("images")
+    store.ensure("images", ModelInfo(model="random", weights_sha256="", dim=dim))
+    write = partial(write_vectors, location, dim)
+    rates = {phase: blocks * ROWS / seconds_by(pool, writers, blocks, write) for phase in ("new", "again")}
+    assert store.count("images") == blocks * ROWS
+    asked = directions(blocks - 1, dim)[:ASKED]
+    found = store.query("images", asked, n_results=1)
+    first = (blocks - 1) * ROWS
+    rates["recall"] = sum(row[0].id == image_id(first + n) for n, row in enumerate(found)) / ASKED
+    store.close()
+    return rates
+
+
+def measure_load(out: Path, mongo: str, chroma: str, *, abreast: bool) -> dict[str, float]:
+    """Images a second of a whole load, new and again; its own look at the index is part of it."""
+    from pixelbrain.landing.parquet import Landing
+    from pixelbrain.stores import load as load_file
+    from pixelbrain.stores.database import Database
+
+    as_it_is = load_file.write_abreast
+    landing, rates = Landing(out), {}
+    with Database.open(out, mongo=mongo, chroma=chroma) as database:
+        database.delete()
+        try:
+            if not abreast:
+                load_file.write_abreast = _in_turn
+            for phase in ("new", "again"):
+                report = load_file.load(landing, database)
+                rates[phase] = report.images / report.seconds
+                assert report.images == report.image_vectors == landing.count_images() and not report.rebuilt
+        finally:
+            load_file.write_abreast = as_it_is
+    return rates
+
+
+def _in_turn(batches: Any, *writers: Callable[[Any], object]) -> Iterator[Any]:
+    for batch in batches:
+        for write in writers:
+            write(batch)
+        yield batch
+
+
+# --- servers ---------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def servers(folder: Path) -> Iterator[tuple[str, str]]:
+    """A mongod and a `chroma run` with their files in `folder`: their addresses."""
+    from pixelbrain.errors import StoreError
+    from pixelbrain.stores.chroma import VectorStore
+    from pixelbrain.stores.embedded import EmbeddedMongo
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [str(Path(sys.executable).with_name("chroma")), "run", "--path", str(folder / "server")]
+    with EmbeddedMongo(folder / "mongo") as mongod:
+        process = subprocess.Popen(
+            [*command, "--port", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        try:
+            until = time.monotonic() + 60
+            while True:
+                try:
+                    VectorStore(f"http://localhost:{port}").close()
+                    break
+                except StoreError:
+                    if process.poll() is not None or time.monotonic() > until:
+                        raise
+                    time.sleep(0.1)
+            yield mongod.uri.replace("/?", "/bench?"), f"http://localhost:{port}"
+        finally:
+            process.terminate()
+            process.wait()
+
+
+# --- the table -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row of the table."""
+
+    base: str  # the case that it is compared with
+    measure: Callable[[], dict[str, float]]
+
+
+def cases(sizes: Sizes, folder: Path, mongo: str, chroma: str) -> dict[str, Case]:
+    """By the row's title."""
+    found: dict[str, Case] = {}
+    pools = [(f"{n} thread{'s' * (n > 1)}", n, partial(ThreadPoolExecutor, n)) for n in sizes.writers]
+    pools += [
+        (f"{n} process{'es' * (n > 1)}", n, partial(ProcessPoolExecutor, n, mp_context=CONTEXT)) for n in sizes.writers
+    ]
+    for many, writers, make in pools:
+        write = partial(measure_documents, mongo, writers=writers, blocks=4 * sizes.batches)
+        found[f"documents, {many}"] = Case("documents, 1 thread", partial(_in_pool, make, writers, write))
+    for dim in sizes.dims:
+        base = f"vectors {dim}-d to the server, 1 thread"
+        for many, writers, make in pools:
+            write = partial(measure_vectors, chroma, dim, writers=writers, blocks=sizes.batches)
+            found[f"vectors {dim}-d to the server, {many}"] = Case(base, partial(_in_pool, make, writers, write))
+        embedded = partial(measure_vectors, str(folder / f"embedded-{dim}"), dim, writers=1, blocks=sizes.batches)
+        make = partial(ThreadPoolExecutor, 1)
+        found[f"vectors {dim}-d embedded, 1 thread"] = Case(base, partial(_in_pool, make, 1, embedded))
+    for where, location in (("to servers", chroma), ("ChromaDB embedded", str(folder / "embedded-load"))):
+        for how in ("in turn", "abreast"):
+            whole = partial(measure_load, folder / "out", mongo, location, abreast=how == "abreast")
+            found[f"load, {where}, {how}"] = Case(f"load, {where}, in turn", whole)
+    return found
+
+
+def _in_pool(make: Callable[[], Executor], writers: int, measure: Callable[..., dict[str, float]]) -> dict[str, float]:
+    with make() as pool:
+        list(pool.map(_warm_up, range(writers)))
+        return measure(pool=pool)
+
+
+def _warm_up(_number: int) -> None:
+    """Import what a writer needs, and stay long enough for the pool to start all its processes."""
+    import pixelbrain.stores.chroma
+    import pixelbrain.stores.writes  # noqa: F401
+
+    time.sleep(0.2)
+
+
+def main() -> None:
+    """Parse, run all cases in turn, print the table, write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="fewer and smaller cases, once each: a minute or two")
+    parser.add_argument("--json", metavar="FILE", help="write the figures here")
+    arguments = parser.parse_args()
+    sizes = QUICK if arguments.quick else FULL
+    with tempfile.TemporaryDirectory(prefix="bench-load-") as name, servers(Path(name)) as (mongo, chroma):
+        land(Path(name) / "out", sizes.images, sizes.dims[-1])
+        every = cases(sizes, Path(name), mongo, chroma)
+        runs = [{title: case.measure() for title, case in every.items()} for _ in range(sizes.repeats)]
+    middle = {
+        title: {key: statistics.median(run[title][key] for run in runs) for key in runs[0][title]} for title in every
+    }
+    figures: dict[str, float] = {}
+    rows = []
+    for title, case in every.items():
+        ratios = {key: middle[title][key] / middle[case.base][key] for key in ("new", "again")}
+        rows.append([title, *(value for key in ratios for value in (round(middle[title][key]), ratios[key]))])
+        dotted = title.replace(", ", ".").replace(" ", "_")
+        figures |= {f"load.{dotted}.{key}": value for key, value in middle[title].items()}
+        figures |= {f"load.{dotted}.ratio_{key}": value for key, value in ratios.items()}
+    here = machine()
+    print(f"{here['processor']}, {here['cores']} cores, {here['memory_gb']} GB, load {here['load_average_1min']}\n")
+    print_table(["", "new rows/s", "ratio", "again rows/s", "ratio"], rows)
+    if arguments.json:
+        settings = {"rows_a_batch": ROWS, **asdict(sizes), "quick": arguments.quick}
+        write_json(arguments.json, "load", settings, figures, versions("chromadb", "pymongo", "numpy", "pyarrow"))
+
+
+if __name__ == "__main__":
+    main()

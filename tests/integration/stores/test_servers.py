@@ -1,0 +1,180 @@
+"""Several loads at once into one `chroma run` and one mongod, as from a cluster."""
+
+from __future__ import annotations
+
+import functools
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pixelbrain.errors import OutLockedError, StoreError
+from pixelbrain.landing.parquet import Landing
+from pixelbrain.landing.run_lock import RunLock
+from pixelbrain.stores.chroma import VectorStore
+from pixelbrain.stores.database import Database
+from pixelbrain.stores.load import load
+from pixelbrain.stores.mongod import _free_port, _listens
+from pixelbrain.stores.rows import VectorBatch
+from pixelbrain.stores.verify import verify
+from tests.integration.stores.conftest import FACE_MODEL, IMAGE_DIM, IMAGE_MODEL, land_rows, make_image
+from tests.integration.stores.loader import start_loading
+
+IMAGES = 1_200
+# `chroma run`, less the 2 s in which its script imports all of chromadb, which the server does not need
+CHROMA = "import sys, chromadb_rust_bindings as chroma; chroma.cli(['chroma', 'run', *sys.argv[1:]])"
+
+
+class ChromaServer:
+    """A real ChromaDB server, which can be killed and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.port = folder, _free_port()
+        folder.mkdir()
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        options = ["--path", str(self.folder), "--host", "127.0.0.1", "--port", str(self.port)]
+        with open(self.folder / "log", "a") as log:
+            self.process = subprocess.Popen([sys.executable, "-c", CHROMA, *options], stdout=log, stderr=log)
+        until = time.monotonic() + 60
+        while not _listens(self.port):
+            assert self.process.poll() is None and time.monotonic() < until, (self.folder / "log").read_text()
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture(scope="module")
+def chroma(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChromaServer]:
+    server = ChromaServer(tmp_path_factory.mktemp("server") / "chroma")
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def mongo(mongod, request) -> Iterator[Callable[[str], str]]:
+    """The URI of a database in the session's mongod, by its name; dropped afterwards."""
+    names: set[str] = set()
+
+    def uri(name: str) -> str:
+        names.add(name)
+        return mongod.uri.replace("/?", f"/servers-{name}?")
+
+    yield uri
+    for name in names:
+        with Database.open("nowhere", mongo=uri(name)) as database:
+            database.mongo.client.drop_database(database.mongo.name)
+
+
+def _land(out: Path, first: int, count: int = IMAGES) -> Landing:
+    return land_rows(out, [make_image(first + number, faces=number % 2) for number in range(count)])
+
+
+def _assert_whole(landing: Landing, database: Database, count: int, first: int) -> None:
+    """All is there, equal to Parquet, and every vector finds itself."""
+    found = verify(landing, database)
+    assert found.ok, found.lines()
+    assert (found.images, found.image_vectors, found.face_vectors) == (count, count, count // 2)
+    wanted = [make_image(first + number) for number in range(count)]
+    matches = database.query_vector_field("images", np.array([one["resnet"]["embedding"] for one in wanted]), 1)
+    assert len(matches) == count
+    hits = sum(row[0].id == one["image_id"] for row, one in zip(matches, wanted, strict=True))
+    assert hits >= 0.99 * count  # HNSW is approximate
+
+
+def test_two_outs_at_once_into_servers_of_which_one_is_killed(tmp_path, chroma, mongo):
+    outs = {name: _land(tmp_path / name, first) for name, first in {"ann": 0, "bob": 5_000}.items()}
+    to = {name: (mongo(name), f"{chroma.url}/{name}") for name in outs}
+    loads = [start_loading(landing.place.local, *to[name], hold=True) for name, landing in outs.items()]
+    for one in loads:
+        one.go_on()
+    time.sleep(random.uniform(0, 0.1))
+    chroma.kill()
+    chroma.start()
+    assert [one.outcome() for one in loads] == ["", ""]
+    for (name, landing), first in zip(outs.items(), (0, 5_000), strict=True):
+        with Database.open(landing.place.uri, mongo=to[name][0], chroma=to[name][1]) as database:
+            _assert_whole(landing, database, IMAGES, first)
+            again = load(landing, database)
+            assert (again.images_written, again.image_vectors_written, again.face_vectors_written) == (0, 0, 0)
+            assert (again.skipped, again.removed, again.rebuilt) == (2 * IMAGES + IMAGES // 2, 0, ())
+
+
+@pytest.mark.parametrize("shared", ["mongo", "chroma"])
+def test_two_outs_at_once_into_one_database_are_one_and_a_refusal(tmp_path, chroma, mongo, shared):
+    outs = {"cid": _land(tmp_path / "cid", 0, 400), "dan": _land(tmp_path / "dan", 5_000, 400)}
+    to = {
+        name: (
+            mongo(f"{shared}-one" if shared == "mongo" else f"{shared}-{name}"),
+            f"{chroma.url}/{shared}-{'one' if shared == 'chroma' else name}",
+        )
+        for name in outs
+    }
+    loads = {name: start_loading(landing.place.local, *to[name], until=0) for name, landing in outs.items()}
+    outcomes = {name: loading.outcome() for name, loading in loads.items()}
+    (loaded,) = (name for name, error in outcomes.items() if not error)
+    (refused,) = set(outs) - {loaded}
+    held = "holds the images of" if shared == "mongo" else "collection images of .* holds the vectors of"
+    with pytest.raises(StoreError, match=f"{held} .*/{loaded}: .*name another"):
+        raise StoreError(outcomes[refused])
+    with Database.open(outs[loaded].place.uri, mongo=to[loaded][0], chroma=to[loaded][1]) as database:
+        _assert_whole(outs[loaded], database, 400, 0 if loaded == "cid" else 5_000)
+
+
+def test_two_loads_of_one_out_are_one_and_a_refusal(tmp_path, chroma, mongo):
+    landing = _land(tmp_path / "eva", 0, 400)
+    to = (mongo("eva"), f"{chroma.url}/eva")
+    first = start_loading(landing.place.local, *to, hold=True)
+    refused = start_loading(landing.place.local, *to, until=0)
+    assert f"is in use by process {first.process.pid} on" in refused.outcome()
+    with pytest.raises(OutLockedError), RunLock(landing.place, what="load"):
+        pass
+    first.go_on()
+    assert first.outcome() == ""
+    with Database.open(landing.place.uri, mongo=to[0], chroma=to[1]) as database:
+        _assert_whole(landing, database, 400, 0)
+
+
+def test_a_collection_that_another_load_replaced_is_not_written(chroma):
+    ours, theirs = VectorStore(f"{chroma.url}/replaced"), VectorStore(f"{chroma.url}/replaced")
+    batch = VectorBatch(ids=["a"], vectors=np.ones((1, IMAGE_DIM), np.float32), metadata=[{"version": "1"}])
+    ours.ensure("images", IMAGE_MODEL, owner="ours")
+    ours.upsert("images", batch)
+    with pytest.raises(StoreError, match="holds the vectors of ours: name another database.*--rebuild"):
+        theirs.ensure("images", IMAGE_MODEL, owner="theirs")
+    theirs.drop("images")  # as --rebuild does
+    theirs.ensure("images", IMAGE_MODEL, owner="theirs")
+    theirs.upsert("images", batch)
+    for write in (
+        functools.partial(ours.upsert, "images", batch),
+        functools.partial(ours.remove_where, "images", lambda ids: np.zeros(len(ids), bool)),
+        functools.partial(ours.require_ensured, "images"),
+    ):
+        with pytest.raises(StoreError, match="was replaced meanwhile"):
+            write()
+    assert (theirs.count("images"), theirs.model("images")) == (1, IMAGE_MODEL)
+    for store in (ours, theirs):
+        store.close()
+
+
+def test_an_empty_collection_of_another_out_is_not_taken(chroma):
+    """It may be that of a load which has just begun."""
+    first, second = VectorStore(f"{chroma.url}/empty"), VectorStore(f"{chroma.url}/empty")
+    first.ensure("images", IMAGE_MODEL, owner="first")
+    with pytest.raises(StoreError, match="holds the vectors of first"):
+        second.ensure("images", FACE_MODEL, owner="second")
+    assert first.model("images") == IMAGE_MODEL
+    for store in (first, second):
+        store.close()
