@@ -145,7 +145,7 @@ def work_off(
         gone = True
     except RayError as error:
         logger.debug("what Ray says", exc_info=True)
-        gone, reason = isinstance(error, _LOST), _reason(error)
+        gone, reason = _is_loss(error), _reason(error)
     # not `from` Ray's error, whose frames hold the actors, and they their CPUs: whoever keeps the last error, as a
     # notebook does, would wait for these in the next run for ever
     if gone:
@@ -233,6 +233,12 @@ def _reserved(pool: Pool) -> dict[str, Any]:
     if pool.labels:
         reserved["label_selector"] = dict(pool.labels)
     return reserved
+
+
+def _is_loss(error: RayError) -> bool:
+    """Whether a node or a process went away, and not an actor that cannot even be made, as without a user's module."""
+    said = str(error)
+    return isinstance(error, _LOST) and "creation task" not in said and "ModuleNotFoundError" not in said
 
 
 def _reason(error: BaseException) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,15 +17,24 @@ from click.testing import CliRunner
 ROOT = Path(__file__).parent.parent.parent
 
 
+def without_progress(said: str) -> str:
+    """What a command said, without the lines of how far it is: whether they come hangs on the machine's load."""
+    return re.sub(r"^\w+ +(at work for|[\d,]+ of [\d,]+ \w+,) .*\n", "", said, flags=re.MULTILINE)
+
+
 @pytest.fixture(scope="session")
 def ray_running(s3: Any) -> Iterator[str]:
     """One local Ray for all tests, which takes half a minute of two cores to start; its address.
 
-    Its workers know the S3 server's credentials, and nothing else of a command's environment.
+    Its workers know the S3 server's credentials, and nothing else of a command's environment. Those that have nothing
+    to do stay: Ray ends them after a second, and three would be started again for each run of a few photos.
     """
     from pixelbrain.engine.session import ray_session
 
-    with ray_session():
+    with contextlib.ExitStack() as session:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("RAY_idle_worker_killing_time_threshold_ms", "3600000")
+            session.enter_context(ray_session())
         import ray
 
         yield ray.get_runtime_context().gcs_address
@@ -65,12 +76,13 @@ def pixelbrain(ray_running: str) -> Callable[..., subprocess.CompletedProcess]:
         own_ray: bool = False,
         **env: str,
     ) -> subprocess.CompletedProcess:
-        joined = {} if own_ray else {"RAY_ADDRESS": ray_running}
+        joined = {"RAY_ADDRESS": "local" if own_ray else ray_running}
         done = subprocess.run(
             [str(Path(sys.executable).parent / program), *map(str, args)],
             capture_output=True, text=True, cwd=cwd, env={**os.environ, **joined, **env}, timeout=280,
         )  # fmt: skip
         assert not check or done.returncode == 0, done.stdout + done.stderr
+        done.stderr = without_progress(done.stderr)
         return done
 
     return run
@@ -90,7 +102,7 @@ def command() -> Callable[..., subprocess.CompletedProcess]:
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         assert not check or result.exit_code == 0, result.output
-        return subprocess.CompletedProcess(words, result.exit_code, result.stdout, result.stderr)
+        return subprocess.CompletedProcess(words, result.exit_code, result.stdout, without_progress(result.stderr))
 
     return run
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import pytest
 
 import pixelbrain as pb
@@ -49,3 +51,13 @@ def test_a_module_that_cannot_start_ends_the_run(photo_folder, tmp_path):
     with pytest.raises(EngineError, match="no such luck"):
         pb.Pipeline(pb.DataLoader(str(photo_folder)), [Dies()]).extract(tmp_path / "out")
     assert not pb.Landing(tmp_path / "out").exists()
+
+
+def test_a_module_that_the_workers_do_not_have_is_named(photo_folder, tmp_path, monkeypatch):
+    """It is on the path of this process alone: of a Ray that was joined, no node has it."""
+    source = "from tests.unit.engine.modules_for_tests import Size\n\n\nclass Away(Size):\n    name = 'away'\n"
+    (tmp_path / "only_here.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    away = importlib.import_module("only_here").Away
+    with pytest.raises(EngineError, match="No module named 'only_here'"):
+        pb.Pipeline(pb.DataLoader(str(photo_folder)), [away()]).extract(tmp_path / "out")

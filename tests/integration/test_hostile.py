@@ -19,13 +19,10 @@ from tests.hostile.case import encode, picture
 from tests.hostile.corpus import corpus
 from tests.hostile.tree import make_tree
 
-MODULE = """
-import pyarrow as pa
 
-from pixelbrain import PipelineModule
+class Area(pb.PipelineModule):
+    """Looks at every pixel's place."""
 
-
-class Area(PipelineModule):
     name = "area"
     batch_size = 8
 
@@ -34,7 +31,6 @@ class Area(PipelineModule):
 
     def process(self, image):
         return {"pixels": image.pixels.shape[0] * image.pixels.shape[1]}
-"""
 
 
 @pytest.fixture
@@ -69,8 +65,6 @@ def check(out: Path, expected: dict[str, str | None]) -> None:
 
 def test_a_worker_lands_each_as_one_row(photos, tmp_path):
     folder, expected = photos
-    namespace: dict = {}
-    exec(MODULE, namespace)
     state = ModuleState(settings={}, model=None)
     out = tmp_path / "out"
 
@@ -95,7 +89,7 @@ def test_a_worker_lands_each_as_one_row(photos, tmp_path):
         expected[path_to_uri(str(changed[name]))] = "ReadError"
 
     order = WorkOrder(place=open_place(out), generation=1, states={"area": state})
-    worker = ImageWorker([namespace["Area"]()], order)
+    worker = ImageWorker([Area()], order)
     summaries = [worker(block).to_pylist()[0] for block in handed_out]
     assert sum(summary["images"] for summary in summaries) == len(expected)
     assert sum(summary["failed"] for summary in summaries) == len([error for error in expected.values() if error])
@@ -103,12 +97,11 @@ def test_a_worker_lands_each_as_one_row(photos, tmp_path):
     assert blocks_left(2) == []  # none is done again, whatever its name: rows have the version that was read
 
 
-def test_the_command_lands_each_as_one_row(photos, tmp_path, pixelbrain):
+@pytest.mark.usefixtures("ray_running")
+def test_the_command_lands_each_as_one_row(photos, tmp_path, command):
     folder, expected = photos
-    (tmp_path / "area_module.py").write_text(MODULE)
     out = tmp_path / "out"
-    arguments = ["extract", folder, "--out", out, "--module", "area_module:Area", "--strict"]
-    done = pixelbrain(*arguments, check=False, cwd=tmp_path)
+    done = command("extract", folder, "--out", out, "--module", f"{__name__}:Area", "--strict", check=False)
     assert done.returncode == 3, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     check(out, expected)

@@ -35,6 +35,7 @@ def test_ctrl_c_lands_what_is_in_flight_and_the_next_run_does_the_rest(world, ra
     landed = pb.Landing(world.out).count_images()
     assert 0 < landed < 100 and landed == len(world.looks()) == len(world.seen())
 
+    world.hurry()
     last = world.start(address=ray_running)
     _, said = last.communicate(timeout=120)
     assert last.returncode == 0, said

@@ -93,6 +93,7 @@ def test_a_run_that_is_killed_goes_on_and_does_only_what_is_left(
     who = f"Error: s3://results/my runs/watched is in use by process {process.pid} on {socket.gethostname()} "
     assert second.returncode == 1 and second.stderr.startswith(who) and len(second.stderr.splitlines()) == 1
 
+    world.hurry()
     last = world.start(address=ray_running)  # at once: the owner of the lock is known to be dead
     said += last.communicate(timeout=120)[1]
     assert last.returncode == 0, said
@@ -124,13 +125,13 @@ def test_a_run_that_is_killed_goes_on_and_does_only_what_is_left(
     assert_no_secret(served / "results", said, done.stderr, secrets=(ACCESS_KEY, SECRET_KEY, WORKERS_SECRET))
 
 
-def test_the_whole_job(tmp_path, served, endpoint, bucket, pixelbrain, command, monkeypatch):
+def test_the_whole_job(tmp_path, served, endpoint, bucket, command, monkeypatch):
     photos = [*sorted(SAMPLES.glob("*/nasa*.jpg")), SAMPLES / "things" / "cat.jpg"]
     assert len(photos) == 5
     for photo in photos:
         bucket.put_object(Bucket="photos", Key=f"people/{photo.name}", Body=photo.read_bytes())
     out, at = "s3://results/people", ("--s3-endpoint", endpoint)
-    ran = pixelbrain("run", "s3://photos/people", "--out", out, "--offline", *at)
+    ran = command("run", "s3://photos/people", "--out", out, "--offline", *at)
     place = open_place(out, s3_endpoint=endpoint)
     page = place.local / "report" / "index.html"
     assert ran.stdout == f"Open {page.as_uri()}\n" and page.is_file()

@@ -32,7 +32,8 @@ class Watched(PipelineModule):
     def process(self, image):
         with open({log!r}, "a") as log:
             log.write(f"{{os.getpid()}} {{image.image_id}}\\n")
-        time.sleep({seconds})
+        if os.path.exists({slow!r}):
+            time.sleep({seconds})
         if image.width == 77:
             ctypes.string_at(0)  # a true one: a signal that is sent leaves this thread some time
         return {{"pixels": image.width * image.height}}
@@ -40,16 +41,23 @@ class Watched(PipelineModule):
 
 
 class World:
-    """A folder with photos, the module that looks at them, and an OUT."""
+    """A folder with photos, the module that looks at them, and an OUT.
+
+    Args:
+        folder: an empty one.
+        seconds: that a look takes, until the test says `hurry`.
+    """
 
     def __init__(self, folder: Path, *, seconds: float) -> None:
         self.folder = folder
         self.photos = folder / "photos"
         self.out = folder / "out"
         self.log = folder / "log"
+        self._slow = folder / "slow"
         self.photos.mkdir()
         self.log.touch()
-        (folder / "watched.py").write_text(SOURCE.format(log=str(self.log), seconds=seconds))
+        self._slow.touch()
+        (folder / "watched.py").write_text(SOURCE.format(log=str(self.log), slow=str(self._slow), seconds=seconds))
 
     @property
     def arguments(self) -> list[str]:
@@ -71,6 +79,10 @@ class World:
             [sys.executable, "-m", "tests.integration.plain_run", str(self.folder)],
             cwd=ROOT, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         )  # fmt: skip
+
+    def hurry(self) -> None:
+        """From now on a look takes no time."""
+        self._slow.unlink()
 
     def seen(self) -> list[tuple[int, str]]:
         """(process id, image_id) of every look at an image."""

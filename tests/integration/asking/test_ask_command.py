@@ -21,7 +21,7 @@ from tests.integration.asking.conftest import actors_of_ours, delivered_usd
 from tests.integration.asking.landed import land_plain_images
 
 
-def test_killed_five_times_nothing_is_lost_and_little_is_paid_twice(fake, tmp_path, pixelbrain, ray_running):
+def test_killed_five_times_nothing_is_lost_and_little_is_paid_twice(fake, tmp_path, command, ray_running):
     """SIGKILL of the command and of all its processes, at moments drawn from a printed seed.
 
     The first time of a Ray of its own, too; then of its actors on the Ray of all tests, as on a cluster. The limit
@@ -37,12 +37,12 @@ def test_killed_five_times_nothing_is_lost_and_little_is_paid_twice(fake, tmp_pa
         "ask", landing.place.uri, "--field", "width_px", "--question", "How wide?", "--answer", "int",
         "--concurrency", str(concurrency), "--rpm", "600",
     ]  # fmt: skip
-    command = [str(Path(sys.executable).parent / "pixelbrain"), *arguments]
+    program = [str(Path(sys.executable).parent / "pixelbrain"), *arguments]
     for number in range(kills):
         joined = {"RAY_ADDRESS": ray_running} if number else {}
         env = {**os.environ, **joined, **fake.environment}
         wanted = len(fake.requests()) + rng.randint(4, 16)
-        with subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        with subprocess.Popen(program, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
             deadline = time.monotonic() + 120
             while len(fake.requests()) < wanted and time.monotonic() < deadline and process.poll() is None:
                 time.sleep(0.05)
@@ -54,7 +54,7 @@ def test_killed_five_times_nothing_is_lost_and_little_is_paid_twice(fake, tmp_pa
                     victim.kill()
                 except psutil.NoSuchProcess:
                     continue  # it went with another
-    pixelbrain(*arguments, **fake.environment)
+    command(*arguments, **fake.environment)
     rows = Landing(landing.place).answer_log.read("width_px").to_pylist()
     assert Counter(row["status"] for row in rows) == {"ok": count}
     for row in rows:
