@@ -5,10 +5,8 @@ from __future__ import annotations
 import importlib.util
 import io
 import os
-import shutil
 import sys
-import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,19 +14,23 @@ import pytest
 from PIL import Image
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Where Python is told to write no bytecode, as in many containers, give it a folder for as long as the tests run.
+@pytest.fixture(scope="session", autouse=True)
+def bytecode(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Where Python is told to write no bytecode, as in many containers, it has a folder for as long as the tests run.
 
     Each of the hundreds of processes, Ray's workers most of all, would compile everything that it imports: 3 s instead
     of 1 for Ray Data alone.
     """
     if not sys.dont_write_bytecode:
+        yield
         return
-    folder = tempfile.mkdtemp(prefix="pixelbrain-tests-bytecode-")
-    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
-    sys.dont_write_bytecode, sys.pycache_prefix = False, folder
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    os.environ["PYTHONPYCACHEPREFIX"] = folder
+    with pytest.MonkeyPatch.context() as patch:
+        folder = str(tmp_path_factory.mktemp("bytecode"))
+        patch.setattr(sys, "dont_write_bytecode", False)
+        patch.setattr(sys, "pycache_prefix", folder)
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+        patch.setenv("PYTHONPYCACHEPREFIX", folder)
+        yield
 
 
 @pytest.fixture(scope="session")

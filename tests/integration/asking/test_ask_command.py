@@ -35,9 +35,9 @@ def test_killed_five_times_nothing_is_lost_and_little_is_paid_twice(fake, tmp_pa
     fake.control(latency_ms=150, jitter_ms=100)
     arguments = [
         "ask", landing.place.uri, "--field", "width_px", "--question", "How wide?", "--answer", "int",
-        "--concurrency", str(concurrency), "--rpm", "600",
+        "--concurrency", str(concurrency),
     ]  # fmt: skip
-    program = [str(Path(sys.executable).parent / "pixelbrain"), *arguments]
+    program = [str(Path(sys.executable).parent / "pixelbrain"), *arguments, "--rpm", "600"]
     for number in range(kills):
         joined = {"RAY_ADDRESS": ray_running} if number else {}
         env = {**os.environ, **joined, **fake.environment}
