@@ -31,7 +31,8 @@ from _machine import machine, print_table, versions, write_json
 from synthetic_rows import ROWS, directions, document, image_id, land
 
 ASKED = 200
-CONTEXT = multiprocessing.get_context("spawn")
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["pixelbrain.stores.chroma", "pixelbrain.stores.writes"])  # imported once, not 100 times
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pixelbrain.engine.local_cluster import RAY_ENVIRONMENT
+
+for name, value in RAY_ENVIRONMENT.items():  # read when ray is imported, which some tests do before the engine
+    os.environ.setdefault(name, value)
+
 
 @pytest.fixture(scope="session", autouse=True)
 def bytecode(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:

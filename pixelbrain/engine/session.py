@@ -30,8 +30,7 @@ def ray_session(*, address: str | None = None, debug: bool = False) -> Iterator[
         ConfigError: an address that is none of a Ray's.
         EngineError: no Ray that we can join answers there, or none can be started.
     """
-    for name, value in RAY_ENVIRONMENT.items():  # read when ray is imported
-        os.environ.setdefault(name, value)
+    _prepare()
     import ray
 
     _quieten(debug)
@@ -48,6 +47,7 @@ def ray_session(*, address: str | None = None, debug: bool = False) -> Iterator[
 
 def find_ray(address: str | None = None) -> str | None:
     """Where the Ray to join answers, see `ray_session`; None: there is none. Raises as that does."""
+    _prepare()
     given = address or os.environ.get("RAY_ADDRESS")
     if given:
         address = check_address(given)
@@ -65,6 +65,12 @@ def find_ray(address: str | None = None) -> str | None:
         except EngineError as error:  # nobody asked for it by name
             logger.warning("the local cluster is no use, this command starts a Ray of its own: %s", error)
     return None
+
+
+def _prepare() -> None:
+    """Say what Ray reads when it is imported."""
+    for name, value in RAY_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
 
 
 def _running_here() -> str:
