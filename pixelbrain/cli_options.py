@@ -128,7 +128,7 @@ chroma_option = click.option(
     envvar="PIXELBRAIN_CHROMA",
     metavar="URL_OR_DIR",
     callback=lambda context, parameter, value: value or None,
-    help="ChromaDB: http://host:port or a folder. [default: PIXELBRAIN_CHROMA, or OUT/db/chroma]",
+    help="ChromaDB: http://host:port/name or a folder. [default: PIXELBRAIN_CHROMA, or OUT/db/chroma]",
 )
 
 #: Where OUT, MongoDB and ChromaDB are. Passwords come by the variables: a command line is for everyone to see.
