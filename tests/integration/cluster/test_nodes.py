@@ -69,7 +69,7 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayNodes]:
 
 @pytest.fixture
 def world(tmp_path: Path, encode: Callable[..., bytes]) -> World:
-    made = World(tmp_path, seconds=0.03)
+    made = World(tmp_path, seconds=0.06)
     for index in range(IMAGES):
         (made.photos / f"{index:03d}.png").write_bytes(encode("PNG", size=(8 + index % 60, 8 + index // 60)))
     return made
