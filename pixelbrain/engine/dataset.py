@@ -64,7 +64,7 @@ class _Lister(Datasource):
     """One task that lists, and streams the blocks of the worklist while it does."""
 
     def __init__(self, worklist: Worklist, block_rows: int, environment: DriverEnvironment) -> None:
-        self._read = _read, worklist, block_rows, environment
+        self._arguments = worklist, block_rows, environment
 
     def estimate_inmemory_data_size(self) -> int | None:
         """Nobody knows before the listing ends."""
@@ -74,9 +74,9 @@ class _Lister(Datasource):
         self, parallelism: int, per_task_row_limit: int | None = None, data_context: Any = None
     ) -> list[ReadTask]:
         """A listing is one stream."""
-        read, *arguments = self._read
+        arguments = self._arguments
         unknown = BlockMetadata(num_rows=None, size_bytes=None, input_files=None, exec_stats=None)
-        return [ReadTask(lambda: read(*arguments), unknown)]
+        return [ReadTask(lambda: _read(*arguments), unknown)]
 
 
 def _read(worklist: Worklist, block_rows: int, environment: DriverEnvironment) -> Iterator[pa.Table]:

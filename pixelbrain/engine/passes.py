@@ -13,7 +13,6 @@ from pixelbrain.engine.environment import DriverEnvironment
 from pixelbrain.engine.interrupt import Interrupt
 from pixelbrain.engine.meter import run_label
 from pixelbrain.engine.nodes import cluster_nodes
-from pixelbrain.engine.notes import RunNotes
 from pixelbrain.engine.plan import Need, Plan, check_fit, make_plan
 from pixelbrain.engine.preflight import check_shared
 from pixelbrain.engine.progress import Progress
@@ -25,6 +24,7 @@ from pixelbrain.landing.generations import claim_generation
 from pixelbrain.landing.parquet import Landing
 from pixelbrain.landing.parts import ModuleState
 from pixelbrain.landing.run_lock import RunLock
+from pixelbrain.landing.scan import read_columns
 from pixelbrain.modules.base import PipelineModule
 
 __all__ = ["Passes"]
@@ -185,17 +185,15 @@ class Passes:
 
     def _after_loss(self) -> None:
         """Count what the lost nodes had landed and not reported, and begin a new generation for the rest."""
-        landing, notes = Landing(self._worklist.place), RunNotes(self._worklist.place)
+        landing = Landing(self._worklist.place)
         logger.warning("nodes were lost: going on with those that are left, and with what has not landed")
         tally = Tally()
         for part in landing.parts:
             if part.generation == self._worklist.generation:
-                with landing.place.open_parquet(part.name) as file:
-                    names = list(part.modules)
-                    columns = ["status", "error_type", *(f"{name}.error_type" for name in names)]
-                    tally.add(file.read(columns=columns), names)
+                names = list(part.modules)
+                tally.add(read_columns(part, ["status", "error_type", *(f"{n}.error_type" for n in names)]), names)
         self._progress.recount(tally)
-        notes.clear()
+        self._progress.notes.clear()
         self._worklist = dataclasses.replace(
             self._worklist,
             generation=claim_generation(landing.place),

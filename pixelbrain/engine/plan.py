@@ -103,7 +103,7 @@ def make_plan(
     if cpus <= 0 and not wishes.autoscale:
         raise EngineError("Ray reports no CPU: start it with at least one (`ray start --head --num-cpus 2`)")
     device = "cuda" if wishes.device == "cuda" or (gpus > 0 and wishes.device == "auto") else "cpu"
-    layout = _choose_layout(nodes, needs, wishes, device)
+    layout = _choose_layout(nodes, wishes, device)
     _check_pool_names(layout, needs, wishes)
     if wishes.autoscale:
         nodes = [_with_labels(node, wishes) for node in _TO_COME[: 1 if layout == "fused" else 2]]
@@ -155,7 +155,7 @@ def check_fit(plan: Plan, nodes: Sequence[Node]) -> None:
         )
 
 
-def _choose_layout(nodes: Sequence[Node], needs: Sequence[Need], wishes: Placement, device: str) -> str:
+def _choose_layout(nodes: Sequence[Node], wishes: Placement, device: str) -> str:
     """Staged where some pool is named, or where CPU nodes would stand beside busy GPUs."""
     if wishes.layout != "auto":
         return wishes.layout

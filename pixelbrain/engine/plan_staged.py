@@ -115,7 +115,7 @@ def _pool(name: str, actors: int, cpus: float, wishes: Placement, most: int, **m
     # what is wished for without a name is meant for the modules
     labels = wishes.label_selector(name) if "modules" in more or name in wishes.node_labels else {}
     pool = Pool(
-        name=name, min_actors=1, max_actors=None, cpus=round(max(0.1, cpus if wished is None else wished), 3),
+        name=name, min_actors=1, max_actors=None, cpus=round(max(0.1, cpus if wished is None else wished * SPARE), 3),
         labels=labels, **more,  # type: ignore[arg-type]
     )  # fmt: skip
     if wished is not None:
@@ -136,7 +136,7 @@ def _gpu_actor_cpus(nodes: Sequence[Node], shares: Mapping[str, float]) -> float
     """CPUs of an actor on a GPU, such that every GPU node has enough for all that share its cards."""
     a_card = sum(1 for share in shares.values() if share) / sum(shares.values())
     there = [node.cpus / (node.gpus * a_card) for node in nodes if node.gpus]
-    return min(_GPU_ACTOR_CPUS, *there, _GPU_ACTOR_CPUS) * SPARE
+    return min([_GPU_ACTOR_CPUS, *there]) * SPARE
 
 
 def _gpu_shares(nodes: Sequence[Node], needs: Sequence[Need], wishes: Placement, device: str) -> dict[str, float]:
