@@ -50,14 +50,14 @@ def landing(root: Path, files: int) -> Iterator[Cost]:
 
     from pixelbrain.landing.compact import compact
     from pixelbrain.landing.generations import claim_generation
-    from pixelbrain.landing.parquet import Landing
+    from pixelbrain.landing.landing import Landing
     from pixelbrain.landing.parts import ModuleState
-    from pixelbrain.landing.resume import Remaining
+    from pixelbrain.landing.remaining import Remaining
 
     out = Landing(root / "out")
     states = {name: ModuleState(settings={}, model=None) for name in ("resnet", "facenet")}
     tables = [landed_rows(block, BLOCK) for block in range(files)]
-    generation = claim_generation(out.place)
+    generation = claim_generation(out.storage)
 
     def write(block: int, table: Any) -> None:
         out.write_part(table, generation=generation, block=block, piece=0, modules=states)
@@ -75,7 +75,7 @@ def landing(root: Path, files: int) -> Iterator[Cost]:
     yield Cost("landing a file of 1 row", few * 1e3, "ms")
     yield Cost(f"landing a file of {BLOCK} rows", full * 1e3, "ms")
     for number in range(files):
-        out.place.delete(f"images/part-{generation:06d}-{files + number:08d}-000.parquet")
+        out.storage.delete(f"images/part-{generation:06d}-{files + number:08d}-000.parquet")
     images = files * BLOCK
     yield Cost(f"Parquet, files of {BLOCK} rows, both vectors", folder_bytes(root / "out" / "images") / images, "bytes")
 
@@ -104,9 +104,9 @@ def landing(root: Path, files: int) -> Iterator[Cost]:
 
 def documents(root: Path, count: int) -> Iterator[Cost]:
     """Documents of 500 bytes or so, with their indexes."""
-    from pixelbrain.stores.embedded import EmbeddedMongo
-    from pixelbrain.stores.mongo import connect, create_indexes
-    from pixelbrain.stores.writes import upsert_images
+    from pixelbrain.stores.mongo.client import connect, create_indexes
+    from pixelbrain.stores.mongo.documents import upsert_images
+    from pixelbrain.stores.mongo.embedded import EmbeddedMongo
 
     with EmbeddedMongo(root / "mongo") as mongod:
         client, database = connect(mongod.uri.replace("/?", "/bench?"))
@@ -128,7 +128,7 @@ def vectors(root: Path, counts: tuple[int, ...]) -> Iterator[Cost]:
     import psutil
 
     from pixelbrain.schema import ModelInfo
-    from pixelbrain.stores.chroma import VectorStore
+    from pixelbrain.stores.chroma.collections import VectorStore
 
     folder = root / "chroma"
     store = VectorStore(str(folder))

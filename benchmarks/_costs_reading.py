@@ -78,9 +78,9 @@ def open_ms(folder: Path, times: int = 1000) -> float:
     import pyarrow as pa
 
     import pixelbrain as pb
-    from pixelbrain.engine.meter import Meter
-    from pixelbrain.engine.rows import Opener, WorkOrder
-    from pixelbrain.landing.place import open_place
+    from pixelbrain.engine.work.meter import Meter
+    from pixelbrain.engine.work.open import Opener, WorkOrder
+    from pixelbrain.storage.open import open_storage
 
     class Nothing(pb.PipelineModule):
         name = "nothing"
@@ -89,7 +89,7 @@ def open_ms(folder: Path, times: int = 1000) -> float:
             return []
 
     (table,) = pb.DataLoader(str(folder)).list_images()
-    opener = Opener(WorkOrder(place=open_place(folder), generation=1, states={}, threads=1), Meter())
+    opener = Opener(WorkOrder(storage=open_storage(folder), generation=1, states={}, threads=1), Meter())
     cut = [table.to_pylist() * BATCH] * (1 + times // BATCH)
     list(opener.batches(cut[:1], [Nothing()]))
     return core_ms(lambda: list(opener.batches(cut, [Nothing()])), len(cut) * BATCH)
@@ -176,8 +176,8 @@ def object_store(seconds: float) -> Iterator[Cost]:
     import ray
 
     from pixelbrain import schema
-    from pixelbrain.engine.chunks import Chunk, pack, unpack
-    from pixelbrain.engine.session import ray_session
+    from pixelbrain.engine.cluster.session import ray_session
+    from pixelbrain.engine.work.chunks import Chunk, pack, unpack
 
     row = {name: None for name in (field.name for field in schema.BASE_FIELDS)}
     row |= {"image_id": "file:///photos/1.jpg", "version": "1", "status": "ok"}

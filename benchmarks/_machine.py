@@ -53,11 +53,11 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Print a table in Markdown: the first column to the left, numbers to the right."""
     texts = [[_text(value) for value in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(headers, *texts, strict=True)]
-    rule = [f"{'-' * (width - 1)}{':' if place else '-'}" for place, width in enumerate(widths)]
+    rule = [f"{'-' * (width - 1)}{':' if storage else '-'}" for storage, width in enumerate(widths)]
     for cells in (list(headers), rule, *texts):
         padded = [
-            cell.rjust(width) if place else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(cells, widths, strict=True))
+            cell.rjust(width) if storage else cell.ljust(width)
+            for storage, (cell, width) in enumerate(zip(cells, widths, strict=True))
         ]
         print(f"| {' | '.join(padded)} |")
     sys.stdout.flush()

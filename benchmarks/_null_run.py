@@ -84,19 +84,19 @@ def _one_by_one(folder: Path, shape: Shape, times: Times) -> Times:
     import pyarrow as pa
 
     import pixelbrain as pb
-    from pixelbrain.engine.chunks import Chunk, pack, unpack
-    from pixelbrain.engine.meter import Meter
-    from pixelbrain.engine.notes import RunNotes
-    from pixelbrain.engine.rows import Opener, WorkOrder, module_column
+    from pixelbrain.engine.work.chunks import Chunk, pack, unpack
+    from pixelbrain.engine.work.meter import Meter
+    from pixelbrain.engine.work.open import Opener, WorkOrder, module_column
+    from pixelbrain.engine.work.run_notes import RunNotes
     from pixelbrain.landing.generations import claim_generation
-    from pixelbrain.landing.parquet import Landing
+    from pixelbrain.landing.landing import Landing
     from pixelbrain.landing.parts import ModuleState
 
     make_images(folder / "photos", shape.block)
     (entries,) = (table.to_pylist() for table in pb.DataLoader(str(folder / "photos")).list_images())
     module, landing = sleeper(folder, times, shape.batch), Landing(folder / "out")
-    notes, order = RunNotes(landing.place), WorkOrder(place=landing.place, generation=1, states={}, threads=1)
-    claim_generation(landing.place)
+    notes, order = RunNotes(landing.storage), WorkOrder(storage=landing.storage, generation=1, states={}, threads=1)
+    claim_generation(landing.storage)
     began = time.perf_counter()
     (batch,) = Opener(order, Meter()).batches([entries], [module])
     decoded = time.perf_counter()
@@ -135,7 +135,7 @@ def _one_by_one(folder: Path, shape: Shape, times: Times) -> Times:
 @contextlib.contextmanager
 def ray_here() -> Iterator[None]:
     """A Ray of our own with more logical CPUs than the machine has, which the engine joins."""
-    from pixelbrain.engine.local_cluster import RAY_ENVIRONMENT
+    from pixelbrain.engine.cluster.settings import RAY_ENVIRONMENT
 
     os.environ.update(RAY_ENVIRONMENT)
     os.environ.pop("RAY_ADDRESS", None)

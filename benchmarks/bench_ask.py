@@ -6,7 +6,7 @@
 One question about each of 1,500 plain images, to the tests' fake of the OpenAI API with 1 s of latency and no rate
 limit, with 64 requests in flight at most: 64 rows/s cannot be exceeded. In one run on one machine:
 - plain, the limit: an asyncio loop with a semaphore, the same SDK, and bodies that were made beforehand.
-- ours: `engine.ask.ask`, what `pixelbrain ask` calls, with 1, 4 and 16 actors: images are read, scaled down and
+- ours: `engine.ask.run.ask`, what `pixelbrain ask` calls, with 1, 4 and 16 actors: images are read, scaled down and
   encoded, permits leased, answers checked and journalled.
 - ray: the HTTP processor of ray.data.llm over the same bodies. A batch of it sends one request after the other, and an
   actor has a few batches under way, so it gets 16 actors and small batches: 64 in flight, as the others.
@@ -91,8 +91,8 @@ def gpt4v(actors: int = 1) -> Any:
 
 def make_bodies(photos: list[Path]) -> list[dict[str, Any]]:
     """The requests that `pixelbrain ask` sends about these images."""
-    from pixelbrain.asking.photo import data_url, prepare_photo
-    from pixelbrain.asking.request import build_body
+    from pixelbrain.asking.request.body import build_body
+    from pixelbrain.asking.request.photo import data_url, prepare_photo
 
     module = gpt4v()
     settings, bodies = module.settings, []
@@ -119,8 +119,8 @@ async def plain(bodies: list[dict[str, Any]]) -> None:
 
 def ours(folder: Path, rows: int, actors: int) -> None:
     """`pixelbrain ask`, on the Ray that runs."""
-    from pixelbrain.engine.ask import ask
-    from pixelbrain.landing.parquet import Landing
+    from pixelbrain.engine.ask.run import ask
+    from pixelbrain.landing.landing import Landing
 
     module = gpt4v(actors)
     report = ask(Landing(folder / "out"), module.settings, module.price, module.limits)
@@ -166,9 +166,9 @@ def ray_llm_measured(fake: FakeOpenAI, bodies: list[dict[str, Any]], started_s: 
 
 def limiter_us() -> float:
     """Microseconds that the limiter works on one request: a lease and a settlement, by a clock of its own."""
-    from pixelbrain.asking.headers import RateHeaders
-    from pixelbrain.asking.leases import Granted, Settlement, Want
-    from pixelbrain.asking.limiter import RateLimiter
+    from pixelbrain.asking.limits.leases import Granted, Settlement, Want
+    from pixelbrain.asking.limits.limiter import RateLimiter
+    from pixelbrain.asking.request.headers import RateHeaders
 
     rpm, tpm, tokens, usd = 1_000_000, 1_000_000_000, 400, Decimal("0.0001")
     limiter = RateLimiter(rpm=rpm, tpm=tpm, budget_usd=Decimal(1_000_000), seed=0)
@@ -214,7 +214,7 @@ def main() -> None:
         bodies = make_bodies(sorted((folders[1] / "photos").iterdir()))
         limit = measure(fake, rows, lambda: asyncio.run(plain(bodies)))
 
-        from pixelbrain.engine.session import ray_session
+        from pixelbrain.engine.cluster.session import ray_session
 
         began = time.perf_counter()
         with ray_session():

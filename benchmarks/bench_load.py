@@ -32,7 +32,9 @@ from synthetic_rows import ROWS, directions, document, image_id, land
 
 ASKED = 200
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["pixelbrain.stores.chroma", "pixelbrain.stores.writes"])  # imported once, not 100 times
+CONTEXT.set_forkserver_preload(
+    ["pixelbrain.stores.chroma.collections", "pixelbrain.stores.mongo.documents"]
+)  # imported once, not 100 times
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,8 @@ QUICK = Sizes(batches=4, writers=(1, 4), dims=(512,), images=2_000, repeats=1)
 
 def write_documents(uri: str, blocks: list[int]) -> None:
     """One writer's share of the documents."""
-    from pixelbrain.stores.mongo import connect
-    from pixelbrain.stores.writes import upsert_images
+    from pixelbrain.stores.mongo.client import connect
+    from pixelbrain.stores.mongo.documents import upsert_images
 
     client, database = connect(uri)
     for block in blocks:
@@ -66,8 +68,8 @@ def write_documents(uri: str, blocks: list[int]) -> None:
 
 def write_vectors(location: str, dim: int, blocks: list[int]) -> None:
     """One writer's share of the vectors."""
-    from pixelbrain.stores.chroma import VectorStore
-    from pixelbrain.stores.rows import VectorBatch
+    from pixelbrain.stores.chroma.collections import VectorStore
+    from pixelbrain.stores.convert import VectorBatch
 
     store = VectorStore(location)
     metadata = [{"version": "1", "label": "tabby"}] * ROWS
@@ -90,7 +92,7 @@ def seconds_by(pool: Executor, writers: int, blocks: int, write: Callable[[list[
 
 def measure_documents(uri: str, *, pool: Executor, writers: int, blocks: int) -> dict[str, float]:
     """Documents a second, new and again."""
-    from pixelbrain.stores.mongo import connect, create_indexes
+    from pixelbrain.stores.mongo.client import connect, create_indexes
 
     client, database = connect(uri)
     client.drop_database(database.name)
@@ -105,7 +107,7 @@ def measure_documents(uri: str, *, pool: Executor, writers: int, blocks: int) ->
 def measure_vectors(location: str, dim: int, *, pool: Executor, writers: int, blocks: int) -> dict[str, float]:
     """Vectors a second, new and again."""
     from pixelbrain.schema import ModelInfo
-    from pixelbrain.stores.chroma import VectorStore
+    from pixelbrain.stores.chroma.collections import VectorStore
 
     store = VectorStore(location)
     store.drop("images")
@@ -123,7 +125,7 @@ def measure_vectors(location: str, dim: int, *, pool: Executor, writers: int, bl
 
 def measure_load(out: Path, mongo: str, chroma: str, *, abreast: bool) -> dict[str, float]:
     """Images a second of a whole load, new and again; its own look at the index is part of it."""
-    from pixelbrain.landing.parquet import Landing
+    from pixelbrain.landing.landing import Landing
     from pixelbrain.stores import load as load_file
     from pixelbrain.stores.database import Database
 
@@ -157,8 +159,8 @@ def _in_turn(batches: Any, *writers: Callable[[Any], object]) -> Iterator[Any]:
 def servers(folder: Path) -> Iterator[tuple[str, str]]:
     """A mongod and a `chroma run` with their files in `folder`: their addresses."""
     from pixelbrain.errors import StoreError
-    from pixelbrain.stores.chroma import VectorStore
-    from pixelbrain.stores.embedded import EmbeddedMongo
+    from pixelbrain.stores.chroma.collections import VectorStore
+    from pixelbrain.stores.mongo.embedded import EmbeddedMongo
 
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -228,8 +230,8 @@ def _in_pool(make: Callable[[], Executor], writers: int, measure: Callable[..., 
 
 def _warm_up(_number: int) -> None:
     """Import what a writer needs, and stay long enough for the pool to start all its processes."""
-    import pixelbrain.stores.chroma
-    import pixelbrain.stores.writes  # noqa: F401
+    import pixelbrain.stores.chroma.collections
+    import pixelbrain.stores.mongo.documents  # noqa: F401
 
     time.sleep(0.2)
 

@@ -37,13 +37,13 @@ def land(out: Path, images: int, dim: int) -> None:
 
     from pixelbrain import schema
     from pixelbrain.landing.generations import claim_generation
-    from pixelbrain.landing.parquet import Landing
+    from pixelbrain.landing.landing import Landing
     from pixelbrain.landing.parts import ModuleState
 
     landing = Landing(out)
     fields = [*schema.BASE_FIELDS, pa.field("resnet", schema.module_struct(schema.classifier_fields(dim)))]
     model = schema.ModelInfo(model="random", weights_sha256="", dim=dim)
-    generation = claim_generation(landing.place)
+    generation = claim_generation(landing.storage)
     for block in range(images // ROWS):
         rows = [document(block * ROWS + row) for row in range(ROWS)]
         for row, vector in zip(rows, directions(block, dim), strict=True):

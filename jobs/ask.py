@@ -3,7 +3,7 @@
 ray job submit --address http://HOST:8265 --working-dir . -- python jobs/ask.py OUT --question ...
 """
 
-from pixelbrain.cli_ask import ask
+from pixelbrain.cli.ask import ask
 
 if __name__ == "__main__":
     ask()

@@ -3,7 +3,7 @@
 ray job submit --address http://HOST:8265 --working-dir . -- python jobs/extract.py SOURCE --out OUT
 """
 
-from pixelbrain.cli import extract
+from pixelbrain.cli.main import extract
 
 if __name__ == "__main__":
     extract()

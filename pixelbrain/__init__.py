@@ -16,16 +16,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pixelbrain.asking.module import Gpt4VModule
     from pixelbrain.config import Placement
     from pixelbrain.errors import PixelbrainError
     from pixelbrain.identity.people import PeopleIdentifierModule
     from pixelbrain.images.decode import DecodedImage, DecodeTarget
     from pixelbrain.images.loader import DataLoader
     from pixelbrain.images.preprocess import Preprocessor
-    from pixelbrain.landing.parquet import Landing
+    from pixelbrain.landing.landing import Landing
     from pixelbrain.modules.base import PipelineModule
     from pixelbrain.modules.facenet import FacenetEmbedderModule
-    from pixelbrain.modules.gpt4v import Gpt4VModule
     from pixelbrain.modules.resnet import ResnetClassifierModule
     from pixelbrain.pipeline import Pipeline
     from pixelbrain.pipeline import Pipeline as TaggingPipeline
@@ -55,8 +55,8 @@ _HOMES = {
     "DecodeTarget": "pixelbrain.images.decode",
     "DecodedImage": "pixelbrain.images.decode",
     "FacenetEmbedderModule": "pixelbrain.modules.facenet",
-    "Gpt4VModule": "pixelbrain.modules.gpt4v",
-    "Landing": "pixelbrain.landing.parquet",
+    "Gpt4VModule": "pixelbrain.asking.module",
+    "Landing": "pixelbrain.landing.landing",
     "PeopleIdentifierModule": "pixelbrain.identity.people",
     "Pipeline": "pixelbrain.pipeline",
     "PipelineModule": "pixelbrain.modules.base",

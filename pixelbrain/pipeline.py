@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from pixelbrain.config import Placement
 from pixelbrain.errors import ConfigError
 from pixelbrain.images.loader import DataLoader
-from pixelbrain.landing.parquet import Landing
-from pixelbrain.landing.place import Place
+from pixelbrain.landing.landing import Landing
 from pixelbrain.modules.base import PipelineModule
+from pixelbrain.storage.base import Storage
 
 if TYPE_CHECKING:
-    from pixelbrain.asking.report import AskReport
+    from pixelbrain.asking.module import Gpt4VModule
+    from pixelbrain.asking.online.report import AskReport
     from pixelbrain.engine.extract import ExtractReport
-    from pixelbrain.modules.gpt4v import Gpt4VModule
     from pixelbrain.stores.load import LoadReport
 
 __all__ = ["Pipeline", "PipelineReport"]
@@ -27,7 +27,7 @@ __all__ = ["Pipeline", "PipelineReport"]
 class PipelineReport:
     """What `Pipeline.run` did."""
 
-    out: Place  # its `uri` is the folder's path, or s3://bucket/prefix
+    out: Storage  # its `uri` is the folder's path, or s3://bucket/prefix
     extract: ExtractReport
     ask: list[AskReport]  # one a Gpt4VModule
     load: LoadReport
@@ -63,7 +63,7 @@ class Pipeline:
 
     def extract(
         self,
-        out: str | Path | Place,
+        out: str | Path | Storage,
         *,
         retry_failed: bool = False,
         force: bool = False,
@@ -93,14 +93,15 @@ class Pipeline:
         )
 
     def ask(
-        self, out: str | Path | Place, *, progress: Callable[[int, int, int], None] | None = None, debug: bool = False
+        self, out: str | Path | Storage, *, progress: Callable[[int, int, int], None] | None = None, debug: bool = False
     ) -> list[AskReport]:
         """Ask the questions of the `Gpt4VModule`s about what has landed; what was answered is not asked again.
 
         Raises:
-            StopJob, EngineError: see `engine.ask.ask`.
+            StopJob, EngineError: see `engine.ask.run.ask`.
         """
-        from pixelbrain.engine.ask import ask, read_where
+        from pixelbrain.asking.pending import read_where
+        from pixelbrain.engine.ask.run import ask
 
         landing = Landing(out, s3_endpoint=self.loader.s3_endpoint).require()
         return [
@@ -116,7 +117,7 @@ class Pipeline:
             for module in self.asking
         ]
 
-    def run(self, out: str | Path | Place, *, mongo: str | None = None, chroma: str | None = None) -> PipelineReport:
+    def run(self, out: str | Path | Storage, *, mongo: str | None = None, chroma: str | None = None) -> PipelineReport:
         """Extract, ask, and load MongoDB and ChromaDB with what has landed.
 
         Args:
@@ -128,9 +129,9 @@ class Pipeline:
         from pixelbrain.stores.load import load
 
         landing = Landing(out, s3_endpoint=self.loader.s3_endpoint)
-        extracted = self.extract(landing.place)
-        asked = self.ask(landing.place) if self.asking else []
+        extracted = self.extract(landing.storage)
+        asked = self.ask(landing.storage) if self.asking else []
         landing.refresh()
-        with Database.open(landing.place, mongo=mongo, chroma=chroma) as database:
+        with Database.open(landing.storage, mongo=mongo, chroma=chroma) as database:
             loaded = load(landing, database)
-        return PipelineReport(out=landing.place, extract=extracted, ask=asked, load=loaded)
+        return PipelineReport(out=landing.storage, extract=extracted, ask=asked, load=loaded)

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from pixelbrain.errors import LandingError
-from pixelbrain.landing.place import Place, open_place
+from pixelbrain.storage.base import Storage
+from pixelbrain.storage.open import open_storage
 
 __all__ = ["read_record", "write_stage"]
 
@@ -19,32 +20,32 @@ _NAME = "run.json"
 _VERSIONS = ("pixelbrain", "ray", "torch", "torchvision", "facenet-pytorch", "pymongo", "chromadb", "pyarrow", "pillow")
 
 
-def read_record(out: str | Path | Place) -> dict[str, Any]:
+def read_record(out: str | Path | Storage) -> dict[str, Any]:
     """The record of OUT; empty before the first stage.
 
     Raises:
         LandingError: it is there and not JSON, or OUT cannot be read.
     """
-    place = open_place(out)
-    found = place.read(_NAME)
+    storage = open_storage(out)
+    found = storage.read(_NAME)
     try:
         return json.loads(found) if found is not None else {}
     except ValueError as error:
-        raise LandingError(f"cannot read {place.uri}/{_NAME}: {error}; delete it, it is only a record") from None
+        raise LandingError(f"cannot read {storage.uri}/{_NAME}: {error}; delete it, it is only a record") from None
 
 
 def write_stage(
-    out: str | Path | Place, stage: str, figures: Mapping[str, Any], *, settings: Mapping[str, Any]
+    out: str | Path | Storage, stage: str, figures: Mapping[str, Any], *, settings: Mapping[str, Any]
 ) -> None:
     """Add a stage's figures; what the other stages wrote is kept.
 
     Raises:
         LandingError: OUT cannot be read or written.
     """
-    place = open_place(out)
-    record = read_record(place)
+    storage = open_storage(out)
+    record = read_record(storage)
     record["settings"] = {**record.get("settings", {}), **settings}
     record["versions"] = {"python": platform.python_version(), **{n: metadata.version(n) for n in _VERSIONS}}
     finished = datetime.now(timezone.utc).isoformat(timespec="seconds")
     record.setdefault("stages", {})[stage] = {**figures, "finished": finished}
-    place.write(_NAME, (json.dumps(record, indent=2) + "\n").encode())
+    storage.write(_NAME, (json.dumps(record, indent=2) + "\n").encode())

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any
 from pixelbrain.config import GPT4V, RunConfig
 from pixelbrain.display import Display
 from pixelbrain.errors import ConfigError, StoppedError
-from pixelbrain.landing.parquet import Landing
-from pixelbrain.landing.run_lock import RunLock
+from pixelbrain.landing.landing import Landing
+from pixelbrain.locks.run import RunLock
 from pixelbrain.record import read_record, write_stage
 
 if TYPE_CHECKING:
-    from pixelbrain.asking.batch_report import BatchReport
-    from pixelbrain.asking.report import AskReport
+    from pixelbrain.asking.batch.report import BatchReport
+    from pixelbrain.asking.module import Gpt4VModule
+    from pixelbrain.asking.online.report import AskReport
     from pixelbrain.images.loader import DataLoader
     from pixelbrain.landing.compact import CompactReport
     from pixelbrain.modules.base import PipelineModule
-    from pixelbrain.modules.gpt4v import Gpt4VModule
     from pixelbrain.stores.database import Database
     from pixelbrain.stores.verify import VerifyReport
 
@@ -48,7 +48,7 @@ class Workflow:
         self.display = display or Display(quiet=True)
         self.debug = debug
         self.landing = Landing(config.out, s3_endpoint=config.s3_endpoint)
-        self.place = self.landing.place
+        self.storage = self.landing.storage
         self._nodes = 0  # of the cluster; 0: not counted yet
 
     @classmethod
@@ -62,16 +62,16 @@ class Workflow:
             given: settings of `RunConfig`; None is not given.
         """
         landing = Landing(out, s3_endpoint=given.get("s3_endpoint")).require()
-        recorded = read_record(landing.place).get("settings", {})
+        recorded = read_record(landing.storage).get("settings", {})
         chosen = {k: recorded.get(k) for k in ("chroma", "s3_endpoint", "strategy") if recorded.get(k)}
         if stores and recorded.get("mongo") and not given.get("mongo"):
             raise ConfigError(
-                f"{landing.place} was loaded into {recorded['mongo']}: give --mongo again, password and all, or set "
+                f"{landing.storage} was loaded into {recorded['mongo']}: give --mongo again, password and all, or set "
                 "PIXELBRAIN_MONGO"
             )
         if stores and "***" in (recorded.get("chroma") or "") and not given.get("chroma"):
             raise ConfigError(
-                f"{landing.place} was loaded into {recorded['chroma']}: give --chroma again, secret and all, or set "
+                f"{landing.storage} was loaded into {recorded['chroma']}: give --chroma again, secret and all, or set "
                 "PIXELBRAIN_CHROMA"
             )
         config = RunConfig(out=out, **{**chosen, **{k: v for k, v in given.items() if v is not None}})
@@ -115,7 +115,7 @@ class Workflow:
         """What the config's gpt4v asks, if it does. Raises `ConfigError` for what cannot be asked."""
         if self.config.gpt4v is None:
             return None
-        from pixelbrain.modules.gpt4v import Gpt4VModule
+        from pixelbrain.asking.module import Gpt4VModule
 
         try:
             return Gpt4VModule(**{"s3_endpoint": self.config.s3_endpoint, **self.config.gpt4v})
@@ -132,7 +132,7 @@ class Workflow:
             self._fetch_weights(pipeline.modules)
             with self.display.stage("extract") as progress:
                 report = pipeline.extract(
-                    self.place,
+                    self.storage,
                     retry_failed=config.retry_failed,
                     force=config.force,
                     prune=config.prune,
@@ -170,8 +170,8 @@ class Workflow:
         return report
 
     def ask(self, module: Gpt4VModule, *, limit: int | None = None) -> AskReport:
-        """Ask the module's questions about what has landed; see `engine.ask.ask`."""
-        from pixelbrain.engine.ask import ask
+        """Ask the module's questions about what has landed; see `engine.ask.run.ask`."""
+        from pixelbrain.engine.ask.run import ask
 
         given = self._asking(module)
         with self.lock("ask"), self.display.stage("ask") as progress:
@@ -182,8 +182,8 @@ class Workflow:
         return report
 
     def ask_batch(self, module: Gpt4VModule, *, wait: bool = True, limit: int | None = None) -> BatchReport:
-        """The same through the Batch API; see `engine.ask_batch.ask_batch`."""
-        from pixelbrain.engine.ask_batch import ask_batch
+        """The same through the Batch API; see `asking.batch.ask.ask_batch`."""
+        from pixelbrain.asking.batch.ask import ask_batch
 
         started = time.monotonic()
         given = self._asking(module)
@@ -198,13 +198,13 @@ class Workflow:
         if report.running or report.more:
             self.display.line(
                 f"          {report.running:,} batches on their way (at most ${report.reserved_usd:,.2f}): the same "
-                f"command collects them, here or on any machine that has {self.place.local}"
+                f"command collects them, here or on any machine that has {self.storage.local}"
             )
         return report
 
     def cancel_batches(self, base_url: str | None = None) -> str:
         """Cancel the batches that are on their way; a line that says what became of them."""
-        from pixelbrain.engine.ask_batch import cancel
+        from pixelbrain.asking.batch.ask import cancel
 
         report = cancel(self.landing.require(), base_url=base_url)
         kept = sum(report.answers.values())
@@ -214,7 +214,7 @@ class Workflow:
     def dry_run(self, module: Gpt4VModule, *, limit: int | None = None) -> list[str]:
         """What asking would take, as lines of text; nobody is asked, and no image is read."""
         from pixelbrain.asking.dry_run import describe, dry_run
-        from pixelbrain.engine.ask import pending_images, read_where
+        from pixelbrain.asking.pending import pending_images, read_where
 
         where = read_where(self.landing.require(), module.where)
         rows = (
@@ -229,7 +229,7 @@ class Workflow:
 
     def _asking(self, module: Gpt4VModule) -> dict[str, Any]:
         """What the two ways to ask need."""
-        from pixelbrain.engine.ask import read_where
+        from pixelbrain.asking.pending import read_where
 
         return {
             "landing": self.landing,
@@ -270,7 +270,7 @@ class Workflow:
             self.display.warn(f"          refused: {refused}: {why}")
         if len(report.errors) > _REFUSED_SHOWN:
             more = len(report.errors) - _REFUSED_SHOWN
-            self.display.warn(f"          and {more:,} more, all in {self.place}/run.json")
+            self.display.warn(f"          and {more:,} more, all in {self.storage}/run.json")
         return report
 
     def identify(self, database: Database, *, threshold: float | None = None) -> Any:
@@ -304,15 +304,15 @@ class Workflow:
         return report
 
     def report(self) -> Path:
-        """Write the gallery; see `report.gallery.build_gallery`. Returns its first page."""
-        from pixelbrain.report.gallery import build_gallery
+        """Write the gallery; see `report.gallery.pages.build_gallery`. Returns its first page."""
+        from pixelbrain.report.gallery.pages import build_gallery
 
         started = time.monotonic()
         with self.display.stage("report") as progress:
             page = build_gallery(
                 self.landing.require(),
                 s3_endpoint=self.config.s3_endpoint,
-                run=read_record(self.place),
+                run=read_record(self.storage),
                 progress=progress,
             )
         self._record("report", {"seconds": round(time.monotonic() - started, 2)})
@@ -335,7 +335,7 @@ class Workflow:
 
     def _fetch_weights(self, modules: list[PipelineModule]) -> None:
         """Download what is missing before Ray starts, with a progress bar a file."""
-        from pixelbrain.modules.weights import fetch_weights, find_weights
+        from pixelbrain.modules.weights.find import fetch_weights, find_weights
 
         for name in dict.fromkeys(name for module in modules for name in module.required_weights()):
             if find_weights(name, self.config.weights_dir) is None:
@@ -351,19 +351,19 @@ class Workflow:
 
     def lock(self, stage: str) -> RunLock:
         """Nobody else works on OUT inside it; stages may nest."""
-        return RunLock(self.place, what=stage)
+        return RunLock(self.storage, what=stage)
 
     @contextlib.contextmanager
     def _one_ray(self) -> Iterator[None]:
         """One Ray for two stages: its start takes longer than either on a few images."""
-        from pixelbrain.engine.session import ray_session
+        from pixelbrain.engine.cluster.session import ray_session
 
         with ray_session(debug=self.debug):
             yield
 
     def _require_servers(self) -> None:
         """Raises `StoreError` where the stores would be folders, and nodes of a cluster would come and go over them."""
-        from pixelbrain.engine.nodes import count_nodes
+        from pixelbrain.engine.plan.nodes import count_nodes
         from pixelbrain.stores.address import require_servers
 
         if not self._nodes:
@@ -376,11 +376,11 @@ class Workflow:
         from pixelbrain.stores.database import Database
 
         self._require_servers()
-        with Database.open(self.place, mongo=self.config.mongo, chroma=self.config.chroma) as database:
+        with Database.open(self.storage, mongo=self.config.mongo, chroma=self.config.chroma) as database:
             yield database
 
     def _record(self, stage: str, figures: dict[str, Any]) -> None:
         asked = self.config.as_dict()
         if stage != "extract":  # what a later stage was not told is what extract was
             asked = {k: v for k, v in asked.items() if v and k in ("mongo", "chroma", "s3_endpoint", "strategy")}
-        write_stage(self.place, stage, figures, settings=asked)
+        write_stage(self.storage, stage, figures, settings=asked)

@@ -33,7 +33,7 @@ def run_demo(out: str, display: Display, *, debug: bool = False) -> list[str]:
         "",
         f"{extracted.listed} images ({extracted.failed} failed), {people.faces} faces, {people.people} people, "
         f"{groups.groups} groups; {speed}",
-        f"Parquet in {workflow.place.uri}/images, {loaded.images} documents in MongoDB, "
+        f"Parquet in {workflow.storage.uri}/images, {loaded.images} documents in MongoDB, "
         f"{loaded.image_vectors + loaded.face_vectors} vectors in ChromaDB",
         f"Open the gallery: {gallery.as_uri()}",
     ]

@@ -43,7 +43,7 @@ def search_photo(workflow: Workflow, photo: str, *, by: str = "faces", k: int = 
     column = "facenet" if by == "faces" else "resnet"
     if column not in workflow.landing.index.modules:
         raise LandingError(
-            f"{workflow.place.uri} has no {column} vectors: run `pixelbrain extract` with --module {column}"
+            f"{workflow.storage.uri} has no {column} vectors: run `pixelbrain extract` with --module {column}"
         )
     uri = photo if "://" in photo else path_to_uri(os.path.abspath(os.path.expanduser(photo)))
     data = read_bytes(uri, s3_endpoint=workflow.config.s3_endpoint)
@@ -65,9 +65,9 @@ def search_photo(workflow: Workflow, photo: str, *, by: str = "faces", k: int = 
 
 
 def _recorded_config(workflow: Workflow) -> RunConfig:
-    recorded = read_record(workflow.place).get("settings", {})
+    recorded = read_record(workflow.storage).get("settings", {})
     keys = ("classifier", "classes", "top_k", "embedder", "weights_dir", "offline")
-    return RunConfig(out=workflow.place.uri, **{k: recorded[k] for k in keys if k in recorded})
+    return RunConfig(out=workflow.storage.uri, **{k: recorded[k] for k in keys if k in recorded})
 
 
 def _face_queries(found: dict[str, Any]) -> tuple[list[str], np.ndarray]:

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 from pixelbrain.errors import EngineError
 
 if TYPE_CHECKING:
-    from pixelbrain.engine.fitting import Pool
-    from pixelbrain.engine.nodes import Node
-    from pixelbrain.engine.plan import Plan
+    from pixelbrain.engine.plan.nodes import Node
+    from pixelbrain.engine.plan.pools import Plan, Pool
     from pixelbrain.workflow import Workflow
 
 __all__ = ["PlannedRun", "describe", "plan_run"]
@@ -46,11 +45,12 @@ def plan_run(workflow: Workflow) -> PlannedRun:
         SourceError: the source cannot be listed, or holds no image.
         EngineError: no Ray answers at the address, or there is no CPU or no GPU that was asked for.
     """
+    from pixelbrain.engine.cluster.session import find_ray, ray_session
+    from pixelbrain.engine.cluster.settings import OBJECT_STORE_BYTES
     from pixelbrain.engine.extract import look_ahead
-    from pixelbrain.engine.local_cluster import OBJECT_STORE_BYTES
-    from pixelbrain.engine.nodes import cluster_nodes, this_machine
-    from pixelbrain.engine.plan import Need, check_fit, make_plan
-    from pixelbrain.engine.session import find_ray, ray_session
+    from pixelbrain.engine.plan.make import check_fit, make_plan
+    from pixelbrain.engine.plan.nodes import cluster_nodes, this_machine
+    from pixelbrain.engine.plan.pools import Need
 
     config, modules = workflow.config, workflow.modules()
     listed, complete, left = look_ahead(
@@ -78,7 +78,7 @@ def plan_run(workflow: Workflow) -> PlannedRun:
 
 def describe(run: PlannedRun) -> list[str]:
     """As lines of text."""
-    from pixelbrain.engine.nodes import describe_nodes
+    from pixelbrain.engine.plan.nodes import describe_nodes
 
     plan, nodes = run.plan, run.nodes
     so_far = "" if run.complete else " or more"

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from pixelbrain import schema
 from pixelbrain.errors import StoreError
-from pixelbrain.landing.parquet import Landing
+from pixelbrain.landing.landing import Landing
 from pixelbrain.workflow import Workflow
 
 __all__ = ["describe", "read_status"]
@@ -22,7 +22,7 @@ def read_status(workflow: Workflow) -> dict[str, Any]:
         `images`, `failed`, `failures` by kind, `faces`, `people`, `assigned_faces`, `groups`, `models`, and `stores`:
         `in_step` (None: could not be asked), `reasons` and `counts`.
     """
-    from pixelbrain.stores.state import store_state
+    from pixelbrain.stores.in_step import store_state
 
     found = _landed(workflow.landing)
     try:

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 
+from pixelbrain.asking.module import Gpt4VModule
 from pixelbrain.config import RunConfig
 from pixelbrain.display import Display
 from pixelbrain.errors import ConfigError, LandingError
-from pixelbrain.landing.parquet import Landing
-from pixelbrain.modules.gpt4v import Gpt4VModule
+from pixelbrain.landing.landing import Landing
 from pixelbrain.sources.local import FILE_SCHEME, uri_to_path
 from pixelbrain.workflow import Workflow
 

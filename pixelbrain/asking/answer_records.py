@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
-from pixelbrain.asking.records import AnswerStatus, Question
+from pixelbrain.asking.questions.question import AnswerStatus, Question
 
 __all__ = ["PAID", "Outcome", "Spent", "answer_records", "remembered_record"]
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from pixelbrain.asking.prices import PRICES_DATE, ModelPrice, target_size
-from pixelbrain.asking.records import AskSettings, Detail
-from pixelbrain.asking.request import Estimate, build_body, estimate
+from pixelbrain.asking.cost.prices import PRICES_DATE, ModelPrice, target_size
+from pixelbrain.asking.questions.question import AskSettings, Detail
+from pixelbrain.asking.request.body import Estimate, build_body, estimate
 
 __all__ = ["DryRun", "DryRunLine", "describe", "dry_run"]
 

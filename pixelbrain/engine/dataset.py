@@ -25,17 +25,16 @@ from ray.exceptions import (
     RaySystemError,
 )
 
-from pixelbrain.engine.environment import DriverEnvironment
-from pixelbrain.engine.fitting import Pool
-from pixelbrain.engine.metrics import RayMeter
-from pixelbrain.engine.plan import Plan
-from pixelbrain.engine.plan_fused import FUSED
-from pixelbrain.engine.plan_staged import DECODE, LAND, LISTER, QUEUED_PER_ACTOR
-from pixelbrain.engine.rows import WorkOrder
-from pixelbrain.engine.stages import Decoder, Lander, ModelRunner
-from pixelbrain.engine.watch import NodesGone, stuck_watch
-from pixelbrain.engine.worker import ImageWorker
-from pixelbrain.engine.worklist import Left, Worklist, blocks
+from pixelbrain.engine.cluster.metrics import RayMeter
+from pixelbrain.engine.node_loss import NodesGone, stuck_watch
+from pixelbrain.engine.plan.fused import FUSED
+from pixelbrain.engine.plan.pools import Plan, Pool
+from pixelbrain.engine.plan.staged import DECODE, LAND, LISTER, QUEUED_PER_ACTOR
+from pixelbrain.engine.work.environment import DriverEnvironment
+from pixelbrain.engine.work.fused import ImageWorker
+from pixelbrain.engine.work.open import WorkOrder
+from pixelbrain.engine.work.staged import Decoder, Lander, ModelRunner
+from pixelbrain.engine.work.worklist import Left, Worklist, blocks
 from pixelbrain.errors import EngineError, PixelbrainError
 from pixelbrain.modules.base import PipelineModule
 

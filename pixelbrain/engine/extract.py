@@ -11,22 +11,22 @@ from pathlib import Path
 import pyarrow as pa
 
 from pixelbrain.config import Placement
-from pixelbrain.engine.notes import RunNotes
 from pixelbrain.engine.passes import Passes
-from pixelbrain.engine.plan import Plan
+from pixelbrain.engine.plan.pools import Plan
 from pixelbrain.engine.progress import ExtractProgress, Progress
-from pixelbrain.engine.worklist import Worklist, peek
+from pixelbrain.engine.work.run_notes import RunNotes
+from pixelbrain.engine.work.worklist import Worklist, peek
 from pixelbrain.errors import ConfigError, SourceError
 from pixelbrain.images.loader import DataLoader
 from pixelbrain.landing.generations import claim_generation
-from pixelbrain.landing.parquet import Landing
+from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
-from pixelbrain.landing.place import Place
 from pixelbrain.landing.prune import prune as prune_images
-from pixelbrain.landing.resume import Remaining
-from pixelbrain.landing.run_lock import RunLock
+from pixelbrain.landing.remaining import Remaining
+from pixelbrain.locks.run import RunLock
 from pixelbrain.modules.base import PipelineModule
 from pixelbrain.sources.base import IMAGE_SUFFIXES
+from pixelbrain.storage.base import Storage
 
 __all__ = ["ExtractProgress", "ExtractReport", "extract", "look_ahead"]
 
@@ -57,7 +57,7 @@ class ExtractReport:
 def extract(
     loader: DataLoader,
     modules: Sequence[PipelineModule],
-    out: str | Path | Place,
+    out: str | Path | Storage,
     *,
     placement: Placement | None = None,
     retry_failed: bool = False,
@@ -98,16 +98,16 @@ def extract(
     for module in modules:
         module.prepare()
     states = _states(modules)
-    with RunLock(landing.place, what="extract") as lock:
+    with RunLock(landing.storage, what="extract") as lock:
         for name in landing.set_aside_broken():
             logger.warning("%s could not be read, and was set aside: its images are done again", name)
-        notes = RunNotes(landing.place)
+        notes = RunNotes(landing.storage)
         notes.clear()
         worklist = Worklist(
             loader=loader,
-            place=landing.place,
+            storage=landing.storage,
             settings_hashes={name: state.settings_hash for name, state in states.items()},
-            generation=claim_generation(landing.place),
+            generation=claim_generation(landing.storage),
             retry_failed=retry_failed,
             force=force,
             tables=tables if complete else None,

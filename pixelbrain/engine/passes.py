@@ -9,22 +9,23 @@ import time
 from collections.abc import Mapping, Sequence
 
 from pixelbrain.config import Placement
-from pixelbrain.engine.environment import DriverEnvironment
+from pixelbrain.engine.cluster.session import ray_session
 from pixelbrain.engine.interrupt import Interrupt
-from pixelbrain.engine.meter import run_label
-from pixelbrain.engine.nodes import cluster_nodes
-from pixelbrain.engine.plan import Need, Plan, check_fit, make_plan
+from pixelbrain.engine.plan.make import check_fit, make_plan
+from pixelbrain.engine.plan.nodes import cluster_nodes
+from pixelbrain.engine.plan.pools import Need, Plan
 from pixelbrain.engine.preflight import check_shared
 from pixelbrain.engine.progress import Progress
-from pixelbrain.engine.rows import Tally, WorkOrder
-from pixelbrain.engine.session import ray_session
-from pixelbrain.engine.worklist import Left, Worklist
+from pixelbrain.engine.work.environment import DriverEnvironment
+from pixelbrain.engine.work.meter import run_label
+from pixelbrain.engine.work.open import Tally, WorkOrder
+from pixelbrain.engine.work.worklist import Left, Worklist
 from pixelbrain.errors import EngineError, OutLockedError
 from pixelbrain.landing.generations import claim_generation
-from pixelbrain.landing.parquet import Landing
+from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
-from pixelbrain.landing.run_lock import RunLock
-from pixelbrain.landing.scan import read_columns
+from pixelbrain.landing.reader import read_columns
+from pixelbrain.locks.run import RunLock
 from pixelbrain.modules.base import PipelineModule
 
 __all__ = ["Passes"]
@@ -91,10 +92,10 @@ class Passes:
         if isinstance(left, list) and not left:
             return  # nothing is started for nothing
         with ray_session(debug=self._debug):
-            from pixelbrain.engine.metrics import RayMeter
+            from pixelbrain.engine.cluster.metrics import RayMeter
 
-            self._progress.meter = RayMeter(run_label(self._worklist.place.uri))
-            check_shared(cluster_nodes(), self._worklist.place, self._worklist.loader)
+            self._progress.meter = RayMeter(run_label(self._worklist.storage.uri))
+            check_shared(cluster_nodes(), self._worklist.storage, self._worklist.loader)
             # inside the session: importing Ray sets a handler of its own
             with Interrupt(self._progress.notes.request_stop) as interrupt:
                 in_vain = 0
@@ -116,7 +117,7 @@ class Passes:
     def _one_pass(self, left: Worklist | list[Left], interrupt: Interrupt) -> bool:
         """Work off what is left. Returns whether nodes were lost, so that there may be more to do."""
         from pixelbrain.engine.dataset import Crew, work_off  # imports Ray, which nothing to do needs not
-        from pixelbrain.engine.watch import NodesGone
+        from pixelbrain.engine.node_loss import NodesGone
 
         known = sum(len(rows) for _, rows in left) if isinstance(left, list) else None
         self.plan = plan = self._make_plan(known, interrupt)
@@ -127,7 +128,7 @@ class Passes:
         crew = Crew(
             modules=self._modules,
             order=WorkOrder(
-                place=worklist.place,
+                storage=worklist.storage,
                 generation=worklist.generation,
                 states=self._states,
                 s3_endpoint=worklist.loader.s3_endpoint,
@@ -176,7 +177,7 @@ class Passes:
 
     def _check(self) -> None:
         if self._lock.lost:
-            raise OutLockedError(f"another run took {self._worklist.place} over while this one was asleep")
+            raise OutLockedError(f"another run took {self._worklist.storage} over while this one was asleep")
         if self._progress.unread_streak >= _UNREAD_STREAK:
             raise EngineError(
                 f"the last {self._progress.unread_streak:,} images could not be read: is "
@@ -185,7 +186,7 @@ class Passes:
 
     def _after_loss(self) -> None:
         """Count what the lost nodes had landed and not reported, and begin a new generation for the rest."""
-        landing = Landing(self._worklist.place)
+        landing = Landing(self._worklist.storage)
         logger.warning("nodes were lost: going on with those that are left, and with what has not landed")
         tally = Tally()
         for part in landing.parts:
@@ -196,6 +197,6 @@ class Passes:
         self._progress.notes.clear()
         self._worklist = dataclasses.replace(
             self._worklist,
-            generation=claim_generation(landing.place),
+            generation=claim_generation(landing.storage),
             first_generation=self._worklist.first_generation or self._worklist.generation,
         )

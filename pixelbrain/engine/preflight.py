@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from pixelbrain.engine.nodes import Node
+from pixelbrain.engine.plan.nodes import Node
 from pixelbrain.errors import EngineError, LandingError, SourceError
 from pixelbrain.images.loader import DataLoader
-from pixelbrain.landing.place import Place
+from pixelbrain.storage.base import Storage
 
 __all__ = ["check_shared"]
 
@@ -30,7 +30,7 @@ class _Sight:
     source: bool
 
 
-def check_shared(nodes: Sequence[Node], place: Place, loader: DataLoader) -> None:
+def check_shared(nodes: Sequence[Node], storage: Storage, loader: DataLoader) -> None:
     """Look from every node that could be given work; on one node alone there is nothing to look for.
 
     Raises:
@@ -46,14 +46,14 @@ def check_shared(nodes: Sequence[Node], place: Place, loader: DataLoader) -> Non
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     nonce = uuid.uuid4().hex.encode()
-    place.write(_PROBE, nonce)
+    storage.write(_PROBE, nonce)
     image = _first_local_image(loader)
     look = ray.remote(_look)
     asked = []
     for node in working:
         there = NodeAffinitySchedulingStrategy(node.node_id, soft=False)
         on_node = look.options(num_cpus=0, max_retries=1, scheduling_strategy=there)
-        asked.append((node.name, on_node.remote(place if place.is_local else None, str(image) if image else None)))
+        asked.append((node.name, on_node.remote(storage if storage.is_local else None, str(image) if image else None)))
     try:
         for name, answer in asked:
             try:
@@ -66,27 +66,27 @@ def check_shared(nodes: Sequence[Node], place: Place, loader: DataLoader) -> Non
                     f"node {name} cannot run this: {reason}; the same Pixelbrain has to be installed there, see "
                     "jobs/runtime_env.yaml"
                 ) from None
-            _judge(name, seen, nonce, place, loader, image)
+            _judge(name, seen, nonce, storage, loader, image)
     finally:
-        place.delete(_PROBE)
+        storage.delete(_PROBE)
 
 
-def _look(place: Place | None, image: str | None) -> _Sight:
+def _look(storage: Storage | None, image: str | None) -> _Sight:
     """On a node: what is there."""
     return _Sight(
         python=sys.version_info[:2],
-        probe=place.read(_PROBE) if place is not None else None,
+        probe=storage.read(_PROBE) if storage is not None else None,
         source=image is None or os.path.exists(image),
     )
 
 
-def _judge(name: str, seen: _Sight, nonce: bytes, place: Place, loader: DataLoader, image: Path | None) -> None:
+def _judge(name: str, seen: _Sight, nonce: bytes, storage: Storage, loader: DataLoader, image: Path | None) -> None:
     if seen.python != sys.version_info[:2]:
         theirs, ours = (".".join(map(str, version)) for version in (seen.python, sys.version_info[:2]))
         raise EngineError(f"node {name} has Python {theirs}, and this is {ours}: they have to be the same")
-    if place.is_local and seen.probe != nonce:
+    if storage.is_local and seen.probe != nonce:
         raise LandingError(
-            f"OUT is {place.uri}, and node {name} does not see what is written there: with several nodes, OUT is "
+            f"OUT is {storage.uri}, and node {name} does not see what is written there: with several nodes, OUT is "
             "s3://bucket/prefix, or a folder that all of them mount"
         )
     if not seen.source:

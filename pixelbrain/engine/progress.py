@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 
 import pyarrow as pa
 
-from pixelbrain.engine.meter import Meter
-from pixelbrain.engine.notes import Listing, RunNotes
-from pixelbrain.engine.rows import Tally
+from pixelbrain.engine.work.meter import Meter
+from pixelbrain.engine.work.open import Tally
+from pixelbrain.engine.work.run_notes import Listing, RunNotes
 from pixelbrain.errors import ReadError
 
 __all__ = ["ExtractProgress", "Progress"]

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from pixelbrain.landing.index import LandedIndex
 from pixelbrain.landing.parts import Part
-from pixelbrain.landing.place import BrokenFileError
+from pixelbrain.storage.base import BrokenFileError
 
 __all__ = ["align_answers", "take_rows"]
 

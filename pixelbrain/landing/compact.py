@@ -21,11 +21,11 @@ from pixelbrain.errors import OutLockedError
 from pixelbrain.landing.compact_plan import CompactPlan, Footer, make_plan, read_footer
 from pixelbrain.landing.generations import claim_generation
 from pixelbrain.landing.index import LandedIndex
-from pixelbrain.landing.parquet import Landing
+from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import Part
-from pixelbrain.landing.place import Place
-from pixelbrain.landing.run_lock import RunLock
-from pixelbrain.landing.scan import scan_columns
+from pixelbrain.landing.reader import scan_columns
+from pixelbrain.locks.run import RunLock
+from pixelbrain.storage.base import Storage
 
 __all__ = ["CompactReport", "compact"]
 
@@ -62,17 +62,17 @@ def compact(landing: Landing, *, progress: Callable[[int, int], None] | None = N
         LandingError: OUT cannot be read or written; nothing is lost.
     """
     started = time.monotonic()
-    place = landing.place
-    with RunLock(place, what="compact") as lock:
+    storage = landing.storage
+    with RunLock(storage, what="compact") as lock:
         landing.set_aside_broken()  # removes old temporary files, too
         index = landing.index
-        footers = _footers(place, index.parts)
+        footers = _footers(storage, index.parts)
         plan = make_plan(index, footers)
         written = _write(landing, index, plan, progress) if plan.new else []
-        new = _footers(place, written)  # they are there, and whole
+        new = _footers(storage, written)  # they are there, and whole
         if lock.lost:
-            raise OutLockedError(f"another process took {place.uri} over: nothing was removed; compact it again")
-        _remove(place, [index.parts[number] for number in plan.old])
+            raise OutLockedError(f"another process took {storage.uri} over: nothing was removed; compact it again")
+        _remove(storage, [index.parts[number] for number in plan.old])
         landing.refresh()
     kept = [footer for number, footer in enumerate(footers) if number not in plan.old]
     return CompactReport(
@@ -89,7 +89,7 @@ def _write(
     landing: Landing, index: LandedIndex, plan: CompactPlan, progress: Callable[[int, int], None] | None
 ) -> list[Part]:
     """Write the new files."""
-    generation = claim_generation(landing.place)
+    generation = claim_generation(landing.storage)
     total, done = sum(map(len, plan.new)), 0
     written = []
     for block, images in enumerate(plan.new):
@@ -98,10 +98,10 @@ def _write(
             for name, (part, _row) in index.modules.items()
             if part[images[0]] >= 0
         }
-        rows = _assemble(landing.place, index, images, list(modules))
+        rows = _assemble(landing.storage, index, images, list(modules))
         name = landing.write_part(rows, generation=generation, block=block, piece=0, modules=modules)
         part = Part(
-            place=landing.place,
+            storage=landing.storage,
             name=name,
             generation=generation,
             block=block,
@@ -116,7 +116,7 @@ def _write(
     return written
 
 
-def _assemble(place: Place, index: LandedIndex, images: np.ndarray, modules: Sequence[str]) -> pa.Table:
+def _assemble(storage: Storage, index: LandedIndex, images: np.ndarray, modules: Sequence[str]) -> pa.Table:
     """All columns of images that the same modules have seen; each part file is read once."""
     layers = [(_BASE_NAMES, index.part[images], index.row[images])]
     layers += [([name], index.modules[name][0][images], index.modules[name][1][images]) for name in modules]
@@ -128,7 +128,7 @@ def _assemble(place: Place, index: LandedIndex, images: np.ndarray, modules: Seq
     pieces: list[list[pa.Table]] = [[] for _ in layers]
     places: list[list[np.ndarray]] = [[] for _ in layers]
     parts = [index.parts[number] for number in numbers.values()]
-    for found, table in scan_columns(place, parts, lambda part: wanted[numbers[part.name]]):
+    for found, table in scan_columns(storage, parts, lambda part: wanted[numbers[part.name]]):
         for layer, (columns, part, row) in enumerate(layers):
             chosen = np.flatnonzero(part == numbers[found.name])
             if len(chosen):
@@ -147,14 +147,14 @@ def _in_order(table: pa.Table, places: np.ndarray) -> pa.Table:
     return table.take(pa.array(np.argsort(places)))
 
 
-def _footers(place: Place, parts: Sequence[Part]) -> list[Footer]:
-    with ThreadPoolExecutor(_THREADS[place.is_local]) as pool:
+def _footers(storage: Storage, parts: Sequence[Part]) -> list[Footer]:
+    with ThreadPoolExecutor(_THREADS[storage.is_local]) as pool:
         return list(pool.map(read_footer, parts))
 
 
-def _remove(place: Place, parts: Sequence[Part]) -> None:
+def _remove(storage: Storage, parts: Sequence[Part]) -> None:
     """Remove files, the oldest generation first."""
     by_age = sorted(parts, key=lambda part: part.generation)
-    with ThreadPoolExecutor(_THREADS[place.is_local]) as pool:
+    with ThreadPoolExecutor(_THREADS[storage.is_local]) as pool:
         for _generation, together in itertools.groupby(by_age, key=lambda part: part.generation):
-            list(pool.map(place.delete, [part.name for part in together]))
+            list(pool.map(storage.delete, [part.name for part in together]))

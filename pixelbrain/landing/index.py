@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 
 from pixelbrain.landing.digests import digest_ids, digest_versions, first_of_runs, sort_digests
 from pixelbrain.landing.parts import Part
-from pixelbrain.landing.place import Place
-from pixelbrain.landing.scan import newest_first, scan_columns
+from pixelbrain.landing.reader import newest_first, scan_columns
 from pixelbrain.schema import Status
+from pixelbrain.storage.base import Storage
 
 __all__ = ["LandedIndex", "build_index"]
 
@@ -41,18 +41,18 @@ class LandedIndex:
     modules: dict[str, tuple[np.ndarray, np.ndarray]]
 
 
-def build_index(place: Place, parts: Sequence[Part]) -> LandedIndex:
+def build_index(storage: Storage, parts: Sequence[Part]) -> LandedIndex:
     """Read the ids of all parts and find, per image, the newest row, and per module the newest one of that version.
 
     Args:
-        place: where they are.
+        storage: where they are.
         parts: in the order of the listing.
 
     Raises:
         LandingError: a part file cannot be read.
     """
     numbers = {part.name: number for number, part in enumerate(parts)}
-    ids = {numbers[p.name]: found for p, found in scan_columns(place, newest_first(parts), lambda _: _COLUMNS)}
+    ids = {numbers[p.name]: found for p, found in scan_columns(storage, newest_first(parts), lambda _: _COLUMNS)}
     part = np.repeat(np.array(list(ids), np.int32), [len(table) for table in ids.values()])
     row = np.concatenate([np.empty(0, np.int32), *(np.arange(len(table), dtype=np.int32) for table in ids.values())])
     order, first = sort_digests(

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pixelbrain import schema
-from pixelbrain.landing.place import BrokenFileError, FileGoneError, Place
+from pixelbrain.storage.base import BrokenFileError, FileGoneError, Storage
 
 __all__ = ["IMAGES", "ModuleState", "Part", "PartList", "latest_generation", "list_parts", "part_name", "write_table"]
 
@@ -54,8 +54,8 @@ class ModuleState:
 class Part:
     """One part file."""
 
-    place: Place
-    name: str  # relative to the place
+    storage: Storage
+    name: str  # relative to OUT
     generation: int  # of the run that wrote it; a higher one is newer
     block: int
     piece: int
@@ -63,16 +63,16 @@ class Part:
     modules: Mapping[str, ModuleState]  # the struct columns that it holds; shared by all parts of one run
 
     def open(self) -> contextlib.AbstractContextManager[pq.ParquetFile]:
-        """Open it for reading. Raises as `Place.open_parquet` does."""
-        return self.place.open_parquet(self.name)
+        """Open it for reading. Raises as `Storage.open_parquet` does."""
+        return self.storage.open_parquet(self.name)
 
     def __str__(self) -> str:
-        return f"{self.place.uri}/{self.name}"
+        return f"{self.storage.uri}/{self.name}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class PartList:
-    """The part files of a place."""
+    """The part files of an OUT."""
 
     parts: list[Part] = field(default_factory=list)  # in the order in which their images were listed
     broken: dict[str, str] = field(default_factory=dict)  # names of those that cannot be read, and why
@@ -83,26 +83,26 @@ def part_name(generation: int, block: int, piece: int) -> str:
     return f"{IMAGES}/part-{generation:06d}-{block:08d}-{piece:03d}.parquet"
 
 
-def latest_generation(place: Place) -> int:
+def latest_generation(storage: Storage) -> int:
     """The highest generation that a file is named after, be it broken; 0 if there is none."""
-    return max((int(match[1]) for name in place.names(IMAGES) if (match := _PART_NAME.fullmatch(name))), default=0)
+    return max((int(match[1]) for name in storage.names(IMAGES) if (match := _PART_NAME.fullmatch(name))), default=0)
 
 
-def list_parts(place: Place) -> PartList:
+def list_parts(storage: Storage) -> PartList:
     """Open the footers of all part files.
 
     Returns:
         The parts, and apart from them what a power loss left of its last files: what they held counts as not landed.
 
     Raises:
-        LandingError: the place cannot be read.
+        LandingError: OUT cannot be read.
     """
     for attempt in range(_LISTINGS):
-        found = [(name, match) for name in place.names(IMAGES) if (match := _PART_NAME.fullmatch(name))]
+        found = [(name, match) for name in storage.names(IMAGES) if (match := _PART_NAME.fullmatch(name))]
         found.sort(key=lambda item: [int(number) for number in item[1].groups()])
         try:
-            with ThreadPoolExecutor(_READERS[place.is_local]) as pool:
-                opened = list(pool.map(lambda item: _open(place, f"{IMAGES}/{item[0]}", item[1]), found))
+            with ThreadPoolExecutor(_READERS[storage.is_local]) as pool:
+                opened = list(pool.map(lambda item: _open(storage, f"{IMAGES}/{item[0]}", item[1]), found))
             break
         except FileGoneError:
             if attempt + 1 == _LISTINGS:
@@ -113,19 +113,19 @@ def list_parts(place: Place) -> PartList:
     )
 
 
-def _open(place: Place, name: str, match: re.Match[str]) -> Part | str:
+def _open(storage: Storage, name: str, match: re.Match[str]) -> Part | str:
     """A part, or what is wrong with its file."""
     try:
-        with place.open_parquet(name) as file:
+        with storage.open_parquet(name) as file:
             metadata = (file.metadata.metadata or {}).get(_METADATA_KEY)  # schema_arrow would double the time
             rows = file.metadata.num_rows
     except BrokenFileError as error:
         return str(error)
     modules = _read_states(metadata) if metadata else None
     if modules is None:
-        return f"{place.uri}/{name} does not say which modules wrote it"
+        return f"{storage.uri}/{name} does not say which modules wrote it"
     generation, block, piece = (int(number) for number in match.groups())
-    return Part(place=place, name=name, generation=generation, block=block, piece=piece, rows=rows, modules=modules)
+    return Part(storage=storage, name=name, generation=generation, block=block, piece=piece, rows=rows, modules=modules)
 
 
 @functools.lru_cache(maxsize=256)
@@ -137,7 +137,7 @@ def _read_states(metadata: bytes) -> Mapping[str, ModuleState] | None:
         return None
 
 
-def write_table(place: Place, name: str, table: pa.Table, modules: Mapping[str, ModuleState] | None = None) -> None:
+def write_table(storage: Storage, name: str, table: pa.Table, modules: Mapping[str, ModuleState] | None = None) -> None:
     """Write a Parquet file that is complete or absent, and says which modules computed its columns."""
     states = {n: s.as_dict() for n, s in (modules or {}).items()}
-    place.write_table(name, table, {_METADATA_KEY: json.dumps({"modules": states}).encode()})
+    storage.write_table(name, table, {_METADATA_KEY: json.dumps({"modules": states}).encode()})

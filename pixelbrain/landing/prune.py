@@ -6,8 +6,8 @@ import pyarrow as pa
 
 from pixelbrain import schema
 from pixelbrain.landing.generations import claim_generation
-from pixelbrain.landing.parquet import Landing
-from pixelbrain.landing.run_lock import RunLock
+from pixelbrain.landing.landing import Landing
+from pixelbrain.locks.run import RunLock
 
 __all__ = ["prune"]
 
@@ -29,8 +29,8 @@ def prune(landing: Landing, rows: pa.Table) -> None:
     """
     if not len(rows):
         return
-    with RunLock(landing.place, what="prune"):
-        generation = claim_generation(landing.place)
+    with RunLock(landing.storage, what="prune"):
+        generation = claim_generation(landing.storage)
         for block, start in enumerate(range(0, len(rows), _ROWS)):
             chosen = rows.slice(start, _ROWS)
             columns = {"image_id": chosen["image_id"], "version": chosen["version"]}

@@ -77,7 +77,7 @@ class PipelineModule(abc.ABC):
         return None
 
     def required_weights(self) -> list[str]:
-        """Names of the files in `modules.weights_table.WEIGHTS` that `setup` loads."""
+        """Names of the files in `modules.weights.table.WEIGHTS` that `setup` loads."""
         return []
 
     def prepare(self) -> None:  # noqa: B027  (a module without weights has nothing to prepare)

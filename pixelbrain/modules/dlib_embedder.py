@@ -12,7 +12,7 @@ from pixelbrain import schema
 from pixelbrain.errors import MissingExtraError
 from pixelbrain.modules.face_embedders import FaceEmbedder, normalise_rows
 from pixelbrain.modules.faces import Face
-from pixelbrain.modules.model_files import ModelFile
+from pixelbrain.modules.weights.model_file import ModelFile
 
 __all__ = ["DlibEmbedder"]
 

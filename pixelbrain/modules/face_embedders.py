@@ -13,7 +13,7 @@ from pixelbrain import schema
 from pixelbrain.errors import ModuleError
 from pixelbrain.images.preprocess import FacePreprocessor
 from pixelbrain.modules.faces import Face
-from pixelbrain.modules.model_files import ModelFile
+from pixelbrain.modules.weights.model_file import ModelFile
 
 __all__ = ["FaceEmbedder", "InceptionEmbedder", "normalise_rows"]
 

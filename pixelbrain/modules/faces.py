@@ -15,7 +15,7 @@ from PIL import Image
 from pixelbrain.errors import ConfigError
 from pixelbrain.images.decode import DecodedImage
 from pixelbrain.images.preprocess import FacePreprocessor
-from pixelbrain.modules.weights import WEIGHTS, fetch_weights
+from pixelbrain.modules.weights.find import WEIGHTS, fetch_weights
 
 __all__ = ["Face", "FaceDetector", "measure_sharpness"]
 

@@ -18,7 +18,7 @@ from pixelbrain.images.decode import DecodedImage, DecodeTarget
 from pixelbrain.images.preprocess import Preprocessor
 from pixelbrain.modules.backbones import BACKBONES
 from pixelbrain.modules.base import PipelineModule
-from pixelbrain.modules.model_files import ModelFile
+from pixelbrain.modules.weights.model_file import ModelFile
 
 __all__ = ["ResnetClassifierModule"]
 

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from pixelbrain import schema
 from pixelbrain.errors import ConfigError, LandingError
-from pixelbrain.landing.parquet import Landing
+from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import Part
 
 __all__ = ["EXPORT_SUFFIXES", "EXPORT_TABLES", "export"]

@@ -75,7 +75,7 @@ def search(
     theirs = database.vector_model(by)
     if theirs != model:
         raise MixedModelsError(
-            f"the {by} of {database.landing.place.uri} were embedded with {theirs.model} (weights "
+            f"the {by} of {database.landing.storage.uri} were embedded with {theirs.model} (weights "
             f"{theirs.weights_sha256[:12]}), the query with {model.model} ({model.weights_sha256[:12]}): use the same"
         )
     if by == "faces":

@@ -1,14 +1,23 @@
-"""Lists images on disk, in S3 or in a manifest, and reads their bytes."""
+"""Lists images on disk, in S3 or in a list file, and reads their bytes.
+
+| file    | role
+| ------- | ----
+| base    | What a source is: a list of image URIs with their versions, and the bytes behind a URI
+| lists   | Images named in a list file: .txt (a URI a line), .csv or .parquet (a `uri` column)
+| local   | Images on this machine's disk: a folder, searched with everything below it, or one file
+| s3      | Images in S3, or in any server that speaks its protocol: listed in pages, of which the next waits to be
+| s3_read | The bytes of an object in S3: whole, of one version, and within a limit in tries and time
+"""
 
 from __future__ import annotations
 
 from pixelbrain.errors import ReadError, SourceError
 from pixelbrain.sources.base import ImageBytes, ImageSource
+from pixelbrain.sources.lists import LIST_SUFFIXES, ManifestSource
 from pixelbrain.sources.local import FILE_SCHEME, LocalSource, read_local, uri_to_path
-from pixelbrain.sources.manifest import LIST_SUFFIXES, ManifestSource
 from pixelbrain.sources.s3 import S3Source
 from pixelbrain.sources.s3_read import presign_s3, read_s3
-from pixelbrain.sources.s3_uri import S3_SCHEME
+from pixelbrain.storage.s3_uri import S3_SCHEME
 
 __all__ = ["ImageBytes", "ImageSource", "open_source", "presign", "read_bytes", "read_image"]
 

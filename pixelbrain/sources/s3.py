@@ -16,10 +16,10 @@ import pyarrow as pa
 
 from pixelbrain.errors import SourceError
 from pixelbrain.sources.base import LISTING_ROWS, ImageSource, ManifestRow, is_image_name, manifest_table
-from pixelbrain.sources.retry import Retries, with_retries
-from pixelbrain.sources.s3_client import forget_s3_clients, s3_client
-from pixelbrain.sources.s3_errors import NOT_S3, AnswerError
-from pixelbrain.sources.s3_uri import S3_SCHEME, split_s3_uri, version_of
+from pixelbrain.storage.retry import Retries, with_retries
+from pixelbrain.storage.s3_client import forget_s3_clients, s3_client
+from pixelbrain.storage.s3_errors import NOT_S3, AnswerError
+from pixelbrain.storage.s3_uri import S3_SCHEME, split_s3_uri, version_of
 
 __all__ = ["S3Source"]
 

@@ -7,10 +7,10 @@ from typing import Any, NoReturn
 
 from pixelbrain.errors import ReadError, SourceError
 from pixelbrain.sources.base import MAX_IMAGE_BYTES, ImageBytes
-from pixelbrain.sources.retry import Retries, with_retries
-from pixelbrain.sources.s3_client import s3_client
-from pixelbrain.sources.s3_errors import AnswerError, explain_s3, s3_errors
-from pixelbrain.sources.s3_uri import split_s3_uri, version_of
+from pixelbrain.storage.retry import Retries, with_retries
+from pixelbrain.storage.s3_client import s3_client
+from pixelbrain.storage.s3_errors import AnswerError, explain_s3, s3_errors
+from pixelbrain.storage.s3_uri import split_s3_uri, version_of
 
 __all__ = ["presign_s3", "read_s3"]
 

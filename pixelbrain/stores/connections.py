@@ -15,14 +15,14 @@ from pymongo.errors import PyMongoError
 
 from pixelbrain.config import mask_uri
 from pixelbrain.errors import StoreError
-from pixelbrain.landing.parquet import Landing
-from pixelbrain.stores import mongo as mongo_store
+from pixelbrain.landing.landing import Landing
 from pixelbrain.stores.address import chroma_database, database_name, is_url
-from pixelbrain.stores.embedded import EmbeddedMongo
+from pixelbrain.stores.mongo import client as mongo_store
+from pixelbrain.stores.mongo.embedded import EmbeddedMongo
 from pixelbrain.stores.reconnect import ride_out
 
 if TYPE_CHECKING:
-    from pixelbrain.stores.chroma import VectorStore
+    from pixelbrain.stores.chroma.collections import VectorStore
 
 __all__ = ["Connections"]
 
@@ -49,15 +49,15 @@ class Connections:
             chroma_database(str(chroma))
         self.landing = landing
         self._mongo_uri = mongo
-        self._chroma_location = chroma if chroma is not None else landing.place.local / "db" / "chroma"
-        self._mongo_folder = landing.place.local / "db" / "mongo"
+        self._chroma_location = chroma if chroma is not None else landing.storage.local / "db" / "chroma"
+        self._mongo_folder = landing.storage.local / "db" / "mongo"
         self._embedded: EmbeddedMongo | None = None
         self._client: pymongo.MongoClient | None = None
         self._closed = False
 
     def __repr__(self) -> str:
         where = f"mongo={self.mongo_name!r}, chroma={mask_uri(str(self._chroma_location))!r}"
-        return f"{type(self).__name__}({self.landing.place.uri!r}, {where})"
+        return f"{type(self).__name__}({self.landing.storage.uri!r}, {where})"
 
     @functools.cached_property
     def mongo(self) -> MongoDatabase:
@@ -77,15 +77,15 @@ class Connections:
     def vectors(self) -> VectorStore:
         """The ChromaDB collections `faces` and `images`."""
         self._require_open()
-        from pixelbrain.stores.chroma import VectorStore  # chromadb takes 2 s to import
+        from pixelbrain.stores.chroma.collections import VectorStore  # chromadb takes 2 s to import
 
         return VectorStore(self._chroma_location)
 
     @property
     def owner(self) -> str:
         """Whose documents and vectors these are, on servers that several OUT could share."""
-        place = self.landing.place
-        return str(place.local.resolve()) if place.is_local else place.uri
+        storage = self.landing.storage
+        return str(storage.local.resolve()) if storage.is_local else storage.uri
 
     @property
     def mongo_name(self) -> str:

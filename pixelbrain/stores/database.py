@@ -11,18 +11,18 @@ import numpy as np
 import pyarrow as pa
 
 from pixelbrain.errors import ConfigError, StoreError
-from pixelbrain.landing.parquet import Landing
-from pixelbrain.landing.place import Place
+from pixelbrain.landing.landing import Landing
 from pixelbrain.schema import ModelInfo
-from pixelbrain.stores import fields as field_queries
-from pixelbrain.stores import fresh
-from pixelbrain.stores import identities as identity_tables
+from pixelbrain.storage.base import Storage
+from pixelbrain.stores.chroma import health_client as fresh
 from pixelbrain.stores.connections import Connections
-from pixelbrain.stores.fields import FieldSummary
+from pixelbrain.stores.convert import COLLECTION_COLUMNS, Match, VectorBatch
 from pixelbrain.stores.meta import GROUP_COLUMNS, IDENTITY_COLUMNS, META_ID, table_digest
-from pixelbrain.stores.mongo import create_indexes
-from pixelbrain.stores.rows import COLLECTION_COLUMNS, Match, VectorBatch
-from pixelbrain.stores.writes import WriteResult, shown, upsert_images
+from pixelbrain.stores.mongo import fields as field_queries
+from pixelbrain.stores.mongo import people as identity_tables
+from pixelbrain.stores.mongo.client import create_indexes
+from pixelbrain.stores.mongo.documents import WriteResult, shown, upsert_images
+from pixelbrain.stores.mongo.fields import FieldSummary
 
 __all__ = ["Database", "Match", "VectorBatch"]
 
@@ -42,7 +42,7 @@ class Database(Connections):
     @classmethod
     def open(
         cls,
-        out: str | Path | Place,
+        out: str | Path | Storage,
         *,
         mongo: str | None = None,
         chroma: str | Path | None = None,
@@ -251,7 +251,7 @@ class Database(Connections):
     def _nothing_loaded(self, collection: str) -> StoreError:
         return StoreError(
             f"there are no vectors of {collection} in {self._chroma_location}: "
-            f"`pixelbrain load {self.landing.place.uri}` writes them"
+            f"`pixelbrain load {self.landing.storage.uri}` writes them"
         )
 
 

@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pixelbrain import schema
-from pixelbrain.landing.parquet import Landing
-from pixelbrain.stores import fresh
-from pixelbrain.stores.abreast import write_abreast
+from pixelbrain.landing.landing import Landing
+from pixelbrain.stores.chroma import health_client as fresh
+from pixelbrain.stores.convert import COLLECTION_COLUMNS
 from pixelbrain.stores.database import Database
-from pixelbrain.stores.load_documents import DocumentLoad
-from pixelbrain.stores.rows import COLLECTION_COLUMNS
-from pixelbrain.stores.state import StoreState, store_state, vector_models
+from pixelbrain.stores.in_step import StoreState, store_state, vector_models
+from pixelbrain.stores.mongo.load import DocumentLoad
+from pixelbrain.stores.side_by_side import write_abreast
 
 __all__ = ["LoadReport", "StoreState", "load", "store_state"]
 
@@ -84,7 +84,7 @@ def load(
         stack.enter_context(database.mongo_errors())
         documents = stack.enter_context(contextlib.closing(DocumentLoad(landing, database, rebuild=rebuild)))
         documents.prepare()
-        from pixelbrain.stores.load_vectors import VectorLoad  # chromadb takes 2 s to import
+        from pixelbrain.stores.chroma.load import VectorLoad  # chromadb takes 2 s to import
 
         owner = database.owner if database.remote_vectors else ""
         vectors = VectorLoad(landing, database.vectors, models, owner=owner)

@@ -10,15 +10,15 @@ import numpy as np
 import pyarrow as pa
 
 from pixelbrain import schema
-from pixelbrain.landing.parquet import Landing
+from pixelbrain.landing.landing import Landing
 from pixelbrain.schema import ModelInfo
-from pixelbrain.stores import fresh
+from pixelbrain.stores.chroma import health_client as fresh
+from pixelbrain.stores.chroma.health import Finding, Sample, same_direction
+from pixelbrain.stores.convert import COLLECTION_COLUMNS, VectorBatch, vectors
 from pixelbrain.stores.database import Database
+from pixelbrain.stores.in_step import vector_models
 from pixelbrain.stores.ledger import IdLedger
-from pixelbrain.stores.probe import Finding, Sample, same_direction
-from pixelbrain.stores.rows import COLLECTION_COLUMNS, VectorBatch, vectors
-from pixelbrain.stores.state import vector_models
-from pixelbrain.stores.verify_documents import DocumentCheck
+from pixelbrain.stores.mongo.verify import DocumentCheck
 from pixelbrain.stores.verify_report import Difference, Kind, Tally, VerifyReport
 
 __all__ = ["Difference", "VerifyReport", "verify"]

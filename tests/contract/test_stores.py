@@ -16,11 +16,11 @@ import pytest
 
 from pixelbrain.errors import MixedModelsError, StoreError
 from pixelbrain.schema import ModelInfo
-from pixelbrain.stores.chroma import VectorStore
+from pixelbrain.stores.chroma.collections import VectorStore
+from pixelbrain.stores.convert import VectorBatch
 from pixelbrain.stores.database import Database
-from pixelbrain.stores.identities import remove_others
-from pixelbrain.stores.rows import VectorBatch
-from pixelbrain.stores.writes import WriteResult, upsert_images
+from pixelbrain.stores.mongo.documents import WriteResult, upsert_images
+from pixelbrain.stores.mongo.people import remove_others
 
 MODEL = ModelInfo(model="resnet18", weights_sha256="a" * 64, dim=4)
 

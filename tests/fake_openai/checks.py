@@ -128,8 +128,8 @@ def _check_messages(messages: Any, checked: Checked) -> None:
         if isinstance(content, str):
             checked.texts.append(content)
         elif isinstance(content, list) and content:
-            for place, part in enumerate(content):
-                _check_part(part, f"{where}.content[{place}]", message["role"], checked)
+            for storage, part in enumerate(content):
+                _check_part(part, f"{where}.content[{storage}]", message["role"], checked)
         else:
             raise bad_request(
                 f"Invalid type for '{where}.content': expected one of a string or array of objects, but got "

@@ -29,7 +29,7 @@ def ray_running(s3: Any) -> Iterator[str]:
     Its workers know the S3 server's credentials, and nothing else of a command's environment. Those that have nothing
     to do stay: Ray ends them after a second, and three would be started again for each run of a few photos.
     """
-    from pixelbrain.engine.session import ray_session
+    from pixelbrain.engine.cluster.session import ray_session
 
     with contextlib.ExitStack() as session:
         with pytest.MonkeyPatch.context() as patch:
@@ -94,7 +94,7 @@ def command() -> Callable[..., subprocess.CompletedProcess]:
 
     Called and answered as `pixelbrain`; it takes the Ray of `ray_running`, if that runs.
     """
-    from pixelbrain.cli import cli
+    from pixelbrain.cli.main import cli
 
     def run(*args: Any, check: bool = True, **env: str) -> subprocess.CompletedProcess:
         words = [str(arg) for arg in args]

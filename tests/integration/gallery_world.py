@@ -9,7 +9,7 @@ import pyarrow as pa
 from PIL import Image
 
 from pixelbrain import schema
-from pixelbrain.landing.parquet import Landing
+from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
 from pixelbrain.sources.local import path_to_uri
 from tests.unit.report.landed_rows import COLUMNS, identity, image_row, labelled, with_faces

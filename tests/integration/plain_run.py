@@ -8,15 +8,15 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from pixelbrain.engine.notes import RunNotes
-from pixelbrain.engine.rows import WorkOrder
-from pixelbrain.engine.worker import ImageWorker
-from pixelbrain.engine.worklist import Worklist, blocks
+from pixelbrain.engine.work.fused import ImageWorker
+from pixelbrain.engine.work.open import WorkOrder
+from pixelbrain.engine.work.run_notes import RunNotes
+from pixelbrain.engine.work.worklist import Worklist, blocks
 from pixelbrain.images.loader import DataLoader
 from pixelbrain.landing.generations import claim_generation
-from pixelbrain.landing.parquet import Landing
+from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
-from pixelbrain.landing.run_lock import RunLock
+from pixelbrain.locks.run import RunLock
 
 
 def main(folder: Path) -> None:
@@ -26,14 +26,14 @@ def main(folder: Path) -> None:
 
     state = ModuleState(settings={}, model=None)
     landing = Landing(folder / "out")
-    with RunLock(landing.place, what="extract"):
-        RunNotes(landing.place).clear()
-        generation = claim_generation(landing.place)
-        order = WorkOrder(place=landing.place, generation=generation, states={"watched": state})
+    with RunLock(landing.storage, what="extract"):
+        RunNotes(landing.storage).clear()
+        generation = claim_generation(landing.storage)
+        order = WorkOrder(storage=landing.storage, generation=generation, states={"watched": state})
         worker = ImageWorker([Watched()], order)
         left = Worklist(
             loader=DataLoader(str(folder / "photos")),
-            place=landing.place,
+            storage=landing.storage,
             settings_hashes={"watched": state.settings_hash},
             generation=generation,
         )

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import pyarrow.parquet as pq
 import pytest
 
-from pixelbrain.sources.s3_client import forget_s3_clients
+from pixelbrain.storage.s3_client import forget_s3_clients
 
 __all__ = [
     "ACCESS_KEY",

@@ -17,7 +17,7 @@ import pytest
 from pixelbrain.landing import compact_plan
 from pixelbrain.landing.compact import compact
 from pixelbrain.landing.generations import claim_generation
-from pixelbrain.landing.parquet import Landing
+from pixelbrain.landing.landing import Landing
 from tests.unit.landing.histories import History, read_all
 
 ROOT = Path(__file__).parent.parent.parent
@@ -34,7 +34,7 @@ import pyarrow
 
 from pixelbrain.landing import compact_plan
 from pixelbrain.landing.compact import compact
-from pixelbrain.landing.parquet import Landing
+from pixelbrain.landing.landing import Landing
 
 pyarrow.array([1])  # imports pandas
 vars(compact_plan).update({SMALL!r})
@@ -76,7 +76,7 @@ def kill(pid: int) -> None:
 def wait_for_a_change(landing: Landing, files: set[str]) -> None:
     """Until the first new file is there."""
     give_up_at = time.monotonic() + 60
-    while set(landing.place.names("images")) == files:
+    while set(landing.storage.names("images")) == files:
         assert time.monotonic() < give_up_at
         time.sleep(0.001)
 
@@ -90,15 +90,15 @@ def test_killed_at_any_moment_it_loses_and_doubles_nothing(tmp_path, monkeypatch
     landing = Landing(tmp_path)
     history = History(landing, rng, images=80, runs=2, back=False)
     for _ in range(KILLS):
-        history.add_run(claim_generation(landing.place), rng)
+        history.add_run(claim_generation(landing.storage), rng)
         expected = history.expected()
-        files = set(landing.place.names("images"))
+        files = set(landing.storage.names("images"))
         pid = start(starter, tmp_path)
         if rng.random() < 0.8:  # most of the others meet it while it reads
             wait_for_a_change(landing, files)
         time.sleep(rng.uniform(0, 0.1))
         kill(pid)
-        left = set(landing.place.names("images"))
+        left = set(landing.storage.names("images"))
         print(f"{len(left - files)} files written, {len(files - left)} of {len(files)} removed")
         assert read_all(landing) == expected
     report = compact(landing)

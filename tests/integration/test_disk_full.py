@@ -57,8 +57,8 @@ from pathlib import Path
 from click.testing import CliRunner
 
 import pixelbrain as pb
-from pixelbrain.cli import cli
-from pixelbrain.engine.session import ray_session
+from pixelbrain.cli.main import cli
+from pixelbrain.engine.cluster.session import ray_session
 from tests.integration.conftest import without_progress
 
 folder = Path(sys.argv[1])

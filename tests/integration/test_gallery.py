@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from pixelbrain import schema
-from pixelbrain.report.gallery import build_gallery
+from pixelbrain.report.gallery.pages import build_gallery
 from pixelbrain.sources.local import path_to_uri
 from tests.integration.gallery_world import ADA, HOSTILE, draw, failed_row, land, landed_row
 

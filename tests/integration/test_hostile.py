@@ -9,12 +9,12 @@ import pyarrow as pa
 import pytest
 
 import pixelbrain as pb
-from pixelbrain.engine.rows import WorkOrder
-from pixelbrain.engine.worker import ImageWorker
-from pixelbrain.engine.worklist import Worklist, blocks
+from pixelbrain.engine.work.fused import ImageWorker
+from pixelbrain.engine.work.open import WorkOrder
+from pixelbrain.engine.work.worklist import Worklist, blocks
 from pixelbrain.landing.parts import ModuleState
-from pixelbrain.landing.place import open_place
 from pixelbrain.sources.local import path_to_uri
+from pixelbrain.storage.open import open_storage
 from tests.hostile.case import encode, picture
 from tests.hostile.corpus import corpus
 from tests.hostile.tree import make_tree
@@ -71,7 +71,7 @@ def test_a_worker_lands_each_as_one_row(photos, tmp_path):
     def blocks_left(generation: int) -> list[pa.Table]:
         worklist = Worklist(
             loader=pb.DataLoader(str(folder)),
-            place=open_place(out),
+            storage=open_storage(out),
             settings_hashes={"area": state.settings_hash},
             generation=generation,
         )
@@ -88,7 +88,7 @@ def test_a_worker_lands_each_as_one_row(photos, tmp_path):
     for name in ("UPPER.JPEG", "-rf.jpg", ".hidden.jpg"):
         expected[path_to_uri(str(changed[name]))] = "ReadError"
 
-    order = WorkOrder(place=open_place(out), generation=1, states={"area": state})
+    order = WorkOrder(storage=open_storage(out), generation=1, states={"area": state})
     worker = ImageWorker([Area()], order)
     summaries = [worker(block).to_pylist()[0] for block in handed_out]
     assert sum(summary["images"] for summary in summaries) == len(expected)

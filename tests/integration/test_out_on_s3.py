@@ -15,12 +15,13 @@ import pytest
 
 from pixelbrain import schema
 from pixelbrain.errors import LandingError
-from pixelbrain.landing.answer_memory import AnswerMemory
-from pixelbrain.landing.answers import AnswerLog
-from pixelbrain.landing.parquet import Landing
+from pixelbrain.landing.answers.log import AnswerLog
+from pixelbrain.landing.answers.memory import AnswerMemory
+from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
-from pixelbrain.landing.place import FileGoneError, Place, open_place
 from pixelbrain.record import read_record, write_stage
+from pixelbrain.storage.base import FileGoneError, Storage
+from pixelbrain.storage.open import open_storage
 from tests.integration.s3_servers import (
     ACCESS_KEY,
     SECRET_KEY,
@@ -64,9 +65,9 @@ def endpoint(request: pytest.FixtureRequest, s3: Any, rclone: str) -> Iterator[s
 
 
 @pytest.fixture
-def out(endpoint: str, request: pytest.FixtureRequest) -> Place:
+def out(endpoint: str, request: pytest.FixtureRequest) -> Storage:
     """An OUT of each test's own, with a space in its name."""
-    return open_place(f"s3://{BUCKET}/my runs/{request.node.name}", s3_endpoint=endpoint)
+    return open_storage(f"s3://{BUCKET}/my runs/{request.node.name}", s3_endpoint=endpoint)
 
 
 @pytest.fixture
@@ -78,9 +79,9 @@ def proxy(s3: Any) -> Iterator[FaultyProxy]:
 
 
 @pytest.fixture
-def faulty(proxy: FaultyProxy, request: pytest.FixtureRequest) -> Place:
+def faulty(proxy: FaultyProxy, request: pytest.FixtureRequest) -> Storage:
     """An OUT behind the proxy."""
-    return open_place(f"s3://{BUCKET}/faulty/{request.node.name}", s3_endpoint=proxy.url)
+    return open_storage(f"s3://{BUCKET}/faulty/{request.node.name}", s3_endpoint=proxy.url)
 
 
 def rows(ids: list[str], seed: int = 0) -> pa.Table:
@@ -142,7 +143,7 @@ def test_what_lands_is_read_exactly_once(out):
     land(landing, ["d"], 1)
     assert landing.block_so_far(1, 0) == ({"a", "b", "c"}, 2)
     again = Landing(out.uri, s3_endpoint=out._endpoint)
-    assert again.place.uri == out.uri and ids_of(again) == ["a", "b", "c", "d"]
+    assert again.storage.uri == out.uri and ids_of(again) == ["a", "b", "c", "d"]
     (table,) = again.iter_images()
     assert len(table) == 4 and table.slice(0, 2)["facenet"].to_pylist() == rows(["a", "b"])["facenet"].to_pylist()
     assert again.models()["facenet"].dim == DIM
@@ -206,20 +207,20 @@ def test_the_record_of_a_run(out):
 
 def test_listings_are_read_to_their_last_page(rclone):
     with aws_environment(**KEYS):
-        assert open_place(f"s3://{BUCKET}/paged", s3_endpoint=rclone).names("images") == PAGED
+        assert open_storage(f"s3://{BUCKET}/paged", s3_endpoint=rclone).names("images") == PAGED
 
 
 def test_who_may_not_is_told_so_and_nothing_more(rclone, s3, proxy):
     with pytest.raises(LandingError, match=r"cannot list s3://absent/out/images: no such bucket"):
         Landing("s3://absent/out", s3_endpoint=s3.meta.endpoint_url).exists()
-    denied = open_place(f"s3://{BUCKET}/out", s3_endpoint=proxy.url)
+    denied = open_storage(f"s3://{BUCKET}/out", s3_endpoint=proxy.url)
     proxy.faults.append(Fault(target="^PUT", times=9, status=403, code="AccessDenied"))
     with pytest.raises(LandingError, match=r"cannot write .*/run.json: access denied.*s3:PutObject") as caught:
         write_stage(denied, "extract", {}, settings={})
     said = str(caught.value)
     wrong = KEYS | {"AWS_SECRET_ACCESS_KEY": SECRET_KEY[::-1]}
     with aws_environment(**wrong), pytest.raises(LandingError, match="the secret key is wrong") as caught:
-        open_place(f"s3://{BUCKET}/out", s3_endpoint=rclone).names("images")
+        open_storage(f"s3://{BUCKET}/out", s3_endpoint=rclone).names("images")
     assert_no_secret(said + str(caught.value), secrets=(ACCESS_KEY, SECRET_KEY[::-1]))
 
 

@@ -10,7 +10,7 @@ import yaml
 
 import pixelbrain as pb
 from pixelbrain.apps.demo import SAMPLES
-from pixelbrain.cli import cli
+from pixelbrain.cli.main import cli
 from pixelbrain.config import RunConfig
 from tests.fake_openai.running import FakeOpenAI
 from tests.integration.conftest import ROOT

@@ -17,7 +17,7 @@ import pytest
 import pixelbrain as pb
 from pixelbrain import schema
 from pixelbrain.sources.local import uri_to_path
-from pixelbrain.stores.embedded import EmbeddedMongo
+from pixelbrain.stores.mongo.embedded import EmbeddedMongo
 from tests.integration.watched import World
 
 pytestmark = pytest.mark.usefixtures("ray_running")
@@ -177,15 +177,15 @@ def test_a_run_does_only_what_its_modules_and_flags_ask_for(world, caplog):
     assert [rows[name]["high"]["value"] for name in names] == [10 + i for i in range(len(names))]
 
     # a last file that lost its end, as to a power loss
-    place = pb.Landing(world.out).place
-    last = f"images/{place.names('images')[-1]}"
-    (world.out / last).write_bytes(place.read(last)[:-100])
+    storage = pb.Landing(world.out).storage
+    last = f"images/{storage.names('images')[-1]}"
+    (world.out / last).write_bytes(storage.read(last)[:-100])
     with caplog.at_level(logging.WARNING, "pixelbrain"):
         said = world.extract(WideInMillimetres, High)
     assert any(f"images/broken/{last[7:]} could not be read, and was set aside" in m for m in caplog.messages)
     redone = world.looks()
     assert list(redone) == ["wide"] and 0 < len(redone["wide"]) < len(names) and set(redone["wide"].values()) == {1}
-    assert world.rows() == rows and place.names("images/broken") == [last[7:]]
+    assert world.rows() == rows and storage.names("images/broken") == [last[7:]]
 
     world.extract(WideInMillimetres, High, more=("--force",))
     assert world.looks() == {"wide": once(*names), "high": once(*names)} and world.rows() == rows

@@ -14,20 +14,20 @@ import pytest
 
 from pixelbrain.errors import OutLockedError
 from pixelbrain.landing.compact import compact
-from pixelbrain.landing.parquet import Landing
-from pixelbrain.landing.place import open_place
+from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.prune import prune
-from pixelbrain.landing.resume import Remaining
-from pixelbrain.landing.run_lock import RunLock
+from pixelbrain.landing.remaining import Remaining
+from pixelbrain.locks.run import RunLock
+from pixelbrain.storage.open import open_storage
 from tests.unit.landing.histories import Row, land, manifest, read_all, state
 
 _PROGRAM = """
 import sys
 import time
-from pixelbrain.landing.place import open_place
-from pixelbrain.landing.run_lock import RunLock
+from pixelbrain.storage.open import open_storage
+from pixelbrain.locks.run import RunLock
 
-with RunLock(open_place(sys.argv[1], s3_endpoint=sys.argv[2]), what="extract", beat_s=0.3, stale_s=2) as lock:
+with RunLock(open_storage(sys.argv[1], s3_endpoint=sys.argv[2]), what="extract", beat_s=0.3, stale_s=2) as lock:
     print("held", flush=True)
     sys.stdin.readline()
     give_up_at = time.monotonic() + 30
@@ -53,24 +53,24 @@ def start(out: tuple[str, str]) -> subprocess.Popen:
 
 
 def test_one_run_at_a_time(out):
-    place = open_place(out[0], s3_endpoint=out[1])
+    storage = open_storage(out[0], s3_endpoint=out[1])
     first = start(out)
     with pytest.raises(OutLockedError, match=f"s3://locked/some/out is in use by process {first.pid} on "):
-        RunLock(place, what="load").acquire()
+        RunLock(storage, what="load").acquire()
     first.kill()
     first.wait()
-    with RunLock(place, what="load"), RunLock(place, what="report"):  # at once: its process is known to be dead
-        assert len(place.names("lock")) == 1
-    assert place.names("lock") == []
+    with RunLock(storage, what="load"), RunLock(storage, what="report"):  # at once: its process is known to be dead
+        assert len(storage.names("lock")) == 1
+    assert storage.names("lock") == []
 
     # one that is stopped, on a machine that cannot be looked into, is overtaken, and learns it when it goes on
     sleeper = start(out)
-    (name,) = place.names("lock")
-    claim = place.read(f"lock/{name}") or b""
+    (name,) = storage.names("lock")
+    claim = storage.read(f"lock/{name}") or b""
     os.kill(sleeper.pid, signal.SIGSTOP)
-    place.write(f"lock/{name}", claim.replace(b'"machine": "', b'"machine": "another '))
+    storage.write(f"lock/{name}", claim.replace(b'"machine": "', b'"machine": "another '))
     time.sleep(2.1)
-    with RunLock(place, what="load", beat_s=0.3, stale_s=2) as lock:
+    with RunLock(storage, what="load", beat_s=0.3, stale_s=2) as lock:
         os.kill(sleeper.pid, signal.SIGCONT)
         assert sleeper.communicate("\n", timeout=30)[0] == "True\n"
         assert not lock.lost
@@ -95,4 +95,4 @@ def test_prune_resume_and_compact_in_s3(s3):
     assert sorted(expected) == [names[0], *names[5:]]
     report = compact(landing)
     assert (report.files_before, report.files_after, report.rows) == (11, 1, 36)
-    assert read_all(landing) == expected and len(landing.place.names("images")) == 1
+    assert read_all(landing) == expected and len(landing.storage.names("images")) == 1

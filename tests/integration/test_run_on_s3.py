@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 import pixelbrain as pb
-from pixelbrain.landing.place import open_place
-from pixelbrain.stores.embedded import EmbeddedMongo
+from pixelbrain.storage.open import open_storage
+from pixelbrain.stores.mongo.embedded import EmbeddedMongo
 from tests.integration.s3_servers import ACCESS_KEY, SECRET_KEY, assert_no_secret, aws_environment, rclone_server
 from tests.integration.watched import World
 
@@ -117,11 +117,11 @@ def test_a_run_that_is_killed_goes_on_and_does_only_what_is_left(
     assert len(rows) == IMAGES and rows["07ü+.png"]["watched"]["pixels"] == 8100 and "08ü+.png" not in rows
 
     compacted = command("compact", out, "--s3-endpoint", endpoint)
-    assert f"{IMAGES} images" in compacted.stdout and len(open_place(out, s3_endpoint=endpoint).names("images")) == 1
+    assert f"{IMAGES} images" in compacted.stdout and len(open_storage(out, s3_endpoint=endpoint).names("images")) == 1
     assert read_rows(out, endpoint) == rows
-    place = open_place(out, s3_endpoint=endpoint)
-    assert place.names("work") == ["generation"] and place.names("lock") == []
-    assert json.loads(place.read("run.json"))["stages"]["extract"]["listed"] == IMAGES
+    storage = open_storage(out, s3_endpoint=endpoint)
+    assert storage.names("work") == ["generation"] and storage.names("lock") == []
+    assert json.loads(storage.read("run.json"))["stages"]["extract"]["listed"] == IMAGES
     assert_no_secret(served / "results", said, done.stderr, secrets=(ACCESS_KEY, SECRET_KEY, WORKERS_SECRET))
 
 
@@ -132,19 +132,23 @@ def test_the_whole_job(tmp_path, served, endpoint, bucket, command, monkeypatch)
         bucket.put_object(Bucket="photos", Key=f"people/{photo.name}", Body=photo.read_bytes())
     out, at = "s3://results/people", ("--s3-endpoint", endpoint)
     ran = command("run", "s3://photos/people", "--out", out, "--offline", *at)
-    place = open_place(out, s3_endpoint=endpoint)
-    page = place.local / "report" / "index.html"
+    storage = open_storage(out, s3_endpoint=endpoint)
+    page = storage.local / "report" / "index.html"
     assert ran.stdout == f"Open {page.as_uri()}\n" and page.is_file()
     assert "extract   5 images, " in ran.stderr and "load      5 images into MongoDB" in ran.stderr
     assert "identify  1 people in 4 of 4 faces" in ran.stderr
-    assert place.names("identities") == ["identities.parquet"] and place.folders("") == ["identities", "images", "work"]
+    assert storage.names("identities") == ["identities.parquet"] and storage.folders("") == [
+        "identities",
+        "images",
+        "work",
+    ]
 
     monkeypatch.chdir(tmp_path)
-    with EmbeddedMongo(place.local / "db" / "mongo"):  # started once for all of these
+    with EmbeddedMongo(storage.local / "db" / "mongo"):  # started once for all of these
         status = json.loads(command("status", out, "--json", *at).stdout)
         assert status["stores"]["in_step"] and (status["images"], status["people"]) == (5, 1)
         assert "MongoDB and ChromaDB agree" in command("verify", out, *at).stdout
-        with pb.Database.open(place) as database:
+        with pb.Database.open(storage) as database:
             database.delete()
         assert command("verify", out, *at, check=False).returncode == 1
         command("load", out, *at)
@@ -157,7 +161,7 @@ def test_the_whole_job(tmp_path, served, endpoint, bucket, command, monkeypatch)
             faces = list(csv.DictReader(file))
         assert len(faces) == 4 and len({face["identity_id"] for face in faces}) == 1
         assert not Path("s3:").exists()
-    written = (served / "results", place.local / "report", tmp_path)
+    written = (served / "results", storage.local / "report", tmp_path)
     assert_no_secret(*written, ran.stdout, ran.stderr, secrets=(ACCESS_KEY, SECRET_KEY, WORKERS_SECRET))
 
 

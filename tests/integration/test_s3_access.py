@@ -15,7 +15,7 @@ import pytest
 
 from pixelbrain.errors import ReadError, SourceError
 from pixelbrain.sources import open_source, presign, read_bytes, s3
-from pixelbrain.sources.s3_client import forget_s3_clients
+from pixelbrain.storage.s3_client import forget_s3_clients
 from tests.integration.s3_servers import (
     ACCESS_KEY,
     SECRET_KEY,

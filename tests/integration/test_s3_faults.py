@@ -16,10 +16,10 @@ import pytest
 
 from pixelbrain.errors import ReadError, SourceError
 from pixelbrain.sources import open_source, read_image, s3_read
-from pixelbrain.sources.retry import Retries
 from pixelbrain.sources.s3 import S3Source
-from pixelbrain.sources.s3_client import s3_client
 from pixelbrain.sources.s3_read import read_s3
+from pixelbrain.storage.retry import Retries
+from pixelbrain.storage.s3_client import s3_client
 from tests.integration.s3_servers import (
     ACCESS_KEY,
     SECRET_KEY,

@@ -11,7 +11,7 @@ import pytest
 from pixelbrain.errors import ReadError, SourceError
 from pixelbrain.sources import ImageSource, open_source, read_image
 from pixelbrain.sources.base import is_image_name
-from pixelbrain.sources.s3_client import s3_client
+from pixelbrain.storage.s3_client import s3_client
 from tests.integration.s3_servers import (
     ACCESS_KEY,
     SECRET_KEY,

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pixelbrain.cli import cli
-from pixelbrain.engine.job_check import read_runtime_env
-from pixelbrain.engine.local_cluster import STOP_WAIT_S
+from pixelbrain.cli.main import cli
+from pixelbrain.engine.cluster.job_check import read_runtime_env
+from pixelbrain.engine.cluster.settings import STOP_WAIT_S
 
 JOBS = Path(__file__).parent.parent.parent / "jobs"
 

@@ -13,13 +13,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from pixelbrain.asking.answers import answer_type
-from pixelbrain.asking.batch_api import make_sync_client
-from pixelbrain.asking.batch_cancel import CancelReport, cancel_batches
-from pixelbrain.asking.batch_run import BatchReport, run_batches
-from pixelbrain.asking.photo import prepare_photo
-from pixelbrain.asking.prices import find_price
-from pixelbrain.asking.records import AskSettings, Question
+from pixelbrain.asking.batch.api import make_sync_client
+from pixelbrain.asking.batch.cancel import CancelReport, cancel_batches
+from pixelbrain.asking.batch.run import BatchReport, run_batches
+from pixelbrain.asking.cost.prices import find_price
+from pixelbrain.asking.questions.answer_types import answer_type
+from pixelbrain.asking.questions.question import AskSettings, Question
+from pixelbrain.asking.request.photo import prepare_photo
 from tests.fake_openai.answers import expected_answer
 from tests.fake_openai.running import FakeOpenAI
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from pixelbrain import schema
-from pixelbrain.landing.parquet import Landing
+from pixelbrain.landing.landing import Landing
 from pixelbrain.sources.local import path_to_uri, stat_version
 from tests.integration.asking.conftest import plain_image
 

@@ -15,10 +15,11 @@ from PIL import Image, ImageStat
 
 import pixelbrain as pb
 from pixelbrain import schema
-from pixelbrain.asking.photo import prepare_photo
-from pixelbrain.asking.retry import StopJob
-from pixelbrain.engine.ask import ask, read_where
-from pixelbrain.landing.parquet import Landing
+from pixelbrain.asking.pending import read_where
+from pixelbrain.asking.request.failures import StopJob
+from pixelbrain.asking.request.photo import prepare_photo
+from pixelbrain.engine.ask.run import ask
+from pixelbrain.landing.landing import Landing
 from pixelbrain.sources import read_bytes
 from pixelbrain.sources.local import uri_to_path
 from tests.fake_openai.answers import expected_answer

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 import pixelbrain as pb
-from pixelbrain.landing.parquet import Landing
+from pixelbrain.landing.landing import Landing
 from pixelbrain.report.export import export
 from pixelbrain.stores.load import load
 from tests.integration.asking.conftest import actors_of_ours, delivered_usd
@@ -34,7 +34,7 @@ def test_killed_five_times_nothing_is_lost_and_little_is_paid_twice(fake, tmp_pa
     landing = land_plain_images(tmp_path, count)
     fake.control(latency_ms=150, jitter_ms=100)
     arguments = [
-        "ask", landing.place.uri, "--field", "width_px", "--question", "How wide?", "--answer", "int",
+        "ask", landing.storage.uri, "--field", "width_px", "--question", "How wide?", "--answer", "int",
         "--concurrency", str(concurrency),
     ]  # fmt: skip
     program = [str(Path(sys.executable).parent / "pixelbrain"), *arguments, "--rpm", "600"]
@@ -55,7 +55,7 @@ def test_killed_five_times_nothing_is_lost_and_little_is_paid_twice(fake, tmp_pa
                 except psutil.NoSuchProcess:
                     continue  # it went with another
     command(*arguments, **fake.environment)
-    rows = Landing(landing.place).answer_log.read("width_px").to_pylist()
+    rows = Landing(landing.storage).answer_log.read("width_px").to_pylist()
     assert Counter(row["status"] for row in rows) == {"ok": count}
     for row in rows:
         assert 64 <= row["answer"] < 64 + count
@@ -67,17 +67,17 @@ def test_killed_five_times_nothing_is_lost_and_little_is_paid_twice(fake, tmp_pa
 
 def test_the_command_from_dry_run_to_mongodb_and_no_key_anywhere(fake, tmp_path, pixelbrain, command):
     landing = land_plain_images(tmp_path, 12)
-    args = ["ask", landing.place.uri, "--question", "people_detector"]
+    args = ["ask", landing.storage.uri, "--question", "people_detector"]
     planned = command(*args, "--dry-run", "--rpm", "500", **fake.environment)
     assert "12 images to ask gpt-4o-mini about" in planned.stdout and "batch" in planned.stdout
     assert not fake.requests()
     done = pixelbrain(*args, **fake.environment)
     assert "is_person: 12 ok" in done.stderr
-    with pb.Database.open(landing.place) as database:
-        load(Landing(landing.place), database)
+    with pb.Database.open(landing.storage) as database:
+        load(Landing(landing.storage), database)
         found = list(database.find_images({"is_person.status": "ok"}))
     assert len(found) == 12 and all(type(d["is_person"]["answer"]) is bool for d in found)
-    export(Landing(landing.place), tmp_path / "images.jsonl")
+    export(Landing(landing.storage), tmp_path / "images.jsonl")
     rows = [json.loads(line) for line in (tmp_path / "images.jsonl").read_text().splitlines()]
     assert len(rows) == 12 and {type(row["is_person"]) for row in rows} == {bool}
     key = {**fake.environment, "OPENAI_API_KEY": "sk-wrong-0123456789abcdef"}
@@ -85,7 +85,7 @@ def test_the_command_from_dry_run_to_mongodb_and_no_key_anywhere(fake, tmp_path,
     assert wrong.returncode == 1 and wrong.stderr.count("Error: ") == 1 and "OPENAI_API_KEY" in wrong.stderr
     for text in (done.stdout, done.stderr, wrong.stderr):
         assert fake.key not in text and "0123456789abcdef" not in text
-    for path in landing.place.local.rglob("*"):
+    for path in landing.storage.local.rglob("*"):
         if path.is_file() and "db" not in path.parts:
             assert fake.key.encode() not in path.read_bytes(), path
 
@@ -94,7 +94,7 @@ def test_a_batch_is_submitted_and_collected_by_another_command(fake, tmp_path, p
     landing = land_plain_images(tmp_path, 12)
     args = [
         "ask",
-        landing.place.uri,
+        landing.storage.uri,
         "--field",
         "hue",
         "--question",
@@ -111,7 +111,7 @@ def test_a_batch_is_submitted_and_collected_by_another_command(fake, tmp_path, p
         time.sleep(0.1)
         done = command(*args, "--no-wait", **fake.environment)
     assert "hue: 12 ok" in done.stderr
-    rows = Landing(landing.place).answer_log.read("hue").to_pylist()
+    rows = Landing(landing.storage).answer_log.read("hue").to_pylist()
     assert {row["answer"] for row in rows} <= {"red", "green", "blue"} and len(rows) == 12
     assert sum(row["cost_usd"] for row in rows) == delivered_usd(fake)
-    assert "0 batches cancelled" in command("ask", landing.place.uri, "--cancel", **fake.environment).stdout
+    assert "0 batches cancelled" in command("ask", landing.storage.uri, "--cancel", **fake.environment).stdout

@@ -17,15 +17,15 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from pixelbrain.asking.answers import answer_type
-from pixelbrain.asking.asker import Asker
-from pixelbrain.asking.client import AskClient
-from pixelbrain.asking.gate import LeasingGate, LocalLeases
-from pixelbrain.asking.limiter import RateLimiter
-from pixelbrain.asking.photo import prepare_photo
-from pixelbrain.asking.prices import PRICES, find_price
-from pixelbrain.asking.records import AskSettings, Question
-from pixelbrain.asking.retry import StopJob
+from pixelbrain.asking.cost.prices import PRICES, find_price
+from pixelbrain.asking.limits.gate import LeasingGate, LocalLeases
+from pixelbrain.asking.limits.limiter import RateLimiter
+from pixelbrain.asking.online.asker import Asker
+from pixelbrain.asking.questions.answer_types import answer_type
+from pixelbrain.asking.questions.question import AskSettings, Question
+from pixelbrain.asking.request.client import AskClient
+from pixelbrain.asking.request.failures import StopJob
+from pixelbrain.asking.request.photo import prepare_photo
 from pixelbrain.errors import ConfigError
 from tests.fake_openai.answers import expected_answer
 from tests.fake_openai.running import FakeOpenAI

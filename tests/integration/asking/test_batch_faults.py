@@ -9,7 +9,7 @@ from decimal import Decimal
 import openai
 import pytest
 
-from pixelbrain.asking.retry import StopJob
+from pixelbrain.asking.request.failures import StopJob
 from tests.fake_openai.running import FakeOpenAI
 from tests.integration.asking.batch_world import SETTINGS, check_answers, check_paid_once
 from tests.integration.asking.cutting_proxy import cutting_proxy
@@ -168,7 +168,7 @@ def test_a_batch_of_another_account_is_not_paid_again_unseen(make_world, fake, c
 def test_a_lost_reply_costs_nothing(
     make_world, fake, lost: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("pixelbrain.asking.batch_api.FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr("pixelbrain.asking.batch.api.FIRST_WAIT_S", 0.01)
     world = make_world(8)
     cuts = Counter({lost: 2, "POST /v1/batches": 1})
     with (

@@ -13,8 +13,8 @@ from decimal import Decimal
 import openai
 import pytest
 
-from pixelbrain.asking.batch_state import BatchStore
-from pixelbrain.asking.retry import StopJob
+from pixelbrain.asking.batch.store import BatchStore
+from pixelbrain.asking.request.failures import StopJob
 from pixelbrain.errors import LandingError
 from tests.integration.asking.batch_world import check_answers, check_paid_once
 from tests.integration.conftest import ROOT
@@ -89,7 +89,7 @@ def test_a_batch_that_was_recorded_but_never_made_is_sent(make_world, fake, clie
         pytest.MonkeyPatch.context() as patch,
         pytest.raises(StopJob, match="run the same command again later"),
     ):
-        patch.setattr("pixelbrain.asking.batch_api.PATIENCE_S", 0.1)
+        patch.setattr("pixelbrain.asking.batch.api.PATIENCE_S", 0.1)
         world.run(nowhere)
     assert [state["stage"] for state in world.states()] == ["submitting"]
     report = world.run(client)

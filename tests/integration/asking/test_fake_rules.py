@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from pixelbrain.asking import prices
+from pixelbrain.asking.cost import prices
 from tests.fake_openai import billing
 from tests.fake_openai.errors import ApiError
 from tests.fake_openai.limits import Limits, duration

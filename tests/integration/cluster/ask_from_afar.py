@@ -10,9 +10,9 @@ from typing import Any
 import ray
 
 import pixelbrain as pb
-from pixelbrain.engine import ask as lane
-from pixelbrain.engine import ask_placement
-from pixelbrain.landing.parquet import Landing
+from pixelbrain.engine.ask import placement as ask_placement
+from pixelbrain.engine.ask import run as lane
+from pixelbrain.landing.landing import Landing
 
 __all__ = ["CONCURRENCY", "RPM", "WINDOW_S"]
 

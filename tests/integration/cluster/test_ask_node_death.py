@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from pixelbrain.engine.ask_actors import spent_usd
+from pixelbrain.asking.pending import spent_usd
 from tests.fake_openai.running import FakeOpenAI
 from tests.integration.asking.landed import land_plain_images
 from tests.integration.cluster.ask_from_afar import CONCURRENCY, RPM, WINDOW_S
@@ -38,7 +38,7 @@ def test_the_limiter_and_an_asker_come_back_on_another_node(tmp_path):
         said = tmp_path / "said"
         with said.open("wb") as output, open(os.devnull, "wb") as nowhere:
             driver = subprocess.Popen(
-                [sys.executable, "-m", "tests.integration.cluster.ask_from_afar", str(landing.place.uri), "doomed"],
+                [sys.executable, "-m", "tests.integration.cluster.ask_from_afar", str(landing.storage.uri), "doomed"],
                 cwd=ROOT, env={**os.environ, **ray.environment, **fake.environment}, stdout=output, stderr=nowhere,
             )  # fmt: skip
             try:

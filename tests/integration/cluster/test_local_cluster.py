@@ -15,9 +15,9 @@ import ray
 from ray.core.generated import gcs_service_pb2, gcs_service_pb2_grpc
 
 import pixelbrain as pb
-from pixelbrain.engine import address as address_module
-from pixelbrain.engine.address import check_reachable
-from pixelbrain.engine.cluster_state import find_fitting
+from pixelbrain.engine.cluster import address as address_module
+from pixelbrain.engine.cluster.address import check_reachable
+from pixelbrain.engine.cluster.local_state import find_fitting
 from pixelbrain.errors import EngineError
 from tests.integration.watched import World
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import pixelbrain as pb
-from pixelbrain.engine.ask import ask
-from pixelbrain.engine.meter import run_label
-from pixelbrain.engine.metrics import METRICS, RayMeter
+from pixelbrain.engine.ask.run import ask
+from pixelbrain.engine.cluster.metrics import METRICS, RayMeter
+from pixelbrain.engine.work.meter import run_label
 from tests.fake_openai.running import FakeOpenAI
 from tests.integration.asking.landed import land_plain_images
 from tests.integration.cluster.scraping import Scraper
@@ -34,7 +34,7 @@ def test_two_runs_are_told_in_full_and_the_dashboard_asks_only_for_what_is_told(
     landing = land_plain_images(tmp_path / "asked", 20)
     fake.control(faults=[{"kind": "500", "count": 2}])
     module = pb.Gpt4VModule(question="Red?", field="is_red", answer="bool", concurrency=4, actors=2, budget_usd="1")
-    run, asked = run_label(str(tmp_path / "out")), run_label(landing.place.uri)
+    run, asked = run_label(str(tmp_path / "out")), run_label(landing.storage.uri)
     with Scraper() as scraper:
         crowd = RayMeter(run_label(str(tmp_path / "crowd")))
         crowd.images(100, 100, {f"{'Long' * 30}Error{number}": 1 for number in range(2)})

@@ -18,8 +18,8 @@ import pytest
 import requests
 
 import pixelbrain as pb
-import pixelbrain.engine.jobs as jobs_module
-from pixelbrain.engine.jobs import Jobs
+import pixelbrain.engine.cluster.jobs as jobs_module
+from pixelbrain.engine.cluster.jobs import Jobs
 from pixelbrain.errors import EngineError
 from tests.integration.cluster.conftest import BIN, SECRETS
 from tests.integration.cluster.cut_line import Line

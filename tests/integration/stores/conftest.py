@@ -13,10 +13,10 @@ import pytest
 
 from pixelbrain import schema
 from pixelbrain.landing.generations import claim_generation
-from pixelbrain.landing.parquet import Landing
+from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
 from pixelbrain.stores.database import Database
-from pixelbrain.stores.embedded import EmbeddedMongo
+from pixelbrain.stores.mongo.embedded import EmbeddedMongo
 
 IMAGE_DIM = 8
 FACE_DIM = 4
@@ -78,8 +78,8 @@ def land_rows(
     """Land rows; `replace` removes what had landed before."""
     landing = Landing(out)
     if replace:
-        for name in landing.place.names("images"):
-            landing.place.delete(f"images/{name}")
+        for name in landing.storage.names("images"):
+            landing.storage.delete(f"images/{name}")
     landing.refresh()
     fields = [
         *schema.BASE_FIELDS,
@@ -91,7 +91,7 @@ def land_rows(
         "facenet": ModuleState(settings={}, model=face_model),
     }
     table = pa.Table.from_pylist(list(rows), schema=pa.schema(fields))
-    landing.write_part(table, generation=claim_generation(landing.place), block=0, piece=0, modules=states)
+    landing.write_part(table, generation=claim_generation(landing.storage), block=0, piece=0, modules=states)
     landing.refresh()
     return landing
 

@@ -13,7 +13,9 @@ from pathlib import Path
 from pixelbrain.display import Display
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["pixelbrain.workflow", "pixelbrain.stores.load", "pixelbrain.stores.chroma", __name__])
+CONTEXT.set_forkserver_preload(
+    ["pixelbrain.workflow", "pixelbrain.stores.load", "pixelbrain.stores.chroma.collections", __name__]
+)
 
 BATCH_ROWS = 200  # more moments to be killed at
 
@@ -82,7 +84,8 @@ class _Told(Display):
 def _load(out: str, mongo: str | None, chroma: str | None, pipe: Connection, until: int, hold: bool) -> None:
     from pixelbrain.config import RunConfig
     from pixelbrain.errors import PixelbrainError
-    from pixelbrain.stores import fresh, load
+    from pixelbrain.stores import load
+    from pixelbrain.stores.chroma import health_client as fresh
     from pixelbrain.workflow import Workflow
 
     # what looks at a folder takes seconds to start in a new process, and is tested elsewhere

@@ -14,12 +14,12 @@ import pytest
 from pixelbrain.errors import StoreError
 from pixelbrain.identity.group import group_images
 from pixelbrain.identity.people import PeopleIdentifierModule
-from pixelbrain.landing.parquet import Landing
+from pixelbrain.landing.landing import Landing
 from pixelbrain.report.search import search_faces, search_similar
-from pixelbrain.stores import fresh
+from pixelbrain.stores.chroma import health_client as fresh
+from pixelbrain.stores.chroma.health import Finding, Sample
 from pixelbrain.stores.database import Database
 from pixelbrain.stores.load import LoadReport, load, store_state
-from pixelbrain.stores.probe import Finding, Sample
 from pixelbrain.stores.verify import verify
 from tests.integration.stores.conftest import land_rows, make_image
 
@@ -46,7 +46,7 @@ def loaded(tmp_path_factory, mongod) -> Iterator[tuple[Landing, str, Path]]:
 def folder(loaded) -> Path:
     """The ChromaDB of the loaded OUT, sound."""
     landing, _uri, sound = loaded
-    folder = landing.place.local / "db" / "chroma"
+    folder = landing.storage.local / "db" / "chroma"
     shutil.rmtree(folder, ignore_errors=True)
     for aside in folder.parent.glob("chroma.damaged-*"):
         shutil.rmtree(aside)
@@ -89,7 +89,7 @@ FOLDER_DAMAGE: dict[str, Callable[[Path], object]] = {
 def stores(loaded) -> Iterator[Database]:
     """The database of the loaded OUT; it opens its ChromaDB when that is first needed."""
     landing, uri, _sound = loaded
-    with Database.open(landing.place.uri, mongo=uri) as database:
+    with Database.open(landing.storage.uri, mongo=uri) as database:
         yield database
 
 

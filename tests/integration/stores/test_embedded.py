@@ -15,10 +15,10 @@ import psutil
 import pytest
 
 from pixelbrain.errors import StoreError, StoreLockedError
-from pixelbrain.stores import mongod as mongod_file
-from pixelbrain.stores.chroma import VectorStore
+from pixelbrain.stores.chroma.collections import VectorStore
 from pixelbrain.stores.database import Database
-from pixelbrain.stores.embedded import EmbeddedMongo, find_mongod
+from pixelbrain.stores.mongo import mongod as mongod_file
+from pixelbrain.stores.mongo.embedded import EmbeddedMongo, find_mongod
 from tests.integration.stores.loader import CONTEXT
 
 
@@ -127,7 +127,7 @@ def test_a_killed_process_takes_its_mongod_along(tmp_path):
 def test_a_thread_that_ends_does_not_take_the_mongod_along(tmp_path):
     code = """
         import sys, threading, time
-        from pixelbrain.stores.embedded import EmbeddedMongo
+        from pixelbrain.stores.mongo.embedded import EmbeddedMongo
         import pymongo
         server = EmbeddedMongo(sys.argv[1])
         thread = threading.Thread(target=server.start)

@@ -15,17 +15,17 @@ import pytest
 
 from pixelbrain import schema
 from pixelbrain.errors import StoreError
-from pixelbrain.landing.parquet import Landing
+from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
 from pixelbrain.stores import load as load_file
-from pixelbrain.stores import mongo as mongo_file
-from pixelbrain.stores import mongod as mongod_file
 from pixelbrain.stores import reconnect
+from pixelbrain.stores.chroma.health import same_direction
+from pixelbrain.stores.convert import COLLECTION_COLUMNS, documents, vectors
 from pixelbrain.stores.database import Database
 from pixelbrain.stores.load import load, store_state
-from pixelbrain.stores.mongod import MongodProcess
-from pixelbrain.stores.probe import same_direction
-from pixelbrain.stores.rows import COLLECTION_COLUMNS, documents, vectors
+from pixelbrain.stores.mongo import client as mongo_file
+from pixelbrain.stores.mongo import mongod as mongod_file
+from pixelbrain.stores.mongo.mongod import MongodProcess
 from pixelbrain.stores.verify import verify
 from tests.integration.stores.conftest import land_rows, make_image
 from tests.integration.stores.loader import start_loading

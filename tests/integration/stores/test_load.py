@@ -12,7 +12,7 @@ import pytest
 
 from pixelbrain import schema
 from pixelbrain.errors import LandingError, MixedModelsError, StoreError
-from pixelbrain.landing.parquet import Landing
+from pixelbrain.landing.landing import Landing
 from pixelbrain.stores.database import Database
 from pixelbrain.stores.load import load, store_state
 
@@ -248,8 +248,11 @@ def test_a_module_that_was_added_later_is_out_of_step(land, image, out, database
 def test_another_out_in_the_same_server_database_is_refused(land, image, database, tmp_path, mongod):
     load(land([image(0)]), database)
     uri = f"{mongod.uri.split('/?')[0]}/{database.mongo.name}"
-    shutil.copytree(database.landing.place.local / "images", tmp_path / "elsewhere" / "images")
+    shutil.copytree(database.landing.storage.local / "images", tmp_path / "elsewhere" / "images")
     elsewhere = Landing(tmp_path / "elsewhere")
-    with Database.open(elsewhere.place.uri, mongo=uri) as other, pytest.raises(StoreError, match="holds the images of"):
+    with (
+        Database.open(elsewhere.storage.uri, mongo=uri) as other,
+        pytest.raises(StoreError, match="holds the images of"),
+    ):
         load(elsewhere, other)
     assert database.count_images() == 1

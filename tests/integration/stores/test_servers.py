@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 
 from pixelbrain.errors import OutLockedError, StoreError
-from pixelbrain.landing.parquet import Landing
-from pixelbrain.landing.run_lock import RunLock
-from pixelbrain.stores.chroma import VectorStore
+from pixelbrain.landing.landing import Landing
+from pixelbrain.locks.run import RunLock
+from pixelbrain.stores.chroma.collections import VectorStore
+from pixelbrain.stores.convert import VectorBatch
 from pixelbrain.stores.database import Database
 from pixelbrain.stores.load import load
-from pixelbrain.stores.mongod import _free_port, _listens
-from pixelbrain.stores.rows import VectorBatch
+from pixelbrain.stores.mongo.mongod import _free_port, _listens
 from pixelbrain.stores.verify import verify
 from tests.integration.stores.conftest import FACE_MODEL, IMAGE_DIM, IMAGE_MODEL, land_rows, make_image
 from tests.integration.stores.loader import start_loading
@@ -97,7 +97,7 @@ def _assert_whole(landing: Landing, database: Database, count: int, first: int) 
 def test_two_outs_at_once_into_servers_of_which_one_is_killed(tmp_path, chroma, mongo):
     outs = {name: _land(tmp_path / name, first) for name, first in {"ann": 0, "bob": 5_000}.items()}
     to = {name: (mongo(name), f"{chroma.url}/{name}") for name in outs}
-    loads = [start_loading(landing.place.local, *to[name], hold=True) for name, landing in outs.items()]
+    loads = [start_loading(landing.storage.local, *to[name], hold=True) for name, landing in outs.items()]
     for one in loads:
         one.go_on()
     time.sleep(random.uniform(0, 0.1))
@@ -105,7 +105,7 @@ def test_two_outs_at_once_into_servers_of_which_one_is_killed(tmp_path, chroma, 
     chroma.start()
     assert [one.outcome() for one in loads] == ["", ""]
     for (name, landing), first in zip(outs.items(), (0, 5_000), strict=True):
-        with Database.open(landing.place.uri, mongo=to[name][0], chroma=to[name][1]) as database:
+        with Database.open(landing.storage.uri, mongo=to[name][0], chroma=to[name][1]) as database:
             _assert_whole(landing, database, IMAGES, first)
             again = load(landing, database)
             assert (again.images_written, again.image_vectors_written, again.face_vectors_written) == (0, 0, 0)
@@ -122,28 +122,28 @@ def test_two_outs_at_once_into_one_database_are_one_and_a_refusal(tmp_path, chro
         )
         for name in outs
     }
-    loads = {name: start_loading(landing.place.local, *to[name], until=0) for name, landing in outs.items()}
+    loads = {name: start_loading(landing.storage.local, *to[name], until=0) for name, landing in outs.items()}
     outcomes = {name: loading.outcome() for name, loading in loads.items()}
     (loaded,) = (name for name, error in outcomes.items() if not error)
     (refused,) = set(outs) - {loaded}
     held = "holds the images of" if shared == "mongo" else "collection images of .* holds the vectors of"
     with pytest.raises(StoreError, match=f"{held} .*/{loaded}: .*name another"):
         raise StoreError(outcomes[refused])
-    with Database.open(outs[loaded].place.uri, mongo=to[loaded][0], chroma=to[loaded][1]) as database:
+    with Database.open(outs[loaded].storage.uri, mongo=to[loaded][0], chroma=to[loaded][1]) as database:
         _assert_whole(outs[loaded], database, 400, 0 if loaded == "cid" else 5_000)
 
 
 def test_two_loads_of_one_out_are_one_and_a_refusal(tmp_path, chroma, mongo):
     landing = _land(tmp_path / "eva", 0, 400)
     to = (mongo("eva"), f"{chroma.url}/eva")
-    first = start_loading(landing.place.local, *to, hold=True)
-    refused = start_loading(landing.place.local, *to, until=0)
+    first = start_loading(landing.storage.local, *to, hold=True)
+    refused = start_loading(landing.storage.local, *to, until=0)
     assert f"is in use by process {first.process.pid} on" in refused.outcome()
-    with pytest.raises(OutLockedError), RunLock(landing.place, what="load"):
+    with pytest.raises(OutLockedError), RunLock(landing.storage, what="load"):
         pass
     first.go_on()
     assert first.outcome() == ""
-    with Database.open(landing.place.uri, mongo=to[0], chroma=to[1]) as database:
+    with Database.open(landing.storage.uri, mongo=to[0], chroma=to[1]) as database:
         _assert_whole(landing, database, 400, 0)
 
 

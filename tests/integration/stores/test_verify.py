@@ -8,10 +8,10 @@ import pytest
 
 from pixelbrain import schema
 from pixelbrain.errors import LandingError
-from pixelbrain.landing.parquet import Landing
+from pixelbrain.landing.landing import Landing
+from pixelbrain.stores.convert import VectorBatch
 from pixelbrain.stores.database import Database
 from pixelbrain.stores.load import load, store_state
-from pixelbrain.stores.rows import VectorBatch
 from pixelbrain.stores.verify import verify
 
 PHOTO = "file:///photos/{:03d}.jpg".format
@@ -22,7 +22,12 @@ def landing(land, image, database) -> Landing:
     """Twenty images with two faces each, one that failed, people and groups; loaded."""
     landing = land([image(number, faces=2) for number in range(20)] + [image(20, status="failed")])
     people = [
-        {"face_id": f"{PHOTO(n)}#{place}", "image_id": PHOTO(n), "identity_id": f"p{place}", "assigned": "clustered"}
+        {
+            "face_id": f"{PHOTO(n)}#{place}",
+            "image_id": PHOTO(n),
+            "identity_id": f"p{place}",
+            "assigned": "clustered",
+        }
         for n in range(10)
         for place in range(2)
     ]

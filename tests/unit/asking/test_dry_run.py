@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
+from pixelbrain.asking.cost.prices import PRICES_DATE, find_price
 from pixelbrain.asking.dry_run import describe, dry_run
-from pixelbrain.asking.prebuilt import PREBUILT
-from pixelbrain.asking.prices import PRICES_DATE, find_price
-from pixelbrain.asking.records import AskSettings
-from pixelbrain.asking.request import estimate
+from pixelbrain.asking.questions.prebuilt import PREBUILT
+from pixelbrain.asking.questions.question import AskSettings
+from pixelbrain.asking.request.body import estimate
 
 SETTINGS = AskSettings(questions=(PREBUILT["people_detector"],), model="gpt-4.1-mini", detail="low")
 PRICE = find_price("gpt-4.1-mini")

@@ -9,7 +9,7 @@ import click
 import pytest
 from ray.scripts.scripts import cli as ray_cli
 
-from pixelbrain.cli import cli
+from pixelbrain.cli.main import cli
 from tests.unit.cluster.files import code_lines, compose_services, load
 
 TYPED = ("README.md", "Dockerfile", "aws.yaml", "compose.yaml", "kuberay/raycluster.yaml", "kuberay/rayjob.yaml")

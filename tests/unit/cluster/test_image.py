@@ -11,7 +11,7 @@ import pytest
 from docker.utils.build import exclude_paths
 from ray._private.ray_constants import DEFAULT_DASHBOARD_AGENT_LISTEN_PORT
 
-from pixelbrain.modules.weights import WEIGHTS
+from pixelbrain.modules.weights.find import WEIGHTS
 from tests.unit.cluster.files import CLUSTER, ROOT, instructions, load, program
 
 DOCKERFILE = (CLUSTER / "Dockerfile").read_text(encoding="utf-8")
@@ -100,7 +100,8 @@ def context(root: Path) -> set[str]:
 
 
 def test_the_build_sees_no_keys_photos_or_results(tmp_path: Path) -> None:
-    wanted = {"pixelbrain/cli.py", "pixelbrain/report/assets/icon.svg", "cluster/constraints.txt", "pyproject.toml"}
+    icon = "pixelbrain/report/gallery/assets/icon.svg"
+    wanted = {"pixelbrain/cli/main.py", icon, "cluster/constraints.txt", "pyproject.toml"}
     secret = {
         ".env",
         "cluster/.env",
@@ -111,7 +112,7 @@ def test_the_build_sees_no_keys_photos_or_results(tmp_path: Path) -> None:
         ".venv/bin/python",
         "out/run.json",
         "photos/me.jpg",
-        "pixelbrain/__pycache__/cli.cpython-311.pyc",
+        "pixelbrain/__pycache__/record.cpython-311.pyc",
     }
     for name in wanted | secret:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from ray._private import ray_constants
 
-from pixelbrain.engine.metrics import METRICS
+from pixelbrain.engine.cluster.metrics import METRICS
 
 CLUSTER = Path(__file__).parents[3] / "cluster"
 _BUILT_IN = {"__rate_interval"}

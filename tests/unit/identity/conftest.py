@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pixelbrain.landing.parquet import Landing
+from pixelbrain.landing.landing import Landing
 from pixelbrain.schema import ModelInfo
-from pixelbrain.stores.chroma import Match
-from pixelbrain.stores.rows import VectorBatch
+from pixelbrain.stores.chroma.collections import Match
+from pixelbrain.stores.convert import VectorBatch
 
 
 class VectorTable:

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from pixelbrain import schema
-from pixelbrain.landing.parquet import Landing
+from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
 
 MODULES = {

@@ -11,16 +11,16 @@ import pytest
 
 from pixelbrain.errors import OutLockedError
 from pixelbrain.landing.compact import compact
-from pixelbrain.landing.parquet import Landing
-from pixelbrain.landing.place_local import LocalPlace
-from pixelbrain.landing.resume import Remaining
+from pixelbrain.landing.landing import Landing
+from pixelbrain.landing.remaining import Remaining
+from pixelbrain.storage.local import LocalStorage
 from tests.unit.landing.histories import MODULES, History, Row, land, manifest, read_all, state
 
 WANTED = {name: state(name).settings_hash for name in MODULES}
 
 
 def files(landing: Landing) -> dict[str, bytes]:
-    folder = landing.place.local / "images"
+    folder = landing.storage.local / "images"
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
@@ -112,7 +112,7 @@ def test_old_temporary_files_go_and_new_ones_stay(tmp_path):
     assert not old.exists() and new.exists()
 
 
-class StoppingPlace(LocalPlace):
+class StoppingPlace(LocalStorage):
     """A place that works for so many changes and then stops, as if the process were killed."""
 
     def __init__(self, folder, steps: int) -> None:

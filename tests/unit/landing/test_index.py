@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from pixelbrain.landing.digests import DigestTable, digest_ids, sort_digests
-from pixelbrain.landing.parquet import Landing
+from pixelbrain.landing.landing import Landing
 from tests.unit.landing.histories import History, Row, land, read_all
 
 

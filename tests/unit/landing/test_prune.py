@@ -8,9 +8,9 @@ import pytest
 from pixelbrain import schema
 from pixelbrain.errors import OutLockedError
 from pixelbrain.landing.generations import claim_generation
-from pixelbrain.landing.parquet import Landing
+from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.prune import prune
-from pixelbrain.landing.resume import Remaining
+from pixelbrain.landing.remaining import Remaining
 from tests.unit.landing.histories import Row, land, manifest, read_all, state
 
 SIZE = {"size": state("size").settings_hash}
@@ -69,6 +69,6 @@ def test_not_while_another_run_is_at_work(tmp_path, another_run):
 
 def test_a_generation_is_claimed_once(tmp_path):
     landing = landed(tmp_path)
-    assert [claim_generation(landing.place) for _ in range(3)] == [3, 4, 5]
+    assert [claim_generation(landing.storage) for _ in range(3)] == [3, 4, 5]
     land(landing, [Row(image_id="z")], 9, {})
-    assert claim_generation(landing.place) == 10
+    assert claim_generation(landing.storage) == 10

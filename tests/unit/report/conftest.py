@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from pixelbrain import schema
-from pixelbrain.landing.parquet import Landing
+from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
 from pixelbrain.sources.local import path_to_uri
 from tests.unit.report.landed_rows import COLUMNS, MODELS, Row

@@ -123,7 +123,7 @@ def test_the_file_is_replaced_whole_or_left_alone(landing, tmp_path: Path):
     folder.mkdir()
     file = folder / "images.csv"
     file.write_text("of yesterday")
-    part = landing.place.local / landing.parts[0].name
+    part = landing.storage.local / landing.parts[0].name
     assert landing.count_images() == 3
     part.write_bytes(b"damaged since its ids were read")
     for table in ("images", "faces"):

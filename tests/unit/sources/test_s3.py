@@ -15,10 +15,10 @@ from botocore.exceptions import (
 
 from pixelbrain.errors import ReadError, SourceError
 from pixelbrain.sources import open_source, read_bytes
-from pixelbrain.sources.retry import Retries, with_retries
-from pixelbrain.sources.s3_client import normal_endpoint
-from pixelbrain.sources.s3_errors import explain_s3, is_transient
-from pixelbrain.sources.s3_uri import split_s3_uri, version_of
+from pixelbrain.storage.retry import Retries, with_retries
+from pixelbrain.storage.s3_client import normal_endpoint
+from pixelbrain.storage.s3_errors import explain_s3, is_transient
+from pixelbrain.storage.s3_uri import split_s3_uri, version_of
 
 
 def answered(status: int, code: str = "", message: str = "", **headers: str) -> ClientError:

@@ -1,0 +1,234 @@
+"""The Files and Batches endpoints: uploads, batches and results, through failing networks and busy servers."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from pixelbrain.asking.batch.request_file import ENDPOINT
+from pixelbrain.asking.request.client import read_key
+from pixelbrain.asking.request.failures import Backoff, Retry, StopJob, classify_response, mask_keys
+
+if TYPE_CHECKING:
+    from openai import OpenAI
+    from openai.types import Batch
+
+__all__ = ["METADATA_KEY", "BatchApi", "RejectedError", "make_sync_client"]
+
+logger = logging.getLogger(__name__)
+
+#: A batch carries our id under this name, so that it is found after a crash between its creation and our record.
+METADATA_KEY = "pixelbrain"
+
+_UPLOAD_TIMEOUT_S = 600.0  # 200 MB at 3 Mbit/s, and a server that thinks
+FIRST_WAIT_S = 1.0  # before a call's second try; doubled from then on
+PATIENCE_S = 120.0  # of one call, over all its tries
+_NO_KEY = "none"  # the SDK wants one, where the server does not
+_T = TypeVar("_T")
+
+
+def make_sync_client(*, base_url: str | None = None, timeout_s: float = 60.0) -> OpenAI:
+    """A client for the Files and Batches endpoints. The key is read from the environment here.
+
+    Args:
+        base_url: of a server that speaks the API; None: OpenAI's, or OPENAI_BASE_URL.
+        timeout_s: of one call; uploads have their own.
+
+    Raises:
+        ConfigError: no key for OpenAI's server.
+    """
+    import openai
+
+    return openai.OpenAI(api_key=read_key(base_url) or _NO_KEY, base_url=base_url, max_retries=0, timeout=timeout_s)
+
+
+class RejectedError(Exception):
+    """The server took the file, and refuses the batch."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class BatchApi:
+    """What we ask of the server about batches; each call is tried again while that can help.
+
+    Every method raises `StopJob` for what waiting does not heal, and after `patience_s`.
+
+    Args:
+        client: an `openai.OpenAI`; its own retries are turned off.
+        patience_s: how long one call is tried again.
+    """
+
+    def __init__(self, client: OpenAI, *, patience_s: float | None = None) -> None:
+        self._client = client.with_options(max_retries=0)
+        self._key = client.api_key if client.api_key != _NO_KEY else None  # to be masked in messages
+        self._patience_s = PATIENCE_S if patience_s is None else patience_s
+        self._backoff = Backoff(random.Random(), first_s=FIRST_WAIT_S, most_s=60.0)
+
+    def upload(self, path: Path) -> str:
+        """Send a request file from the disk; the server's id of it."""
+
+        def send() -> str:
+            with open(path, "rb") as file:
+                sent = self._client.files.create(
+                    file=(path.name, file, "application/jsonl"), purpose="batch", timeout=_UPLOAD_TIMEOUT_S
+                )
+            return sent.id
+
+        return self._call("uploading a batch's requests", send)
+
+    def create(self, file_id: str, our_id: str) -> Batch:
+        """Start a batch, exactly one: where the reply is lost, the batch is looked for before another one is made.
+
+        Raises:
+            RejectedError: the server refuses it.
+        """
+        import openai
+
+        def make() -> Batch:
+            return self._client.batches.create(
+                input_file_id=file_id,
+                endpoint=ENDPOINT,
+                completion_window="24h",
+                metadata={METADATA_KEY: our_id},
+            )
+
+        try:
+            return self._call("starting a batch", make, made=lambda: self.find(our_id), expected=(400, 422))
+        except openai.APIStatusError as error:
+            raise RejectedError(str(error.code), mask_keys(error.message, self._key)) from None
+
+    def find(self, our_id: str) -> Batch | None:
+        """The batch that carries our id, if the server knows one."""
+
+        def look() -> Batch | None:
+            for batch in self._client.batches.list(limit=100):  # it pages on by itself
+                if (batch.metadata or {}).get(METADATA_KEY) == our_id:
+                    return batch
+            return None
+
+        return self._call("listing the batches", look)
+
+    def retrieve(self, batch_id: str) -> Batch:
+        """How far a batch is."""
+        import openai
+
+        try:
+            return self._call("asking for a batch", lambda: self._client.batches.retrieve(batch_id), expected=(404,))
+        except openai.NotFoundError:
+            raise StopJob(
+                f"the server does not know {batch_id}: use the key and the server that it was sent with, or remove its "
+                "file from OUT/answers/batches to ask (and pay) again"
+            ) from None
+
+    def cancel(self, batch_id: str) -> Batch:
+        """Ask for a batch's end; one that has ended already stays as it is."""
+        import openai
+
+        try:
+            cancel = self._client.batches.cancel
+            return self._call("cancelling a batch", lambda: cancel(batch_id), expected=(400, 404, 409))
+        except openai.APIStatusError:
+            return self.retrieve(batch_id)  # it ended meanwhile
+
+    def lines(self, file_id: str) -> Iterator[bytes]:
+        """A result file's lines, as they come; after a broken connection from the first one again."""
+        import openai
+
+        started, tries = time.monotonic(), 0
+        while True:
+            try:
+                yield from self._stream(file_id)
+                return
+            except openai.NotFoundError:
+                raise StopJob(
+                    f"the server has {file_id}, a batch's answers, no more: remove the batch's file from "
+                    "OUT/answers/batches to ask (and pay) again"
+                ) from None
+            except Exception as error:  # the HTTP library's own ones too, which the SDK hands on here
+                if not isinstance(error, openai.OpenAIError) and not _is_transport(error):
+                    raise
+                self._pause("fetching a batch's answers", error, started, tries)
+            tries += 1
+
+    def delete_file(self, file_id: str) -> None:
+        """Remove a file of ours from the server; where that fails it stays, and costs nothing."""
+        import openai
+
+        try:
+            self._client.files.delete(file_id)
+        except openai.OpenAIError as error:
+            logger.debug("%s stays on the server: %s", file_id, type(error).__name__)
+
+    def _stream(self, file_id: str) -> Iterator[bytes]:
+        # not iter_lines: it also splits at U+2028 and the like, which JSON may hold as they are
+        rest = b""
+        with self._client.files.with_streaming_response.content(file_id) as response:
+            for chunk in response.iter_bytes(1 << 20):
+                *lines, rest = (rest + chunk).split(b"\n")
+                yield from lines
+        if rest:
+            yield rest
+
+    def _call(
+        self,
+        what: str,
+        call: Callable[[], _T],
+        *,
+        made: Callable[[], _T | None] | None = None,
+        expected: tuple[int, ...] = (),
+    ) -> _T:
+        """Call, again and again; `expected` statuses are the caller's, `made` finds what a lost reply spoke of."""
+        import openai
+
+        started, tries = time.monotonic(), 0
+        while True:
+            try:
+                return call()
+            except openai.OpenAIError as error:
+                if isinstance(error, openai.APIStatusError) and error.status_code in expected:
+                    raise
+                self._pause(what, error, started, tries)
+            tries += 1
+            if made is not None and (found := made()) is not None:
+                return found
+
+    def _pause(self, what: str, error: Exception, started: float, tries: int) -> None:
+        """Sleep before the next try, or raise `StopJob`."""
+        verdict = _classify(error, self._key)
+        if isinstance(verdict, StopJob):
+            raise verdict from None
+        if not isinstance(verdict, Retry):
+            raise StopJob(f"{what} failed: {verdict}; answers so far are kept") from None
+        wait_s = verdict.after_s if verdict.after_s is not None else self._backoff.delay_s(tries + 1)
+        if time.monotonic() + wait_s - started > self._patience_s:
+            raise StopJob(
+                f"{what} failed for {self._patience_s:.0f} s ({verdict}); what was sent goes on without us: "
+                "run the same command again later"
+            ) from None
+        logger.warning("%s failed (%s); once more in %.1f s", what, verdict, wait_s)
+        time.sleep(wait_s)
+
+
+def _classify(error: Exception, key: str | None) -> Exception:
+    import openai
+
+    if isinstance(error, openai.APIStatusError):
+        body = error.body if error.body is not None else error.response.text
+        return classify_response(error.status_code, body, dict(error.response.headers), model="", key=key)
+    if isinstance(error, openai.APIConnectionError) or _is_transport(error):
+        cause = error.__cause__ or error
+        return Retry(mask_keys(f"{type(cause).__name__}: {cause}", key), error_type="ConnectionBroken")
+    return StopJob(mask_keys(f"{type(error).__name__}: {error}", key))
+
+
+def _is_transport(error: Exception) -> bool:
+    """Of httpx or its successor, whichever the SDK brings: a connection that broke while a body was read."""
+    return any(
+        kind.__name__ == "TransportError" and kind.__module__.startswith("httpx") for kind in type(error).__mro__
+    )

@@ -1,0 +1,149 @@
+"""Which answers are on their way, who else waits for them, and what is to be asked over.
+
+A run of millions of images keeps this in a private temporary database of SQLite (it spills to disk, and goes with the
+process): memory stays flat. It is made again from the rows under OUT when a run starts. For one thread.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Literal
+
+from pixelbrain.asking.batch.store import Row
+
+__all__ = ["Flight"]
+
+_TABLES = """
+PRAGMA journal_mode = OFF;
+PRAGMA synchronous = OFF;
+CREATE TABLE answer (key TEXT PRIMARY KEY, whose BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE image (digest BLOB PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE done (digest BLOB PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE waiting (key TEXT NOT NULL, field TEXT NOT NULL, image_id TEXT NOT NULL, version TEXT NOT NULL);
+CREATE INDEX waiting_key ON waiting (key);
+CREATE TABLE again (custom_id TEXT PRIMARY KEY, line TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE redo (image_id TEXT NOT NULL, version TEXT NOT NULL);
+"""
+
+
+class Flight:
+    """See the module."""
+
+    def __init__(self) -> None:
+        self._db = sqlite3.connect("", isolation_level=None)  # "": temporary, on disk, deleted when closed
+        self._db.executescript(_TABLES)
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._db.close()
+
+    # on their way
+
+    def add(self, row: Row, settings: str) -> None:
+        """A request goes out, in a batch of a run with these settings (`settings_key`)."""
+        answers = [(key, _digest(row.image_id, row.version, field)) for field, key in row.keys.items()]
+        self._db.executemany("INSERT OR IGNORE INTO answer VALUES (?, ?)", answers)
+        self._db.execute("INSERT OR IGNORE INTO image VALUES (?)", (_digest(settings, row.image_id, row.version),))
+
+    def remove(self, row: Row, settings: str, *, done: bool = False) -> None:
+        """Its batch has ended.
+
+        Args:
+            done: all that such a run asks about the image is journalled: this run need not look at it.
+        """
+        self._db.executemany("DELETE FROM answer WHERE key = ?", [(k,) for k in row.keys.values()])
+        if not done:
+            self._db.execute("DELETE FROM image WHERE digest = ?", (_digest(settings, row.image_id, row.version),))
+
+    def has_image(self, settings: str, image_id: str, version: str) -> bool:
+        """A request about this image, of a run with these settings, is on its way, or done."""
+        digest = _digest(settings, image_id, version)
+        return self._db.execute("SELECT 1 FROM image WHERE digest = ?", (digest,)).fetchone() is not None
+
+    def whose(self, key: str, field: str, image_id: str, version: str) -> Literal["nobody", "same", "other"]:
+        """For whom an answer is on its way: nobody, this field of this image, or another that asks the same."""
+        found = self._db.execute("SELECT whose FROM answer WHERE key = ?", (key,)).fetchone()
+        if found is None:
+            return "nobody"
+        return "same" if found[0] == _digest(image_id, version, field) else "other"
+
+    def has_answer(self, row: Row) -> bool:
+        """An answer that this request asks for is on its way."""
+        wanted = list(row.keys.values())
+        marks = ", ".join("?" * len(wanted))
+        return self._db.execute(f"SELECT 1 FROM answer WHERE key IN ({marks}) LIMIT 1", wanted).fetchone() is not None
+
+    # what this run has journalled: its entries were listed before
+
+    def journalled(self, record: Mapping[str, Any]) -> None:
+        """A record of this run."""
+        digest = _digest(*(str(record[name]) for name in ("key", "field", "image_id", "version")))
+        self._db.execute("INSERT OR IGNORE INTO done VALUES (?)", (digest,))
+
+    def is_journalled(self, key: str, field: str, image_id: str, version: str) -> bool:
+        """This run has journalled an answer for this field of this image."""
+        digest = _digest(key, field, image_id, version)
+        return self._db.execute("SELECT 1 FROM done WHERE digest = ?", (digest,)).fetchone() is not None
+
+    # who waits for the answer to another image's request
+
+    def wait(self, key: str, field: str, image_id: str, version: str) -> None:
+        """An image looks the same as one whose answer is on its way: it is not asked about, it waits."""
+        self._db.execute("INSERT INTO waiting VALUES (?, ?, ?, ?)", (key, field, image_id, version))
+
+    def take_waiting(self, key: str) -> list[tuple[str, str, str]]:
+        """(field, image_id, version) of those who waited for an answer; they wait no more."""
+        found = self._db.execute("SELECT field, image_id, version FROM waiting WHERE key = ?", (key,)).fetchall()
+        if found:
+            self._db.execute("DELETE FROM waiting WHERE key = ?", (key,))
+        return found
+
+    def release_waiting(self) -> None:
+        """Nothing is on its way any more: who still waits is to be looked at again."""
+        self._db.execute("INSERT INTO redo SELECT DISTINCT image_id, version FROM waiting")
+        self._db.execute("DELETE FROM waiting")
+
+    # what earlier tries of a request left
+
+    def put_again(self, row: Row) -> None:
+        """A request is to be asked again, with what its earlier tries taught and cost."""
+        self._db.execute("INSERT OR REPLACE INTO again VALUES (?, ?)", (row.custom_id, row.line()))
+
+    def look_again(self, custom_id: str) -> Row | None:
+        """The earlier tries of a request, if there were any."""
+        found = self._db.execute("SELECT line FROM again WHERE custom_id = ?", (custom_id,)).fetchone()
+        return None if found is None else Row.from_line(found[0])
+
+    def drop_again(self, custom_id: str) -> None:
+        """The request is on its way again, and takes its history along."""
+        self._db.execute("DELETE FROM again WHERE custom_id = ?", (custom_id,))
+
+    def again_usd(self) -> Decimal:
+        """What all those earlier tries have cost."""
+        lines = self._db.execute("SELECT line FROM again")
+        return sum((Row.from_line(line).spent.usd for (line,) in lines), Decimal(0))
+
+    # what this run does over, first in first out
+
+    def push_redo(self, image_id: str, version: str) -> None:
+        """This run is to look at an image again."""
+        self._db.execute("INSERT INTO redo VALUES (?, ?)", (image_id, version))
+
+    def pop_redo(self) -> tuple[str, str] | None:
+        """The next image to look at again: its image_id and version."""
+        found = self._db.execute("SELECT rowid, image_id, version FROM redo ORDER BY rowid LIMIT 1").fetchone()
+        if found is None:
+            return None
+        self._db.execute("DELETE FROM redo WHERE rowid = ?", (found[0],))
+        return found[1], found[2]
+
+    def has_redo(self) -> bool:
+        """There is one."""
+        return self._db.execute("SELECT 1 FROM redo LIMIT 1").fetchone() is not None
+
+
+def _digest(*parts: str) -> bytes:
+    return hashlib.sha256("\0".join(parts).encode()).digest()[:16]

@@ -1,0 +1,114 @@
+"""Whether one more request may go: the account's queue, the budget, and what is on its way."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
+
+from pixelbrain.asking.batch.request_file import RequestFile
+from pixelbrain.asking.batch.store import BatchState, Row
+from pixelbrain.asking.batch.token_queue import TokenQueue
+
+__all__ = ["Block", "Limits", "Room"]
+
+logger = logging.getLogger(__name__)
+
+#: While no limit is known, so many batches may be unchecked by the server: a full queue is then seen in time.
+_UNCHECKED = 2
+_CHECK_PATIENCE_S = 600.0  # none is waited for longer than this
+_LONGEST_HOLD_S = 600.0
+
+#: Why the next request does not go.
+Block = Literal["tokens", "budget", "unchecked", "hold", "cancelled"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Of a run."""
+
+    budget_usd: Decimal | None
+    poll_s: float
+    max_bytes: int  # of one file
+    max_requests: int
+
+
+class Room:
+    """What is on its way, and what may follow it.
+
+    Args:
+        limits: of the run.
+        queue: the account's.
+        active: batches on their way.
+        spent_usd: before this run.
+    """
+
+    def __init__(self, limits: Limits, queue: TokenQueue, active: list[BatchState], spent_usd: Decimal) -> None:
+        self.active = active
+        self.spent_usd = spent_usd
+        self._limits = limits
+        self._queue = queue
+        self._hold_until = 0.0  # monotonic; after a refusal
+        self._drain = False  # no batch is begun before all that are on their way have ended
+
+    @property
+    def reserved_usd(self) -> Decimal:
+        """The most that what is on its way can cost."""
+        return sum((state.usd for state in self.active), Decimal(0))
+
+    @property
+    def left_usd(self) -> Decimal | None:
+        """Of the budget, of what is neither spent nor reserved."""
+        budget = self._limits.budget_usd
+        return None if budget is None else budget - self.spent_usd - self.reserved_usd
+
+    def blocked(self, row: Row, model: str, file: RequestFile | None) -> Block | None:
+        """Why a request may not go now; None: it may.
+
+        Args:
+            row: the request.
+            model: that it asks.
+            file: the batch that is being made; None: one would begin with this request.
+        """
+        if file is None:
+            if (self._drain and self.active) or time.monotonic() < self._hold_until:
+                return "hold"
+            if self._queue.limit is None and self._unchecked() >= _UNCHECKED:
+                return "unchecked"
+            self._drain = False
+        if not self._queue.fits(
+            row.input_tokens, enqueued=self._enqueued(model), in_file=file.input_tokens if file else 0
+        ):
+            return "tokens"
+        left = self.left_usd
+        if left is not None and row.usd > left - (file.usd if file else 0):
+            self._drain = True  # what comes back of the reserves makes one wave, not many small ones
+            return "budget"
+        return None
+
+    def accepted(self) -> None:
+        """The server has let a batch in."""
+        self._queue.accepted()
+
+    def refused(self, state: BatchState, said: int | None) -> None:
+        """The account's queue is full: a smaller wave, once what is on its way has ended.
+
+        Raises:
+            StopJob: this happened too often in a row.
+        """
+        self._queue.refused(state.input_tokens, enqueued=self._enqueued(state.model), said=said)
+        hold_s = min(_LONGEST_HOLD_S, self._limits.poll_s * 2 ** (self._queue.refusals - 1))
+        self._hold_until = time.monotonic() + hold_s
+        self._drain = True
+        logger.warning(
+            "the account's queue of batch tokens is full (limit: %s); a smaller wave follows", said or "not said"
+        )
+
+    def _enqueued(self, model: str) -> int:
+        return sum(state.input_tokens for state in self.active if state.model == model)
+
+    def _unchecked(self) -> int:
+        oldest = time.time() - _CHECK_PATIENCE_S
+        return sum(state.status == "validating" and state.created_unix > oldest for state in self.active)

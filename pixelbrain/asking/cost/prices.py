@@ -1,0 +1,234 @@
+"""What models cost, and how they count images: one dated table, which a config file may override.
+
+Sources, read on `PRICES_DATE` in stored copies of OpenAI's own pages (nothing was asked of the API itself):
+
+- dollars: https://developers.openai.com/api/docs/pricing, tables "Standard" and "Batch". Batch is half of Standard for
+  every model below. Cached input, long contexts, Flex, Fast mode and regional uplifts (10 %) are not counted.
+- image tokens: https://developers.openai.com/api/docs/guides/images-vision, "Model sizing behavior" and "Calculating
+  costs": the tables of multipliers, of base and tile tokens, and both formulas, with their worked examples, which are
+  in the tests. Billing may differ from the formula by one token, the page says.
+
+Models that the page calls deprecated (gpt-5, gpt-5-mini, gpt-5-nano, gpt-4.1-nano, o4-mini) still have their multiplier
+or tile tokens there, and no longer a size limit: theirs, 1,536 patches, is from the page's earlier editions and was not
+confirmed. What we send has been reduced to that, so it cannot make an estimate too low; with `image_urls` it could.
+The newest models of the price list (gpt-6) have no image rule on the page: they are left out rather than guessed.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from pixelbrain.asking.cost.image_tokens import Detail, PatchTokens, TileTokens
+from pixelbrain.errors import ConfigError
+
+__all__ = [
+    "PRICES",
+    "PRICES_DATE",
+    "ModelPrice",
+    "PatchTokens",
+    "TileTokens",
+    "cost_usd",
+    "find_price",
+    "image_tokens",
+    "target_size",
+    "text_tokens",
+]
+
+PRICES_DATE = "2026-11-22"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelPrice:
+    """A model's dollars, and how it counts an image."""
+
+    model: str
+    input_usd_per_million: Decimal  # tokens
+    output_usd_per_million: Decimal
+    tokens: TileTokens | PatchTokens
+    batch_factor: Decimal = Decimal("0.5")  # the Batch API's price, as a part of this one
+    reasoning: bool = False  # thinks before it answers (billed as output), and takes no temperature
+
+
+def _price(model: str, input_usd: str, output_usd: str, tokens: TileTokens | PatchTokens, **more: Any) -> ModelPrice:
+    prices = {"input_usd_per_million": Decimal(input_usd), "output_usd_per_million": Decimal(output_usd)}
+    return ModelPrice(model=model, tokens=tokens, **prices, **more)
+
+
+_GPT_4 = TileTokens(base=85, tile=170)
+_GPT_5 = TileTokens(base=70, tile=140)
+#: Low detail on these is sized by the server like high detail (gpt-5.4: even larger), so it is we who reduce it.
+_GPT_5_4 = PatchTokens(multiplier=Decimal("1.2"), budget=2500, low_side_px=2048, low_budget=6144)
+_GPT_5_5 = PatchTokens(multiplier=Decimal("1.2"), budget=2500)
+
+
+def _patches(multiplier: str, budget: int = 1536) -> PatchTokens:
+    return PatchTokens(multiplier=Decimal(multiplier), budget=budget, low_side_px=2048, low_budget=budget)
+
+
+PRICES: dict[str, ModelPrice] = {
+    price.model: price
+    for price in (
+        _price("gpt-4o", "2.50", "10.00", _GPT_4),
+        _price("gpt-4o-2024-05-13", "5.00", "15.00", _GPT_4),
+        _price("gpt-4o-mini", "0.15", "0.60", TileTokens(base=2833, tile=5667)),
+        _price("gpt-4.1", "2.00", "8.00", _GPT_4),
+        _price("gpt-4.1-mini", "0.40", "1.60", _patches("1.62", 6144)),
+        _price("gpt-4.1-nano", "0.10", "0.40", _patches("2.46")),
+        _price("o4-mini", "1.10", "4.40", _patches("1.72"), reasoning=True),
+        _price("gpt-5", "1.25", "10.00", _GPT_5, reasoning=True),
+        _price("gpt-5-mini", "0.25", "2.00", _patches("1.2"), reasoning=True),
+        _price("gpt-5-nano", "0.05", "0.40", _patches("1.5"), reasoning=True),
+        _price("gpt-5.1", "1.25", "10.00", _GPT_5, reasoning=True),
+        _price("gpt-5.2", "1.75", "14.00", _patches("1.2", 6144), reasoning=True),
+        _price("gpt-5.4", "2.50", "15.00", _GPT_5_4, reasoning=True),
+        _price("gpt-5.4-mini", "0.75", "4.50", _GPT_5_4, reasoning=True),
+        _price("gpt-5.4-nano", "0.20", "1.25", _GPT_5_4, reasoning=True),
+        _price("gpt-5.5", "5.00", "30.00", _GPT_5_5, reasoning=True),
+        _price("gpt-5.6-terra", "2.00", "12.00", _GPT_5_5, reasoning=True),
+        _price("gpt-5.6-luna", "0.20", "1.20", _GPT_5_5, reasoning=True),
+    )
+}
+
+#: gpt-4o-2024-08-06 is priced as gpt-4o; gpt-4o-audio-preview or gpt-5.9 is another model.
+_SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}")
+
+
+def find_price(model: str, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> ModelPrice:
+    """What a model costs.
+
+    Args:
+        model: its name; a dated snapshot is found under its family's.
+        overrides: prices from the config file by model; each with `input_usd_per_million`,
+            `output_usd_per_million`, `batch_factor`, `reasoning` and `tokens` (`like: gpt-4o`, or `base` and `tile`,
+            or `multiplier` and `budget`). What is missing is as in the table, where the model is in it.
+
+    Raises:
+        ConfigError: a model that nobody priced, which is never guessed at, or an override that cannot be.
+    """
+    table = dict(PRICES)
+    for name, settings in (overrides or {}).items():
+        table[name] = _overridden(name, settings)
+    if model in table:
+        return table[model]
+    family = max((name for name in table if model.startswith(name)), key=len, default=None)
+    if family and _SNAPSHOT.fullmatch(model.removeprefix(family)):
+        return replace(table[family], model=model)
+    raise ConfigError(
+        f"the price of {model} is not known (known are: {', '.join(table)}); give it in the config, as in "
+        f"`prices: {{{model}: {{input_usd_per_million: 0.15, output_usd_per_million: 0.6, tokens: {{like: gpt-4o}}}}}}`"
+    )
+
+
+_SETTINGS = tuple(field.name for field in fields(ModelPrice) if field.name != "model")
+_TILE_SETTINGS = tuple(field.name for field in fields(TileTokens))
+_PATCH_SETTINGS = tuple(field.name for field in fields(PatchTokens))
+_TOKENS_HINT = "write `like: gpt-4o`, or base and tile, or multiplier and budget"
+
+
+def _overridden(model: str, settings: Any) -> ModelPrice:
+    where = f"prices: {model}"
+    if not isinstance(settings, Mapping):
+        raise ConfigError(f"{where} is {settings!r}: it has keys, {', '.join(_SETTINGS)}")
+    _known_keys(where, settings, _SETTINGS)
+    found: dict[str, Any] = {}
+    for name in ("input_usd_per_million", "output_usd_per_million", "batch_factor"):
+        if name in settings:
+            found[name] = _decimal(f"{where}: {name}", settings[name])
+    if "reasoning" in settings:
+        if not isinstance(settings["reasoning"], bool):
+            raise ConfigError(f"{where}: reasoning is {settings['reasoning']!r}: it is true or false")
+        found["reasoning"] = settings["reasoning"]
+    if "tokens" in settings:
+        found["tokens"] = _tokens(f"{where}: tokens", settings["tokens"])
+    if model in PRICES:
+        return replace(PRICES[model], **found)
+    needed = ("input_usd_per_million", "output_usd_per_million", "tokens")
+    if missing := [name for name in needed if name not in found]:
+        raise ConfigError(f"{where} lacks {missing[0]}: a model that is not in our table needs {', '.join(needed)}")
+    return ModelPrice(model=model, **found)
+
+
+def _tokens(where: str, settings: Any) -> TileTokens | PatchTokens:
+    if not isinstance(settings, Mapping):
+        raise ConfigError(f"{where} is {settings!r}: {_TOKENS_HINT}")
+    if "like" in settings:
+        _known_keys(where, settings, ("like",))
+        if settings["like"] not in PRICES:
+            raise ConfigError(f"{where}: like is {settings['like']!r}: it is one of {', '.join(PRICES)}")
+        return PRICES[settings["like"]].tokens
+    patches = "multiplier" in settings
+    _known_keys(where, settings, _PATCH_SETTINGS if patches else _TILE_SETTINGS)
+    needed = ("multiplier",) if patches else ("base", "tile")
+    if missing := [name for name in needed if name not in settings]:
+        raise ConfigError(f"{where} lacks {missing[0]}: {_TOKENS_HINT}")
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        if name == "multiplier":
+            found[name] = _decimal(f"{where}: {name}", value)
+        elif type(value) is not int or value < (0 if name in ("base", "tile") else 1):
+            raise ConfigError(f"{where}: {name} is {value!r}: it is a whole number")
+        else:
+            found[name] = value
+    return PatchTokens(**found) if patches else TileTokens(**found)
+
+
+def _known_keys(where: str, settings: Mapping[str, Any], known: tuple[str, ...]) -> None:
+    if unknown := [key for key in settings if key not in known]:
+        raise ConfigError(f"{where}: {unknown[0]!r} is no setting; they are {', '.join(known)}")
+
+
+def _decimal(where: str, value: Any) -> Decimal:
+    try:
+        found = Decimal(str(value))  # by way of str: 0.15 in YAML means 0.15, and not the binary fraction next to it
+    except InvalidOperation:
+        found = Decimal(-1)
+    if isinstance(value, bool) or not found.is_finite() or found < 0:
+        raise ConfigError(f"{where} is {value!r}: it is a number of 0 or more")
+    return found
+
+
+# --- counting ---------------------------------------------------------------------------------------------------------
+
+
+def target_size(price: ModelPrice, width: int, height: int, detail: Detail) -> tuple[int, int]:
+    """The size in which to send an image: what the detail level can use, and never more than there is.
+
+    Args:
+        width, height: pixels of the upright original, 1 or more.
+    """
+    return price.tokens.target(width, height, detail)
+
+
+def image_tokens(price: ModelPrice, width: int, height: int, detail: Detail, *, reduced: bool = True) -> int:
+    """The tokens that an image costs.
+
+    Args:
+        width, height: pixels of the upright original, 1 or more.
+        reduced: it is sent in its `target_size`; False: as it is, as with `image_urls`.
+    """
+    if reduced:
+        width, height = price.tokens.target(width, height, detail)
+    return price.tokens.count(width, height, detail)
+
+
+def text_tokens(text: str) -> int:
+    """An upper estimate of a text's tokens, 0 for none.
+
+    English and JSON have some 4 characters a token (OpenAI's rule of thumb); we count 3, and of all
+    that is not ASCII every byte, because rare scripts can take a token a byte. No tokenizer is asked: tiktoken
+    would download its tables.
+    """
+    beyond_ascii = sum(len(c.encode("utf-8", "replace")) for c in text if not c.isascii())
+    ascii_characters = sum(c.isascii() for c in text)
+    return math.ceil(ascii_characters / 3) + beyond_ascii
+
+
+def cost_usd(price: ModelPrice, input_tokens: int, output_tokens: int, batch: bool = False) -> Decimal:
+    """The dollars of so many tokens, exact: no cent is lost to rounding when requests are added up."""
+    dollars = (input_tokens * price.input_usd_per_million + output_tokens * price.output_usd_per_million).scaleb(-6)
+    return dollars * price.batch_factor if batch else dollars

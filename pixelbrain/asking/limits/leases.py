@@ -1,0 +1,77 @@
+"""What passes between a gate and the limiter: wanted requests, the answer to them, and what they came to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal, Protocol
+
+from pixelbrain.asking.request.headers import RateHeaders
+from pixelbrain.errors import OverBudgetError
+
+__all__ = ["Granted", "LeaseAnswer", "Leases", "OverBudget", "OverBudgetError", "Settlement", "Wait", "Want"]
+
+
+@dataclass(frozen=True)
+class Want:
+    """One request that waits to be sent, with the most that it can come to."""
+
+    tokens: int  # input and output
+    usd: Decimal
+
+
+@dataclass(frozen=True)
+class Granted:
+    """The first `len(permits)` of the wanted requests may be sent now, not later: the limits count on it."""
+
+    permits: tuple[int, ...]  # their numbers, for `Settlement`
+
+
+@dataclass(frozen=True)
+class Wait:
+    """None of the wanted requests may be sent yet; ask again after so many seconds."""
+
+    seconds: float
+    reason: Literal["requests", "tokens", "paused", "budget", "learning"]
+
+
+@dataclass(frozen=True)
+class OverBudget:
+    """The first of the wanted requests does not fit into what is left, and nothing in flight could change that."""
+
+    needed_usd: Decimal
+    left_usd: Decimal
+
+    def __str__(self) -> str:
+        left = max(self.left_usd, Decimal(0))
+        return (
+            f"the next request may cost ${self.needed_usd:f} and ${left:f} of the budget is left: "
+            "the same command with a larger --budget continues"
+        )
+
+
+LeaseAnswer = Granted | Wait | OverBudget
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """What a permitted request came to."""
+
+    permit: int
+    tokens: int | None  # None: unknown, as after a cut connection; what was reserved stays counted
+    usd: Decimal | None  # None: unknown; what was reserved stays counted as spent
+    limits: RateHeaders | None = None  # None: no response came
+
+
+class Leases(Protocol):
+    """Where a gate gets its permits: a limiter in the same process, or behind an actor."""
+
+    async def lease(self, wanted: Sequence[Want], settled: Sequence[Settlement]) -> LeaseAnswer:
+        """Report what earlier requests came to, then ask for permits; see `RateLimiter.lease` and `settle`."""
+
+    async def settle(self, settled: Sequence[Settlement]) -> None:
+        """Report what earlier requests came to."""
+
+    async def pause(self, seconds: float) -> None:
+        """The server said 429: nobody sends for so long."""

@@ -1,0 +1,277 @@
+"""The limiter of one provider and model: requests, tokens and dollars, shared by everyone who asks it.
+
+Pure logic: every method takes `now` (seconds of a clock that does not go backwards, `time.time()` where snapshots
+outlive the process), nothing sleeps. One limiter serves all asking actors of a cluster; each asks through a `Gate`.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from pixelbrain.asking.limits.budget import Budget
+from pixelbrain.asking.limits.leases import Granted, LeaseAnswer, OverBudget, Settlement, Wait, Want
+from pixelbrain.asking.limits.window import Count, Entry, PacedWindow
+from pixelbrain.asking.request.headers import RateHeaders
+from pixelbrain.errors import ConfigError
+
+__all__ = ["RateLimiter"]
+
+logger = logging.getLogger(__name__)
+
+#: Nobody who waits needs to ask more often than this; what accrues meanwhile is granted in one block.
+_POLL_S = 0.1
+#: After a 429 the rate is this part of what it was, and doubles in a minute until the limit is reached again.
+_BRAKE, _BRAKE_BLIND = 0.8, 0.5  # blind: the server names no limit, so that the right rate has to be found
+_RECOVERY_S = 60.0
+
+
+@dataclass(slots=True)
+class _Reservation:
+    """A permitted request that has not come to anything yet."""
+
+    at: float
+    usd: Decimal
+    tokens: int
+    tokens_entry: Entry
+    requests_before: Count  # in the window when it was permitted, this one included
+    tokens_before: Count
+
+
+class RateLimiter:
+    """Leases requests, tokens and dollars, and takes back what was not used of them.
+
+    Args:
+        rpm: requests a minute; None: learned from the headers of the first response.
+        tpm: tokens a minute, input and output; None: likewise.
+        budget_usd: a hard cap on what is spent; None: there is none.
+        already_spent_usd: of the budget, by earlier runs: what the journal of answers adds up to.
+        window_s: over which the server counts requests and tokens.
+        slack_s: the longest time between a permit and its request's arrival at the server. The limits are kept in
+            windows longer by this, so 2 s leave 97 % of a minute's limit to use.
+        burst_s: seconds of unused pace that may be caught up on.
+        lease_timeout_s: a permit of which nothing was heard for so long belonged to an actor that died. What it may
+            have cost stays counted as spent. At least twice the timeout of a request.
+        seed: of the jitter on pauses.
+
+    Raises:
+        ConfigError: a limit that lets nothing through.
+    """
+
+    def __init__(
+        self,
+        *,
+        rpm: float | None = None,
+        tpm: float | None = None,
+        budget_usd: Decimal | None = None,
+        already_spent_usd: Decimal = Decimal(0),
+        window_s: float = 60.0,
+        slack_s: float = 2.0,
+        burst_s: float = 0.5,
+        lease_timeout_s: float = 300.0,
+        seed: int | None = None,
+    ) -> None:
+        for name, value, least in (("rpm", rpm, 1), ("tpm", tpm, 1), ("budget", budget_usd, 0)):
+            if value is not None and not value >= least:
+                raise ConfigError(f"{name} is {value}: at least {least}")
+        self._given = (rpm, tpm)
+        self._named: tuple[float | None, float | None] = (None, None)  # by the server
+        self._requests = PacedWindow(rpm, window_s=window_s, slack_s=slack_s, burst_s=burst_s)
+        self._tokens = PacedWindow(tpm, window_s=window_s, slack_s=slack_s, burst_s=burst_s)
+        self._window_s = window_s
+        self._responded = rpm is not None and tpm is not None  # no first response to wait for
+        self._paused_until = 0.0
+        self._brake: tuple[float, float] | None = None  # requests a minute, and when they were set
+        self._rng = random.Random(seed)
+        self._budget = Budget(budget_usd, already_spent_usd)
+        self._lease_timeout_s = lease_timeout_s
+        self._open: dict[int, _Reservation] = {}  # oldest first
+        self._next_permit = 1
+        self._first_at: float | None = None
+
+    # --- leasing -------------------------------------------------------------------------------------------------
+
+    def lease(self, now: float, wanted: Sequence[Want]) -> LeaseAnswer:
+        """Permit as many of the wanted requests as may be sent now, the first ones first.
+
+        Args:
+            now: seconds.
+            wanted: what waits, at least one, each with the most that it can come to; longer lists do no harm.
+
+        Returns:
+            `Granted` for at least one, `Wait` when none may go yet, or `OverBudget`, which is final: asking is over.
+        """
+        self._expire(now)
+        self._follow(now)
+        permits: list[int] = []
+        for want in wanted:
+            refused = self._refuse(now, want)
+            if refused is None:
+                permits.append(self._grant(now, want))
+            elif not permits:
+                return refused
+            else:
+                break
+        return Granted(tuple(permits))
+
+    def settle(self, now: float, settled: Iterable[Settlement]) -> None:
+        """Take back what permitted requests did not use. A permit that is unknown, or settled before, is ignored."""
+        for one in settled:
+            reservation = self._open.pop(one.permit, None)
+            if reservation is None:
+                self._budget.find(one.permit, one.usd)  # the actor was slow, not dead
+                continue
+            self._budget.settle(reservation.usd, one.usd)
+            if one.tokens is not None:
+                self._tokens.amend(reservation.tokens_entry, reservation.tokens, one.tokens)
+            if one.limits is not None:
+                self._responded = True
+                self._observe(now, one.limits, reservation)
+
+    def pause(self, now: float, seconds: float) -> None:
+        """The server said 429: nobody is permitted anything for so long, and up to a tenth more at random.
+
+        Afterwards the rate is lower than before, and grows back within a minute or so.
+        """
+        self._responded = True
+        if now >= self._paused_until:  # the 429s that came together are one event
+            self._slow_down(now)
+        until = now + max(0.0, seconds) * (1 + 0.1 * self._rng.random())
+        self._paused_until = max(self._paused_until, until)
+
+    def observe_headers(self, now: float, limits: RateHeaders) -> None:
+        """Learn the limits that the server names. The lower of a limit given and one named holds."""
+        self._named = (limits.limit_requests or self._named[0], limits.limit_tokens or self._named[1])
+        self._responded = True
+        self._follow(now)
+
+    # --- what is going on ----------------------------------------------------------------------------------------
+
+    @property
+    def spent_usd(self) -> Decimal:
+        """Spent, earlier runs included, and what lost requests may have cost."""
+        return self._budget.spent_usd
+
+    @property
+    def reserved_usd(self) -> Decimal:
+        """The most that requests in flight can come to."""
+        return self._budget.reserved_usd
+
+    def stats(self, now: float) -> dict[str, Any]:
+        """Figures for a progress display: limits and use a minute, in flight, dollars, seconds of the pause left."""
+        return {
+            "rpm": self._requests.per_minute,
+            "tpm": self._tokens.per_minute,
+            "requests_in_window": self._requests.count(now).used,
+            "tokens_in_window": self._tokens.count(now).used,
+            "in_flight": len(self._open),
+            "spent_usd": self.spent_usd,
+            "reserved_usd": self.reserved_usd,
+            "paused_s": max(0.0, self._paused_until - now),
+            "over_budget": self._budget.over is not None,
+        }
+
+    # --- surviving a restart -------------------------------------------------------------------------------------
+
+    def snapshot(self, now: float) -> dict[str, Any]:
+        """All that a restarted limiter has to know, as JSON. What is in flight counts as spent in it."""
+        return {
+            "requests": self._requests.entries(now),
+            "tokens": self._tokens.entries(now),
+            "named": self._named,
+            "responded": self._responded,
+            "paused_s": max(0.0, self._paused_until - now),
+            "spent_usd": str(self.spent_usd + self.reserved_usd),
+            "next_permit": self._next_permit,
+        }
+
+    def restore(self, now: float, snapshot: dict[str, Any], *, age_s: float = 0.0) -> None:
+        """Continue from a snapshot taken `age_s` seconds ago. Permits of before are not known any more."""
+        for window, name in ((self._requests, "requests"), (self._tokens, "tokens")):
+            window.restore(now, [[age + age_s, used, held] for age, used, held in snapshot[name]])
+        self._named = tuple(snapshot["named"])
+        self._responded = snapshot["responded"]
+        self._paused_until = now + snapshot["paused_s"] - age_s
+        self._budget.spent_usd = max(self.spent_usd, Decimal(snapshot["spent_usd"]))
+        self._next_permit = snapshot["next_permit"]
+        self._follow(now)
+
+    # --- inside --------------------------------------------------------------------------------------------------
+
+    def _refuse(self, now: float, want: Want) -> Wait | OverBudget | None:
+        money = self._budget.check(want.usd)
+        if isinstance(money, OverBudget):
+            return money
+        if now < self._paused_until:
+            return Wait(self._paused_until - now, "paused")
+        if money == "wait":
+            return Wait(_POLL_S, "budget")
+        if not self._responded and self._open and next(iter(self._open.values())).at > now - self._window_s:
+            return Wait(_POLL_S, "learning")  # one request goes ahead to learn the limits
+        requests_s = self._requests.wait_s(now, 1)
+        tokens_s = self._tokens.wait_s(now, want.tokens)
+        if max(requests_s, tokens_s) > 0:
+            return Wait(max(requests_s, tokens_s, _POLL_S), "requests" if requests_s >= tokens_s else "tokens")
+        return None
+
+    def _grant(self, now: float, want: Want) -> int:
+        if self._first_at is None:
+            self._first_at = now
+        permit = self._next_permit
+        self._next_permit += 1
+        self._budget.reserve(want.usd)
+        self._requests.spend(now, 1)
+        entry = self._tokens.spend(now, want.tokens)
+        self._open[permit] = _Reservation(
+            now, want.usd, want.tokens, entry, self._requests.count(now), self._tokens.count(now)
+        )
+        return permit
+
+    def _expire(self, now: float) -> None:
+        while self._open:
+            permit, reservation = next(iter(self._open.items()))
+            if reservation.at > now - self._lease_timeout_s:
+                return
+            del self._open[permit]
+            self._budget.lose(permit, reservation.usd)
+
+    def _follow(self, now: float) -> None:
+        """Set the windows to the limits that hold now."""
+        for window, given, named in zip((self._requests, self._tokens), self._given, self._named, strict=True):
+            window.per_minute = min((x for x in (given, named) if x is not None), default=None)
+        if self._brake is not None:
+            rpm, since = self._brake
+            # without a limit to come back to, the brake goes where it does nothing any more
+            normal = self._requests.per_minute or rpm * 2**10
+            rpm *= 2 ** ((now - since) / _RECOVERY_S)
+            self._brake = self._brake if rpm < normal else None
+            self._requests.brake_per_minute = rpm if self._brake else None
+
+    def _observe(self, now: float, limits: RateHeaders, reservation: _Reservation) -> None:
+        self.observe_headers(now, limits)
+        for window, per_minute, remaining, before in (
+            (self._requests, limits.limit_requests, limits.remaining_requests, reservation.requests_before),
+            (self._tokens, limits.limit_tokens, limits.remaining_tokens, reservation.tokens_before),
+        ):
+            if per_minute is not None and remaining is not None:
+                window.observe(now, per_minute, remaining, before)
+            else:
+                window.trust_refunds()
+
+    def _slow_down(self, now: float) -> None:
+        rate, factor = self._requests.per_minute, _BRAKE
+        if self._requests.brake_per_minute is not None:  # again
+            rate, factor = self._requests.brake_per_minute, _BRAKE if rate is not None else _BRAKE_BLIND
+        elif rate is None:  # as many as there were
+            elapsed = min(self._window_s, now - (self._first_at if self._first_at is not None else now))
+            rate, factor = self._requests.count(now).used / max(1.0, elapsed) * 60, _BRAKE_BLIND
+        rpm = max(1.0, factor * rate)
+        self._brake = (rpm, now)
+        self._requests.brake_per_minute = rpm
+        self._requests.drop_credit(now)
+        self._tokens.drop_credit(now)
+        logger.info("429 from the server: slowing down to %.0f requests a minute for a while", rpm)

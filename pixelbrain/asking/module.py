@@ -1,0 +1,138 @@
+"""Gpt4VModule: questions about images, asked of GPT-4 Vision or any server that speaks its API.
+
+It is not in the streaming pass of the other modules: `Pipeline` and the CLI run it afterwards, over what has landed, so
+that it can be limited to what the others found, holds no GPU while it waits, and never pays for an answer twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from pixelbrain.asking.cost.prices import ModelPrice, find_price
+from pixelbrain.asking.online.asker import choose_concurrency
+from pixelbrain.asking.questions.answer_types import answer_type
+from pixelbrain.asking.questions.prebuilt import PREBUILT, prebuilt_question
+from pixelbrain.asking.questions.question import AskLimits, AskSettings, Question
+from pixelbrain.asking.request.body import check_parameters, estimate
+from pixelbrain.config import choose
+from pixelbrain.errors import ConfigError
+from pixelbrain.schema import BASE_FIELDS
+
+__all__ = ["Gpt4VModule"]
+
+_USUAL_SIZE = (1600, 1200)  # of a photo, for the tokens of a usual request
+_ANSWER_TOKENS, _REASONING_TOKENS = 300, 2000
+_TAKEN = frozenset(field.name for field in BASE_FIELDS) | {"resnet", "facenet", "label", "label_score", "n_faces"}
+
+
+class Gpt4VModule:
+    """One request an image, with one or more questions; each answer lands under its question's field.
+
+        Gpt4VModule("Is it day or night?", field="light", answer="choice:day,night", where="n_faces > 0")
+        Gpt4VModule("people_detector")
+        Gpt4VModule(questions=[{"field": "mood", "question": "The mood, in a word?"}, "perfect_eyes"])
+
+    Args:
+        question: what to ask, or the name of a prebuilt question: people_detector, perfect_eyes,
+            no_generation_artifacts.
+        field: the answer's column.
+        answer: text, bool, int, float, choice:a,b,c, tags, a JSON schema, or a pydantic model.
+        questions: several at once instead: names, or mappings with `question`, `field` and `answer`.
+        model: that is asked.
+        detail: low or high: how much of the image the model sees, and costs.
+        where: only images for which this is true, as in `n_faces > 0 and label == "suit"`.
+        rpm, tpm: requests and tokens a minute; learned from the server by default.
+        budget_usd: a hard cap on what these fields may cost.
+        concurrency, actors: requests in flight, and processes that ask. By default as many requests as the limits can
+            use, 32 where none is given.
+        base_url: another server that speaks the API.
+        prices: by model, see `asking.cost.prices.find_price`.
+        image_urls: send presigned URLs of s3:// images instead of the images.
+        max_output_tokens: of one reply; 300 by default, and 2,000 for models that think first, which is billed too.
+        temperature: None sends none; models that think first take none.
+        parameters: further fields of the request.
+
+    Raises:
+        ConfigError: a value that cannot work, or a model whose price is not known.
+    """
+
+    def __init__(
+        self,
+        question: str | None = None,
+        *,
+        field: str | None = None,
+        answer: Any = "text",
+        questions: Sequence[str | Mapping[str, Any]] = (),
+        model: str = "gpt-4o-mini",
+        detail: str = "low",
+        where: str | None = None,
+        rpm: float | None = None,
+        tpm: float | None = None,
+        budget_usd: Any = None,
+        concurrency: int | None = None,
+        actors: int = 1,
+        base_url: str | None = None,
+        prices: Mapping[str, Mapping[str, Any]] | None = None,
+        image_urls: bool = False,
+        max_output_tokens: int | None = None,
+        temperature: float | None = 0.0,
+        parameters: Mapping[str, Any] | None = None,
+        s3_endpoint: str | None = None,
+    ) -> None:
+        if bool(question) == bool(questions):
+            raise ConfigError("give a question, or several as questions")
+        asked: Sequence[str | Mapping[str, Any]] = questions
+        if question:
+            asked = [question if question in PREBUILT else {"question": question, "field": field, "answer": answer}]
+        choose("detail", detail, ("low", "high"))
+        check_parameters(parameters or {})
+        self.price: ModelPrice = find_price(model, prices)
+        if max_output_tokens is None:
+            max_output_tokens = _REASONING_TOKENS if self.price.reasoning else _ANSWER_TOKENS
+        if type(max_output_tokens) is not int or max_output_tokens < 16:
+            raise ConfigError(f"max_output_tokens is {max_output_tokens!r}: a whole number of at least 16")
+        self.settings = AskSettings(
+            questions=tuple(_question(one) for one in asked),
+            model=model,
+            detail=detail,  # type: ignore[arg-type]  # chosen above
+            base_url=base_url,
+            max_output_tokens=max_output_tokens,
+            temperature=None if self.price.reasoning else temperature,
+            image_urls=image_urls,
+            s3_endpoint=s3_endpoint,
+            parameters=dict(parameters or {}),
+        )
+        fields = [one.field for one in self.settings.questions]
+        if len(set(fields)) != len(fields):
+            raise ConfigError(f"two questions share a field: {', '.join(fields)}")
+        self.where = where
+        if concurrency is None:
+            one = estimate(self.settings, self.price, *_USUAL_SIZE)
+            tokens = one.input_tokens + one.output_tokens_max
+            concurrency = actors * choose_concurrency(rpm, tpm, tokens_per_request=tokens, actors=max(1, actors))
+        self.limits = AskLimits(
+            rpm=rpm, tpm=tpm, budget_usd=_dollars(budget_usd), concurrency=concurrency, actors=actors
+        )
+
+
+def _question(given: str | Mapping[str, Any]) -> Question:
+    if isinstance(given, str):
+        return prebuilt_question(given)
+    if unknown := set(given) - {"question", "field", "answer"}:
+        raise ConfigError(f"a question has no {sorted(unknown)[0]!r}: it has question, field and answer")
+    if not given.get("question") or not given.get("field"):
+        raise ConfigError(f"a question needs its text and a field to land in: {dict(given)}")
+    if given["field"] in _TAKEN:
+        raise ConfigError(f"field {given['field']!r} is taken: the images have it already")
+    return Question(field=given["field"], text=given["question"], answer=answer_type(given.get("answer", "text")))
+
+
+def _dollars(value: Any) -> Decimal | None:
+    if value is None:
+        return None
+    try:
+        return Decimal(str(value))
+    except InvalidOperation:
+        raise ConfigError(f"budget is {value!r}: dollars, as in 12.50") from None

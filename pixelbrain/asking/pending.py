@@ -1,0 +1,93 @@
+"""What is still to be asked about what has landed, and what asking has cost so far."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pixelbrain import schema
+from pixelbrain.asking.questions.question import AskSettings, Question
+from pixelbrain.asking.questions.where import Where, parse_where
+from pixelbrain.asking.request.body import question_hash
+from pixelbrain.landing.answers.log import FINAL_STATUSES, AnswerLog
+from pixelbrain.landing.landing import Landing
+
+__all__ = ["pending_images", "read_where", "spent_usd"]
+
+
+def pending_images(landing: Landing, settings: AskSettings, where: Where | None = None) -> Iterator[pa.Table]:
+    """The images that are still to be asked about.
+
+    An image that could not be read is not asked about. One that all questions were answered for (or that was refused,
+    or whose answers could not be used) is done, until its file or a question changes.
+
+    Yields:
+        Tables with image_id, version, sha256, width and height.
+    """
+    open_questions = [_open_mask(landing, settings, question) for question in settings.questions]
+    unanswered = np.logical_or.reduce(open_questions)
+    start = 0
+    for table in landing.iter_images(vectors=False):
+        chosen = pc.equal(table["status"], schema.Status.OK.value).combine_chunks()
+        chosen = pc.and_(chosen, pa.array(unanswered[start : start + len(table)]))
+        start += len(table)
+        if where is not None:
+            chosen = pc.and_(chosen, where.mask(_known_columns(table)))
+        rows = table.select(["image_id", "version", "sha256", "width", "height"]).filter(chosen)
+        if len(rows):
+            yield rows
+
+
+def read_where(landing: Landing, text: str | None) -> Where | None:
+    """Check an expression over what has landed; None for none. Raises `ConfigError`, see `asking.questions.where`."""
+    if not text:
+        return None
+    sample = next(landing.iter_images(vectors=False, batch_rows=1))
+    return parse_where(text, {field.name: field.type for field in _known_columns(sample).schema})
+
+
+def _known_columns(table: pa.Table) -> pa.Table:
+    """What a `where` may use, as flat columns: base columns, label, label_score, n_faces, answers, `module.field`."""
+    flat = {name: table[name] for name in ("image_id", "status", "width", "height")}
+    wanted = {
+        "label": ("resnet", pa.string()),
+        "label_score": ("resnet", pa.float32()),
+        "n_faces": ("facenet", pa.int32()),
+    }
+    for name, (module, kind) in wanted.items():
+        there = module in table.column_names
+        flat[name] = pc.struct_field(table[module], name) if there else pa.nulls(len(table), kind)
+    for column in table.schema:
+        if column.name in ("resnet", "facenet") or not pa.types.is_struct(column.type):
+            continue
+        for inner in column.type:
+            values = pc.struct_field(table[column.name], inner.name)
+            if inner.name == "answer":  # an asked field goes by its own name
+                flat[column.name] = values
+            else:
+                flat[f"{column.name}.{inner.name}"] = values
+    return pa.table(flat)
+
+
+def _open_mask(landing: Landing, settings: AskSettings, question: Question) -> np.ndarray:
+    """True for each image of the index that has no final answer to this question."""
+    index = landing.index
+    answers = landing.answer_log.read(question.field)
+    if answers is None:
+        return np.ones(len(index.image_id), bool)
+    final = pc.is_in(answers["status"], pa.array(sorted(FINAL_STATUSES)))
+    final = pc.and_(final, pc.equal(answers["question"], question_hash(settings, question)))
+    answers = answers.filter(final)
+    place = pc.index_in(index.image_id, answers["image_id"].combine_chunks())
+    same = pc.equal(index.version, answers["version"].take(place))
+    return ~np.asarray(pc.fill_null(same, False))
+
+
+def spent_usd(log: AnswerLog, fields: Sequence[str]) -> Decimal:
+    """What these fields have cost so far: their answers, and requests that may have been paid for and were lost."""
+    answers = sum((Decimal(r["cost_usd"] or 0) for r in log.records() if r["field"] in fields), start=Decimal(0))
+    return answers + log.lost_usd(fields)

@@ -1,0 +1,301 @@
+"""Which images to ask about: a small expression over what is known of them, checked and applied without `eval`.
+
+    n_faces > 0 and label in ("tabby", "tiger cat") and not is_outdoors
+    label_score >= 0.5 or label is null
+    "beach" in tags
+
+Comparisons, `and`, `or`, `not`, `in`, `is null`, `is not null`; names, numbers, texts, `true`, `false`. `in` looks for
+a value in a list of them, in a column of lists, and for a part of a text in a column of texts. As in SQL, a comparison
+with what is not known is neither true nor false, and an image is asked about only if the whole is true.
+
+Python's parser makes the tree, of which only the nodes named here are accepted; Arrow computes the rest.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import operator
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pixelbrain.asking.questions.schemas import shown
+from pixelbrain.errors import ConfigError
+
+__all__ = ["BASE_NAMES", "Where", "parse_where"]
+
+#: What is known of every image after `pixelbrain run`; answers and users' modules add to it.
+BASE_NAMES: dict[str, pa.DataType] = {
+    "image_id": pa.string(),
+    "status": pa.string(),
+    "width": pa.int32(),
+    "height": pa.int32(),
+    "label": pa.string(),
+    "label_score": pa.float32(),
+    "n_faces": pa.int32(),
+}
+
+#: Longer than any that a person writes; it bounds the parser's work.
+_MAX_CHARACTERS = 4000
+
+_COMPARISONS = {
+    ast.Eq: (operator.eq, pc.equal),
+    ast.NotEq: (operator.ne, pc.not_equal),
+    ast.Lt: (operator.lt, pc.less),
+    ast.LtE: (operator.le, pc.less_equal),
+    ast.Gt: (operator.gt, pc.greater),
+    ast.GtE: (operator.ge, pc.greater_equal),
+}
+_CONSTANTS = {"null": None, "true": True, "false": False}
+
+#: What people write who come from SQL or C, and what it is here.
+_HABITS = (
+    (re.compile(r"(?<![=<>!])=(?!=)"), "equality is written =="),
+    (re.compile(r"<>"), "inequality is written !="),
+    (re.compile(r"&&|\|\||!(?!=)"), "write and, or, not"),
+    (re.compile(r"\b(AND|OR|NOT|IN|IS|NULL)\b"), "write and, or, not, in, is, null in lower case"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Where:
+    """A checked expression. Make one with `parse_where`."""
+
+    text: str
+    columns: frozenset[str]  # the names that it uses, as `label` or `module.field`
+    types: Mapping[str, pa.DataType] = field(repr=False, compare=False)  # of these columns
+
+    def mask(self, table: pa.Table) -> pa.BooleanArray:
+        """Which rows the expression is true for; no nulls.
+
+        Args:
+            table: with a column for each of `columns`, under exactly that name; one of Arrow's type null, as a batch
+                in which nothing is known of it may have, is taken for one of its own type.
+
+        Raises:
+            ConfigError: a column has a type for which the expression makes no sense.
+        """
+        found = _Evaluation(self.text, table, self.types).truth(_parse(self.text))
+        return pc.fill_null(found, False)
+
+    def filter(self, table: pa.Table) -> pa.Table:
+        """The rows that the expression is true for."""
+        return table.filter(self.mask(table))
+
+
+def parse_where(text: str, known: Mapping[str, pa.DataType] = BASE_NAMES) -> Where:
+    """Check an expression.
+
+    Args:
+        text: see the module's docstring.
+        known: the type of every name that may be used: `BASE_NAMES`, answers by their field, and users' modules as
+            `module.field`.
+
+    Raises:
+        ConfigError: it cannot be read, uses a name that is not known, or compares what cannot be compared; the message
+            names the place.
+    """
+    tree = _parse(text)
+    empty = pa.table({name: pa.array([], kind) for name, kind in known.items()})
+    evaluation = _Evaluation(text, empty, known)
+    evaluation.truth(tree)  # on no rows: all names and types are looked at
+    types = {name: known[name] for name in evaluation.used}
+    return Where(text=text, columns=frozenset(evaluation.used), types=types)
+
+
+def _parse(text: str) -> ast.expr:
+    if not text.strip():
+        raise ConfigError("where is empty: write something such as n_faces > 0, or leave it out")
+    if len(text) > _MAX_CHARACTERS:
+        raise ConfigError(f"where has {len(text):,} characters: at most {_MAX_CHARACTERS:,}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)  # about backslashes in texts
+            warnings.simplefilter("ignore", DeprecationWarning)
+            # in brackets, so that it may run over lines; one more bracket in the text, and it is no list of one
+            tree = ast.parse(f"[{text}\n]", mode="eval").body
+    except SyntaxError as error:
+        unquoted = re.sub(r"'[^']*'|\"[^\"]*\"", "''", text)
+        hint = next((f"; {hint}" for habit, hint in _HABITS if habit.search(unquoted)), "")
+        place = f" at character {error.offset - 1}" if (error.offset or 0) > 1 and error.lineno == 1 else ""
+        raise ConfigError(f"where cannot be read{place}: {shown(text)}{hint}") from None
+    except (ValueError, RecursionError, MemoryError):
+        raise ConfigError(f"where cannot be read: {shown(text)}") from None
+    if not isinstance(tree, ast.List) or len(tree.elts) != 1:
+        raise ConfigError(f"where cannot be read: {shown(text)} is not one expression")
+    return tree.elts[0]
+
+
+class _Evaluation:
+    """One walk over an expression's tree, on the columns of one table."""
+
+    def __init__(self, text: str, table: pa.Table, types: Mapping[str, pa.DataType]) -> None:
+        self.text = text
+        self.table = table
+        self.types = types
+        self.used: set[str] = set()
+
+    def truth(self, node: ast.expr) -> pa.BooleanArray:
+        """What can stand alone, beside `and`, `or`, `not`."""
+        if isinstance(node, ast.BoolOp):
+            combine = pc.and_kleene if isinstance(node.op, ast.And) else pc.or_kleene
+            found = self.truth(node.values[0])
+            for value in node.values[1:]:
+                found = combine(found, self.truth(value))
+            return found
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+            return pc.invert(self.truth(node.operand))
+        if isinstance(node, ast.Compare):
+            found, left = None, node.left
+            for operation, right in zip(node.ops, node.comparators, strict=True):
+                one = self.comparison(left, operation, right)
+                found = one if found is None else pc.and_kleene(found, one)
+                left = right
+            return found
+        value = self.value(node)
+        if isinstance(value, bool):
+            return pa.array(np.full(len(self.table), value))
+        if not isinstance(value, pa.Array) or not pa.types.is_boolean(value.type):
+            raise self.wrong(node, "is neither true nor false: compare it with something")
+        return value
+
+    def comparison(self, left: ast.expr, operation: ast.cmpop, right: ast.expr) -> pa.BooleanArray:
+        if isinstance(operation, (ast.Is, ast.IsNot)):
+            return self.is_null(left, operation, right)
+        if isinstance(operation, (ast.In, ast.NotIn)):
+            found = self.contains(left, right)
+            return pc.invert(found) if isinstance(operation, ast.NotIn) else found
+        return self.compare(left, operation, right)
+
+    def is_null(self, left: ast.expr, operation: ast.cmpop, right: ast.expr) -> pa.BooleanArray:
+        column = self.value(left)
+        constant = right.value if isinstance(right, ast.Constant) else _CONSTANTS.get(getattr(right, "id", ""), "")
+        if constant is not None:
+            raise self.wrong(right, "cannot stand after is: only null can, other values are compared with ==")
+        if not isinstance(column, pa.Array):
+            raise self.wrong(left, "is no column: only a column can be null")
+        return pc.is_null(column) if isinstance(operation, ast.Is) else pc.is_valid(column)
+
+    def compare(self, left: ast.expr, operation: ast.cmpop, right: ast.expr) -> pa.BooleanArray:
+        first, second = self.value(left), self.value(right)
+        kinds = _kind(first), _kind(second)
+        if "null" in kinds:
+            raise self.wrong(right if kinds[1] == "null" else left, "is compared: write is null, or is not null")
+        if kinds[0] != kinds[1]:
+            raise self.wrong(right, f"is {kinds[1]}, and is compared with {kinds[0]}")
+        of_python, of_arrow = _COMPARISONS[type(operation)]
+        if kinds[0] == "a list" or (kinds[0] == "true or false" and not isinstance(operation, (ast.Eq, ast.NotEq))):
+            raise self.wrong(left, f"is {kinds[0]}, and cannot be compared so")
+        if not isinstance(first, pa.Array) and not isinstance(second, pa.Array):
+            return pa.array(np.full(len(self.table), of_python(first, second)))
+        return of_arrow(_as_column(first, second), _as_column(second, first))
+
+    def contains(self, left: ast.expr, right: ast.expr) -> pa.BooleanArray:
+        if isinstance(right, (ast.Tuple, ast.List, ast.Set)):
+            return self.one_of(left, right)
+        part, whole = self.value(left), self.value(right)
+        if isinstance(part, pa.Array) or not isinstance(whole, pa.Array):
+            raise self.wrong(right, 'cannot be searched: write label in ("cat", "dog"), or "beach" in tags')
+        if _kind(whole) == "a text" and isinstance(part, str):
+            return pc.match_substring(whole, part)
+        if pa.types.is_list(whole.type) and _kind(part) == _kind_of_type(whole.type.value_type):
+            return _lists_with(whole, part)
+        raise self.wrong(left, f"is {_kind(part)}, and is looked for in {_kind(whole)}")
+
+    def one_of(self, left: ast.expr, right: ast.Tuple | ast.List | ast.Set) -> pa.BooleanArray:
+        column, values = self.value(left), [self.value(one) for one in right.elts]
+        if not isinstance(column, pa.Array) or any(isinstance(value, pa.Array) for value in values):
+            raise self.wrong(left, "and the list after in are a column and values")
+        for node, value in zip(right.elts, values, strict=True):
+            if _kind(value) != _kind(column):
+                raise self.wrong(node, f"is {_kind(value)}, and is compared with {_kind(column)}")
+        if not values:
+            raise self.wrong(right, "is an empty list")
+        if pa.types.is_integer(column.type):
+            column = column.cast(pa.float64())  # 1 is in (1.0, 2.5)
+        found = pc.is_in(column, value_set=pa.array(values, column.type))
+        return pc.if_else(pc.is_valid(column), found, pa.scalar(None, pa.bool_()))
+
+    def value(self, node: ast.expr) -> Any:
+        """A column as an array, or a constant."""
+        if isinstance(node, ast.Constant):
+            if node.value is None or isinstance(node.value, (bool, int, float, str)):
+                return self.fitting(node, node.value)
+            raise self.wrong(node, "is no value that a column has")
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
+            number = self.value(node.operand)
+            if _kind(number) != "a number" or isinstance(number, pa.Array):
+                raise self.wrong(node, "is no number")
+            return -number if isinstance(node.op, ast.USub) else number
+        if isinstance(node, ast.Name) and node.id in _CONSTANTS:
+            return _CONSTANTS[node.id]
+        if isinstance(node, (ast.Name, ast.Attribute)):
+            return self.column(node)
+        if isinstance(node, ast.BinOp):
+            raise self.wrong(node, "is arithmetic, which is not there; conditions are joined with and, or")
+        raise self.wrong(node, "is not understood: comparisons, and, or, not, in, is null are")
+
+    def fitting(self, node: ast.expr, value: Any) -> Any:
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise self.wrong(node, "is too large")
+        return value
+
+    def column(self, node: ast.Name | ast.Attribute) -> pa.Array:
+        name = ast.unparse(node)
+        known = self.table.column_names
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise self.wrong(node, f"is not known; {hint}known are {', '.join(known)}")
+        self.used.add(name)
+        column = self.table.column(name)
+        if pa.types.is_null(column.type):
+            column = column.cast(self.types[name])
+        return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+
+    def wrong(self, node: ast.expr, reason: str) -> ConfigError:
+        place = f"at character {node.col_offset} of " if node.lineno == 1 else "in "
+        return ConfigError(f"where: {ast.unparse(node)} {reason} ({place}{shown(self.text)})")
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, pa.Array):
+        return _kind_of_type(value.type)
+    if isinstance(value, bool):
+        return "true or false"
+    if value is None:
+        return "null"
+    return "a text" if isinstance(value, str) else "a number"
+
+
+def _kind_of_type(kind: pa.DataType) -> str:
+    if pa.types.is_boolean(kind):
+        return "true or false"
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        return "a number"
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return "a text"
+    return "a list" if pa.types.is_list(kind) else f"of type {kind}"
+
+
+def _as_column(value: Any, other: Any) -> Any:
+    """A constant as precise as the column that it is compared with: 0.9 is not the float32 next to 0.9."""
+    if isinstance(value, pa.Array) or not pa.types.is_floating(other.type):
+        return value
+    return pa.scalar(float(value), other.type)
+
+
+def _lists_with(lists: pa.ListArray, value: Any) -> pa.BooleanArray:
+    """Which of the lists hold a value; null where there is no list."""
+    holds = np.zeros(len(lists), bool)
+    rows = pc.list_parent_indices(lists)
+    hits = pc.fill_null(pc.equal(pc.list_flatten(lists), value), False)
+    holds[np.asarray(rows.filter(hits))] = True
+    return pc.if_else(pc.is_valid(lists), pa.array(holds), pa.scalar(None, pa.bool_()))

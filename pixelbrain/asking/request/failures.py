@@ -1,0 +1,156 @@
+"""What a failed request means: try it again, give up the row, or stop the job; and how long to wait before a retry."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pixelbrain.asking.request.headers import retry_after_s
+from pixelbrain.errors import StopJob
+
+__all__ = ["Backoff", "Retry", "RowFailed", "StopJob", "classify_response", "mask_keys"]
+
+#: Longest part of a server's message that is kept.
+_MESSAGE_CHARS = 500
+#: What looks like a key in a message, or like what servers leave of one: sk-..., Bearer ..., abcd********wxyz.
+_KEYS = re.compile(r"\bsk-[\w*.-]{4,}|(?<=bearer )[^\s'\"]{8,}|\S*\*{3,}\S*", re.IGNORECASE)
+
+_NO_MONEY = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"}
+_NO_KEY = {"invalid_api_key", "account_deactivated", "invalid_organization", "invalid_authentication"}
+_NO_MODEL = {"model_not_found", "deploymentnotfound", "model_not_available"}
+_FILTERED = {"content_filter", "content_policy_violation", "moderation_blocked", "responsibleaipolicyviolation"}
+
+
+class Retry(Exception):
+    """A try failed in a way that passes.
+
+    Attributes:
+        error_type: for the row, should no try succeed.
+        after_s: how long the server asks to wait; None: it does not say.
+        everyone: a 429, which is about all requests and not about this one.
+        maybe_billed: the request may have been answered, and the answer lost on its way.
+        headers: of the response, if one came.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        error_type: str,
+        after_s: float | None = None,
+        everyone: bool = False,
+        maybe_billed: bool = False,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.error_type = error_type
+        self.after_s = after_s
+        self.everyone = everyone
+        self.maybe_billed = maybe_billed
+        self.headers = headers
+
+
+class RowFailed(Exception):
+    """The server will not answer this request, however often it is sent.
+
+    Attributes:
+        error_type: for the row.
+        refused: a content filter stopped it: that is an answer, if not one to the question.
+        headers: of the response.
+    """
+
+    def __init__(
+        self, message: str, *, error_type: str, refused: bool = False, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.error_type = error_type
+        self.refused = refused
+        self.headers = headers
+
+
+class Backoff:
+    """Waits before retries, for sharing by all requests of a process.
+
+    Doubling from `first_s` up to `most_s`, each shortened by up to a half at random, so that requests that failed
+    together do not come back together.
+    """
+
+    def __init__(self, rng: random.Random, *, first_s: float = 0.5, most_s: float = 30.0) -> None:
+        self._rng = rng
+        self._first_s = first_s
+        self._most_s = most_s
+
+    def delay_s(self, tries: int) -> float:
+        """Seconds to wait after so many tries, at least one."""
+        full = min(self._most_s, self._first_s * 2 ** min(tries - 1, 30))
+        return full * (1 - 0.5 * self._rng.random())
+
+
+def classify_response(
+    status: int, body: Any, headers: Mapping[str, str], *, model: str, key: str | None = None
+) -> Retry | RowFailed | StopJob:
+    """What a response that is no success means.
+
+    Args:
+        status: of the response, 300 to 599.
+        body: its error: the object under "error", or what else there was.
+        headers: of the response.
+        model: that was asked, for the message.
+        key: that was sent; it is masked wherever the server repeats it.
+    """
+    error = body if isinstance(body, Mapping) else {}
+    codes = {str(error.get(name) or "").lower() for name in ("code", "type")}
+    said = mask_keys(_message(body), key)
+    message = f"HTTP {status}" + (f": {said}" if said else "")
+    lower = said.lower()
+    if codes & _NO_MONEY:
+        return StopJob(
+            f"the account has no money left ({message}); answers so far are kept, the same command continues"
+        )
+    if codes & _FILTERED:
+        return RowFailed(message, error_type="ContentFilter", refused=True, headers=headers)
+    if status == 401 and (codes & _NO_KEY or not codes - {"", "invalid_request_error"} or "key" in lower):
+        return StopJob(f"the server does not take the key in OPENAI_API_KEY ({message}); set another, and continue")
+    if codes & _NO_MODEL or (status == 404 and ("model" in lower or not error)):
+        return StopJob(f"the server has no model {model} at this address ({message}); check --model and --base-url")
+    if status == 429 and lower.startswith("request too large"):
+        return RowFailed(message, error_type="RequestTooLarge", headers=headers)
+    if status in (408, 409, 429) or status >= 500:
+        return Retry(
+            message,
+            error_type=_ERROR_TYPES.get(status, "ServerError"),
+            after_s=retry_after_s(headers, said),
+            everyone=status == 429,
+            headers=headers,
+        )
+    return RowFailed(message, error_type=_ERROR_TYPES.get(status, "RequestError"), headers=headers)
+
+
+_ERROR_TYPES = {
+    400: "BadRequest",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "NotFound",
+    408: "Timeout",
+    409: "Conflict",
+    422: "Unprocessable",
+    429: "RateLimited",
+}
+
+
+def mask_keys(text: str, key: str | None = None) -> str:
+    """The text on one line and of a bounded length, without the key, and without anything that looks like one."""
+    text = " ".join(text.split())
+    if key:
+        text = text.replace(key, "***")
+    text = _KEYS.sub("***", text)
+    return text if len(text) <= _MESSAGE_CHARS else text[: _MESSAGE_CHARS - 3] + "..."
+
+
+def _message(body: Any) -> str:
+    if isinstance(body, Mapping):
+        found = body.get("message") or body.get("detail") or body.get("error") or ""
+        return found if isinstance(found, str) else str(found)
+    return body if isinstance(body, str) else ""

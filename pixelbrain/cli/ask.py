@@ -1,0 +1,116 @@
+"""`pixelbrain ask`: questions about landed images, to GPT-4 Vision."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pixelbrain.cli.options import EXIT_STRICT, address_option, command_options, examples
+
+if TYPE_CHECKING:
+    from pixelbrain.asking.module import Gpt4VModule
+    from pixelbrain.display import Display
+
+__all__ = ["ask"]
+
+
+@click.command(
+    short_help="Ask GPT-4 Vision about the images.",
+    epilog=examples(
+        "export OPENAI_API_KEY=...",
+        'pixelbrain ask out/ --field is_person --question "Is there at least one person?" --answer bool --dry-run',
+        'pixelbrain ask out/ --question people_detector --where "n_faces == 0" --budget 5',
+        'pixelbrain ask out/ --field light --question "When was it taken?" --answer choice:day,night --batch',
+        "pixelbrain ask out/ --config questions.yaml",
+        "pixelbrain ask out/ --cancel",
+    ),
+)
+@click.argument("out")
+@click.option(
+    "--question", metavar="TEXT", help="What to ask, or people_detector, perfect_eyes, no_generation_artifacts."
+)
+@click.option("--field", metavar="NAME", help="Where the answer lands.")
+@click.option("--answer", metavar="TYPE", help="text, bool, int, float, choice:a,b,c or tags. [default: text]")
+@click.option("--where", metavar="EXPR", help='Only these images: n_faces > 0 and label == "suit".')
+@click.option("--model", metavar="M", help="[default: gpt-4o-mini]")
+@click.option(
+    "--detail", type=click.Choice(["low", "high"]), help="How much of an image is seen, and paid for. [default: low]"
+)
+@click.option("--rpm", type=click.FloatRange(1), metavar="N", help="Requests a minute. [default: what the server says]")
+@click.option("--tpm", type=click.FloatRange(1), metavar="N", help="Tokens a minute. [default: what the server says]")
+@click.option("--budget", "budget_usd", metavar="USD", help="A hard cap for these fields, earlier runs included.")
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Requests in flight. [default: what the limits can use, or 32]",
+)
+@click.option("--actors", type=click.IntRange(1), metavar="N", help="Processes that ask. [default: 1]")
+@click.option("--base-url", metavar="URL", help="Another server that speaks the API: vLLM, Ollama, LM Studio, Azure.")
+@click.option("--image-urls/--upload", default=None, help="Send presigned URLs of s3:// images instead of the images.")
+@click.option("--max-output-tokens", type=click.IntRange(16), metavar="N", help="Of one answer. [default: 300]")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N images that are left.")
+@click.option("--batch", is_flag=True, help="Through the Batch API: half the price, within a day.")
+@click.option("--wait/--no-wait", default=True, help="With --batch: wait for the answers, or submit and return.")
+@click.option("--cancel", is_flag=True, help="Cancel the batches that run; what they have answered is kept.")
+@click.option("--dry-run", is_flag=True, help="Say what it would take, and ask nothing.")
+@click.option(
+    "--config", "config_file", metavar="YAML", help="Several questions, prices: the key gpt4v of a config file."
+)
+@click.option("--strict", is_flag=True, help="Exit with 3 when any image failed.")
+@address_option
+@command_options
+def ask(
+    out: str,
+    limit: int | None,
+    batch: bool,
+    wait: bool,
+    cancel: bool,
+    dry_run: bool,
+    config_file: str | None,
+    strict: bool,
+    display: Display,
+    debug: bool,
+    **given: Any,
+) -> None:
+    """Ask GPT-4 Vision, or a server that speaks its API, about the images that have landed in OUT.
+
+    The key is read from OPENAI_API_KEY. An answer is never paid for twice: the same command again asks only what is
+    left, and so it goes on after a stop. `pixelbrain load OUT` then brings the answers into MongoDB.
+    """
+    from pixelbrain.workflow import Workflow
+
+    workflow = Workflow.over(out, display, debug=debug, stores=False)
+    if cancel:
+        click.echo(workflow.cancel_batches(given["base_url"]))
+        return
+    module = _module(config_file, {k: v for k, v in given.items() if v is not None}, workflow.config.s3_endpoint)
+    if dry_run:
+        for line in workflow.dry_run(module, limit=limit):
+            click.echo(line)
+        return
+    if batch:
+        failed = workflow.ask_batch(module, wait=wait, limit=limit).answers["failed"]
+    else:
+        failed = workflow.ask(module, limit=limit).failed_images
+    if strict and failed:
+        raise SystemExit(EXIT_STRICT)
+
+
+def _module(config_file: str | None, given: dict[str, Any], s3_endpoint: str | None) -> Gpt4VModule:
+    from pixelbrain.asking.module import Gpt4VModule
+    from pixelbrain.config import read_config
+    from pixelbrain.errors import ConfigError
+
+    settings: dict[str, Any] = {"s3_endpoint": s3_endpoint}
+    if config_file:
+        settings |= read_config(config_file).get("gpt4v") or {}
+        if "question" in given:
+            settings.pop("questions", None)
+    if not (settings.get("questions") or settings.get("question") or "question" in given):
+        raise click.UsageError("Missing --question: what to ask (or --config with questions).")
+    try:
+        return Gpt4VModule(**settings | given)
+    except TypeError as error:
+        raise ConfigError(f"gpt4v: {error}") from None

@@ -1,0 +1,79 @@
+"""`pixelbrain weights`: which weights each model wants, from where, and whether they are here."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from pixelbrain.cli.options import command_options, examples
+
+if TYPE_CHECKING:
+    from pixelbrain.display import Display
+
+__all__ = ["weights"]
+
+
+@click.group(
+    short_help="List, fetch or verify model weights.",
+    epilog=examples("pixelbrain weights list", "pixelbrain weights fetch resnet50 --weights-dir weights/"),
+)
+def weights() -> None:
+    """Which weights each model wants, from where, and whether they are here."""
+
+
+_weights_dir = click.option("--weights-dir", metavar="DIR", help="Look here first, and put what is fetched here.")
+
+
+@weights.command(
+    "list",
+    short_help="Which weights, from where, and are they here.",
+    epilog=examples("pixelbrain weights list --weights-dir weights/"),
+)
+@_weights_dir
+@command_options
+def weights_list(weights_dir: str | None, display: Display, debug: bool) -> None:
+    """Print every weights file: who uses it, from where it comes, its sha256, and where it is."""
+    from pixelbrain.modules.weights.find import list_weights
+
+    for state in list_weights(weights_dir):
+        file = state.file
+        click.echo(f"{file.name}: {file.file_name}, for {file.used_by}")
+        click.echo(f"  from    {file.origin}")
+        click.echo(f"  sha256  {file.sha256 or 'not published'}")
+        click.echo(f"  here    {state.path or 'no'}")
+
+
+@weights.command(
+    "fetch",
+    short_help="Download weights.",
+    epilog=examples("pixelbrain weights fetch", "pixelbrain weights fetch facenet-vggface2"),
+)
+@click.argument("names", nargs=-1)
+@_weights_dir
+@command_options
+def weights_fetch(names: tuple[str, ...], weights_dir: str | None, display: Display, debug: bool) -> None:
+    """Download the named weights (all that are downloads by default), unless they are here."""
+    from pixelbrain.modules.weights.find import fetch_weights
+    from pixelbrain.modules.weights.table import WEIGHTS
+
+    for name in names or [file.name for file in WEIGHTS.values() if file.url]:
+        with display.stage(name, unit="bytes") as progress:
+            path = fetch_weights(name, weights_dir, progress=lambda done, total, tell=progress: tell(done, total or 0))
+        click.echo(f"{name}: {path}")
+
+
+@weights.command("verify", short_help="Check the sha256 of those here.", epilog=examples("pixelbrain weights verify"))
+@_weights_dir
+@command_options
+def weights_verify(weights_dir: str | None, display: Display, debug: bool) -> None:
+    """Check the sha256 of the weights that are here; exit 1 if one is not what it should be."""
+    from pixelbrain.modules.weights.find import verify_weights
+
+    states = verify_weights(weights_dir)
+    for state in states:
+        good = "good" if state.file.sha256 else "here, but its publisher names no sha256 to compare with"
+        click.echo(f"{state.file.name}: {state.problem or ('missing' if state.path is None else good)}")
+    if any(state.problem for state in states):
+        sys.exit(1)

@@ -1,0 +1,211 @@
+"""The actors of the asking lane: one says when each request may go, the others send them and journal the answers."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import time
+import uuid
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from pixelbrain.asking.limits.gate import LeasingGate
+from pixelbrain.asking.limits.leases import LeaseAnswer, Settlement, Want
+from pixelbrain.asking.online.report import AskReport
+from pixelbrain.asking.pending import spent_usd
+from pixelbrain.asking.questions.question import AnswerStatus, AskLimits, AskSettings
+from pixelbrain.asking.request.body import question_hash
+from pixelbrain.asking.request.failures import StopJob
+from pixelbrain.engine.ask.gate import ActorLeases, InFlight, metered
+from pixelbrain.engine.work.environment import DriverEnvironment
+from pixelbrain.engine.work.meter import Meter
+from pixelbrain.landing.answers.log import AnswerLog
+from pixelbrain.landing.answers.memory import AnswerMemory
+from pixelbrain.sources import presign, read_bytes
+from pixelbrain.storage.base import Storage
+
+if TYPE_CHECKING:
+    from pixelbrain.asking.cost.prices import ModelPrice
+    from pixelbrain.asking.online.asker import Asker
+
+__all__ = ["AskingActor", "LimiterActor"]
+
+logger = logging.getLogger(__name__)
+
+_PREPARED_AHEAD = 16  # images, beyond the requests in flight
+#: In S3, an answer may have cost something so long before it is journalled, see `landing.answers.journal`.
+_JOURNALLED_WITHIN_S = 5.0
+
+
+class LimiterActor:
+    """The one limiter of a run, see `asking.limits.limiter.RateLimiter`; its clock is the only one that counts.
+
+    Restarted after a crash, it does not know what was sent in the last minute, and assumes that all that was allowed
+    was: it waits a whole window, and counts what may have been in flight as spent.
+    """
+
+    def __init__(
+        self,
+        limits: AskLimits,
+        spent: Decimal,
+        at_risk: Decimal,
+        out: Storage,
+        fields: Sequence[str],
+        environment: DriverEnvironment,
+        meter: Meter,
+    ) -> None:
+        import ray
+
+        from pixelbrain.asking.limits.limiter import RateLimiter
+
+        environment.apply()
+        self._budget_usd = limits.budget_usd
+        self._meter = meter
+        restarted = ray.get_runtime_context().was_current_actor_reconstructed
+        if restarted:
+            if not out.is_local:
+                time.sleep(_JOURNALLED_WITHIN_S)
+            spent = spent_usd(AnswerLog(out), fields) + at_risk
+        self._limiter = RateLimiter(
+            rpm=limits.rpm,
+            tpm=limits.tpm,
+            budget_usd=limits.budget_usd,
+            already_spent_usd=spent,
+            window_s=limits.window_s,
+        )
+        if restarted:
+            self._limiter.pause(time.monotonic(), limits.window_s)
+
+    async def lease(self, wanted: Sequence[Want], settled: Sequence[Settlement]) -> LeaseAnswer:
+        """See `asking.limits.leases.Leases.lease`."""
+        now = time.monotonic()
+        self._limiter.settle(now, settled)
+        answer = self._limiter.lease(now, wanted)
+        self._tell(now)
+        return answer
+
+    async def settle(self, settled: Sequence[Settlement]) -> None:
+        """See `asking.limits.leases.Leases.settle`."""
+        now = time.monotonic()
+        self._limiter.settle(now, settled)
+        self._tell(now)
+
+    async def pause(self, seconds: float) -> None:
+        """See `asking.limits.leases.Leases.pause`."""
+        self._limiter.pause(time.monotonic(), seconds)
+
+    async def spent_usd(self) -> Decimal:
+        """For certain, and what lost requests may have cost."""
+        return self._limiter.spent_usd + self._limiter.reserved_usd
+
+    def _tell(self, now: float) -> None:
+        spent, reserved = self._limiter.spent_usd, self._limiter.reserved_usd
+        left = None if self._budget_usd is None else float(self._budget_usd - spent - reserved)
+        self._meter.limiter(self._limiter.stats(now)["in_flight"], float(spent), left)
+
+
+class AskingActor:
+    """Asks about blocks of images, `concurrency` at a time over all its blocks, and journals every answer at once."""
+
+    def __init__(
+        self,
+        settings: AskSettings,
+        price: ModelPrice,
+        out: Storage,
+        limiter: Any,
+        concurrency: int,
+        writer: str,
+        environment: DriverEnvironment,
+        meter: Meter,
+    ) -> None:
+        environment.apply()
+        self._meter = meter
+        self._settings = settings
+        self._price = price
+        self._leases = ActorLeases(limiter)
+        self._concurrency = concurrency
+        self._memory = AnswerMemory(
+            AnswerLog(out),
+            f"{writer}-{uuid.uuid4().hex[:8]}",  # one that was restarted on another node may find its own pid there
+            types={question.field: question.answer.arrow_type() for question in settings.questions},
+            questions={question.field: question_hash(settings, question) for question in settings.questions},
+        )
+        self._journalled: set[int] = set()  # of the records in hand, by id()
+        self._stopped: StopJob | None = None
+        self._asker: Asker | None = None
+        self._gate: LeasingGate | None = None
+        self._slots = asyncio.Semaphore(concurrency + _PREPARED_AHEAD)
+
+    async def ask(self, entries: list[dict[str, Any]]) -> AskReport:
+        """Ask about a block.
+
+        Args:
+            entries: of `pending_images`.
+
+        Raises:
+            StopJob: no request can succeed; what was on its way has been journalled.
+        """
+        if self._asker is None:
+            self._asker = self._make_asker()
+        report = AskReport(images=len(entries))
+        results = await asyncio.gather(*(self._one(entry) for entry in entries), return_exceptions=True)
+        await asyncio.to_thread(self._memory.flush)  # before the block counts as done
+        for records in results:
+            if isinstance(records, BaseException):
+                raise records
+            for record in records:
+                report.add(record)
+            report.failed_images += any(r["status"] == str(AnswerStatus.FAILED) for r in records)
+        report.overrun = self._asker.overrun
+        return report
+
+    async def stop(self) -> None:
+        """Send nothing new; what is on its way arrives."""
+        self._stopped = self._stopped or StopJob("stopped")
+
+    async def settle(self) -> None:
+        """Report to the limiter what the last requests came to; nothing is sent afterwards."""
+        if self._gate is not None:
+            await self._gate.aclose()
+            await self._leases.settle([])  # comes after what was on its way to it
+
+    async def _one(self, entry: dict[str, Any]) -> list[dict[str, Any]]:
+        assert self._asker is not None
+        async with self._slots:
+            if self._stopped:
+                raise self._stopped
+            try:
+                records = await self._asker.ask_image(entry)
+            except StopJob as error:
+                self._stopped = error
+                raise
+        for record in records:
+            if id(record) in self._journalled:
+                self._journalled.discard(id(record))
+            else:  # remembered, failed or over budget: it cost nothing, and it is this image's row
+                self._memory.journal(record)
+        return records
+
+    def _make_asker(self) -> Asker:
+        from pixelbrain.asking.online.asker import Asker
+        from pixelbrain.asking.request.client import AskClient
+
+        settings = self._settings
+        client = AskClient(base_url=settings.base_url, connections=self._concurrency, timeout_s=settings.timeout_s)
+        self._gate = LeasingGate(self._leases)
+        return Asker(
+            settings,
+            self._price,
+            InFlight(self._gate, self._concurrency, self._meter),
+            send=metered(client.send, self._meter),
+            remembered=self._memory.remembered,
+            journal=self._paid,
+            read=functools.partial(read_bytes, s3_endpoint=settings.s3_endpoint),
+            presign=functools.partial(presign, s3_endpoint=settings.s3_endpoint),
+        )
+
+    def _paid(self, record: dict[str, Any]) -> None:
+        self._memory.journal(record)
+        self._journalled.add(id(record))

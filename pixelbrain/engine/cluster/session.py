@@ -1,0 +1,151 @@
+"""One Ray for all stages of a run: found, joined, or started here and stopped afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+
+from pixelbrain.engine.cluster.address import check_address, check_reachable
+from pixelbrain.engine.cluster.local_state import find_fitting
+from pixelbrain.engine.cluster.settings import OBJECT_STORE_BYTES, RAY_ENVIRONMENT
+from pixelbrain.errors import EngineError
+
+__all__ = ["find_ray", "ray_session"]
+
+logger = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def ray_session(*, address: str | None = None, debug: bool = False) -> Iterator[None]:
+    """Ray, ready to use.
+
+    The one that runs in this process; else the one at `address` or RAY_ADDRESS; else the local cluster, if one runs
+    (`pixelbrain cluster up --local`); else one of our own, which ends with the block.
+
+    Raises:
+        ConfigError: an address that is none of a Ray's.
+        EngineError: no Ray that we can join answers there, or none can be started.
+    """
+    _prepare()
+    import ray
+
+    _quieten(debug)
+    if ray.is_initialized():
+        yield
+        return
+    with contextlib.nullcontext() if debug else _native_stderr_dropped():
+        _start(find_ray(address), debug)
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+def find_ray(address: str | None = None) -> str | None:
+    """Where the Ray to join answers, see `ray_session`; None: there is none. Raises as that does."""
+    _prepare()
+    given = address or os.environ.get("RAY_ADDRESS")
+    if given:
+        address = check_address(given)
+        if address == "auto":
+            address = _running_here()
+        if address == "local":
+            return None
+        check_reachable(address)
+        return address
+    cluster = find_fitting()
+    if cluster is not None:
+        try:
+            check_reachable(cluster.address)
+            return cluster.address
+        except EngineError as error:  # nobody asked for it by name
+            logger.warning("the local cluster is no use, this command starts a Ray of its own: %s", error)
+    return None
+
+
+def _prepare() -> None:
+    """Say what Ray reads when it is imported."""
+    for name, value in RAY_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+
+
+def _running_here() -> str:
+    """The address of the Ray that was started last on this machine, which is what Ray means by `auto`."""
+    from ray._private.services import canonicalize_bootstrap_address_or_die
+
+    try:
+        return canonicalize_bootstrap_address_or_die("auto")
+    except ConnectionError as error:
+        raise EngineError(f"RAY_ADDRESS=auto: {_line(error)}") from None
+
+
+def _start(address: str | None, debug: bool) -> None:
+    for left in (1, 0):
+        try:
+            _init(address, debug)
+            return
+        except Exception as error:  # Ray raises nothing narrower when its processes take too long to start
+            if left and not address:  # as on a busy machine: the second time, its files are in memory
+                logger.info("Ray did not start, once more: %s", error)
+                continue
+            where = f"the Ray at {address} cannot be joined" if address else "a local Ray could not be started"
+            raise EngineError(f"{where}: {_line(error)}") from error
+
+
+def _line(error: BaseException) -> str:
+    """What an error says, as one line: of two versions that do not fit, both are said."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _init(address: str | None, debug: bool) -> None:
+    import ray
+
+    local = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Ray's own
+        ray.init(
+            address=address or "local",
+            log_to_driver=debug,
+            logging_level=logging.INFO if debug else logging.ERROR,
+            **({} if address else local),
+        )
+
+
+@contextlib.contextmanager
+def _native_stderr_dropped() -> Iterator[None]:
+    """Ray's C++ parts write straight to file descriptor 2; what Python writes to sys.stderr still arrives.
+
+    Left alone where sys.stderr is not that descriptor: in a notebook, or under a test's capture.
+    """
+    try:
+        ours = sys.stderr.fileno() == 2
+    except (OSError, ValueError, AttributeError):
+        ours = False
+    if not ours:
+        yield
+        return
+    original, kept = sys.stderr, os.dup(2)
+    sys.stderr.flush()
+    with open(os.devnull, "wb") as nowhere, os.fdopen(kept, "w", buffering=1, errors="backslashreplace") as screen:
+        os.dup2(nowhere.fileno(), 2)
+        sys.stderr = screen
+        heard = [h for h in logging.getLogger().handlers if getattr(h, "stream", None) is original]
+        for handler in heard:  # what we warn of is written to the screen, too
+            handler.setStream(screen)
+        try:
+            yield
+        finally:
+            for handler in heard:
+                handler.setStream(original)
+            sys.stderr = original
+            os.dup2(screen.fileno(), 2)
+
+
+def _quieten(debug: bool) -> None:
+    """Ray's log lines stay off the user's screen; ours say what goes on."""
+    if not debug:  # errors too: they come back as exceptions
+        logging.getLogger("ray").setLevel(logging.CRITICAL)

@@ -1,0 +1,84 @@
+"""Does a plan fit the nodes? Each actor is put on a node in thought, and the first that finds no room is named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from pixelbrain.engine.plan.nodes import Node
+from pixelbrain.engine.plan.pools import Pool
+
+__all__ = ["Shortage", "count_room", "find_shortage"]
+
+_TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shortage:
+    """The pool that starves, and how many of its actors have room."""
+
+    pool: Pool
+    room: int
+
+
+class _Room:
+    """What is left of a node; GPUs one by one, as a part of one cannot be had from two."""
+
+    def __init__(self, node: Node) -> None:
+        self.labels = node.labels
+        self.cpus, self.memory = node.cpus, node.memory_bytes
+        self.cards = [1.0] * int(node.gpus)
+
+    def holds(self, pool: Pool) -> bool:
+        fits = self.cpus >= pool.cpus - _TOLERANCE and self.memory >= pool.memory_bytes
+        labelled = all(self.labels.get(key) == value for key, value in pool.labels.items())
+        return fits and labelled and (not pool.gpus or self._cards(pool.gpus) is not None)
+
+    def take(self, pool: Pool) -> None:
+        self.cpus -= pool.cpus
+        self.memory -= pool.memory_bytes
+        for card in self._cards(pool.gpus) or ():
+            self.cards[card] -= min(1.0, pool.gpus)
+
+    def _cards(self, share: float) -> list[int] | None:
+        if not share:
+            return []
+        wanted, each = max(1, int(share)), min(1.0, share)
+        free = [card for card, left in enumerate(self.cards) if left >= each - _TOLERANCE]
+        # the fullest that has room, as Ray packs them, so that whole cards stay whole
+        free.sort(key=lambda card: self.cards[card])
+        return free[:wanted] if len(free) >= wanted else None
+
+    def spare(self, pool: Pool) -> tuple[bool, float]:
+        """Sorts nodes for a pool: those without GPUs first where it wants none, then the emptiest."""
+        return bool(self.cards) and not pool.gpus, -self.cpus
+
+
+def find_shortage(pools: Iterable[Pool], nodes: Sequence[Node]) -> Shortage | None:
+    """The first pool whose least number of actors does not fit beside the others'; None: all fit.
+
+    Those that are hardest to place go first: by GPUs, then by labels, then by CPUs.
+    """
+    rooms = [_Room(node) for node in nodes]
+    for pool in sorted(pools, key=lambda pool: (-pool.gpus, not pool.labels, -pool.cpus)):
+        placed = _place(pool, pool.min_actors, rooms)
+        if placed < pool.min_actors:
+            return Shortage(pool=pool, room=placed)
+    return None
+
+
+def count_room(pool: Pool, others: Iterable[Pool], nodes: Sequence[Node], most: int) -> int:
+    """How many of the pool's actors fit beside the others' least numbers; no more than `most`."""
+    rooms = [_Room(node) for node in nodes]
+    for other in sorted(others, key=lambda other: (-other.gpus, not other.labels, -other.cpus)):
+        _place(other, other.min_actors, rooms)
+    return _place(pool, most, rooms)
+
+
+def _place(pool: Pool, actors: int, rooms: Sequence[_Room]) -> int:
+    for placed in range(actors):
+        free = [room for room in rooms if room.holds(pool)]
+        if not free:
+            return placed
+        min(free, key=lambda room: room.spare(pool)).take(pool)
+    return actors

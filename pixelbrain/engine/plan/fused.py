@@ -1,0 +1,107 @@
+"""The fused layout: equal actors that each do all of an image's work, one a GPU, or one for about four CPUs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pixelbrain.config import Placement
+from pixelbrain.engine.plan.nodes import Node
+from pixelbrain.engine.plan.pools import Pool
+from pixelbrain.errors import EngineError
+
+if TYPE_CHECKING:
+    from pixelbrain.engine.plan.pools import Need
+
+__all__ = ["FUSED", "SPARE", "THREADS", "actor_memory", "fused_pools"]
+
+FUSED = "images"
+
+#: A model's matrix products gain little from more threads than this; further CPUs get an actor of their own.
+THREADS = 4
+#: Decoding for a GPU does gain.
+_GPU_THREADS = 16
+#: A little is left over: what else Ray runs must not wait for the actors, which never give theirs back.
+SPARE = 0.9
+#: An actor's Python, Ray, Arrow and the photos in its hands: peaks of benchmarks/soak.py, 248 MB, rounded up.
+_ACTOR_BYTES = 300 * 1024**2
+
+
+def fused_pools(
+    nodes: Sequence[Node], needs: Sequence[Need], wishes: Placement, device: str, *, most: int
+) -> tuple[Pool, ...]:
+    """The one pool of the fused layout.
+
+    Args:
+        nodes: those that there are.
+        needs: of the modules.
+        wishes: the user's.
+        device: cpu or cuda.
+        most: no more actors than this, as there is no work for them.
+    """
+    labels = wishes.label_selector(FUSED)
+    usable = [node for node in nodes if all(node.labels.get(key) == value for key, value in labels.items())]
+    if not usable and not wishes.autoscale:
+        raise EngineError(f"no node has the label {wishes.node_labels}: see `ray start --labels`")
+    memory = actor_memory(usable, needs)
+    if device == "cuda":
+        share = _share(needs, wishes)
+        by_node = {id(node): _actors_by_gpus(node, share) for node in usable}
+    else:
+        share = 0.0
+        by_node = {id(node): _actors_by_cpus(node, usable, memory) for node in usable}
+    working = [node for node in usable if by_node[id(node)]]
+    room = max(1, sum(by_node.values()))
+    asked = wishes.actor_range(FUSED)
+    actors = asked[0] if asked else 1 if wishes.autoscale else min(room, most)
+    if len(working) == 1:  # fewer or more than there is room for share what there is
+        each = working[0].cpus / actors
+    else:
+        each = min((node.cpus / by_node[id(node)] for node in working), default=0.0)
+    each = wishes.cpu_share(FUSED) or each
+    threads = max(1, int(min(each, _GPU_THREADS if device == "cuda" else each)))
+    return (
+        Pool(
+            name=FUSED,
+            min_actors=actors,
+            max_actors=asked[1] if asked else None if most > actors else actors,
+            cpus=round(max(0.1, min(threads, each) * SPARE), 3),
+            gpus=share,
+            memory_bytes=memory,
+            threads=threads,
+            modules=tuple(need.name for need in needs),
+            device=device,
+            batch_size=max(need.batch_size for need in needs),
+            labels=labels,
+        ),
+    )
+
+
+def actor_memory(nodes: Sequence[Node], needs: Sequence[Need]) -> int:
+    """Bytes that an actor with these modules reserves; where no node has as much, what a small one can give."""
+    wanted = _ACTOR_BYTES + sum(need.memory_bytes for need in needs)
+    return int(min(wanted, SPARE * max((node.memory_bytes for node in nodes), default=wanted)))
+
+
+def _share(needs: Sequence[Need], wishes: Placement) -> float:
+    """GPUs of an actor: as wished, or as its modules want together, at most one whole."""
+    wished = wishes.gpu_share(FUSED)
+    if wished is not None:
+        return wished
+    wanted = [need.num_gpus for need in needs if need.num_gpus is not None]
+    return min(1.0, sum(wanted)) if len(wanted) == len(needs) and sum(wanted) > 0 else 1.0
+
+
+def _actors_by_gpus(node: Node, share: float) -> int:
+    if not share:
+        return 0
+    return int(node.gpus) * int(1 / share) if share < 1 else int(node.gpus // share)
+
+
+def _actors_by_cpus(node: Node, nodes: Sequence[Node], memory: int) -> int:
+    """Actors of a node. All actors are equal: the CPUs of one are such that the smallest node is filled, too."""
+    useful = [other for other in nodes if other.cpus >= 1] or nodes
+    if node not in useful:
+        return 0
+    each = min(other.cpus / max(1, round(other.cpus / THREADS)) for other in useful)
+    return max(1, int(min(node.cpus / each, node.memory_bytes / memory) + 1e-6))

@@ -1,0 +1,141 @@
+"""Placement: which actors, how many, and what of the cluster each reserves, from the nodes that there are.
+
+Two layouts run the same modules. Fused: every actor reads, decodes, runs all modules and lands, and pixels never leave
+it: the laptop, and every cluster whose GPU nodes have the CPUs to feed them. Staged: actors on CPU nodes decode, and
+uint8 inputs travel to pools of actors for each module, pinned to GPUs; a last pool lands.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from pixelbrain.config import Placement
+from pixelbrain.engine.plan.fit import find_shortage
+from pixelbrain.engine.plan.fused import FUSED, fused_pools
+from pixelbrain.engine.plan.nodes import Node, describe_nodes
+from pixelbrain.engine.plan.pools import Need, Plan
+from pixelbrain.engine.plan.staged import (
+    DECODE,
+    LAND,
+    LISTER,
+    QUEUED_PER_ACTOR,
+    chunk_rows,
+    staged_pools,
+    waiting_bytes,
+)
+from pixelbrain.errors import ConfigError, EngineError
+
+__all__ = ["check_fit", "make_plan"]
+
+#: Images a block: large enough that handing it over costs nothing, small enough to lose little in a crash.
+_MAX_BLOCK_ROWS = 256
+_MIN_BLOCK_ROWS = 8
+_MANY = 10**9
+_BLOCKS_PER_ACTOR = 24  # at least so many, that the display moves and actors end together
+
+#: Bytes of an image in a block of the listing: its URI, version and size.
+_LISTED_BYTES = 300
+#: The nodes that are planned for where they are still to come: a card with four CPUs, and four CPUs to feed it.
+_TO_COME = (Node(cpus=4, gpus=1), Node(cpus=4))
+
+
+def make_plan(
+    images: int | None, nodes: Sequence[Node], needs: Sequence[Need], placement: Placement | None = None
+) -> Plan:
+    """The plan for so many images on these nodes; `check_fit` says whether they have room for it.
+
+    Args:
+        images: how many are to do; None: nobody knows yet, but many.
+        nodes: of the cluster, or this machine.
+        needs: of the modules, in the order in which they run.
+        placement: what the user wishes.
+
+    Raises:
+        EngineError: there is no CPU, or no GPU that was asked for.
+        ConfigError: a wish about a pool that is none.
+    """
+    wishes = placement or Placement()
+    images = _MANY if images is None else images
+    cpus, gpus = sum(node.cpus for node in nodes), sum(node.gpus for node in nodes)
+    if wishes.device == "cuda" and not gpus and not wishes.autoscale:
+        raise EngineError(
+            f"--device cuda, but Ray reports no GPU ({cpus:g} CPUs): use --device cpu, or auto; "
+            "or --autoscale, if nodes with GPUs start when they are asked for"
+        )
+    if cpus <= 0 and not wishes.autoscale:
+        raise EngineError("Ray reports no CPU: start it with at least one (`ray start --head --num-cpus 2`)")
+    device = "cuda" if wishes.device == "cuda" or (gpus > 0 and wishes.device == "auto") else "cpu"
+    layout = _choose_layout(nodes, wishes, device)
+    _check_pool_names(layout, needs, wishes)
+    if wishes.autoscale:
+        nodes = [_with_labels(node, wishes) for node in _TO_COME[: 1 if layout == "fused" else 2]]
+    if layout == "fused":
+        pools = fused_pools(nodes, needs, wishes, device, most=-(-images // _MIN_BLOCK_ROWS))
+        step, chunk, waiting = max(need.batch_size for need in needs), 0, 0
+    else:
+        chunk = step = chunk_rows(nodes, needs)
+        pools = staged_pools(nodes, needs, wishes, device, most=-(-images // max(chunk, _MIN_BLOCK_ROWS)))
+        waiting = waiting_bytes(pools, needs, chunk)
+    if len(nodes) == 1 and not wishes.autoscale:
+        pools = tuple(dataclasses.replace(pool, max_actors=pool.max_actors or pool.min_actors) for pool in pools)
+    workers = pools[0].min_actors
+    rows = _block_rows(images // (workers * _BLOCKS_PER_ACTOR), step)
+    return Plan(
+        layout=layout,
+        pools=(LISTER, *pools),
+        block_rows=rows,
+        chunk_rows=chunk,
+        object_store_bytes=waiting + workers * QUEUED_PER_ACTOR * rows * _LISTED_BYTES,
+    )
+
+
+def _with_labels(node: Node, wishes: Placement) -> Node:
+    """A node of those to come that has all labels that are asked for."""
+    labels = {key: value for pool in wishes.node_labels for key, value in wishes.label_selector(pool).items()}
+    return dataclasses.replace(node, labels=labels)
+
+
+def check_fit(plan: Plan, nodes: Sequence[Node]) -> None:
+    """Raises `EngineError`, with the numbers, for a plan of which some actor would wait for ever."""
+    shortage = find_shortage(plan.pools, nodes)
+    if shortage is not None:
+        pool = shortage.pool
+        fewer = f"--actors {pool.name}={shortage.room}" if shortage.room else None
+        shared = f"--gpus-per-actor {pool.name}=0.5" if pool.gpus > 0.5 else None
+        fused = "--layout fused" if plan.layout == "staged" else None
+        ways = ", ".join(way for way in (fewer, shared, fused, "--autoscale if nodes are still to come") if way)
+        raise EngineError(
+            f"this plan would wait for ever: the pool {pool.name} wants {pool.min_actors} x ({pool.needs()}), and on "
+            f"{describe_nodes(nodes)} there is room for {shortage.room} beside the others; `pixelbrain plan` shows "
+            f"all. Try {ways}"
+        )
+    held = sum(node.object_store_bytes for node in nodes)
+    if plan.object_store_bytes > held:
+        raise EngineError(
+            f"this plan keeps {plan.object_store_bytes / 1e6:,.0f} MB in the object store, which has {held / 1e6:,.0f} "
+            "MB: fewer --actors, --layout fused, or nodes with more --object-store-memory"
+        )
+
+
+def _choose_layout(nodes: Sequence[Node], wishes: Placement, device: str) -> str:
+    """Staged where some pool is named, or where CPU nodes would stand beside busy GPUs."""
+    if wishes.layout != "auto":
+        return wishes.layout
+    if wishes.pools - {FUSED}:
+        return "staged"
+    feeders = any(node.cpus >= 1 and not node.gpus for node in nodes)
+    return "staged" if device == "cuda" and feeders else "fused"
+
+
+def _check_pool_names(layout: str, needs: Sequence[Need], wishes: Placement) -> None:
+    known = [FUSED] if layout == "fused" else [DECODE, *(need.name for need in needs), LAND]
+    for name in sorted(wishes.pools):
+        if name not in known:
+            raise ConfigError(f"there is no pool {name!r} in the {layout} layout; it has {', '.join(known)}")
+
+
+def _block_rows(wanted: int, step: int) -> int:
+    """Near `wanted`, within bounds; whole batches where it is more than one, as half a batch costs nearly a whole."""
+    rows = max(_MIN_BLOCK_ROWS, min(_MAX_BLOCK_ROWS, wanted))
+    return rows if rows < step else -(-rows // step) * step

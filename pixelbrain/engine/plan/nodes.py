@@ -1,0 +1,81 @@
+"""The machines that work can go to: what Ray says of its nodes, or this machine where no Ray runs yet."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+__all__ = ["Node", "cluster_nodes", "count_nodes", "describe_nodes", "this_machine"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """What one node has in all, whoever uses it."""
+
+    node_id: str = ""
+    name: str = ""  # of the host
+    cpus: float
+    gpus: float = 0.0
+    memory_bytes: float = float("inf")  # for actors, beside the object store
+    object_store_bytes: float = float("inf")
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+def cluster_nodes() -> list[Node]:
+    """The nodes of the Ray that this process is connected to, those that are alive."""
+    import ray
+
+    return [
+        Node(
+            node_id=found["NodeID"],
+            name=found["NodeManagerHostname"],
+            cpus=resources.get("CPU", 0.0),
+            gpus=resources.get("GPU", 0.0),
+            memory_bytes=resources.get("memory", 0.0),
+            object_store_bytes=resources.get("object_store_memory", 0.0),
+            labels=found.get("Labels") or {},
+        )
+        for found in ray.nodes()
+        if found["Alive"]
+        for resources in [found["Resources"]]
+    ]
+
+
+def count_nodes() -> int:
+    """Nodes of the Ray that RAY_ADDRESS names, as in a job; 1 where it names none. Raises as `ray_session` does."""
+    from pixelbrain.engine.cluster.session import find_ray, ray_session
+
+    if not os.environ.get("RAY_ADDRESS") or find_ray() is None:
+        return 1
+    with ray_session():
+        return len(cluster_nodes())
+
+
+def this_machine(object_store_bytes: float) -> list[Node]:
+    """This machine as the one node of a Ray that would be started here, near enough to plan with."""
+    import psutil
+
+    if hasattr(os, "sched_getaffinity"):
+        cpus = len(os.sched_getaffinity(0))
+    else:  # macOS
+        cpus = os.cpu_count() or 1
+    memory = psutil.virtual_memory().available - object_store_bytes
+    return [
+        Node(name="this machine", cpus=cpus, gpus=_gpus(), memory_bytes=memory, object_store_bytes=object_store_bytes)
+    ]
+
+
+def _gpus() -> int:
+    if sys.platform == "darwin":
+        return 0
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def describe_nodes(nodes: Sequence[Node]) -> str:
+    """In words: how many, and what they have together."""
+    cpus, gpus = sum(node.cpus for node in nodes), sum(node.gpus for node in nodes)
+    return f"{len(nodes)} node{'s' * (len(nodes) != 1)} with {cpus:g} CPUs and {gpus:g} GPUs"

@@ -1,0 +1,57 @@
+"""The modules of one worker: each is loaded when it is first needed, and its columns come timed."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from pixelbrain.engine.work.meter import Meter
+from pixelbrain.engine.work.open import module_column
+from pixelbrain.modules.base import PipelineModule
+
+__all__ = ["Models"]
+
+
+class Models:
+    """Modules by name, on one device."""
+
+    def __init__(self, modules: Iterable[PipelineModule], device: str, threads: int, meter: Meter) -> None:
+        self._modules = {module.name: module for module in modules}
+        self._device = device
+        self._threads = threads
+        self._meter = meter
+        self._ready: set[str] = set()
+
+    def __getitem__(self, name: str) -> PipelineModule:
+        return self._modules[name]
+
+    def set_up(self, names: Iterable[str]) -> list[PipelineModule]:
+        """These modules, ready to run."""
+        chosen = [self._modules[name] for name in names]
+        for module in chosen:
+            if module.name not in self._ready:
+                module.setup(self._device)
+                self._ready.add(module.name)
+                if torch := sys.modules.get("torch"):  # not imported for modules that do without
+                    torch.set_num_threads(self._threads)
+        return chosen
+
+    def run(self, name: str, rows: int, good: Sequence[int], inputs: Sequence[Any]) -> tuple[pa.Array, float]:
+        """A ready module's column of so many rows, and the seconds that it took.
+
+        Args:
+            name: of the module.
+            rows: of the column.
+            good: those that have an input.
+            inputs: what `PipelineModule.try_preprocess` returned for these.
+        """
+        module = self._modules[name]
+        started = time.perf_counter()
+        column = module_column(rows, good, module.run_inputs(list(inputs)), module)
+        took = time.perf_counter() - started
+        self._meter.module(name, len(inputs), took, self._device)
+        return column, took

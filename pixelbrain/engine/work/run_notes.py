@@ -1,0 +1,103 @@
+"""OUT/work: what the driver and the workers of one run tell each other, on whatever machines they are.
+
+Small files, and not Ray's actors: a worker stays a plain class that knows no Ray, and what it wrote about the block in
+its hands is there after it was killed. The folder is emptied when a run starts and when it ends.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+import uuid
+from dataclasses import asdict, dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pixelbrain.storage.base import Storage
+
+__all__ = ["Listing", "RunNotes"]
+
+_FOLDER = "work"
+_STOP = f"{_FOLDER}/stop"
+_LISTING = f"{_FOLDER}/listing.json"
+_GONE = f"{_FOLDER}/gone.parquet"
+_KEPT = "generation"  # see landing.generations
+_DOING = "doing-"
+
+_LOOK_EVERY_S = 1.0  # for a request to stop: on S3 a look costs a request
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """How far the listing is."""
+
+    listed: int = 0  # images that the source has
+    pending: int = 0  # of them, left to do when they were listed
+    gone: int = 0  # landed earlier, and in the source no longer
+    complete: bool = False
+
+
+class RunNotes:
+    """The notes of the run that holds OUT's lock, for the driver or for one worker."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._doing = f"{_FOLDER}/{_DOING}{uuid.uuid4().hex[:12]}"
+        self._looked_at = -_LOOK_EVERY_S
+        self._stop = False
+
+    def clear(self) -> None:
+        """Remove what an earlier run left; the number of its generation stays."""
+        for name in self._storage.names(_FOLDER):
+            if name != _KEPT:
+                self._storage.delete(f"{_FOLDER}/{name}")
+
+    # --- stopping ------------------------------------------------------------------------------------------------
+
+    def request_stop(self) -> None:
+        """Ask the workers to land what is in their hands, and to take nothing new."""
+        self._storage.write(_STOP, b"")
+
+    def stop_requested(self) -> bool:
+        """Whether a stop was asked for; looks once a second at most."""
+        if not self._stop and time.monotonic() - self._looked_at >= _LOOK_EVERY_S:
+            self._stop = self._storage.read(_STOP) is not None
+            self._looked_at = time.monotonic()
+        return self._stop
+
+    # --- the listing ---------------------------------------------------------------------------------------------
+
+    def write_listing(self, listing: Listing, gone: pa.Table | None = None) -> None:
+        """Say how far the listing is; `gone` (image_id, version) when it is complete."""
+        if gone is not None and len(gone):
+            buffer = io.BytesIO()
+            pq.write_table(gone, buffer)
+            self._storage.write(_GONE, buffer.getvalue())
+        self._storage.write(_LISTING, json.dumps(asdict(listing)).encode())
+
+    def read_listing(self) -> Listing:
+        """How far the listing is."""
+        found = self._storage.read(_LISTING)
+        return Listing(**json.loads(found)) if found else Listing()
+
+    def read_gone(self) -> pa.Table | None:
+        """The images that are gone from the source; None when there is none."""
+        found = self._storage.read(_GONE)
+        return pq.read_table(io.BytesIO(found)) if found else None
+
+    # --- work that kills -----------------------------------------------------------------------------------------
+
+    def begin(self, work: str) -> None:
+        """Say which work this worker has in hand from now on, such as a block's number."""
+        self._storage.write(self._doing, work.encode())
+
+    def deaths_over(self, work: str) -> int:
+        """How many workers died with this work in hand: they said that they had it, and it is here again."""
+        others = (f"{_FOLDER}/{n}" for n in self._storage.names(_FOLDER) if n.startswith(_DOING))
+        return sum(self._storage.read(name) == work.encode() for name in others if name != self._doing)
+
+    def end(self) -> None:
+        """Say that this worker has nothing in hand."""
+        self._storage.delete(self._doing)

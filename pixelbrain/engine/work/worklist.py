@@ -1,0 +1,111 @@
+"""What is handed out to the workers: blocks of the images that are left to do, made while the source is listed."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import pyarrow as pa
+
+from pixelbrain import schema
+from pixelbrain.engine.work.run_notes import Listing, RunNotes
+from pixelbrain.images.loader import DataLoader
+from pixelbrain.landing.landing import Landing
+from pixelbrain.landing.remaining import Remaining
+from pixelbrain.storage.base import Storage
+
+__all__ = ["WORK_SCHEMA", "Left", "Worklist", "blocks", "peek"]
+
+#: One row is one block. Ray Data cuts and joins blocks of rows as it likes; a row it leaves whole.
+WORK_SCHEMA = pa.schema(
+    [
+        ("block", pa.int64()),  # a number within the run; the block's files are named after it
+        ("modules", pa.list_(pa.string())),  # to run on its images
+        ("images", pa.list_(pa.struct(list(schema.MANIFEST_SCHEMA)))),
+    ]
+)
+
+#: Images that are left to do, of `schema.MANIFEST_SCHEMA`, and the modules to run on them.
+Left: TypeAlias = tuple[tuple[str, ...], pa.Table]
+
+_PEEK_ROWS = 20_000
+_NOTE_EVERY_S = 1.0
+
+
+def peek(tables: Iterable[pa.Table]) -> tuple[list[pa.Table], bool]:
+    """The first tables of a listing, up to 20,000 images, and whether that was all of it."""
+    seen: list[pa.Table] = []
+    found = iter(tables)
+    for table in found:
+        seen.append(table)
+        if sum(map(len, seen)) >= _PEEK_ROWS:
+            return seen, next(found, None) is None
+    return seen, True
+
+
+@dataclass(kw_only=True)
+class Worklist:
+    """Lists a source and yields what is left of it, as `Left`; it says in the notes how far it is.
+
+    Iterated again with the same generation, as when Ray does a lost task again, it yields the same: what the run itself
+    has landed meanwhile does not count.
+    """
+
+    loader: DataLoader
+    storage: Storage
+    settings_hashes: Mapping[str, str]
+    generation: int
+    retry_failed: bool = False
+    force: bool = False
+    first_generation: int | None = None  # of the run; None: this one. What it has landed itself is not done again
+    tables: list[pa.Table] | None = None  # the whole listing, where it is known already
+
+    def __iter__(self) -> Iterator[Left]:
+        """What is left of each table of the listing."""
+        landing = Landing(self.storage)
+        notes = RunNotes(landing.storage)
+        remaining = Remaining(
+            landing,
+            self.settings_hashes,
+            before_generation=self.generation,
+            retry_failed=self.retry_failed,
+            force=self.force,
+            again_before=self.first_generation,
+        )
+        pending, noted_at = 0, time.monotonic()
+        for table in self.loader.list_images() if self.tables is None else self.tables:
+            for modules, rows in remaining.split(table).items():
+                pending += len(rows)
+                yield modules, rows
+            if time.monotonic() - noted_at >= _NOTE_EVERY_S:
+                notes.write_listing(Listing(listed=remaining.listed, pending=pending))
+                noted_at = time.monotonic()
+            if notes.stop_requested():
+                return
+        # a part of a source says nothing of what is gone from it
+        gone = remaining.gone(self.loader.open().covers) if self.loader.limit is None else None
+        counts = Listing(listed=remaining.listed, pending=pending, gone=len(gone) if gone else 0, complete=True)
+        notes.write_listing(counts, gone)
+
+
+def blocks(left: Iterable[Left], block_rows: int) -> Iterator[pa.Table]:
+    """What is left, cut to blocks: tables of one row of `WORK_SCHEMA`.
+
+    A block ends with the table that it is from: the last few images do not wait for the rest of the listing.
+    """
+    numbers = itertools.count()
+    for modules, rows in left:
+        for start in range(0, len(rows), block_rows):
+            yield _block(next(numbers), modules, rows.slice(start, block_rows))
+
+
+def _block(number: int, modules: tuple[str, ...], rows: pa.Table) -> pa.Table:
+    images = pa.StructArray.from_arrays(
+        [column.combine_chunks() for column in rows.columns], fields=list(schema.MANIFEST_SCHEMA)
+    )
+    row = [pa.array([number], pa.int64()), pa.array([list(modules)], pa.list_(pa.string()))]
+    offsets = pa.array([0, len(images)], pa.int32())
+    return pa.table([*row, pa.ListArray.from_arrays(offsets, images)], schema=WORK_SCHEMA)

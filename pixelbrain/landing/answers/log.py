@@ -1,0 +1,185 @@
+"""OUT/answers: what was asked and answered, journalled line by line as it comes, then folded into Parquet a field.
+
+`fold` turns journals, see `landing.answers.journal`, into `OUT/answers/<field>/part-*.parquet`, typed, and may be
+killed at any point: a record that is in both places is the same record.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pixelbrain.landing.answers.journal import AnswerJournal, journal_names, open_journal, read_journal, unpack_types
+from pixelbrain.landing.parts import write_table
+from pixelbrain.storage.base import BrokenFileError, Storage
+from pixelbrain.storage.open import open_storage
+
+__all__ = ["ANSWER_FIELDS", "FINAL_STATUSES", "AnswerLog"]
+
+logger = logging.getLogger(__name__)
+
+#: The columns of a field's table besides `answer`, whose type is the question's.
+ANSWER_FIELDS: tuple[pa.Field, ...] = (
+    pa.field("image_id", pa.string(), nullable=False),
+    pa.field("version", pa.string(), nullable=False),
+    pa.field("field", pa.string(), nullable=False),
+    pa.field("question", pa.string(), nullable=False),  # 12 hex digits: what was asked, of whom, and how
+    pa.field("key", pa.string()),  # the same and the image that was sent: under it an answer is remembered
+    pa.field("status", pa.string(), nullable=False),
+    pa.field("raw", pa.string()),  # the answer's text, where it is not of the asked type
+    pa.field("error_type", pa.string()),
+    pa.field("error", pa.string()),
+    pa.field("model", pa.string()),  # that answered
+    pa.field("input_tokens", pa.int64()),
+    pa.field("output_tokens", pa.int64()),
+    pa.field("cost_usd", pa.decimal128(24, 12)),
+    pa.field("latency_s", pa.float32()),
+    pa.field("answered_at", pa.string()),  # ISO 8601, UTC
+    pa.field("remembered", pa.bool_()),  # not paid for again
+)
+
+#: A rerun does not ask again what ended in one of these.
+FINAL_STATUSES = frozenset({"ok", "refused", "invalid"})
+
+_FOLDER = "answers"
+_NOT_FIELDS = frozenset({"journal"})
+_FOLD_ROWS = 50_000  # of one part file, and in memory at once
+_PART_NAME = re.compile(r"part-(\d{6})\.parquet")
+_LOST_NAME = re.compile(r"lost-.+\.json")
+
+
+class AnswerLog:
+    """The answers under OUT."""
+
+    def __init__(self, out: str | Path | Storage) -> None:
+        self.storage = open_storage(out)
+
+    def journal(self, writer: str, types: Mapping[str, pa.DataType]) -> AnswerJournal:
+        """The journal of a writer; no two processes may share a name."""
+        return open_journal(self.storage, writer, types)
+
+    def fields(self) -> list[str]:
+        """Fields that have folded answers."""
+        names = [name for name in self.storage.folders(_FOLDER) if name not in _NOT_FIELDS]
+        return [name for name in names if self._parts(name)]
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """Every record there is, those in journals last. `answer` is a JSON value, `cost_usd` text."""
+        for name in itertools.chain.from_iterable(map(self._parts, self.fields())):
+            try:
+                with self.storage.open_parquet(name) as file:
+                    for batch in file.iter_batches():
+                        for row in batch.to_pylist():
+                            yield row | {"cost_usd": str(row["cost_usd"] or 0)}
+            except BrokenFileError as error:
+                _tell_broken(error)
+        for name in journal_names(self.storage):
+            for record in read_journal(self.storage, name):
+                if "types" not in record:
+                    yield record
+
+    def read(self, field: str) -> pa.Table | None:
+        """The folded answers to a field's newest question, one row an image: `ANSWER_FIELDS` and `answer`.
+
+        A file that cannot be read, after a power loss, is left out: its questions are asked again.
+
+        Raises:
+            LandingError: OUT cannot be read.
+        """
+        tables = []
+        for name in self._parts(field):
+            try:
+                with self.storage.open_parquet(name) as file:
+                    tables.append(file.read().replace_schema_metadata(None))
+            except BrokenFileError as error:
+                _tell_broken(error)
+        if not tables:
+            return None
+        question = tables[-1]["question"][-1]
+        kind = tables[-1].schema.field("answer").type  # of another question, they may be of another type
+        merged = pa.concat_tables(t for t in tables if t.schema.field("answer").type == kind)
+        merged = merged.filter(pc.equal(merged["question"], question))
+        numbered = merged.append_column("position", pa.array(range(len(merged)), pa.int64()))
+        last = numbered.group_by("image_id").aggregate([("position", "max")])["position_max"].combine_chunks()
+        return merged.take(last.take(pc.sort_indices(last)))
+
+    def lost_usd(self, fields: Sequence[str]) -> Decimal:
+        """What requests about these fields may have cost whose answers never came; of killed runs, at most."""
+        lost = Decimal(0)
+        for name in self.storage.names(_FOLDER):
+            found = self.storage.read(f"{_FOLDER}/{name}") if _LOST_NAME.fullmatch(name) else None
+            if found is not None:
+                record = json.loads(found)
+                lost += Decimal(record["usd"]) if set(record["fields"]) & set(fields) else 0
+        return lost
+
+    def set_lost(self, run: str, fields: Sequence[str], usd: Decimal) -> None:
+        """Say what a run may have lost; 0 takes it back."""
+        name = f"{_FOLDER}/lost-{run}.json"
+        if usd > 0:
+            self.storage.write(name, json.dumps({"fields": list(fields), "usd": f"{usd:f}"}).encode())
+        else:
+            self.storage.delete(name)
+
+    def fold(self) -> None:
+        """Turn the journals into Parquet, then remove them. No process may be writing one."""
+        types: dict[str, pa.DataType] = {}
+        waiting: dict[str, list[dict[str, Any]]] = {}
+        read: list[str] = []  # files whose records are waiting, or in Parquet
+        for name in journal_names(self.storage):
+            for record in read_journal(self.storage, name):
+                if "types" in record:
+                    if (found := unpack_types(record)) != types:
+                        self._flush(waiting, types)
+                        types = found
+                    continue
+                rows = waiting.setdefault(record["field"], [])
+                rows.append(record)
+                if len(rows) >= _FOLD_ROWS:
+                    self._flush({record["field"]: rows}, types)
+            read.append(name)
+        self._flush(waiting, types)
+        for name in read:
+            self.storage.delete(name)
+
+    def _flush(self, waiting: dict[str, list[dict[str, Any]]], types: Mapping[str, pa.DataType]) -> None:
+        for field, rows in waiting.items():
+            if rows:
+                last = max(
+                    (int(_PART_NAME.fullmatch(name.rpartition("/")[2])[1]) for name in self._parts(field)), default=0
+                )
+                write_table(self.storage, f"{_FOLDER}/{field}/part-{last + 1:06d}.parquet", _table(rows, types[field]))
+                rows.clear()
+
+    def _parts(self, field: str) -> list[str]:
+        folder = f"{_FOLDER}/{field}"
+        return [f"{folder}/{name}" for name in self.storage.names(folder) if _PART_NAME.fullmatch(name)]
+
+
+def _tell_broken(error: BrokenFileError) -> None:
+    logger.warning("%s; left out, and its questions are asked again", error)
+
+
+def _table(rows: list[dict[str, Any]], kind: pa.DataType) -> pa.Table:
+    typed = [row | {"cost_usd": Decimal(row.get("cost_usd") or 0)} for row in rows]
+    table = pa.Table.from_pylist(typed, pa.schema(ANSWER_FIELDS))
+    return table.append_column("answer", _typed([row.get("answer") for row in rows], kind))
+
+
+def _typed(values: list[Any], kind: pa.DataType) -> pa.Array:
+    """Answers as their type; null where one is of an earlier question's other type, which nobody reads any more."""
+    try:
+        return pa.array(values, kind)
+    except (pa.ArrowException, TypeError, ValueError):
+        if len(values) == 1:
+            return pa.nulls(1, kind)
+        return pa.concat_arrays([_typed([value], kind) for value in values])

@@ -1,0 +1,282 @@
+"""OUT as a table: land rows, and read each image exactly once however many runs wrote about it."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pixelbrain import schema
+from pixelbrain.errors import LandingError, MixedModelsError
+from pixelbrain.landing.answers.log import AnswerLog
+from pixelbrain.landing.columns import align_answers, take_rows
+from pixelbrain.landing.index import LandedIndex, build_index
+from pixelbrain.landing.parts import (
+    IMAGES,
+    ModuleState,
+    Part,
+    PartList,
+    list_parts,
+    part_name,
+    write_table,
+)
+from pixelbrain.landing.reader import read_columns
+from pixelbrain.storage.base import BrokenFileError, FileGoneError, Storage
+from pixelbrain.storage.open import open_storage
+
+__all__ = ["Landing"]
+
+_BASE_NAMES = [field.name for field in schema.BASE_FIELDS]
+_BROKEN = f"{IMAGES}/broken"
+_REFRESHES = 20  # of the index, for files that vanish or turn out broken while it is read
+
+logger = logging.getLogger(__name__)
+
+
+class Landing:
+    """The Parquet tables under OUT: images, identities, groups.
+
+    What it read of `OUT/images` is kept; `refresh()` after another process has landed more.
+    """
+
+    def __init__(self, out: str | Path | Storage, *, s3_endpoint: str | None = None) -> None:
+        self.storage = open_storage(out, s3_endpoint=s3_endpoint)
+        self.answer_log = AnswerLog(self.storage)
+        self._told: set[str] = set()  # broken files, each warned of once
+
+    # --- writing -------------------------------------------------------------------------------------------------
+
+    def write_part(
+        self, rows: pa.Table, *, generation: int, block: int, piece: int, modules: Mapping[str, ModuleState]
+    ) -> str:
+        """Land rows of `images`; the same (generation, block, piece) again replaces them. Returns the file's name."""
+        name = part_name(generation, block, piece)
+        write_table(self.storage, name, rows, modules)
+        return name
+
+    def block_so_far(self, generation: int, block: int) -> tuple[set[str], int]:
+        """What an earlier try of a block of work has landed: a worker that was killed, whose block came back.
+
+        Looks for the block's own files by name, one request for each and one more, and lists nothing.
+
+        Returns:
+            The image_ids that are there, and the number of the next free piece.
+        """
+        landed: set[str] = set()
+        for piece in itertools.count():
+            name = part_name(generation, block, piece)
+            try:
+                with self.storage.open_parquet(name) as file:
+                    landed.update(file.read(columns=["image_id"])["image_id"].to_pylist())
+            except FileGoneError:
+                return landed, piece
+            except BrokenFileError as error:  # its images are done again, into a later piece
+                self._tell_broken(name, str(error))
+        raise AssertionError("unreachable")
+
+    def piece_rows(self, generation: int, block: int, piece: int) -> int | None:
+        """How many rows an earlier try of a block has landed as this piece; None: it has not."""
+        name = part_name(generation, block, piece)
+        try:
+            with self.storage.open_parquet(name) as file:
+                return file.metadata.num_rows
+        except FileGoneError:
+            return None
+        except BrokenFileError as error:
+            self._tell_broken(name, str(error))
+            return None
+
+    def set_aside_broken(self) -> list[str]:
+        """Move part files that cannot be read to `images/broken`, so that a new run does their images again.
+
+        Temporary files that killed processes left go, too. For who holds the run's lock: nobody else may be writing.
+
+        Returns:
+            Their new names, relative to OUT; none, nearly always.
+        """
+        self.refresh()
+        if self.storage.is_local:  # a PUT is complete or absent; of a disk that lost power, hardly a block is certain
+            for part in list(self.parts):
+                try:
+                    read_columns(part, ["image_id", "version", "status"])
+                except BrokenFileError as error:
+                    self._leave_out(error)
+        moved = []
+        for name in sorted(self._list.broken):
+            self.storage.move(name, f"{_BROKEN}/{name.rpartition('/')[2]}")
+            moved.append(f"{_BROKEN}/{name.rpartition('/')[2]}")
+        self.storage.sweep(IMAGES)
+        if moved:
+            self.refresh()
+        return moved
+
+    # --- what is there -------------------------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Forget what was read of `OUT/images`."""
+        for name in ("_list", "index", "answers"):
+            self.__dict__.pop(name, None)
+
+    @property
+    def parts(self) -> list[Part]:
+        """The part files of `images`; without those that cannot be read, whose images count as not landed."""
+        return self._list.parts
+
+    @functools.cached_property
+    def _list(self) -> PartList:
+        found = list_parts(self.storage)
+        for name, why in found.broken.items():
+            self._tell_broken(name, why)
+        return found
+
+    @functools.cached_property
+    def index(self) -> LandedIndex:
+        """Where each image's newest values are."""
+        for _ in range(_REFRESHES):
+            try:
+                return build_index(self.storage, self.parts)
+            except FileGoneError:  # `pixelbrain compact` in another process put another one in its place
+                self.refresh()
+            except BrokenFileError as error:
+                self._leave_out(error)
+        return build_index(self.storage, self.parts)
+
+    def _leave_out(self, error: BrokenFileError) -> None:
+        """Count a file as broken whose footer is whole, and whose ids are not."""
+        found = self._list
+        found.parts[:] = [part for part in found.parts if part.name != error.name]
+        found.broken[error.name] = str(error)
+        self._tell_broken(error.name, str(error))
+
+    def _tell_broken(self, name: str, why: str) -> None:
+        if name not in self._told:
+            logger.warning("%s; left out, and the next run does its images again", why)
+            self._told.add(name)
+
+    @functools.cached_property
+    def answers(self) -> dict[str, pa.StructArray]:
+        """By field, the answers to its newest question: `answer`, `status`, `model`, `error_type`, `error`.
+
+        One entry an image, in the order of the listing; null where this version of the image was not asked about.
+        """
+        return {
+            name: align_answers(table, self.index)
+            for name in self.answer_log.fields()
+            if (table := self.answer_log.read(name)) is not None
+        }
+
+    def exists(self) -> bool:
+        """Whether anything has landed."""
+        return bool(self.parts)
+
+    def require(self) -> Landing:
+        """This landing, if anything has landed.
+
+        Raises:
+            LandingError: nothing has.
+        """
+        if not self.exists():
+            raise LandingError(
+                f"nothing has landed in {self.storage.uri}: `pixelbrain run SOURCE --out {self.storage.uri}` first"
+            )
+        return self
+
+    def count_images(self) -> int:
+        """Images, each counted once."""
+        return len(self.index.image_id)
+
+    def states(self) -> dict[str, ModuleState]:
+        """What computed each module's column.
+
+        Raises:
+            MixedModelsError: a column holds rows of two models, as when a run with another model was cut short.
+        """
+        found: dict[str, ModuleState] = {}
+        for name, (part, _row) in self.index.modules.items():
+            for number in np.unique(part[part >= 0]):
+                state = self.parts[number].modules[name]
+                earlier = found.setdefault(name, state)
+                if earlier.model != state.model:
+                    models = " and ".join(sorted(s.model.model if s.model else "?" for s in (earlier, state)))
+                    raise MixedModelsError(
+                        f"the column {name} of {self.storage.uri} holds rows of two models, {models}: "
+                        "run `pixelbrain extract` over all its images with one of them"
+                    )
+        return found
+
+    def models(self) -> dict[str, schema.ModelInfo]:
+        """The model behind each column that has one; raises as `states` does."""
+        return {name: state.model for name, state in self.states().items() if state.model}
+
+    def iter_images(
+        self, modules: Sequence[str] | None = None, *, vectors: bool = True, batch_rows: int = 1000
+    ) -> Iterator[pa.Table]:
+        """Every image exactly once, in the order of the listing.
+
+        Args:
+            modules: struct columns to read; all by default, and the answers.
+            vectors: False leaves out the structs' embeddings, which are most of the bytes.
+            batch_rows: rows a table.
+
+        Yields:
+            Tables of `schema.BASE_FIELDS`, one struct column a module, null where the module has not seen the image,
+            and one struct column a field that was asked about, see `answers`.
+        """
+        names = list(self.index.modules) if modules is None else [m for m in modules if m in self.index.modules]
+        asked = list(self.answers) if modules is None else [m for m in modules if m in self.answers]
+        if vectors:
+            self.states()
+        listed = self.index.image_id
+        positions = np.arange(len(listed))
+        for start in range(0, len(listed), batch_rows):
+            try:
+                table = self._assemble(positions[start : start + batch_rows], names, asked, vectors)
+            except FileGoneError:  # compacted by another process: the same images are in other files now
+                self.refresh()
+                position = pc.index_in(listed, self.index.image_id.combine_chunks())
+                positions = np.asarray(pc.fill_null(position, -1))
+                table = self._assemble(positions[start : start + batch_rows], names, asked, vectors)
+            yield table
+
+    def _assemble(self, positions: np.ndarray, modules: Sequence[str], asked: Sequence[str], vectors: bool) -> pa.Table:
+        positions = positions[positions >= 0]
+        index = self.index
+        table = take_rows(index.parts, index.part[positions], index.row[positions], _BASE_NAMES)
+        for name in modules:
+            part, row = index.modules[name]
+            column = take_rows(index.parts, part[positions], row[positions], [name], vectors=vectors)
+            table = table.append_column(column.schema.field(0), column.column(0))
+        for name in asked:
+            table = table.append_column(name, self.answers[name].take(pa.array(positions)))
+        return table
+
+    # --- tables of later stages ----------------------------------------------------------------------------------
+
+    def write_identities(self, table: pa.Table) -> None:
+        """Replace `OUT/identities`; rows of `schema.IDENTITY_SCHEMA`."""
+        write_table(self.storage, "identities/identities.parquet", table.cast(schema.IDENTITY_SCHEMA))
+
+    def read_identities(self) -> pa.Table | None:
+        """The identities, or None before `pixelbrain identify`."""
+        return self._read_if_there("identities/identities.parquet")
+
+    def write_groups(self, table: pa.Table) -> None:
+        """Replace `OUT/groups`; rows of `schema.GROUP_SCHEMA`."""
+        write_table(self.storage, "groups/groups.parquet", table.cast(schema.GROUP_SCHEMA))
+
+    def read_groups(self) -> pa.Table | None:
+        """The visual groups, or None before `pixelbrain group`."""
+        return self._read_if_there("groups/groups.parquet")
+
+    def _read_if_there(self, name: str) -> pa.Table | None:
+        try:
+            with self.storage.open_parquet(name) as file:
+                return file.read().replace_schema_metadata(None)
+        except FileGoneError:
+            return None

@@ -1,0 +1,209 @@
+"""What is left to do: the listed images minus those that have landed, module by module, in little memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pixelbrain import schema
+from pixelbrain.landing.digests import DigestTable, digest_ids, digest_versions, first_of_runs, sort_digests
+from pixelbrain.landing.landing import Landing
+from pixelbrain.landing.parts import Part
+from pixelbrain.landing.reader import newest_first, scan_columns
+
+__all__ = ["Remaining"]
+
+_GONE_SCHEMA = pa.schema([schema.MANIFEST_SCHEMA.field("image_id"), schema.MANIFEST_SCHEMA.field("version")])
+_FOLD_ROWS = 2**20  # at least so many are sorted at a time
+_PRUNED, _CLOSED = 1, 2  # it is a tombstone, or none of its image; no older row of the image counts
+_UNKNOWN, _MISSING, _LANDED = 0, 1, 2  # no row of a module was met yet; its newest one is not what is wanted; it is
+
+
+class Remaining:
+    """The plan of a run: which of the listed images are left to do, and for which modules.
+
+    An image has landed for a module when the module's newest row about this version of the image was computed with
+    the same settings. A file that changed, a module that is new, or one whose settings changed, is work; so is an
+    image that was pruned. Keeps about 30 bytes an image that landed, and nothing of those that did not.
+
+    Args:
+        landing: what is there; it is read once, here.
+        settings_hashes: each wanted module's `ModuleState.settings_hash`.
+        before_generation: look only at what older generations landed, so that a run whose listing is done again
+            makes the same plan, whatever it has landed meanwhile.
+        retry_failed: a failed image, or one on which a wanted module failed, has not landed.
+        force: nothing has landed.
+        again_before: the last two concern only what older generations landed: the rest is of the same run.
+
+    Raises:
+        LandingError: a part file cannot be read.
+    """
+
+    def __init__(
+        self,
+        landing: Landing,
+        settings_hashes: Mapping[str, str],
+        *,
+        before_generation: int | None = None,
+        retry_failed: bool = False,
+        force: bool = False,
+        again_before: int | None = None,
+    ) -> None:
+        self._storage = landing.storage
+        self._again_before = float("inf") if again_before is None else again_before
+        self._force = force
+        self._parts = newest_first(
+            part for part in landing.parts if before_generation is None or part.generation < before_generation
+        )
+        self._hashes = dict(settings_hashes)
+        rows = self._read(retry_failed)
+        images = np.flatnonzero(rows.flags & _PRUNED == 0)
+        self._table = DigestTable(rows.digest[images])
+        self._version = rows.version[images]
+        self._landed = rows.state[images] == _LANDED
+        self._listed = np.zeros(len(images), bool)
+        #: Images that `split` was given so far.
+        self.listed = 0
+
+    def split(self, manifest: pa.Table) -> dict[tuple[str, ...], pa.Table]:
+        """Group images by the modules that are to run on them.
+
+        Args:
+            manifest: rows of `schema.MANIFEST_SCHEMA`: a whole listing, or the next table of one.
+
+        Returns:
+            The rows to do, in their order, by the names of the modules; empty when nothing is left.
+        """
+        self.listed += len(manifest)
+        place = self._table.find(digest_ids(manifest["image_id"]))
+        known = np.flatnonzero(place >= 0)
+        place = place[known]
+        self._listed[place] = True
+        same = digest_versions(manifest["version"].take(pa.array(known))) == self._version[place]
+        missing = np.ones((len(manifest), len(self._hashes)), bool)
+        missing[known] = ~(same[:, None] & self._landed[place])
+        work: dict[tuple[str, ...], pa.Table] = {}
+        for pattern in np.unique(missing, axis=0):
+            if pattern.any():
+                names = tuple(name for name, wanted in zip(self._hashes, pattern, strict=True) if wanted)
+                work[names] = manifest.filter(pa.array((missing == pattern).all(axis=1)))
+        return work
+
+    def gone(self, covers: Callable[[str], bool]) -> pa.Table:
+        """Images that landed and that no `split` was given: call it after the last table of a complete listing.
+
+        Args:
+            covers: whether the source would list an image of this id if it were there.
+
+        Returns:
+            `image_id` and `version` (of the newest row) of the images that the source would list.
+
+        Raises:
+            LandingError: a part file cannot be read.
+        """
+        unlisted = ~self._listed
+        found = [_GONE_SCHEMA.empty_table()]
+        left = int(unlisted.sum())
+        for _part, ids in scan_columns(self._storage, self._parts, lambda part: _GONE_SCHEMA.names) if left else ():
+            place = self._table.find(digest_ids(ids["image_id"]))
+            fresh = np.flatnonzero((place >= 0) & unlisted[place])
+            _distinct, first = np.unique(place[fresh], return_index=True)
+            fresh = fresh[np.sort(first)]
+            unlisted[place[fresh]] = False  # older rows of the image say nothing new
+            rows = ids.take(pa.array(fresh)).cast(_GONE_SCHEMA)
+            found.append(rows.filter(pa.array([covers(name) for name in rows["image_id"].to_pylist()], pa.bool_())))
+            left -= len(fresh)
+            if not left:
+                break
+        return pa.concat_tables(found)
+
+    # --- reading -------------------------------------------------------------------------------------------------
+
+    def _read(self, retry_failed: bool) -> _Rows:
+        """One row an image, sorted by digest."""
+        kept = _Rows.none(len(self._hashes))
+        waiting: list[_Rows] = []
+        for part, table in scan_columns(self._storage, self._parts, lambda part: self._columns(part, retry_failed)):
+            waiting.append(self._rows(part, table, retry_failed))
+            # as many as are kept: each row is sorted a few times, however many parts there are
+            if sum(map(len, waiting)) >= max(_FOLD_ROWS, len(kept)):
+                kept, waiting = _fold([kept, *waiting]), []
+        return _fold([kept, *waiting])
+
+    def _columns(self, part: Part, retry_failed: bool) -> list[str]:
+        again = retry_failed and part.generation < self._again_before
+        errors = [f"{name}.error_type" for name in self._hashes if name in part.modules] if again else []
+        return ["image_id", "version", "status", *errors]
+
+    def _rows(self, part: Part, table: pa.Table, retry_failed: bool) -> _Rows:
+        again = part.generation < self._again_before
+        state = np.full((len(table), len(self._hashes)), _UNKNOWN, np.uint8)
+        failed = np.asarray(pc.equal(table["status"], schema.Status.FAILED.value))
+        for column, (name, wanted) in enumerate(self._hashes.items()):
+            if name in part.modules:
+                same = part.modules[name].settings_hash == wanted and not (self._force and again)
+                state[:, column] = _LANDED if same else _MISSING
+                if retry_failed and again and same:
+                    error = np.asarray(pc.is_valid(pc.struct_field(table[name], "error_type")))
+                    state[failed | error, column] = _MISSING
+        pruned = np.asarray(pc.equal(table["status"], schema.Status.PRUNED.value))
+        return _Rows(
+            digest=digest_ids(table["image_id"]),
+            version=digest_versions(table["version"]),
+            state=state,
+            flags=np.where(pruned, _PRUNED | _CLOSED, 0).astype(np.uint8),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Rows:
+    """What is kept of landed rows. All arrays have one entry a row."""
+
+    digest: np.ndarray  # uint64 (n, 2), of the image_id
+    version: np.ndarray  # uint64 (n,), of the version
+    state: np.ndarray  # uint8 (n, modules): _UNKNOWN, _MISSING or _LANDED
+    flags: np.ndarray  # uint8 (n,): _PRUNED, _CLOSED
+
+    def __len__(self) -> int:
+        return len(self.digest)
+
+    @classmethod
+    def none(cls, modules: int) -> _Rows:
+        return cls(
+            digest=np.empty((0, 2), np.uint64),
+            version=np.empty(0, np.uint64),
+            state=np.empty((0, modules), np.uint8),
+            flags=np.empty(0, np.uint8),
+        )
+
+
+def _fold(newest_first: Sequence[_Rows]) -> _Rows:
+    """One row an image, sorted by digest: its newest version, and what the rows about that version say of modules."""
+    digest = np.concatenate([rows.digest for rows in newest_first])
+    order, first = sort_digests(digest)
+    digest = digest[order[first]]
+    version, state, flags = (
+        np.concatenate([getattr(rows, name) for rows in newest_first])[order] for name in ("version", "state", "flags")
+    )
+    if first.all():
+        return _Rows(digest=digest, version=version, state=state, flags=flags)
+    image = np.cumsum(first) - 1
+    starts = np.flatnonzero(first)
+    closed = flags & _CLOSED > 0
+    newer_closed = np.cumsum(closed) - closed  # rows before this one, of its image and of those before
+    counts = (newer_closed == newer_closed[starts][image]) & (version == version[starts][image])
+    folded = state[starts]
+    for column in range(state.shape[1]):
+        says = np.flatnonzero(counts & (state[:, column] != _UNKNOWN))
+        newest = says[first_of_runs(image[says])]
+        folded[image[newest], column] = state[newest, column]
+    return _Rows(
+        digest=digest,
+        version=version[starts],
+        state=folded,
+        flags=flags[starts] | np.where(np.logical_or.reduceat(closed, starts), _CLOSED, 0).astype(np.uint8),
+    )

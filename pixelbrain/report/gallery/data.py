@@ -1,0 +1,147 @@
+"""What the gallery shows: photos, faces, people, labels, groups, failures; without a vector."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pixelbrain.report.gallery import names
+from pixelbrain.schema import ModelInfo
+
+__all__ = ["Face", "Failure", "Group", "Label", "Library", "Person", "Photo"]
+
+
+@dataclass(slots=True, eq=False)
+class Face:
+    """One face. Coordinates are pixels of the upright original."""
+
+    face_id: str
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+    score: float | None  # detection probability, 0 to 1
+    identity_id: str | None = None  # None: unassigned
+    distance: float | None = None  # cosine distance to the identity's mean
+    assigned: str | None = None  # clustered, single, gated; None: identities were not looked for
+
+
+@dataclass(slots=True, eq=False)
+class Photo:
+    """One image that could be read: what its cards show, and no vector."""
+
+    image_id: str
+    version: str
+    size_bytes: int | None
+    width: int  # pixels of the upright original
+    height: int
+    label: str | None = None
+    label_score: float | None = None  # probability, 0 to 1
+    top_k: tuple[tuple[str, float | None], ...] = ()
+    faces: tuple[Face, ...] = ()
+    group_id: str | None = None
+    group_distance: float | None = None
+    values: tuple[tuple[str, str], ...] = ()  # of users' own modules: ("colour.red", "127.5")
+
+    @property
+    def name(self) -> str:
+        """The file's own name."""
+        return names.short_name(self.image_id)
+
+    @property
+    def full_name(self) -> str:
+        """Its path or URI."""
+        return names.full_name(self.image_id)
+
+    @property
+    def href(self) -> str | None:
+        """Link to the original, where a browser can open it."""
+        return names.href(self.image_id)
+
+    @property
+    def identity_ids(self) -> list[str]:
+        """Who is in it, each once, in the order of the faces."""
+        return list(dict.fromkeys(face.identity_id for face in self.faces if face.identity_id is not None))
+
+
+@dataclass(slots=True, eq=False)
+class Failure:
+    """Something that did not work: an image (`stage` is "image"), or one module on one image."""
+
+    image_id: str
+    stage: str
+    error_type: str
+    error: str
+
+    @property
+    def name(self) -> str:
+        """The file's own name."""
+        return names.short_name(self.image_id)
+
+    @property
+    def full_name(self) -> str:
+        """Its path or URI."""
+        return names.full_name(self.image_id)
+
+    @property
+    def href(self) -> str | None:
+        """Link to the original, where a browser can open it."""
+        return names.href(self.image_id)
+
+
+@dataclass(slots=True, eq=False)
+class Person:
+    """An identity with its faces, the most typical first."""
+
+    identity_id: str
+    faces: list[tuple[Photo, Face]] = field(default_factory=list)
+
+    @property
+    def photos(self) -> list[Photo]:
+        """Each photo once, in the order of its most typical face."""
+        return list(dict.fromkeys(photo for photo, _ in self.faces))
+
+
+@dataclass(slots=True, eq=False)
+class Label:
+    """A label with its photos, the surest first."""
+
+    label: str
+    photos: list[Photo] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class Group:
+    """A visual group with its photos, the most typical first."""
+
+    group_id: str
+    photos: list[Photo] = field(default_factory=list)
+
+
+@dataclass(kw_only=True, eq=False)
+class Library:
+    """Everything that the gallery shows. Photos are in the order of their ids; people, labels and groups by size."""
+
+    photos: list[Photo]
+    failures: list[Failure]
+    people: list[Person]
+    unassigned: list[tuple[Photo, Face]]
+    labels: list[Label]
+    groups: list[Group]
+    models: dict[str, ModelInfo]
+    has_faces_column: bool
+    has_identities: bool
+
+    @property
+    def n_images(self) -> int:
+        """Images that were tried."""
+        return len(self.photos) + self.n_failed
+
+    @property
+    def n_failed(self) -> int:
+        """Images that could not be read."""
+        return sum(failure.stage == "image" for failure in self.failures)
+
+    @property
+    def n_faces(self) -> int:
+        """Faces found."""
+        return sum(len(photo.faces) for photo in self.photos)

@@ -1,0 +1,70 @@
+"""Where things are inside the report, as a page at some depth links to them, and what they are called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field, replace
+
+from pixelbrain.report.gallery import names, thumbnails
+from pixelbrain.report.gallery.data import Face, Photo
+
+__all__ = ["PLACEHOLDER", "Links", "group_path", "label_path", "person_path"]
+
+#: Shown for a photo that could be read when it landed and cannot be any more.
+PLACEHOLDER = "assets/placeholder.svg"
+
+
+def person_path(identity_id: str) -> str:
+    """A person's first page, inside the report."""
+    return f"people/{names.slug(identity_id)}.html"
+
+
+def label_path(label: str) -> str:
+    """A label's first page, inside the report."""
+    return f"labels/{names.slug(label)}.html"
+
+
+def group_path(group_id: str) -> str:
+    """A group's first page, inside the report."""
+    return f"groups/{names.slug(group_id)}.html"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Links:
+    """Links from one page; all are relative, so that the report can be moved as a folder."""
+
+    missing: Set[str] = frozenset()  # thumbnails that could not be made
+    people: Mapping[str, str] = field(default_factory=dict)  # what they are called, by identity_id
+    groups: Mapping[str, str] = field(default_factory=dict)  # by group_id
+    root: str = ""  # from the page to the report's folder: "" or "../"
+
+    def of_page(self, path: str) -> Links:
+        """The links of the page at `path`."""
+        return replace(self, root="../" * path.count("/"))
+
+    def thumbnail(self, photo: Photo) -> str:
+        """A photo's thumbnail or the placeholder."""
+        return self._image(thumbnails.thumbnail_path(photo))
+
+    def face(self, photo: Photo, face: Face) -> str:
+        """A face's crop or the placeholder."""
+        return self._image(thumbnails.face_path(photo, face))
+
+    def size(self, photo: Photo) -> tuple[int, int]:
+        """Width and height of a photo's thumbnail in pixels."""
+        return thumbnails.thumbnail_size(photo)
+
+    def person(self, identity_id: str) -> str:
+        """A person's page."""
+        return self.root + person_path(identity_id)
+
+    def label(self, label: str) -> str:
+        """A label's page."""
+        return self.root + label_path(label)
+
+    def group(self, group_id: str) -> str:
+        """A group's page."""
+        return self.root + group_path(group_id)
+
+    def _image(self, path: str) -> str:
+        return self.root + (PLACEHOLDER if path in self.missing else path)

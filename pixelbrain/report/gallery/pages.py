@@ -1,0 +1,288 @@
+"""The gallery: which pages there are, and what stands on each."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import importlib.metadata
+import logging
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pixelbrain.errors import LandingError
+from pixelbrain.landing.landing import Landing
+from pixelbrain.report.gallery import links, names
+from pixelbrain.report.gallery.data import Library, Person, Photo
+from pixelbrain.report.gallery.originals import OriginalReader
+from pixelbrain.report.gallery.reader import read_library
+from pixelbrain.report.gallery.site import Site, claim, paginate
+from pixelbrain.report.gallery.thumbnails import make_thumbnails
+from pixelbrain.sources import read_bytes
+
+__all__ = ["build_gallery"]
+
+logger = logging.getLogger(__name__)
+
+#: Items a page: cards, tiles, rows. A browser lays such a page out in a fraction of a second.
+_PHOTOS, _TILES, _FACES, _FAILURES = 200, 200, 500, 500
+
+#: What the index shows of each before it links to the rest: it stays small however large the library is.
+_ON_INDEX = {"people": 36, "labels": 24, "groups": 12, "photos": 24, "unassigned": 48, "failures": 20, "strip": 40}
+
+
+#: Why a face has no identity, by what `schema.IDENTITY_SCHEMA` calls it.
+_WHY_UNASSIGNED = {"single": "like too few others", "gated": "too small, too blurred or too uncertain"}
+
+
+class _Figure(NamedTuple):
+    key: str
+    name: str
+    amount: int
+    path: str | None = None
+
+
+class _Stage(NamedTuple):
+    name: str
+    seconds: float | None
+    images_per_s: float | None
+
+
+def build_gallery(
+    landing: Landing,
+    *,
+    out: Path | None = None,
+    s3_endpoint: str | None = None,
+    run: Mapping[str, Any] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Write a static gallery of what was landed: pages without script, to be opened from disk, without a network.
+
+    Thumbnails that an earlier call made are kept while their photos are the same; its other pages are replaced.
+
+    Args:
+        landing: the landed tables.
+        out: the report's folder; default `landing.storage.local / "report"`.
+        s3_endpoint: of the S3 server that s3:// photos are read from, if it is not AWS.
+        run: what `OUT/run.json` holds. Of it are shown: `settings.source`, and of each of `stages` its `seconds`,
+            `images_per_s` (or `images` by `seconds`) and `finished` (ISO 8601); what is absent is left out.
+        progress: called with (done, total) photos while thumbnails are made.
+
+    Returns:
+        The path of index.html.
+
+    Raises:
+        ConfigError: `out` holds files that are not a report's.
+        LandingError: the landed tables cannot be read, or `out` cannot be written.
+    """
+    out = landing.storage.local / "report" if out is None else Path(out)
+    try:
+        claim(out)
+        library = read_library(landing)
+        missing = _make_thumbnails(library, out, s3_endpoint, progress)
+        return _write_pages(out, library, missing, run or {})
+    except OSError as error:  # originals that cannot be read are placeholders: this is about what is written
+        raise LandingError(f"cannot write the gallery to {out}: {error.strerror or error}") from error
+
+
+def _make_thumbnails(
+    library: Library, out: Path, s3_endpoint: str | None, progress: Callable[[int, int], None] | None
+) -> set[str]:
+    read = OriginalReader(functools.partial(read_bytes, s3_endpoint=s3_endpoint))
+    missing = make_thumbnails(library.photos, out, read=read, progress=progress)
+    if missing:
+        logger.warning("%d thumbnails could not be made: their photos cannot be read any more", len(missing))
+    return missing
+
+
+def _write_pages(out: Path, library: Library, missing: set[str], run: Mapping[str, Any]) -> Path:
+    people = names.display_names((person.identity_id for person in library.people), "Person")
+    groups = names.display_names((group.group_id for group in library.groups), "Group")
+    named = links.Links(missing=missing, people=people, groups=groups)
+    site = Site(out, links=named, shared=_shared(library, run))
+    site.write_assets()
+    _write_people(site, library)
+    _write_photos(site, library)
+    _write_rest(site, library)
+    _write_index(site, library, run)  # last: what it links to is there
+    site.finish()
+    return out / "index.html"
+
+
+def _write_people(site: Site, library: Library) -> None:
+    for person in library.people:
+        for page in paginate(person.photos, links.person_path(person.identity_id), size=_PHOTOS):
+            site.write(page.path, "person.html", person=person, page=page, nearest=_nearest, here="people")
+    if library.people:
+        for people in paginate(library.people, "people/index.html", size=_TILES):
+            site.write(people.path, "tiles.html", heading="People", kind="people", page=people, here="people")
+
+
+def _write_photos(site: Site, library: Library) -> None:
+    def write(photos: Sequence[Photo], path: str, heading: str, kind: str, order: str, notes: str, here: str) -> None:
+        for page in paginate(photos, path, size=_PHOTOS):
+            site.write(
+                page.path,
+                "photos.html",
+                page=page,
+                heading=heading,
+                kind=kind,
+                order=order,
+                notes=notes,
+                here=here,
+                likeliest=_likeliest,
+            )
+
+    if library.photos:
+        write(library.photos, "photos/index.html", "Photos", "", "in the order of their paths", "label", "photos")
+    for label in library.labels:
+        heading = names.label_text(label.label)
+        write(label.photos, links.label_path(label.label), heading, "Label", "surest first", "label_score", "labels")
+    for group in library.groups:
+        heading = site.links.groups[group.group_id]
+        path = links.group_path(group.group_id)
+        kind = f"Photos that look alike, {names.visible(group.group_id)}"
+        write(group.photos, path, heading, kind, "most typical first", "group_distance", "groups")
+
+
+def _write_rest(site: Site, library: Library) -> None:
+    for items, kind, heading in ((library.labels, "labels", "Labels"), (library.groups, "groups", "Look alike")):
+        if items:
+            for tiles in paginate(items, f"{kind}/index.html", size=_TILES):
+                site.write(tiles.path, "tiles.html", heading=heading, kind=kind, page=tiles, here=kind)
+    if library.unassigned:
+        heading = _unassigned_heading(library)
+        for faces in paginate(library.unassigned, "faces-unassigned/index.html", size=_FACES):
+            site.write(faces.path, "unassigned.html", heading=heading, page=faces, here="unassigned")
+    if library.failures:
+        for failures in paginate(library.failures, "failures/index.html", size=_FAILURES):
+            site.write(failures.path, "failures.html", heading="Failures", page=failures, here="failures")
+
+
+def _write_index(site: Site, library: Library, run: Mapping[str, Any]) -> None:
+    site.write(
+        "index.html",
+        "index.html",
+        library=library,
+        figures=_figures(library),
+        failures=library.failures[: _ON_INDEX["failures"]],
+        unassigned_heading=_unassigned_heading(library),
+        sample=_spread(library.photos, _ON_INDEX["photos"]),
+        stages=_stages(run),
+        subtitle=names.full_name(_common_folder(library)) if library.photos else "",
+        here="index",
+    )
+
+
+def _figures(library: Library) -> list[_Figure]:
+    """What the run came to; zeros are told of images only, the others mean that nobody asked."""
+    paths = {section.key: section.path for section in _sections(library)}
+    figures = [
+        _Figure("images", "images", library.n_images, paths.get("photos")),
+        _Figure("failed", "failed", library.n_failed, paths.get("failures")),
+        _Figure("faces", "faces", library.n_faces),
+        _Figure("people", "people", len(library.people), paths.get("people")),
+        _Figure("unassigned", "unassigned", len(library.unassigned), paths.get("unassigned")),
+        _Figure("labels", "labels", len(library.labels), paths.get("labels")),
+        _Figure("groups", "look-alikes", len(library.groups), paths.get("groups")),
+    ]
+    return [figure for figure in figures if figure.amount or figure.key in ("images", "failed")]
+
+
+def _sections(library: Library) -> list[_Figure]:
+    sections = [
+        _Figure("people", "people", len(library.people), "people/index.html"),
+        _Figure("labels", "labels", len(library.labels), "labels/index.html"),
+        _Figure("groups", "look alike", len(library.groups), "groups/index.html"),
+        _Figure("photos", "photos", len(library.photos), "photos/index.html"),
+        _Figure("unassigned", "unassigned", len(library.unassigned), "faces-unassigned/index.html"),
+        _Figure("failures", "failures", len(library.failures), "failures/index.html"),
+    ]
+    return [section for section in sections if section.amount]
+
+
+def _shared(library: Library, run: Mapping[str, Any]) -> dict[str, Any]:
+    """What every page shows: its title, the links to the sections, when and with what it was made."""
+    made = _made(run)
+    return {
+        "title": _title(library, run),
+        "sections": [section._replace(name=section.name.capitalize()) for section in _sections(library)],
+        "version": importlib.metadata.version("pixelbrain"),
+        "made": f"{made.day} {made:%B %Y, %H:%M %Z}",
+        "made_iso": made.isoformat(timespec="seconds"),
+        "limits": _ON_INDEX,
+        "why_unassigned": _WHY_UNASSIGNED,
+    }
+
+
+def _made(run: Mapping[str, Any]) -> datetime.datetime:
+    """When the newest stage that is shown was done."""
+    stages = _mapping(run, "stages")
+    try:
+        return max(datetime.datetime.fromisoformat(stages[name]["finished"]) for name in stages if name != "report")
+    except (KeyError, TypeError, ValueError):  # no stage, or not written by this version
+        return datetime.datetime.now().astimezone()
+
+
+def _title(library: Library, run: Mapping[str, Any]) -> str:
+    """The folder's name: of the source, or of what all photos have in common."""
+    source = _mapping(run, "settings").get("source")
+    for place in (source if isinstance(source, str) else "", _common_folder(library)):
+        name = names.full_name(place).rstrip("/").rpartition("/")[2]
+        if name not in ("", ".", ".."):
+            return name
+    return "Photos"
+
+
+def _common_folder(library: Library) -> str:
+    """The deepest folder that holds all photos, as a URI."""
+    if not library.photos:
+        return ""
+    # the photos are sorted: what the first and the last share, all share
+    first, last = (names.folder_of(library.photos[i].image_id).split("/") for i in (0, -1))
+    return "/".join(os.path.commonprefix([first, last]))
+
+
+def _stages(run: Mapping[str, Any]) -> list[_Stage]:
+    """The stages before this one; what the record says of the report is about an earlier one."""
+    stages = []
+    for name, found in _mapping(run, "stages").items():
+        figures = _mapping(found)
+        seconds, rate, images = (_number(figures.get(key)) for key in ("seconds", "images_per_s", "images"))
+        if rate is None and images and seconds:
+            rate = images / seconds
+        if name != "report":
+            stages.append(_Stage(str(name), seconds, rate or None))
+    return stages
+
+
+def _mapping(value: Any, key: str | None = None) -> Mapping[str, Any]:
+    """`value`, or what it has under `key`, if that is a mapping; else an empty one: the record may be anything."""
+    found = value.get(key) if key is not None else value
+    return found if isinstance(found, Mapping) else {}
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
+
+
+def _unassigned_heading(library: Library) -> str:
+    return "Unassigned faces" if library.has_identities else "Faces"
+
+
+def _spread(photos: Sequence[Photo], n: int) -> list[Photo]:
+    """`n` photos from all over the library."""
+    return [photos[i * len(photos) // n] for i in range(n)] if len(photos) > n else list(photos)
+
+
+def _likeliest(photo: Photo) -> str:
+    """The best labels with their probabilities, for a tooltip."""
+    return ", ".join(f"{names.label_text(label)} {score or 0:.0%}" for label, score in photo.top_k)
+
+
+def _nearest(person: Person, photo: Photo) -> float | None:
+    """The distance of the person's most typical face in a photo."""
+    distances = [f.distance for f in photo.faces if f.identity_id == person.identity_id and f.distance is not None]
+    return min(distances, default=None)

@@ -1,0 +1,213 @@
+"""Renders templates to files: the Jinja environment, links relative to a page, pagination, stale pages."""
+
+from __future__ import annotations
+
+import importlib.resources
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import jinja2
+
+from pixelbrain.errors import ConfigError
+from pixelbrain.report.gallery import names
+from pixelbrain.report.gallery.links import Links
+
+__all__ = ["Page", "Site", "claim", "paginate"]
+
+T = TypeVar("T")
+
+_FOLDERS = ("people", "labels", "groups", "photos", "faces-unassigned", "failures")
+_MARKER = ".pixelbrain-report"
+
+#: Width over height of a photo's frame goes in these steps, each a CSS class: the pages carry no inline style, which
+#: their content security policy forbids, and at most 2.5 % of a photo's edge is hidden. Longer ones are cropped.
+_RATIO_STEP = 0.05
+_RATIO_MIN, _RATIO_MAX = 0.4, 3.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page(Generic[T]):
+    """One page of a long list."""
+
+    items: Sequence[T]
+    number: int  # from 1
+    count: int  # pages in all
+    total: int  # items in all
+    paths: tuple[str, ...]  # of all pages, inside the report
+
+    @property
+    def path(self) -> str:
+        """Its own path."""
+        return self.paths[self.number - 1]
+
+    @property
+    def previous(self) -> str | None:
+        """The path of the page before."""
+        return self.paths[self.number - 2] if self.number > 1 else None
+
+    @property
+    def next(self) -> str | None:
+        """The path of the page after."""
+        return self.paths[self.number] if self.number < self.count else None
+
+    @property
+    def shortcuts(self) -> list[int | None]:
+        """Page numbers to link to: the first, the last, those around this one, None for a gap."""
+        near = {1, self.count, *range(self.number - 2, self.number + 3)}
+        numbers: list[int | None] = []
+        for number in sorted(n for n in near if 1 <= n <= self.count):
+            if numbers and number != (numbers[-1] or 0) + 1:
+                numbers.append(None)
+            numbers.append(number)
+        return numbers
+
+
+def paginate(items: Sequence[T], path: str, *, size: int) -> list[Page[T]]:
+    """Cut `items` into pages of at most `size`; an empty list has one empty page.
+
+    Args:
+        items: the whole list.
+        path: of the first page, such as people/ada.html; the second is people/ada-2.html.
+        size: items a page.
+    """
+    count = max(1, -(-len(items) // size))
+    stem = path.removesuffix(".html")
+    paths = tuple(path if number == 1 else f"{stem}-{number}.html" for number in range(1, count + 1))
+    return [
+        Page(items=items[n * size : (n + 1) * size], number=n + 1, count=count, total=len(items), paths=paths)
+        for n in range(count)
+    ]
+
+
+class Site:
+    """A folder of pages, written one after another; `finish` removes the pages of an earlier report.
+
+    Args:
+        out: the report's folder; made if it is not there.
+        links: every page has these, from where it is.
+        shared: variables that every page has.
+    """
+
+    def __init__(self, out: Path, *, links: Links, shared: Mapping[str, Any]) -> None:
+        self.out = out
+        self.links = links
+        self._written: set[str] = set()
+        self._shared = shared
+        self._environment = jinja2.Environment(
+            loader=jinja2.PackageLoader("pixelbrain.report.gallery"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.filters.update(
+            count=_count,
+            percent=_percent,
+            distance=_distance,
+            bytesize=_bytesize,
+            label=names.label_text,
+            visible=names.visible,
+            ratio=_ratio_class,
+            rate=_rate,
+            seconds=_seconds,
+        )
+
+    def write(self, path: str, template: str, **variables: Any) -> None:
+        """Render `template` to `path` (inside the report). Templates link with `root ~ "people/…"`."""
+        links = self.links.of_page(path)
+        text = self._environment.get_template(template).render(
+            **self._shared, **variables, root=links.root, links=links, path=path
+        )
+        target = self.out / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+        self._written.add(path)
+
+    def write_assets(self) -> None:
+        """Copy the style sheet and the placeholder."""
+        folder = self.out / "assets"
+        folder.mkdir(exist_ok=True)
+        for asset in importlib.resources.files("pixelbrain.report.gallery").joinpath("assets").iterdir():
+            if asset.name.endswith((".css", ".svg")):
+                text = asset.read_text(encoding="utf-8")
+                if asset.name.endswith(".css"):
+                    text += _ratio_rules()
+                (folder / asset.name).write_text(text, encoding="utf-8")
+
+    def finish(self) -> None:
+        """Remove the pages that an earlier report had and this one has not."""
+        for folder in _FOLDERS:
+            for path in (self.out / folder).glob("*.html"):
+                if path.relative_to(self.out).as_posix() not in self._written:
+                    path.unlink()
+
+
+def claim(out: Path) -> None:
+    """Make the folder `out` a report's, so that what a later report removes from it can only be a report's.
+
+    Raises:
+        ConfigError: it holds files and is not a report: nothing in it is touched.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    marker = out / _MARKER
+    if not marker.exists():
+        with os.scandir(out) as entries:
+            if any(True for _ in entries):
+                raise ConfigError(f"{out} has files in it and is not a report: name an empty or a new folder")
+        marker.write_text("Made by Pixelbrain. Pages and thumbnails in this folder are replaced by the next report.\n")
+
+
+def _ratio_class(width: int, height: int) -> str:
+    ratio = min(max(width / height, _RATIO_MIN), _RATIO_MAX)
+    return f"r{round(round(ratio / _RATIO_STEP) * _RATIO_STEP * 100)}"
+
+
+def _ratio_rules() -> str:
+    steps = range(round(_RATIO_MIN / _RATIO_STEP), round(_RATIO_MAX / _RATIO_STEP) + 1)
+    hundredths = [round(step * _RATIO_STEP * 100) for step in steps]
+    return "\n" + "".join(f".r{value} {{ --ratio: {value / 100:g}; }}\n" for value in hundredths)
+
+
+def _count(value: int, one: str = "", many: str = "") -> str:
+    """1,234 or, with words, 1 photo and 1,234 photos."""
+    word = one if value == 1 else many or f"{one}s"
+    return f"{value:,} {word}" if one else f"{value:,}"
+
+
+def _percent(value: float | None) -> str:
+    """A probability; one that is not quite certain does not read 100 %."""
+    if value is None:
+        return ""
+    if 0 < value < 0.01:
+        return "< 1 %"
+    return f"{min(round(value * 100), 99 if value < 1 else 100)} %"
+
+
+def _distance(value: float | None) -> str:
+    return "" if value is None else f"{abs(value):.2f}"
+
+
+def _bytesize(value: int | None) -> str:
+    if value is None:
+        return ""
+    size = float(value)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000 or unit == "GB":
+            break
+        size /= 1000
+    return f"{size:.0f} {unit}" if size >= 10 or unit == "B" else f"{size:.1f} {unit}"
+
+
+def _rate(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _seconds(value: float) -> str:
+    if value < 60:
+        return f"{value:.1f} s" if value < 10 else f"{value:.0f} s"
+    minutes, seconds = divmod(round(value), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"

@@ -1,0 +1,35 @@
+"""Which storage OUT names: a folder, or a prefix in S3."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pixelbrain.errors import LandingError
+from pixelbrain.storage.base import Storage
+from pixelbrain.storage.local import LocalStorage
+from pixelbrain.storage.s3_uri import S3_SCHEME
+
+__all__ = ["open_storage"]
+
+
+def open_storage(out: str | Path | Storage, *, s3_endpoint: str | None = None) -> Storage:
+    """The storage that OUT names.
+
+    Args:
+        out: a folder, which need not be there yet; or `s3://bucket/prefix`.
+        s3_endpoint: the S3 server, if it is not Amazon's; by default AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL.
+
+    Raises:
+        LandingError: no such thing can be OUT.
+    """
+    if isinstance(out, Storage):
+        return out
+    if str(out).startswith(S3_SCHEME):
+        from pixelbrain.storage.s3 import S3Storage
+
+        endpoint = s3_endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+        return S3Storage(str(out), endpoint)
+    if str(out).lower().startswith("s3:"):  # as of a Path, which joins the slashes
+        raise LandingError(f"OUT is {str(out)!r}: write s3://bucket/prefix")
+    return LocalStorage(out)

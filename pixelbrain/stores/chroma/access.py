@@ -1,0 +1,176 @@
+"""One ChromaDB, a folder or a server: opened when needed, looked at from outside, set aside when it is damaged."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from pixelbrain.config import mask_uri
+from pixelbrain.errors import ConfigError, StoreError
+from pixelbrain.locks.folder import FolderLock
+from pixelbrain.stores.address import is_url
+from pixelbrain.stores.chroma import health_client as fresh
+from pixelbrain.stores.chroma.client import chroma_errors, close_client, connect, open_folder
+from pixelbrain.stores.chroma.health import Finding, Sample, probe
+from pixelbrain.stores.convert import COLLECTION_COLUMNS
+
+__all__ = ["ChromaAccess", "known_collection"]
+
+
+def known_collection(name: str) -> str:
+    """The name, if it is a collection of ours. Raises `ConfigError` if not."""
+    if name not in COLLECTION_COLUMNS:
+        raise ConfigError(f"{name!r} is not a vector collection: {' or '.join(sorted(COLLECTION_COLUMNS))}")
+    return name
+
+
+class ChromaAccess:
+    """The client, and who else may have one. A folder is locked at once, and opened when it is first needed.
+
+    Args:
+        location: a folder, for ChromaDB inside this process, or the `http://HOST:PORT` of a server, with `/NAME` when
+            a database of its own is wanted there.
+
+    Raises:
+        StoreLockedError: another process holds the folder (two would corrupt it).
+        StoreError: the folder cannot be used, or the server does not answer within 5 s.
+        ConfigError: an address that is none.
+    """
+
+    def __init__(self, location: str | Path) -> None:
+        #: Whether it is a server.
+        self.remote = is_url(location)
+        self._location = str(location) if self.remote else str(Path(location).expanduser().resolve())
+        #: What to call it in messages.
+        self.where = mask_uri(self._location) if self.remote else self._location
+        self._client: Any = None
+        self._lock: FolderLock | None = None
+        self._closed = False
+        self._ensured: dict[str, UUID] = {}  # the collections as they were when they were last made or checked
+        self._looked: dict[str, Finding | None] = {}  # what the last look at each collection found
+        if self.remote:
+            self._client = connect(self._location)
+        else:
+            self._lock = FolderLock(Path(self._location), "the embedded ChromaDB")
+            self._lock.acquire()
+
+    def client(self) -> Any:
+        """The chromadb client.
+
+        Raises:
+            StoreError: this store is closed, or the folder cannot be opened.
+        """
+        if self._closed:
+            raise StoreError("this vector store is closed: open the database again")
+        if self._client is None:
+            try:
+                with chroma_errors(self.where):
+                    self._client = open_folder(Path(self._location))
+            except OSError as error:
+                raise StoreError(f"cannot use {self._location} for ChromaDB: {error.strerror or error}") from None
+        return self._client
+
+    def close(self) -> None:
+        """Close the client and let go of the folder; twice is once."""
+        self._closed = True
+        try:
+            self._close_client()
+        finally:
+            if self._lock is not None:
+                self._lock.release()
+
+    def answers(self) -> bool:
+        """Whether the server answers now."""
+        try:
+            close_client(connect(self._location))
+        except StoreError:
+            return False
+        return True
+
+    def examine(self, samples: Mapping[str, Sample]) -> dict[str, Finding]:
+        """What is wrong with collections, seen by a fresh process (of a server: by a fresh client).
+
+        Our own client is closed before, as two processes on one folder corrupt it, and opened again when needed.
+
+        Args:
+            samples: by the collection's name, what it should hold.
+
+        Returns:
+            By the collection's name, what is wrong; nothing of those that are sound.
+
+        Raises:
+            StoreError: it cannot be read for another reason than damage.
+        """
+        if self.remote:
+            client = connect(self._location)
+            try:
+                with chroma_errors(self.where):
+                    found = {name: probe(client, known_collection(name), sample) for name, sample in samples.items()}
+            finally:
+                close_client(client)
+            return {name: finding for name, finding in found.items() if finding is not None}
+        findings = self._examine_folder(Path(self._location), samples)
+        self._looked.update((name, findings.get(name)) for name in samples)
+        return findings
+
+    def _examine_folder(self, folder: Path, samples: Mapping[str, Sample]) -> dict[str, Finding]:
+        if not (folder / "chroma.sqlite3").exists():
+            gone = Finding(kind="index", reason="it is not there")
+            return {name: gone for name, sample in samples.items() if sample.count}
+        self._close_client()
+        return fresh.look(folder, samples)
+
+    def require_sound(self, name: str) -> None:
+        """Have a fresh process look at a collection before this one first reads it, unless a load or a look was before.
+
+        Reading a damaged index may crash a process, or give other vectors than were written. Not looked at: a server,
+        and a folder that another Database of this process has open (two processes would corrupt it).
+
+        Raises:
+            StoreError: it is damaged, or cannot be read.
+        """
+        if self.remote or self._lock is None:
+            return
+        if known_collection(name) not in self._looked:
+            if self._lock.holders() > 1:
+                return
+            self.examine({one: Sample() for one in COLLECTION_COLUMNS})
+        finding = self._looked[name]
+        if finding is not None and finding.kind != "recall":
+            raise StoreError(
+                f"the index of {name} in {self.where} is damaged ({finding.reason}): `pixelbrain load OUT` writes it "
+                "again from Parquet"
+            )
+
+    def set_aside(self) -> Path:
+        """Give a folder that cannot be opened another name beside it, which is returned; an empty one takes its place.
+
+        Raises:
+            StoreError: it is a server, another Database of this process has it open, or it cannot be renamed.
+        """
+        if self._lock is None or self._lock.holders() > 1:
+            raise StoreError(f"ChromaDB at {self.where} is damaged, and in use: close it elsewhere, and load again")
+        self._close_client()
+        for name in COLLECTION_COLUMNS:
+            self._forget(name)
+        folder = Path(self._location)
+        names = (folder.with_name(f"{folder.name}.damaged-{number}") for number in itertools.count(1))
+        aside = next(path for path in names if not path.exists())
+        try:
+            folder.rename(aside)
+        except OSError as error:
+            raise StoreError(f"cannot rename the damaged {folder}: {error.strerror or error}") from None
+        return aside
+
+    def _forget(self, name: str) -> None:
+        """It is going to be another one."""
+        self._ensured.pop(name, None)
+        self._looked.pop(name, None)
+
+    def _close_client(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            close_client(client)

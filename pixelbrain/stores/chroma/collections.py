@@ -1,0 +1,255 @@
+"""ChromaDB: two vector collections in cosine space, each of one model, written by one process at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+from chromadb.api.models.Collection import Collection
+from chromadb.errors import NotFoundError
+
+from pixelbrain.errors import ConfigError, MixedModelsError, StoreError
+from pixelbrain.schema import ModelInfo
+from pixelbrain.stores.chroma import rows as chroma_rows
+from pixelbrain.stores.chroma.access import ChromaAccess, known_collection
+from pixelbrain.stores.chroma.client import CONNECTION_LOST, chroma_errors
+from pixelbrain.stores.convert import Match, VectorBatch
+from pixelbrain.stores.mongo.documents import WriteResult
+from pixelbrain.stores.reconnect import ride_out
+
+__all__ = ["VectorStore"]
+
+_SPACE = "cosine"
+
+T = TypeVar("T")
+
+
+class VectorStore(ChromaAccess):
+    """The collections `faces` and `images` of one ChromaDB; made and closed as `ChromaAccess`."""
+
+    # --- collections ---------------------------------------------------------------------------------------------
+
+    def ensure(self, name: str, model: ModelInfo, *, owner: str = "") -> None:
+        """Make the collection, or check that it is this model's and in cosine space.
+
+        Args:
+            name: `faces` or `images`.
+            model: what computed the vectors.
+            owner: which OUT they are from; two of them in one collection would remove each other's.
+
+        Raises:
+            MixedModelsError: it holds another model's vectors.
+            StoreError: it has another space, or belongs to another OUT, which may just have begun to fill it.
+        """
+        metadata = {**model.as_dict(), "owner": owner}
+        with chroma_errors(self.where):
+            # get_or_create keeps an existing space and metadata silently, hence the checks
+            found = self.client().get_or_create_collection(
+                known_collection(name),
+                metadata=metadata,
+                configuration={"hnsw": {"space": _SPACE}},
+                embedding_function=None,
+            )
+        theirs, their_owner = _model_of(found), (found.metadata or {}).get("owner", owner)
+        if owner and their_owner != owner:
+            raise StoreError(
+                f"the collection {name} of {self.where} holds the vectors of {their_owner}: name another database, "
+                "--chroma http://HOST:PORT/NAME, or `pixelbrain load OUT --rebuild` to replace them"
+            )
+        if theirs != model and self.count(name) == 0:
+            self.drop(name)
+            self.ensure(name, model, owner=owner)
+            return
+        _check_space(found)
+        if theirs != model:
+            raise MixedModelsError(
+                f"the collection {name} holds vectors of {_describe(theirs)}, and these are of {_describe(model)}: "
+                "`pixelbrain load OUT --rebuild` replaces them"
+            )
+        self._ensured[name] = found.id
+
+    def model(self, name: str) -> ModelInfo | None:
+        """What computed the vectors of a collection; None when there is no such collection."""
+        found = self._find(name)
+        return _model_of(found) if found is not None else None
+
+    def count(self, name: str) -> int:
+        """Vectors in a collection; 0 when there is no such collection."""
+        with chroma_errors(self.where):
+            found = self._find(name)
+            return found.count() if found is not None else 0
+
+    def require_ensured(self, name: str) -> None:
+        """Check that a collection is the one that `ensure` saw, before what is wrong with it is repaired.
+
+        Raises:
+            StoreError: another process of a shared server has put its own in that one's place.
+        """
+        collection = self._find(name)
+        if collection is not None:
+            self._require_ensured(collection)
+
+    def drop(self, name: str) -> None:
+        """Delete a collection, if it is there."""
+        self._forget(name)
+        with chroma_errors(self.where), contextlib.suppress(NotFoundError):
+            self.client().delete_collection(known_collection(name))
+
+    # --- writing -------------------------------------------------------------------------------------------------
+
+    def upsert(self, name: str, batch: VectorBatch) -> WriteResult:
+        """Write the vectors that are new or changed; those already there are compared by hash and skipped.
+
+        A server that restarts meanwhile is waited for, see `ride_out`.
+
+        Raises:
+            MixedModelsError: vectors of another length than the collection's.
+        """
+        return self._patiently(lambda: self._upsert(name, batch)) if len(batch) else WriteResult()
+
+    def _upsert(self, name: str, batch: VectorBatch) -> WriteResult:
+        collection = self._existing(name)
+        self._require_ensured(collection)
+        self._check_dim(name, collection, batch.vectors)
+        finite = np.isfinite(batch.vectors).all(axis=1)
+        errors = tuple((batch.ids[i], "its vector has a NaN or an infinity") for i in np.flatnonzero(~finite))
+        if errors:
+            batch = batch.take(np.flatnonzero(finite).tolist())
+        result = WriteResult(errors=errors)
+        size = self.client().get_max_batch_size()
+        for start in range(0, len(batch), size):
+            part = batch.take(range(start, min(start + size, len(batch))))
+            result += chroma_rows.write_changed(collection, part)
+        return result
+
+    def remove_where(self, name: str, keep: Callable[[list[str]], np.ndarray]) -> int:
+        """Remove the ids that `keep` (list of ids -> bool array) says False of; how many were removed."""
+        return self._patiently(lambda: self._remove_where(name, keep))
+
+    def _remove_where(self, name: str, keep: Callable[[list[str]], np.ndarray]) -> int:
+        collection = self._lookup(name)
+        if collection is None:
+            return 0
+        self._require_ensured(collection)
+        return chroma_rows.remove_where(collection, keep, self.client().get_max_batch_size())
+
+    # --- reading -------------------------------------------------------------------------------------------------
+
+    def iter_vectors(self, name: str, batch: int = 5000) -> Iterator[VectorBatch]:
+        """All vectors of a collection, in pages of `batch`; the store must not be written meanwhile."""
+        collection = self._require(name)
+        for offset in itertools.count(0, batch):
+            with chroma_errors(self.where):
+                page = chroma_rows.read_page(collection, offset, batch)
+            if page is None:
+                return
+            yield page
+
+    def iter_ids(self, name: str) -> Iterator[list[str]]:
+        """All ids of a collection, in pages; the store must not be written meanwhile."""
+        collection = self._require(name)
+        with chroma_errors(self.where):
+            yield from chroma_rows.iter_ids(collection)
+
+    def fetch(self, name: str, ids: Sequence[str]) -> dict[str, tuple[np.ndarray, str | None]]:
+        """Some vectors with their row hashes, see `chroma_rows.fetch`."""
+        collection = self._require(name)
+        with chroma_errors(self.where):
+            return chroma_rows.fetch(collection, ids)
+
+    def query(
+        self, name: str, vectors: np.ndarray, n_results: int = 20, where: Mapping[str, Any] | None = None
+    ) -> list[list[Match]]:
+        """The nearest vectors by cosine distance, nearest first (approximate: HNSW).
+
+        Args:
+            name: `faces` or `images`.
+            vectors: (m, dim), or one vector (dim,); need not be normalised.
+            n_results: how many an own vector.
+            where: a ChromaDB filter on the metadata, such as `{"score": {"$gt": 0.99}}`.
+
+        Returns:
+            m lists of at most `n_results` matches.
+
+        Raises:
+            MixedModelsError: vectors of another length than the collection's.
+            StoreError: there is no such collection, or a filter that ChromaDB does not take.
+        """
+        queries = np.atleast_2d(np.asarray(vectors, dtype=np.float32))
+        if n_results < 1:
+            raise ConfigError(f"n_results is {n_results}: at least 1")
+        collection = self._require(name)
+        if queries.size == 0:
+            return []
+        self._check_dim(name, collection, queries)
+        with chroma_errors(self.where):
+            return chroma_rows.nearest(collection, queries, n_results, where)
+
+    # --- inside --------------------------------------------------------------------------------------------------
+
+    def _patiently(self, step: Callable[[], T]) -> T:
+        """Do a step that may be done twice; a server that restarts under it is waited for, see `ride_out`."""
+        with chroma_errors(self.where):
+            return ride_out(step, server=f"ChromaDB at {self.where}", lost=CONNECTION_LOST, answers=self.answers)
+
+    def _find(self, name: str) -> Collection | None:
+        with chroma_errors(self.where):
+            return self._lookup(name)
+
+    def _require(self, name: str) -> Collection:
+        with chroma_errors(self.where):
+            return self._existing(name)
+
+    def _lookup(self, name: str) -> Collection | None:
+        try:
+            # without embedding_function=None ChromaDB may load, and download, a default model
+            return self.client().get_collection(known_collection(name), embedding_function=None)
+        except NotFoundError:
+            return None
+
+    def _existing(self, name: str) -> Collection:
+        found = self._lookup(name)
+        if found is None:
+            raise StoreError(f"there are no vectors of {name} in {self.where}: `pixelbrain load OUT` writes them")
+        return found
+
+    def _require_ensured(self, collection: Collection) -> None:
+        """To write, the name is not enough: the vectors of another OUT may be in a new collection of that name."""
+        if self._ensured.get(collection.name, collection.id) != collection.id:
+            raise StoreError(
+                f"the collection {collection.name} of {self.where} was replaced meanwhile, by another load with "
+                "--rebuild perhaps: give each OUT a database of its own, --chroma http://HOST:PORT/NAME"
+            )
+
+    def _check_dim(self, name: str, collection: Collection, vectors: np.ndarray) -> None:
+        theirs = _model_of(collection)
+        if vectors.ndim != 2 or vectors.shape[1] != theirs.dim:
+            raise MixedModelsError(
+                f"vectors of shape {vectors.shape} do not fit the collection {name}, which is of {_describe(theirs)}: "
+                "compute them with that model"
+            )
+
+
+def _check_space(collection: Collection) -> None:
+    space = ((collection.configuration or {}).get("hnsw") or {}).get("space")
+    if space != _SPACE:
+        raise StoreError(
+            f"the collection {collection.name} measures {space!r} and not {_SPACE}: `pixelbrain load OUT --rebuild` "
+            "replaces it"
+        )
+
+
+def _model_of(collection: Collection) -> ModelInfo:
+    metadata = collection.metadata or {}
+    return ModelInfo(
+        model=str(metadata.get("model", "unknown")),
+        weights_sha256=str(metadata.get("weights_sha256", "")),
+        dim=int(metadata.get("dim", 0)),
+    )
+
+
+def _describe(model: ModelInfo) -> str:
+    return f"{model.model} ({model.dim} numbers, weights {model.weights_sha256[:12] or 'unknown'})"

@@ -1,0 +1,271 @@
+"""Fields of the images in MongoDB: store, read, find, count, and write them to a CSV file."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+import logging
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pymongo import ASCENDING, DESCENDING, UpdateOne
+from pymongo.collection import Collection
+
+from pixelbrain.errors import ConfigError, StoreError
+from pixelbrain.schema import BASE_FIELDS
+from pixelbrain.stores.mongo.documents import BATCH_DOCUMENTS, WriteResult, bulk_write, encode, plain, shown
+
+__all__ = [
+    "CSV_FIELDS",
+    "FieldSummary",
+    "check_field",
+    "check_filter",
+    "export_csv",
+    "get_field",
+    "most_common",
+    "sort_keys",
+    "store_field",
+    "summarize",
+]
+
+logger = logging.getLogger(__name__)
+
+#: The columns of `export_csv` when none are named.
+CSV_FIELDS = (
+    "image_id",
+    "status",
+    "error_type",
+    "error",
+    "resnet.label",
+    "resnet.label_score",
+    "facenet.n_faces",
+    "identities",
+    "group_id",
+)
+
+# what other stages keep up to date
+_RESERVED = frozenset({"_id", "row_hash", "identities", "group_id", "group_distance", *(f.name for f in BASE_FIELDS)})
+_PART = re.compile(r"[^.$\0][^.\0]*")
+# operators that run JavaScript inside the server
+_REFUSED_OPERATORS = frozenset({"$where", "$function", "$accumulator"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class FieldSummary:
+    """A field over all images. Elements of lists count one by one."""
+
+    field: str
+    count: int  # values that are there and not null
+    distinct: int
+    numbers: int  # of them, numbers other than NaN
+    min: float | None  # of the numbers
+    max: float | None
+    mean: float | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def check_field(field: str, *, write: bool = False) -> str:
+    """The field's name, if it is one: dots separate the levels, no part is empty or starts with `$`.
+
+    Raises:
+        ConfigError: it is none, or (`write`) Pixelbrain keeps it itself.
+    """
+    if not isinstance(field, str) or not all(_PART.fullmatch(part) for part in field.split(".")):
+        raise ConfigError(f"{field!r} is not a field: names separated by dots, none empty or beginning with $")
+    if write and field.split(".")[0] in _RESERVED:
+        raise ConfigError(f"the field {field} is kept by Pixelbrain itself: store under another name")
+    return field
+
+
+def check_filter(query: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A MongoDB filter, if its fields are fields and it runs no JavaScript.
+
+    Raises:
+        ConfigError: otherwise.
+    """
+    if query is None:
+        return {}
+    if not isinstance(query, Mapping):
+        raise ConfigError(f"a filter is a mapping such as {{'status': 'ok'}}, not {query!r}")
+    _check_keys(query)
+    try:
+        return plain(query)
+    except ValueError as error:
+        raise ConfigError(f"this filter cannot be asked: {error}") from None
+
+
+def _check_keys(value: Any) -> None:
+    if isinstance(value, list | tuple):
+        for item in value:
+            _check_keys(item)
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            if key in _REFUSED_OPERATORS:
+                raise ConfigError(f"{key} is refused in filters: it runs code inside the server")
+            if not (isinstance(key, str) and re.fullmatch(r"\$[a-zA-Z]+", key)):
+                check_field(key)
+            _check_keys(item)
+
+
+def sort_keys(sort: str | Sequence[str] | None) -> list[tuple[str, int]]:
+    """`"field"` rising, `"-field"` falling, or several of them; by id without."""
+    names = [sort] if isinstance(sort, str) else list(sort or ["_id"])
+    return [(check_field(n.removeprefix("-")), DESCENDING if n.startswith("-") else ASCENDING) for n in names]
+
+
+def store_field(images: Collection, field: str, values: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> WriteResult:
+    """Set one field of many images, by image_id; None removes it. Images that are not there are not made.
+
+    Raises:
+        StoreError: a value that MongoDB refuses (the others are stored).
+    """
+    result = WriteResult()
+    missing = 0
+    remaining = iter(values.items() if isinstance(values, Mapping) else values)
+    while batch := list(itertools.islice(remaining, BATCH_DOCUMENTS)):
+        ids = [image_id for image_id, _ in batch if shown(image_id) == image_id]  # others cannot be asked for
+        there = {document["_id"] for document in images.find({"_id": {"$in": ids}}, {"_id": 1})}
+        missing += len({image_id for image_id, _ in batch} - there)
+        result += _store_values(images, field, [(one, value) for one, value in batch if one in there])
+    if missing:
+        logger.warning("%d images have a value for %s and are not in the database", missing, field)
+    if result.errors:
+        first, reason = result.errors[0]
+        raise StoreError(f"{len(result.errors)} values of {field} were refused; of {first}: {reason}")
+    return result
+
+
+def _store_values(images: Collection, field: str, values: Sequence[tuple[str, Any]]) -> WriteResult:
+    operations, errors = [], []
+    for one, value in values:
+        if value is None:
+            operations.append(UpdateOne({"_id": one}, {"$unset": {field: ""}}))
+            continue
+        try:
+            encoded = encode({"_id": one, "value": value})
+        except StoreError as error:
+            errors.append((one, str(error)))
+            continue
+        operations.append(UpdateOne({"_id": one}, {"$set": {field: encoded.values["value"]}}))
+    return bulk_write(images, operations) + WriteResult(errors=tuple(errors))
+
+
+def get_field(images: Collection, field: str, image_ids: Iterable[str] | None) -> dict[str, Any]:
+    """image_id -> value, of the images that have it; all images without `image_ids`."""
+    check_field(field)
+    found: dict[str, Any] = {}
+    if image_ids is None:
+        queries: Iterable[dict[str, Any]] = [{}]
+    else:
+        ids = list(image_ids)
+        queries = ({"_id": {"$in": ids[i : i + BATCH_DOCUMENTS]}} for i in range(0, len(ids), BATCH_DOCUMENTS))
+    for query in queries:
+        for document in images.find({"$and": [query, {field: {"$exists": True}}]}, {field: 1}):
+            value = _value(document, field)
+            if value is not None:
+                found[document["_id"]] = value
+    return found
+
+
+def summarize(images: Collection, field: str) -> FieldSummary:
+    """Counts of a field's values, and minimum, maximum and mean of its numbers."""
+    number = {"$cond": [{"$and": [{"$isNumber": "$v"}, {"$ne": ["$v", float("nan")]}]}, "$v", None]}
+    totals = [
+        {"$project": {"number": number}},
+        {
+            "$group": {
+                "_id": None,
+                "count": {"$sum": 1},
+                "numbers": {"$sum": {"$cond": [{"$eq": ["$number", None]}, 0, 1]}},
+                "min": {"$min": "$number"},
+                "max": {"$max": "$number"},
+                "mean": {"$avg": "$number"},
+            }
+        },
+    ]
+    values = _values(field)
+    found = next(images.aggregate([*values, *totals], allowDiskUse=True), {})
+    distinct = next(images.aggregate([*values, {"$group": {"_id": "$v"}}, {"$count": "n"}], allowDiskUse=True), {})
+    return FieldSummary(
+        field=field,
+        count=found.get("count", 0),
+        distinct=distinct.get("n", 0),
+        numbers=found.get("numbers", 0),
+        min=found.get("min"),
+        max=found.get("max"),
+        mean=found.get("mean"),
+    )
+
+
+def most_common(images: Collection, field: str, n: int) -> list[tuple[Any, int]]:
+    """The n most frequent values with their counts, most frequent first, then in MongoDB's order of values."""
+    if n < 1:
+        raise ConfigError(f"n is {n}: at least 1")
+    steps = [
+        *_values(field),
+        {"$group": {"_id": "$v", "count": {"$sum": 1}}},
+        {"$sort": {"count": DESCENDING, "_id": ASCENDING}},
+        {"$limit": n},
+    ]
+    return [(found["_id"], found["count"]) for found in images.aggregate(steps, allowDiskUse=True)]
+
+
+def export_csv(images: Collection, path: Path, fields: Sequence[str]) -> int:
+    """Write one line an image, in the order of their ids; returns how many. Lists are joined with `;`.
+
+    The file is complete or absent: it is written under a temporary name.
+    """
+    for field in fields:
+        check_field(field)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    projection = dict.fromkeys(fields, 1)
+    lines = 0
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(fields)
+            for document in images.find({}, projection).sort("_id", ASCENDING):
+                writer.writerow([_cell(_value(document, field)) for field in fields])
+                lines += 1
+        os.replace(temporary, path)
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error.strerror or error}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+    return lines
+
+
+def _values(field: str) -> list[dict[str, Any]]:
+    """Aggregation steps that yield one {v} a value: lists are opened, and lists of them once more."""
+    check_field(field)
+    return [
+        {"$project": {"_id": 0, "v": f"${field}"}},
+        {"$unwind": "$v"},
+        {"$unwind": "$v"},
+        {"$match": {"v": {"$ne": None}}},
+    ]
+
+
+def _value(document: Any, field: str) -> Any:
+    """The value at a dotted path; of a list of documents, the list of their values."""
+    head, _, rest = field.partition(".")
+    if isinstance(document, list):
+        return [_value(item, field) for item in document]
+    if not isinstance(document, Mapping):
+        return None
+    return _value(document.get(head), rest) if rest else document.get(head)
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, list) and not any(isinstance(item, Mapping | list) for item in value):
+        return ";".join("" if item is None else str(item) for item in value)
+    return json.dumps(value, default=str) if isinstance(value, Mapping | list) else value

@@ -1,0 +1,106 @@
+"""The MongoDB half of a load: landed rows become documents, and documents without a row go."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+from pymongo.errors import DuplicateKeyError
+
+from pixelbrain.errors import StoreError
+from pixelbrain.landing.landing import Landing
+from pixelbrain.stores.convert import documents
+from pixelbrain.stores.database import Database
+from pixelbrain.stores.in_step import StoreCounts, landed_columns, version_digest
+from pixelbrain.stores.ledger import IdLedger
+from pixelbrain.stores.meta import LANDED, META_ID
+from pixelbrain.stores.mongo.client import create_indexes
+from pixelbrain.stores.mongo.documents import WriteResult, upsert_images
+from pixelbrain.stores.mongo.people import remove_others
+
+__all__ = ["DocumentLoad"]
+
+
+class DocumentLoad:
+    """One load in progress. Each step waits for a server that restarts under it, and may be done twice."""
+
+    def __init__(self, landing: Landing, database: Database, *, rebuild: bool) -> None:
+        self.result = WriteResult()
+        self.removed = 0
+        self._database = database
+        self._documents = database.mongo["images"]
+        self._meta = database.mongo["meta"]
+        self._landed = landed_columns(landing)
+        self._rebuild = rebuild
+        self._digest = 0
+        self._ledger = IdLedger()
+
+    def close(self) -> None:
+        """Remove the ledger's file."""
+        self._ledger.close()
+
+    def prepare(self) -> None:
+        """Make sure that these rows belong into this database, before anything is written."""
+        self._database.patiently(self._prepare)
+
+    def _prepare(self) -> None:
+        owner = self._database.owner
+        mine: dict[str, Any] = {"_id": META_ID}
+        if self._database.shared_mongo and not self._rebuild:
+            mine["owner"] = {"$in": [None, owner]}  # another OUT's documents would be removed as stale
+        # cleared before the first write: a load that is cut short is not in step
+        claim = {"$set": {"owner": owner}, "$unset": {"digest": ""}}
+        try:
+            self._meta.update_one(mine, claim, upsert=True)  # in one step: of two that begin at once, one has it
+        except DuplicateKeyError:
+            found = self._meta.find_one({"_id": META_ID}) or {}
+            raise StoreError(
+                f"the database {self._database.mongo.name} holds the images of {found.get('owner', 'another OUT')}: "
+                "name another one at the end of the URI, or `pixelbrain load OUT --rebuild` to replace them"
+            ) from None
+        create_indexes(self._documents)
+
+    def add(self, table: pa.Table) -> None:
+        """Write a batch of landed rows."""
+        result, kept = self._database.patiently(lambda: self._write(table))
+        self.result += result
+        refused = {one for one, _ in result.errors}
+        self._ledger.add(set(table["image_id"].to_pylist()).difference(refused).union(kept))
+        self._digest = (self._digest + version_digest(table)) % 2**64
+
+    def _write(self, table: pa.Table) -> tuple[WriteResult, set[Any]]:
+        """What was written, and which of the refused documents are there in an older form."""
+        result = upsert_images(self._documents, documents(table), landed=True, rewrite=self._rebuild)
+        # out of date, but with what users stored in it
+        refused = [one for one, _ in result.errors]
+        there = self._documents.find({"_id": {"$in": refused}, **LANDED}, {"_id": 1}) if refused else ()
+        return result, {found["_id"] for found in there}
+
+    def remove_stale(self) -> None:
+        """Remove the documents that Parquet does not have, if the counts say that there are any."""
+        self.removed += self._database.patiently(self._remove_stale)
+
+    def _remove_stale(self) -> int:
+        if self._documents.count_documents(LANDED) <= self._ledger.count():
+            return 0
+        return remove_others(self._documents, LANDED, self._ledger.holds)
+
+    def finish(self, vectors: dict[str, int]) -> int:
+        """Compare, and remember what was loaded; how many documents there are.
+
+        Args:
+            vectors: how many each collection holds.
+
+        Raises:
+            StoreError: there are more documents, or fewer, than were written.
+        """
+        held = self._database.patiently(lambda: self._documents.count_documents(LANDED))
+        if held != self._ledger.count():
+            raise StoreError(
+                f"after the load MongoDB holds {held:,} images, and Parquet {self._ledger.count():,}: is another "
+                "process writing them? `pixelbrain load OUT` again, or with --rebuild"
+            )
+        counts = StoreCounts(documents=held, images=vectors["images"], faces=vectors["faces"])
+        loaded = {"landed": self._landed, "digest": f"{self._digest:016x}", "counts": counts.as_dict()}
+        self._database.patiently(lambda: self._meta.update_one({"_id": META_ID}, {"$set": loaded}, upsert=True))
+        return held

@@ -1,0 +1,34 @@
+"""What `pixelbrain plan` prints; the README shows the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pixelbrain.apps.plan import PlannedRun, describe
+from pixelbrain.config import Placement
+from pixelbrain.engine.plan.make import make_plan
+from pixelbrain.engine.plan.nodes import Node
+from pixelbrain.engine.plan.pools import Need
+from pixelbrain.modules.facenet import FacenetEmbedderModule
+from pixelbrain.modules.resnet import ResnetClassifierModule
+
+README = Path(__file__).parents[3] / "README.md"
+GB = 1e9
+#: A head that runs no tasks, a node that decodes, and one with two cards.
+NODES = [
+    Node(cpus=0, memory_bytes=4 * GB, object_store_bytes=2 * GB),
+    Node(cpus=8, memory_bytes=20 * GB, object_store_bytes=8 * GB),
+    Node(cpus=4, gpus=2, memory_bytes=20 * GB, object_store_bytes=8 * GB),
+]
+
+
+def test_the_readmes_plan_is_a_true_one():
+    needs = [Need.of(ResnetClassifierModule()), Need.of(FacenetEmbedderModule())]
+    placement = Placement(gpus_per_actor=0.5, actors={"decode": "2"})
+    run = PlannedRun(
+        source="s3://bucket/in", listed=12_000, complete=True, left=12_000, ray="10.0.0.1:6379", nodes=NODES,
+        autoscale=False, plan=make_plan(12_000, NODES, needs, placement), shortage=None,
+    )  # fmt: skip
+    block = "\n".join(f"    {line}".rstrip() for line in describe(run))
+    print(block)
+    assert block in README.read_text(encoding="utf-8")

@@ -1,0 +1,134 @@
+"""The asker's tries: which answers are asked for again, how often, and what they come to."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import logging
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from pixelbrain.asking.cost.prices import cost_usd
+from pixelbrain.asking.request.body import estimate
+from pixelbrain.asking.request.failures import Retry, RowFailed, StopJob
+from tests.unit.asking.online.asker_bench import PRICE, SETTINGS, Answer, Bench, Server, no_sleep, reply, run
+
+
+def test_a_truncated_answer_gets_more_room_once():
+    cut = reply('{"is_person": tr', finish_reason="length", output_tokens=300)
+    server = Server(lambda n: cut if n == 0 else reply())
+    bench = Bench(server)
+    rows = run(bench, "1")
+    assert [body["max_completion_tokens"] for body in server.bodies] == [300, 1200]
+    assert [r["status"] for r in rows[0]] == ["ok", "ok"]
+    total = cost_usd(PRICE, 3001, 300) + cost_usd(PRICE, 3001, 11)
+    assert sum(Decimal(r["cost_usd"]) for r in rows[0]) == total == bench.limiter.spent_usd  # both were paid for
+
+    server = Server(lambda _n: cut)
+    rows = run(Bench(server), "1")
+    assert len(server.bodies) == 2
+    assert [(r["status"], r["error_type"], r["raw"]) for r in rows[0]] == [
+        ("invalid", "Truncated", '{"is_person": tr')
+    ] * 2
+
+
+def test_an_answer_that_is_none_is_asked_again_once_and_its_good_parts_are_kept():
+    server = Server(lambda n: reply("No idea") if n == 0 else reply(json.dumps({"is_person": False, "people": "two"})))
+    rows = run(Bench(server), "1")
+    assert len(server.bodies) == 2
+    person, count = rows[0]
+    assert (person["status"], person["answer"], person["raw"]) == ("ok", False, None)
+    assert (count["status"], count["answer"], count["error_type"]) == ("invalid", None, "InvalidAnswer")
+    assert "two" in count["raw"] and "people" in count["error"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        reply("", refusal="I can't help with that."),
+        reply("", finish_reason="content_filter"),
+        RowFailed("HTTP 400: our safety system", error_type="ContentFilter", refused=True),
+    ],
+)
+def test_refusals_are_answers(answer: Answer):
+    server = Server(lambda _n: answer)
+    rows = run(Bench(server), "1", "1", concurrency=1)
+    assert len(server.bodies) == 1  # remembered like any other
+    assert [r["status"] for row in rows for r in row] == ["refused"] * 4
+
+
+def test_failed_tries_are_repeated_up_to_their_limit(monkeypatch: pytest.MonkeyPatch):
+    waits = no_sleep(monkeypatch)
+    broken = Retry("HTTP 500: oh", error_type="ServerError")
+    server = Server(lambda n: broken if n < 3 else reply())
+    assert run(Bench(server), "1")[0][0]["status"] == "ok"
+    assert len(server.bodies) == 4
+    server = Server(lambda _n: broken)
+    bench = Bench(server)
+    record = run(bench, "1")[0][0]
+    assert len(server.bodies) == SETTINGS.max_tries
+    assert (record["status"], record["error_type"]) == ("failed", "ServerError")
+    assert record["error"].startswith("HTTP 500: oh (4 tries within ")
+    assert bench.limiter.spent_usd == 0 and not bench.journal
+    assert len(waits) == 6 and all(0.2 < wait < 5 for wait in waits)
+
+
+def test_the_time_of_a_request_is_limited_too(monkeypatch: pytest.MonkeyPatch):
+    no_sleep(monkeypatch)
+    server = Server(lambda _n: Retry("HTTP 503", error_type="ServerError", after_s=400.0))
+    assert run(Bench(server), "1")[0][0]["status"] == "failed"
+    assert len(server.bodies) == 2
+
+
+def test_a_429_pauses_the_gate_and_one_that_is_too_long_stops_the_job():
+    server = Server(lambda n: Retry("429", error_type="RateLimited", after_s=0.2, everyone=True) if n == 0 else reply())
+    bench = Bench(server)
+    pauses: list[float] = []
+    pause = bench.limiter.pause
+    bench.limiter.pause = lambda now, seconds: (pauses.append(seconds), pause(now, seconds))[1]  # type: ignore
+    assert run(bench, "1")[0][0]["status"] == "ok"
+    assert pauses == [0.2]
+    server = Server(lambda _n: Retry("429", error_type="RateLimited", after_s=7200.0, everyone=True))
+    with pytest.raises(StopJob, match="asks to wait for 7,200 s"):
+        run(Bench(server), "1", "2")
+
+
+def test_a_lost_answer_counts_against_the_budget_and_in_no_record(monkeypatch: pytest.MonkeyPatch):
+    no_sleep(monkeypatch)
+    lost = Retry("the connection broke", error_type="ConnectionBroken", maybe_billed=True)
+    bench = Bench(Server(lambda n: lost if n == 0 else reply()))
+    rows = run(bench, "1")
+    most = estimate(SETTINGS, PRICE, 8, 8).cost_usd_max
+    assert bench.asker.unconfirmed_usd == most
+    assert sum(Decimal(r["cost_usd"]) for r in rows[0]) == cost_usd(PRICE, 3001, 11)
+    assert bench.limiter.spent_usd == most + cost_usd(PRICE, 3001, 11)
+
+
+def test_images_sent_as_urls_are_not_read_and_each_try_gets_a_fresh_one(monkeypatch: pytest.MonkeyPatch):
+    no_sleep(monkeypatch)
+    server = Server(lambda n: Retry("HTTP 500", error_type="ServerError") if n == 0 else reply())
+    numbers = iter(range(10))
+    settings = dataclasses.replace(SETTINGS, image_urls=True)
+    bench = Bench(server, settings, presign=lambda image_id: f"https://signed/{image_id}?{next(numbers)}")
+
+    async def main() -> list[dict[str, Any]]:
+        entry = {"image_id": "s3://b/1.jpg", "version": "1", "sha256": "ab" * 32, "width": 640, "height": 480}
+        try:
+            return await bench.asker.ask_image(entry)
+        finally:
+            await bench.close()
+
+    records = asyncio.run(main())
+    assert [r["status"] for r in records] == ["ok", "ok"] and not bench.reads
+    urls = [body["messages"][-1]["content"][-1]["image_url"]["url"] for body in server.bodies]
+    assert urls == ["https://signed/s3://b/1.jpg?0", "https://signed/s3://b/1.jpg?1"]
+
+
+def test_answers_that_cost_more_than_estimated_are_warned_of_once(caplog: pytest.LogCaptureFixture):
+    with caplog.at_level(logging.WARNING):
+        run(Bench(Server(lambda _n: reply(input_tokens=9000))), *map(str, range(40)))
+    assert len(caplog.messages) == 1
+    assert "more than the estimate" in caplog.messages[0] and "% more" in caplog.messages[0]

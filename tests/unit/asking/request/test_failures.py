@@ -1,0 +1,129 @@
+"""What failed responses mean, what servers say about limits and waiting, and that no key is repeated."""
+
+from __future__ import annotations
+
+import random
+import time
+from email.utils import formatdate
+from typing import Any
+
+import pytest
+
+from pixelbrain.asking.request.failures import Backoff, Retry, RowFailed, StopJob, classify_response, mask_keys
+from pixelbrain.asking.request.headers import RateHeaders, parse_duration, retry_after_s
+
+KEY = "sk-proj-abcdefghijklmnopqrstuvwxyz0123456789"
+
+
+def classify(status: int, body: Any = None, headers: dict[str, str] | None = None) -> Retry | RowFailed | StopJob:
+    return classify_response(status, body, headers or {}, model="gpt-4o-mini", key=KEY)
+
+
+@pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503, 504, 529])
+def test_these_are_tried_again(status: int):
+    found = classify(status, {"message": "not now"}, {"retry-after": "7"})
+    assert isinstance(found, Retry)
+    assert (found.after_s, found.everyone, found.maybe_billed) == (7.0, status == 429, False)
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 413, 422])
+def test_these_are_the_rows_failure(status: int):
+    found = classify(status, {"message": "Invalid image.", "code": "invalid_image", "type": "invalid_request_error"})
+    assert isinstance(found, RowFailed) and not found.refused
+    assert str(found) == f"HTTP {status}: Invalid image."
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "says"),
+    [
+        (429, {"code": "insufficient_quota", "message": "You exceeded your current quota"}, "no money"),
+        (429, {"code": "billing_not_active", "message": "Your account is not active"}, "no money"),
+        (401, {"code": "invalid_api_key", "message": f"Incorrect API key provided: {KEY}."}, "OPENAI_API_KEY"),
+        (401, {"message": "Unauthorized"}, "OPENAI_API_KEY"),
+        (401, "", "OPENAI_API_KEY"),
+        (404, {"code": "model_not_found", "message": "The model does not exist"}, "no model gpt-4o-mini"),
+        (403, {"code": "model_not_found", "message": "Project has no access to model"}, "no model gpt-4o-mini"),
+        (404, {"message": 'model "gpt-4o-mini" not found, try pulling it first'}, "no model gpt-4o-mini"),
+        (404, "404 page not found", "--base-url"),
+    ],
+)
+def test_these_stop_the_job_with_one_line(status: int, body: Any, says: str):
+    found = classify(status, body)
+    assert isinstance(found, StopJob)
+    assert says in str(found) and "\n" not in str(found) and "abcdef" not in str(found)
+
+
+def test_another_401_is_the_rows_failure():
+    body = {"code": "ip_not_authorized", "type": "invalid_request_error", "message": "Not from this address"}
+    assert isinstance(classify(401, body), RowFailed)
+
+
+def test_a_content_filter_refuses_and_a_request_that_is_too_large_never_fits():
+    for code in ("content_filter", "content_policy_violation"):
+        found = classify(400, {"code": code, "message": "rejected by our safety system"})
+        assert isinstance(found, RowFailed) and found.refused
+    found = classify(429, {"code": "rate_limit_exceeded", "message": "Request too large for gpt-4o on tokens per min"})
+    assert isinstance(found, RowFailed) and found.error_type == "RequestTooLarge"
+
+
+@pytest.mark.parametrize(
+    ("headers", "message", "seconds"),
+    [
+        ({"Retry-After": "20"}, "", 20.0),
+        ({"retry-after": "20", "retry-after-ms": "1500"}, "", 1.5),
+        ({}, "Rate limit reached. Please try again in 6m1.5s. Visit", 361.5),
+        ({"retry-after": "2"}, "Please try again in 120ms.", 2.0),
+        ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "3.2s"}, "", 3.2),
+        ({"x-ratelimit-remaining-tokens": "9", "x-ratelimit-reset-tokens": "3.2s"}, "", None),
+        ({"retry-after": "soon"}, "later", None),
+    ],
+)
+def test_how_long_a_server_asks_to_wait(headers: dict[str, str], message: str, seconds: float | None):
+    assert retry_after_s(headers, message) == seconds
+
+
+def test_a_date_to_retry_after():
+    found = retry_after_s({"retry-after": formatdate(time.time() + 30, usegmt=True)})
+    assert found is not None and 25 <= found <= 31
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("120ms", 0.12), ("1s", 1), ("6m0s", 360), ("1h2m3.5s", 3723.5), ("7", 7), ("", None), (None, None), ("x", None)],
+)
+def test_durations(text: str | None, seconds: float | None):
+    assert parse_duration(text) == seconds
+
+
+def test_rate_headers_in_any_capitals_and_half_of_them():
+    found = RateHeaders.parse({"X-RateLimit-Limit-Requests": "500", "x-ratelimit-reset-requests": "120ms", "a": "b"})
+    assert found == RateHeaders(limit_requests=500, reset_requests_s=0.12)
+    assert RateHeaders.parse({"x-ratelimit-limit-requests": "0", "x-ratelimit-limit-tokens": "nan"}) == RateHeaders()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Incorrect API key provided: {KEY}.",
+        "Incorrect API key provided: sk-proj-************6789. You can",
+        "Incorrect API key provided: abcdefgh************6789. You can",
+        f"Illegal header value b'Bearer {KEY}'",
+        "Authorization: Bearer abcdefghijkl refused",
+    ],
+)
+def test_nothing_of_a_key_is_left(text: str):
+    found = mask_keys(text, KEY)
+    assert "***" in found
+    assert not any(part in found for part in ("abcdefgh", "6789", "proj"))
+
+
+def test_messages_are_one_short_line():
+    assert mask_keys("a\n  b") == "a b"
+    assert len(mask_keys("x" * 10_000)) == 500
+
+
+def test_waits_double_up_to_a_limit_and_differ():
+    backoff = Backoff(random.Random(1), first_s=1.0, most_s=8.0)
+    for tries, full in ((1, 1.0), (2, 2.0), (3, 4.0), (4, 8.0), (5, 8.0), (5000, 8.0)):
+        waits = [backoff.delay_s(tries) for _ in range(50)]
+        assert full / 2 <= min(waits) < max(waits) <= full

@@ -1,0 +1,100 @@
+"""Each command has a help text with an example; errors are one line with a code; flags win over the file."""
+
+from __future__ import annotations
+
+import click
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from pixelbrain.cli.main import cli, tag_identity
+
+
+def commands(group: click.Group, path: tuple[str, ...] = ()):
+    for name, command in sorted(group.commands.items()):
+        yield (*path, name), command
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+
+
+ALL = dict(commands(cli))
+
+
+def run(*args: str):
+    return CliRunner().invoke(cli, args)
+
+
+def test_all_commands_are_there():
+    names = {path[0] for path in ALL}
+    assert names == {
+        "demo", "run", "extract", "ask", "load", "identify", "group", "report", "export", "search", "status",
+        "verify", "compact", "tag-identity", "weights", "plan", "cluster", "submit",
+    }  # fmt: skip
+    assert {path[1] for path in ALL if path[0] == "weights" and len(path) > 1} == {"list", "fetch", "verify"}
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_every_command_has_help_and_an_example(path):
+    result = run(*path, "--help")
+    assert result.exit_code == 0
+    assert ALL[path].help and ALL[path].short_help
+    assert "Examples:" in result.output
+    shown = " ".join(path)
+    assert f"pixelbrain {shown}" in result.output or "tag_identity --" in result.output
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_every_option_has_help(path):
+    for parameter in ALL[path].params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, parameter.name
+
+
+def test_the_file_is_merged_and_flags_win(tmp_path):
+    file = tmp_path / "pipeline.yaml"
+    file.write_text("classifier: resnet18\ntop_k: 3\nmongo: mongodb://me:hunter2@db/x\n")
+    result = run(
+        "run", "photos", "--out", "o", "--config", str(file), "--top-k", "7", "--classes", 'tabby,"tiger cat"',
+        "--print-config",
+    )  # fmt: skip
+    assert result.exit_code == 0
+    shown = yaml.safe_load(result.output)
+    assert (shown["classifier"], shown["top_k"], shown["classes"]) == ("resnet18", 7, ["tabby", "tiger cat"])
+    assert shown["source"] == "photos" and "hunter2" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "message"),
+    [
+        (["run"], 2, "Missing SOURCE"),
+        (["run", "photos"], 2, "Missing --out"),
+        (["run", "photos", "--out", "o", "--classifier", "vgg"], 2, "is not one of"),
+        (["extract", "photos", "--out", "o", "--config", "absent.yaml"], 2, "cannot read the config"),
+        (["extract", "photos", "--out", "o", "--mongo", "localhost"], 2, "it starts with mongodb://"),
+        (["status", "absent"], 1, "nothing has landed in"),
+        (["export", "absent", "x.csv"], 1, "nothing has landed in"),
+        (["extract", "absent", "--out", "o", "--offline"], 1, "no such file or folder"),
+        (["nonsense"], 2, "No such command"),
+    ],
+)
+def test_errors_are_one_line_with_a_code(args, code, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = run(*args)
+    assert result.exit_code == code, result.output
+    assert message in result.output
+    assert "Traceback" not in result.output
+    assert len([line for line in result.output.splitlines() if line.startswith("Error")]) == 1
+
+
+def test_debug_shows_the_traceback(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = run("status", "absent", "--debug")
+    assert result.exit_code == 1 and "Traceback" in result.output
+
+
+def test_tag_identity_has_the_flags_of_its_predecessor():
+    result = CliRunner().invoke(tag_identity, ["-h"])
+    assert result.exit_code == 0
+    for flag in ("--data_path", "--export", "--database_id", "--identity_field_name", "--identifying_strategy", "--rm"):
+        assert flag in result.output
+    assert "[average|dbscan|pairwise]" in result.output

@@ -1,0 +1,144 @@
+"""Answers are journalled as they come, folded into typed Parquet, and survive being killed in between."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pyarrow as pa
+
+from pixelbrain import schema
+from pixelbrain.landing.answers.log import AnswerLog
+from pixelbrain.landing.landing import Landing
+
+TYPES = {"is_cat": pa.bool_(), "tags": pa.list_(pa.string())}
+
+
+def record(image_id: str, field: str = "is_cat", **values) -> dict:
+    base = {
+        "image_id": image_id,
+        "version": "1",
+        "field": field,
+        "question": "q1",
+        "key": f"k-{image_id}",
+        "status": "ok",
+    }
+    return base | {"cost_usd": "0.000123456789", "answer": True, "remembered": False} | values
+
+
+def test_folded_answers_have_their_type(tmp_path):
+    log = AnswerLog(tmp_path)
+    journal = log.journal("one", TYPES)
+    journal.append(record("a"), record("a", "tags", answer=["x", "y"]))
+    journal.append(record("b", answer=None, status="refused", raw="no"))
+    journal.close()
+    assert len(list(log.records())) == 3 and log.fields() == []
+    log.fold()
+    assert log.fields() == ["is_cat", "tags"] and not list((tmp_path / "answers" / "journal").iterdir())
+    table = log.read("is_cat")
+    assert table.schema.field("answer").type == pa.bool_()
+    assert table.select(["image_id", "answer", "status"]).to_pylist() == [
+        {"image_id": "a", "answer": True, "status": "ok"},
+        {"image_id": "b", "answer": None, "status": "refused"},
+    ]
+    assert log.read("tags")["answer"].to_pylist() == [["x", "y"]]
+    assert sum(Decimal(r["cost_usd"]) for r in log.records()) == Decimal("0.000370370367")
+
+
+def test_a_torn_line_costs_only_itself(tmp_path):
+    log = AnswerLog(tmp_path)
+    journal = log.journal("one", TYPES)
+    journal.append(record("a"))
+    journal.close()
+    path = tmp_path / "answers" / "journal" / "one.jsonl"
+    path.write_bytes(path.read_bytes() + b'{"image_id": "b", "fie')
+    again = log.journal("one", TYPES)
+    again.append(record("c"))
+    again.close()
+    log.fold()
+    assert log.read("is_cat")["image_id"].to_pylist() == ["a", "c"]
+
+
+def test_folding_twice_and_answering_again(tmp_path):
+    log = AnswerLog(tmp_path)
+    for number, answer in enumerate([False, True]):
+        journal = log.journal(f"run{number}", TYPES)
+        journal.append(record("a", answer=answer))
+        journal.close()
+        log.fold()
+        log.fold()
+    assert log.read("is_cat")["answer"].to_pylist() == [True]
+
+
+def test_the_journals_of_one_run_become_one_file(tmp_path):
+    log = AnswerLog(tmp_path)
+    for writer in ("one", "two", "three"):
+        journal = log.journal(writer, TYPES)
+        journal.append(record(writer))
+        journal.close()
+    log.fold()
+    assert [path.name for path in (tmp_path / "answers" / "is_cat").iterdir()] == ["part-000001.parquet"]
+    assert sorted(log.read("is_cat")["image_id"].to_pylist()) == ["one", "three", "two"]
+
+
+def test_a_fold_that_was_killed_before_it_removed_the_journals_changes_no_answer(tmp_path):
+    log = AnswerLog(tmp_path)
+    journal = log.journal("one", TYPES)
+    journal.append(record("a"), record("b", answer=False))
+    journal.close()
+    path = tmp_path / "answers" / "journal" / "one.jsonl"
+    kept = path.read_bytes()
+    log.fold()
+    path.write_bytes(kept)
+    log.fold()
+    assert log.read("is_cat").select(["image_id", "answer"]).to_pylist() == [
+        {"image_id": "a", "answer": True},
+        {"image_id": "b", "answer": False},
+    ]
+
+
+def test_a_file_of_answers_that_lost_power_is_left_out_with_a_warning(tmp_path, caplog):
+    log = AnswerLog(tmp_path)
+    for number, image_id in enumerate("ab"):
+        journal = log.journal(f"run{number}", TYPES)
+        journal.append(record(image_id))
+        journal.close()
+        log.fold()
+    path = tmp_path / "answers" / "is_cat" / "part-000002.parquet"
+    path.write_bytes(path.read_bytes()[:-7])
+    assert log.read("is_cat")["image_id"].to_pylist() == ["a"]
+    assert [r["image_id"] for r in log.records()] == ["a"]
+    assert "part-000002.parquet" in caplog.text and "asked again" in caplog.text
+
+
+def test_what_requests_may_have_cost_is_kept_until_it_is_known(tmp_path):
+    log = AnswerLog(tmp_path)
+    log.set_lost("run1", ["is_cat"], Decimal("0.25"))
+    log.set_lost("run2", ["tags"], Decimal("1"))
+    assert log.lost_usd(["is_cat"]) == Decimal("0.25") and log.lost_usd(["is_cat", "tags"]) == Decimal("1.25")
+    log.set_lost("run1", ["is_cat"], Decimal(0))
+    assert log.lost_usd(["is_cat"]) == 0
+
+
+def test_another_question_replaces_the_answers_even_of_another_type(tmp_path):
+    log = AnswerLog(tmp_path)
+    for types, values in ((TYPES, {"answer": True}), ({"is_cat": pa.string()}, {"answer": "maybe", "question": "q2"})):
+        journal = log.journal("x", types)
+        journal.append(record("a", **values))
+        journal.close()
+        log.fold()
+    assert log.read("is_cat")["answer"].to_pylist() == ["maybe"]
+
+
+def test_answers_are_columns_of_the_images_they_are_about(tmp_path):
+    landing = Landing(tmp_path)
+    base = [{"image_id": i, "version": v, "status": "ok"} for i, v in (("a", "1"), ("b", "2"), ("c", "1"))]
+    landing.write_part(
+        pa.Table.from_pylist(base, pa.schema(schema.BASE_FIELDS)), generation=1, block=0, piece=0, modules={}
+    )
+    journal = landing.answer_log.journal("one", TYPES)
+    journal.append(record("c"), record("b"), record("gone"))
+    journal.close()
+    landing.answer_log.fold()
+    rows = [row for table in landing.iter_images(batch_rows=2) for row in table.to_pylist()]
+    assert len(rows) == 3
+    assert [row["is_cat"] and row["is_cat"]["answer"] for row in rows] == [None, None, True]  # b has changed since
