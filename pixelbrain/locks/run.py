@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pixelbrain.errors import LandingError, OutLockedError
+from pixelbrain.locks.file import file_owner, hold_file
 from pixelbrain.locks.object import BEAT_S, STALE_S, hold_object
 from pixelbrain.locks.owner import Owner
-from pixelbrain.locks.process import Hold, ProcessLock, file_owner, hold_file
+from pixelbrain.locks.process import Hold, ProcessLock
 from pixelbrain.storage.base import Storage
 from pixelbrain.storage.local import why_not_written
 
@@ -17,8 +18,7 @@ _NAME = "run.lock"
 class RunLock(ProcessLock):
     """The lock of an OUT: `with RunLock(storage, what="extract"): ...`. Shared by all holders in this process.
 
-    On a disk it is a locked file (`process_lock`), in S3 an object that is kept fresh (`object_lock`); of an owner that
-    died, both are taken over.
+    On a disk it is a locked file, in S3 an object that is kept fresh; of an owner that died, both are taken over.
 
     Args:
         storage: where OUT is.
