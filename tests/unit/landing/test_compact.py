@@ -112,8 +112,8 @@ def test_old_temporary_files_go_and_new_ones_stay(tmp_path):
     assert not old.exists() and new.exists()
 
 
-class StoppingPlace(LocalStorage):
-    """A place that works for so many changes and then stops, as if the process were killed."""
+class StoppingStorage(LocalStorage):
+    """A storage that works for so many changes and then stops, as if the process were killed."""
 
     def __init__(self, folder, steps: int) -> None:
         super().__init__(folder)
@@ -125,9 +125,9 @@ class StoppingPlace(LocalStorage):
                 raise KeyboardInterrupt
             self.steps -= 1
 
-    def write_table(self, name, table, metadata):
+    def write(self, name, data):
         self._step(name)
-        super().write_table(name, table, metadata)
+        super().write(name, data)
 
     def delete(self, name):
         self._step(name)
@@ -147,7 +147,7 @@ def test_stopped_after_any_step_it_loses_and_doubles_nothing(tmp_path, monkeypat
         out = tmp_path / f"{steps}"
         shutil.copytree(tmp_path / "out", out)
         try:
-            compact(Landing(StoppingPlace(out, steps)))
+            compact(Landing(StoppingStorage(out, steps)))
             stopped = False
         except KeyboardInterrupt:
             stopped = True

@@ -7,8 +7,8 @@ import pytest
 
 from pixelbrain import schema
 from pixelbrain.errors import OutLockedError
-from pixelbrain.landing.generations import claim_generation
 from pixelbrain.landing.landing import Landing
+from pixelbrain.landing.parts import claim_generation
 from pixelbrain.landing.prune import prune
 from pixelbrain.landing.remaining import Remaining
 from tests.unit.landing.histories import Row, land, manifest, read_all, state

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from pixelbrain.errors import LandingError
-from pixelbrain.landing.parts import list_parts
+from pixelbrain.landing.parts import list_parts, write_table
 from pixelbrain.storage.base import BrokenFileError, FileGoneError
 from pixelbrain.storage.open import open_storage
 
@@ -57,9 +57,9 @@ def test_moving(tmp_path):
 
 def test_tables_come_back_with_their_metadata_and_in_columns(tmp_path):
     storage = open_storage(tmp_path)
-    storage.write_table("images/t.parquet", TABLE, {b"who": b"us"})
+    write_table(storage, "images/t.parquet", TABLE)
     with storage.open_parquet("images/t.parquet") as file:
-        assert file.metadata.metadata[b"who"] == b"us"
+        assert file.metadata.metadata[b"pixelbrain"] == b'{"modules": {}}'
         assert file.read(columns=["n"]).to_pydict() == {"n": [1, 2]}
     with pytest.raises(FileGoneError, match="absent.parquet is not there"), storage.open_parquet("absent.parquet"):
         pass
@@ -72,13 +72,12 @@ def test_tables_come_back_with_their_metadata_and_in_columns(tmp_path):
     assert pickle.loads(pickle.dumps(caught.value)).name == "broken.parquet"  # from a worker to the driver
 
 
-@pytest.mark.parametrize("act", ["write", "write_table", "move"])
+@pytest.mark.parametrize("act", ["write", "move"])
 def test_what_cannot_be_written_is_one_line(tmp_path, act):
     (tmp_path / "file").write_bytes(b"")
     storage = open_storage(tmp_path / "file")  # not a folder
     arguments = {
         "write": ("images/a", b""),
-        "write_table": ("images/a", TABLE, {}),
         "move": ("../file", "images/a"),
     }
     with pytest.raises(LandingError, match="file") as caught:
@@ -124,11 +123,10 @@ def test_an_endpoint_with_a_password_is_refused_without_it():
 def test_a_writer_that_is_killed_leaves_nothing_that_is_listed(tmp_path):
     code = (
         "import os, signal, sys\n"
-        "import pyarrow as pa\n"
         "from pixelbrain.storage import local\n"
         "local.os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
         "from pixelbrain.storage.open import open_storage\n"
-        "open_storage(sys.argv[1]).write_table('images/part-000001-00000000-000.parquet', pa.table({'n': [1]}), {})\n"
+        "open_storage(sys.argv[1]).write('images/part-000001-00000000-000.parquet', b'some bytes')\n"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True)
     assert done.returncode == -9, done.stderr
@@ -150,7 +148,7 @@ def test_names_are_on_the_disk_when_a_write_returns(tmp_path, monkeypatch):
     storage.write("images/a", b"1")
     assert synced == ["folder", "file", "folder"]  # the new folder's own name, the bytes, the file's name
     synced.clear()
-    storage.write_table("images/a", TABLE, {})
+    storage.write("images/a", b"2")
     assert synced == ["file", "folder"]
 
 
@@ -182,14 +180,14 @@ try:
         answered += 1
 except LandingError as error:
     print(error)
-print(landed, len(list_parts(place).parts), len(list_parts(place).broken))
-print(sorted(os.listdir(sys.argv[1] + "/images")) == place.names("images"))
-for name in place.names("images")[:2]:
-    place.delete("images/" + name)
+print(landed, len(list_parts(storage).parts), len(list_parts(storage).broken))
+print(sorted(os.listdir(sys.argv[1] + "/images")) == storage.names("images"))
+for name in storage.names("images")[:2]:
+    storage.delete("images/" + name)
 write_table(storage, part_name(1, landed, 0), pa.table({"n": rng.random(20_000)}))
 journal.append(answer)  # behind the torn one
 journal.close()
-print(len(list_parts(place).parts), answered + 1 - len(list(log.records())))
+print(len(list_parts(storage).parts), answered + 1 - len(list(log.records())))
 """
 
 
