@@ -97,6 +97,7 @@ class Landing:
         Returns:
             Their new names, relative to OUT; none, nearly always.
         """
+        self.refresh()
         # a PUT is complete or absent; of a disk that lost power, hardly a block is certain
         self._list(check_ids=self.storage.is_local)
         moved = []
@@ -121,7 +122,7 @@ class Landing:
         return self._list().parts
 
     def _list(self, *, check_ids: bool = False) -> PartList:
-        if self._listed is None or check_ids:
+        if self._listed is None:
             self._listed = list_parts(self.storage, check_ids=check_ids)
             for name, why in self._listed.broken.items():
                 self._tell_broken(name, why)

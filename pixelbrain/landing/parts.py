@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -30,7 +30,7 @@ _PART_NAME = re.compile(r"part-(\d{6})-(\d{8})-(\d{3,})\.parquet")
 _READERS = {True: 4, False: 32}  # threads that open footers, by whether they lie on a disk: of S3 most is waiting
 _LISTINGS = 3  # files that vanish while their footers are read, as `pixelbrain compact` makes them, are listed anew
 _ROW_GROUP = 1000  # a reader that wants a thousand rows of a file that `compact` made large does not read the others
-_MOST_KNOWN = 200_000  # footers, of 300 bytes
+_MOST_KNOWN = 200_000  # part files, at 0.5 kB each
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +64,7 @@ class Part:
     version: str  # of the file: the same block may be landed again
     rows: int
     modules: Mapping[str, ModuleState]  # the struct columns that it holds; shared by all parts of one run
+    checked: bool = field(compare=False)  # whether its ids were read, too, when it was listed
 
     @functools.cached_property
     def generation(self) -> int:
@@ -112,15 +113,8 @@ def claim_generation(storage: Storage) -> int:
     return generation
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Footer:
-    rows: int
-    modules: Mapping[str, ModuleState]
-    checked: bool  # its ids could be read, too
-
-
 #: By OUT, name and version: what this process has read of part files, which never change.
-_known: dict[tuple[str, str, str], _Footer] = {}
+_known: dict[tuple[str, str, str], Part] = {}
 
 
 def list_parts(storage: Storage, *, check_ids: bool = False) -> PartList:
@@ -148,20 +142,18 @@ def list_parts(storage: Storage, *, check_ids: bool = False) -> PartList:
         except FileGoneError:
             if attempt + 1 == _LISTINGS:
                 raise
-    found |= {key: footer for key, footer in opened.items() if isinstance(footer, _Footer)}
+    found |= {key: part for key, part in opened.items() if isinstance(part, Part)}
     if len(_known) > _MOST_KNOWN:
         _known.clear()
     _known.update(found)
-    parts = [
-        Part(storage=storage, name=key[1], version=key[2], rows=found[key].rows, modules=found[key].modules)
-        for key in keys
-        if key in found
-    ]
-    return PartList(parts=parts, broken={key[1]: why for key, why in opened.items() if isinstance(why, str)})
+    return PartList(
+        parts=[replace(found[key], storage=storage) for key in keys if key in found],
+        broken={key[1]: why for key, why in opened.items() if isinstance(why, str)},
+    )
 
 
-def _open(storage: Storage, name: str, version: str, check_ids: bool) -> _Footer | str:
-    """What a part file says of itself, or what is wrong with it."""
+def _open(storage: Storage, name: str, version: str, check_ids: bool) -> Part | str:
+    """A part, or what is wrong with its file."""
     try:
         with storage.open_parquet(name, version) as file:
             metadata = (file.metadata.metadata or {}).get(_METADATA_KEY)  # schema_arrow would double the time
@@ -173,7 +165,7 @@ def _open(storage: Storage, name: str, version: str, check_ids: bool) -> _Footer
     modules = _read_states(metadata) if metadata else None
     if modules is None:
         return f"{storage.uri}/{name} does not say which modules wrote it"
-    return _Footer(rows=rows, modules=modules, checked=check_ids)
+    return Part(storage=storage, name=name, version=version, rows=rows, modules=modules, checked=check_ids)
 
 
 @functools.lru_cache(maxsize=256)

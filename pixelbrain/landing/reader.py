@@ -91,17 +91,17 @@ def read_layers(
     if not parts:
         return
     is_local = parts[0].storage.is_local
-    files = _OpenParts(vectors)
+    opened = functools.lru_cache(_OPEN_FILES)(lambda number: _OpenPart(parts[number], vectors))
     under_way: collections.deque[Sequence[Layer]] = collections.deque()
 
     def jobs() -> Iterator[list[Callable[[], list[_Piece]]]]:
         for layers in batches:
             under_way.append(layers)
             asked = sorted(_asked(parts, layers).items())
-            yield [functools.partial(files.read, parts[number], picks) for number, picks in asked]
+            yield [functools.partial(opened(number).read, picks) for number, picks in asked]
 
     fetched = _fetch_ahead(jobs(), threads=_THREADS[is_local], ahead=ahead or _TABLES_AHEAD[is_local])
-    with contextlib.closing(files), contextlib.closing(fetched):
+    with contextlib.closing(fetched):
         for found in fetched:
             yield _join(under_way.popleft(), list(itertools.chain.from_iterable(found)))
 
@@ -123,16 +123,8 @@ def _fetch_ahead(groups: Iterable[list[Callable[[], T]]], *, threads: int, ahead
                 future.cancel()
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Pick:
-    """What a layer takes of one part."""
-
-    layer: int
-    columns: list[str]
-    places: np.ndarray  # of the rows in the layer
-    rows: np.ndarray
-
-
+#: The number of a layer, the layer, and places in it that one part fills.
+_Pick = tuple[int, Layer, np.ndarray]
 #: The number of a layer, places in it, and what comes there.
 _Piece = tuple[int, np.ndarray, pa.Table]
 
@@ -145,9 +137,7 @@ def _asked(parts: Sequence[Part], layers: Sequence[Layer]) -> dict[int, list[_Pi
         if not holders:  # no row of the batch has it: its type is in any part
             holders = [next(i for i, part in enumerate(parts) if all(name in part.modules for name in layer.columns))]
         for part in holders:
-            places = np.flatnonzero(layer.part == part)
-            pick = _Pick(layer=number, columns=layer.columns, places=places, rows=layer.row[places])
-            found.setdefault(part, []).append(pick)
+            found.setdefault(part, []).append((number, layer, np.flatnonzero(layer.part == part)))
     return found
 
 
@@ -167,76 +157,42 @@ def _join(layers: Sequence[Layer], pieces: Sequence[_Piece]) -> pa.Table:
     return pa.table(columns, schema=pa.schema(fields))
 
 
-class _OpenParts:
-    """Part files that a pass has open; of many, the one that was not asked for longest is closed.
-
-    Args:
-        vectors: False leaves out embeddings.
-    """
-
-    def __init__(self, vectors: bool) -> None:
-        self._vectors = vectors
-        self._guard = threading.Lock()
-        self._files: collections.OrderedDict[str, _OpenPart] = collections.OrderedDict()
-
-    def read(self, part: Part, picks: Sequence[_Pick]) -> list[_Piece]:
-        """What was asked of a part."""
-        with self._guard:
-            file = self._files.pop(part.name, None) or _OpenPart(part)
-            self._files[part.name] = file
-            closing = self._files.popitem(last=False)[1] if len(self._files) > _OPEN_FILES else None
-        if closing is not None:
-            closing.close()
-        return file.read(picks, self._vectors)
-
-    def close(self) -> None:
-        """Close them all."""
-        for file in self._files.values():
-            file.close()
-
-
 class _OpenPart:
-    """One part file, open from its first read on; one thread reads it at a time."""
+    """A part file, open from its first read until nobody has it any more; one thread reads it at a time."""
 
-    def __init__(self, part: Part) -> None:
-        self._part = part
+    def __init__(self, part: Part, vectors: bool) -> None:
+        self._part, self._vectors = part, vectors
         self._lock = threading.Lock()
         self._file: pq.ParquetFile | None = None
 
-    def read(self, picks: Sequence[_Pick], vectors: bool) -> list[_Piece]:
+    def read(self, picks: Sequence[_Pick]) -> list[_Piece]:
         """The rows of each pick, in its order; only the row groups that hold some are read."""
         storage, name = self._part.storage, self._part.name
         try:
             with self._lock, storage.reading(name):
                 if self._file is None:
                     self._file = storage.parquet_file(name, self._part.version)
-                    found = self._file.metadata
-                    self._sizes = np.array([found.row_group(i).num_rows for i in range(found.num_row_groups)], int)
-                    self._starts = np.cumsum(self._sizes) - self._sizes
-                return self._read(self._file, picks, vectors)
+                return self._read(self._file, picks)
         except BrokenFileError as error:  # its footer and its ids are whole
             raise BrokenFileError(f"{error}; move it away, and the next run does its images again", name) from None
 
-    def _read(self, file: pq.ParquetFile, picks: Sequence[_Pick], vectors: bool) -> list[_Piece]:
-        leaves = list(dict.fromkeys(itertools.chain.from_iterable(pick.columns for pick in picks)))
-        if not vectors:
+    def _read(self, file: pq.ParquetFile, picks: Sequence[_Pick]) -> list[_Piece]:
+        leaves = list(dict.fromkeys(name for _number, layer, _places in picks for name in layer.columns))
+        if not self._vectors:
             leaves = [leaf for n in leaves for leaf in _without_embedding(n, file.schema_arrow.field(n).type)]
-        of_row = [np.searchsorted(self._starts, pick.rows, side="right") - 1 for pick in picks]
+        sizes = np.array([file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)], int)
+        starts = np.cumsum(sizes) - sizes
+        rows = [layer.row[places] for _number, layer, places in picks]
+        of_row = [np.searchsorted(starts, one, side="right") - 1 for one in rows]
         groups = np.unique(np.concatenate(of_row))
-        shift = np.zeros(len(self._sizes), int)  # from a group's rows in the file to those in what is read
-        shift[groups] = np.cumsum(self._sizes[groups]) - self._sizes[groups] - self._starts[groups]
+        shift = np.zeros(len(sizes), int)  # from a group's rows in the file to those in what is read
+        shift[groups] = np.cumsum(sizes[groups]) - sizes[groups] - starts[groups]
         # ParquetFile and not read_table: only it picks fields inside lists of structs
         table = file.read_row_groups(groups.tolist(), columns=leaves).replace_schema_metadata(None)
         return [
-            (pick.layer, pick.places, table.select(pick.columns).take(pa.array(pick.rows + shift[group])))
-            for pick, group in zip(picks, of_row, strict=True)
+            (number, places, table.select(layer.columns).take(pa.array(chosen + shift[group])))
+            for (number, layer, places), chosen, group in zip(picks, rows, of_row, strict=True)
         ]
-
-    def close(self) -> None:
-        with self._lock:
-            if self._file is not None:
-                self._file.close()
-                self._file = None
 
 
 def _without_embedding(prefix: str, kind: pa.DataType) -> list[str]:
