@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import io
 import json
 import re
 from collections.abc import Mapping
@@ -180,13 +179,12 @@ def _read_states(metadata: bytes) -> Mapping[str, ModuleState] | None:
 def write_table(storage: Storage, name: str, table: pa.Table, modules: Mapping[str, ModuleState] | None = None) -> None:
     """Write a Parquet file that is complete or absent, and says which modules computed its columns."""
     states = {n: s.as_dict() for n, s in (modules or {}).items()}
-    buffer = io.BytesIO()
-    pq.write_table(
+    write = functools.partial(
+        pq.write_table,
         table.replace_schema_metadata({_METADATA_KEY: json.dumps({"modules": states}).encode()}),
-        buffer,
         compression="zstd",
         row_group_size=_ROW_GROUP,
         use_dictionary=False,  # ids and vectors gain nothing of it: smaller, and written 4 times as fast
         write_page_checksum=True,  # tells damage from data
     )
-    storage.write(name, buffer.getvalue())
+    storage.write_with(name, write)

@@ -27,7 +27,7 @@ T = TypeVar("T")
 #: request, and waits for the answer most of its time.
 _THREADS = {True: 2, False: 16}
 _TABLES_AHEAD = {True: 2, False: 4}
-_OPEN_FILES = 32
+_OPEN_FILES = {True: 32, False: 8}  # in S3, an open file keeps what was fetched last
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +91,7 @@ def read_layers(
     if not parts:
         return
     is_local = parts[0].storage.is_local
-    opened = functools.lru_cache(_OPEN_FILES)(lambda number: _OpenPart(parts[number], vectors))
+    opened = functools.lru_cache(_OPEN_FILES[is_local])(lambda number: _OpenPart(parts[number], vectors))
     under_way: collections.deque[Sequence[Layer]] = collections.deque()
 
     def jobs() -> Iterator[list[Callable[[], list[_Piece]]]]:
@@ -115,6 +115,7 @@ def _fetch_ahead(groups: Iterable[list[Callable[[], T]]], *, threads: int, ahead
             while True:
                 for group in itertools.islice(left, ahead - len(waiting)):
                     waiting.append([pool.submit(job) for job in group])
+                    del group  # its jobs hold files open
                 if not waiting:
                     return
                 yield [future.result() for future in waiting.popleft()]

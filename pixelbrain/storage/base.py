@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import abc
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -71,9 +72,13 @@ class Storage(abc.ABC):
     def read(self, name: str) -> bytes | None:
         """A file's bytes; None if it is absent."""
 
-    @abc.abstractmethod
     def write(self, name: str, data: bytes) -> None:
-        """Write a file, or replace it: readers see the old one or the new one, also after a power loss."""
+        """Write a file, or replace it, as `write_with` does."""
+        self.write_with(name, lambda file: file.write(data))
+
+    @abc.abstractmethod
+    def write_with(self, name: str, fill: Callable[[IO[bytes]], object]) -> None:
+        """Have a file filled, or replaced: readers see the old one or the new one, also after a power loss."""
 
     @abc.abstractmethod
     def delete(self, name: str) -> None:

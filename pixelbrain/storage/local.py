@@ -8,8 +8,9 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 import pyarrow.parquet as pq
 
@@ -55,14 +56,14 @@ class LocalStorage(Storage):
             return (self.local / name).read_bytes()
         return None
 
-    def write(self, name: str, data: bytes) -> None:
+    def write_with(self, name: str, fill: Callable[[IO[bytes]], object]) -> None:
         """Fill a temporary file, put it on the disk, give it its name, and put the name on the disk, too."""
         path = self.local / name
         temporary = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(3).hex()}.tmp")
         try:
             _make_folder(path.parent)
             with open(temporary, "wb") as file:
-                file.write(data)
+                fill(file)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
@@ -96,8 +97,8 @@ class LocalStorage(Storage):
                     Path(entry.path).unlink(missing_ok=True)
 
     def parquet_file(self, name: str, version: str | None = None) -> pq.ParquetFile:
-        # ParquetFile and not read_table, which imports pandas: 1.6 s
-        return pq.ParquetFile(self.local / name, page_checksum_verification=True)
+        # ParquetFile and not read_table, which imports pandas: 1.6 s. What it buffers it would keep while it is open
+        return pq.ParquetFile(self.local / name, pre_buffer=False, page_checksum_verification=True)
 
     def _entries(self, folder: str) -> list[os.DirEntry[str]]:
         """What is in a folder; nothing if there is no such folder."""

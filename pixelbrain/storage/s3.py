@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import io
 import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import pyarrow.parquet as pq
 
@@ -121,7 +122,10 @@ class S3Storage(Storage):
 
     # --- writing -------------------------------------------------------------------------------------------------
 
-    def write(self, name: str, data: bytes) -> None:
+    def write_with(self, name: str, fill: Callable[[IO[bytes]], object]) -> None:
+        buffer = io.BytesIO()
+        fill(buffer)
+        data = buffer.getvalue()
         self._ask("write", name, lambda: self._client.put_object(**self._where(name), Body=data), _WRITE)
 
     def delete(self, name: str) -> None:

@@ -126,9 +126,9 @@ class StoppingStorage(LocalStorage):
                 raise KeyboardInterrupt
             self.steps -= 1
 
-    def write(self, name, data):
+    def write_with(self, name, fill):
         self._step(name)
-        super().write(name, data)
+        super().write_with(name, fill)
 
     def delete(self, name):
         self._step(name)
@@ -182,8 +182,8 @@ class NotingStorage(LocalStorage):
         super().__init__(folder)
         self.done: list[tuple[str, int]] = []  # what, and the generation of the file
 
-    def write(self, name, data):
-        super().write(name, data)
+    def write_with(self, name, fill):
+        super().write_with(name, fill)
         self._note("write", name)
 
     def delete(self, name):

@@ -88,7 +88,7 @@ def open_files(folder) -> int:
 
 
 def test_few_files_are_open_at_a_time_and_none_afterwards(tmp_path, monkeypatch):
-    monkeypatch.setattr("pixelbrain.landing.reader._OPEN_FILES", 3)
+    monkeypatch.setattr("pixelbrain.landing.reader._OPEN_FILES", {True: 3})
     tables = landed(tmp_path, files=9).iter_images(batch_rows=4)
     found = [open_files(tmp_path) for _ in zip(range(7), tables, strict=False)]
     assert min(found) >= 1 and max(found) <= 5  # and two that are being read

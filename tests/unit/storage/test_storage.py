@@ -148,7 +148,7 @@ def test_names_are_on_the_disk_when_a_write_returns(tmp_path, monkeypatch):
     storage.write("images/a", b"1")
     assert synced == ["folder", "file", "folder"]  # the new folder's own name, the bytes, the file's name
     synced.clear()
-    storage.write("images/a", b"2")
+    write_table(storage, "images/a", TABLE)
     assert synced == ["file", "folder"]
 
 
