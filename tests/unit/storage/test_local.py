@@ -7,7 +7,6 @@ import pickle
 import stat
 import subprocess
 import sys
-from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -89,35 +88,6 @@ def test_a_file_as_out_cannot_be_listed(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(LandingError, match="cannot list .*file"):
         open_storage(tmp_path / "file").names("")
-
-
-@pytest.mark.parametrize("out", ["s3:/bucket/out", Path("s3://bucket/out"), "S3://bucket/out", "s3://", "s3:///out"])
-def test_what_was_meant_for_s3_never_becomes_a_folder(out):
-    with pytest.raises(LandingError, match="s3://bucket/prefix"):
-        open_storage(out)
-
-
-def test_an_out_in_s3_has_a_folder_of_its_own_for_what_needs_a_disk(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.delenv("AWS_ENDPOINT_URL_S3", raising=False)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://localhost:9000/")
-    storage = open_storage("s3://bucket/a b/out/")
-    assert storage.uri == "s3://bucket/a b/out" and not storage.is_local
-    assert storage.local.parent == tmp_path / "pixelbrain" / "out" and storage.local.name.startswith("bucket-a-b-out-")
-    assert open_storage("s3://bucket/a b/out", s3_endpoint="http://localhost:9000").local == storage.local
-    others = [
-        open_storage("s3://bucket/a b/out", s3_endpoint="http://localhost:9001"),
-        open_storage("s3://bucket/a-b/out"),
-        open_storage("s3://bucket/"),
-    ]
-    assert len({storage.local, *(other.local for other in others)}) == 4 and others[2].uri == "s3://bucket"
-    assert not storage.local.exists()
-
-
-def test_an_endpoint_with_a_password_is_refused_without_it():
-    with pytest.raises(LandingError) as caught:
-        open_storage("s3://bucket/out", s3_endpoint="http://key:hunter2@localhost:9000")
-    assert "hunter2" not in str(caught.value)
 
 
 def test_a_writer_that_is_killed_leaves_nothing_that_is_listed(tmp_path):
