@@ -199,7 +199,7 @@ class Landing:
         found: dict[str, ModuleState] = {}
         for name, (part, _row) in self.index.modules.items():
             for number in np.unique(part[part >= 0]):
-                state = self.parts[number].modules[name]
+                state = self.index.parts[number].modules[name]
                 earlier = found.setdefault(name, state)
                 if earlier.model != state.model:
                     models = " and ".join(sorted(s.model.model if s.model else "?" for s in (earlier, state)))

@@ -94,6 +94,10 @@ def test_few_files_are_open_at_a_time_and_none_afterwards(tmp_path, monkeypatch)
     assert min(found) >= 1 and max(found) <= 5  # and two that are being read
     tables.close()
     assert open_files(tmp_path) == 0
+    tables = Landing(tmp_path).iter_images()
+    assert len(next(tables)) == 36 and open_files(tmp_path) <= 3  # of one table of all files
+    tables.close()
+    assert open_files(tmp_path) == 0
 
 
 def test_a_pass_holds_few_tables(tmp_path):

@@ -178,3 +178,16 @@ def test_a_full_disk_is_a_clear_error_and_leaves_only_whole_files(tmp_path):
     assert too.startswith("no room for") and "one.jsonl" in too
     landed, whole, broken = map(int, counts.split())
     assert landed == whole >= 3 and broken == 0 and listed == "True" and after == f"{landed - 1} 0", done.stderr
+
+
+def test_a_file_that_was_replaced_is_another_version_whatever_the_clock_says(tmp_path):
+    storage = open_storage(tmp_path)
+    storage.write("images/a", b"one")
+    os.utime(tmp_path / "images" / "a", ns=(7, 7))
+    first = storage.versions("images")
+    assert list(first) == ["a"] and storage.versions("images") == first
+    keep = open(tmp_path / "images" / "a", "rb")  # noqa: SIM115  (or its inode would be free for the next one)
+    storage.write("images/a", b"two")
+    os.utime(tmp_path / "images" / "a", ns=(7, 7))
+    assert storage.versions("images") != first
+    keep.close()
