@@ -74,9 +74,6 @@ class Part:
         """Open it for reading. Raises as `Storage.open_parquet` does."""
         return self.storage.open_parquet(self.name, self.version)
 
-    def __str__(self) -> str:
-        return f"{self.storage.uri}/{self.name}"
-
 
 @dataclass(frozen=True, kw_only=True)
 class PartList:

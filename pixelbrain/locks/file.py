@@ -13,7 +13,7 @@ from pixelbrain.errors import StoreError, StoreLockedError
 from pixelbrain.locks.owner import Owner
 from pixelbrain.locks.process import Hold, ProcessLock
 
-__all__ = ["FileHold", "FolderLock", "file_owner", "hold_file"]
+__all__ = ["FileHold", "FolderLock", "hold_file"]
 
 _OWNER_WAIT_S = 1.0  # for one that has just taken the lock to say who it is
 
@@ -31,8 +31,8 @@ class FileHold(Hold):
         self._lock.release()
 
 
-def hold_file(path: Path, owner: Owner) -> FileHold | None:
-    """Lock a file, and write its owner beside it, as NAME.owner for NAME.lock; None if another process has it.
+def hold_file(path: Path, owner: Owner) -> tuple[FileHold | None, Owner | None]:
+    """Lock a file, and write its owner beside it, as NAME.owner for NAME.lock; or None, and who has it, if it says so.
 
     The lock is the operating system's (flock), so it ends with its process, however that ends; also over NFS.
 
@@ -42,11 +42,11 @@ def hold_file(path: Path, owner: Owner) -> FileHold | None:
     path.parent.mkdir(parents=True, exist_ok=True)
     # not per thread: it may be taken in one thread and freed in another
     lock = FileLock(path, timeout=0, thread_local=False)
+    owner_path = path.with_suffix(".owner")
     try:
         lock.acquire()
     except Timeout:
-        return None
-    owner_path = _owner_path(path)
+        return None, _read_owner(owner_path)
     temporary = owner_path.with_name(f".{owner_path.name}.tmp")
     try:
         temporary.write_text(owner.as_json())
@@ -54,25 +54,20 @@ def hold_file(path: Path, owner: Owner) -> FileHold | None:
     except OSError:
         lock.release()
         raise
-    return FileHold(lock, owner_path)
+    return FileHold(lock, owner_path), None
 
 
-def file_owner(path: Path) -> Owner | None:
-    """Who holds a file that `hold_file` was refused; None if it does not say."""
+def _read_owner(path: Path) -> Owner | None:
     give_up_at = time.monotonic() + _OWNER_WAIT_S
     while True:
         try:
-            owner = Owner.from_json(_owner_path(path).read_text())
+            owner = Owner.from_json(path.read_text())
         except OSError:
             owner = None
         # before a new owner has signed, the name of a killed one stands there
         if (owner is not None and not owner.is_dead()) or time.monotonic() >= give_up_at:
             return owner
         time.sleep(0.05)
-
-
-def _owner_path(path: Path) -> Path:
-    return path.with_suffix(".owner")
 
 
 class FolderLock(ProcessLock):
@@ -92,11 +87,10 @@ class FolderLock(ProcessLock):
     def _take(self) -> Hold:
         """Raises `StoreLockedError` if another process holds it, `StoreError` if the folder cannot be written."""
         try:
-            held = hold_file(self._path, Owner.this_process(self._what))
+            held, owner = hold_file(self._path, Owner.this_process(self._what))
         except OSError as error:
             raise StoreError(f"cannot lock {self._what} in {self._folder}: {error.strerror or error}") from None
         if held is None:
-            owner = file_owner(self._path)
             raise StoreLockedError(
                 f"{self._what} in {self._folder} is in use by {owner or 'another process'}: wait until it is done, or "
                 "end it"

@@ -6,7 +6,6 @@ import abc
 import os
 import threading
 from dataclasses import dataclass
-from types import TracebackType
 from typing import TypeVar
 
 __all__ = ["Hold", "ProcessLock"]
@@ -85,7 +84,5 @@ class ProcessLock(abc.ABC):
         self.acquire()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.release()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pixelbrain.errors import LandingError, OutLockedError
-from pixelbrain.locks.file import file_owner, hold_file
+from pixelbrain.locks.file import hold_file
 from pixelbrain.locks.object import BEAT_S, STALE_S, hold_object
 from pixelbrain.locks.owner import Owner
 from pixelbrain.locks.process import Hold, ProcessLock
@@ -49,15 +49,15 @@ class RunLock(ProcessLock):
 
     def _take(self) -> Hold:
         owner = Owner.this_process(f"pixelbrain {self._what}")
-        if not self._storage.is_local:
-            held, other = hold_object(self._storage, owner, *self._times)
-        else:
-            path = self._storage.local / _NAME
-            try:
-                held = hold_file(path, owner)
-            except OSError as error:
-                raise LandingError(f"cannot lock {self._storage.uri}: {why_not_written(path, error)}") from None
-            other = file_owner(path) if held is None else None
+        path = self._storage.local / _NAME
+        held: Hold | None
+        try:
+            if self._storage.is_local:
+                held, other = hold_file(path, owner)
+            else:
+                held, other = hold_object(self._storage, owner, *self._times)
+        except OSError as error:
+            raise LandingError(f"cannot lock {self._storage.uri}: {why_not_written(path, error)}") from None
         if held is None:
             raise OutLockedError(
                 f"{self._storage.uri} is in use by {other or 'another process'}: wait until it is done, or end it"

@@ -5,34 +5,39 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
 from pixelbrain.errors import StoreError, StoreLockedError
-from pixelbrain.locks.file import FolderLock, file_owner, hold_file
+from pixelbrain.locks.file import FolderLock, hold_file
 from pixelbrain.locks.owner import Owner
 
 
 def test_a_held_file_says_by_whom_until_it_is_freed(tmp_path):
     path = tmp_path / "deep" / "run.lock"
     owner = Owner.this_process("extract")
-    held = hold_file(path, owner)
-    assert held is not None and not held.lost
-    assert hold_file(path, owner) is None and file_owner(path) == owner
+    held, other = hold_file(path, owner)
+    assert not held.lost and other is None
+    assert hold_file(path, Owner.this_process("load")) == (None, owner)
     held.free()
     assert not path.with_suffix(".owner").exists()
-    again = hold_file(path, owner)
-    assert again is not None
+    again, _other = hold_file(path, owner)
     again.free()
 
 
 def test_a_killed_owner_is_not_named_for_the_one_that_took_over(tmp_path, monkeypatch):
     monkeypatch.setattr("pixelbrain.locks.file._OWNER_WAIT_S", 0.2)
-    assert file_owner(tmp_path / "run.lock") is None
+    held, _other = hold_file(tmp_path / "run.lock", Owner.this_process("extract"))
+    (tmp_path / "run.owner").unlink()
+    assert hold_file(tmp_path / "run.lock", Owner.this_process("load")) == (None, None)
     ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
     text = Owner.this_process("load").as_json().replace(f'"pid": {os.getpid()}', f'"pid": {int(ended.stdout)}')
     (tmp_path / "run.owner").write_text(text)
-    assert file_owner(tmp_path / "run.lock").is_dead()  # nobody else signed within the time
+    began = time.monotonic()
+    _held, other = hold_file(tmp_path / "run.lock", Owner.this_process("load"))
+    assert other.is_dead() and time.monotonic() - began >= 0.2  # nobody else signed within the time
+    held.free()
 
 
 def test_a_store_in_use_names_its_user(tmp_path):
