@@ -127,7 +127,7 @@ def _row_bytes(index: LandedIndex, footers: Sequence[Footer], rows: np.ndarray, 
 def _cuts(row_bytes: np.ndarray) -> list[int]:
     """Where to end each file but the last one."""
     total = np.cumsum(row_bytes)
-    cuts = []
+    cuts: list[int] = []
     start, before = 0, 0.0
     while True:
         stop = min(start + TARGET_ROWS, int(np.searchsorted(total, before + TARGET_BYTES, side="right")))

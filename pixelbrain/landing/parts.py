@@ -133,7 +133,9 @@ def list_parts(storage: Storage, *, check_ids: bool = False) -> PartList:
         new = [key for key in keys if key not in found]
         try:
             with ThreadPoolExecutor(_READERS[storage.is_local]) as pool:
-                opened = dict(zip(new, pool.map(lambda key: _open(storage, *key[1:], check_ids), new), strict=True))
+                opened = dict(
+                    zip(new, pool.map(lambda key: _open(storage, key[1], key[2], check_ids), new), strict=True)
+                )
             break
         except FileGoneError:
             if attempt + 1 == _LISTINGS:

@@ -7,7 +7,7 @@ import contextlib
 import functools
 import itertools
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
@@ -65,14 +65,18 @@ def scan_columns(
     Raises:
         LandingError: a file cannot be read.
     """
-    jobs = ([functools.partial(lambda part: (part, read_columns(part, columns(part))), part)] for part in parts)
-    for found in _fetch_ahead(jobs, threads=_THREADS[storage.is_local], ahead=_THREADS[storage.is_local]):
+
+    def read(part: Part) -> tuple[Part, pa.Table]:
+        return part, read_columns(part, columns(part))
+
+    threads = _THREADS[storage.is_local]
+    for found in _fetch_ahead(([functools.partial(read, part)] for part in parts), threads=threads, ahead=threads):
         yield from found
 
 
 def read_layers(
     parts: Sequence[Part], batches: Iterable[Sequence[Layer]], *, vectors: bool = True, ahead: int | None = None
-) -> Iterator[pa.Table]:
+) -> Generator[pa.Table, None, None]:
     """A table a batch: the columns of its layers, side by side. A part file is opened once for all of its columns.
 
     Memory holds a few batches at a time, and of large files only the row groups that batches ask for.
@@ -94,7 +98,7 @@ def read_layers(
     opened = functools.lru_cache(_OPEN_FILES[is_local])(lambda number: _OpenPart(parts[number], vectors))
     under_way: collections.deque[Sequence[Layer]] = collections.deque()
 
-    def jobs() -> Iterator[list[Callable[[], list[_Piece]]]]:
+    def jobs() -> Iterator[Sequence[Callable[[], list[_Piece]]]]:
         for layers in batches:
             under_way.append(layers)
             asked = sorted(_asked(parts, layers).items())
@@ -106,7 +110,9 @@ def read_layers(
             yield _join(under_way.popleft(), list(itertools.chain.from_iterable(found)))
 
 
-def _fetch_ahead(groups: Iterable[list[Callable[[], T]]], *, threads: int, ahead: int) -> Iterator[list[T]]:
+def _fetch_ahead(
+    groups: Iterable[Sequence[Callable[[], T]]], *, threads: int, ahead: int
+) -> Generator[list[T], None, None]:
     """What the jobs of each group return; those of `ahead` groups are done or waiting at a time."""
     left = iter(groups)
     waiting: collections.deque[list[Future[T]]] = collections.deque()

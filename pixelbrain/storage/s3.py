@@ -114,7 +114,7 @@ class S3Storage(Storage):
                     return None
                 if code in _CHANGED:
                     raise FileGoneError(f"{self.uri}/{name} was replaced while it was read") from None
-                if code == "InvalidRange" and which.pop("Range", None):  # shorter than the tail that was asked for
+                if code == "InvalidRange" and which.pop("Range", ""):  # shorter than the tail that was asked for
                     return fetch()
                 raise
 
