@@ -32,7 +32,7 @@ from pixelbrain.engine.plan.pools import Plan, Pool
 from pixelbrain.engine.plan.staged import DECODE, LAND, LISTER, QUEUED_PER_ACTOR
 from pixelbrain.engine.work.environment import DriverEnvironment
 from pixelbrain.engine.work.fused import ImageWorker
-from pixelbrain.engine.work.open import WorkOrder
+from pixelbrain.engine.work.order import WorkOrder
 from pixelbrain.engine.work.staged import Decoder, Lander, ModelRunner
 from pixelbrain.engine.work.worklist import Left, Worklist, blocks
 from pixelbrain.errors import EngineError, PixelbrainError
@@ -121,7 +121,7 @@ def _restarted() -> bool:
 def work_off(
     left: Worklist | Sequence[Left], crew: Crew, plan: Plan, *, patience_s: float, debug: bool = False
 ) -> Iterator[pa.Table]:
-    """Work off what is left as `plan` says; yields tables of `rows.SUMMARY_SCHEMA` as they come.
+    """Work off what is left as `plan` says; yields tables of `tally.SUMMARY_SCHEMA` as they come.
 
     Args:
         left: a list, or a worklist that is listed while the pass goes on.

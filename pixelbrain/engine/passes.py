@@ -13,12 +13,13 @@ from pixelbrain.engine.cluster.session import ray_session
 from pixelbrain.engine.interrupt import Interrupt
 from pixelbrain.engine.plan.make import check_fit, make_plan
 from pixelbrain.engine.plan.nodes import cluster_nodes
-from pixelbrain.engine.plan.pools import Need, Plan
+from pixelbrain.engine.plan.pools import Plan
 from pixelbrain.engine.preflight import check_shared
 from pixelbrain.engine.progress import Progress
 from pixelbrain.engine.work.environment import DriverEnvironment
 from pixelbrain.engine.work.meter import run_label
-from pixelbrain.engine.work.open import Tally, WorkOrder
+from pixelbrain.engine.work.order import WorkOrder
+from pixelbrain.engine.work.tally import Tally
 from pixelbrain.engine.work.worklist import Left, Worklist
 from pixelbrain.errors import EngineError, OutLockedError
 from pixelbrain.landing.generations import claim_generation
@@ -159,7 +160,7 @@ class Passes:
 
     def _make_plan(self, images: int | None, interrupt: Interrupt) -> Plan | None:
         """The plan for the nodes that there are; after a loss, some are waited for. None: a stop was asked for."""
-        needs = [Need.of(module) for module in self._modules]
+        needs = {module.name: module.resources for module in self._modules}
         first, deadline = self.plan is None, time.monotonic() + _NODES_BACK_S
         while not interrupt.requested:
             try:

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 import pyarrow as pa
 
 from pixelbrain.engine.work.meter import Meter
-from pixelbrain.engine.work.open import Tally
 from pixelbrain.engine.work.run_notes import Listing, RunNotes
+from pixelbrain.engine.work.tally import Tally
 from pixelbrain.errors import ReadError
 
 __all__ = ["ExtractProgress", "Progress"]
@@ -61,7 +61,7 @@ class Progress:
         self.count(max(0, landed.images - self.done_in_pass), max(0, failed), new)
 
     def add(self, summary: pa.Table) -> None:
-        """Take rows of `rows.SUMMARY_SCHEMA`."""
+        """Take rows of `tally.SUMMARY_SCHEMA`."""
         now = time.monotonic()
         for row in summary.to_pylist():
             failures, seconds = json.loads(row["failures"]), json.loads(row["seconds"])

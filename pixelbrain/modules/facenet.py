@@ -12,7 +12,7 @@ from pixelbrain import schema
 from pixelbrain.config import EMBEDDERS, choose
 from pixelbrain.errors import ConfigError, ModuleError
 from pixelbrain.images.decode import DecodedImage, DecodeTarget
-from pixelbrain.modules.base import PipelineModule
+from pixelbrain.modules.base import PipelineModule, Resources
 from pixelbrain.modules.dlib_embedder import DlibEmbedder
 from pixelbrain.modules.face_embedders import FaceEmbedder, InceptionEmbedder
 from pixelbrain.modules.faces import FaceDetector
@@ -27,8 +27,6 @@ class FacenetEmbedderModule(PipelineModule):
     """
 
     name = "facenet"
-    memory_bytes = 700 * 1024**2  # torch, the models and a batch: measured, 0.9 GB with the rest of a process
-    input_bytes = 6 * 1000**2  # a photo of 12 megapixels, decoded at a half or a quarter
 
     def __init__(
         self,
@@ -58,9 +56,11 @@ class FacenetEmbedderModule(PipelineModule):
             ConfigError: a value that cannot work.
         """
         choose("embedder", embedder, EMBEDDERS)
-        if batch_size < 1:
-            raise ConfigError(f"batch_size is {batch_size}: it is 1 or more")
-        self.batch_size = batch_size
+        self.resources = Resources(
+            batch_size=batch_size,
+            memory_bytes=700 * 1024**2,  # torch, the models and a batch: measured, 0.9 GB with the rest of a process
+            input_bytes=6 * 1000**2,  # a photo of 12 megapixels, decoded at a half or a quarter
+        )
         self.decode_target = DecodeTarget(long_side_px=detect_max_side_px)  # type: ignore[misc]  # it depends
         self._detector = FaceDetector(
             detect_max_side_px=detect_max_side_px, min_face_px=min_face_px, min_score=min_score

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
 
 from pixelbrain.config import Placement
 from pixelbrain.engine.plan.nodes import Node
 from pixelbrain.engine.plan.pools import Pool
 from pixelbrain.errors import EngineError
-
-if TYPE_CHECKING:
-    from pixelbrain.engine.plan.pools import Need
+from pixelbrain.modules.base import Resources
 
 __all__ = ["FUSED", "SPARE", "THREADS", "actor_memory", "fused_pools"]
 
@@ -28,13 +25,13 @@ _ACTOR_BYTES = 300 * 1024**2
 
 
 def fused_pools(
-    nodes: Sequence[Node], needs: Sequence[Need], wishes: Placement, device: str, *, most: int
+    nodes: Sequence[Node], needs: Mapping[str, Resources], wishes: Placement, device: str, *, most: int
 ) -> tuple[Pool, ...]:
     """The one pool of the fused layout.
 
     Args:
         nodes: those that there are.
-        needs: of the modules.
+        needs: of the modules, by name, in the order in which they run.
         wishes: the user's.
         device: cpu or cuda.
         most: no more actors than this, as there is no work for them.
@@ -43,7 +40,7 @@ def fused_pools(
     usable = [node for node in nodes if all(node.labels.get(key) == value for key, value in labels.items())]
     if not usable and not wishes.autoscale:
         raise EngineError(f"no node has the label {wishes.node_labels}: see `ray start --labels`")
-    memory = actor_memory(usable, needs)
+    memory = actor_memory(usable, needs.values())
     if device == "cuda":
         share = _share(needs, wishes)
         by_node = {id(node): _actors_by_gpus(node, share) for node in usable}
@@ -69,26 +66,26 @@ def fused_pools(
             gpus=share,
             memory_bytes=memory,
             threads=threads,
-            modules=tuple(need.name for need in needs),
+            modules=tuple(needs),
             device=device,
-            batch_size=max(need.batch_size for need in needs),
+            batch_size=max(need.batch_size for need in needs.values()),
             labels=labels,
         ),
     )
 
 
-def actor_memory(nodes: Sequence[Node], needs: Sequence[Need]) -> int:
+def actor_memory(nodes: Sequence[Node], needs: Iterable[Resources]) -> int:
     """Bytes that an actor with these modules reserves; where no node has as much, what a small one can give."""
     wanted = _ACTOR_BYTES + sum(need.memory_bytes for need in needs)
     return int(min(wanted, SPARE * max((node.memory_bytes for node in nodes), default=wanted)))
 
 
-def _share(needs: Sequence[Need], wishes: Placement) -> float:
+def _share(needs: Mapping[str, Resources], wishes: Placement) -> float:
     """GPUs of an actor: as wished, or as its modules want together, at most one whole."""
     wished = wishes.gpu_share(FUSED)
     if wished is not None:
         return wished
-    wanted = [need.num_gpus for need in needs if need.num_gpus is not None]
+    wanted = [need.num_gpus for need in needs.values() if need.num_gpus is not None]
     return min(1.0, sum(wanted)) if len(wanted) == len(needs) and sum(wanted) > 0 else 1.0
 
 

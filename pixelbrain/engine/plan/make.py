@@ -8,13 +8,13 @@ uint8 inputs travel to pools of actors for each module, pinned to GPUs; a last p
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pixelbrain.config import Placement
 from pixelbrain.engine.plan.fit import find_shortage
 from pixelbrain.engine.plan.fused import FUSED, fused_pools
 from pixelbrain.engine.plan.nodes import Node, describe_nodes
-from pixelbrain.engine.plan.pools import Need, Plan
+from pixelbrain.engine.plan.pools import Plan
 from pixelbrain.engine.plan.staged import (
     DECODE,
     LAND,
@@ -25,6 +25,7 @@ from pixelbrain.engine.plan.staged import (
     waiting_bytes,
 )
 from pixelbrain.errors import ConfigError, EngineError
+from pixelbrain.modules.base import Resources
 
 __all__ = ["check_fit", "make_plan"]
 
@@ -41,14 +42,14 @@ _TO_COME = (Node(cpus=4, gpus=1), Node(cpus=4))
 
 
 def make_plan(
-    images: int | None, nodes: Sequence[Node], needs: Sequence[Need], placement: Placement | None = None
+    images: int | None, nodes: Sequence[Node], needs: Mapping[str, Resources], placement: Placement | None = None
 ) -> Plan:
     """The plan for so many images on these nodes; `check_fit` says whether they have room for it.
 
     Args:
         images: how many are to do; None: nobody knows yet, but many.
         nodes: of the cluster, or this machine.
-        needs: of the modules, in the order in which they run.
+        needs: of the modules, by name, in the order in which they run.
         placement: what the user wishes.
 
     Raises:
@@ -72,7 +73,7 @@ def make_plan(
         nodes = [_with_labels(node, wishes) for node in _TO_COME[: 1 if layout == "fused" else 2]]
     if layout == "fused":
         pools = fused_pools(nodes, needs, wishes, device, most=-(-images // _MIN_BLOCK_ROWS))
-        step, chunk, waiting = max(need.batch_size for need in needs), 0, 0
+        step, chunk, waiting = max(need.batch_size for need in needs.values()), 0, 0
     else:
         chunk = step = chunk_rows(nodes, needs)
         pools = staged_pools(nodes, needs, wishes, device, most=-(-images // max(chunk, _MIN_BLOCK_ROWS)))
@@ -128,8 +129,8 @@ def _choose_layout(nodes: Sequence[Node], wishes: Placement, device: str) -> str
     return "staged" if device == "cuda" and feeders else "fused"
 
 
-def _check_pool_names(layout: str, needs: Sequence[Need], wishes: Placement) -> None:
-    known = [FUSED] if layout == "fused" else [DECODE, *(need.name for need in needs), LAND]
+def _check_pool_names(layout: str, needs: Mapping[str, Resources], wishes: Placement) -> None:
+    known = [FUSED] if layout == "fused" else [DECODE, *needs, LAND]
     for name in sorted(wishes.pools):
         if name not in known:
             raise ConfigError(f"there is no pool {name!r} in the {layout} layout; it has {', '.join(known)}")

@@ -14,10 +14,12 @@ import pyarrow as pa
 
 from pixelbrain import schema
 from pixelbrain.engine.work.isolate import Isolation, failed_row
+from pixelbrain.engine.work.loaded_modules import LoadedModules, module_column
 from pixelbrain.engine.work.meter import Meter
-from pixelbrain.engine.work.models import Models
-from pixelbrain.engine.work.open import Opener, Tally, WorkOrder, module_column
+from pixelbrain.engine.work.opener import Opener
+from pixelbrain.engine.work.order import WorkOrder
 from pixelbrain.engine.work.run_notes import RunNotes
+from pixelbrain.engine.work.tally import Tally
 from pixelbrain.landing.landing import Landing
 from pixelbrain.modules.base import PipelineModule
 
@@ -56,7 +58,7 @@ class ImageWorker:
         self._copy = pickled(functools.partial(ImageWorker, list(modules), order)) if wary else None
         self._meter = meter or Meter()
         self._opener = Opener(order, self._meter)
-        self._models = Models(modules, order.device, order.threads, self._meter)
+        self._models = LoadedModules(modules, order.device, order.threads, self._meter)
 
     def __call__(self, work: pa.Table) -> pa.Table:
         """Land every image of the block as exactly one row, if an earlier try of the block has not.
@@ -112,7 +114,7 @@ class ImageWorker:
     ) -> Iterator[pa.Table]:
         """Finished rows, a batch at a time; the next batch decodes while the models see this one."""
         modules = self._models.set_up(names)
-        size = max(module.batch_size for module in modules)
+        size = max(module.resources.batch_size for module in modules)
         cut = [entries[i : i + size] for i in range(0, len(entries), size)]
         for batch in self._opener.batches(cut, modules):
             seconds["waiting for images"] += batch.seconds

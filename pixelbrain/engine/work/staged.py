@@ -1,6 +1,6 @@
 """The work on one block of images in three steps on different machines: decode, run one module, land.
 
-What `worker.ImageWorker` does in one process. A step that is done again, as its node died, makes the same chunks of the
+What `fused.ImageWorker` does in one process. A step that is done again, as its node died, makes the same chunks of the
 same images under the same numbers, and a chunk that has landed by then is not done again.
 """
 
@@ -18,10 +18,12 @@ from pixelbrain import schema
 from pixelbrain.engine.work.chunks import Chunk, pack, unpack
 from pixelbrain.engine.work.fused import DEATHS, ImageWorker, pickled
 from pixelbrain.engine.work.isolate import Isolation, crash, failed_row
+from pixelbrain.engine.work.loaded_modules import LoadedModules, module_column
 from pixelbrain.engine.work.meter import Meter
-from pixelbrain.engine.work.models import Models
-from pixelbrain.engine.work.open import Batch, Opener, Tally, WorkOrder, module_column
+from pixelbrain.engine.work.opener import Batch, Opener
+from pixelbrain.engine.work.order import WorkOrder
 from pixelbrain.engine.work.run_notes import RunNotes
+from pixelbrain.engine.work.tally import Tally
 from pixelbrain.landing.landing import Landing
 from pixelbrain.modules.base import PipelineModule
 
@@ -35,7 +37,7 @@ class Decoder:
         modules: those that a block may ask for.
         order: what all workers share.
         chunk_rows: images a chunk.
-        wary, meter: as of `worker.ImageWorker`.
+        wary, meter: as of `fused.ImageWorker`.
     """
 
     def __init__(
@@ -121,7 +123,7 @@ class ModelRunner:
         module: the module.
         order: what all workers share; its device and threads are those of this one.
         later: the modules whose inputs are handed on.
-        wary, meter: as of `worker.ImageWorker`.
+        wary, meter: as of `fused.ImageWorker`.
     """
 
     def __init__(
@@ -137,7 +139,7 @@ class ModelRunner:
         self._module = module
         self._later = later
         self._copy = pickled(functools.partial(ImageWorker, [module], order)) if wary else None
-        self._models = Models([module], order.device, order.threads, meter or Meter())
+        self._models = LoadedModules([module], order.device, order.threads, meter or Meter())
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """The same chunks with the module's column, and without its inputs."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from pixelbrain.engine.work.fused import ImageWorker
-from pixelbrain.engine.work.open import WorkOrder
+from pixelbrain.engine.work.order import WorkOrder
 from pixelbrain.engine.work.run_notes import RunNotes
 from pixelbrain.engine.work.worklist import WORK_SCHEMA, Worklist, blocks, peek
 from pixelbrain.images.loader import DataLoader

@@ -1,11 +1,9 @@
-"""Rows in the making: images read and decoded in threads, modules' columns, and the count of what came of them."""
+"""Images read, decoded and preprocessed in threads, one batch ahead of whoever takes them."""
 
 from __future__ import annotations
 
-import collections
 import functools
 import hashlib
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,36 +11,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pixelbrain import schema
 from pixelbrain.engine.work.meter import Meter
+from pixelbrain.engine.work.order import WorkOrder
 from pixelbrain.errors import ImageError
 from pixelbrain.images.decode import DecodeTarget, decode_image
-from pixelbrain.landing.parts import ModuleState
 from pixelbrain.modules.base import PipelineModule
 from pixelbrain.sources import read_image
-from pixelbrain.storage.base import Storage
 
-__all__ = ["SUMMARY_SCHEMA", "Batch", "Opener", "Tally", "WorkOrder", "module_column"]
-
-#: What a block's work reports back: small, so that nothing piles up in the object store.
-SUMMARY_SCHEMA = pa.schema(
-    [("images", pa.int64()), ("failed", pa.int64()), ("failures", pa.string()), ("seconds", pa.string())]
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class WorkOrder:
-    """What all workers of a run share."""
-
-    storage: Storage
-    generation: int
-    states: Mapping[str, ModuleState]
-    s3_endpoint: str | None = None  # of the images
-    versions_as_read: bool = True  # see `ImageSource.lists_read_versions`
-    device: str = "cpu"
-    threads: int = 2  # for decoding, and for the models on a CPU
+__all__ = ["Batch", "Opener"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,65 +95,3 @@ class Opener:
             "height": image.height,
         }
         return row, {module.name: module.try_preprocess(image) for module in modules}
-
-
-class Tally:
-    """What a block's work comes to."""
-
-    def __init__(self) -> None:
-        self.images = 0
-        self.failed = 0
-        self.failures: collections.Counter[str] = collections.Counter()
-        self.seconds: dict[str, float] = collections.defaultdict(float)
-
-    def add(self, table: pa.Table, modules: Sequence[str]) -> None:
-        """Count finished rows."""
-        columns = {name: table[name] for name in ("status", "error_type")}
-        columns |= {name: pc.struct_field(table[name], "error_type") for name in modules}
-        for outcome in pa.table(columns).to_pylist():
-            kinds = _failure_kinds(outcome, modules)
-            self.images += 1
-            self.failed += bool(kinds)
-            self.failures.update(kinds)
-
-    def summary(self) -> pa.Table:
-        """As one row of `SUMMARY_SCHEMA`."""
-        row = {
-            "images": self.images,
-            "failed": self.failed,
-            "failures": json.dumps(self.failures),
-            "seconds": json.dumps(self.seconds),
-        }
-        return pa.Table.from_pylist([row], SUMMARY_SCHEMA)
-
-
-def module_column(
-    rows: int, good: Sequence[int], results: Sequence[dict[str, Any]], module: PipelineModule
-) -> pa.Array:
-    """The module's column: its results where images are good, null elsewhere.
-
-    A row whose values do not fit the module's fields is that row's error, not its neighbours'.
-    """
-    structs: list[dict[str, Any] | None] = [None] * rows
-    for i, result in zip(good, results, strict=True):
-        structs[i] = result
-    kind = module.struct_type()
-    try:
-        return pa.array(structs, kind)
-    except (pa.ArrowException, TypeError, ValueError, OverflowError):
-        return pa.concat_arrays([_one_struct(value, kind, module) for value in structs])
-
-
-def _one_struct(value: dict[str, Any] | None, kind: pa.StructType, module: PipelineModule) -> pa.Array:
-    try:
-        return pa.array([value], kind)
-    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-        message = f"module {module.name} returned what its fields() cannot hold: {error}"
-        return pa.array([{"error_type": "ModuleError", "error": message}], kind)
-
-
-def _failure_kinds(outcome: Mapping[str, Any], modules: Sequence[str]) -> list[str]:
-    """What failed about an image: the image itself, or modules on it."""
-    if outcome["status"] != schema.Status.OK.value:
-        return [outcome["error_type"]]
-    return [f"{name}: {outcome[name]}" for name in modules if outcome[name]]
