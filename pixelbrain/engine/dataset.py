@@ -26,10 +26,11 @@ from ray.exceptions import (
 )
 
 from pixelbrain.engine.cluster.metrics import RayMeter
-from pixelbrain.engine.node_loss import NodesGone, stuck_watch
+from pixelbrain.engine.node_loss import LossWatch, NodesGone
 from pixelbrain.engine.plan.fused import FUSED
 from pixelbrain.engine.plan.pools import Plan, Pool
 from pixelbrain.engine.plan.staged import DECODE, LAND, LISTER, QUEUED_PER_ACTOR
+from pixelbrain.engine.ray_private import actors_restarting, between_steps
 from pixelbrain.engine.work.environment import DriverEnvironment
 from pixelbrain.engine.work.fused import ImageWorker
 from pixelbrain.engine.work.order import WorkOrder
@@ -162,7 +163,7 @@ def _summaries(left: Worklist | Sequence[Left], crew: Crew, plan: Plan, patience
         "target_max_block_size": _ROW_BYTES,
         "enable_progress_bars": False,  # Ray Data's own; ours says what goes on
         "print_on_execution_start": False,
-        "custom_execution_callback_classes": [stuck_watch(patience_s)],
+        "custom_execution_callback_classes": between_steps(lambda: LossWatch(actors_restarting, patience_s)),
     }
     theirs = {name: getattr(context, name) for name in ours}  # what a notebook's own datasets go by; ours keeps a copy
     for name, value in ours.items():

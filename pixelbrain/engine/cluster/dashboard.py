@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pixelbrain.config import mask_uri
 from pixelbrain.engine.cluster.local_state import find
 from pixelbrain.engine.cluster.settings import RAY_ENVIRONMENT
 from pixelbrain.engine.cluster.token import find_token, refused
+from pixelbrain.engine.ray_private import job_client
 from pixelbrain.errors import ConfigError, EngineError
 
 if TYPE_CHECKING:
@@ -81,23 +81,13 @@ def connect(address: str) -> JobSubmissionClient:
 
     for name, value in RAY_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    from ray.exceptions import AuthenticationError
-    from ray.job_submission import JobSubmissionClient
-
-    class Client(JobSubmissionClient):
-        """Ray's client, which would wait for ever for an answer."""
-
-        def _do_request(self, method: str, endpoint: str, **given: Any) -> requests.Response:
-            patience = _ANSWER_S if method == "GET" else _UPLOAD_S
-            try:
-                return super()._do_request(method, endpoint, **{"timeout": (_ANSWER_S, patience), **given})
-            except AuthenticationError:
-                raise refused(address, token) from None
-
-    for noisy in ("ray.dashboard.modules.job.sdk", "ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
     with _without("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS"):  # they would win over an address that is given
-        return Client(address, headers=headers)
+        return job_client(
+            address,
+            headers,
+            timeouts=lambda method: (_ANSWER_S, _ANSWER_S if method == "GET" else _UPLOAD_S),
+            refused=lambda: refused(address, token),
+        )
 
 
 @contextlib.contextmanager

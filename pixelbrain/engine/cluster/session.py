@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pixelbrain.engine.cluster.address import check_address, check_reachable
 from pixelbrain.engine.cluster.local_state import find_fitting
 from pixelbrain.engine.cluster.settings import OBJECT_STORE_BYTES, RAY_ENVIRONMENT
+from pixelbrain.engine.ray_private import running_here
 from pixelbrain.errors import EngineError
 
 __all__ = ["find_ray", "ray_session"]
@@ -52,7 +53,10 @@ def find_ray(address: str | None = None) -> str | None:
     if given:
         address = check_address(given)
         if address == "auto":
-            address = _running_here()
+            try:
+                address = running_here()
+            except ConnectionError as error:
+                raise EngineError(f"RAY_ADDRESS=auto: {_line(error)}") from None
         if address == "local":
             return None
         check_reachable(address)
@@ -71,16 +75,6 @@ def _prepare() -> None:
     """Say what Ray reads when it is imported."""
     for name, value in RAY_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-
-
-def _running_here() -> str:
-    """The address of the Ray that was started last on this machine, which is what Ray means by `auto`."""
-    from ray._private.services import canonicalize_bootstrap_address_or_die
-
-    try:
-        return canonicalize_bootstrap_address_or_die("auto")
-    except ConnectionError as error:
-        raise EngineError(f"RAY_ADDRESS=auto: {_line(error)}") from None
 
 
 def _start(address: str | None, debug: bool) -> None:

@@ -9,7 +9,7 @@
 | fused          | All the work on a block in one process: open, run the modules, land
 | staged         | The same in three steps on different machines: decode, run one module, land
 | chunks         | Images on their way between these steps, as rows of a table
-| isolate        | Images that kill their process: each goes through a process of its own, until it is known which does it
+| isolate        | Images that kill their process: each goes through a process of its own
 | tally          | The count of what came of a block's images, which is all that workers report
 | run_notes      | OUT/work: what the driver and the workers of one run tell each other, wherever they are
 | meter          | What a run tells about itself while it goes on: how much, how fast, what failed
