@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ from pixelbrain.engine.plan.pools import Plan
 from pixelbrain.engine.progress import ExtractProgress, Progress
 from pixelbrain.engine.work.run_notes import RunNotes
 from pixelbrain.engine.work.worklist import Worklist, peek
-from pixelbrain.errors import ConfigError, SourceError
+from pixelbrain.errors import ConfigError, ModuleError, SourceError
 from pixelbrain.images.loader import DataLoader
 from pixelbrain.landing.generations import claim_generation
 from pixelbrain.landing.landing import Landing
@@ -24,7 +25,7 @@ from pixelbrain.landing.parts import ModuleState
 from pixelbrain.landing.prune import prune as prune_images
 from pixelbrain.landing.remaining import Remaining
 from pixelbrain.locks.run import RunLock
-from pixelbrain.modules.base import PipelineModule
+from pixelbrain.modules.base import PipelineModule, Resources
 from pixelbrain.sources.base import IMAGE_SUFFIXES
 from pixelbrain.storage.base import Storage
 
@@ -112,8 +113,18 @@ def extract(
             force=force,
             tables=tables if complete else None,
         )
-        tally = Progress(notes, progress)
-        run = Passes(worklist, modules, states, placement or Placement(), tally, lock, debug=debug)
+        counts = Progress(notes, progress)
+        run = Passes(
+            worklist=worklist,
+            landing=landing,
+            first_image=next(table["image_id"][0].as_py() for table in tables if len(table)),
+            modules=modules,
+            states=states,
+            placement=placement or Placement(),
+            progress=counts,
+            lock=lock,
+            debug=debug,
+        )
         run.work()
         gone = None if run.stopped else notes.read_gone()
         if prune and gone is not None:
@@ -123,14 +134,14 @@ def extract(
         landing.refresh()
     return ExtractReport(
         listed=listing.listed,
-        done=tally.done,
-        failed=tally.failed,
-        failures=dict(tally.failures.most_common()),
+        done=counts.done,
+        failed=counts.failed,
+        failures=dict(counts.failures.most_common()),
         gone=len(gone) if gone is not None else 0,
         stopped=run.stopped,
         seconds=time.monotonic() - started,
-        working_seconds=tally.working_seconds,
-        seconds_by_activity=dict(tally.seconds),
+        working_seconds=counts.working_seconds,
+        seconds_by_activity=dict(counts.seconds),
         plan=run.plan,
     )
 
@@ -166,4 +177,11 @@ def _peek(loader: DataLoader) -> tuple[list[pa.Table], bool]:
 
 
 def _states(modules: Sequence[PipelineModule]) -> dict[str, ModuleState]:
+    for module in modules:  # as modules said it before there was `Resources`; unheard, it would change what a run takes
+        loose = [field.name for field in dataclasses.fields(Resources) if hasattr(module, field.name)]
+        if loose:
+            wanted = ", ".join(f"{name}={getattr(module, name)!r}" for name in loose)
+            raise ModuleError(
+                f"module {module.name}: instead of {', '.join(loose)}, set resources = Resources({wanted})"
+            )
     return {m.name: ModuleState(settings=m.settings(), model=m.model_info()) for m in modules}

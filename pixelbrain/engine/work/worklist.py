@@ -64,9 +64,11 @@ class Worklist:
     tables: list[pa.Table] | None = None  # the whole listing, where it is known already
 
     def __iter__(self) -> Iterator[Left]:
-        """What is left of each table of the listing."""
-        landing = Landing(self.storage)
-        notes = RunNotes(landing.storage)
+        return self.left(Landing(self.storage))
+
+    def left(self, landing: Landing) -> Iterator[Left]:
+        """What is left of each table of the listing; `landing` may know already what has landed."""
+        notes = RunNotes(self.storage)
         remaining = Remaining(
             landing,
             self.settings_hashes,
