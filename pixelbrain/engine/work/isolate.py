@@ -11,33 +11,55 @@ import logging
 import multiprocessing
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
 import pyarrow as pa
 
 from pixelbrain import schema
+from pixelbrain.engine.work.run_notes import RunNotes
 from pixelbrain.errors import EngineError
 
-__all__ = ["Isolation", "crash", "failed_row", "serve"]
+__all__ = ["Isolation", "Suspicion", "crash", "failed_rows", "serve"]
 
 logger = logging.getLogger(__name__)
 
+#: Deaths over one piece of work after which each of its images goes through a process of its own.
+_DEATHS = 2
 _LONGEST_S = 600.0  # on one image, with the models' loading: a child that hangs is ended like one that died
 _CRASH = "WorkerCrashError"
 _READY = b"ready"
+
+
+class Suspicion:
+    """Which work may kill: what a worker had in hand when it died.
+
+    Args:
+        notes: of the run.
+        make: makes what has a `process`, such as an `ImageWorker`, in a process of its own.
+        wary: whether the worker takes the place of one that died.
+    """
+
+    def __init__(self, notes: RunNotes, make: Callable[[], Any], *, wary: bool) -> None:
+        self._notes = notes
+        # before any model is loaded, and as Ray sends modules, so that a user's own arrive in the child, too
+        self._make = _pickled(make) if wary else None
+
+    def begin(self, work: str, modules: Sequence[str], *, deaths: int = _DEATHS) -> Isolation | None:
+        """Note that this work is in hand; where it has killed so many workers, what it is to be done in."""
+        self._notes.begin(work)
+        if self._make is None or self._notes.deaths_over(work) < deaths:
+            return None
+        return Isolation(self._make, modules)
 
 
 class Isolation:
     """Has images worked on one by one in a child process, and survives it.
 
     Args:
-        worker: a cloudpickled callable without arguments that makes what has a `process`, such as an `ImageWorker`.
+        worker: a cloudpickled callable without arguments that makes what has a `process`.
         modules: the names of those to run.
-
-    Raises:
-        EngineError: the child cannot be started at all.
     """
 
     def __init__(self, worker: bytes, modules: Sequence[str]) -> None:
@@ -47,7 +69,11 @@ class Isolation:
         self._pipe: Connection | None = None
 
     def rows(self, entries: Sequence[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], pa.Table | None, str]]:
-        """Each entry with its finished row, or with None and why there is none."""
+        """Each entry with its finished row, or with None and why there is none.
+
+        Raises:
+            EngineError: the child cannot be started at all.
+        """
         try:
             for entry in entries:
                 table, why = self._one(entry)
@@ -125,18 +151,22 @@ def serve(pipe: Connection, worker: bytes, modules: list[str], path: list[str]) 
         pipe.send_bytes(sink.getvalue().to_pybytes())
 
 
-def failed_row(entry: dict[str, Any], why: str) -> dict[str, Any]:
-    """The base columns of an image that nothing survives."""
-    return {
-        **{name: entry[name] for name in schema.MANIFEST_SCHEMA.names},
-        "status": schema.Status.FAILED.value,
-        **crash(why),
-    }
+def failed_rows(entry: dict[str, Any], why: str) -> pa.Table:
+    """The row of an image that nothing survives, with its base columns."""
+    listed = {name: entry[name] for name in schema.MANIFEST_SCHEMA.names}
+    row = {**listed, "status": schema.Status.FAILED.value, **crash(why)}
+    return pa.Table.from_pylist([row], pa.schema(schema.BASE_FIELDS))
 
 
 def crash(why: str) -> dict[str, str]:
     """The error of an image that nothing survives, for its row or a module's column."""
     return {"error_type": _CRASH, "error": f"the process that worked on it died three times: {why}"}
+
+
+def _pickled(made: Callable[[], Any]) -> bytes:
+    from ray import cloudpickle
+
+    return cloudpickle.dumps(made)
 
 
 def _how_it_ended(code: int | None) -> str:

@@ -10,8 +10,10 @@ import pytest
 from ray import cloudpickle
 
 from pixelbrain.engine.work import isolate
-from pixelbrain.engine.work.isolate import Isolation, failed_row
+from pixelbrain.engine.work.isolate import Isolation, Suspicion, failed_rows
+from pixelbrain.engine.work.run_notes import RunNotes
 from pixelbrain.errors import EngineError
+from pixelbrain.storage.open import open_storage
 
 ENTRIES = [{"image_id": name, "version": "1", "size_bytes": 3} for name in ("good", "deadly", "slow", "last")]
 
@@ -56,9 +58,19 @@ def test_models_that_cannot_be_loaded_are_no_images_fault():
         next(Isolation(worker(starts=False), ["size"]).rows(ENTRIES))
 
 
+def test_work_is_isolated_where_it_killed_two_workers_and_this_one_is_wary(tmp_path):
+    storage = open_storage(tmp_path / "out")
+    RunNotes(storage).begin("3")
+    assert Suspicion(RunNotes(storage), dict, wary=True).begin("3", []) is None  # and dies of it, too
+    assert Suspicion(RunNotes(storage), dict, wary=False).begin("3", []) is None
+    isolation = Suspicion(RunNotes(storage), dict, wary=True).begin("3", ["size"])
+    assert isolation is not None and cloudpickle.loads(isolation._worker) is dict
+    assert Suspicion(RunNotes(storage), dict, wary=True).begin("9", [], deaths=1) is None
+
+
 def test_a_row_of_what_nothing_survives():
-    row = failed_row({**ENTRIES[1], "more": 1}, "SIGSEGV")
-    assert row == {
+    (row,) = failed_rows({**ENTRIES[1], "more": 1}, "SIGSEGV").to_pylist()
+    assert {name: value for name, value in row.items() if value is not None} == {
         **ENTRIES[1],
         "status": "failed",
         "error_type": "WorkerCrashError",
