@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import gc
 import logging
 import re
@@ -14,16 +15,9 @@ from typing import Any
 import pyarrow as pa
 import ray
 import ray.data
+from ray import exceptions
 from ray.data import Datasource, ReadTask
 from ray.data.block import BlockMetadata
-from ray.exceptions import (
-    ActorDiedError,
-    ActorUnavailableError,
-    NodeDiedError,
-    ObjectLostError,
-    RayError,
-    RaySystemError,
-)
 
 from pixelbrain.engine.cluster.metrics import RayMeter
 from pixelbrain.engine.node_loss import LossWatch, NodesGone
@@ -46,7 +40,10 @@ logger = logging.getLogger(__name__)
 _RESTARTS = 30  # of an actor: each image that kills it costs two
 _RETRIES = -1  # of a block, while its actor comes back: before Ray knows of a node's death, it tries several times
 #: What was lost with a node, and Ray does not bring back.
-_LOST = (ActorDiedError, ActorUnavailableError, NodeDiedError, ObjectLostError, RaySystemError)
+_LOST = (
+    exceptions.ActorDiedError, exceptions.ActorUnavailableError, exceptions.NodeDiedError, exceptions.ObjectLostError,
+    exceptions.RaySystemError,
+)  # fmt: skip
 _ROW_BYTES = 1  # a row is more, and so a block of its own: it goes at once, and to the next free actor
 
 
@@ -74,9 +71,8 @@ class _Lister(Datasource):
         self, parallelism: int, per_task_row_limit: int | None = None, data_context: Any = None
     ) -> list[ReadTask]:
         """A listing is one stream."""
-        arguments = self._arguments
         unknown = BlockMetadata(num_rows=None, size_bytes=None, input_files=None, exec_stats=None)
-        return [ReadTask(lambda: _read(*arguments), unknown)]
+        return [ReadTask(functools.partial(_read, *self._arguments), unknown)]
 
 
 def _read(worklist: Worklist, block_rows: int, environment: DriverEnvironment) -> Iterator[pa.Table]:
@@ -116,20 +112,12 @@ def _restarted() -> bool:
     return ray.get_runtime_context().was_current_actor_reconstructed
 
 
-# --- the pass ------------------------------------------------------------------------------------------------------
-
-
 def work_off(
     left: Worklist | Sequence[Left], crew: Crew, plan: Plan, *, patience_s: float, debug: bool = False
 ) -> Iterator[pa.Table]:
     """Work off what is left as `plan` says; yields tables of `tally.SUMMARY_SCHEMA` as they come.
 
-    Args:
-        left: a list, or a worklist that is listed while the pass goes on.
-        crew: what every actor is given.
-        plan: the pools.
-        patience_s: an actor whose node died may wait so long for room on another.
-        debug: show Ray Data's log.
+    A worklist is listed while the pass goes on. An actor whose node died may wait `patience_s` for room on another.
 
     Raises:
         NodesGone: Ray lost actors for good, or there is no room any more for all of them; what has landed stays.
@@ -143,7 +131,7 @@ def work_off(
         yield from _summaries(left, crew, plan, patience_s).iter_batches(batch_size=None, batch_format="pyarrow")
     except NodesGone:
         gone = True
-    except RayError as error:
+    except exceptions.RayError as error:
         logger.debug("what Ray says", exc_info=True)
         gone, reason = _is_loss(error), _reason(error)
     # not `from` Ray's error, whose frames hold the actors, and they their CPUs: whoever keeps the last error, as a
@@ -208,7 +196,9 @@ def _pools(dataset: ray.data.Dataset, crew: Crew, plan: Plan) -> ray.data.Datase
             fn_constructor_args=arguments,
             batch_size=rows,
             batch_format="pyarrow",
-            compute=_strategy(pool),
+            compute=ray.data.ActorPoolStrategy(
+                min_size=pool.min_actors, max_size=pool.max_actors, max_tasks_in_flight_per_actor=QUEUED_PER_ACTOR
+            ),
             num_cpus=pool.cpus,
             num_gpus=pool.gpus or None,
             max_restarts=_RESTARTS,
@@ -216,14 +206,6 @@ def _pools(dataset: ray.data.Dataset, crew: Crew, plan: Plan) -> ray.data.Datase
             **_reserved(pool),
         )
     return dataset
-
-
-def _strategy(pool: Pool) -> ray.data.ActorPoolStrategy:
-    return ray.data.ActorPoolStrategy(
-        min_size=pool.min_actors,
-        max_size=pool.max_actors,
-        max_tasks_in_flight_per_actor=QUEUED_PER_ACTOR,
-    )
 
 
 def _reserved(pool: Pool) -> dict[str, Any]:
@@ -235,7 +217,7 @@ def _reserved(pool: Pool) -> dict[str, Any]:
     return reserved
 
 
-def _is_loss(error: RayError) -> bool:
+def _is_loss(error: exceptions.RayError) -> bool:
     """Whether a node or a process went away, and not an actor that cannot even be made, as without a user's module."""
     said = str(error)
     return isinstance(error, _LOST) and "creation task" not in said and "ModuleNotFoundError" not in said

@@ -91,9 +91,6 @@ def extract(
         EngineError: Ray cannot be started, lacks what the plan reserves, or lost the actors for good.
     """
     started = time.monotonic()
-    names = [module.name for module in modules]
-    if not names or len(set(names)) != len(names):
-        raise ConfigError(f"modules are {names}: at least one, and no name twice")
     landing = Landing(out, s3_endpoint=loader.s3_endpoint)
     tables, complete = _peek(loader)
     for module in modules:
@@ -157,10 +154,7 @@ def look_ahead(
     """What a run would have to do, as far as a first look at the source tells; nothing is written or downloaded.
 
     Returns:
-        Images listed, whether that is all of them, and how many of them are left to do.
-
-    Raises:
-        SourceError: the source cannot be listed, or holds no image.
+        Images listed, whether that is all of them, and how many of them are left to do. Raises as `extract` does.
     """
     tables, complete = _peek(loader)
     hashes = {name: state.settings_hash for name, state in _states(modules).items()}
@@ -177,6 +171,9 @@ def _peek(loader: DataLoader) -> tuple[list[pa.Table], bool]:
 
 
 def _states(modules: Sequence[PipelineModule]) -> dict[str, ModuleState]:
+    names = [module.name for module in modules]
+    if not names or len(set(names)) != len(names):
+        raise ConfigError(f"modules are {names}: at least one, and no name twice")
     for module in modules:  # as modules said it before there was `Resources`; unheard, it would change what a run takes
         loose = [field.name for field in dataclasses.fields(Resources) if hasattr(module, field.name)]
         if loose:

@@ -29,13 +29,7 @@ class _Sight:
 
 
 def check_shared(nodes: Sequence[Node], storage: Storage, source: str, image_id: str) -> None:
-    """Look from every node that could be given work; on one node alone there is nothing to look for.
-
-    Args:
-        nodes: those that there are.
-        storage: OUT.
-        source: as the user names it.
-        image_id: one of its images.
+    """Look from every node that could be given work for OUT and one of the source's images; a node alone has both.
 
     Raises:
         LandingError: OUT is on the disk of one node.

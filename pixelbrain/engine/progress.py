@@ -32,7 +32,7 @@ class Progress:
         self.failed = 0
         self.failures: collections.Counter[str] = collections.Counter()
         self.seconds: dict[str, float] = collections.defaultdict(float)
-        self.unread_streak = 0
+        self.unread_streak = 0  # images in a row that could not be read
         self.working_seconds = 0.0
         self._progress = progress
         self._began: float | None = None

@@ -1,7 +1,4 @@
-"""What Ray keeps private, asked for here alone, so that a Ray that has changed it is named in one line.
-
-`SEEN` are the versions with which all of it was seen to work; pyproject admits no others.
-"""
+"""What Ray keeps private, asked for here alone: a Ray that has changed it is an `EngineError` of one line."""
 
 from __future__ import annotations
 
@@ -19,16 +16,12 @@ __all__ = ["SEEN", "actors_restarting", "ask_version", "between_steps", "job_cli
 
 logger = logging.getLogger(__name__)
 
-#: From the first on, and before the last.
+#: The versions with which all of this was seen to work, from the first on and before the last; as in pyproject.
 SEEN = ("2.60", "2.64")
 
 
 def actors_restarting() -> list[str]:
-    """Ids of this job's actors that wait for a node or a process.
-
-    Raises:
-        EngineError: this Ray does not say.
-    """
+    """Ids of this job's actors that wait for a node or a process."""
     import ray
 
     # the public list of actors asks the dashboard, which may not run
@@ -43,9 +36,8 @@ def actors_restarting() -> list[str]:
 def between_steps(look: Callable[[], Callable[[], None]]) -> list[type]:
     """Classes for Ray Data's `custom_execution_callback_classes`; none where this Ray has no such thing.
 
-    Args:
-        look: makes, for a pass, what is called between two steps, in the thread that hands out the work; what it
-            raises comes out of the pass.
+    For each pass, `look` makes what is called between two steps, in the thread that hands out the work; what that
+    raises comes out of the pass.
     """
     try:
         base = _private("ray.data._internal.execution.execution_callback", "ExecutionCallback")
@@ -55,34 +47,22 @@ def between_steps(look: Callable[[], Callable[[], None]]) -> list[type]:
         return []
 
     class BetweenSteps(base):  # type: ignore[misc,valid-type]
-        """One for each pass."""
-
         def __init__(self) -> None:
             self._look = look()
 
         def on_execution_step(self, executor: Any) -> None:
-            """Called by Ray Data."""
             self._look()
 
     return [BetweenSteps]
 
 
 def running_here() -> str:
-    """The address of the Ray that was started last on this machine, which is what Ray means by `auto`.
-
-    Raises:
-        ConnectionError: there is none.
-        EngineError: this Ray does not say.
-    """
+    """The address of the Ray that was started last on this machine: Ray's `auto`. `ConnectionError`: there is none."""
     return str(_private("ray._private.services", "canonicalize_bootstrap_address_or_die")("auto"))
 
 
 def ask_version(address: str, *, timeout_s: float) -> str | None:
-    """Ray's version at host:port; None: it does not take our token, or wants one.
-
-    Raises:
-        EngineError: nobody answers, or this Ray cannot ask.
-    """
+    """Ray's version at host:port; None: it does not take our token, or wants one. `EngineError`: nobody answers."""
     import grpc
 
     # knows of RAY_USE_TLS, and shows the token in token mode
@@ -122,9 +102,6 @@ def job_client(
         headers: of each request.
         timeouts: seconds for a connection and for an answer, by the HTTP method.
         refused: the error where it does not take our token.
-
-    Raises:
-        EngineError: this Ray's client cannot be told how long to wait.
     """
     from ray.exceptions import AuthenticationError
     from ray.job_submission import JobSubmissionClient
@@ -133,8 +110,6 @@ def job_client(
         raise _changed("JobSubmissionClient._do_request")
 
     class Client(JobSubmissionClient):
-        """One that gives up."""
-
         def _do_request(self, method: str, endpoint: str, **given: Any) -> Any:
             try:
                 return super()._do_request(method, endpoint, **{"timeout": timeouts(method), **given})

@@ -34,7 +34,8 @@ def ray_session(*, address: str | None = None, debug: bool = False) -> Iterator[
     _prepare()
     import ray
 
-    _quieten(debug)
+    if not debug:  # Ray's log stays off the screen, its errors too: they come back as exceptions
+        logging.getLogger("ray").setLevel(logging.CRITICAL)
     if ray.is_initialized():
         yield
         return
@@ -115,10 +116,9 @@ def _native_stderr_dropped() -> Iterator[None]:
 
     Left alone where sys.stderr is not that descriptor: in a notebook, or under a test's capture.
     """
-    try:
+    ours = False
+    with contextlib.suppress(OSError, ValueError, AttributeError):
         ours = sys.stderr.fileno() == 2
-    except (OSError, ValueError, AttributeError):
-        ours = False
     if not ours:
         yield
         return
@@ -137,9 +137,3 @@ def _native_stderr_dropped() -> Iterator[None]:
                 handler.setStream(original)
             sys.stderr = original
             os.dup2(screen.fileno(), 2)
-
-
-def _quieten(debug: bool) -> None:
-    """Ray's log lines stay off the user's screen; ours say what goes on."""
-    if not debug:  # errors too: they come back as exceptions
-        logging.getLogger("ray").setLevel(logging.CRITICAL)

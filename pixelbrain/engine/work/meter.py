@@ -31,13 +31,7 @@ class Meter:
     # --- said by the driver --------------------------------------------------------------------------------------
 
     def images(self, done: int, failed: int, failures: Mapping[str, int]) -> None:
-        """Further images are done.
-
-        Args:
-            done: how many.
-            failed: of them, those on which something failed.
-            failures: by kind; an image may have several.
-        """
+        """Further images are done, so many of them with something that failed; an image may have several failures."""
         self.count("images", done - failed, status="ok")
         self.count("images", failed, status="failed")
         for kind, count in failures.items():
@@ -55,14 +49,7 @@ class Meter:
         self.count("read_bytes", bytes_)
 
     def module(self, name: str, images: int, seconds: float, device: str) -> None:
-        """A module has looked at a batch.
-
-        Args:
-            name: of the module.
-            images: that it was given.
-            seconds: that its worker could do nothing else.
-            device: that it ran on, such as cpu or cuda.
-        """
+        """A module has looked at a batch, for so many seconds in which its worker could do nothing else."""
         self.gauge("module_workers", 1, module=name, device=device)
         self.count("module_images", images, module=name, device=device)
         self.count("module_seconds", seconds, module=name, device=device)
@@ -74,14 +61,7 @@ class Meter:
     # --- said by the asking lane ---------------------------------------------------------------------------------
 
     def request(self, outcome: str, seconds: float, input_tokens: int = 0, output_tokens: int = 0) -> None:
-        """A request came to an end; each try is one.
-
-        Args:
-            outcome: answered, or why not, in a word.
-            seconds: on its way.
-            input_tokens: billed.
-            output_tokens: billed.
-        """
+        """A request came to an end (each try is one): answered, or why not, in a word; with the tokens billed."""
         self.count("requests", 1, outcome=outcome)
         self.count("request_seconds", seconds, outcome=outcome)
         self.count("tokens", input_tokens, kind="input")
@@ -96,12 +76,9 @@ class Meter:
         self.count("limiter_wait_seconds", seconds)
 
     def limiter(self, in_flight: int, spent_usd: float, left_usd: float | None) -> None:
-        """Where the limiter is.
+        """Where the limiter is: what is spent includes earlier runs, and what lost requests may have cost.
 
-        Args:
-            in_flight: requests that were permitted, and of which nothing was heard yet.
-            spent_usd: earlier runs, and what lost requests may have cost, included.
-            left_usd: of the budget; None: there is none.
+        Nothing was heard yet of the requests in flight; `left_usd` is None where there is no budget.
         """
         self.gauge("requests_in_flight", in_flight)
         self.gauge("spent_usd", spent_usd)

@@ -60,6 +60,7 @@ def test_a_ray_that_does_not_start_is_tried_twice(monkeypatch):
     with pytest.raises(EngineError, match="^a local Ray could not be started: took too long$"), ray_session():
         pass
     assert tries == ["local", "local"]
+    assert logging.getLogger("ray").level == logging.CRITICAL  # nothing of Ray's own on the screen
 
 
 def test_what_ray_reads_when_it_is_imported_is_said_unless_the_user_says_it(monkeypatch):
@@ -84,11 +85,3 @@ def test_what_is_written_to_descriptor_2_is_dropped_and_what_we_say_is_not():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stderr.splitlines() == ["of Python", "of a logger", "afterwards", "and a logger"]
-
-
-def test_rays_log_is_quiet_unless_it_is_asked_for(monkeypatch):
-    monkeypatch.setattr(logging.getLogger("ray"), "level", logging.WARNING)
-    session._quieten(debug=True)
-    assert logging.getLogger("ray").level == logging.WARNING
-    session._quieten(debug=False)
-    assert logging.getLogger("ray").level == logging.CRITICAL
