@@ -27,34 +27,23 @@ _ACTOR_BYTES = 300 * 1024**2
 def fused_pools(
     nodes: Sequence[Node], needs: Mapping[str, Resources], wishes: Placement, device: str, *, most: int
 ) -> tuple[Pool, ...]:
-    """The one pool of the fused layout.
-
-    Args:
-        nodes: those that there are.
-        needs: of the modules, by name, in the order in which they run.
-        wishes: the user's.
-        device: cpu or cuda.
-        most: no more actors than this, as there is no work for them.
-    """
+    """The one pool of the fused layout; of no more actors than `most`, as there is no work for them."""
     labels = wishes.label_selector(FUSED)
-    usable = [node for node in nodes if all(node.labels.get(key) == value for key, value in labels.items())]
+    usable = [node for node in nodes if node.has_labels(labels)]
     if not usable and not wishes.autoscale:
         raise EngineError(f"no node has the label {wishes.node_labels}: see `ray start --labels`")
     memory = actor_memory(usable, needs.values())
-    if device == "cuda":
-        share = _share(needs, wishes)
-        by_node = {id(node): _actors_by_gpus(node, share) for node in usable}
-    else:
-        share = 0.0
-        by_node = {id(node): _actors_by_cpus(node, usable, memory) for node in usable}
-    working = [node for node in usable if by_node[id(node)]]
-    room = max(1, sum(by_node.values()))
+    share = _share(needs, wishes) if device == "cuda" else 0.0
+    counts = [
+        _actors_by_gpus(node, share) if device == "cuda" else _actors_by_cpus(node, usable, memory) for node in usable
+    ]
+    working = [(node, count) for node, count in zip(usable, counts, strict=True) if count]
     asked = wishes.actor_range(FUSED)
-    actors = asked[0] if asked else 1 if wishes.autoscale else min(room, most)
+    actors = asked[0] if asked else 1 if wishes.autoscale else min(max(1, sum(counts)), most)
     if len(working) == 1:  # fewer or more than there is room for share what there is
-        each = working[0].cpus / actors
+        each = working[0][0].cpus / actors
     else:
-        each = min((node.cpus / by_node[id(node)] for node in working), default=0.0)
+        each = min((node.cpus / count for node, count in working), default=0.0)
     each = wishes.cpu_share(FUSED) or each
     threads = max(1, int(min(each, _GPU_THREADS if device == "cuda" else each)))
     return (

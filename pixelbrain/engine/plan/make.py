@@ -11,19 +11,11 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from pixelbrain.config import Placement
+from pixelbrain.engine.plan import staged
 from pixelbrain.engine.plan.fit import find_shortage
 from pixelbrain.engine.plan.fused import FUSED, fused_pools
 from pixelbrain.engine.plan.nodes import Node, describe_nodes
 from pixelbrain.engine.plan.pools import Plan
-from pixelbrain.engine.plan.staged import (
-    DECODE,
-    LAND,
-    LISTER,
-    QUEUED_PER_ACTOR,
-    chunk_rows,
-    staged_pools,
-    waiting_bytes,
-)
 from pixelbrain.errors import ConfigError, EngineError
 from pixelbrain.modules.base import Resources
 
@@ -70,31 +62,28 @@ def make_plan(
     layout = _choose_layout(nodes, wishes, device)
     _check_pool_names(layout, needs, wishes)
     if wishes.autoscale:
-        nodes = [_with_labels(node, wishes) for node in _TO_COME[: 1 if layout == "fused" else 2]]
+        # with all labels that are asked for
+        labels = {key: value for pool in wishes.node_labels for key, value in wishes.label_selector(pool).items()}
+        to_come = _TO_COME[: 1 if layout == "fused" else 2]
+        nodes = [dataclasses.replace(node, labels=labels) for node in to_come]
     if layout == "fused":
         pools = fused_pools(nodes, needs, wishes, device, most=-(-images // _MIN_BLOCK_ROWS))
         step, chunk, waiting = max(need.batch_size for need in needs.values()), 0, 0
     else:
-        chunk = step = chunk_rows(nodes, needs)
-        pools = staged_pools(nodes, needs, wishes, device, most=-(-images // max(chunk, _MIN_BLOCK_ROWS)))
-        waiting = waiting_bytes(pools, needs, chunk)
+        chunk = step = staged.chunk_rows(nodes, needs)
+        pools = staged.staged_pools(nodes, needs, wishes, device, most=-(-images // max(chunk, _MIN_BLOCK_ROWS)))
+        waiting = staged.waiting_bytes(pools, needs, chunk)
     if len(nodes) == 1 and not wishes.autoscale:
         pools = tuple(dataclasses.replace(pool, max_actors=pool.max_actors or pool.min_actors) for pool in pools)
     workers = pools[0].min_actors
     rows = _block_rows(images // (workers * _BLOCKS_PER_ACTOR), step)
     return Plan(
         layout=layout,
-        pools=(LISTER, *pools),
+        pools=(staged.LISTER, *pools),
         block_rows=rows,
         chunk_rows=chunk,
-        object_store_bytes=waiting + workers * QUEUED_PER_ACTOR * rows * _LISTED_BYTES,
+        object_store_bytes=waiting + workers * staged.QUEUED_PER_ACTOR * rows * _LISTED_BYTES,
     )
-
-
-def _with_labels(node: Node, wishes: Placement) -> Node:
-    """A node of those to come that has all labels that are asked for."""
-    labels = {key: value for pool in wishes.node_labels for key, value in wishes.label_selector(pool).items()}
-    return dataclasses.replace(node, labels=labels)
 
 
 def check_fit(plan: Plan, nodes: Sequence[Node]) -> None:
@@ -130,7 +119,7 @@ def _choose_layout(nodes: Sequence[Node], wishes: Placement, device: str) -> str
 
 
 def _check_pool_names(layout: str, needs: Mapping[str, Resources], wishes: Placement) -> None:
-    known = [FUSED] if layout == "fused" else [DECODE, *needs, LAND]
+    known = [FUSED] if layout == "fused" else [staged.DECODE, *needs, staged.LAND]
     for name in sorted(wishes.pools):
         if name not in known:
             raise ConfigError(f"there is no pool {name!r} in the {layout} layout; it has {', '.join(known)}")

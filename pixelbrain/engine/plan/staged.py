@@ -43,15 +43,7 @@ def chunk_rows(nodes: Sequence[Node], needs: Mapping[str, Resources]) -> int:
 def staged_pools(
     nodes: Sequence[Node], needs: Mapping[str, Resources], wishes: Placement, device: str, *, most: int
 ) -> tuple[Pool, ...]:
-    """The pools, in the order in which an image passes them.
-
-    Args:
-        nodes: those that there are.
-        needs: of the modules, by name, in the order in which they run.
-        wishes: the user's.
-        device: cpu or cuda.
-        most: chunks that there are: no pool has more actors.
-    """
+    """The pools, in the order in which an image passes them; none of more actors than `most`, the chunks there are."""
     cpus = sum(node.cpus for node in nodes)
     shares = _gpu_shares(nodes, needs, wishes, device)
     shared = sum(share for share in shares.values() if share)

@@ -53,11 +53,8 @@ class ImageWorker:
     def __call__(self, work: pa.Table) -> pa.Table:
         """Land every image of the block as exactly one row, if an earlier try of the block has not.
 
-        Args:
-            work: one row of `worklist.WORK_SCHEMA`.
-
-        Returns:
-            One row of `SUMMARY_SCHEMA`; fewer images than the block has where the run was asked to stop.
+        Takes one row of `worklist.WORK_SCHEMA`, and returns one of `tally.SUMMARY_SCHEMA`: of fewer images than the
+        block has where the run was asked to stop.
         """
         (block,) = work.to_pylist()
         tally = Tally()

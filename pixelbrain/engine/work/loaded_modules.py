@@ -40,14 +40,7 @@ class LoadedModules:
         return chosen
 
     def run(self, name: str, rows: int, good: Sequence[int], inputs: Sequence[Any]) -> tuple[pa.Array, float]:
-        """A ready module's column of so many rows, and the seconds that it took.
-
-        Args:
-            name: of the module.
-            rows: of the column.
-            good: those that have an input.
-            inputs: what `PipelineModule.try_preprocess` returned for these.
-        """
+        """A ready module's column of so many rows, from the inputs of the good ones, and the seconds that it took."""
         module = self._modules[name]
         started = time.perf_counter()
         column = module_column(rows, good, module.run_inputs(list(inputs)), module)

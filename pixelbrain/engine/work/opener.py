@@ -42,19 +42,17 @@ class Opener:
         self._pool = ThreadPoolExecutor(order.threads, thread_name_prefix="decode")
 
     def batches(self, cut: Sequence[Sequence[Mapping[str, Any]]], modules: Sequence[PipelineModule]) -> Iterator[Batch]:
-        """Open images.
-
-        Args:
-            cut: rows of `schema.MANIFEST_SCHEMA`, by batch.
-            modules: that will see them, and preprocess them here.
-        """
+        """Open images, rows of `schema.MANIFEST_SCHEMA` by batch, and preprocess them for the modules."""
         if not cut:
             return
         target = functools.reduce(DecodeTarget.union, (module.decode_target for module in modules))
-        ahead = self._submit(cut[0], modules, target)
-        for number in range(len(cut)):
-            current = ahead
-            ahead = self._submit(cut[number + 1], modules, target) if number + 1 < len(cut) else []
+
+        def submit(entries: Sequence[Mapping[str, Any]]) -> list[Future]:
+            return [self._pool.submit(self._open, entry, modules, target) for entry in entries]
+
+        ahead = submit(cut[0])
+        for following in [*cut[1:], []]:
+            current, ahead = ahead, submit(following)
             started = time.perf_counter()
             rows, inputs = zip(*(future.result() for future in current), strict=True)
             waited = time.perf_counter() - started
@@ -67,11 +65,6 @@ class Opener:
                 inputs={module.name: [inputs[i][module.name] for i in good] for module in modules},
                 seconds=waited,
             )
-
-    def _submit(
-        self, entries: Sequence[Mapping[str, Any]], modules: Sequence[PipelineModule], target: DecodeTarget
-    ) -> list[Future]:
-        return [self._pool.submit(self._open, entry, modules, target) for entry in entries]
 
     def _open(
         self, entry: Mapping[str, Any], modules: Sequence[PipelineModule], target: DecodeTarget
@@ -88,10 +81,5 @@ class Opener:
         except ImageError as error:
             row |= {"status": schema.Status.FAILED.value, "error_type": type(error).__name__, "error": str(error)}
             return row, None
-        row |= {
-            "status": schema.Status.OK.value,
-            "format": image.format,
-            "width": image.width,
-            "height": image.height,
-        }
+        row |= {"status": schema.Status.OK.value, "format": image.format, "width": image.width, "height": image.height}
         return row, {module.name: module.try_preprocess(image) for module in modules}

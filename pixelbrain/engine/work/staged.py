@@ -31,13 +31,9 @@ __all__ = ["Decoder", "Lander", "ModelRunner"]
 
 
 class Decoder:
-    """Reads and decodes a block, and hands on what each module wants to see of it. Loads no model.
+    """Reads and decodes a block, and hands on what each module wants to see of it, so many rows a chunk.
 
-    Args:
-        modules: those that a block may ask for.
-        order: what all workers share.
-        chunk_rows: images a chunk.
-        wary, meter: as of `fused.ImageWorker`.
+    The other arguments are as of `fused.ImageWorker`. It loads no model.
     """
 
     def __init__(
@@ -54,14 +50,7 @@ class Decoder:
         self._opener = Opener(order, meter or Meter())
 
     def __call__(self, work: pa.Table) -> Iterator[pa.Table]:
-        """The chunks of a block.
-
-        Args:
-            work: one row of `worklist.WORK_SCHEMA`.
-
-        Yields:
-            One chunk each, see `chunks`; one without images where the run was asked to stop.
-        """
+        """A block, one row of `worklist.WORK_SCHEMA`, chunk by chunk; without images where the run is to stop."""
         (block,) = work.to_pylist()
         images, names = block["images"], block["modules"]
         cut = [images[i : i + self._chunk_rows] for i in range(0, len(images), self._chunk_rows)]
@@ -107,13 +96,9 @@ class Decoder:
 
 
 class ModelRunner:
-    """Runs one module on chunks, and adds its column to their rows.
+    """Runs one module on chunks, adds its column to their rows, and hands on the inputs of the `later` ones.
 
-    Args:
-        module: the module.
-        order: what all workers share; its device and threads are those of this one.
-        later: the modules whose inputs are handed on.
-        wary, meter: as of `fused.ImageWorker`.
+    The other arguments are as of `fused.ImageWorker`.
     """
 
     def __init__(
