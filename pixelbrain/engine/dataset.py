@@ -8,7 +8,7 @@ import gc
 import logging
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,36 +80,16 @@ def _read(worklist: Worklist, block_rows: int, environment: DriverEnvironment) -
     return blocks(worklist, block_rows)
 
 
-# The workers as actors of Ray, which know whether they take a dead one's place.
+class _Actor:
+    """A worker as an actor of Ray, which knows whether it takes a dead one's place."""
 
-
-class _Actor(ImageWorker):
-    def __init__(self, crew: Crew) -> None:
+    def __init__(self, crew: Crew, worker: Callable[..., Any], *own: Any) -> None:
         crew.environment.apply()
-        super().__init__(crew.modules, crew.order, wary=_restarted(), meter=crew.meter)
+        restarted = ray.get_runtime_context().was_current_actor_reconstructed
+        self._worker = worker(*own, order=crew.order, wary=restarted, meter=crew.meter)
 
-
-class _Decoder(Decoder):
-    def __init__(self, crew: Crew, chunk_rows: int) -> None:
-        crew.environment.apply()
-        super().__init__(crew.modules, crew.order, chunk_rows, wary=_restarted(), meter=crew.meter)
-
-
-class _ModelRunner(ModelRunner):
-    def __init__(self, crew: Crew, number: int) -> None:
-        crew.environment.apply()
-        later = [module.name for module in crew.modules[number + 1 :]]
-        super().__init__(crew.modules[number], crew.order, later, wary=_restarted(), meter=crew.meter)
-
-
-class _Lander(Lander):
-    def __init__(self, crew: Crew) -> None:
-        crew.environment.apply()
-        super().__init__(crew.order, meter=crew.meter)
-
-
-def _restarted() -> bool:
-    return ray.get_runtime_context().was_current_actor_reconstructed
+    def __call__(self, table: pa.Table) -> Any:
+        return self._worker(table)
 
 
 def work_off(
@@ -182,18 +162,20 @@ def _pools(dataset: ray.data.Dataset, crew: Crew, plan: Plan) -> ray.data.Datase
         its = dataclasses.replace(
             crew, order=dataclasses.replace(crew.order, device=pool.device, threads=pool.threads)
         )  # fmt: skip
+        rows = 1
         if pool.name == FUSED and plan.layout == "fused":
-            actor, arguments, rows = _Actor, (its,), 1
+            worker = (ImageWorker, crew.modules)
         elif pool.name == DECODE:
-            actor, arguments, rows = _Decoder, (its, plan.chunk_rows), 1
+            worker = (Decoder, crew.modules, plan.chunk_rows)
         elif pool.name == LAND:
-            actor, arguments, rows = _Lander, (its,), 1
+            worker = (Lander,)
         else:
             number = [module.name for module in crew.modules].index(pool.name)
-            actor, arguments, rows = _ModelRunner, (its, number), -(-pool.batch_size // plan.chunk_rows)
+            worker = (ModelRunner, crew.modules[number], [module.name for module in crew.modules[number + 1 :]])
+            rows = -(-pool.batch_size // plan.chunk_rows)
         dataset = dataset.map_batches(
-            actor,
-            fn_constructor_args=arguments,
+            type(f"_{worker[0].__name__}", (_Actor,), {}),  # by this name it is in Ray's log and dashboard
+            fn_constructor_args=(its, *worker),
             batch_size=rows,
             batch_format="pyarrow",
             compute=ray.data.ActorPoolStrategy(

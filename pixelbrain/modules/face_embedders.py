@@ -52,17 +52,10 @@ class InceptionEmbedder(FaceEmbedder):
 
     dim = 512
 
-    def __init__(
-        self,
-        dataset: str,
-        *,
-        weights_dir: str | Path | None = None,
-        weights_file: str | Path | None = None,
-        offline: bool = False,
-    ) -> None:
-        """`dataset` is what it was trained on: vggface2 or casia-webface."""
+    def __init__(self, dataset: str, *, weights_file: str | Path | None = None, **where: Any) -> None:
+        """`dataset` is what it was trained on: vggface2 or casia-webface; `where` is as of `ModelFile`."""
         self.model = f"facenet-{dataset}"
-        self.weights = (ModelFile(self.model, weights_dir=weights_dir, own=weights_file, offline=offline),)
+        self.weights = (ModelFile(self.model, own=weights_file, **where),)
         self._preprocessor = FacePreprocessor()
 
     def setup(self, device: str = "cpu") -> None:

@@ -71,11 +71,9 @@ class FacenetEmbedderModule(PipelineModule):
                 raise ConfigError("weights_file is for InceptionResnetV1; dlib's weights come in its package")
             self._embedder = DlibEmbedder()
         else:
+            dataset = "vggface2" if embedder == "facenet" else embedder
             self._embedder = InceptionEmbedder(
-                "vggface2" if embedder == "facenet" else embedder,
-                weights_dir=weights_dir,
-                weights_file=weights_file,
-                offline=offline,
+                dataset, weights_dir=weights_dir, weights_file=weights_file, offline=offline
             )
         self.weights = self._embedder.weights
         self._ready = False
@@ -107,20 +105,18 @@ class FacenetEmbedderModule(PipelineModule):
             raise ModuleError("the face models are not loaded: call setup() first")
         found = [self._detector.detect(image) for image in images]
         vectors = iter(self._embedder.embed([face for faces in found for face in faces]))
-        return [
-            {
-                "n_faces": len(faces),
-                "faces": [
-                    {
-                        "face_id": schema.face_id(image.image_id, index),
-                        **dict(zip(("x1", "y1", "x2", "y2"), face.box.tolist(), strict=True)),
-                        "landmarks": face.landmarks.ravel(),
-                        "score": face.score,
-                        "sharpness": face.sharpness,
-                        "embedding": next(vectors),
-                    }
-                    for index, face in enumerate(faces)
-                ],
-            }
-            for image, faces in zip(images, found, strict=True)
-        ]
+        rows = []
+        for image, faces in zip(images, found, strict=True):
+            structs = [
+                {
+                    "face_id": schema.face_id(image.image_id, index),
+                    **dict(zip(("x1", "y1", "x2", "y2"), face.box.tolist(), strict=True)),
+                    "landmarks": face.landmarks.ravel(),
+                    "score": face.score,
+                    "sharpness": face.sharpness,
+                    "embedding": next(vectors),
+                }
+                for index, face in enumerate(faces)
+            ]
+            rows.append({"n_faces": len(faces), "faces": structs})
+        return rows

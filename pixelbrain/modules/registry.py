@@ -63,7 +63,6 @@ def _import(path: str) -> Any:
     try:
         return importlib.import_module(path)
     except Exception as error:  # a user's file may raise anything while it is imported
-        hint = ""
-        if isinstance(error, ModuleNotFoundError) and path.split(".")[0] == (error.name or "").split(".")[0]:
-            hint = f"; looked in {folder} and on Python's path"
+        absent = isinstance(error, ModuleNotFoundError) and path.split(".")[0] == (error.name or "").split(".")[0]
+        hint = f"; looked in {folder} and on Python's path" if absent else ""
         raise ModuleError(f"cannot import {path}: {type(error).__name__}: {error}{hint}") from error

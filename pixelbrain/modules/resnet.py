@@ -98,9 +98,8 @@ class ResnetClassifierModule(PipelineModule):
         }
 
     def model_info(self) -> schema.ModelInfo:
-        return schema.ModelInfo(
-            model=self._backbone.name, weights_sha256=self.weights[0].sha256(), dim=self._backbone.dim
-        )
+        weights = self.weights[0].sha256()
+        return schema.ModelInfo(model=self._backbone.name, weights_sha256=weights, dim=self._backbone.dim)
 
     def setup(self, device: str = "cpu") -> None:
         import torch
@@ -131,13 +130,10 @@ class ResnetClassifierModule(PipelineModule):
             raise ModuleError("the classifier's weights are not loaded: call setup() first")
         embeddings, scores, indices = self._forward(np.stack(squares))
         rows = []
-        for row_embedding, row_scores, row_indices in zip(embeddings, scores.tolist(), indices.tolist(), strict=True):
-            top = [
-                {"label": self._labels[index], "score": score}
-                for index, score in zip(row_indices, row_scores, strict=True)
-            ]
+        for embedding, *best in zip(embeddings, scores.tolist(), indices.tolist(), strict=True):
+            top = [{"label": self._labels[index], "score": score} for score, index in zip(*best, strict=True)]
             rows.append(
-                {"label": top[0]["label"], "label_score": top[0]["score"], "top_k": top, "embedding": row_embedding}
+                {"label": top[0]["label"], "label_score": top[0]["score"], "top_k": top, "embedding": embedding}
             )
         return rows
 

@@ -7,6 +7,7 @@ that the child dies on becomes a failed row, and a fresh child does the rest.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import multiprocessing
 import signal
@@ -29,7 +30,6 @@ logger = logging.getLogger(__name__)
 _DEATHS = 2
 _LONGEST_S = 600.0  # on one image, with the models' loading: a child that hangs is ended like one that died
 _CRASH = "WorkerCrashError"
-_READY = b"ready"
 
 
 class Suspicion:
@@ -92,13 +92,12 @@ class Isolation:
             if not self._pipe.poll(_LONGEST_S):
                 self._end()
                 return None, f"it was not done after {_LONGEST_S:g} s"
-            found = self._pipe.recv_bytes()
+            return self._pipe.recv(), ""
         except (EOFError, OSError):  # the child is gone
             self._process.join(10)
             why = _how_it_ended(self._process.exitcode)
             self._end()
             return None, why
-        return pa.ipc.open_stream(found).read_all(), ""
 
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
@@ -112,7 +111,7 @@ class Isolation:
         self._process.start()
         theirs.close()
         try:
-            ready = self._pipe.poll(_LONGEST_S) and self._pipe.recv_bytes() == _READY
+            ready = self._pipe.poll(_LONGEST_S) and self._pipe.recv()
         except (EOFError, OSError):
             ready = False
         if not ready:  # no image's fault
@@ -138,17 +137,10 @@ def serve(pipe: Connection, worker: bytes, modules: list[str], path: list[str]) 
 
     made = cloudpickle.loads(worker)()
     made.process([], modules)
-    pipe.send_bytes(_READY)
-    while True:
-        try:
-            entry = pipe.recv()
-        except EOFError:
-            return
-        table = made.process([entry], modules)
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, table.schema) as writer:
-            writer.write_table(table)
-        pipe.send_bytes(sink.getvalue().to_pybytes())
+    pipe.send(True)  # ready
+    with contextlib.suppress(EOFError):
+        while True:
+            pipe.send(made.process([pipe.recv()], modules))
 
 
 def failed_rows(entry: dict[str, Any], why: str) -> pa.Table:

@@ -165,8 +165,8 @@ class ModelRunner:
 class Lander:
     """Lands chunks that all their modules have seen, each as a file of its own, and reports what came of them."""
 
-    def __init__(self, order: WorkOrder, *, meter: Meter | None = None) -> None:
-        self._order = order
+    def __init__(self, order: WorkOrder, *, wary: bool = False, meter: Meter | None = None) -> None:
+        self._order = order  # `wary` is for the others: landing kills nobody
         self._meter = meter or Meter()
 
     def __call__(self, table: pa.Table) -> pa.Table:

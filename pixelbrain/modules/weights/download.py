@@ -29,11 +29,11 @@ def download(
     size_bytes: int | None,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> None:
-    """Download `url` to `path`, whole and checked, or not at all.
+    """Download `url` (http or https) to `path`, whole and checked, or not at all; nothing else is left there.
 
     Args:
-        url: http or https; redirects are followed, and the usual proxy variables hold.
-        path: where to; its folder is made. Nothing else is left there, whatever happens.
+        url: redirects are followed, and the usual proxy variables hold.
+        path: its folder is made.
         sha256: what the content's must be, as hex; None: not checked.
         size_bytes: what the content's size must be; None: the server's Content-Length is checked.
         progress: called with the bytes had so far and the total, or None where nobody says.

@@ -16,17 +16,7 @@ from pixelbrain.errors import ConfigError, MissingExtraError, WeightsError
 from pixelbrain.modules.weights.download import download
 from pixelbrain.modules.weights.table import WEIGHTS, WeightsFile
 
-__all__ = [
-    "WEIGHTS",
-    "WeightsFile",
-    "WeightsState",
-    "fetch_weights",
-    "find_weights",
-    "hash_file",
-    "list_weights",
-    "search_folders",
-    "verify_weights",
-]
+__all__ = ["WeightsState", "fetch_weights", "find_weights", "hash_file", "list_weights", "verify_weights"]
 
 logger = logging.getLogger(__name__)
 
@@ -87,8 +77,7 @@ def fetch_weights(
         progress: called with the bytes had so far and the total, or None where the server doesn't say.
 
     Raises:
-        ConfigError: no weights have that name.
-        MissingExtraError: the package that it comes in is not installed.
+        ConfigError, MissingExtraError: as `find_weights`.
         WeightsError: not here and not to be had, or not what it should be; it names the ways out.
     """
     file = _by_name(name)
