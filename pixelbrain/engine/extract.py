@@ -131,14 +131,14 @@ def extract(
         landing.refresh()
     return ExtractReport(
         listed=listing.listed,
-        done=counts.done,
-        failed=counts.failed,
-        failures=dict(counts.failures.most_common()),
+        done=counts.tally.images,
+        failed=counts.tally.failed,
+        failures=dict(counts.tally.failures.most_common()),
         gone=len(gone) if gone is not None else 0,
         stopped=run.stopped,
         seconds=time.monotonic() - started,
         working_seconds=counts.working_seconds,
-        seconds_by_activity=dict(counts.seconds),
+        seconds_by_activity=dict(counts.tally.seconds),
         plan=run.plan,
     )
 

@@ -67,10 +67,10 @@ def test_after_a_loss_what_has_landed_counts_and_the_rest_is_of_a_new_generation
     first, *_ = blocks(run._left(), 3)
     worker(first)  # nobody heard its summary
     run._after_loss()
-    assert (run.progress.done, run.progress.failed) == (3, 2)
+    assert (run.progress.tally.images, run.progress.tally.failed) == (3, 2)
     assert (run.worklist.generation, run.worklist.first_generation) == (2, 1)
     ((_, rows),) = run._left()
     assert len(rows) == 4
     run._after_loss()
     assert (run.worklist.generation, run.worklist.first_generation) == (3, 1)
-    assert run.progress.done == 3
+    assert run.progress.tally.images == 3

@@ -34,7 +34,7 @@ def test_summaries_add_up(progress, told):
     progress.add(tally(4, DecodeError=1).summary())
     progress.add(tally(3, DecodeError=2, ReadError=1).summary())
     assert told == [(0, 8, 0), (4, 8, 1), (7, 8, 4)]
-    assert progress.failures == {"DecodeError": 3, "ReadError": 1} and progress.seconds == {"size": 4.0}
+    assert progress.tally.failures == {"DecodeError": 3, "ReadError": 1} and progress.tally.seconds == {"size": 4.0}
     assert progress.working_seconds >= 2.0  # since the first one's work began
 
 
@@ -45,17 +45,17 @@ def test_a_second_pass_counts_on(progress, told):
     progress.begin_pass()
     assert progress.done_in_pass == 0 and told[-1] == (4, 10, 1)
     progress.add(tally(1).summary())
-    assert (progress.done, progress.done_in_pass) == (5, 1)
+    assert (progress.tally.images, progress.done_in_pass) == (5, 1)
 
 
 def test_rows_that_landed_and_were_not_reported_count_once(progress):
     progress.begin_pass()
     progress.add(tally(4, DecodeError=1).summary())
     progress.recount(tally(6, DecodeError=1, ReadError=1))
-    assert (progress.done, progress.failed) == (6, 2)
-    assert progress.failures == {"DecodeError": 1, "ReadError": 1}
+    assert (progress.tally.images, progress.tally.failed) == (6, 2)
+    assert progress.tally.failures == {"DecodeError": 1, "ReadError": 1}
     progress.recount(tally(6, DecodeError=1, ReadError=1))
-    assert (progress.done, progress.failed) == (6, 2)
+    assert (progress.tally.images, progress.tally.failed) == (6, 2)
 
 
 def test_a_streak_of_unread_images_ends_with_one_that_is_read(progress):
