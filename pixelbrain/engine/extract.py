@@ -111,17 +111,11 @@ def extract(
             tables=tables if complete else None,
         )
         counts = Progress(notes, progress)
+        first_image = next(table["image_id"][0].as_py() for table in tables if len(table))
         run = Passes(
-            worklist=worklist,
-            landing=landing,
-            first_image=next(table["image_id"][0].as_py() for table in tables if len(table)),
-            modules=modules,
-            states=states,
-            placement=placement or Placement(),
-            progress=counts,
-            lock=lock,
-            debug=debug,
-        )
+            worklist=worklist, landing=landing, first_image=first_image, modules=modules, states=states,
+            placement=placement or Placement(), progress=counts, lock=lock, debug=debug,
+        )  # fmt: skip
         run.work()
         gone = None if run.stopped else notes.read_gone()
         if prune and gone is not None:

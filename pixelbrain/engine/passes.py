@@ -67,11 +67,7 @@ class Passes:
     stopped: bool = field(default=False, init=False)  # by Ctrl-C, before all was done
 
     def work(self) -> None:
-        """Do it all, or until a stop is asked for.
-
-        Raises:
-            OutLockedError, LandingError, SourceError, EngineError: see `extract`.
-        """
+        """Do it all, or until a stop is asked for; raises as `extract` does."""
         left = self._left()
         if isinstance(left, list) and not left:
             return  # nothing is started for nothing
@@ -109,18 +105,14 @@ class Passes:
             return False
         worklist, progress = self.worklist, self.progress
         progress.begin_pass()
-        crew = Crew(
-            modules=self.modules,
-            order=WorkOrder(
-                storage=worklist.storage,
-                generation=worklist.generation,
-                states=self.states,
-                s3_endpoint=worklist.loader.s3_endpoint,
-                versions_as_read=worklist.loader.open().lists_read_versions,
-            ),
-            environment=DriverEnvironment(),
-            meter=progress.meter,
+        order = WorkOrder(
+            storage=worklist.storage,
+            generation=worklist.generation,
+            states=self.states,
+            s3_endpoint=worklist.loader.s3_endpoint,
+            versions_as_read=worklist.loader.open().lists_read_versions,
         )
+        crew = Crew(modules=self.modules, order=order, environment=DriverEnvironment(), meter=progress.meter)
         patience = _PATIENCE_AUTOSCALE_S if self.placement.autoscale else _PATIENCE_S
         summaries = work_off(left, crew, plan, patience_s=patience, debug=self.debug)
         with contextlib.closing(summaries):
@@ -135,10 +127,8 @@ class Passes:
                     raise
         pending = progress.notes.read_listing().pending
         if not interrupt.requested and progress.done_in_pass < pending:
-            raise EngineError(
-                f"{pending - progress.done_in_pass:,} images did not come back from the workers: the same command "
-                "does them"
-            )
+            lost = pending - progress.done_in_pass
+            raise EngineError(f"{lost:,} images did not come back from the workers: the same command does them")
         return False
 
     def _make_plan(self, images: int | None, interrupt: Interrupt) -> Plan | None:

@@ -44,10 +44,9 @@ def find_module_class(spec: str) -> type[PipelineModule]:
     path, colon, class_name = MODULES.get(spec, spec).partition(":")
     if not colon or not path or not class_name:
         raise ModuleError(f"no module {spec!r}: name one of {', '.join(MODULES)}, or your own as package.file:Class")
-    try:
-        cls = getattr(_import(path), class_name)
-    except AttributeError:
-        raise ModuleError(f"module {spec}: {path} has no {class_name}") from None
+    cls = getattr(_import(path), class_name, None)
+    if cls is None:
+        raise ModuleError(f"module {spec}: {path} has no {class_name}")
     if not (isinstance(cls, type) and issubclass(cls, PipelineModule)):
         raise ModuleError(f"module {spec}: {class_name} is not a subclass of PipelineModule")
     if inspect.isabstract(cls) or not hasattr(cls, "name"):

@@ -17,11 +17,7 @@ _OWN = ("auto", "local")  # Ray's words for: the one on this machine, and: start
 
 
 def check_address(address: str) -> str:
-    """The address as Ray takes it: host:port, `auto` or `local`.
-
-    Raises:
-        ConfigError: a dashboard, Ray's client protocol, or no address at all; says what to do instead.
-    """
+    """The address as Ray takes it: host:port, `auto` or `local`; for anything else, `ConfigError` says what to do."""
     address = address.strip()
     shown = mask_uri(address)
     if re.match(r"https?://", address):
@@ -42,9 +38,7 @@ def check_address(address: str) -> str:
 def check_reachable(address: str) -> None:
     """Ask the Ray at host:port whether it is there; afterwards this process shows it the token that it wants.
 
-    Raises:
-        EngineError: nobody answers within 10 s, it wants another token, it is of another version, or this machine is
-            none of its nodes.
+    `EngineError`: nobody answers, it wants another token, is of another version, or this machine is no node of it.
     """
     import ray
 

@@ -27,15 +27,11 @@ def dashboard_address(given: str | None) -> str:
     """The URL that jobs are submitted to.
 
     In this order: the given one, RAY_API_SERVER_ADDRESS, a RAY_ADDRESS that is a URL, the local cluster's dashboard.
-
-    Raises:
-        ConfigError: none is known, or it is no URL of a dashboard.
     """
     named = os.environ.get("RAY_ADDRESS", "")
     address = given or os.environ.get("RAY_API_SERVER_ADDRESS") or (named if named.startswith("http") else "")
     if not address:
-        cluster = find()
-        if cluster is None:
+        if (cluster := find()) is None:
             raise ConfigError("where to? --address http://HOST:8265, or `pixelbrain cluster up --local --dashboard`")
         if cluster.dashboard is None:
             raise ConfigError(
@@ -52,11 +48,7 @@ def dashboard_address(given: str | None) -> str:
 
 
 def connect(address: str) -> JobSubmissionClient:
-    """Ray's client for the dashboard at a URL, which has answered and taken our token.
-
-    Raises:
-        EngineError: nobody answers there within 10 s, it is no dashboard, or it refuses our token.
-    """
+    """Ray's client for the dashboard at a URL, which answered within 10 s and took our token, or `EngineError`."""
     import requests
 
     headers: dict[str, str] = {}
@@ -73,9 +65,8 @@ def connect(address: str) -> JobSubmissionClient:
         answer.raise_for_status()
         answer.json()["ray_version"]
     except (requests.ConnectionError, requests.Timeout):
-        raise EngineError(
-            f"no dashboard answers at {address}: --address is the dashboard's, http://HOST:8265"
-        ) from None
+        said = f"no dashboard answers at {address}: --address is the dashboard's, http://HOST:8265"
+        raise EngineError(said) from None
     except (requests.RequestException, ValueError, KeyError, TypeError):
         raise EngineError(f"what answers at {address} is no dashboard of Ray's") from None
 

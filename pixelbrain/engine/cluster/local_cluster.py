@@ -105,12 +105,11 @@ def usage(cluster: LocalCluster) -> dict[str, Any]:
         import ray
 
         total, free = ray.cluster_resources(), ray.available_resources()
-        nodes = sum(node["Alive"] for node in ray.nodes())
-
-    def reserved(name: str) -> tuple[float, float]:
-        return round(total.get(name, 0) - free.get(name, 0), 4), total.get(name, 0)
-
-    return {"nodes": nodes, "cpus": reserved("CPU"), "gpus": reserved("GPU"), "memory_bytes": reserved("memory")}
+        found: dict[str, Any] = {"nodes": sum(node["Alive"] for node in ray.nodes())}
+    for name, resource in (("cpus", "CPU"), ("gpus", "GPU"), ("memory_bytes", "memory")):
+        there = total.get(resource, 0)
+        found[name] = round(there - free.get(resource, 0), 4), there
+    return found
 
 
 def _head_environment() -> dict[str, str]:

@@ -58,16 +58,11 @@ def staged_pools(
             threads = max(1, min(THREADS, int(cpus * 0.75 / on_cpu), int(_smallest(nodes))))
             actors = max(1, int(cpus * 0.75 / on_cpu / threads))
             each = min(threads, cpus * 0.75 / on_cpu) * SPARE
-        models.append(
-            _pool(
-                name, actors, each, wishes, most,
-                gpus=share, memory_bytes=actor_memory(nodes, [need]), threads=threads, modules=(name,),
-                device="cuda" if share else "cpu", batch_size=need.batch_size,
-            )
-        )  # fmt: skip
-    landing = _pool(
-        LAND, -(-sum(pool.min_actors for pool in models) // _ACTORS_PER_LANDING), _LANDING_CPUS, wishes, most
-    )
+        reserved = {"gpus": share, "memory_bytes": actor_memory(nodes, [need]), "threads": threads}
+        runs = {"modules": (name,), "device": "cuda" if share else "cpu", "batch_size": need.batch_size}
+        models.append(_pool(name, actors, each, wishes, most, **reserved, **runs))
+    landers = -(-sum(pool.min_actors for pool in models) // _ACTORS_PER_LANDING)
+    landing = _pool(LAND, landers, _LANDING_CPUS, wishes, most)
     models = [_bounded(pool, list(needs.values())[number:], models, nodes) for number, pool in enumerate(models)]
     return (_decoders(nodes, [*models, landing, LISTER], wishes, most), *models, landing)
 
@@ -78,9 +73,8 @@ def _decoders(nodes: Sequence[Node], others: Sequence[Pool], wishes: Placement, 
     threads = max(1, min(THREADS, int(_smallest(feeders))))
     memory = actor_memory(nodes, [])
     for each in (threads, 1, 0.5, 0.25):
-        pool = _pool(
-            DECODE, 1, each * SPARE, wishes, most, memory_bytes=memory, threads=max(1, min(threads, int(each)))
-        )  # fmt: skip
+        its = {"memory_bytes": memory, "threads": max(1, min(threads, int(each)))}
+        pool = _pool(DECODE, 1, each * SPARE, wishes, most, **its)
         room = count_room(pool, others, nodes, most=min(most, int(sum(node.cpus for node in nodes)) + 1))
         if room:
             return _sized(pool, room, wishes, most)

@@ -33,12 +33,9 @@ _CRASH = "WorkerCrashError"
 
 
 class Suspicion:
-    """Which work may kill: what a worker had in hand when it died.
+    """Which work may kill: what workers had in hand when they died, if this `wary` one takes the place of one.
 
-    Args:
-        notes: of the run.
-        make: makes what has a `process`, such as an `ImageWorker`, in a process of its own.
-        wary: whether the worker takes the place of one that died.
+    `make` makes what has a `process`, such as an `ImageWorker`, in a process of its own.
     """
 
     def __init__(self, notes: RunNotes, make: Callable[[], Any], *, wary: bool) -> None:
@@ -55,12 +52,7 @@ class Suspicion:
 
 
 class Isolation:
-    """Has images worked on one by one in a child process, and survives it.
-
-    Args:
-        worker: a cloudpickled callable without arguments that makes what has a `process`.
-        modules: the names of those to run.
-    """
+    """Has images worked on one by one in a child process, and survives it; `worker` is the `make` of a `Suspicion`."""
 
     def __init__(self, worker: bytes, modules: Sequence[str]) -> None:
         self._worker = worker
@@ -69,11 +61,7 @@ class Isolation:
         self._pipe: Connection | None = None
 
     def rows(self, entries: Sequence[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], pa.Table | None, str]]:
-        """Each entry with its finished row, or with None and why there is none.
-
-        Raises:
-            EngineError: the child cannot be started at all.
-        """
+        """Each entry with its finished row, or with None and why; `EngineError`: the child cannot even be started."""
         try:
             for entry in entries:
                 table, why = self._one(entry)

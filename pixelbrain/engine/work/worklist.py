@@ -39,11 +39,11 @@ def peek(tables: Iterable[pa.Table]) -> tuple[list[pa.Table], bool]:
     """The first tables of a listing, up to 20,000 images, and whether that was all of it."""
     seen: list[pa.Table] = []
     found = iter(tables)
-    for table in found:
+    while sum(map(len, seen)) < _PEEK_ROWS:
+        if (table := next(found, None)) is None:
+            return seen, True
         seen.append(table)
-        if sum(map(len, seen)) >= _PEEK_ROWS:
-            return seen, next(found, None) is None
-    return seen, True
+    return seen, next(found, None) is None
 
 
 @dataclass(kw_only=True)
