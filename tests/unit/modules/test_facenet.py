@@ -13,24 +13,7 @@ from facenet_pytorch import MTCNN, InceptionResnetV1
 from pixelbrain.errors import ConfigError
 from pixelbrain.images.decode import DecodeTarget
 from pixelbrain.modules.facenet import FacenetEmbedderModule
-from pixelbrain.modules.faces import FaceDetector
 from tests.unit.modules.decoded import decoded
-
-
-def set_up(detector: FaceDetector) -> FaceDetector:
-    detector.setup()
-    return detector
-
-
-@pytest.fixture(scope="module")
-def detector() -> FaceDetector:
-    detector = FaceDetector()
-    detector.prepare()
-    return set_up(detector)
-
-
-def tile(pixels: np.ndarray, columns: int, rows: int) -> np.ndarray:
-    return np.tile(pixels, (rows, columns, 1))
 
 
 def test_equals_facenet_pytorchs_own(photo: Callable, seed_weights: Callable[..., Path]) -> None:
@@ -42,7 +25,7 @@ def test_equals_facenet_pytorchs_own(photo: Callable, seed_weights: Callable[...
     module.prepare()
     module.setup()
     image = photo("astronaut.png")
-    crowd = decoded(tile(image.pixels, 2, 1))
+    crowd = decoded(np.tile(image.pixels, (1, 2, 1)))
     rows = module.run([image, crowd])
     assert [row["n_faces"] for row in rows] == [1, 2]
 
