@@ -19,11 +19,9 @@ class NodesGone(Exception):
 
 
 class LossWatch:
-    """Call it between two steps of a pass; it looks every two seconds.
+    """Call it between two steps of a pass; it looks every two seconds which actors wait for a node or a process.
 
-    Args:
-        restarting: asks for the actors that wait for a node or a process.
-        patience_s: an actor may wait so long for room.
+    Each may wait `patience_s` for room.
     """
 
     def __init__(self, restarting: Callable[[], Iterable[str]], patience_s: float) -> None:

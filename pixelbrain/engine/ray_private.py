@@ -95,11 +95,9 @@ def job_client(
     timeouts: Callable[[str], tuple[float, float]],
     refused: Callable[[], Exception],
 ) -> JobSubmissionClient:
-    """Ray's client for a dashboard, which would wait for ever for an answer.
+    """Ray's client for a dashboard's URL, which would wait for ever for an answer.
 
     Args:
-        address: a URL.
-        headers: of each request.
         timeouts: seconds for a connection and for an answer, by the HTTP method.
         refused: the error where it does not take our token.
     """

@@ -44,12 +44,7 @@ _LABEL_LENGTH = 60
 
 
 class RayMeter(Meter):
-    """A `Meter` that is heard. It can be pickled; each process makes its own series.
-
-    Args:
-        run: the label of everything that it tells, see `meter.run_label`.
-        lane: extract or ask.
-    """
+    """A `Meter` that is heard, under a run's label and a lane's (extract or ask); each process makes its own series."""
 
     def __init__(self, run: str, lane: str = "extract") -> None:
         self._tags = {"run": run, "lane": lane}

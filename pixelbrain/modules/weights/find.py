@@ -36,10 +36,7 @@ class WeightsState:
 
 
 def search_folders(weights_dir: str | Path | None = None) -> list[Path]:
-    """The folders in which a released file is looked for, first to last.
-
-    `weights_dir`, then the environment's PIXELBRAIN_WEIGHTS, then where torch hub and facenet-pytorch keep theirs.
-    """
+    """Where a released file is looked for: `weights_dir`, PIXELBRAIN_WEIGHTS, torch hub's folders."""
     folders = [Path(weights_dir).expanduser()] if weights_dir else []
     if os.environ.get(FOLDER_VARIABLE):
         folders.append(Path(os.environ[FOLDER_VARIABLE]).expanduser())
