@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
+from pixelbrain.asking.cost.image_tokens import Detail
 from pixelbrain.asking.cost.prices import PRICES_DATE, ModelPrice, target_size
-from pixelbrain.asking.questions.question import AskSettings, Detail
-from pixelbrain.asking.request.body import Estimate, build_body, estimate
+from pixelbrain.asking.request.body import build_body
+from pixelbrain.asking.request.estimate import Estimate, estimate
+from pixelbrain.asking.settings import AskSettings
 
 __all__ = ["DryRun", "DryRunLine", "describe", "dry_run"]
 

@@ -7,18 +7,19 @@ import logging
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from pixelbrain.asking.answer_records import remembered_record
 from pixelbrain.asking.batch.api import BatchApi
-from pixelbrain.asking.batch.pending_answers import Flight
+from pixelbrain.asking.batch.pending_answers import PendingAnswers
 from pixelbrain.asking.batch.results import Result, ResultReader
 from pixelbrain.asking.batch.store import BatchState, BatchStore, Row
 from pixelbrain.asking.questions.question import Question
 from pixelbrain.asking.request.failures import StopJob, classify_response, mask_keys
+from pixelbrain.landing.answers.memory import AnswerMemory
 
 if TYPE_CHECKING:
     from openai.types import Batch
@@ -57,10 +58,9 @@ class Collector:
     Args:
         store: their states.
         api: the server.
-        flight: what is on its way; a collected batch's requests no longer are.
-        remembered: the earlier record with a key, if there is one.
-        journal: takes each record.
-        settings: `settings_key` of this run, whose requests are pushed to `flight` to be done over; None: no one's are.
+        pending: what is on its way; a collected batch's requests no longer are.
+        memory: what was answered before, and the journal.
+        settings: `settings_key` of this run, whose requests go back to `pending` to be done over; None: no one's do.
         questions: of this run.
     """
 
@@ -68,18 +68,16 @@ class Collector:
         self,
         store: BatchStore,
         api: BatchApi,
-        flight: Flight,
+        pending: PendingAnswers,
+        memory: AnswerMemory,
         *,
-        remembered: Callable[[str], dict[str, Any] | None],
-        journal: Callable[[dict[str, Any]], None],
         settings: str | None = None,
         questions: Sequence[Question] = (),
     ) -> None:
         self._store = store
         self._api = api
-        self._flight = flight
-        self._remembered = remembered
-        self._journal = journal
+        self._pending = pending
+        self._memory = memory
         self._settings = settings
         self._questions = {question.field: question for question in questions}
 
@@ -101,6 +99,7 @@ class Collector:
         found.again = len(again)
         state.status = batch.status
         state.counts = {**found.answers, "again": found.again}
+        self._memory.flush()  # the journal first: an ended batch is not read again
         self._store.end(state, again)
         # a killed process finds the rows on the disk; this one goes on with what it has in hand
         for row in again:
@@ -165,25 +164,24 @@ class Collector:
         found.spent_usd += result.paid.usd
         # a request can ask less than its run does: what other requests had asked already
         done = result.again is None and len(row.keys) == len(state.questions)
-        self._flight.remove(row, state.settings, done=done)
+        self._pending.remove(row, state.settings, done=done)
         for record in result.records:
             found.answers[record["status"]] += 1
             if self._is_journalled(record):
                 # by a process that was killed while it read this batch: it is among what was spent before this run
                 found.spent_usd -= Decimal(record["cost_usd"])
             else:
-                self._journal(record)
-            self._flight.journalled(record)
-            for name, image_id, version in self._flight.take_waiting(record["key"]):
-                entry = {"image_id": image_id, "version": version}
-                copy = remembered_record(entry, self._questions[name], record)
-                self._journal(copy)
-                self._flight.journalled(copy)
+                self._memory.journal(record)
+            self._pending.journalled(record)
+            for name, image_id, version in self._pending.take_waiting(record["key"]):
+                copy = remembered_record({"image_id": image_id, "version": version}, self._questions[name], record)
+                self._memory.journal(copy)
+                self._pending.journalled(copy)
                 found.answers[copy["status"]] += 1
                 found.remembered += 1
 
     def _is_journalled(self, record: Mapping[str, Any]) -> bool:
-        known = self._remembered(record["key"])
+        known = self._memory.remembered(record["key"])
         return (
             known is not None
             and all(known.get(name) == record[name] for name in ("image_id", "version", "field", "answered_at"))
@@ -193,9 +191,9 @@ class Collector:
     def _hand_back(self, state: BatchState, row: Row) -> None:
         """A request is to be asked again: by this run, if it asks the same; else by the next that does."""
         if row.has_history:
-            self._flight.put_again(row)
+            self._pending.put_again(row)
         if state.settings == self._settings:
-            self._flight.push_redo(row.image_id, row.version)
+            self._pending.push_redo(row.image_id, row.version)
 
 
 def read_token_limit(message: str) -> int | None:

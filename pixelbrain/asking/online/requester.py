@@ -9,38 +9,42 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
 from pixelbrain.asking.answer_records import Outcome, Spent
-from pixelbrain.asking.cost.prices import ModelPrice, cost_usd
+from pixelbrain.asking.cost.prices import ModelPrice
 from pixelbrain.asking.limits.gate import Gate
 from pixelbrain.asking.limits.leases import OverBudgetError
-from pixelbrain.asking.questions.answer_types import InvalidAnswerError
-from pixelbrain.asking.questions.question import AnswerStatus, AskSettings, Question
-from pixelbrain.asking.request.body import Estimate, build_body, estimate, parse_answers
-from pixelbrain.asking.request.client import Reply
+from pixelbrain.asking.questions.question import AnswerStatus, Question
+from pixelbrain.asking.request.body import build_body
+from pixelbrain.asking.request.estimate import Overrun, estimate
 from pixelbrain.asking.request.failures import Backoff, Retry, RowFailed, StopJob
+from pixelbrain.asking.request.photo import Photo
+from pixelbrain.asking.request.replies import MORE_ROOM, Reply
+from pixelbrain.asking.settings import AskSettings
 
-__all__ = ["MORE_ROOM", "Photo", "Requester", "Send"]
+__all__ = ["AskMeter", "Requester", "Send"]
 
 logger = logging.getLogger(__name__)
 
 Send = Callable[[Mapping[str, Any]], Awaitable[Reply]]
 
-#: A truncated answer is asked for again with so many times the tokens.
-MORE_ROOM = 4
-#: Observed dollars over estimated ones from which on there is a warning, and how many requests it takes to say so.
-_OVERRUN, _OVERRUN_REQUESTS = Decimal("1.2"), 10
+
+class AskMeter(Protocol):
+    """What is told of requests, for whoever counts them; as it is, nobody does."""
+
+    def request(self, outcome: str, seconds: float, input_tokens: int = 0, output_tokens: int = 0) -> None:
+        """A request came to an end, answered or not, for `outcome`; each try is one."""
+
+    def spent(self, usd: float) -> None:
+        """So many dollars were billed."""
+
+    def waited(self, seconds: float) -> None:
+        """A request waited so long for the limiter's permit."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Photo:
-    """An image, ready to be sent."""
-
-    sha256: str  # of what the model gets
-    width: int  # of what the model gets, in pixels
-    height: int
-    url: Callable[[], str]  # a data URL, or a presigned one, made when it is needed
+class _Unmetered(AskMeter):
+    """Nobody counts."""
 
 
 @dataclass
@@ -67,21 +71,32 @@ class Requester:
         price: of the model.
         gate: every try waits there for a permit of its own.
         send: such as `AskClient.send`.
+        concurrency: requests on their way at once, at most.
+        meter: counts.
         rng: of the jitter.
     """
 
-    def __init__(self, settings: AskSettings, price: ModelPrice, gate: Gate, send: Send, *, rng: random.Random) -> None:
+    def __init__(
+        self,
+        settings: AskSettings,
+        price: ModelPrice,
+        gate: Gate,
+        send: Send,
+        *,
+        concurrency: int,
+        meter: AskMeter | None,
+        rng: random.Random,
+    ) -> None:
         self.stopped: StopJob | None = None  # why nothing more is sent
         self.unconfirmed_usd = Decimal(0)  # the most that answers lost on their way may have cost
-        self.busy: set[asyncio.Task[Any] | None] = set()  # tasks with a request on its way, or paid for
+        self.overrun = Overrun()
         self._settings = settings
         self._price = price
         self._gate = gate
         self._send = send
+        self._free = asyncio.Semaphore(concurrency)
+        self._meter = meter or _Unmetered()
         self._backoff = Backoff(rng)
-        self._requests, self._expected, self._observed = 0, Decimal(0), Decimal(0)
-        #: What to tell whoever pays, once requests cost more than was estimated.
-        self.overrun: str | None = None
 
     async def ask(self, photo: Photo, questions: Sequence[Question]) -> Outcome:
         """Ask questions about an image in one request.
@@ -102,7 +117,7 @@ class Requester:
                         continue
                     told = f"{error} ({tries.failures} tries within {tries.waited_s:.0f} s)"
                     return tries.ended(AnswerStatus.FAILED, error.error_type, told)
-                outcome = _read(reply, questions)
+                outcome = reply.outcome(questions)
                 if not self._once_more(outcome, tries):
                     return replace(outcome, latency_s=round(latency_s, 3), spent=tries.spent)
         except OverBudgetError as error:
@@ -115,8 +130,6 @@ class Requester:
             if not tries.spent.usd:
                 raise
             return tries.ended(AnswerStatus.FAILED, "Stopped", str(error))  # what was paid for is told, even now
-        finally:
-            self.busy.discard(asyncio.current_task())
 
     def _once_more(self, outcome: Outcome, tries: _Tries) -> bool:
         """Whether an answer that is none is asked for again: once with more room, once as it was."""
@@ -151,93 +164,62 @@ class Requester:
         expected = estimate(
             self._settings, self._price, photo.width, photo.height, questions=questions, max_output_tokens=tries.room
         )
+        at_most = Spent(expected.input_tokens, expected.output_tokens_max, expected.cost_usd_max)
         body = build_body(self._settings, questions, photo.url(), max_output_tokens=tries.room)
-        permit = await self._gate.acquire(
-            tokens=expected.input_tokens + expected.output_tokens_max, usd=expected.cost_usd_max
-        )
-        task, sent_at = asyncio.current_task(), time.monotonic()
-        came_to: Spent | None = Spent()  # None: nobody knows
-        headers: Mapping[str, str] | None = None
-        try:
-            if self.stopped is not None:
-                raise self.stopped
-            self.busy.add(task)
-            came_to = None  # from here on it may be billed, even if we are cancelled
-            reply = await self._send(body)
-            came_to, headers = self._cost(reply, expected), reply.headers
-            tries.spent += came_to
-            self._watch(expected.cost_usd_expected, came_to.usd)
-            return reply, time.monotonic() - sent_at
-        except Retry as error:
-            headers = error.headers
-            tries.waited_s += time.monotonic() - sent_at
-            if error.maybe_billed:
-                self.unconfirmed_usd += expected.cost_usd_max
-            else:
+        async with self._free:
+            waiting_since = time.monotonic()
+            try:
+                permit = await self._gate.acquire(tokens=at_most.input_tokens + at_most.output_tokens, usd=at_most.usd)
+            finally:
+                self._meter.waited(time.monotonic() - waiting_since)
+            sent_at = time.monotonic()
+            came_to: Spent | None = Spent()  # None: nobody knows
+            headers: Mapping[str, str] | None = None
+            try:
+                if self.stopped is not None:
+                    raise self.stopped
+                came_to = None  # from here on it may be billed, even if we are cancelled
+                reply = await self._metered(body)
+                came_to, headers = reply.paid(self._price, at_most), reply.headers
+                tries.spent += came_to
+                self.overrun.add(expected.cost_usd_expected, came_to.usd)
+                return reply, time.monotonic() - sent_at
+            except Retry as error:
+                headers = error.headers
+                tries.waited_s += time.monotonic() - sent_at
+                if error.maybe_billed:
+                    self.unconfirmed_usd += at_most.usd
+                else:
+                    came_to = Spent()
+                raise
+            except RowFailed as error:
+                came_to, headers = Spent(), error.headers
+                raise
+            except StopJob:
                 came_to = Spent()
-            raise
-        except RowFailed as error:
-            came_to, headers = Spent(), error.headers
+                raise
+            finally:
+                self._meter.spent(float(came_to.usd) if came_to else 0.0)
+                self._gate.release(
+                    permit,
+                    tokens=None if came_to is None else came_to.input_tokens + came_to.output_tokens,
+                    usd=None if came_to is None else came_to.usd,
+                    headers=headers,
+                )
+
+    async def _metered(self, body: Mapping[str, Any]) -> Reply:
+        """Send, and tell the meter what became of it."""
+        started = time.monotonic()
+        outcome, input_tokens, output_tokens = "cancelled", 0, 0
+        try:
+            reply = await self._send(body)
+            outcome, input_tokens, output_tokens = "answered", reply.input_tokens or 0, reply.output_tokens or 0
+            return reply
+        except (Retry, RowFailed) as error:
+            outcome = error.error_type
             raise
         except StopJob:
-            came_to = Spent()
+            outcome = "stopped"
             raise
         finally:
-            if not tries.spent.usd:
-                self.busy.discard(task)
-            self._gate.release(
-                permit,
-                tokens=None if came_to is None else came_to.input_tokens + came_to.output_tokens,
-                usd=None if came_to is None else came_to.usd,
-                headers=headers,
-            )
-
-    def _cost(self, reply: Reply, expected: Estimate) -> Spent:
-        """As billed; of what the server does not say, the most that it can be."""
-        input_tokens = expected.input_tokens if reply.input_tokens is None else reply.input_tokens
-        output_tokens = expected.output_tokens_max if reply.output_tokens is None else reply.output_tokens
-        return Spent(input_tokens, output_tokens, cost_usd(self._price, input_tokens, output_tokens))
-
-    def _watch(self, expected: Decimal, observed: Decimal) -> None:
-        """Note when requests cost more than was estimated, and warn of it once."""
-        self._requests += 1
-        self._expected += expected
-        self._observed += observed
-        if self._requests < _OVERRUN_REQUESTS or self._observed <= _OVERRUN * self._expected:
-            return
-        first = self.overrun is None
-        self.overrun = (
-            f"{self._requests:,} requests cost ${self._observed:.6f}, "
-            f"{(self._observed / self._expected - 1) * 100:.0f} % more than the estimate of ${self._expected:.6f}: the "
-            "answers are longer, or the images larger, than the table of prices expects"
-        )
-        if first:
-            logger.warning(self.overrun)
-
-
-def _read(reply: Reply, questions: Sequence[Question]) -> Outcome:
-    """What a reply means."""
-    if reply.refusal is not None:
-        return Outcome(
-            status=AnswerStatus.REFUSED, raw=reply.refusal, error_type="Refused", error=reply.refusal, model=reply.model
-        )
-    if reply.finish_reason == "content_filter":
-        return Outcome(
-            status=AnswerStatus.REFUSED,
-            raw=reply.content or None,
-            error_type="ContentFilter",
-            error="a content filter stopped the answer",
-            model=reply.model,
-        )
-    try:
-        return Outcome(status=AnswerStatus.OK, answers=parse_answers(reply.content, questions), model=reply.model)
-    except InvalidAnswerError as error:
-        truncated = reply.finish_reason == "length"
-        return Outcome(
-            status=AnswerStatus.INVALID,
-            answers=error.answers,
-            raw=reply.content,
-            error_type="Truncated" if truncated else "InvalidAnswer",
-            error=f"the answer was cut off at {reply.output_tokens} tokens" if truncated else str(error),
-            model=reply.model,
-        )
+            self._meter.request(outcome, time.monotonic() - started, input_tokens, output_tokens)

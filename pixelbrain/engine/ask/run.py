@@ -20,9 +20,9 @@ import pyarrow.compute as pc
 
 from pixelbrain.asking.online.report import AskReport
 from pixelbrain.asking.pending import pending_images, spent_usd
-from pixelbrain.asking.questions.question import AskLimits, AskSettings
 from pixelbrain.asking.questions.where import Where
-from pixelbrain.asking.request.body import estimate
+from pixelbrain.asking.request.estimate import estimate
+from pixelbrain.asking.settings import AskLimits, AskSettings
 from pixelbrain.engine.ask.actors import AskingActor, LimiterActor
 from pixelbrain.engine.ask.placement import asker_placement, limiter_placement
 from pixelbrain.engine.cluster.session import ray_session

@@ -18,8 +18,9 @@ from pixelbrain.asking.batch.cancel import CancelReport, cancel_batches
 from pixelbrain.asking.batch.run import BatchReport, run_batches
 from pixelbrain.asking.cost.prices import find_price
 from pixelbrain.asking.questions.answer_types import answer_type
-from pixelbrain.asking.questions.question import AskSettings, Question
+from pixelbrain.asking.questions.question import Question
 from pixelbrain.asking.request.photo import prepare_photo
+from pixelbrain.asking.settings import AskSettings
 from tests.fake_openai.answers import expected_answer
 from tests.fake_openai.running import FakeOpenAI
 
