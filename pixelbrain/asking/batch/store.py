@@ -189,14 +189,14 @@ class BatchStore:
         return folder / f"{batch}.upload.jsonl"
 
     def clean(self) -> None:
-        """Remove what a killed process left: rows that no state speaks of, and files that were to be sent."""
+        """Remove what a killed process left: rows that no state speaks of, half-written files, and uploads."""
         known = {name.removesuffix(".json") for name in self._names(".json")}
         for name in self._names(".requests.jsonl"):
             if name.removesuffix(".requests.jsonl") not in known:
                 self._storage.delete(f"{_FOLDER}/{name}")
-        for path in (self._storage.local / _FOLDER).glob("*.upload.jsonl"):
-            path.unlink(missing_ok=True)
-        self._storage.sweep(_FOLDER)
+        for pattern in ("*.upload.jsonl", ".*.json*.tmp"):  # who holds OUT is the only one that writes these
+            for path in (self._storage.local / _FOLDER).glob(pattern):
+                path.unlink(missing_ok=True)
 
     def _names(self, ending: str) -> list[str]:
         return [name for name in self._storage.names(_FOLDER) if name.endswith(ending)]

@@ -90,6 +90,12 @@ class Gate:
         if self._settling is None or self._settling.done():
             self._settling = asyncio.create_task(self._settle_soon())
 
+    def stop(self, error: Exception) -> None:
+        """Nobody waits any longer: it is raised to all who do."""
+        for _want, waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_exception(error)
+
     async def aclose(self) -> None:
         """Report what has not been reported, and let nobody wait any longer."""
         for task in (self._pump, self._settling):
@@ -107,7 +113,7 @@ class Gate:
     async def _serve(self) -> None:
         try:
             while self._waiting:
-                while self._waiting and self._waiting[0][1].done():  # cancelled
+                while self._waiting and self._waiting[0][1].done():  # cancelled, or stopped
                     self._waiting.popleft()
                 wanted = [want for want, _waiter in islice(self._waiting, _MOST_WANTED)]
                 if not wanted:
@@ -119,23 +125,18 @@ class Gate:
                     await asyncio.sleep(answer.seconds)
                 else:
                     self.over_budget = answer
-                    self._fail_all(OverBudgetError(str(answer)))
+                    self.stop(OverBudgetError(str(answer)))
         except Exception as error:  # such as: the limiter's actor is gone for good
-            self._fail_all(error)
+            self.stop(error)
+            self._waiting.clear()
 
     def _hand_on(self, granted: Granted) -> None:
         for permit in granted.permits:
             _want, waiter = self._waiting.popleft()
-            if waiter.done():  # cancelled while its permit was on the way
+            if waiter.done():  # cancelled, or stopped, while its permit was on the way
                 self.release(permit, tokens=0, usd=Decimal(0), headers=None)
             else:
                 waiter.set_result(permit)
-
-    def _fail_all(self, error: Exception) -> None:
-        while self._waiting:
-            waiter = self._waiting.popleft()[1]
-            if not waiter.done():
-                waiter.set_exception(error)
 
     async def _settle_soon(self) -> None:
         await asyncio.sleep(_SETTLE_WITHIN_S)

@@ -126,10 +126,15 @@ class Requester:
             status = AnswerStatus.REFUSED if error.refused else AnswerStatus.FAILED
             return tries.ended(status, error.error_type, str(error))
         except StopJob as error:
-            self.stopped = self.stopped or error
+            self.stop(error)
             if not tries.spent.usd:
                 raise
             return tries.ended(AnswerStatus.FAILED, "Stopped", str(error))  # what was paid for is told, even now
+
+    def stop(self, error: StopJob) -> None:
+        """Send nothing new; what is on its way arrives."""
+        self.stopped = self.stopped or error
+        self._gate.stop(self.stopped)  # the limiter may pause for hours
 
     def _once_more(self, outcome: Outcome, tries: _Tries) -> bool:
         """Whether an answer that is none is asked for again: once with more room, once as it was."""
@@ -169,6 +174,8 @@ class Requester:
         async with self._free:
             waiting_since = time.monotonic()
             try:
+                if self.stopped is not None:
+                    raise self.stopped
                 permit = await self._gate.acquire(tokens=at_most.input_tokens + at_most.output_tokens, usd=at_most.usd)
             finally:
                 self._meter.waited(time.monotonic() - waiting_since)

@@ -132,7 +132,6 @@ class AskingActor:
             types={question.field: question.answer.arrow_type() for question in settings.questions},
             questions={question.field: question_hash(settings, question) for question in settings.questions},
         )
-        self._stopped: StopJob | None = None
         self._asker: Asker | None = None
         self._gate: Gate | None = None
         self._slots = asyncio.Semaphore(concurrency + _PREPARED_AHEAD)
@@ -162,7 +161,8 @@ class AskingActor:
 
     async def stop(self) -> None:
         """Send nothing new; what is on its way arrives."""
-        self._stopped = self._stopped or StopJob("stopped")
+        if self._asker is not None:
+            self._asker.requester.stop(StopJob("stopped"))
 
     async def settle(self) -> None:
         """Report to the limiter what the last requests came to; nothing is sent afterwards."""
@@ -172,13 +172,9 @@ class AskingActor:
     async def _one(self, entry: dict[str, Any]) -> list[dict[str, Any]]:
         assert self._asker is not None
         async with self._slots:
-            if self._stopped:
-                raise self._stopped
-            try:
-                return await self._asker.ask_image(entry)
-            except StopJob as error:
-                self._stopped = error
-                raise
+            if (stopped := self._asker.requester.stopped) is not None:
+                raise stopped
+            return await self._asker.ask_image(entry)
 
     def _make_asker(self) -> Asker:
         from pixelbrain.asking.online.asker import Asker

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -94,9 +93,7 @@ def test_what_a_killed_process_left_is_cleaned_up(tmp_path: Path) -> None:
     state = make_batch(store, ROW)
     RequestFile(store).add(ROW, b"x\n", Decimal(0))  # killed before finish()
     store.save_rows("killed-in-finish", [ROW.line()])
-    torn = folder(tmp_path) / ".torn.json.1.tmp"
-    torn.write_text("{")
-    os.utime(torn, (0, 0))
+    (folder(tmp_path) / ".torn.json.1.tmp").write_text("{")
     store.clean()
     left = sorted(path.name for path in folder(tmp_path).iterdir())
     assert left == [f"{state.id}.json", f"{state.id}.requests.jsonl"]

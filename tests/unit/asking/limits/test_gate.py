@@ -107,6 +107,20 @@ def test_an_error_of_the_leases_reaches_everyone_who_waits_and_no_one_later():
     asyncio.run(main())
 
 
+def test_a_stop_reaches_those_who_wait_however_long_the_limiter_pauses():
+    async def main() -> None:
+        gate = scripted_gate(ScriptedLimiter(Wait(7200.0, "paused")))
+        tasks = await acquire_many(gate, 2)
+        await asyncio.sleep(0.01)
+        gate.stop(RuntimeError("no money"))
+        for task in tasks:
+            with pytest.raises(RuntimeError, match="no money"):
+                await asyncio.wait_for(task, 1)
+        await gate.aclose()
+
+    asyncio.run(main())
+
+
 def test_settlements_that_cannot_be_reported_are_logged(caplog: pytest.LogCaptureFixture):
     class Broken(ScriptedLimiter):
         async def settle(self, settled: Sequence[Settlement]) -> None:
