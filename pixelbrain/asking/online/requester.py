@@ -172,61 +172,47 @@ class Requester:
         at_most = Spent(expected.input_tokens, expected.output_tokens_max, expected.cost_usd_max)
         body = build_body(self._settings, questions, photo.url(), max_output_tokens=tries.room)
         async with self._free:
-            waiting_since = time.monotonic()
-            try:
-                if self.stopped is not None:
-                    raise self.stopped
-                permit = await self._gate.acquire(tokens=at_most.input_tokens + at_most.output_tokens, usd=at_most.usd)
-            finally:
-                self._meter.waited(time.monotonic() - waiting_since)
-            sent_at = time.monotonic()
-            came_to: Spent | None = Spent()  # None: nobody knows
+            permit = await self._permit(at_most)
+            sent_at, told = time.monotonic(), "cancelled"
+            came_to: Spent | None = None  # nobody knows: it may be billed, even if we are cancelled
             headers: Mapping[str, str] | None = None
             try:
                 if self.stopped is not None:
                     raise self.stopped
-                came_to = None  # from here on it may be billed, even if we are cancelled
-                reply = await self._metered(body)
-                came_to, headers = reply.paid(self._price, at_most), reply.headers
+                reply = await self._send(body)
+                came_to, headers, told = reply.paid(self._price, at_most), reply.headers, "answered"
                 tries.spent += came_to
                 self.overrun.add(expected.cost_usd_expected, came_to.usd)
                 return reply, time.monotonic() - sent_at
-            except Retry as error:
-                headers = error.headers
-                tries.waited_s += time.monotonic() - sent_at
-                if error.maybe_billed:
+            except (Retry, RowFailed) as error:
+                headers, told = error.headers, error.error_type
+                if isinstance(error, Retry):
+                    tries.waited_s += time.monotonic() - sent_at
+                if isinstance(error, Retry) and error.maybe_billed:
                     self.unconfirmed_usd += at_most.usd
                 else:
                     came_to = Spent()
                 raise
-            except RowFailed as error:
-                came_to, headers = Spent(), error.headers
-                raise
             except StopJob:
-                came_to = Spent()
+                came_to, told = Spent(), "stopped"
                 raise
             finally:
-                self._meter.spent(float(came_to.usd) if came_to else 0.0)
+                known = came_to or Spent()
+                self._meter.request(told, time.monotonic() - sent_at, known.input_tokens, known.output_tokens)
+                self._meter.spent(float(known.usd))
                 self._gate.release(
                     permit,
-                    tokens=None if came_to is None else came_to.input_tokens + came_to.output_tokens,
-                    usd=None if came_to is None else came_to.usd,
+                    tokens=came_to and came_to.input_tokens + came_to.output_tokens,
+                    usd=came_to and came_to.usd,
                     headers=headers,
                 )
 
-    async def _metered(self, body: Mapping[str, Any]) -> Reply:
-        """Send, and tell the meter what became of it."""
-        started = time.monotonic()
-        outcome, input_tokens, output_tokens = "cancelled", 0, 0
+    async def _permit(self, at_most: Spent) -> int:
+        """Wait for a permit."""
+        if self.stopped is not None:
+            raise self.stopped
+        waiting_since = time.monotonic()
         try:
-            reply = await self._send(body)
-            outcome, input_tokens, output_tokens = "answered", reply.input_tokens or 0, reply.output_tokens or 0
-            return reply
-        except (Retry, RowFailed) as error:
-            outcome = error.error_type
-            raise
-        except StopJob:
-            outcome = "stopped"
-            raise
+            return await self._gate.acquire(tokens=at_most.input_tokens + at_most.output_tokens, usd=at_most.usd)
         finally:
-            self._meter.request(outcome, time.monotonic() - started, input_tokens, output_tokens)
+            self._meter.waited(time.monotonic() - waiting_since)

@@ -6,11 +6,7 @@ import dataclasses
 import json
 from decimal import Decimal
 
-import pytest
-
-from pixelbrain.asking.answer_records import Outcome, Spent, answer_records
 from pixelbrain.asking.cost.prices import cost_usd
-from pixelbrain.asking.questions.question import AnswerStatus
 from pixelbrain.asking.request.failures import RowFailed
 from tests.unit.asking.online.asker_bench import PERSON, PRICE, SETTINGS, Bench, Server, reply, run
 
@@ -89,16 +85,3 @@ def test_the_same_question_under_two_names_is_asked_once():
         ("is_person", True, False),
         ("person_again", True, True),
     ]
-
-
-@pytest.mark.parametrize("parts", [1, 2, 3, 7])
-def test_splits_add_up(parts: int):
-    questions = [dataclasses.replace(PERSON, field=f"q{n}") for n in range(parts)]
-    spent = Spent(1000, 17, Decimal("0.00012345"))
-    entry = {"image_id": "a", "version": "1"}
-    outcome = Outcome(status=AnswerStatus.INVALID, spent=spent)
-    records = answer_records(entry, dict.fromkeys([q.field for q in questions], "k"), questions, outcome)
-    assert len(records) == parts
-    assert sum(r["input_tokens"] for r in records) == 1000 and sum(r["output_tokens"] for r in records) == 17
-    assert sum(Decimal(r["cost_usd"]) for r in records) == spent.usd
-    assert all(Decimal(r["cost_usd"]) >= 0 and "E" not in r["cost_usd"] for r in records)
