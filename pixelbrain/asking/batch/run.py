@@ -160,15 +160,15 @@ def run_batches(
         key = settings_key(settings)
         with contextlib.closing(RequestMaker(entries, settings, price, pending, memory, read)) as maker:
             report = Rounds(
-                settings,
-                price,
-                limits,
+                settings=settings,
+                price=price,
+                limits=limits,
                 settings_key=key,
                 quota=Quota(limits, TokenQueue(enqueued_token_limit), store.active(), spent),
                 store=store,
                 api=api,
                 pending=pending,
-                collector=Collector(store, api, pending, memory, settings=key, questions=settings.questions),
+                collector=Collector(store, api, pending, memory, settings_key=key, asked=settings.questions),
                 maker=maker,
                 progress=progress,
             ).run(wait=wait)

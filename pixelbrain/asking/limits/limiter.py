@@ -162,17 +162,12 @@ class RateLimiter:
         return self._budget.reserved_usd
 
     def stats(self, now: float) -> dict[str, Any]:
-        """Figures for a progress display: limits and use a minute, in flight, dollars, seconds of the pause left."""
+        """Figures for a progress display: limits and use a minute, and requests in flight."""
         return {
             "rpm": self._requests.per_minute,
             "tpm": self._tokens.per_minute,
-            "requests_in_window": self._requests.count(now).used,
             "tokens_in_window": self._tokens.count(now).used,
             "in_flight": len(self._open),
-            "spent_usd": self.spent_usd,
-            "reserved_usd": self.reserved_usd,
-            "paused_s": max(0.0, self._paused_until - now),
-            "over_budget": self._budget.over is not None,
         }
 
     # --- inside --------------------------------------------------------------------------------------------------

@@ -101,27 +101,14 @@ class Photo:
     keys: Mapping[str, str]  # field -> the key under which its answer is remembered
 
 
+@dataclass(frozen=True)
 class PhotoPreparer:
-    """Reads images and brings them to what a request takes; safe to share between threads.
+    """Reads images and brings them to what a request takes; safe to share between threads."""
 
-    Args:
-        settings: what is asked.
-        price: of the model, which knows the sizes it takes.
-        read: an image's bytes by its image_id; what it raises is the row's error.
-        presign: the URL to send for an s3:// image; used when the settings say `image_urls`.
-    """
-
-    def __init__(
-        self,
-        settings: AskSettings,
-        price: ModelPrice,
-        read: Callable[[str], bytes],
-        presign: Callable[[str], str] | None = None,
-    ) -> None:
-        self._settings = settings
-        self._price = price
-        self._read = read
-        self._presign = presign if settings.image_urls else None
+    settings: AskSettings  # what is asked
+    price: ModelPrice  # of the model, which knows the sizes it takes
+    read: Callable[[str], bytes]  # an image's bytes by its image_id; what it raises is the row's error
+    presign: Callable[[str], str] | None = None  # the URL to send for an s3:// image, with `image_urls`
 
     def prepare(self, entry: Mapping[str, Any]) -> Photo | Outcome:
         """The photo, or what its failing is recorded as.
@@ -131,10 +118,10 @@ class PhotoPreparer:
         """
         image_id = entry["image_id"]
         try:
-            if self._presign is not None and image_id.startswith("s3://"):
-                return self._original(entry, self._presign)
-            data = self._read(image_id)
-            sent = prepare_photo(data, price=self._price, detail=self._settings.detail, image_id=image_id)
+            if self.settings.image_urls and self.presign is not None and image_id.startswith("s3://"):
+                return self._original(entry, self.presign)
+            data = self.read(image_id)
+            sent = prepare_photo(data, price=self.price, detail=self.settings.detail, image_id=image_id)
         except Exception as error:  # the row boundary: whatever reading or decoding raises is this row's
             logger.debug("%s cannot be sent", image_id, exc_info=True)
             return Outcome(status=AnswerStatus.FAILED, error_type=type(error).__name__, error=str(error) or repr(error))
@@ -143,11 +130,11 @@ class PhotoPreparer:
     def _original(self, entry: Mapping[str, Any], presign: Callable[[str], str]) -> Photo:
         sha256, width, height = (entry.get(name) for name in ("sha256", "width", "height"))
         if not (sha256 and width and height):
-            data = self._read(entry["image_id"])
+            data = self.read(entry["image_id"])
             sha256, (width, height) = hashlib.sha256(data).hexdigest(), read_size(data)
         # presigned anew at every try, because such URLs expire
         return self._photo(sha256, width, height, lambda: presign(entry["image_id"]))
 
     def _photo(self, sha256: str, width: int, height: int, url: Callable[[], str]) -> Photo:
-        keys = {q.field: answer_key(sha256, self._settings, q) for q in self._settings.questions}
+        keys = {q.field: answer_key(sha256, self.settings, q) for q in self.settings.questions}
         return Photo(width=width, height=height, url=url, keys=keys)

@@ -44,9 +44,6 @@ _GRACE_S = 60.0  # for requests on their way, when a job stops: they are paid fo
 _SETTLE_S = 10.0  # for the actors to say at the end what the last requests came to
 
 
-# --- the run -------------------------------------------------------------------------------------------------------
-
-
 def ask(
     landing: Landing,
     settings: AskSettings,
@@ -85,7 +82,7 @@ def ask(
     if rows is not None:
         try:
             with ray_session(debug=debug):
-                _run(rows, landing, settings, price, limits, report, progress or _silent)
+                _run(rows, landing, settings, price, limits, report, progress or (lambda *_: None))
         finally:
             log.fold()
             landing.refresh()
@@ -184,7 +181,3 @@ def _blocks_by_actor(rows: pa.Table, actors: int) -> list[Iterator[list[dict[str
 def _blocks(rows: pa.Table) -> Iterator[list[dict[str, Any]]]:
     for start in range(0, len(rows), _BLOCK_ROWS):
         yield rows.slice(start, _BLOCK_ROWS).to_pylist()
-
-
-def _silent(done: int, total: int, failed: int) -> None:
-    """Progress that nobody looks at."""

@@ -110,17 +110,20 @@ async def ask_many(
 ) -> AsyncIterator[list[dict[str, Any]]]:
     """The records of each image, in the order in which they are ready; a stop ends it once all that were begun have."""
     source, running, stopped = iter(entries), set(), None
+    done: asyncio.Queue[asyncio.Task[list[dict[str, Any]]]] = asyncio.Queue()
     while True:
         while stopped is None and len(running) < concurrency and (entry := next(source, None)) is not None:
-            running.add(asyncio.create_task(asker.ask_image(entry)))
+            task = asyncio.create_task(asker.ask_image(entry))
+            task.add_done_callback(done.put_nowait)
+            running.add(task)
         if not running:
             break
-        done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            if isinstance(task.exception(), StopJob):
-                stopped = task.exception()
-            else:
-                yield task.result()
+        task = await done.get()
+        running.discard(task)
+        if isinstance(task.exception(), StopJob):
+            stopped = task.exception()
+        else:
+            yield task.result()
     if stopped is not None:
         raise stopped
 

@@ -91,7 +91,7 @@ def test_a_stop_ends_the_block_and_those_who_wait_for_hours(tmp_path: Path, sent
     async def main() -> None:
         asking = actor(tmp_path, Limiter(Granted((0, 1, 2)), Wait(7200.0, "paused")), concurrency=9)
         with pytest.raises(StopJob, match="no money"):
-            await asyncio.wait_for(asking.ask(entries(*map(str, range(9)))), 10)
+            await asyncio.wait_for(asking.ask(entries(*map(str, range(9)))), 60)
         assert len(sent) == 3 and len(list(AnswerLog(tmp_path).records())) == 2  # what was on its way has arrived
         with pytest.raises(StopJob):
             await asking.ask(entries("20"))
@@ -108,7 +108,7 @@ def test_the_driver_can_stop_an_asker(tmp_path: Path, sent: list[Any]) -> None:
         await asyncio.sleep(0.1)
         await asking.stop()
         with pytest.raises(StopJob, match="stopped"):
-            await asyncio.wait_for(asked, 10)
+            await asyncio.wait_for(asked, 60)
         assert sent == []
         await asking.settle()
 
