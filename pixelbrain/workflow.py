@@ -198,7 +198,7 @@ class Workflow:
         if report.running or report.more:
             self.display.line(
                 f"          {report.running:,} batches on their way (at most ${report.reserved_usd:,.2f}): the same "
-                f"command collects them, here or on any machine that has {self.storage.local}"
+                f"command collects them, here or on any machine that has {self.storage.uri}"
             )
         return report
 
