@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from decimal import Decimal
 from typing import Literal
 
@@ -48,18 +49,13 @@ class TokenQueue:
         self._setting = limit
         self._learnt: int | None = None
         self._for_now: int | None = None  # less than the limit, because others fill the queue too
-        self._refusals = 0
+        self.refusals = 0  # batches turned away since the last one that was not
 
     @property
     def limit(self) -> int | None:
         """Input tokens that may be on their way; None: not known."""
         known = [limit for limit in (self._setting, self._learnt, self._for_now) if limit is not None]
         return min(known) if known else None
-
-    @property
-    def refusals(self) -> int:
-        """Batches turned away since the last one that was not."""
-        return self._refusals
 
     def fits(self, tokens: int, *, enqueued: int, in_file: int) -> bool:
         """One more request may go into the batch that is being made.
@@ -89,10 +85,10 @@ class TokenQueue:
         Raises:
             StopJob: this happened too often in a row.
         """
-        self._refusals += 1
-        if self._refusals >= _MAX_REFUSALS:
+        self.refusals += 1
+        if self.refusals >= _MAX_REFUSALS:
             raise StopJob(
-                f"the account's queue of batch tokens had no room for {tokens:,} more, {self._refusals} times in a "
+                f"the account's queue of batch tokens had no room for {tokens:,} more, {self.refusals} times in a "
                 "row: other batches fill it; run the same command again when they are done"
             )
         if said is not None:
@@ -102,7 +98,7 @@ class TokenQueue:
 
     def accepted(self) -> None:
         """A batch was let in."""
-        self._refusals = 0
+        self.refusals = 0
         if self._for_now is not None:
             self._for_now *= 2
             known = [limit for limit in (self._setting, self._learnt) if limit is not None]
@@ -185,5 +181,6 @@ class Quota:
         return sum(state.input_tokens for state in self.active if state.model == model)
 
     def _unchecked(self) -> int:
-        oldest = time.time() - _CHECK_PATIENCE_S
-        return sum(state.status == "validating" and state.created_unix > oldest for state in self.active)
+        oldest = datetime.fromtimestamp(time.time() - _CHECK_PATIENCE_S, timezone.utc)
+        fresh = (state for state in self.active if datetime.fromisoformat(state.created_at) > oldest)
+        return sum(state.status == "validating" for state in fresh)

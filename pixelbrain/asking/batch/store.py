@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
@@ -94,11 +93,6 @@ class BatchState:
     completed: int = 0  # requests, as last seen
     failed: int = 0
     counts: dict[str, int] = field(default_factory=dict)  # once ended: records by status, and `again`
-
-    @property
-    def created_unix(self) -> float:
-        """When, in seconds."""
-        return datetime.fromisoformat(self.created_at).timestamp()
 
     def read_questions(self) -> list[Question]:
         """What it asks."""

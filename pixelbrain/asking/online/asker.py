@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from pixelbrain.asking.answer_records import Outcome, answer_records, remembered_record
-from pixelbrain.asking.cost.prices import ModelPrice
-from pixelbrain.asking.limits.gate import Gate
-from pixelbrain.asking.online.requester import AskMeter, Requester, Send
+from pixelbrain.asking.online.requester import Requester
 from pixelbrain.asking.questions.question import AnswerStatus, Question
 from pixelbrain.asking.request.photo import Photo, PhotoPreparer
-from pixelbrain.asking.settings import AskSettings
 from pixelbrain.landing.answers.log import FINAL_STATUSES
 
 __all__ = ["Asker", "choose_concurrency"]
@@ -44,43 +40,27 @@ class Asker:
     """Asks the questions of the settings about images. Made, used and closed in one event loop.
 
     Args:
-        settings: what is asked.
-        price: of the settings' model.
-        gate: limits and budget, shared with others.
-        send: one request, such as `AskClient.send`.
+        requester: asks in one request; its settings hold the questions, its gate the budget.
+        preparer: reads images and brings them to size; called in threads.
         remembered: the record journalled under an answer's key, or None. What `journal` got, it finds from then on.
         journal: takes each record, as soon as it is there.
-        read, presign: see `PhotoPreparer`; called in threads.
-        concurrency: requests on their way at once, at most; further images are read and reduced meanwhile.
-        meter: counts.
-        rng: of the jitter on retries.
         threads: that read, decode and encode images beside the event loop.
     """
 
     def __init__(
         self,
-        settings: AskSettings,
-        price: ModelPrice,
-        gate: Gate,
+        requester: Requester,
+        preparer: PhotoPreparer,
         *,
-        send: Send,
         remembered: Callable[[str], Mapping[str, Any] | None],
         journal: Callable[[Record], None],
-        read: Callable[[str], bytes],
-        presign: Callable[[str], str] | None = None,
-        concurrency: int = _MOST_CONCURRENCY,
-        meter: AskMeter | None = None,
-        rng: random.Random | None = None,
         threads: int = 4,
     ) -> None:
-        self.requester = Requester(
-            settings, price, gate, send, concurrency=concurrency, meter=meter, rng=rng or random.Random()
-        )
-        self._questions = settings.questions
-        self._gate = gate
+        self.requester = requester
+        self._preparer = preparer
+        self._questions = requester.settings.questions
         self._remembered = remembered
         self._journal = journal
-        self._preparer = PhotoPreparer(settings, price, read, presign)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="asker")
         #: Answers that are being asked for, by key: whoever wants the same waits instead of paying twice.
         self._coming: dict[str, asyncio.Future[Record | None]] = {}
@@ -97,8 +77,8 @@ class Asker:
         Raises:
             StopJob: no request of this job can succeed.
         """
-        if self._gate.over_budget is not None:  # reading them all would find only what a rerun finds, too
-            why = str(self._gate.over_budget)
+        if self.requester.gate.over_budget is not None:  # reading them all would find only what a rerun finds, too
+            why = str(self.requester.gate.over_budget)
             return self._not_asked(entry, Outcome(status=AnswerStatus.OVER_BUDGET, error_type="OverBudget", error=why))
         photo = await asyncio.get_running_loop().run_in_executor(self._threads, self._preparer.prepare, entry)
         if isinstance(photo, Outcome):

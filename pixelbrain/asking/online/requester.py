@@ -63,40 +63,24 @@ class _Tries:
         return Outcome(status=status, raw=raw, error_type=error_type, error=error, spent=self.spent)
 
 
+@dataclass(kw_only=True)
 class Requester:
-    """Sends requests through a gate, and tries again where that makes sense.
+    """Sends requests through a gate, and tries again where that makes sense."""
 
-    Args:
-        settings: what is asked, and the limits on tries.
-        price: of the model.
-        gate: every try waits there for a permit of its own.
-        send: such as `AskClient.send`.
-        concurrency: requests on their way at once, at most.
-        meter: counts.
-        rng: of the jitter.
-    """
+    settings: AskSettings  # what is asked, and the limits on tries
+    price: ModelPrice
+    gate: Gate  # every try waits there for a permit of its own
+    send: Send  # such as `AskClient.send`
+    concurrency: int = 512  # requests on their way at once, at most
+    rng: random.Random = field(default_factory=random.Random)  # of the jitter
+    meter: AskMeter = field(default_factory=_Unmetered)  # counts
+    stopped: StopJob | None = None  # why nothing more is sent
+    unconfirmed_usd: Decimal = Decimal(0)  # the most that answers lost on their way may have cost
+    overrun: Overrun = field(default_factory=Overrun)
 
-    def __init__(
-        self,
-        settings: AskSettings,
-        price: ModelPrice,
-        gate: Gate,
-        send: Send,
-        *,
-        concurrency: int,
-        meter: AskMeter | None,
-        rng: random.Random,
-    ) -> None:
-        self.stopped: StopJob | None = None  # why nothing more is sent
-        self.unconfirmed_usd = Decimal(0)  # the most that answers lost on their way may have cost
-        self.overrun = Overrun()
-        self._settings = settings
-        self._price = price
-        self._gate = gate
-        self._send = send
-        self._free = asyncio.Semaphore(concurrency)
-        self._meter = meter or _Unmetered()
-        self._backoff = Backoff(rng)
+    def __post_init__(self) -> None:
+        self._free = asyncio.Semaphore(self.concurrency)
+        self._backoff = Backoff(self.rng)
 
     async def ask(self, photo: Photo, questions: Sequence[Question]) -> Outcome:
         """Ask questions about an image in one request.
@@ -134,14 +118,14 @@ class Requester:
     def stop(self, error: StopJob) -> None:
         """Send nothing new; what is on its way arrives."""
         self.stopped = self.stopped or error
-        self._gate.stop(self.stopped)  # the limiter may pause for hours
+        self.gate.stop(self.stopped)  # the limiter may pause for hours
 
     def _once_more(self, outcome: Outcome, tries: _Tries) -> bool:
         """Whether an answer that is none is asked for again: once with more room, once as it was."""
         if outcome.status != AnswerStatus.INVALID:
             return False
         if outcome.error_type == "Truncated":
-            again, tries.room = tries.room is None, MORE_ROOM * self._settings.max_output_tokens
+            again, tries.room = tries.room is None, MORE_ROOM * self.settings.max_output_tokens
         else:
             again, tries.asked_again = not tries.asked_again, True
         return again
@@ -154,10 +138,10 @@ class Requester:
         wait_s = self._backoff.delay_s(tries.failures) if error.after_s is None else error.after_s
         tries.waited_s += wait_s
         if error.everyone:
-            await self._gate.pause(wait_s)  # whether or not this request goes on
-            if wait_s > self._settings.max_wait_s:
+            await self.gate.pause(wait_s)  # whether or not this request goes on
+            if wait_s > self.settings.max_wait_s:
                 raise StopJob(f"the server asks to wait for {wait_s:,.0f} s ({error}): run the same command again then")
-        if tries.failures >= self._settings.max_tries or tries.waited_s > self._settings.max_wait_s:
+        if tries.failures >= self.settings.max_tries or tries.waited_s > self.settings.max_wait_s:
             return False
         logger.debug("try %d failed, the next in %.1f s: %s", tries.failures, wait_s, error)
         if not error.everyone:  # else it is the gate that waits
@@ -167,10 +151,10 @@ class Requester:
     async def _try(self, photo: Photo, questions: Sequence[Question], tries: _Tries) -> tuple[Reply, float]:
         """One try, and its seconds. What it came to is reported to the gate, whatever happens."""
         expected = estimate(
-            self._settings, self._price, photo.width, photo.height, questions=questions, max_output_tokens=tries.room
+            self.settings, self.price, photo.width, photo.height, questions=questions, max_output_tokens=tries.room
         )
         at_most = Spent(expected.input_tokens, expected.output_tokens_max, expected.cost_usd_max)
-        body = build_body(self._settings, questions, photo.url(), max_output_tokens=tries.room)
+        body = build_body(self.settings, questions, photo.url(), max_output_tokens=tries.room)
         async with self._free:
             permit = await self._permit(at_most)
             sent_at, told = time.monotonic(), "cancelled"
@@ -179,8 +163,8 @@ class Requester:
             try:
                 if self.stopped is not None:
                     raise self.stopped
-                reply = await self._send(body)
-                came_to, headers, told = reply.paid(self._price, at_most), reply.headers, "answered"
+                reply = await self.send(body)
+                came_to, headers, told = reply.paid(self.price, at_most), reply.headers, "answered"
                 tries.spent += came_to
                 self.overrun.add(expected.cost_usd_expected, came_to.usd)
                 return reply, time.monotonic() - sent_at
@@ -198,9 +182,9 @@ class Requester:
                 raise
             finally:
                 known = came_to or Spent()
-                self._meter.request(told, time.monotonic() - sent_at, known.input_tokens, known.output_tokens)
-                self._meter.spent(float(known.usd))
-                self._gate.release(
+                self.meter.request(told, time.monotonic() - sent_at, known.input_tokens, known.output_tokens)
+                self.meter.spent(float(known.usd))
+                self.gate.release(
                     permit,
                     tokens=came_to and came_to.input_tokens + came_to.output_tokens,
                     usd=came_to and came_to.usd,
@@ -213,6 +197,6 @@ class Requester:
             raise self.stopped
         waiting_since = time.monotonic()
         try:
-            return await self._gate.acquire(tokens=at_most.input_tokens + at_most.output_tokens, usd=at_most.usd)
+            return await self.gate.acquire(tokens=at_most.input_tokens + at_most.output_tokens, usd=at_most.usd)
         finally:
-            self._meter.waited(time.monotonic() - waiting_since)
+            self.meter.waited(time.monotonic() - waiting_since)

@@ -178,21 +178,25 @@ class AskingActor:
 
     def _make_asker(self) -> Asker:
         from pixelbrain.asking.online.asker import Asker
+        from pixelbrain.asking.online.requester import Requester
         from pixelbrain.asking.request.client import AskClient
+        from pixelbrain.asking.request.photo import PhotoPreparer
 
-        settings = self._settings
+        settings, limiter = self._settings, self._limiter
         client = AskClient(base_url=settings.base_url, connections=self._concurrency, timeout_s=settings.timeout_s)
-        limiter = self._limiter
         self._gate = Gate(lease=limiter.lease.remote, settle=limiter.settle.remote, pause=limiter.pause.remote)
-        return Asker(
-            settings,
-            self._price,
-            self._gate,
+        requester = Requester(
+            settings=settings,
+            price=self._price,
+            gate=self._gate,
             send=client.send,
-            remembered=self._memory.remembered,
-            journal=self._memory.journal,
-            read=functools.partial(read_bytes, s3_endpoint=settings.s3_endpoint),
-            presign=functools.partial(presign, s3_endpoint=settings.s3_endpoint),
             concurrency=self._concurrency,
             meter=self._meter,
+        )
+        read, sign = (functools.partial(one, s3_endpoint=settings.s3_endpoint) for one in (read_bytes, presign))
+        return Asker(
+            requester,
+            PhotoPreparer(settings, self._price, read, sign),
+            remembered=self._memory.remembered,
+            journal=self._memory.journal,
         )

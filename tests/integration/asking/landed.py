@@ -17,7 +17,7 @@ __all__ = ["land_plain_images"]
 
 
 def land_plain_images(folder: Path, count: int, *, seed: int = 0, copies: int = 0, out: str | None = None) -> Landing:
-    """`count` images of one colour each, no two alike, and `copies` of the first ones; landed in folder/out, or `out`."""
+    """`count` images of one colour each, no two alike, and `copies` of the first ones; in folder/out, or `out`."""
     rng = np.random.default_rng(seed)
     photos, rows = folder / "photos", []
     photos.mkdir(parents=True)

@@ -20,11 +20,12 @@ from PIL import Image
 from pixelbrain.asking.cost.prices import PRICES, find_price
 from pixelbrain.asking.limits.limiter import RateLimiter
 from pixelbrain.asking.online.asker import Asker
+from pixelbrain.asking.online.requester import Requester
 from pixelbrain.asking.questions.answer_types import answer_type
 from pixelbrain.asking.questions.question import Question
 from pixelbrain.asking.request.client import AskClient
 from pixelbrain.asking.request.failures import StopJob
-from pixelbrain.asking.request.photo import prepare_photo
+from pixelbrain.asking.request.photo import PhotoPreparer, prepare_photo
 from pixelbrain.asking.settings import AskSettings
 from pixelbrain.errors import ConfigError
 from tests.fake_openai.answers import expected_answer
@@ -103,10 +104,14 @@ def run(
     async def actor(share: list[int]) -> None:
         client = AskClient(base_url=fake.base_url, connections=concurrency, timeout_s=settings.timeout_s)
         gate = local_gate(limiter)
+        price = PRICES.get(settings.model, PRICE)
         asker = Asker(
-            settings, PRICES.get(settings.model, PRICE), gate, send=client.send, remembered=memory.get, journal=note,
-            read=lambda image_id: photo(int(image_id)), rng=random.Random(1), threads=2,
-        )  # fmt: skip
+            Requester(settings=settings, price=price, gate=gate, send=client.send, rng=random.Random(1)),
+            PhotoPreparer(settings, price, lambda image_id: photo(int(image_id))),
+            remembered=memory.get,
+            journal=note,
+            threads=2,
+        )
         entries = ({"image_id": str(number), "version": "1"} for number in share)
         try:
             async for records in ask_many(asker, entries, concurrency):

@@ -16,8 +16,10 @@ from PIL import Image
 from pixelbrain.asking.cost.prices import find_price
 from pixelbrain.asking.limits.limiter import RateLimiter
 from pixelbrain.asking.online.asker import Asker
+from pixelbrain.asking.online.requester import Requester
 from pixelbrain.asking.questions.answer_types import answer_type
 from pixelbrain.asking.questions.question import Question
+from pixelbrain.asking.request.photo import PhotoPreparer
 from pixelbrain.asking.request.replies import Reply
 from pixelbrain.asking.settings import AskSettings
 from pixelbrain.errors import ReadError, StopJob
@@ -82,9 +84,12 @@ class Bench:
         self.gate = local_gate(self.limiter)
         self.reads: list[str] = []
         self.asker = Asker(
-            settings, PRICE, self.gate, send=server.send, remembered=self.memory.get, journal=self.note,
-            read=self.read, presign=presign, rng=random.Random(1), threads=2,
-        )  # fmt: skip
+            Requester(settings=settings, price=PRICE, gate=self.gate, send=server.send, rng=random.Random(1)),
+            PhotoPreparer(settings, PRICE, self.read, presign),
+            remembered=self.memory.get,
+            journal=self.note,
+            threads=2,
+        )
 
     def note(self, record: dict[str, Any]) -> None:
         self.journal.append(record)
