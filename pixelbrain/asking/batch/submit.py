@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from decimal import Decimal
 from typing import Any
@@ -18,6 +19,7 @@ from pixelbrain.asking.cost.prices import ModelPrice
 from pixelbrain.asking.request.body import question_hash, sent_parameters
 from pixelbrain.asking.settings import AskSettings
 from pixelbrain.errors import LandingError
+from pixelbrain.storage.local import why_not_written
 
 __all__ = ["MAX_BYTES", "MAX_REQUESTS", "RequestFile", "custom_id", "recover", "request_line", "settings_key", "submit"]
 
@@ -79,10 +81,8 @@ class RequestFile:
         self._max_bytes = max_bytes
         self._max_requests = max_requests
         self._rows: list[str] = []  # some 300 bytes each
-        try:
+        with self._explained():
             self._file = open(self.path, "wb")  # noqa: SIM115 - closed by finish() or discard()
-        except OSError as error:
-            raise LandingError(f"cannot write {self.path}: {error.strerror or error}") from None
 
     def has_room(self, line: bytes) -> bool:
         """One more request fits; the first one always does."""
@@ -96,10 +96,8 @@ class RequestFile:
         Raises:
             LandingError: the disk is full, or not writable.
         """
-        try:
+        with self._explained():
             self._file.write(line)
-        except OSError as error:
-            raise LandingError(f"cannot write a batch's requests: {error.strerror or error}") from None
         self._rows.append(row.line())
         self.requests += 1
         self.bytes += len(line)
@@ -113,10 +111,8 @@ class RequestFile:
         Raises:
             LandingError: the disk is full, or OUT not writable.
         """
-        try:
+        with self._explained():
             self._file.close()
-        except OSError as error:
-            raise LandingError(f"cannot write a batch's requests: {error.strerror or error}") from None
         state = BatchState(
             id=self.id,
             stage="submitting",
@@ -141,6 +137,13 @@ class RequestFile:
         """Nothing of it stays."""
         self._file.close()
         self.path.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise LandingError(why_not_written(self.path, error)) from None
 
 
 def submit(state: BatchState, file: RequestFile, store: BatchStore, api: BatchApi) -> None:
