@@ -10,4 +10,5 @@
 | s3_client | A client of S3: whose credentials it has is known before it is used, and they reach no log
 | s3_errors | What S3 and its imitators answer, in one line that names the way out; and which of it passes by itself
 | s3_uri    | What an s3:// URI names, and what an object's version is
+| tables    | A table as one file for other programs: CSV, JSON lines or Parquet
 """

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pixelbrain.asking.questions.answer_types import AnswerType
 from pixelbrain.errors import ConfigError
+from pixelbrain.schema import check_name
 
 __all__ = ["AnswerStatus", "AskLimits", "AskSettings", "Detail", "Question"]
 
@@ -40,6 +41,7 @@ class Question:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", self.field):
             raise ConfigError(f"field is {self.field!r}: lower-case letters, digits and _, a letter first")
+        check_name("question", self.field)
         if not self.text.strip():
             raise ConfigError(f"the question of {self.field} is empty")
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from pixelbrain.errors import LandingError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.report.gallery import links, names
-from pixelbrain.report.gallery.data import Library, Person, Photo
+from pixelbrain.report.gallery.items import Library, Person, Photo
 from pixelbrain.report.gallery.originals import OriginalReader
 from pixelbrain.report.gallery.reader import read_library
 from pixelbrain.report.gallery.site import Site, claim, paginate

@@ -12,7 +12,7 @@ from typing import Any
 from pixelbrain import schema
 from pixelbrain.errors import MixedModelsError
 from pixelbrain.landing.landing import Landing
-from pixelbrain.report.gallery.data import Face, Failure, Group, Label, Library, Person, Photo
+from pixelbrain.report.gallery.items import Failure, GalleryFace, Group, Label, Library, Person, Photo
 
 __all__ = ["read_library"]
 
@@ -133,10 +133,10 @@ def _photo(
     return photo
 
 
-def _face(face: dict[str, Any], identities: dict[str, _Assignment]) -> Face:
+def _face(face: dict[str, Any], identities: dict[str, _Assignment]) -> GalleryFace:
     identity_id, distance, assigned = identities.get(face["face_id"], (None, None, None))
     box = (face["x1"], face["y1"], face["x2"], face["y2"])
-    return Face(face["face_id"], *box, face["score"], identity_id, distance, assigned)
+    return GalleryFace(face["face_id"], *box, face["score"], identity_id, distance, assigned)
 
 
 def _values(name: str, value: Any) -> Iterator[tuple[str, str]]:
@@ -168,7 +168,7 @@ def _people(photos: list[Photo]) -> list[Person]:
     return sorted(people.values(), key=lambda person: (-len(person.faces), person.identity_id))
 
 
-def _unassigned(photos: list[Photo]) -> list[tuple[Photo, Face]]:
+def _unassigned(photos: list[Photo]) -> list[tuple[Photo, GalleryFace]]:
     """Faces of nobody; those that were too poor to be compared come last."""
     faces = [(photo, face) for photo in photos for face in photo.faces if face.identity_id is None]
     return sorted(faces, key=lambda pair: pair[1].assigned == "gated")

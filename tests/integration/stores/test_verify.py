@@ -9,9 +9,9 @@ import pytest
 from pixelbrain import schema
 from pixelbrain.errors import LandingError
 from pixelbrain.landing.landing import Landing
-from pixelbrain.stores.convert import VectorBatch
 from pixelbrain.stores.database import Database
 from pixelbrain.stores.load import load, store_state
+from pixelbrain.stores.vectors import VectorBatch
 from pixelbrain.stores.verify import verify
 
 PHOTO = "file:///photos/{:03d}.jpg".format

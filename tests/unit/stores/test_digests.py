@@ -9,8 +9,8 @@ import pytest
 from pixelbrain import schema
 from pixelbrain.stores.chroma.health import is_damage, same_direction
 from pixelbrain.stores.chroma.load import _SAMPLED, _Sampler
-from pixelbrain.stores.convert import VectorBatch
-from pixelbrain.stores.meta import GROUP_COLUMNS, IDENTITY_COLUMNS, table_digest
+from pixelbrain.stores.load_record import GROUP_COLUMNS, IDENTITY_COLUMNS, table_digest
+from pixelbrain.stores.vectors import VectorBatch
 
 
 def _identities(**changes) -> pa.Table:

@@ -1,10 +1,9 @@
-"""Who is in which image, and which images are alike: from their tables into MongoDB's documents."""
+"""What later stages derive, who is in which image and which images are alike: from tables into MongoDB's documents."""
 
 from __future__ import annotations
 
 import itertools
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,20 +13,17 @@ from pymongo import UpdateOne
 from pymongo.collection import Collection
 
 from pixelbrain.stores.ledger import IdLedger
-from pixelbrain.stores.mongo.documents import BATCH_DOCUMENTS, WriteResult, bulk_write
+from pixelbrain.stores.mongo.upsert import BATCH_DOCUMENTS, batches, bulk_write, remove_others
+from pixelbrain.stores.results import WriteResult
 
 __all__ = [
     "Change",
     "count_changes",
     "group_changes",
     "identity_changes",
-    "remove_others",
     "store_groups",
     "store_identities",
 ]
-
-logger = logging.getLogger(__name__)
-
 
 #: An update, and the id of the document that it changes.
 Change = tuple[str, UpdateOne]
@@ -80,7 +76,7 @@ def identity_changes(images: Collection, table: pa.Table, *, everywhere: bool = 
         named: dict[str, Any] = {"identities": {"$exists": True}}
         if everywhere:
             named = {"$or": [named, {"facenet.faces.identity_id": {"$exists": True}}]}
-        for ids in _batches(document["_id"] for document in images.find(named, {"_id": 1})):
+        for ids in batches(document["_id"] for document in images.find(named, {"_id": 1})):
             gone = [one for one, known in zip(ids, seen.holds(ids), strict=True) if not known]
             yield _changes(images, {"_id": {"$in": gone}}, {})
 
@@ -128,15 +124,15 @@ def group_changes(images: Collection, table: pa.Table) -> Iterator[list[Change]]
                 if present != wanted[one]
             ]
         older = images.find({"group_id": {"$exists": True}}, {"_id": 1})
-        for ids in _batches(document["_id"] for document in older):
+        for ids in batches(document["_id"] for document in older):
             gone = [one for one, known in zip(ids, grouped.holds(ids), strict=True) if not known]
             unset = {"$unset": {"group_id": "", "group_distance": ""}}
             yield [(one, UpdateOne({"_id": one}, unset)) for one in gone]
 
 
-def _write(collection: Collection, batches: Iterator[list[Change]]) -> WriteResult:
+def _write(collection: Collection, changes: Iterator[list[Change]]) -> WriteResult:
     result = WriteResult()
-    for batch in batches:
+    for batch in changes:
         result += bulk_write(collection, [update for _one, update in batch])
     return result
 
@@ -169,16 +165,6 @@ def _changes(images: Collection, query: dict[str, Any], wanted: dict[str, dict[s
     return operations
 
 
-def remove_others(collection: Collection, query: dict[str, Any], keep: Callable[[list[str]], np.ndarray]) -> int:
-    """Remove the documents that match `query` and whose ids `keep` says False of; how many were removed."""
-    removed = 0
-    for ids in _batches(document["_id"] for document in collection.find(query, {"_id": 1})):
-        gone = [one for one, stays in zip(ids, keep(ids), strict=True) if not stays]
-        if gone:
-            removed += collection.delete_many({"_id": {"$in": gone}}).deleted_count
-    return removed
-
-
 def _by_image(table: pa.Table) -> Iterator[pa.Table]:
     """The rows, 1,000 images at a time, each image's rows together."""
     if len(table) == 0:
@@ -191,8 +177,3 @@ def _by_image(table: pa.Table) -> Iterator[pa.Table]:
     bounds = [*starts[::BATCH_DOCUMENTS], len(rows)]
     for start, end in itertools.pairwise(bounds):
         yield rows.slice(start, end - start)
-
-
-def _batches(ids: Iterator[Any]) -> Iterator[list[Any]]:
-    while batch := list(itertools.islice(ids, BATCH_DOCUMENTS)):
-        yield batch

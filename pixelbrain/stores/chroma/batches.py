@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from chromadb.api.models.Collection import Collection
 
-from pixelbrain.stores.convert import Match, VectorBatch
-from pixelbrain.stores.mongo.documents import WriteResult
+from pixelbrain.stores.results import WriteResult
+from pixelbrain.stores.vectors import Match, VectorBatch
 
 __all__ = ["fetch", "iter_ids", "nearest", "read_page", "remove_where", "write_changed"]
 

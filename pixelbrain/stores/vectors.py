@@ -1,10 +1,10 @@
-"""Landed rows, as MongoDB and ChromaDB want them: documents without vectors, and vectors with a little metadata."""
+"""Vectors of images and faces, out of the landed rows that hold them, with the metadata that ChromaDB keeps."""
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,23 +12,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pixelbrain import schema
+from pixelbrain.errors import LandingError
+from pixelbrain.landing.landing import Landing
+from pixelbrain.schema import ModelInfo
 
-__all__ = [
-    "COLLECTION_COLUMNS",
-    "Match",
-    "VectorBatch",
-    "column_order",
-    "documents",
-    "face_vectors",
-    "image_vectors",
-    "vectors",
-]
+__all__ = ["COLLECTION_COLUMNS", "Match", "VectorBatch", "landed_vectors", "vector_models"]
 
 #: Which struct column fills each vector collection.
 COLLECTION_COLUMNS = {"images": "resnet", "faces": "facenet"}
-
-_BASE_NAMES = tuple(field.name for field in schema.BASE_FIELDS)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -69,34 +60,31 @@ class Match:
     metadata: dict[str, Any]
 
 
-def documents(table: pa.Table) -> Iterator[dict[str, Any]]:
-    """One document a row: `_id` and the base fields, and one sub-document a module, embeddings left out.
-
-    What is null in a base field or a whole module is None in the document (an upsert then removes the field); inside
-    a module, null fields are left out.
-    """
-    names = column_order(table)[len(_BASE_NAMES) :]
-    lean = pa.table({name: _without_embeddings(table[name].combine_chunks()) for name in names}) if names else None
-    base_rows = table.select(_BASE_NAMES).to_pylist()
-    module_rows = lean.to_pylist() if lean is not None else [{}] * len(base_rows)
-    for base, modules in zip(base_rows, module_rows, strict=True):
-        yield {"_id": base["image_id"], **base, **{name: _without_nulls(value) for name, value in modules.items()}}
-
-
-def column_order(table: pa.Table) -> list[str]:
-    """The columns in the order in which `documents` has them: the base fields, then the others."""
-    return [*_BASE_NAMES, *(name for name in table.column_names if name not in _BASE_NAMES)]
+def vector_models(landing: Landing) -> dict[str, ModelInfo]:
+    """The model of each vector collection whose column landed."""
+    landed = landing.states()
+    models = {}
+    for name, column in COLLECTION_COLUMNS.items():
+        if column in landed:
+            model = landed[column].model
+            if model is None or model.dim < 1:
+                raise LandingError(
+                    f"the column {column} of {landing.storage.uri} does not say which model computed its vectors, or "
+                    "how long they are: its module's model_info() must"
+                )
+            models[name] = model
+    return models
 
 
-def vectors(collection: str, table: pa.Table) -> VectorBatch | None:
+def landed_vectors(collection: str, table: pa.Table) -> VectorBatch | None:
     """The rows of `collection` that `table` holds; None when it lacks their column."""
     column = COLLECTION_COLUMNS[collection]
     if column not in table.column_names or not pa.types.is_struct(table[column].type):
         return None
-    return image_vectors(table) if collection == "images" else face_vectors(table)
+    return _image_vectors(table) if collection == "images" else _face_vectors(table)
 
 
-def image_vectors(table: pa.Table) -> VectorBatch:
+def _image_vectors(table: pa.Table) -> VectorBatch:
     """One vector an image that has one; metadata: version, label."""
     struct = table[COLLECTION_COLUMNS["images"]].combine_chunks()
     embedding = pc.struct_field(struct, "embedding")
@@ -110,7 +98,7 @@ def image_vectors(table: pa.Table) -> VectorBatch:
     return VectorBatch(ids=chosen["image_id"].to_pylist(), vectors=_matrix(embedding.filter(there)), metadata=metadata)
 
 
-def face_vectors(table: pa.Table) -> VectorBatch:
+def _face_vectors(table: pa.Table) -> VectorBatch:
     """One vector a face that has one; metadata: image_id, version, score, width_px (of its box), sharpness."""
     lists = pc.struct_field(table[COLLECTION_COLUMNS["faces"]].combine_chunks(), "faces")
     image_of = pc.list_parent_indices(lists)
@@ -140,33 +128,6 @@ def _matrix(embedding: pa.Array) -> np.ndarray:
     """float32 (n, dim) of a fixed-size list array without nulls."""
     flat = embedding.flatten().to_numpy(zero_copy_only=False)
     return np.ascontiguousarray(flat, dtype=np.float32).reshape(len(embedding), embedding.type.list_size)
-
-
-def _without_embeddings(array: pa.Array) -> pa.Array:
-    """The same structs, and structs in lists, without the fields named `embedding`."""
-    kind = array.type
-    if pa.types.is_struct(kind):
-        fields = [kind.field(i) for i in range(kind.num_fields)]
-        fields = [field for field in fields if field.name != "embedding"]
-        children = [_without_embeddings(pc.struct_field(array, field.name)) for field in fields]
-        if not children:
-            return pa.nulls(len(array))
-        return pa.StructArray.from_arrays(children, names=[field.name for field in fields], mask=array.is_null())
-    if pa.types.is_list(kind) and pa.types.is_struct(kind.value_type):
-        lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
-        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-        values = _without_embeddings(pc.list_flatten(array))
-        return pa.ListArray.from_arrays(pa.array(offsets), values, mask=array.is_null())
-    return array
-
-
-def _without_nulls(value: Any) -> Any:
-    """Without the fields of dicts that are None; lists keep their places."""
-    if isinstance(value, dict):
-        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list):
-        return [_without_nulls(item) for item in value]
-    return value
 
 
 def _metadata(values: dict[str, Any]) -> dict[str, Any]:

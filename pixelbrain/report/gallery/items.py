@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pixelbrain.report.gallery import names
 from pixelbrain.schema import ModelInfo
 
-__all__ = ["Face", "Failure", "Group", "Label", "Library", "Person", "Photo"]
+__all__ = ["Failure", "GalleryFace", "Group", "Label", "Library", "Person", "Photo"]
 
 
 @dataclass(slots=True, eq=False)
-class Face:
+class GalleryFace:
     """One face. Coordinates are pixels of the upright original."""
 
     face_id: str
@@ -37,7 +37,7 @@ class Photo:
     label: str | None = None
     label_score: float | None = None  # probability, 0 to 1
     top_k: tuple[tuple[str, float | None], ...] = ()
-    faces: tuple[Face, ...] = ()
+    faces: tuple[GalleryFace, ...] = ()
     group_id: str | None = None
     group_distance: float | None = None
     values: tuple[tuple[str, str], ...] = ()  # of users' own modules: ("colour.red", "127.5")
@@ -93,7 +93,7 @@ class Person:
     """An identity with its faces, the most typical first."""
 
     identity_id: str
-    faces: list[tuple[Photo, Face]] = field(default_factory=list)
+    faces: list[tuple[Photo, GalleryFace]] = field(default_factory=list)
 
     @property
     def photos(self) -> list[Photo]:
@@ -124,7 +124,7 @@ class Library:
     photos: list[Photo]
     failures: list[Failure]
     people: list[Person]
-    unassigned: list[tuple[Photo, Face]]
+    unassigned: list[tuple[Photo, GalleryFace]]
     labels: list[Label]
     groups: list[Group]
     models: dict[str, ModelInfo]
