@@ -63,8 +63,7 @@ def store_state(landing: Landing, database: Database) -> StoreState:
     if "digest" not in loaded:
         reasons.append("the last load was cut short" if loaded else "nothing was loaded yet")
     else:
-        digest = landed_digest(landing)
-        if loaded["digest"] != f"{digest:016x}" or loaded["landed"] != landed_columns(landing):
+        if loaded["digest"] != landed_digest(landing) or loaded["landed"] != landed_columns(landing):
             reasons.append("images landed or changed since the last load")
         if loaded["counts"] != held.as_dict():
             reasons.append(f"the stores hold {held}, and {StoreCounts(**loaded['counts'])} were loaded")

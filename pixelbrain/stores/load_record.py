@@ -23,19 +23,19 @@ __all__ = [
     "landed_columns",
     "landed_digest",
     "later_tables",
+    "rows_digest",
     "table_digest",
-    "version_digest",
 ]
 
 #: Of the document in `meta` in which a load says what it wrote.
 RECORD_ID = "load"
 
-#: The columns of these tables that MongoDB's documents repeat.
+#: The columns of these tables that a load repeats.
+LANDED_COLUMNS = ("image_id", "version", "status")
 IDENTITY_COLUMNS = ("face_id", "image_id", "identity_id")
 GROUP_COLUMNS = ("image_id", "group_id", "distance")
 
 _ROWS_AT_ONCE = 50_000
-_NOTHING, _END = pa.scalar("", pa.large_string()), pa.scalar("\0", pa.large_string())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,18 +66,11 @@ def landed_columns(landing: Landing) -> dict[str, Any]:
     return columns
 
 
-def landed_digest(landing: Landing) -> int:
-    """`version_digest` of all that landed."""
+def landed_digest(landing: Landing) -> str:
+    """`rows_digest` of all that landed."""
     index = landing.index
     table = pa.table({"image_id": index.image_id, "version": index.version, "status": index.status})
-    slices = (table.slice(start, _ROWS_AT_ONCE) for start in range(0, len(table), _ROWS_AT_ONCE))
-    return sum(version_digest(part) for part in slices) % 2**64
-
-
-def version_digest(table: pa.Table) -> int:
-    """A number, to be summed modulo 2^64: the sum changes when an image comes, goes or changes, in any order."""
-    rows = pc.binary_join_element_wise(table["image_id"], table["version"], table["status"], "\0")
-    return int(digest_versions(rows).sum(dtype=np.uint64))
+    return f"{rows_digest(table):016x}"
 
 
 def later_tables(landing: Landing) -> tuple[pa.Table, pa.Table]:
@@ -90,22 +83,17 @@ def later_tables(landing: Landing) -> tuple[pa.Table, pa.Table]:
 
 
 def table_digest(table: pa.Table | None, columns: Sequence[str]) -> str:
-    """16 hex digits that change with the values of these columns, or with the order of the rows; None has no rows."""
-    digest = hashlib.blake2b(digest_size=8)
-    if table is None:
-        return digest.hexdigest()
+    """16 hex digits that change with the rows of a table, see `rows_digest`; None has no rows."""
+    return f"{0 if table is None else rows_digest(table, columns):016x}"
+
+
+def rows_digest(table: pa.Table, columns: Sequence[str] = LANDED_COLUMNS) -> int:
+    """A number that changes when a row comes, goes or changes, in any order; those of parts add up, modulo 2^64."""
+    total = 0
     for start in range(0, len(table), _ROWS_AT_ONCE):
-        rows = table.select(columns).slice(start, _ROWS_AT_ONCE).combine_chunks()
-        # a missing value is not an empty one: \1; each value ends with \0
+        rows = table.select(columns).slice(start, _ROWS_AT_ONCE)
+        # a missing value is not an empty one: \1
         texts = [pc.fill_null(rows[name].cast(pa.large_string()), "\1") for name in columns]
-        joined = pc.binary_join_element_wise(*texts, _NOTHING, _END)
-        for chunk in joined.chunks:
-            digest.update(_text(chunk))
-    return digest.hexdigest()
-
-
-def _text(strings: pa.LargeStringArray) -> memoryview:
-    """The strings, one after another, as they lie in memory."""
-    _validity, offsets, data = strings.buffers()
-    ends = np.frombuffer(offsets, np.int64)[strings.offset :]
-    return memoryview(data or b"")[ends[0] : ends[len(strings)]]
+        joined = pc.binary_join_element_wise(*texts, pa.scalar("\0", pa.large_string()))
+        total += int(digest_versions(joined).sum(dtype=np.uint64))
+    return total % 2**64

@@ -87,41 +87,35 @@ def landed_vectors(collection: str, table: pa.Table) -> VectorBatch | None:
 def _image_vectors(table: pa.Table) -> VectorBatch:
     """One vector an image that has one; metadata: version, label."""
     struct = table[COLLECTION_COLUMNS["images"]].combine_chunks()
-    embedding = pc.struct_field(struct, "embedding")
-    there = pc.is_valid(embedding)
-    chosen = table.select(["image_id", "version"]).filter(there)
-    labels = pc.struct_field(struct, "label").filter(there)
-    metadata = [
-        _metadata({"version": version, "label": label})
-        for version, label in zip(chosen["version"].to_pylist(), labels.to_pylist(), strict=True)
-    ]
-    return VectorBatch(ids=chosen["image_id"].to_pylist(), vectors=_matrix(embedding.filter(there)), metadata=metadata)
+    embedding, label = (pc.struct_field(struct, name) for name in ("embedding", "label"))
+    metadata = pa.table({"version": table["version"], "label": label})
+    return _batch(table["image_id"], embedding, metadata)
 
 
 def _face_vectors(table: pa.Table) -> VectorBatch:
     """One vector a face that has one; metadata: image_id, version, score, width_px (of its box), sharpness."""
     lists = pc.struct_field(table[COLLECTION_COLUMNS["faces"]].combine_chunks(), "faces")
-    image_of = pc.list_parent_indices(lists)
+    images = table.select(["image_id", "version"]).take(pc.list_parent_indices(lists))
     faces = pc.list_flatten(lists)
-    embedding = pc.struct_field(faces, "embedding")
+    face = {name: pc.struct_field(faces, name) for name in ("face_id", "embedding", "x1", "x2", "score", "sharpness")}
+    metadata = {
+        "image_id": images["image_id"],
+        "version": images["version"],
+        "score": face["score"],
+        "width_px": pc.subtract(face["x2"], face["x1"]),
+        "sharpness": face["sharpness"],
+    }
+    return _batch(face["face_id"], face["embedding"], pa.table(metadata))
+
+
+def _batch(ids: pa.Array | pa.ChunkedArray, embedding: pa.Array, metadata: pa.Table) -> VectorBatch:
+    """The rows that have an embedding."""
     there = pc.is_valid(embedding)
-    images = table.select(["image_id", "version"]).take(image_of.filter(there))
-    columns = {name: pc.struct_field(faces, name).filter(there) for name in ("face_id", "score", "sharpness")}
-    width = pc.subtract(pc.struct_field(faces, "x2"), pc.struct_field(faces, "x1")).filter(there)
-    metadata = [
-        _metadata(
-            {"image_id": image_id, "version": version, "score": score, "width_px": width_px, "sharpness": sharpness}
-        )
-        for image_id, version, score, width_px, sharpness in zip(
-            images["image_id"].to_pylist(),
-            images["version"].to_pylist(),
-            columns["score"].to_pylist(),
-            width.to_pylist(),
-            columns["sharpness"].to_pylist(),
-            strict=True,
-        )
-    ]
-    return VectorBatch(ids=columns["face_id"].to_pylist(), vectors=_matrix(embedding.filter(there)), metadata=metadata)
+    return VectorBatch(
+        ids=ids.filter(there).to_pylist(),
+        vectors=_matrix(embedding.filter(there)),
+        metadata=[_metadata(row) for row in metadata.filter(there).to_pylist()],
+    )
 
 
 def _matrix(embedding: pa.Array) -> np.ndarray:

@@ -11,6 +11,28 @@ __all__ = ["Failure", "GalleryFace", "Group", "Label", "Library", "Person", "Pho
 
 
 @dataclass(slots=True, eq=False)
+class _OfImage:
+    """Whatever is about one image."""
+
+    image_id: str
+
+    @property
+    def name(self) -> str:
+        """The file's own name."""
+        return names.short_name(self.image_id)
+
+    @property
+    def full_name(self) -> str:
+        """Its path or URI."""
+        return names.full_name(self.image_id)
+
+    @property
+    def href(self) -> str | None:
+        """Link to the original, where a browser can open it."""
+        return names.href(self.image_id)
+
+
+@dataclass(slots=True, eq=False)
 class GalleryFace:
     """One face. Coordinates are pixels of the upright original."""
 
@@ -26,10 +48,9 @@ class GalleryFace:
 
 
 @dataclass(slots=True, eq=False)
-class Photo:
+class Photo(_OfImage):
     """One image that could be read: what its cards show, and no vector."""
 
-    image_id: str
     version: str
     size_bytes: int | None
     width: int  # pixels of the upright original
@@ -43,49 +64,18 @@ class Photo:
     values: tuple[tuple[str, str], ...] = ()  # of users' own modules: ("colour.red", "127.5")
 
     @property
-    def name(self) -> str:
-        """The file's own name."""
-        return names.short_name(self.image_id)
-
-    @property
-    def full_name(self) -> str:
-        """Its path or URI."""
-        return names.full_name(self.image_id)
-
-    @property
-    def href(self) -> str | None:
-        """Link to the original, where a browser can open it."""
-        return names.href(self.image_id)
-
-    @property
     def identity_ids(self) -> list[str]:
         """Who is in it, each once, in the order of the faces."""
         return list(dict.fromkeys(face.identity_id for face in self.faces if face.identity_id is not None))
 
 
 @dataclass(slots=True, eq=False)
-class Failure:
+class Failure(_OfImage):
     """Something that did not work: an image (`stage` is "image"), or one module on one image."""
 
-    image_id: str
     stage: str
     error_type: str
     error: str
-
-    @property
-    def name(self) -> str:
-        """The file's own name."""
-        return names.short_name(self.image_id)
-
-    @property
-    def full_name(self) -> str:
-        """Its path or URI."""
-        return names.full_name(self.image_id)
-
-    @property
-    def href(self) -> str | None:
-        """Link to the original, where a browser can open it."""
-        return names.href(self.image_id)
 
 
 @dataclass(slots=True, eq=False)

@@ -178,17 +178,16 @@ def _write_index(site: Site, library: Library, run: Mapping[str, Any]) -> None:
 
 def _figures(library: Library) -> list[_Figure]:
     """What the run came to; zeros are told of images only, the others mean that nobody asked."""
-    paths = {section.key: section.path for section in _sections(library)}
+    section = {found.key: found for found in _sections(library)}
+    paths = {key: found.path for key, found in section.items()}
     figures = [
         _Figure("images", "images", library.n_images, paths.get("photos")),
         _Figure("failed", "failed", library.n_failed, paths.get("failures")),
-        _Figure("faces", "faces", library.n_faces),
-        _Figure("people", "people", len(library.people), paths.get("people")),
-        _Figure("unassigned", "unassigned", len(library.unassigned), paths.get("unassigned")),
-        _Figure("labels", "labels", len(library.labels), paths.get("labels")),
-        _Figure("groups", "look-alikes", len(library.groups), paths.get("groups")),
     ]
-    return [figure for figure in figures if figure.amount or figure.key in ("images", "failed")]
+    if library.n_faces:
+        figures.append(_Figure("faces", "faces", library.n_faces))
+    figures += [section[key] for key in ("people", "unassigned", "labels") if key in section]
+    return figures + [section[key]._replace(name="look-alikes") for key in ("groups",) if key in section]
 
 
 def _sections(library: Library) -> list[_Figure]:

@@ -34,16 +34,17 @@ class EmbeddedMongo:
     @property
     def uri(self) -> str:
         """Where it answers."""
-        if self._server is None:
-            raise StoreError("the embedded MongoDB is not started")
-        return f"mongodb://127.0.0.1:{self._server.port}/?directConnection=true"
+        return f"mongodb://127.0.0.1:{self._started().port}/?directConnection=true"
 
     @property
     def pid(self) -> int:
         """The mongod's process id."""
+        return self._started().pid
+
+    def _started(self) -> MongodProcess:
         if self._server is None:
             raise StoreError("the embedded MongoDB is not started")
-        return self._server.pid
+        return self._server
 
     def alive(self) -> bool:
         """Whether it runs."""

@@ -10,7 +10,7 @@ from pymongo.errors import DuplicateKeyError
 from pixelbrain.errors import StoreError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.stores.ledger import IdLedger
-from pixelbrain.stores.load_record import RECORD_ID, StoreCounts, landed_columns, version_digest
+from pixelbrain.stores.load_record import RECORD_ID, StoreCounts, landed_columns, rows_digest
 from pixelbrain.stores.mongo.client import create_indexes
 from pixelbrain.stores.mongo.connection import MongoConnection
 from pixelbrain.stores.mongo.documents import LANDED, documents
@@ -73,7 +73,7 @@ class DocumentLoad:
         self.result += result
         refused = {one for one, _ in result.errors}
         self._ledger.add(set(table["image_id"].to_pylist()).difference(refused).union(kept))
-        self._digest = (self._digest + version_digest(table)) % 2**64
+        self._digest = (self._digest + rows_digest(table)) % 2**64
 
     def _write(self, table: pa.Table) -> tuple[WriteResult, set[Any]]:
         """What was written, and which of the refused documents are there in an older form."""
