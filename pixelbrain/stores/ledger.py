@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 
 import numpy as np
@@ -47,6 +47,10 @@ class IdLedger:
             return np.zeros(len(wanted), bool)
         place = np.minimum(np.searchsorted(found, wanted), len(found) - 1)
         return found[place] == wanted
+
+    def unknown(self, ids: Sequence[str]) -> list[str]:
+        """Those of `ids` that were not added."""
+        return [one for one, known in zip(ids, self.holds(ids), strict=True) if not known]
 
     def close(self) -> None:
         """Remove the file."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -84,13 +83,14 @@ class VectorStore:
 
     def model(self, name: str) -> ModelInfo | None:
         """What computed the vectors of a collection; None when there is no such collection."""
-        found = self._find(name)
-        return _model_of(found) if found is not None else None
+        with chroma_errors(self._where):
+            found = self._lookup(name)
+            return _model_of(found) if found is not None else None
 
     def count(self, name: str) -> int:
         """Vectors in a collection; 0 when there is no such collection."""
         with chroma_errors(self._where):
-            found = self._find(name)
+            found = self._lookup(name)
             return found.count() if found is not None else 0
 
     def require_ensured(self, name: str) -> None:
@@ -99,9 +99,10 @@ class VectorStore:
         Raises:
             StoreError: another process of a shared server has put its own in that one's place.
         """
-        collection = self._find(name)
-        if collection is not None:
-            self._require_ensured(collection)
+        with chroma_errors(self._where):
+            collection = self._lookup(name)
+            if collection is not None:
+                self._require_ensured(collection)
 
     def drop(self, name: str) -> None:
         """Delete a collection, if it is there."""
@@ -152,52 +153,30 @@ class VectorStore:
 
     def iter_vectors(self, name: str, batch: int = 5000) -> Iterator[VectorBatch]:
         """All vectors of a collection, in pages of `batch`; the store must not be written meanwhile."""
-        collection = self._require(name)
-        for offset in itertools.count(0, batch):
-            with chroma_errors(self._where):
-                page = batches.read_page(collection, offset, batch)
-            if page is None:
-                return
-            yield page
+        with self._reading(name) as collection:
+            yield from batches.iter_vectors(collection, batch)
 
     def iter_ids(self, name: str) -> Iterator[list[str]]:
         """All ids of a collection, in pages; the store must not be written meanwhile."""
-        collection = self._require(name)
-        with chroma_errors(self._where):
+        with self._reading(name) as collection:
             yield from batches.iter_ids(collection)
 
     def fetch(self, name: str, ids: Sequence[str]) -> dict[str, tuple[np.ndarray, str | None]]:
         """Some vectors with their row hashes, see `batches.fetch`."""
-        collection = self._require(name)
-        with chroma_errors(self._where):
+        with self._reading(name) as collection:
             return batches.fetch(collection, ids)
 
     def query(
         self, name: str, vectors: np.ndarray, n_results: int = 20, where: Mapping[str, Any] | None = None
     ) -> list[list[Match]]:
-        """The nearest vectors by cosine distance, nearest first (approximate: HNSW).
-
-        Args:
-            name: `faces` or `images`.
-            vectors: (m, dim), or one vector (dim,); need not be normalised.
-            n_results: how many an own vector.
-            where: a ChromaDB filter on the metadata, such as `{"score": {"$gt": 0.99}}`.
-
-        Returns:
-            m lists of at most `n_results` matches.
-
-        Raises:
-            MixedModelsError: vectors of another length than the collection's.
-            StoreError: there is no such collection, or a filter that ChromaDB does not take.
-        """
+        """The nearest vectors to each, nearest first (approximate: HNSW); see `Database.query_vector_field`."""
         queries = np.atleast_2d(np.asarray(vectors, dtype=np.float32))
         if n_results < 1:
             raise ConfigError(f"n_results is {n_results}: at least 1")
-        collection = self._require(name)
-        if queries.size == 0:
-            return []
-        self._check_dim(name, collection, queries)
-        with chroma_errors(self._where):
+        with self._reading(name) as collection:
+            if queries.size == 0:
+                return []
+            self._check_dim(name, collection, queries)
             return batches.nearest(collection, queries, n_results, where)
 
     # --- inside --------------------------------------------------------------------------------------------------
@@ -212,13 +191,11 @@ class VectorStore:
                 answers=self.connection.answers,
             )
 
-    def _find(self, name: str) -> Collection | None:
+    @contextlib.contextmanager
+    def _reading(self, name: str) -> Iterator[Collection]:
+        """A collection that is there; what goes wrong with it is a `StoreError`."""
         with chroma_errors(self._where):
-            return self._lookup(name)
-
-    def _require(self, name: str) -> Collection:
-        with chroma_errors(self._where):
-            return self._existing(name)
+            yield self._existing(name)
 
     def _lookup(self, name: str) -> Collection | None:
         try:

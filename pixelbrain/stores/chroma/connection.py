@@ -95,12 +95,7 @@ class ChromaConnection:
         """What is wrong with collections, seen by a fresh process (of a server: by a fresh client).
 
         Our own client is closed before, as two processes on one folder corrupt it, and opened again when needed.
-
-        Args:
-            samples: by the collection's name, what it should hold; by default, anything.
-
-        Returns:
-            By the collection's name, what is wrong; nothing of those that are sound.
+        By the collection's name, `samples` says what it should hold, and the result what is wrong, if anything.
 
         Raises:
             StoreError: it cannot be read for another reason than damage.

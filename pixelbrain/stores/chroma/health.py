@@ -56,15 +56,7 @@ class Sample:
 
 
 def examine_collection(client: Any, name: str, sample: Sample) -> Finding | None:
-    """Compare a collection with what it should hold.
-
-    Args:
-        client: a chromadb client, opened after the last write.
-        name: of the collection.
-        sample: what it should hold.
-
-    Returns:
-        What is wrong, or None.
+    """Compare a collection with what it should hold, by a client opened after the last write; None: it is sound.
 
     Raises:
         StoreError: it cannot be read for another reason than damage: no permission, no room.

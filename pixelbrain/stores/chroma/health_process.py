@@ -49,14 +49,9 @@ def warm_up() -> None:
 
 
 def examine_folder(folder: Path, samples: Mapping[str, Sample]) -> dict[str, Finding]:
-    """What a fresh process finds wrong with collections. Nobody writes the folder meanwhile.
+    """What a fresh process finds wrong with the collections of a folder, which is there, and which nobody writes.
 
-    Args:
-        folder: of ChromaDB; it is there.
-        samples: by the collection's name, what it should hold.
-
-    Returns:
-        By the collection's name, what is wrong; nothing of those that are sound.
+    By the collection's name, `samples` says what it should hold, and the result what is wrong, if anything.
 
     Raises:
         StoreError: the process cannot be started, was killed, or cannot read the folder for another reason than damage.

@@ -97,6 +97,5 @@ class CollectionCheck:
                 self._differences.whole(kind, self.landed, reason)
         elif self._store is not None and self._store.count(self.name) > self._found:
             for ids in self._store.iter_ids(self.name):
-                known = self._ledger.holds(ids)
-                self._differences.add("extra", (one for one, held in zip(ids, known, strict=True) if not held))
+                self._differences.add("extra", self._ledger.unknown(ids))
         return self._differences

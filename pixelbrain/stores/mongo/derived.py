@@ -32,12 +32,9 @@ Change = tuple[str, UpdateOne]
 def store_identities(images: Collection, identities: Collection, table: pa.Table) -> WriteResult:
     """Write `identity_id` into the faces of each image, `identities` beside them, and a document an identity.
 
-    Afterwards the documents say what `table` says and nothing older; running it again changes nothing.
-
-    Args:
-        images: gets `facenet.faces[].identity_id` (absent: unassigned) and `identities` (sorted, each once).
-        identities: gets `_id`, `n_faces`, `n_images`; fields that others stored there stay.
-        table: rows of `schema.IDENTITY_SCHEMA`, each face once.
+    Afterwards the documents say what `table` (rows of `schema.IDENTITY_SCHEMA`, each face once) says and nothing older;
+    running it again changes nothing. `images` get `facenet.faces[].identity_id` (absent: unassigned) and `identities`
+    (sorted, each once); `identities` get `_id`, `n_faces` and `n_images`, and keep what others stored there.
     """
     result = _write(images, identity_changes(images, table))
     with IdLedger() as current:
@@ -47,22 +44,15 @@ def store_identities(images: Collection, identities: Collection, table: pa.Table
 
 
 def store_groups(images: Collection, table: pa.Table) -> WriteResult:
-    """Write `group_id` and `group_distance` (cosine, 0 to 2) into each image, and remove older ones.
-
-    Args:
-        images: the collection.
-        table: rows of `schema.GROUP_SCHEMA`.
-    """
+    """Write `group_id` and `group_distance` (cosine, 0 to 2) into each image, and remove older ones."""
     return _write(images, group_changes(images, table))
 
 
 def identity_changes(images: Collection, table: pa.Table, *, everywhere: bool = False) -> Iterator[list[Change]]:
     """The updates after which the images' documents say what `table` says, in batches; none when they do.
 
-    Args:
-        images: the collection; may be written with each batch before the next is asked for.
-        table: rows of `schema.IDENTITY_SCHEMA`, each face once.
-        everywhere: look also at faces of images that are not in the table and have no `identities`: reads all images.
+    Each batch may be written before the next is asked for. `everywhere`: look also at faces of images that are not in
+    the table and have no `identities`, which reads all images.
     """
     with IdLedger() as seen:
         for rows in _by_image(table.select(["image_id", "face_id", "identity_id"])):
@@ -77,18 +67,11 @@ def identity_changes(images: Collection, table: pa.Table, *, everywhere: bool = 
         if everywhere:
             named = {"$or": [named, {"facenet.faces.identity_id": {"$exists": True}}]}
         for ids in batches(document["_id"] for document in images.find(named, {"_id": 1})):
-            gone = [one for one, known in zip(ids, seen.holds(ids), strict=True) if not known]
-            yield _changes(images, {"_id": {"$in": gone}}, {})
+            yield _changes(images, {"_id": {"$in": seen.unknown(ids)}}, {})
 
 
 def count_changes(identities: Collection, table: pa.Table, current: IdLedger) -> Iterator[list[Change]]:
-    """The updates after which each identity has a document that says how many faces and images it has.
-
-    Args:
-        identities: the collection.
-        table: rows of `schema.IDENTITY_SCHEMA`, each face once.
-        current: remembers the ids of the identities.
-    """
+    """The updates after which each identity has a document that counts its faces and images; `current` gets its id."""
     known = table.filter(pc.is_valid(table["identity_id"]))
     counts = known.group_by("identity_id").aggregate([("face_id", "count"), ("image_id", "count_distinct")])
     for chunk in counts.to_batches(max_chunksize=BATCH_DOCUMENTS):
@@ -125,9 +108,8 @@ def group_changes(images: Collection, table: pa.Table) -> Iterator[list[Change]]
             ]
         older = images.find({"group_id": {"$exists": True}}, {"_id": 1})
         for ids in batches(document["_id"] for document in older):
-            gone = [one for one, known in zip(ids, grouped.holds(ids), strict=True) if not known]
             unset = {"$unset": {"group_id": "", "group_distance": ""}}
-            yield [(one, UpdateOne({"_id": one}, unset)) for one in gone]
+            yield [(one, UpdateOne({"_id": one}, unset)) for one in grouped.unknown(ids)]
 
 
 def _write(collection: Collection, changes: Iterator[list[Change]]) -> WriteResult:

@@ -24,8 +24,6 @@ class DocumentLoad:
     """One load in progress. Each step waits for a server that restarts under it, and may be done twice.
 
     Args:
-        landing: where the rows come from.
-        connection: where to.
         owner: whose documents these are; two OUT in one database would remove each other's.
         rebuild: write also what is there already, and over another OUT's documents.
     """

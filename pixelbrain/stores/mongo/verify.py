@@ -60,15 +60,12 @@ class DocumentCheck:
     def _with_extra(self) -> DifferenceCounter:
         extra = DifferenceCounter(where=self._images.where)
         for ids in batches(document["_id"] for document in self._documents.find(LANDED, {"_id": 1})):
-            extra.add("extra", self._unknown(ids))
+            extra.add("extra", self._ledger.unknown(ids))
         return DifferenceCounter(
             where=extra.where,
             counts={**self._images.counts, **extra.counts},
             first={**self._images.first, **extra.first},
         )
-
-    def _unknown(self, ids: list[str]) -> list[str]:
-        return [one for one, known in zip(ids, self._ledger.holds(ids), strict=True) if not known]
 
     def _later_tables(self, identities: pa.Table, groups: pa.Table) -> list[DifferenceCounter]:
         """What storing these tables would change."""
@@ -80,8 +77,7 @@ class DocumentCheck:
         with IdLedger() as current:
             for changes in count_changes(collection, identities, current):
                 counts.add("different", (one for one, _update in changes))
-            ids = [one["_id"] for one in collection.find({}, {"_id": 1})]
-            counts.add("extra", (one for one, known in zip(ids, current.holds(ids), strict=True) if not known))
+            counts.add("extra", current.unknown([one["_id"] for one in collection.find({}, {"_id": 1})]))
         grouped = DifferenceCounter(where="MongoDB groups of images")
         for changes in group_changes(self._documents, groups):
             grouped.add("different", (one for one, _update in changes))
