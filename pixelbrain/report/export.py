@@ -22,10 +22,7 @@ EXPORT_TABLES = ("images", "faces")
 _BASE = frozenset(field.name for field in schema.BASE_FIELDS)
 _OWN_MODULES = frozenset({"resnet", "facenet"})  # their fields have columns with names of their own
 _IMAGES = [
-    pa.field("image_id", pa.string()),
-    pa.field("status", pa.string()),
-    pa.field("error", pa.string()),
-    pa.field("label", pa.string()),
+    *(pa.field(name, pa.string()) for name in ("image_id", "status", "error", "label")),
     pa.field("label_score", pa.float32()),
     pa.field("n_faces", pa.int32()),
     pa.field("identities", pa.string()),  # joined with ;

@@ -6,7 +6,6 @@ import contextlib
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -151,9 +150,7 @@ class Database:
     def __enter__(self) -> Database:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     # --- images and their fields ---------------------------------------------------------------------------------
@@ -257,11 +254,7 @@ class Database:
     # --- vectors -------------------------------------------------------------------------------------------------
 
     def query_vector_field(
-        self,
-        collection: Collection,
-        vectors: np.ndarray,
-        n_results: int = 20,
-        where: Mapping[str, Any] | None = None,
+        self, collection: Collection, vectors: np.ndarray, n_results: int = 20, where: Mapping[str, Any] | None = None
     ) -> list[list[Match]]:
         """The nearest faces or images to each vector, by cosine distance (0 to 2), nearest first.
 

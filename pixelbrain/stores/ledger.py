@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Sequence
-from types import TracebackType
 
 import numpy as np
 import pyarrow as pa
@@ -24,9 +23,7 @@ class IdLedger:
     def __enter__(self) -> IdLedger:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     def add(self, ids: Iterable[str]) -> None:

@@ -51,11 +51,7 @@ class LoadReport:
 
 
 def load(
-    landing: Landing,
-    database: Database,
-    *,
-    rebuild: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    landing: Landing, database: Database, *, rebuild: bool = False, progress: Callable[[int, int], None] | None = None
 ) -> LoadReport:
     """Make both stores hold what Parquet holds; running it again changes nothing.
 

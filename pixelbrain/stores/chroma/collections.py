@@ -185,10 +185,7 @@ class VectorStore:
         """Do a step that may be done twice; a server that restarts under it is waited for, see `ride_out`."""
         with chroma_errors(self._where):
             return ride_out(
-                step,
-                server=f"ChromaDB at {self._where}",
-                lost=CONNECTION_LOST,
-                answers=self.connection.answers,
+                step, server=f"ChromaDB at {self._where}", lost=CONNECTION_LOST, answers=self.connection.answers
             )
 
     @contextlib.contextmanager

@@ -28,15 +28,7 @@ SOCKET_TIMEOUT_MS = 600_000
 WRITE_TIMEOUT_MS = 60_000
 
 #: What the queries of the CLI, the gallery and `Database` look up.
-INDEXES = (
-    "status",
-    "sha256",
-    "group_id",
-    "identities",
-    "resnet.label",
-    "facenet.n_faces",
-    "facenet.faces.face_id",
-)
+INDEXES = ("status", "sha256", "group_id", "identities", "resnet.label", "facenet.n_faces", "facenet.faces.face_id")
 
 
 @contextlib.contextmanager
