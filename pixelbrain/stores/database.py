@@ -103,13 +103,13 @@ class Database:
     @property
     def mongo(self) -> MongoDatabase:
         """The MongoDB database: collections `images`, `identities` and `meta`."""
-        self._require_open()
         return self.mongo_connection.database
 
     @property
     def vectors(self) -> VectorStore:
         """The ChromaDB collections `faces` and `images`."""
-        self._require_open()
+        if self._closed:
+            raise StoreError("this database is closed: open it again with Database.open")
         if self._vectors is None:
             from pixelbrain.stores.chroma.collections import VectorStore  # chromadb takes 2 s to import
 
@@ -338,10 +338,6 @@ class Database:
         remember(None)
         yield
         remember(digest)
-
-    def _require_open(self) -> None:
-        if self._closed:
-            raise StoreError("this database is closed: open it again with Database.open")
 
     def _require_vectors(self, collection: str) -> None:
         if not self.has_vectors:  # opening it would make an empty one

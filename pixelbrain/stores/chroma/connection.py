@@ -19,7 +19,7 @@ from pixelbrain.stores.vectors import COLLECTION_COLUMNS
 __all__ = ["ChromaConnection", "known_collection"]
 
 #: For a look at whatever is there.
-ANYTHING: Mapping[str, Sample] = {name: Sample() for name in COLLECTION_COLUMNS}
+_ANYTHING: Mapping[str, Sample] = {name: Sample() for name in COLLECTION_COLUMNS}
 
 
 def known_collection(name: str) -> str:
@@ -91,7 +91,7 @@ class ChromaConnection:
             return False
         return True
 
-    def examine(self, samples: Mapping[str, Sample] = ANYTHING) -> dict[str, Finding]:
+    def examine(self, samples: Mapping[str, Sample] = _ANYTHING) -> dict[str, Finding]:
         """What is wrong with collections, seen by a fresh process (of a server: by a fresh client).
 
         Our own client is closed before, as two processes on one folder corrupt it, and opened again when needed.

@@ -46,6 +46,7 @@ class MongoConnection:
         self._folder = folder
         self._client: pymongo.MongoClient | None = None
         self._database: MongoDatabase | None = None
+        self._closed = False
 
     @property
     def exists(self) -> bool:
@@ -55,6 +56,8 @@ class MongoConnection:
     @property
     def database(self) -> MongoDatabase:
         """The MongoDB database: collections `images`, `identities` and `meta`."""
+        if self._closed:
+            raise StoreError("this database is closed: open it again with Database.open")
         if self._database is None:
             if self._uri is None:
                 self.embedded = EmbeddedMongo(self._folder).start()
@@ -62,7 +65,7 @@ class MongoConnection:
                 uri = self.embedded.uri if self.embedded is not None else str(self._uri)
                 self._client, self._database = connect(uri, own=not self.shared)
             except BaseException:
-                self.close()
+                self._stop()
                 raise
         return self._database
 
@@ -81,6 +84,10 @@ class MongoConnection:
 
     def close(self) -> None:
         """Close the client and stop a mongod of our own; twice is once."""
+        self._closed = True
+        self._stop()
+
+    def _stop(self) -> None:
         client, self._client, self._database = self._client, None, None
         embedded, self.embedded = self.embedded, None
         if client is not None:

@@ -49,3 +49,8 @@ def test_what_fails_to_connect_leaves_no_mongod(tmp_path, monkeypatch):
     with pytest.raises(StoreError, match="no answer"):
         _ = connection.database
     assert stopped == [True] and connection.embedded is None
+    with pytest.raises(StoreError, match="no answer"):  # it may be tried again
+        _ = connection.database
+    connection.close()
+    with pytest.raises(StoreError, match="is closed: open it again"):
+        _ = connection.database
