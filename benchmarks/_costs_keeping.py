@@ -104,8 +104,8 @@ def landing(root: Path, files: int) -> Iterator[Cost]:
 def documents(root: Path, count: int) -> Iterator[Cost]:
     """Documents of 500 bytes or so, with their indexes."""
     from pixelbrain.stores.mongo.client import connect, create_indexes
-    from pixelbrain.stores.mongo.documents import upsert_images
     from pixelbrain.stores.mongo.embedded import EmbeddedMongo
+    from pixelbrain.stores.mongo.upsert import upsert_images
 
     with EmbeddedMongo(root / "mongo") as mongod:
         client, database = connect(mongod.uri.replace("/?", "/bench?"))

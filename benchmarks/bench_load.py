@@ -33,7 +33,7 @@ from synthetic_rows import ROWS, directions, document, image_id, land
 ASKED = 200
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
-    ["pixelbrain.stores.chroma.collections", "pixelbrain.stores.mongo.documents"]
+    ["pixelbrain.stores.chroma.collections", "pixelbrain.stores.mongo.upsert"]
 )  # imported once, not 100 times
 
 
@@ -58,7 +58,7 @@ QUICK = Sizes(batches=4, writers=(1, 4), dims=(512,), images=2_000, repeats=1)
 def write_documents(uri: str, blocks: list[int]) -> None:
     """One writer's share of the documents."""
     from pixelbrain.stores.mongo.client import connect
-    from pixelbrain.stores.mongo.documents import upsert_images
+    from pixelbrain.stores.mongo.upsert import upsert_images
 
     client, database = connect(uri)
     for block in blocks:
@@ -69,7 +69,7 @@ def write_documents(uri: str, blocks: list[int]) -> None:
 def write_vectors(location: str, dim: int, blocks: list[int]) -> None:
     """One writer's share of the vectors."""
     from pixelbrain.stores.chroma.collections import VectorStore
-    from pixelbrain.stores.convert import VectorBatch
+    from pixelbrain.stores.vectors import VectorBatch
 
     store = VectorStore(location)
     metadata = [{"version": "1", "label": "tabby"}] * ROWS
@@ -231,7 +231,7 @@ def _in_pool(make: Callable[[], Executor], writers: int, measure: Callable[..., 
 def _warm_up(_number: int) -> None:
     """Import what a writer needs, and stay long enough for the pool to start all its processes."""
     import pixelbrain.stores.chroma.collections
-    import pixelbrain.stores.mongo.documents  # noqa: F401
+    import pixelbrain.stores.mongo.upsert  # noqa: F401
 
     time.sleep(0.2)
 

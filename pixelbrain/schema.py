@@ -9,10 +9,13 @@ from __future__ import annotations
 import enum
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
+
+from pixelbrain.errors import ConfigError
 
 __all__ = [
     "BASE_FIELDS",
@@ -21,7 +24,9 @@ __all__ = [
     "GROUP_SCHEMA",
     "MANIFEST_SCHEMA",
     "ModelInfo",
+    "RESERVED_NAMES",
     "Status",
+    "check_name",
     "classifier_fields",
     "embedding_type",
     "face_id",
@@ -65,6 +70,20 @@ BASE_FIELDS: tuple[pa.Field, ...] = (
     pa.field("error_type", pa.string()),
     pa.field("error", pa.string()),
 )
+
+_Kind = Literal["module", "question", "field"]
+
+#: Names that are taken in every OUT: what they are there, the kinds of thing that may not be called so, and the names.
+RESERVED_NAMES: dict[str, tuple[tuple[_Kind, ...], tuple[str, ...]]] = {
+    "columns of every image": (("module", "question", "field"), tuple(field.name for field in BASE_FIELDS)),
+    "fields of every document in MongoDB": (
+        ("module", "question", "field"),
+        ("_id", "row_hash", "identities", "group_id", "group_distance"),
+    ),
+    "columns of every export": (("question",), ("label", "label_score", "n_faces")),
+    "folder of answers on their way": (("question",), ("journal",)),
+    "steps of every run": (("module",), ("decode", "images", "land", "list")),  # its actor pools are called so
+}
 
 ERROR_FIELDS: tuple[pa.Field, ...] = (pa.field("error_type", pa.string()), pa.field("error", pa.string()))
 
@@ -131,6 +150,27 @@ GROUP_SCHEMA = pa.schema(
         pa.field("distance", pa.float32()),  # cosine distance to the group's mean; null: ungrouped
     ]
 )
+
+
+def check_name(kind: _Kind, name: str, **of_this_out: Iterable[str]) -> None:
+    """Refuse a name under which a module's column, an answer or a user's field would meet something else.
+
+    Args:
+        kind: what is to be called so.
+        name: the name; of a dotted field, the part before the first dot.
+        of_this_out: the names that OUT has, by their kind, such as `modules=` and `questions=`.
+
+    Raises:
+        ConfigError: it is taken; the message says by what, and which names are.
+    """
+    taken = {what: names for what, (kinds, names) in RESERVED_NAMES.items() if kind in kinds}
+    taken |= {f"{kinds} of this OUT": tuple(names) for kinds, names in of_this_out.items()}
+    for what, names in taken.items():
+        if name in names:
+            raise ConfigError(
+                f"the {kind} {name!r} needs another name: this one is kept by Pixelbrain itself, for the {what} "
+                f"({', '.join(sorted(names))})"
+            )
 
 
 def face_id(image_id: str, index: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import os
 import re
@@ -17,6 +16,7 @@ from pixelbrain.display import Display
 from pixelbrain.errors import ConfigError, LandingError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.sources.local import FILE_SCHEME, uri_to_path
+from pixelbrain.storage.tables import write_csv
 from pixelbrain.workflow import Workflow
 
 __all__ = ["HOME_VARIABLE", "tag_identity"]
@@ -101,18 +101,13 @@ def _export(landing: Landing, file: Path, field: str, nobody: frozenset[str]) ->
     for row in identities.to_pylist() if identities is not None else ():
         if row["identity_id"] and row["image_id"] not in nobody:
             who.setdefault(row["image_id"], set()).add(row["identity_id"])
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    image_ids = landing.index.image_id.to_pylist()
+    rows = ([_shown(one), ";".join(sorted(who.get(one, ())))] for one in image_ids)
     try:
-        with open(temporary, "w", newline="", encoding="utf-8", errors="surrogateescape") as target:
-            writer = csv.writer(target)
-            writer.writerow(["image", field])
-            image_ids = landing.index.image_id.to_pylist()
-            for image_id in image_ids:
-                shown = uri_to_path(image_id) if image_id.startswith(FILE_SCHEME) else image_id
-                writer.writerow([shown, ";".join(sorted(who.get(image_id, ())))])
-        os.replace(temporary, file)
+        return write_csv(file, ["image", field], rows)
     except OSError as error:
         raise LandingError(f"cannot write {file}: {error.strerror}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
-    return len(image_ids)
+
+
+def _shown(image_id: str) -> str:
+    return str(uri_to_path(image_id)) if image_id.startswith(FILE_SCHEME) else image_id

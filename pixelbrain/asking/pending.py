@@ -28,7 +28,12 @@ def pending_images(landing: Landing, settings: AskSettings, where: Where | None 
 
     Yields:
         Tables with image_id, version, sha256, width and height.
+
+    Raises:
+        ConfigError: a question is called like a module of this OUT.
     """
+    for question in settings.questions:
+        schema.check_name("question", question.field, modules=landing.index.modules)
     open_questions = [_open_mask(landing, settings, question) for question in settings.questions]
     unanswered = np.logical_or.reduce(open_questions)
     start = 0

@@ -25,6 +25,7 @@ from pixelbrain.landing.prune import prune as prune_images
 from pixelbrain.landing.remaining import Remaining
 from pixelbrain.locks.run import RunLock
 from pixelbrain.modules.base import PipelineModule, Resources
+from pixelbrain.schema import check_name
 from pixelbrain.sources.base import IMAGE_SUFFIXES
 from pixelbrain.storage.base import Storage
 
@@ -86,11 +87,14 @@ def extract(
         SourceError: the source cannot be listed, holds no image, or is not there on every node.
         WeightsError: a model's weights cannot be had.
         OutLockedError: another run works on OUT.
+        ConfigError: a module is called like a question of this OUT.
         LandingError: OUT cannot be written, or is on one node's disk.
         EngineError: Ray cannot be started, lacks what the plan reserves, or lost the actors for good.
     """
     started = time.monotonic()
     landing = Landing(out, s3_endpoint=loader.s3_endpoint)
+    for module in modules:
+        check_name("module", module.name, questions=landing.answer_log.fields())
     tables, complete = _peek(loader)
     for module in modules:
         module.prepare()

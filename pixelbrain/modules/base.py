@@ -33,7 +33,6 @@ from pixelbrain.modules.weights.model_file import ModelFile
 __all__ = ["PipelineModule", "Resources"]
 
 logger = logging.getLogger(__name__)
-_RESERVED = frozenset(field.name for field in schema.BASE_FIELDS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +58,7 @@ class Resources:
 class PipelineModule(abc.ABC):
     """One model or service; reads a batch and adds one struct column named after it."""
 
-    #: The column's name: a Python identifier, not one of the base columns.
+    #: The column's name: a Python identifier, none of `schema.RESERVED_NAMES`.
     name: ClassVar[str]
 
     #: How much of each photo the module wants to see; the decoder may skip the rest.
@@ -74,11 +73,14 @@ class PipelineModule(abc.ABC):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         name = getattr(cls, "name", None)
-        if name is not None and (not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in _RESERVED):
-            raise ModuleError(
-                f"{cls.__qualname__}.name is {name!r}: a module's name is lower-case letters, digits and _, "
-                f"and none of {', '.join(sorted(_RESERVED))}"
-            )
+        if name is None:
+            return
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+            raise ModuleError(f"{cls.__qualname__}.name is {name!r}: lower-case letters, digits and _, a letter first")
+        try:
+            schema.check_name("module", name)
+        except ConfigError as error:
+            raise ModuleError(f"{cls.__qualname__}.name: {error}") from None
 
     @abc.abstractmethod
     def fields(self) -> list[pa.Field]:

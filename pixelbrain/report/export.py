@@ -3,34 +3,26 @@
 from __future__ import annotations
 
 import json
-import math
-import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pa_csv
-import pyarrow.parquet as pq
 
 from pixelbrain import schema
 from pixelbrain.errors import ConfigError, LandingError
 from pixelbrain.landing.landing import Landing
-from pixelbrain.landing.parts import Part
+from pixelbrain.storage.tables import TABLE_SUFFIXES, write_table
 
-__all__ = ["EXPORT_SUFFIXES", "EXPORT_TABLES", "export"]
+__all__ = ["EXPORT_TABLES", "export"]
 
-EXPORT_SUFFIXES = (".csv", ".jsonl", ".parquet")
 EXPORT_TABLES = ("images", "faces")
 
 _BASE = frozenset(field.name for field in schema.BASE_FIELDS)
 _OWN_MODULES = frozenset({"resnet", "facenet"})  # their fields have columns with names of their own
 _IMAGES = [
-    pa.field("image_id", pa.string()),
-    pa.field("status", pa.string()),
-    pa.field("error", pa.string()),
-    pa.field("label", pa.string()),
+    *(pa.field(name, pa.string()) for name in ("image_id", "status", "error", "label")),
     pa.field("label_score", pa.float32()),
     pa.field("n_faces", pa.int32()),
     pa.field("identities", pa.string()),  # joined with ;
@@ -69,9 +61,8 @@ def export(landing: Landing, file: Path, table: Literal["images", "faces"] = "im
         LandingError: the landed tables cannot be read, or the file cannot be written.
     """
     file = Path(file)
-    suffix = file.suffix.lower()
-    if suffix not in EXPORT_SUFFIXES:
-        raise ConfigError(f"cannot export to {file.name!r}: its name must end in {', '.join(EXPORT_SUFFIXES)}")
+    if file.suffix.lower() not in TABLE_SUFFIXES:
+        raise ConfigError(f"cannot export to {file.name!r}: its name must end in {', '.join(TABLE_SUFFIXES)}")
     if table not in EXPORT_TABLES:
         raise ConfigError(f"no table {table!r}: choose one of {', '.join(EXPORT_TABLES)}")
     if not file.absolute().parent.is_dir():
@@ -79,15 +70,10 @@ def export(landing: Landing, file: Path, table: Literal["images", "faces"] = "im
     columns = _images_schema(landing) if table == "images" else _FACES
     identities = _identities(landing)
     rows = _image_tables(landing, columns, identities) if table == "images" else _face_tables(landing, identities)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
-        count = _WRITERS[suffix](temporary, columns, rows)
-        os.replace(temporary, file)
+        return write_table(file, columns, rows)
     except OSError as error:
         raise LandingError(f"cannot write {file}: {error.strerror or error}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
-    return count
 
 
 def _identities(landing: Landing) -> Mapping[str, str]:
@@ -111,7 +97,8 @@ def _images_schema(landing: Landing) -> pa.Schema:
         if not new:
             continue  # the parts of one run have the same columns
         seen |= new
-        columns = _part_schema(part)
+        with part.open() as file:
+            columns = file.schema_arrow
         for _, name in sorted(new):
             for field in columns.field(name).type:
                 if _is_scalar(field.type):
@@ -120,11 +107,6 @@ def _images_schema(landing: Landing) -> pa.Schema:
         kind = answers.type.field("answer").type
         fields[name] = pa.field(name, kind if _is_scalar(kind) else pa.string())
     return pa.schema(list(fields.values()))
-
-
-def _part_schema(part: Part) -> pa.Schema:
-    with part.open() as file:
-        return file.schema_arrow
 
 
 def _is_scalar(kind: pa.DataType) -> bool:
@@ -194,55 +176,3 @@ def _face_tables(landing: Landing, identities: Mapping[str, str]) -> Iterator[pa
         image_ids = table["image_id"].take(pc.list_parent_indices(lists))
         assigned = pa.array([identities.get(face) for face in faces["face_id"].to_pylist()], pa.string())
         yield pa.table([image_ids, *faces.columns, assigned], names=_FACES.names).cast(_FACES)
-
-
-# --- the formats -----------------------------------------------------------------------------------------------------
-
-
-def _write_parquet(file: Path, columns: pa.Schema, tables: Iterator[pa.Table]) -> int:
-    count = 0
-    with pq.ParquetWriter(file, columns, compression="zstd") as writer:
-        for table in tables:
-            writer.write_table(table)
-            count += len(table)
-    return count
-
-
-def _write_csv(file: Path, columns: pa.Schema, tables: Iterator[pa.Table]) -> int:
-    count = 0
-    options = pa_csv.WriteOptions(include_header=False)  # its header has every name in quotes
-    with open(file, "wb") as sink:
-        sink.write((",".join(columns.names) + "\n").encode())
-        with pa_csv.CSVWriter(sink, columns, write_options=options) as writer:
-            for table in tables:
-                writer.write_table(table)
-                count += len(table)
-    return count
-
-
-def _write_jsonl(file: Path, columns: pa.Schema, tables: Iterator[pa.Table]) -> int:
-    count = 0
-    with open(file, "w", encoding="utf-8", newline="\n") as text:
-        for table in tables:
-            for row in zip(*(_json_column(column) for column in table.columns), strict=True):
-                text.write(json.dumps(dict(zip(columns.names, row, strict=True)), ensure_ascii=False) + "\n")
-            count += len(table)
-    return count
-
-
-def _json_column(column: pa.ChunkedArray) -> list[Any]:
-    if pa.types.is_floating(column.type):
-        # by way of text: the shortest digits of a float32 (0.93), and not those of the nearest double
-        # (0.9300000071525574); JSON has no NaN and no infinity
-        numbers = (None if text is None else float(text) for text in column.cast(pa.string()).to_pylist())
-        return [number if number is not None and math.isfinite(number) else None for number in numbers]
-    if pa.types.is_temporal(column.type):
-        return column.cast(pa.string()).to_pylist()
-    return column.to_pylist()
-
-
-_WRITERS: dict[str, Callable[[Path, pa.Schema, Iterator[pa.Table]], int]] = {
-    ".csv": _write_csv,
-    ".jsonl": _write_jsonl,
-    ".parquet": _write_parquet,
-}

@@ -46,12 +46,7 @@ class ImageMatch:
 
 
 def search(
-    database: Database,
-    vectors: np.ndarray,
-    *,
-    by: Literal["faces", "images"] = "faces",
-    model: ModelInfo,
-    k: int = 20,
+    database: Database, vectors: np.ndarray, *, by: Literal["faces", "images"] = "faces", model: ModelInfo, k: int = 20
 ) -> list[list[FaceMatch]] | list[list[ImageMatch]]:
     """The nearest faces or images to each query vector, after a check that one model computed both.
 

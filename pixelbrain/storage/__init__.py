@@ -11,4 +11,5 @@
 | `split_s3_uri` | s3_uri | what an s3:// URI names, and what an object's version is |
 | `with_retries` | retry | trying again, within a limit in tries and in time |
 | `open_storage` | open | which storage OUT names |
+| `write_table` | tables | a table as one file for other programs: CSV, JSON lines or Parquet |
 """

@@ -2,27 +2,47 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
+from pymongo.collection import Collection as MongoCollection
+from pymongo.database import Database as MongoDatabase
 
+from pixelbrain.config import mask_uri
 from pixelbrain.errors import ConfigError, StoreError
 from pixelbrain.landing.landing import Landing
-from pixelbrain.schema import ModelInfo
+from pixelbrain.schema import ModelInfo, check_name
 from pixelbrain.storage.base import Storage
-from pixelbrain.stores.chroma import health_client as fresh
-from pixelbrain.stores.connections import Connections
-from pixelbrain.stores.convert import COLLECTION_COLUMNS, Match, VectorBatch
-from pixelbrain.stores.meta import GROUP_COLUMNS, IDENTITY_COLUMNS, META_ID, table_digest
-from pixelbrain.stores.mongo import fields as field_queries
-from pixelbrain.stores.mongo import people as identity_tables
+from pixelbrain.stores.address import chroma_database, is_url
+from pixelbrain.stores.chroma import health_process
+from pixelbrain.stores.load_record import GROUP_COLUMNS, IDENTITY_COLUMNS, RECORD_ID, table_digest
+from pixelbrain.stores.mongo import derived
 from pixelbrain.stores.mongo.client import create_indexes
-from pixelbrain.stores.mongo.documents import WriteResult, shown, upsert_images
-from pixelbrain.stores.mongo.fields import FieldSummary
+from pixelbrain.stores.mongo.connection import MongoConnection
+from pixelbrain.stores.mongo.fields import (
+    CSV_FIELDS,
+    FieldSummary,
+    check_documents,
+    check_field,
+    check_filter,
+    export_csv,
+    get_field,
+    most_common,
+    sort_keys,
+    store_field,
+    summarize,
+)
+from pixelbrain.stores.mongo.upsert import upsert_images
+from pixelbrain.stores.results import WriteResult
+from pixelbrain.stores.vectors import COLLECTION_COLUMNS, Match, VectorBatch
+
+if TYPE_CHECKING:
+    from pixelbrain.stores.chroma.collections import VectorStore
 
 __all__ = ["Database", "Match", "VectorBatch"]
 
@@ -31,13 +51,31 @@ logger = logging.getLogger(__name__)
 Collection = Literal["faces", "images"]
 
 
-class Database(Connections):
+class Database:
     """The two stores of an OUT folder. Each is opened when it is first needed: a search starts no mongod.
 
     Open it with `Database.open`, and close it, or use it in a `with`. Several in one process share the embedded
     stores; another process is refused (`StoreLockedError`). A server that goes away raises `StoreError`; open the
     database again then, and what was acknowledged is there.
+
+    Args:
+        landing: the OUT that they belong to; embedded ones are in `db/` of its local folder.
+        mongo: see `Database.open`.
+        chroma: see `Database.open`.
     """
+
+    def __init__(self, landing: Landing, *, mongo: str | None, chroma: str | Path | None) -> None:
+        if chroma is not None and is_url(chroma):
+            chroma_database(str(chroma))
+        self.landing = landing
+        self.mongo_connection = MongoConnection(mongo, landing.storage.local / "db" / "mongo")
+        self._chroma_location = chroma if chroma is not None else landing.storage.local / "db" / "chroma"
+        self._vectors: VectorStore | None = None
+        self._closed = False
+
+    def __repr__(self) -> str:
+        where = f"mongo={self.mongo_connection.name!r}, chroma={mask_uri(str(self._chroma_location))!r}"
+        return f"{type(self).__name__}({self.landing.storage.uri!r}, {where})"
 
     @classmethod
     def open(
@@ -62,6 +100,59 @@ class Database(Connections):
         """
         return cls(Landing(out, s3_endpoint=s3_endpoint), mongo=mongo, chroma=chroma)
 
+    @property
+    def mongo(self) -> MongoDatabase:
+        """The MongoDB database: collections `images`, `identities` and `meta`."""
+        return self.mongo_connection.database
+
+    @property
+    def vectors(self) -> VectorStore:
+        """The ChromaDB collections `faces` and `images`."""
+        if self._closed:
+            raise StoreError("this database is closed: open it again with Database.open")
+        if self._vectors is None:
+            from pixelbrain.stores.chroma.collections import VectorStore  # chromadb takes 2 s to import
+
+            self._vectors = VectorStore(self._chroma_location)
+        return self._vectors
+
+    @property
+    def owner(self) -> str:
+        """Whose documents and vectors these are, on servers that several OUT could share."""
+        storage = self.landing.storage
+        return str(storage.local.resolve()) if storage.is_local else storage.uri
+
+    @property
+    def has_mongo(self) -> bool:
+        """Whether MongoDB is there to be asked: a server, or files of an earlier load."""
+        return self.mongo_connection.exists
+
+    @property
+    def has_vectors(self) -> bool:
+        """Whether ChromaDB is there to be asked: a server, or files of an earlier load."""
+        return self.remote_vectors or Path(self._chroma_location).expanduser().exists()
+
+    @property
+    def remote_vectors(self) -> bool:
+        """Whether ChromaDB is a server."""
+        return is_url(self._chroma_location)
+
+    def close(self) -> None:
+        """Close both stores and stop an embedded mongod; twice is once."""
+        self._closed = True
+        vectors, self._vectors = self._vectors, None
+        try:
+            if vectors is not None:
+                vectors.close()
+        finally:
+            self.mongo_connection.close()
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
     # --- images and their fields ---------------------------------------------------------------------------------
 
     def add_images(self, documents: Iterable[Mapping[str, Any]]) -> WriteResult:
@@ -76,9 +167,9 @@ class Database(Connections):
             a leading `$`, over 16 MB, more than 64 bits. The others are written.
         """
         errors: list[tuple[str, str]] = []
-        with self.mongo_errors():
-            create_indexes(self.mongo["images"])
-            result = upsert_images(self.mongo["images"], _checked(documents, errors))
+        with self._images() as images:
+            create_indexes(images)
+            result = upsert_images(images, check_documents(documents, errors))
         result += WriteResult(errors=tuple(errors))
         for one, reason in result.errors[:10]:
             logger.warning("not added: %s: %s", one, reason)
@@ -103,26 +194,26 @@ class Database(Connections):
         Raises:
             ConfigError: a name that is no field, or an operator that runs code in the server.
         """
-        query, order = field_queries.check_filter(filter), field_queries.sort_keys(sort)
-        projection = {field_queries.check_field(field): 1 for field in fields} if fields else None
+        query, order = check_filter(filter), sort_keys(sort)
+        projection = {check_field(field): 1 for field in fields} if fields else None
         if limit < 0:
             raise ConfigError(f"limit is {limit}: 0 (none) or more")
         return self._iter_images(query, projection, order, limit)
 
     def find(self, field: str, value: Any, *, limit: int = 0) -> Iterator[dict[str, Any]]:
         """Images whose field is `value`, or is a list that holds it."""
-        return self.find_images({field_queries.check_field(field): {"$eq": value}}, limit=limit)
+        return self.find_images({check_field(field): {"$eq": value}}, limit=limit)
 
     def get_image(self, image_id: str) -> dict[str, Any] | None:
         """One image's document, or None."""
-        with self.mongo_errors():
-            return self.mongo["images"].find_one({"_id": str(image_id)})
+        with self._images() as images:
+            return images.find_one({"_id": str(image_id)})
 
     def count_images(self, filter: Mapping[str, Any] | None = None) -> int:
         """How many images match; all without a filter."""
-        query = field_queries.check_filter(filter)
-        with self.mongo_errors():
-            return self.mongo["images"].count_documents(query)
+        query = check_filter(filter)
+        with self._images() as images:
+            return images.count_documents(query)
 
     def store_field(self, field: str, values: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> WriteResult:
         """Set one field of many images: image_id -> value, or pairs of them; None removes it.
@@ -130,42 +221,40 @@ class Database(Connections):
         Images that are not in the database are not made, and counted in the log. Loads leave such fields alone.
 
         Raises:
-            ConfigError: a name that is no field, or that Pixelbrain keeps itself.
+            ConfigError: a name that is no field, or that Pixelbrain keeps itself, for a module of this OUT perhaps.
             StoreError: values that MongoDB refused; the others are stored.
         """
-        field_queries.check_field(field, write=True)  # before a server is started
-        with self.mongo_errors():
-            return field_queries.store_field(self.mongo["images"], field, values)
+        modules = {name for part in self.landing.parts for name in part.modules}  # before a server is started
+        name = check_field(field).split(".")[0]
+        check_name("field", name, modules=modules, questions=self.landing.answer_log.fields())
+        with self._images() as images:
+            return store_field(images, field, values)
 
     def get_field(self, field: str, image_ids: Iterable[str] | None = None) -> dict[str, Any]:
         """image_id -> value, of those images that have the field; of all images without `image_ids`."""
-        with self.mongo_errors():
-            return field_queries.get_field(self.mongo["images"], field, image_ids)
+        with self._images() as images:
+            return get_field(images, field, image_ids)
 
     def aggregate(self, field: str) -> FieldSummary:
         """How many values a field has, how many distinct, and minimum, maximum and mean of the numbers."""
-        with self.mongo_errors():
-            return field_queries.summarize(self.mongo["images"], field)
+        with self._images() as images:
+            return summarize(images, field)
 
     def most_common(self, field: str, n: int = 10) -> list[tuple[Any, int]]:
         """The most frequent values of a field with their counts, most frequent first."""
-        with self.mongo_errors():
-            return field_queries.most_common(self.mongo["images"], field, n)
+        with self._images() as images:
+            return most_common(images, field, n)
 
     def export_csv(self, path: str | Path, fields: Sequence[str] | None = None) -> int:
         """Write one line an image; returns how many. `fields` may be dotted; lists are joined with `;`."""
-        chosen = list(fields or field_queries.CSV_FIELDS)
-        with self.mongo_errors():
-            return field_queries.export_csv(self.mongo["images"], Path(path), chosen)
+        chosen = list(fields or CSV_FIELDS)
+        with self._images() as images:
+            return export_csv(images, Path(path), chosen)
 
     # --- vectors -------------------------------------------------------------------------------------------------
 
     def query_vector_field(
-        self,
-        collection: Collection,
-        vectors: np.ndarray,
-        n_results: int = 20,
-        where: Mapping[str, Any] | None = None,
+        self, collection: Collection, vectors: np.ndarray, n_results: int = 20, where: Mapping[str, Any] | None = None
     ) -> list[list[Match]]:
         """The nearest faces or images to each vector, by cosine distance (0 to 2), nearest first.
 
@@ -204,25 +293,19 @@ class Database(Connections):
 
     def store_identities(self, table: pa.Table) -> WriteResult:
         """Write who is in which image (rows of `schema.IDENTITY_SCHEMA`), in place of what was there."""
-        images, identities = self.mongo["images"], self.mongo["identities"]
-        with self.mongo_errors():
-            self._remember("identities", None)  # cut short, it is out of step
-            result = self.patiently(lambda: identity_tables.store_identities(images, identities, table))
-            self._remember("identities", table_digest(table, IDENTITY_COLUMNS))
-        return result
+        with self._images() as images, self._remembered("identities", table_digest(table, IDENTITY_COLUMNS)):
+            identities = self.mongo["identities"]
+            return self.mongo_connection.patiently(lambda: derived.store_identities(images, identities, table))
 
     def store_groups(self, table: pa.Table) -> WriteResult:
         """Write the visual groups (rows of `schema.GROUP_SCHEMA`), in place of what was there."""
-        with self.mongo_errors():
-            self._remember("groups", None)
-            result = self.patiently(lambda: identity_tables.store_groups(self.mongo["images"], table))
-            self._remember("groups", table_digest(table, GROUP_COLUMNS))
-        return result
+        with self._images() as images, self._remembered("groups", table_digest(table, GROUP_COLUMNS)):
+            return self.mongo_connection.patiently(lambda: derived.store_groups(images, table))
 
     def delete(self) -> None:
         """Drop the MongoDB database and both vector collections. Parquet stays, and a load writes them again."""
         if self.has_mongo:
-            with self.mongo_errors():
+            with self.mongo_connection.errors():
                 self.mongo.client.drop_database(self.mongo.name)
         if self.has_vectors:
             for name in COLLECTION_COLUMNS:
@@ -233,45 +316,39 @@ class Database(Connections):
     def _iter_images(
         self, query: dict[str, Any], projection: dict[str, int] | None, order: list[tuple[str, int]], limit: int
     ) -> Iterator[dict[str, Any]]:
-        with self.mongo_errors():
-            yield from self.mongo["images"].find(query, projection, limit=limit).sort(order).allow_disk_use(True)
+        with self._images() as images:
+            yield from images.find(query, projection, limit=limit).sort(order).allow_disk_use(True)
 
-    def _remember(self, name: str, digest: str | None) -> None:
-        """Which table of a later stage the documents repeat."""
-        self.patiently(lambda: self.mongo["meta"].update_one({"_id": META_ID}, {"$set": {name: digest}}, upsert=True))
+    @contextlib.contextmanager
+    def _images(self) -> Iterator[MongoCollection]:
+        """MongoDB's images; inside it, an error of pymongo is a `StoreError` that names the server."""
+        with self.mongo_connection.errors():
+            yield self.mongo["images"]
+
+    @contextlib.contextmanager
+    def _remembered(self, name: str, digest: str) -> Iterator[None]:
+        """Remember which table of a later stage the documents repeat; cut short, they are out of step with it."""
+
+        def remember(value: str | None) -> None:
+            update = {"$set": {name: value}}
+            self.mongo_connection.patiently(
+                lambda: self.mongo["meta"].update_one({"_id": RECORD_ID}, update, upsert=True)
+            )
+
+        remember(None)
+        yield
+        remember(digest)
 
     def _require_vectors(self, collection: str) -> None:
         if not self.has_vectors:  # opening it would make an empty one
             raise self._nothing_loaded(collection)
         if not self.remote_vectors:
-            if "vectors" not in self.__dict__:
-                fresh.warm_up()  # beside our own import of chromadb
-            self.vectors.require_sound(collection)
+            if self._vectors is None:
+                health_process.warm_up()  # beside our own import of chromadb
+            self.vectors.connection.require_sound(collection)
 
     def _nothing_loaded(self, collection: str) -> StoreError:
         return StoreError(
             f"there are no vectors of {collection} in {self._chroma_location}: "
             f"`pixelbrain load {self.landing.storage.uri}` writes them"
         )
-
-
-def _checked(documents: Iterable[Mapping[str, Any]], errors: list[tuple[str, str]]) -> Iterator[dict[str, Any]]:
-    """The documents with their `_id`; those that can be none go to `errors`."""
-    for number, document in enumerate(documents, start=1):
-        image_id = document.get("image_id", document.get("_id"))
-        if not isinstance(image_id, str) or not image_id:
-            errors.append((f"document {number}", "it has no image_id (its URI, a string)"))
-            continue
-        bad = [name for name in document if name != "_id" and not _is_name(name)]
-        if bad:
-            why = f"the field {shown(bad[0])!r}: names have no dots, no leading $, and are not empty"
-            errors.append((shown(image_id), why))
-            continue
-        yield {**document, "_id": image_id, "image_id": image_id}
-
-
-def _is_name(name: Any) -> bool:
-    try:
-        return "." not in field_queries.check_field(name)
-    except ConfigError:
-        return False

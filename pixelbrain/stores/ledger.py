@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
-from types import TracebackType
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -24,9 +23,7 @@ class IdLedger:
     def __enter__(self) -> IdLedger:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     def add(self, ids: Iterable[str]) -> None:
@@ -47,6 +44,10 @@ class IdLedger:
             return np.zeros(len(wanted), bool)
         place = np.minimum(np.searchsorted(found, wanted), len(found) - 1)
         return found[place] == wanted
+
+    def unknown(self, ids: Sequence[str]) -> list[str]:
+        """Those of `ids` that were not added."""
+        return [one for one, known in zip(ids, self.holds(ids), strict=True) if not known]
 
     def close(self) -> None:
         """Remove the file."""

@@ -12,14 +12,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pixelbrain import schema
 from pixelbrain.landing.landing import Landing
-from pixelbrain.stores.chroma import health_client as fresh
-from pixelbrain.stores.convert import COLLECTION_COLUMNS
+from pixelbrain.stores.chroma import health_process
 from pixelbrain.stores.database import Database
-from pixelbrain.stores.in_step import StoreState, store_state, vector_models
+from pixelbrain.stores.in_step import StoreState, store_state
+from pixelbrain.stores.load_record import later_tables
 from pixelbrain.stores.mongo.load import DocumentLoad
-from pixelbrain.stores.side_by_side import write_abreast
+from pixelbrain.stores.parallel_writers import write_in_parallel
+from pixelbrain.stores.vectors import COLLECTION_COLUMNS, vector_models
 
 __all__ = ["LoadReport", "StoreState", "load", "store_state"]
 
@@ -51,11 +51,7 @@ class LoadReport:
 
 
 def load(
-    landing: Landing,
-    database: Database,
-    *,
-    rebuild: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    landing: Landing, database: Database, *, rebuild: bool = False, progress: Callable[[int, int], None] | None = None
 ) -> LoadReport:
     """Make both stores hold what Parquet holds; running it again changes nothing.
 
@@ -78,11 +74,13 @@ def load(
     began = time.monotonic()
     landing.require()
     if not database.remote_vectors:
-        fresh.warm_up()
+        health_process.warm_up()
     models, total = vector_models(landing), landing.count_images()
     with contextlib.ExitStack() as stack:
-        stack.enter_context(database.mongo_errors())
-        documents = stack.enter_context(contextlib.closing(DocumentLoad(landing, database, rebuild=rebuild)))
+        connection = database.mongo_connection
+        stack.enter_context(connection.errors())
+        documents = DocumentLoad(landing, connection, owner=database.owner, rebuild=rebuild)
+        stack.enter_context(contextlib.closing(documents))
         documents.prepare()
         from pixelbrain.stores.chroma.load import VectorLoad  # chromadb takes 2 s to import
 
@@ -93,7 +91,7 @@ def load(
         done = faces = 0
         # one writer a store: more of them do not make a ChromaDB server index faster (benchmarks/bench_load.py)
         tables = landing.iter_images(batch_rows=BATCH_ROWS)
-        written = stack.enter_context(contextlib.closing(write_abreast(tables, documents.add, vectors.add)))
+        written = stack.enter_context(contextlib.closing(write_in_parallel(tables, documents.add, vectors.add)))
         for table in written:
             faces += _count_faces(table)
             done += len(table)
@@ -102,7 +100,9 @@ def load(
         documents.remove_stale()
         vectors.remove_stale()
         vectors.check()
-        _store_later_tables(landing, database)
+        identities, groups = later_tables(landing)
+        database.store_identities(identities)
+        database.store_groups(groups)
         counts = vectors.counts()
         images = documents.finish(counts)
         results = (documents.result, *vectors.written.values())
@@ -123,13 +123,6 @@ def load(
     for one, reason in report.errors[:10]:
         logger.warning("not loaded: %s: %s", one, reason)
     return report
-
-
-def _store_later_tables(landing: Landing, database: Database) -> None:
-    """Identities and groups; a table that is not in OUT is an empty one: what older ones left in the documents goes."""
-    identities, groups = landing.read_identities(), landing.read_groups()
-    database.store_identities(schema.IDENTITY_SCHEMA.empty_table() if identities is None else identities)
-    database.store_groups(schema.GROUP_SCHEMA.empty_table() if groups is None else groups)
 
 
 def _count_faces(table: pa.Table) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-__all__ = ["Difference", "Kind", "Tally", "VerifyReport"]
+__all__ = ["Difference", "DifferenceCounter", "Kind", "VerifyReport"]
 
 #: `missing`: Parquet has it, the store not; `extra`: the other way round; `different`: both, with other values;
 #: `damaged`: the store cannot be read.
@@ -61,7 +61,7 @@ class VerifyReport:
 
 
 @dataclass(kw_only=True)
-class Tally:
+class DifferenceCounter:
     """Counts the differences of one collection."""
 
     where: str

@@ -17,10 +17,10 @@ import pytest
 from pixelbrain.errors import MixedModelsError, StoreError
 from pixelbrain.schema import ModelInfo
 from pixelbrain.stores.chroma.collections import VectorStore
-from pixelbrain.stores.convert import VectorBatch
 from pixelbrain.stores.database import Database
-from pixelbrain.stores.mongo.documents import WriteResult, upsert_images
-from pixelbrain.stores.mongo.people import remove_others
+from pixelbrain.stores.mongo.upsert import remove_others, upsert_images
+from pixelbrain.stores.results import WriteResult
+from pixelbrain.stores.vectors import VectorBatch
 
 MODEL = ModelInfo(model="resnet18", weights_sha256="a" * 64, dim=4)
 

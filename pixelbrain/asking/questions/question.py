@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from pixelbrain.asking.questions.answer_types import AnswerType
 from pixelbrain.errors import ConfigError
+from pixelbrain.schema import check_name
 
 __all__ = ["AnswerStatus", "Question"]
 
@@ -36,5 +37,6 @@ class Question:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9_]{0,62}", self.field):
             raise ConfigError(f"field is {self.field!r}: lower-case letters, digits and _, a letter first")
+        check_name("question", self.field)
         if not self.text.strip():
             raise ConfigError(f"the question of {self.field} is empty")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 
 from pixelbrain.report.gallery import names, thumbnails
-from pixelbrain.report.gallery.data import Face, Photo
+from pixelbrain.report.gallery.items import GalleryFace, Photo
 
 __all__ = ["PLACEHOLDER", "Links", "group_path", "label_path", "person_path"]
 
@@ -46,7 +46,7 @@ class Links:
         """A photo's thumbnail or the placeholder."""
         return self._image(thumbnails.thumbnail_path(photo))
 
-    def face(self, photo: Photo, face: Face) -> str:
+    def face(self, photo: Photo, face: GalleryFace) -> str:
         """A face's crop or the placeholder."""
         return self._image(thumbnails.face_path(photo, face))
 

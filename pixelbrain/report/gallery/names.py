@@ -81,12 +81,7 @@ def label_text(label: str) -> str:
 
 
 def display_names(ids: Iterable[str], word: str) -> dict[str, str]:
-    """What to call people or groups: a generated id (person-3f2a9c1b0d22) is `word` and its place, others are names.
-
-    Args:
-        ids: in the order in which they are shown.
-        word: such as Person.
-    """
+    """What to call people or groups: a generated id (person-3f2a9c1b0d22) is `word` and its place, others are names."""
     return {
         name: f"{word} {place:,}" if _GENERATED.fullmatch(name) else visible(name) for place, name in enumerate(ids, 1)
     }

@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 from pixelbrain.errors import LandingError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.report.gallery import links, names
-from pixelbrain.report.gallery.data import Library, Person, Photo
+from pixelbrain.report.gallery.items import Library, Person, Photo
 from pixelbrain.report.gallery.originals import OriginalReader
 from pixelbrain.report.gallery.reader import read_library
-from pixelbrain.report.gallery.site import Site, claim, paginate
+from pixelbrain.report.gallery.site import Site, claim
 from pixelbrain.report.gallery.thumbnails import make_thumbnails
 from pixelbrain.sources import read_bytes
 
@@ -113,52 +113,43 @@ def _write_pages(out: Path, library: Library, missing: set[str], run: Mapping[st
 
 def _write_people(site: Site, library: Library) -> None:
     for person in library.people:
-        for page in paginate(person.photos, links.person_path(person.identity_id), size=_PHOTOS):
-            site.write(page.path, "person.html", person=person, page=page, nearest=_nearest, here="people")
+        path = links.person_path(person.identity_id)
+        site.write_list(person.photos, path, "person.html", _PHOTOS, person=person, nearest=_nearest, here="people")
     if library.people:
-        for people in paginate(library.people, "people/index.html", size=_TILES):
-            site.write(people.path, "tiles.html", heading="People", kind="people", page=people, here="people")
+        _write_tiles(site, library.people, "people", "People")
+
+
+def _write_tiles(site: Site, items: Sequence[Any], kind: str, heading: str) -> None:
+    site.write_list(items, f"{kind}/index.html", "tiles.html", _TILES, heading=heading, kind=kind, here=kind)
 
 
 def _write_photos(site: Site, library: Library) -> None:
-    def write(photos: Sequence[Photo], path: str, heading: str, kind: str, order: str, notes: str, here: str) -> None:
-        for page in paginate(photos, path, size=_PHOTOS):
-            site.write(
-                page.path,
-                "photos.html",
-                page=page,
-                heading=heading,
-                kind=kind,
-                order=order,
-                notes=notes,
-                here=here,
-                likeliest=_likeliest,
-            )
+    def write(photos: Sequence[Photo], path: str, **shown: str) -> None:
+        site.write_list(photos, path, "photos.html", _PHOTOS, likeliest=_likeliest, **shown)
 
     if library.photos:
-        write(library.photos, "photos/index.html", "Photos", "", "in the order of their paths", "label", "photos")
+        about = {"heading": "Photos", "kind": "", "order": "in the order of their paths", "notes": "label"}
+        write(library.photos, "photos/index.html", **about, here="photos")
     for label in library.labels:
-        heading = names.label_text(label.label)
-        write(label.photos, links.label_path(label.label), heading, "Label", "surest first", "label_score", "labels")
+        about = {"heading": names.label_text(label.label), "kind": "Label", "order": "surest first"}
+        write(label.photos, links.label_path(label.label), **about, notes="label_score", here="labels")
     for group in library.groups:
-        heading = site.links.groups[group.group_id]
-        path = links.group_path(group.group_id)
         kind = f"Photos that look alike, {names.visible(group.group_id)}"
-        write(group.photos, path, heading, kind, "most typical first", "group_distance", "groups")
+        about = {"heading": site.links.groups[group.group_id], "kind": kind, "order": "most typical first"}
+        write(group.photos, links.group_path(group.group_id), **about, notes="group_distance", here="groups")
 
 
 def _write_rest(site: Site, library: Library) -> None:
-    for items, kind, heading in ((library.labels, "labels", "Labels"), (library.groups, "groups", "Look alike")):
-        if items:
-            for tiles in paginate(items, f"{kind}/index.html", size=_TILES):
-                site.write(tiles.path, "tiles.html", heading=heading, kind=kind, page=tiles, here=kind)
+    if library.labels:
+        _write_tiles(site, library.labels, "labels", "Labels")
+    if library.groups:
+        _write_tiles(site, library.groups, "groups", "Look alike")
     if library.unassigned:
-        heading = _unassigned_heading(library)
-        for faces in paginate(library.unassigned, "faces-unassigned/index.html", size=_FACES):
-            site.write(faces.path, "unassigned.html", heading=heading, page=faces, here="unassigned")
+        shown = {"heading": _unassigned_heading(library), "here": "unassigned"}
+        site.write_list(library.unassigned, "faces-unassigned/index.html", "unassigned.html", _FACES, **shown)
     if library.failures:
-        for failures in paginate(library.failures, "failures/index.html", size=_FAILURES):
-            site.write(failures.path, "failures.html", heading="Failures", page=failures, here="failures")
+        shown = {"heading": "Failures", "here": "failures"}
+        site.write_list(library.failures, "failures/index.html", "failures.html", _FAILURES, **shown)
 
 
 def _write_index(site: Site, library: Library, run: Mapping[str, Any]) -> None:
@@ -178,17 +169,16 @@ def _write_index(site: Site, library: Library, run: Mapping[str, Any]) -> None:
 
 def _figures(library: Library) -> list[_Figure]:
     """What the run came to; zeros are told of images only, the others mean that nobody asked."""
-    paths = {section.key: section.path for section in _sections(library)}
+    section = {found.key: found for found in _sections(library)}
+    paths = {key: found.path for key, found in section.items()}
     figures = [
         _Figure("images", "images", library.n_images, paths.get("photos")),
         _Figure("failed", "failed", library.n_failed, paths.get("failures")),
-        _Figure("faces", "faces", library.n_faces),
-        _Figure("people", "people", len(library.people), paths.get("people")),
-        _Figure("unassigned", "unassigned", len(library.unassigned), paths.get("unassigned")),
-        _Figure("labels", "labels", len(library.labels), paths.get("labels")),
-        _Figure("groups", "look-alikes", len(library.groups), paths.get("groups")),
     ]
-    return [figure for figure in figures if figure.amount or figure.key in ("images", "failed")]
+    if library.n_faces:
+        figures.append(_Figure("faces", "faces", library.n_faces))
+    figures += [section[key] for key in ("people", "unassigned", "labels") if key in section]
+    return figures + [section[key]._replace(name="look-alikes") for key in ("groups",) if key in section]
 
 
 def _sections(library: Library) -> list[_Figure]:

@@ -6,17 +6,19 @@ import logging
 import math
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 from pixelbrain import schema
 from pixelbrain.errors import MixedModelsError
 from pixelbrain.landing.landing import Landing
-from pixelbrain.report.gallery.data import Face, Failure, Group, Label, Library, Person, Photo
+from pixelbrain.report.gallery.items import Failure, GalleryFace, Group, Label, Library, Person, Photo
 
 __all__ = ["read_library"]
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _BASE = frozenset(field.name for field in schema.BASE_FIELDS)
 _CLASSIFIER = "resnet"
@@ -133,10 +135,10 @@ def _photo(
     return photo
 
 
-def _face(face: dict[str, Any], identities: dict[str, _Assignment]) -> Face:
+def _face(face: dict[str, Any], identities: dict[str, _Assignment]) -> GalleryFace:
     identity_id, distance, assigned = identities.get(face["face_id"], (None, None, None))
     box = (face["x1"], face["y1"], face["x2"], face["y2"])
-    return Face(face["face_id"], *box, face["score"], identity_id, distance, assigned)
+    return GalleryFace(face["face_id"], *box, face["score"], identity_id, distance, assigned)
 
 
 def _values(name: str, value: Any) -> Iterator[tuple[str, str]]:
@@ -158,17 +160,15 @@ def _values(name: str, value: Any) -> Iterator[tuple[str, str]]:
 
 
 def _people(photos: list[Photo]) -> list[Person]:
-    people: dict[str, Person] = {}
+    by_person: dict[str, list[tuple[Photo, GalleryFace]]] = defaultdict(list)
     for photo in photos:
         for face in photo.faces:
             if face.identity_id is not None:
-                people.setdefault(face.identity_id, Person(face.identity_id)).faces.append((photo, face))
-    for person in people.values():
-        person.faces.sort(key=lambda pair: math.inf if pair[1].distance is None else pair[1].distance)
-    return sorted(people.values(), key=lambda person: (-len(person.faces), person.identity_id))
+                by_person[face.identity_id].append((photo, face))
+    return [Person(*found) for found in _largest_first(by_person, lambda pair: _or_last(pair[1].distance))]
 
 
-def _unassigned(photos: list[Photo]) -> list[tuple[Photo, Face]]:
+def _unassigned(photos: list[Photo]) -> list[tuple[Photo, GalleryFace]]:
     """Faces of nobody; those that were too poor to be compared come last."""
     faces = [(photo, face) for photo in photos for face in photo.faces if face.identity_id is None]
     return sorted(faces, key=lambda pair: pair[1].assigned == "gated")
@@ -179,10 +179,7 @@ def _labels(photos: list[Photo]) -> list[Label]:
     for photo in photos:
         if photo.label is not None:
             by_label[photo.label].append(photo)
-    for members in by_label.values():
-        members.sort(key=lambda photo: -(photo.label_score or 0.0))
-    labels = [Label(label, members) for label, members in by_label.items()]
-    return sorted(labels, key=lambda label: (-len(label.photos), label.label))
+    return [Label(*found) for found in _largest_first(by_label, lambda photo: -(photo.label_score or 0.0))]
 
 
 def _groups(photos: list[Photo]) -> list[Group]:
@@ -190,7 +187,15 @@ def _groups(photos: list[Photo]) -> list[Group]:
     for photo in photos:
         if photo.group_id is not None:
             by_group[photo.group_id].append(photo)
-    for members in by_group.values():
-        members.sort(key=lambda photo: math.inf if photo.group_distance is None else photo.group_distance)
-    groups = [Group(group_id, members) for group_id, members in by_group.items()]
-    return sorted(groups, key=lambda group: (-len(group.photos), group.group_id))
+    return [Group(*found) for found in _largest_first(by_group, lambda photo: _or_last(photo.group_distance))]
+
+
+def _largest_first(members: dict[str, list[T]], key: Callable[[T], float]) -> list[tuple[str, list[T]]]:
+    """Names with their members, those of most members first; of each, the members by `key`."""
+    return [
+        (name, sorted(members[name], key=key)) for name in sorted(members, key=lambda name: (-len(members[name]), name))
+    ]
+
+
+def _or_last(distance: float | None) -> float:
+    return math.inf if distance is None else distance

@@ -68,10 +68,7 @@ class Page(Generic[T]):
 def paginate(items: Sequence[T], path: str, *, size: int) -> list[Page[T]]:
     """Cut `items` into pages of at most `size`; an empty list has one empty page.
 
-    Args:
-        items: the whole list.
-        path: of the first page, such as people/ada.html; the second is people/ada-2.html.
-        size: items a page.
+    `path` is the first page's, such as people/ada.html; the second is people/ada-2.html.
     """
     count = max(1, -(-len(items) // size))
     stem = path.removesuffix(".html")
@@ -125,6 +122,11 @@ class Site:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
         self._written.add(path)
+
+    def write_list(self, items: Sequence[Any], path: str, template: str, size: int, /, **variables: Any) -> None:
+        """Render a list to as many pages as it takes, the first at `path`, each with its `page`."""
+        for page in paginate(items, path, size=size):
+            self.write(page.path, template, page=page, **variables)
 
     def write_assets(self) -> None:
         """Copy the style sheet and the placeholder."""

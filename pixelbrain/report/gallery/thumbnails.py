@@ -13,7 +13,7 @@ from PIL import Image
 
 from pixelbrain.errors import ImageError
 from pixelbrain.images.decode import DecodedImage, DecodeTarget, decode_image
-from pixelbrain.report.gallery.data import Face, Photo
+from pixelbrain.report.gallery.items import GalleryFace, Photo
 
 __all__ = [
     "FACE_PX",
@@ -47,7 +47,7 @@ def thumbnail_path(photo: Photo) -> str:
     return _path("thumbs", photo.image_id, photo.version)
 
 
-def face_path(photo: Photo, face: Face) -> str:
+def face_path(photo: Photo, face: GalleryFace) -> str:
     """The face crop's path inside the report; another box has another."""
     box = ",".join(f"{value:.1f}" for value in (face.x1, face.y1, face.x2, face.y2))
     return _path("faces", photo.image_id, photo.version, box)
@@ -65,7 +65,7 @@ def thumbnail_size(photo: Photo) -> tuple[int, int]:
     return max(1, round(photo.width * scale)), max(1, round(photo.height * scale))
 
 
-def face_crop_box(face: Face, width: int, height: int) -> tuple[float, float, float, float]:
+def face_crop_box(face: GalleryFace, width: int, height: int) -> tuple[float, float, float, float]:
     """The square around a face with its margin, moved and at last shrunk to lie in the photo.
 
     Returns:
@@ -84,7 +84,7 @@ class _Job:
 
     photo: Photo
     thumbnail: str | None
-    faces: list[tuple[str, Face]]
+    faces: list[tuple[str, GalleryFace]]
 
     @property
     def paths(self) -> list[str]:
@@ -196,7 +196,7 @@ def _make(job: _Job, folder: Path, read: Callable[[str], bytes]) -> list[str]:
     return []
 
 
-def _crop(image: Image.Image, decoded: DecodedImage, photo: Photo, face: Face) -> Image.Image:
+def _crop(image: Image.Image, decoded: DecodedImage, photo: Photo, face: GalleryFace) -> Image.Image:
     box = face_crop_box(face, photo.width, photo.height)
     across, down = image.width / photo.width, image.height / photo.height
     # the file may have changed since its boxes were found: stay inside what it is now

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
+from uuid import UUID
 
 import numpy as np
 from chromadb.api.models.Collection import Collection
@@ -13,12 +14,12 @@ from chromadb.errors import NotFoundError
 
 from pixelbrain.errors import ConfigError, MixedModelsError, StoreError
 from pixelbrain.schema import ModelInfo
-from pixelbrain.stores.chroma import rows as chroma_rows
-from pixelbrain.stores.chroma.access import ChromaAccess, known_collection
+from pixelbrain.stores.chroma import batches
 from pixelbrain.stores.chroma.client import CONNECTION_LOST, chroma_errors
-from pixelbrain.stores.convert import Match, VectorBatch
-from pixelbrain.stores.mongo.documents import WriteResult
+from pixelbrain.stores.chroma.connection import ChromaConnection, known_collection
 from pixelbrain.stores.reconnect import ride_out
+from pixelbrain.stores.results import WriteResult
+from pixelbrain.stores.vectors import Match, VectorBatch
 
 __all__ = ["VectorStore"]
 
@@ -27,8 +28,17 @@ _SPACE = "cosine"
 T = TypeVar("T")
 
 
-class VectorStore(ChromaAccess):
-    """The collections `faces` and `images` of one ChromaDB; made and closed as `ChromaAccess`."""
+class VectorStore:
+    """The collections `faces` and `images` of one ChromaDB; opened and closed as its `ChromaConnection` is."""
+
+    def __init__(self, location: str | Path) -> None:
+        self.connection = ChromaConnection(location)
+        self._where = self.connection.where
+        self._ensured: dict[str, UUID] = {}  # the collections as they were when they were last made or checked
+
+    def close(self) -> None:
+        """Close the connection; twice is once."""
+        self.connection.close()
 
     # --- collections ---------------------------------------------------------------------------------------------
 
@@ -45,9 +55,9 @@ class VectorStore(ChromaAccess):
             StoreError: it has another space, or belongs to another OUT, which may just have begun to fill it.
         """
         metadata = {**model.as_dict(), "owner": owner}
-        with chroma_errors(self.where):
+        with chroma_errors(self._where):
             # get_or_create keeps an existing space and metadata silently, hence the checks
-            found = self.client().get_or_create_collection(
+            found = self.connection.client().get_or_create_collection(
                 known_collection(name),
                 metadata=metadata,
                 configuration={"hnsw": {"space": _SPACE}},
@@ -56,7 +66,7 @@ class VectorStore(ChromaAccess):
         theirs, their_owner = _model_of(found), (found.metadata or {}).get("owner", owner)
         if owner and their_owner != owner:
             raise StoreError(
-                f"the collection {name} of {self.where} holds the vectors of {their_owner}: name another database, "
+                f"the collection {name} of {self._where} holds the vectors of {their_owner}: name another database, "
                 "--chroma http://HOST:PORT/NAME, or `pixelbrain load OUT --rebuild` to replace them"
             )
         if theirs != model and self.count(name) == 0:
@@ -73,13 +83,14 @@ class VectorStore(ChromaAccess):
 
     def model(self, name: str) -> ModelInfo | None:
         """What computed the vectors of a collection; None when there is no such collection."""
-        found = self._find(name)
-        return _model_of(found) if found is not None else None
+        with chroma_errors(self._where):
+            found = self._lookup(name)
+            return _model_of(found) if found is not None else None
 
     def count(self, name: str) -> int:
         """Vectors in a collection; 0 when there is no such collection."""
-        with chroma_errors(self.where):
-            found = self._find(name)
+        with chroma_errors(self._where):
+            found = self._lookup(name)
             return found.count() if found is not None else 0
 
     def require_ensured(self, name: str) -> None:
@@ -88,15 +99,17 @@ class VectorStore(ChromaAccess):
         Raises:
             StoreError: another process of a shared server has put its own in that one's place.
         """
-        collection = self._find(name)
-        if collection is not None:
-            self._require_ensured(collection)
+        with chroma_errors(self._where):
+            collection = self._lookup(name)
+            if collection is not None:
+                self._require_ensured(collection)
 
     def drop(self, name: str) -> None:
         """Delete a collection, if it is there."""
-        self._forget(name)
-        with chroma_errors(self.where), contextlib.suppress(NotFoundError):
-            self.client().delete_collection(known_collection(name))
+        self._ensured.pop(name, None)
+        self.connection.forget(name)
+        with chroma_errors(self._where), contextlib.suppress(NotFoundError):
+            self.connection.client().delete_collection(known_collection(name))
 
     # --- writing -------------------------------------------------------------------------------------------------
 
@@ -119,10 +132,10 @@ class VectorStore(ChromaAccess):
         if errors:
             batch = batch.take(np.flatnonzero(finite).tolist())
         result = WriteResult(errors=errors)
-        size = self.client().get_max_batch_size()
+        size = self.connection.client().get_max_batch_size()
         for start in range(0, len(batch), size):
             part = batch.take(range(start, min(start + size, len(batch))))
-            result += chroma_rows.write_changed(collection, part)
+            result += batches.write_changed(collection, part)
         return result
 
     def remove_where(self, name: str, keep: Callable[[list[str]], np.ndarray]) -> int:
@@ -134,93 +147,71 @@ class VectorStore(ChromaAccess):
         if collection is None:
             return 0
         self._require_ensured(collection)
-        return chroma_rows.remove_where(collection, keep, self.client().get_max_batch_size())
+        return batches.remove_where(collection, keep, self.connection.client().get_max_batch_size())
 
     # --- reading -------------------------------------------------------------------------------------------------
 
     def iter_vectors(self, name: str, batch: int = 5000) -> Iterator[VectorBatch]:
         """All vectors of a collection, in pages of `batch`; the store must not be written meanwhile."""
-        collection = self._require(name)
-        for offset in itertools.count(0, batch):
-            with chroma_errors(self.where):
-                page = chroma_rows.read_page(collection, offset, batch)
-            if page is None:
-                return
-            yield page
+        with self._reading(name) as collection:
+            yield from batches.iter_vectors(collection, batch)
 
     def iter_ids(self, name: str) -> Iterator[list[str]]:
         """All ids of a collection, in pages; the store must not be written meanwhile."""
-        collection = self._require(name)
-        with chroma_errors(self.where):
-            yield from chroma_rows.iter_ids(collection)
+        with self._reading(name) as collection:
+            yield from batches.iter_ids(collection)
 
     def fetch(self, name: str, ids: Sequence[str]) -> dict[str, tuple[np.ndarray, str | None]]:
-        """Some vectors with their row hashes, see `chroma_rows.fetch`."""
-        collection = self._require(name)
-        with chroma_errors(self.where):
-            return chroma_rows.fetch(collection, ids)
+        """Some vectors with their row hashes, see `batches.fetch`."""
+        with self._reading(name) as collection:
+            return batches.fetch(collection, ids)
 
     def query(
         self, name: str, vectors: np.ndarray, n_results: int = 20, where: Mapping[str, Any] | None = None
     ) -> list[list[Match]]:
-        """The nearest vectors by cosine distance, nearest first (approximate: HNSW).
-
-        Args:
-            name: `faces` or `images`.
-            vectors: (m, dim), or one vector (dim,); need not be normalised.
-            n_results: how many an own vector.
-            where: a ChromaDB filter on the metadata, such as `{"score": {"$gt": 0.99}}`.
-
-        Returns:
-            m lists of at most `n_results` matches.
-
-        Raises:
-            MixedModelsError: vectors of another length than the collection's.
-            StoreError: there is no such collection, or a filter that ChromaDB does not take.
-        """
+        """The nearest vectors to each, nearest first (approximate: HNSW); see `Database.query_vector_field`."""
         queries = np.atleast_2d(np.asarray(vectors, dtype=np.float32))
         if n_results < 1:
             raise ConfigError(f"n_results is {n_results}: at least 1")
-        collection = self._require(name)
-        if queries.size == 0:
-            return []
-        self._check_dim(name, collection, queries)
-        with chroma_errors(self.where):
-            return chroma_rows.nearest(collection, queries, n_results, where)
+        with self._reading(name) as collection:
+            if queries.size == 0:
+                return []
+            self._check_dim(name, collection, queries)
+            return batches.nearest(collection, queries, n_results, where)
 
     # --- inside --------------------------------------------------------------------------------------------------
 
     def _patiently(self, step: Callable[[], T]) -> T:
         """Do a step that may be done twice; a server that restarts under it is waited for, see `ride_out`."""
-        with chroma_errors(self.where):
-            return ride_out(step, server=f"ChromaDB at {self.where}", lost=CONNECTION_LOST, answers=self.answers)
+        with chroma_errors(self._where):
+            return ride_out(
+                step, server=f"ChromaDB at {self._where}", lost=CONNECTION_LOST, answers=self.connection.answers
+            )
 
-    def _find(self, name: str) -> Collection | None:
-        with chroma_errors(self.where):
-            return self._lookup(name)
-
-    def _require(self, name: str) -> Collection:
-        with chroma_errors(self.where):
-            return self._existing(name)
+    @contextlib.contextmanager
+    def _reading(self, name: str) -> Iterator[Collection]:
+        """A collection that is there; what goes wrong with it is a `StoreError`."""
+        with chroma_errors(self._where):
+            yield self._existing(name)
 
     def _lookup(self, name: str) -> Collection | None:
         try:
             # without embedding_function=None ChromaDB may load, and download, a default model
-            return self.client().get_collection(known_collection(name), embedding_function=None)
+            return self.connection.client().get_collection(known_collection(name), embedding_function=None)
         except NotFoundError:
             return None
 
     def _existing(self, name: str) -> Collection:
         found = self._lookup(name)
         if found is None:
-            raise StoreError(f"there are no vectors of {name} in {self.where}: `pixelbrain load OUT` writes them")
+            raise StoreError(f"there are no vectors of {name} in {self._where}: `pixelbrain load OUT` writes them")
         return found
 
     def _require_ensured(self, collection: Collection) -> None:
         """To write, the name is not enough: the vectors of another OUT may be in a new collection of that name."""
         if self._ensured.get(collection.name, collection.id) != collection.id:
             raise StoreError(
-                f"the collection {collection.name} of {self.where} was replaced meanwhile, by another load with "
+                f"the collection {collection.name} of {self._where} was replaced meanwhile, by another load with "
                 "--rebuild perhaps: give each OUT a database of its own, --chroma http://HOST:PORT/NAME"
             )
 

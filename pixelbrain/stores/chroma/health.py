@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import re
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +14,7 @@ import numpy as np
 
 from pixelbrain.errors import StoreError
 
-__all__ = ["Finding", "Sample", "is_damage", "probe", "probe_file", "same_direction"]
+__all__ = ["Finding", "Sample", "damage_of", "examine_collection", "examine_file", "is_damage", "same_direction"]
 
 #: A vector's distance to itself; an index in float32 rounds to 1e-7 or so.
 _ITSELF = 1e-3
@@ -40,6 +40,11 @@ class Finding:
     kind: Literal["folder", "index", "recall"]
     reason: str
 
+    @property
+    def is_damage(self) -> bool:
+        """Whether writing it again would mend it: a weak index would only be as weak again."""
+        return self.kind != "recall"
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sample:
@@ -50,16 +55,8 @@ class Sample:
     vectors: np.ndarray = field(default_factory=lambda: np.empty((0, 0), np.float32))  # (n, dim), as they were written
 
 
-def probe(client: Any, name: str, sample: Sample) -> Finding | None:
-    """Compare a collection with what it should hold.
-
-    Args:
-        client: a chromadb client, opened after the last write.
-        name: of the collection.
-        sample: what it should hold.
-
-    Returns:
-        What is wrong, or None.
+def examine_collection(client: Any, name: str, sample: Sample) -> Finding | None:
+    """Compare a collection with what it should hold, by a client opened after the last write; None: it is sound.
 
     Raises:
         StoreError: it cannot be read for another reason than damage: no permission, no room.
@@ -84,7 +81,7 @@ def probe(client: Any, name: str, sample: Sample) -> Finding | None:
         return Finding(kind="index", reason=reason)
 
 
-def probe_file(folder: Path) -> Finding | None:
+def examine_file(folder: Path) -> Finding | None:
     """SQLite's own check of a folder's tables; of very large ones, none."""
     path = folder / "chroma.sqlite3"
     try:
@@ -101,6 +98,11 @@ def probe_file(folder: Path) -> Finding | None:
     except sqlite3.DatabaseError as error:
         said = str(error)
     return None if said == "ok" else Finding(kind="folder", reason=f"chroma.sqlite3: {said}")
+
+
+def damage_of(findings: Mapping[str, Finding]) -> dict[str, Finding]:
+    """The findings that are damage."""
+    return {name: finding for name, finding in findings.items() if finding.is_damage}
 
 
 def is_damage(reason: str) -> bool:

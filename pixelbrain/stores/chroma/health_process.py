@@ -1,52 +1,192 @@
-"""`python -m pixelbrain.stores.chroma.health_process`: looks at folders of ChromaDB, and survives what it finds.
+"""Collections are examined in a process of its own: a damaged index may crash who reads it, which is a finding, too.
 
-A damaged index may crash who reads it. One request a line comes in, one answer a line goes out, both JSON; each is
-answered by a fork of this process, which has imported chromadb (2 s) and opened nothing. It ends with its input, or
-when nobody asked for a while. See `fresh` for who asks.
+`python -m pixelbrain.stores.chroma.health_process` is that process. It reads pickled requests and writes pickled
+answers; each is answered by a fork of it, which has imported chromadb (2 s) and opened nothing. It ends with its input,
+or when nobody asked for a while.
 """
 
 from __future__ import annotations
 
-import base64
+import atexit
+import contextlib
 import ctypes
-import dataclasses
-import json
 import os
+import pickle
 import select
 import signal
+import subprocess
 import sys
+import tempfile
+import threading
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import numpy as np
+from pixelbrain.errors import StoreError
+from pixelbrain.stores.chroma.health import Finding, Sample, examine_collection, examine_file, is_damage
 
-__all__ = ["main"]
+__all__ = ["examine_folder", "warm_up"]
 
+#: Seconds for a look at an empty collection, and what each vector adds: a large index is read from disk first.
+_LIMIT_S, _VECTORS_A_SECOND = 120, 2_000
 _IDLE_LIMIT_S = 30.0
+_NOT_DAMAGE = ("SIGKILL", "SIGTERM", "SIGINT")  # somebody's doing, or the system's when memory runs out
 _PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 
 
-def main() -> None:
+#: The folder, what its collections should hold, and for how many seconds it may be looked at.
+_Request = tuple[Path, Mapping[str, Sample], int]
+#: What is wrong by collection, why nothing could be read, or how the process ended that looked.
+_Answer = dict[str, Finding] | StoreError | str
+
+
+# --- who asks --------------------------------------------------------------------------------------------------------
+
+
+def warm_up() -> None:
+    """Start the process, which takes 2 s to import chromadb, beside what this one does meanwhile."""
+    with _guard:
+        _running()
+
+
+def examine_folder(folder: Path, samples: Mapping[str, Sample]) -> dict[str, Finding]:
+    """What a fresh process finds wrong with the collections of a folder, which is there, and which nobody writes.
+
+    By the collection's name, `samples` says what it should hold, and the result what is wrong, if anything.
+
+    Raises:
+        StoreError: the process cannot be started, was killed, or cannot read the folder for another reason than damage.
+    """
+    limit_s = _LIMIT_S + sum(sample.count or 0 for sample in samples.values()) // _VECTORS_A_SECOND
+    with _guard:
+        for _attempt in range(2):  # it may just have ended, idle
+            examiner = _running()
+            answer = examiner.ask((folder, samples, limit_s))
+            if answer is not None:
+                break
+        else:
+            raise StoreError(f"the process that looks at ChromaDB in {folder} does not answer: {examiner.last_words}")
+    if isinstance(answer, StoreError):
+        raise answer
+    if not isinstance(answer, str):
+        return answer
+    if answer in _NOT_DAMAGE:
+        raise StoreError(
+            f"the process that looked at ChromaDB in {folder} was killed ({answer}), by a lack of memory perhaps: the "
+            "same command goes on"
+        )
+    if len(samples) > 1:  # which of them was it?
+        each = (examine_folder(folder, {name: sample}) for name, sample in samples.items())
+        return {name: finding for found in each for name, finding in found.items()}
+    crashed = f"does not end within {limit_s} s" if answer == "SIGALRM" else f"crashes a process ({answer})"
+    return {name: Finding(kind="index", reason=f"reading it {crashed}") for name in samples}
+
+
+class _Examiner:
+    """The process, seen from the one that asks."""
+
+    def __init__(self) -> None:
+        self.last_words = "nothing"
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115  (closed in end())
+        package = Path(__file__).resolve().parents[3]
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, (str(package), os.environ.get("PYTHONPATH")))),
+            "OPENBLAS_NUM_THREADS": "1",  # no threads of numpy's in a process that forks
+        }
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "pixelbrain.stores.chroma.health_process"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._said,
+                env=environment,
+                start_new_session=True,  # Ctrl-C is for us
+            )
+        except OSError as error:
+            self._said.close()
+            raise StoreError(f"cannot start {sys.executable}: {error.strerror or error}") from None
+
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._process.poll() is None
+
+    def ask(self, request: _Request) -> _Answer | None:
+        """Its answer; None when it ended."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        try:
+            self._process.stdin.write(pickle.dumps(request))
+            self._process.stdin.flush()
+            return pickle.load(self._process.stdout)
+        except (OSError, EOFError, pickle.UnpicklingError):  # a broken pipe, or an answer cut short
+            self.end()
+            return None
+
+    def end(self) -> None:
+        """Let it end, and forget it."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        self._process.stdout.close()
+        self._process.wait()
+        if not self._said.closed:
+            self._said.seek(0)
+            self.last_words = " ".join(self._said.read()[-500:].decode(errors="replace").split()) or "nothing"
+            self._said.close()
+
+
+_guard = threading.RLock()
+# The process id is part of the key: a forked child inherits this dict, and may not talk to its parent's helper.
+_examiners: dict[int, _Examiner] = {}
+
+
+def _running() -> _Examiner:
+    examiner = _examiners.get(os.getpid())
+    if examiner is None or not examiner.alive():
+        if examiner is not None:
+            examiner.end()
+        examiner = _examiners[os.getpid()] = _Examiner()
+    return examiner
+
+
+@atexit.register
+def _end_all() -> None:
+    with _guard:
+        examiner = _examiners.pop(os.getpid(), None)
+        if examiner is not None:
+            examiner.end()
+
+
+# --- who answers -----------------------------------------------------------------------------------------------------
+
+
+def _serve() -> None:
     """Answer requests until there are none."""
     _end_with_parent()
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what native code prints is no answer
     import chromadb  # noqa: F401  (for the forks)
 
-    while select.select([0], [], [], _IDLE_LIMIT_S)[0] and (line := sys.stdin.buffer.readline()):
-        print(json.dumps(_in_a_fork(json.loads(line))), file=answers, flush=True)
+    while select.select([0], [], [], _IDLE_LIMIT_S)[0]:
+        try:
+            request = pickle.load(sys.stdin.buffer)
+        except EOFError:
+            return
+        answers.write(_in_a_fork(request))
+        answers.flush()
 
 
-def _in_a_fork(request: dict[str, Any]) -> dict[str, Any]:
-    """The answer, or how the process that looked for it ended."""
+def _in_a_fork(request: _Request) -> bytes:
+    """The pickled answer, or how the process that looked for it ended."""
+    folder, samples, limit_s = request
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            signal.alarm(request["limit_s"])  # ends the process also inside native code
+            signal.alarm(limit_s)  # ends the process also inside native code
             _end_with_parent()
             os.close(reading)
-            os.write(writing, json.dumps(_look(request)).encode())
+            with os.fdopen(writing, "wb") as pipe:
+                pipe.write(pickle.dumps(_examine(folder, samples)))
             os._exit(0)
         finally:  # an exception ends it too, and never gets back into the loop of its parent
             os._exit(1)
@@ -55,8 +195,8 @@ def _in_a_fork(request: dict[str, Any]) -> dict[str, Any]:
         said = pipe.read()
     _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status):
-        return {"ended": signal.Signals(os.WTERMSIG(status)).name}
-    return json.loads(said) if said else {"ended": f"exit code {os.waitstatus_to_exitcode(status)}"}
+        return pickle.dumps(signal.Signals(os.WTERMSIG(status)).name)
+    return said or pickle.dumps(f"exit code {os.waitstatus_to_exitcode(status)}")
 
 
 def _end_with_parent() -> None:
@@ -65,36 +205,29 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
-def _look(request: dict[str, Any]) -> dict[str, Any]:
+def _examine(folder: Path, samples: Mapping[str, Sample]) -> _Answer:
     from chromadb.errors import ChromaError
 
-    from pixelbrain.errors import StoreError
     from pixelbrain.stores.chroma.client import open_folder
-    from pixelbrain.stores.chroma.health import Finding, Sample, is_damage, probe, probe_file
 
-    folder = Path(request["folder"])
-    samples = {name: Sample(**{**told, "vectors": _vectors(told)}) for name, told in request["samples"].items()}
+    problem = None
     try:
-        problem = probe_file(folder) if request["file"] else None
+        if not any(len(sample.ids) for sample in samples.values()):  # before a load; after it, rows are read back
+            problem = examine_file(folder)
         if problem is None:
             try:
                 client = open_folder(folder)
             except ChromaError as error:
                 if not is_damage(str(error)):
-                    return {"error": f"ChromaDB in {folder} cannot be read: {error}"}
+                    return StoreError(f"ChromaDB in {folder} cannot be read: {error}")
                 problem = Finding(kind="folder", reason=str(error))
-        found = {name: problem or probe(client, name, sample) for name, sample in samples.items()}
+        found = {name: problem or examine_collection(client, name, sample) for name, sample in samples.items()}
     except StoreError as error:
-        return {"error": str(error)}
+        return error
     except OSError as error:
-        return {"error": f"cannot use {folder} for ChromaDB: {error.strerror or error}"}
-    return {"findings": {name: dataclasses.asdict(finding) for name, finding in found.items() if finding}}
-
-
-def _vectors(told: dict[str, Any]) -> np.ndarray:
-    flat = np.frombuffer(base64.b64decode(told["vectors"]), np.float32)
-    return flat.reshape(len(told["ids"]), -1) if told["ids"] else flat.reshape(0, 0)
+        return StoreError(f"cannot use {folder} for ChromaDB: {error.strerror or error}")
+    return {name: finding for name, finding in found.items() if finding is not None}
 
 
 if __name__ == "__main__":
-    main()
+    _serve()

@@ -11,10 +11,10 @@ from pixelbrain.errors import StoreError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.schema import ModelInfo
 from pixelbrain.stores.chroma.collections import VectorStore
-from pixelbrain.stores.chroma.health import Finding, Sample, is_damage
-from pixelbrain.stores.convert import COLLECTION_COLUMNS, VectorBatch, vectors
+from pixelbrain.stores.chroma.health import Finding, Sample, damage_of, is_damage
 from pixelbrain.stores.ledger import IdLedger
-from pixelbrain.stores.mongo.documents import WriteResult
+from pixelbrain.stores.results import WriteResult
+from pixelbrain.stores.vectors import COLLECTION_COLUMNS, VectorBatch, landed_vectors
 
 __all__ = ["VectorLoad"]
 
@@ -40,6 +40,8 @@ class VectorLoad:
         self.rebuilt: list[str] = []  # what was damaged, one line each
         self._landing = landing
         self._store = store
+        self._connection = store.connection
+        self._where = store.connection.where
         self._models = models
         self._owner = owner
         self._ledgers = {name: IdLedger() for name in COLLECTION_COLUMNS}
@@ -62,9 +64,8 @@ class VectorLoad:
             StoreError: a collection has another space, or belongs to another OUT.
         """
         damaged: dict[str, Finding] = {}
-        if not self._store.remote:  # a server looks after itself, and may hold what is not ours
-            found = self._store.examine({name: Sample() for name in COLLECTION_COLUMNS})
-            damaged = {name: finding for name, finding in found.items() if finding.kind != "recall"}
+        if not self._connection.remote:  # a server looks after itself, and may hold what is not ours
+            damaged = damage_of(self._connection.examine())
         self._clear(damaged, list(COLLECTION_COLUMNS) if rebuild else list(damaged))
         for name, model in self._models.items():
             self._store.ensure(name, model, owner=self._owner)
@@ -72,7 +73,7 @@ class VectorLoad:
     def add(self, table: pa.Table) -> None:
         """Write a batch of landed rows."""
         for name in self._models:
-            batch = vectors(name, table)
+            batch = landed_vectors(name, table)
             if batch is not None:
                 result = self._store.upsert(name, batch)
                 self.written[name] += result
@@ -102,22 +103,22 @@ class VectorLoad:
             self._store.ensure(name, self._models[name], owner=self._owner)
         for table in self._landing.iter_images([COLLECTION_COLUMNS[name] for name in names]):
             for name in names:
-                batch = vectors(name, table)
+                batch = landed_vectors(name, table)
                 if batch is not None:
                     self.written[name] += WriteResult(written=self._store.upsert(name, batch).written)
         for name, finding in self._damaged().items():
             raise StoreError(
-                f"the index of {name} in {self._store.where} is damaged ({finding.reason}), also after it was written "
+                f"the index of {name} in {self._where} is damaged ({finding.reason}), also after it was written "
                 "again: is the disk sound, or does another program write there?"
             )
 
     def _damaged(self) -> dict[str, Finding]:
         samples = {name: self._samples[name].taken(self._ledgers[name].count()) for name in self._models}
-        found = self._store.examine(samples) if samples else {}
+        found = self._connection.examine(samples) if samples else {}
         for name, finding in found.items():
-            if finding.kind == "recall":  # writing it again would not change that
-                logger.warning("the index of %s in %s is weak: %s", name, self._store.where, finding.reason)
-        return {name: finding for name, finding in found.items() if finding.kind != "recall"}
+            if not finding.is_damage:
+                logger.warning("the index of %s in %s is weak: %s", name, self._where, finding.reason)
+        return damage_of(found)
 
     def _clear(self, damaged: dict[str, Finding], names: list[str]) -> list[str]:
         """Delete collections, or the folder if that cannot be; the names of those that are to be written again."""
@@ -127,19 +128,19 @@ class VectorLoad:
                 for name in names:
                     self._store.drop(name)
             except StoreError as error:
-                if self._store.remote or not is_damage(str(error)):
+                if self._connection.remote or not is_damage(str(error)):
                     raise
                 unreadable = Finding(kind="folder", reason=str(error))
         if unreadable is not None:
-            aside = self._store.set_aside()
+            aside = self._connection.set_aside()
             self._tell(
-                f"ChromaDB in {self._store.where} cannot be read ({unreadable.reason}): written again from Parquet, "
+                f"ChromaDB in {self._where} cannot be read ({unreadable.reason}): written again from Parquet, "
                 f"and the old folder kept as {aside.name}"
             )
             return list(self._models)
         for name, finding in damaged.items():
             self._tell(
-                f"the index of {name} in {self._store.where} was damaged ({finding.reason}): written again from "
+                f"the index of {name} in {self._where} was damaged ({finding.reason}): written again from "
                 "Parquet, into a new collection"
             )
         return [name for name in names if name in self._models]

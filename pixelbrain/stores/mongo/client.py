@@ -28,15 +28,7 @@ SOCKET_TIMEOUT_MS = 600_000
 WRITE_TIMEOUT_MS = 60_000
 
 #: What the queries of the CLI, the gallery and `Database` look up.
-INDEXES = (
-    "status",
-    "sha256",
-    "group_id",
-    "identities",
-    "resnet.label",
-    "facenet.n_faces",
-    "facenet.faces.face_id",
-)
+INDEXES = ("status", "sha256", "group_id", "identities", "resnet.label", "facenet.n_faces", "facenet.faces.face_id")
 
 
 @contextlib.contextmanager
@@ -55,12 +47,8 @@ def mongo_errors(where: str) -> Iterator[None]:
 def connect(uri: str, *, own: bool = False) -> tuple[pymongo.MongoClient, MongoDatabase]:
     """Connect, and make sure that it answers.
 
-    Args:
-        uri: `mongodb://` or `mongodb+srv://`, with the database's name as its path (default `pixelbrain`).
-        own: whether it is a mongod of our own, which was seen to answer.
-
-    Returns:
-        The client, and the database with write concern w="majority", j=True: what is acknowledged survives a crash.
+    The database, which the URI names, has write concern w="majority", j=True: what is acknowledged survives a crash.
+    `own`: it is a mongod of our own, which was seen to answer.
 
     Raises:
         StoreError: no answer within 5 s, or not let in. The password is masked.

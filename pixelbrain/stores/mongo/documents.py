@@ -1,74 +1,86 @@
-"""Documents into MongoDB, in bulk, so that a bad one costs only itself."""
+"""Landed rows as MongoDB's documents, without vectors; and what MongoDB will have of a document, or why it cannot."""
 
 from __future__ import annotations
 
 import hashlib
-import itertools
-from collections.abc import Iterable, Mapping, Sequence
+import struct
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import bson
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from bson.errors import BSONError
-from pymongo import UpdateOne
-from pymongo.collection import Collection
-from pymongo.errors import AutoReconnect, BulkWriteError, WriteConcernError
+from bson.raw_bson import RawBSONDocument
 
+from pixelbrain import schema
 from pixelbrain.errors import StoreError
 
-__all__ = [
-    "BATCH_DOCUMENTS",
-    "Encoded",
-    "WriteResult",
-    "bulk_write",
-    "encode",
-    "plain",
-    "shown",
-    "upsert_images",
-]
+__all__ = ["LANDED", "EncodedDocument", "column_order", "documents", "encode", "plain", "shown"]
 
-#: FACTS of pymongo 4.20 with mongod 6: 1,000 or 10,000 a batch write equally fast.
-BATCH_DOCUMENTS = 1_000
+#: Finds the documents that a load wrote, as opposed to those that a user added. The index on `status` answers it.
+LANDED: dict[str, Any] = {"status": {"$in": [str(status) for status in schema.Status]}}
+
 #: MongoDB's 16 MB, less room for the id and the hash.
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024 - 16 * 1024
 #: https://www.mongodb.com/docs/manual/reference/limits/; mongod 6 refuses a whole batch for one beyond 200.
 MAX_DEPTH = 100
 _REASON_LENGTH = 200
-#: A server that is stopped in an orderly way says so: interrupted, or shutting down.
-_SHUTDOWN_CODES = frozenset({91, 11600, 11602})
+_BASE_NAMES = tuple(field.name for field in schema.BASE_FIELDS)
+
+
+def documents(table: pa.Table) -> Iterator[dict[str, Any]]:
+    """One document a row: `_id` and the base fields, and one sub-document a module, embeddings left out.
+
+    What is null in a base field or a whole module is None in the document (an upsert then removes the field); inside
+    a module, null fields are left out.
+    """
+    names = column_order(table)[len(_BASE_NAMES) :]
+    lean = pa.table({name: _without_embeddings(table[name].combine_chunks()) for name in names}) if names else None
+    base_rows = table.select(_BASE_NAMES).to_pylist()
+    module_rows = lean.to_pylist() if lean is not None else [{}] * len(base_rows)
+    for base, modules in zip(base_rows, module_rows, strict=True):
+        yield {"_id": base["image_id"], **base, **{name: _without_nulls(value) for name, value in modules.items()}}
+
+
+def column_order(table: pa.Table) -> list[str]:
+    """The columns in the order in which `documents` has them: the base fields, then the others."""
+    return [*_BASE_NAMES, *(name for name in table.column_names if name not in _BASE_NAMES)]
 
 
 @dataclass(frozen=True, kw_only=True)
-class WriteResult:
-    """What a bulk write did."""
+class EncodedDocument:
+    """A document as MongoDB will have it, encoded once: what is hashed is what is sent."""
 
-    written: int = 0  # new or changed
-    unchanged: int = 0
-    errors: tuple[tuple[str, str], ...] = ()  # (_id, why it was refused)
-
-    def __add__(self, other: WriteResult) -> WriteResult:
-        return WriteResult(
-            written=self.written + other.written,
-            unchanged=self.unchanged + other.unchanged,
-            errors=self.errors + other.errors,
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Encoded:
-    """A document as MongoDB will have it."""
-
-    values: dict[str, Any]  # without `_id`, and without what is None
+    bson: bytes  # without `_id`, and without what is None
     gone: tuple[str, ...]  # names of what is None, sorted: fields that the document is not to have
-    bson: bytes  # of `values`
 
     def row_hash(self) -> str:
         """16 hex digits that change with any value, or with which are absent."""
         return hashlib.blake2b(self.bson + repr(list(self.gone)).encode(), digest_size=8).hexdigest()
 
+    def update(self, *, row_hash: str | None = None) -> dict[str, Any]:
+        """The update that makes the stored document this one; empty if it has nothing to say."""
+        encoded = self.bson if row_hash is None else _joined(self.bson, bson.encode({"row_hash": row_hash}))
+        update: dict[str, Any] = {}
+        if len(encoded) > _EMPTY_BYTES:
+            update["$set"] = RawBSONDocument(encoded)
+        if self.gone:
+            update["$unset"] = dict.fromkeys(self.gone, "")
+        return update
 
-def encode(document: Mapping[str, Any]) -> Encoded:
+
+_EMPTY_BYTES = len(bson.encode({}))
+
+
+def _joined(first: bytes, second: bytes) -> bytes:
+    """One BSON document of the fields of two: each is its length in 4 bytes, its fields, and a zero."""
+    return struct.pack("<i", len(first) + len(second) - _EMPTY_BYTES) + first[4:-1] + second[4:]
+
+
+def encode(document: Mapping[str, Any]) -> EncodedDocument:
     """A document with `_id` as MongoDB will have it. numpy's scalars and arrays are taken.
 
     Raises:
@@ -86,85 +98,7 @@ def encode(document: Mapping[str, Any]) -> Encoded:
         raise StoreError(f"{len(encoded):,} bytes; MongoDB takes documents of 16 MB at most")
     if "" in values:
         raise StoreError("a field without a name")
-    return Encoded(values=values, gone=tuple(sorted(k for k, v in document.items() if v is None)), bson=encoded)
-
-
-def upsert_images(
-    images: Collection, docs: Iterable[Mapping[str, Any]], *, landed: bool = False, rewrite: bool = False
-) -> WriteResult:
-    """Write documents by their `_id`, 1,000 at a time; their other fields in the store stay.
-
-    Args:
-        images: the collection.
-        docs: each has `_id`; a top-level field that is None is removed. numpy's scalars and arrays are taken.
-        landed: these are landed rows: a document whose `row_hash` in the store is the same is not written again.
-        rewrite: write also those.
-
-    Returns:
-        What was written. A document that is refused (over 16 MB, say) is in `errors` and does not cost its
-        neighbours.
-    """
-    result = WriteResult()
-    remaining = iter(docs)
-    while batch := list(itertools.islice(remaining, BATCH_DOCUMENTS)):
-        result += _upsert_batch(images, batch, landed=landed, rewrite=rewrite)
-    return result
-
-
-def _upsert_batch(
-    images: Collection, batch: Sequence[Mapping[str, Any]], *, landed: bool, rewrite: bool
-) -> WriteResult:
-    errors: list[tuple[str, str]] = []
-    encoded: list[tuple[str, Encoded]] = []
-    for doc in batch:
-        try:
-            encoded.append((doc["_id"], encode(doc)))
-        except StoreError as error:
-            errors.append((shown(doc["_id"]), str(error)))
-    known: dict[str, str] = {}
-    if landed and not rewrite:
-        found = images.find({"_id": {"$in": [one for one, _ in encoded]}}, {"row_hash": 1})
-        known = {one["_id"]: one.get("row_hash") for one in found}
-    operations, unchanged = [], 0
-    for one, document in encoded:
-        values: dict[str, Any] = document.values
-        if landed:
-            row_hash = document.row_hash()
-            if known.get(one) == row_hash:
-                unchanged += 1
-                continue
-            values = {**values, "row_hash": row_hash}
-        update: dict[str, Any] = {"$set": values} if values else {}
-        if document.gone:
-            update["$unset"] = dict.fromkeys(document.gone, "")
-        operations.append(UpdateOne({"_id": one}, update or {"$setOnInsert": {}}, upsert=True))
-    return bulk_write(images, operations) + WriteResult(unchanged=unchanged, errors=tuple(errors))
-
-
-def bulk_write(collection: Collection, operations: Sequence[UpdateOne]) -> WriteResult:
-    """Run updates by `_id`, unordered: one that the server refuses is reported and the others are done.
-
-    The values are such as `encode` or `plain` made: one that pymongo cannot encode costs the whole batch.
-
-    Raises:
-        pymongo.errors.PyMongoError: the server went away, or acknowledged without having it on disk.
-    """
-    if not operations:
-        return WriteResult()
-    errors: list[tuple[str, str]] = []
-    try:
-        counts = collection.bulk_write(operations, ordered=False).bulk_api_result
-    except BulkWriteError as error:
-        counts = error.details
-        concerns = counts.get("writeConcernErrors") or []
-        if any(concern.get("code") in _SHUTDOWN_CODES for concern in concerns):
-            raise AutoReconnect(str(concerns[0].get("errmsg"))) from None  # as pymongo does for single writes
-        if concerns:
-            raise WriteConcernError(str(concerns[0].get("errmsg")), concerns[0].get("code")) from None
-        for refused in counts["writeErrors"]:
-            errors.append((str(refused["op"]["q"]["_id"]), str(refused["errmsg"])))
-    written = counts["nUpserted"] + counts["nModified"]
-    return WriteResult(written=written, unchanged=len(operations) - written - len(errors), errors=tuple(errors))
+    return EncodedDocument(bson=encoded, gone=tuple(sorted(key for key, value in document.items() if value is None)))
 
 
 def plain(value: Any, *, depth: int = MAX_DEPTH) -> Any:
@@ -192,3 +126,30 @@ def plain(value: Any, *, depth: int = MAX_DEPTH) -> Any:
 def shown(one: Any) -> str:
     """An id that any log and any JSON file can hold."""
     return str(one).encode("utf-8", "backslashreplace").decode()
+
+
+def _without_embeddings(array: pa.Array) -> pa.Array:
+    """The same structs, and structs in lists, without the fields named `embedding`."""
+    kind = array.type
+    if pa.types.is_struct(kind):
+        fields = [kind.field(i) for i in range(kind.num_fields)]
+        fields = [field for field in fields if field.name != "embedding"]
+        children = [_without_embeddings(pc.struct_field(array, field.name)) for field in fields]
+        if not children:
+            return pa.nulls(len(array))
+        return pa.StructArray.from_arrays(children, names=[field.name for field in fields], mask=array.is_null())
+    if pa.types.is_list(kind) and pa.types.is_struct(kind.value_type):
+        lengths = pc.fill_null(pc.list_value_length(array), 0).to_numpy(zero_copy_only=False)
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+        values = _without_embeddings(pc.list_flatten(array))
+        return pa.ListArray.from_arrays(pa.array(offsets), values, mask=array.is_null())
+    return array
+
+
+def _without_nulls(value: Any) -> Any:
+    """Without the fields of dicts that are None; lists keep their places."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_without_nulls(item) for item in value]
+    return value

@@ -7,7 +7,6 @@ import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 from pixelbrain.errors import StoreError
 from pixelbrain.stores.mongo.mongod import MongodProcess, find_mongod
@@ -34,16 +33,17 @@ class EmbeddedMongo:
     @property
     def uri(self) -> str:
         """Where it answers."""
-        if self._server is None:
-            raise StoreError("the embedded MongoDB is not started")
-        return f"mongodb://127.0.0.1:{self._server.port}/?directConnection=true"
+        return f"mongodb://127.0.0.1:{self._started().port}/?directConnection=true"
 
     @property
     def pid(self) -> int:
         """The mongod's process id."""
+        return self._started().pid
+
+    def _started(self) -> MongodProcess:
         if self._server is None:
             raise StoreError("the embedded MongoDB is not started")
-        return self._server.pid
+        return self._server
 
     def alive(self) -> bool:
         """Whether it runs."""
@@ -57,15 +57,13 @@ class EmbeddedMongo:
             StoreError: no mongod was found, or it did not start.
         """
         with _guard:
-            shared = _shared.setdefault((os.getpid(), self.folder), _Shared())
-            try:
-                if shared.server is None or not shared.server.alive():
-                    crashed, shared.server = shared.server, MongodProcess(self.folder)
-                    if crashed is not None:
-                        crashed.stop()  # gives back its share of the lock
-            finally:
-                if shared.server is None:
-                    del _shared[os.getpid(), self.folder]
+            key = (os.getpid(), self.folder)
+            shared = _shared.get(key)
+            if shared is None:
+                shared = _shared[key] = _Shared(MongodProcess(self.folder))
+            elif not shared.server.alive():
+                crashed, shared.server = shared.server, MongodProcess(self.folder)
+                crashed.stop()  # gives back its share of the lock
             shared.holders += 1
             self._server = shared.server
         return self
@@ -79,16 +77,14 @@ class EmbeddedMongo:
             if mine is None or shared is None:
                 return
             shared.holders -= 1
-            if shared.holders == 0 and shared.server is not None:
+            if shared.holders == 0:
                 del _shared[key]
                 shared.server.stop()
 
     def __enter__(self) -> EmbeddedMongo:
         return self.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.stop()
 
 
@@ -96,7 +92,7 @@ class EmbeddedMongo:
 class _Shared:
     """What the holders of one folder share; a crashed server is replaced for all of them."""
 
-    server: MongodProcess | None = None
+    server: MongodProcess
     holders: int = 0
 
 
@@ -110,6 +106,4 @@ def _stop_all() -> None:
     """Stop what this process started and did not stop."""
     with _guard:
         for key in [key for key in _shared if key[0] == os.getpid()]:
-            server = _shared.pop(key).server
-            if server is not None:
-                server.stop()
+            _shared.pop(key).server.stop()

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import itertools
 import json
 import logging
-import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +14,15 @@ from pymongo import ASCENDING, DESCENDING, UpdateOne
 from pymongo.collection import Collection
 
 from pixelbrain.errors import ConfigError, StoreError
-from pixelbrain.schema import BASE_FIELDS
-from pixelbrain.stores.mongo.documents import BATCH_DOCUMENTS, WriteResult, bulk_write, encode, plain, shown
+from pixelbrain.storage.tables import write_csv
+from pixelbrain.stores.mongo.documents import encode, plain, shown
+from pixelbrain.stores.mongo.upsert import batches, bulk_write
+from pixelbrain.stores.results import WriteResult
 
 __all__ = [
     "CSV_FIELDS",
     "FieldSummary",
+    "check_documents",
     "check_field",
     "check_filter",
     "export_csv",
@@ -48,8 +48,6 @@ CSV_FIELDS = (
     "group_id",
 )
 
-# what other stages keep up to date
-_RESERVED = frozenset({"_id", "row_hash", "identities", "group_id", "group_distance", *(f.name for f in BASE_FIELDS)})
 _PART = re.compile(r"[^.$\0][^.\0]*")
 # operators that run JavaScript inside the server
 _REFUSED_OPERATORS = frozenset({"$where", "$function", "$accumulator"})
@@ -72,16 +70,14 @@ class FieldSummary:
         return asdict(self)
 
 
-def check_field(field: str, *, write: bool = False) -> str:
+def check_field(field: str) -> str:
     """The field's name, if it is one: dots separate the levels, no part is empty or starts with `$`.
 
     Raises:
-        ConfigError: it is none, or (`write`) Pixelbrain keeps it itself.
+        ConfigError: it is none.
     """
     if not isinstance(field, str) or not all(_PART.fullmatch(part) for part in field.split(".")):
         raise ConfigError(f"{field!r} is not a field: names separated by dots, none empty or beginning with $")
-    if write and field.split(".")[0] in _RESERVED:
-        raise ConfigError(f"the field {field} is kept by Pixelbrain itself: store under another name")
     return field
 
 
@@ -129,8 +125,7 @@ def store_field(images: Collection, field: str, values: Mapping[str, Any] | Iter
     """
     result = WriteResult()
     missing = 0
-    remaining = iter(values.items() if isinstance(values, Mapping) else values)
-    while batch := list(itertools.islice(remaining, BATCH_DOCUMENTS)):
+    for batch in batches(values.items() if isinstance(values, Mapping) else values):
         ids = [image_id for image_id, _ in batch if shown(image_id) == image_id]  # others cannot be asked for
         there = {document["_id"] for document in images.find({"_id": {"$in": ids}}, {"_id": 1})}
         missing += len({image_id for image_id, _ in batch} - there)
@@ -150,11 +145,9 @@ def _store_values(images: Collection, field: str, values: Sequence[tuple[str, An
             operations.append(UpdateOne({"_id": one}, {"$unset": {field: ""}}))
             continue
         try:
-            encoded = encode({"_id": one, "value": value})
+            operations.append(UpdateOne({"_id": one}, encode({"_id": one, field: value}).update()))
         except StoreError as error:
             errors.append((one, str(error)))
-            continue
-        operations.append(UpdateOne({"_id": one}, {"$set": {field: encoded.values["value"]}}))
     return bulk_write(images, operations) + WriteResult(errors=tuple(errors))
 
 
@@ -162,11 +155,7 @@ def get_field(images: Collection, field: str, image_ids: Iterable[str] | None) -
     """image_id -> value, of the images that have it; all images without `image_ids`."""
     check_field(field)
     found: dict[str, Any] = {}
-    if image_ids is None:
-        queries: Iterable[dict[str, Any]] = [{}]
-    else:
-        ids = list(image_ids)
-        queries = ({"_id": {"$in": ids[i : i + BATCH_DOCUMENTS]}} for i in range(0, len(ids), BATCH_DOCUMENTS))
+    queries = [{}] if image_ids is None else ({"_id": {"$in": ids}} for ids in batches(image_ids))
     for query in queries:
         for document in images.find({"$and": [query, {field: {"$exists": True}}]}, {field: 1}):
             value = _value(document, field)
@@ -219,29 +208,31 @@ def most_common(images: Collection, field: str, n: int) -> list[tuple[Any, int]]
 
 
 def export_csv(images: Collection, path: Path, fields: Sequence[str]) -> int:
-    """Write one line an image, in the order of their ids; returns how many. Lists are joined with `;`.
-
-    The file is complete or absent: it is written under a temporary name.
-    """
+    """Write one line an image, in the order of their ids; returns how many. Lists are joined with `;`."""
     for field in fields:
         check_field(field)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    projection = dict.fromkeys(fields, 1)
-    lines = 0
+    documents = images.find({}, dict.fromkeys(fields, 1)).sort("_id", ASCENDING)
+    rows = ([_cell(_value(document, field)) for field in fields] for document in documents)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(fields)
-            for document in images.find({}, projection).sort("_id", ASCENDING):
-                writer.writerow([_cell(_value(document, field)) for field in fields])
-                lines += 1
-        os.replace(temporary, path)
+        return write_csv(path, fields, rows)
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror or error}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
-    return lines
+
+
+def check_documents(documents: Iterable[Mapping[str, Any]], errors: list[tuple[str, str]]) -> Iterator[dict[str, Any]]:
+    """The documents with their `_id`; those that can be none go to `errors`."""
+    for number, document in enumerate(documents, start=1):
+        image_id = document.get("image_id", document.get("_id"))
+        if not isinstance(image_id, str) or not image_id:
+            errors.append((f"document {number}", "it has no image_id (its URI, a string)"))
+            continue
+        bad = [name for name in document if name != "_id" and not (isinstance(name, str) and _PART.fullmatch(name))]
+        if bad:
+            why = f"the field {shown(bad[0])!r}: names have no dots, no leading $, and are not empty"
+            errors.append((shown(image_id), why))
+            continue
+        yield {**document, "_id": image_id, "image_id": image_id}
 
 
 def _values(field: str) -> list[dict[str, Any]]:

@@ -9,27 +9,32 @@ from pymongo.errors import DuplicateKeyError
 
 from pixelbrain.errors import StoreError
 from pixelbrain.landing.landing import Landing
-from pixelbrain.stores.convert import documents
-from pixelbrain.stores.database import Database
-from pixelbrain.stores.in_step import StoreCounts, landed_columns, version_digest
 from pixelbrain.stores.ledger import IdLedger
-from pixelbrain.stores.meta import LANDED, META_ID
+from pixelbrain.stores.load_record import RECORD_ID, StoreCounts, landed_columns, rows_digest
 from pixelbrain.stores.mongo.client import create_indexes
-from pixelbrain.stores.mongo.documents import WriteResult, upsert_images
-from pixelbrain.stores.mongo.people import remove_others
+from pixelbrain.stores.mongo.connection import MongoConnection
+from pixelbrain.stores.mongo.documents import LANDED, documents
+from pixelbrain.stores.mongo.upsert import remove_others, upsert_images
+from pixelbrain.stores.results import WriteResult
 
 __all__ = ["DocumentLoad"]
 
 
 class DocumentLoad:
-    """One load in progress. Each step waits for a server that restarts under it, and may be done twice."""
+    """One load in progress. Each step waits for a server that restarts under it, and may be done twice.
 
-    def __init__(self, landing: Landing, database: Database, *, rebuild: bool) -> None:
+    Args:
+        owner: whose documents these are; two OUT in one database would remove each other's.
+        rebuild: write also what is there already, and over another OUT's documents.
+    """
+
+    def __init__(self, landing: Landing, connection: MongoConnection, *, owner: str, rebuild: bool) -> None:
         self.result = WriteResult()
         self.removed = 0
-        self._database = database
-        self._documents = database.mongo["images"]
-        self._meta = database.mongo["meta"]
+        self._connection = connection
+        self._owner = owner
+        self._documents = connection.database["images"]
+        self._meta = connection.database["meta"]
         self._landed = landed_columns(landing)
         self._rebuild = rebuild
         self._digest = 0
@@ -41,32 +46,32 @@ class DocumentLoad:
 
     def prepare(self) -> None:
         """Make sure that these rows belong into this database, before anything is written."""
-        self._database.patiently(self._prepare)
+        self._connection.patiently(self._prepare)
 
     def _prepare(self) -> None:
-        owner = self._database.owner
-        mine: dict[str, Any] = {"_id": META_ID}
-        if self._database.shared_mongo and not self._rebuild:
-            mine["owner"] = {"$in": [None, owner]}  # another OUT's documents would be removed as stale
+        mine: dict[str, Any] = {"_id": RECORD_ID}
+        if self._connection.shared and not self._rebuild:
+            mine["owner"] = {"$in": [None, self._owner]}  # another OUT's documents would be removed as stale
         # cleared before the first write: a load that is cut short is not in step
-        claim = {"$set": {"owner": owner}, "$unset": {"digest": ""}}
+        claim = {"$set": {"owner": self._owner}, "$unset": {"digest": ""}}
         try:
             self._meta.update_one(mine, claim, upsert=True)  # in one step: of two that begin at once, one has it
         except DuplicateKeyError:
-            found = self._meta.find_one({"_id": META_ID}) or {}
+            found = self._meta.find_one({"_id": RECORD_ID}) or {}
+            theirs = found.get("owner", "another OUT")
             raise StoreError(
-                f"the database {self._database.mongo.name} holds the images of {found.get('owner', 'another OUT')}: "
+                f"the database {self._connection.database.name} holds the images of {theirs}: "
                 "name another one at the end of the URI, or `pixelbrain load OUT --rebuild` to replace them"
             ) from None
         create_indexes(self._documents)
 
     def add(self, table: pa.Table) -> None:
         """Write a batch of landed rows."""
-        result, kept = self._database.patiently(lambda: self._write(table))
+        result, kept = self._connection.patiently(lambda: self._write(table))
         self.result += result
         refused = {one for one, _ in result.errors}
         self._ledger.add(set(table["image_id"].to_pylist()).difference(refused).union(kept))
-        self._digest = (self._digest + version_digest(table)) % 2**64
+        self._digest = (self._digest + rows_digest(table)) % 2**64
 
     def _write(self, table: pa.Table) -> tuple[WriteResult, set[Any]]:
         """What was written, and which of the refused documents are there in an older form."""
@@ -78,7 +83,7 @@ class DocumentLoad:
 
     def remove_stale(self) -> None:
         """Remove the documents that Parquet does not have, if the counts say that there are any."""
-        self.removed += self._database.patiently(self._remove_stale)
+        self.removed += self._connection.patiently(self._remove_stale)
 
     def _remove_stale(self) -> int:
         if self._documents.count_documents(LANDED) <= self._ledger.count():
@@ -94,7 +99,7 @@ class DocumentLoad:
         Raises:
             StoreError: there are more documents, or fewer, than were written.
         """
-        held = self._database.patiently(lambda: self._documents.count_documents(LANDED))
+        held = self._connection.patiently(lambda: self._documents.count_documents(LANDED))
         if held != self._ledger.count():
             raise StoreError(
                 f"after the load MongoDB holds {held:,} images, and Parquet {self._ledger.count():,}: is another "
@@ -102,5 +107,5 @@ class DocumentLoad:
             )
         counts = StoreCounts(documents=held, images=vectors["images"], faces=vectors["faces"])
         loaded = {"landed": self._landed, "digest": f"{self._digest:016x}", "counts": counts.as_dict()}
-        self._database.patiently(lambda: self._meta.update_one({"_id": META_ID}, {"$set": loaded}, upsert=True))
+        self._connection.patiently(lambda: self._meta.update_one({"_id": RECORD_ID}, {"$set": loaded}, upsert=True))
         return held

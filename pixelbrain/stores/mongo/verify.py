@@ -1,21 +1,19 @@
-"""Are MongoDB's documents what Parquet says? Each compared by a hash of the fields that landed."""
+"""Are MongoDB's documents what Parquet says? Each compared by the bytes of the fields that landed."""
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import bson
 import pyarrow as pa
 
 from pixelbrain.errors import StoreError
-from pixelbrain.stores.convert import column_order, documents
-from pixelbrain.stores.database import Database
 from pixelbrain.stores.ledger import IdLedger
-from pixelbrain.stores.meta import LANDED
-from pixelbrain.stores.mongo.documents import encode
-from pixelbrain.stores.mongo.people import count_changes, group_changes, identity_changes
-from pixelbrain.stores.verify_report import Tally
+from pixelbrain.stores.mongo.connection import MongoConnection
+from pixelbrain.stores.mongo.derived import count_changes, group_changes, identity_changes
+from pixelbrain.stores.mongo.documents import LANDED, column_order, documents, encode
+from pixelbrain.stores.mongo.upsert import batches
+from pixelbrain.stores.verify_report import DifferenceCounter
 
 __all__ = ["DocumentCheck"]
 
@@ -23,11 +21,11 @@ __all__ = ["DocumentCheck"]
 class DocumentCheck:
     """One comparison in progress; memory does not grow with the rows."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, connection: MongoConnection) -> None:
         self.refused = 0
-        self._database = database
-        self._documents = database.mongo["images"]
-        self._images = Tally(where="MongoDB images")
+        self._connection = connection
+        self._documents = connection.database["images"]
+        self._images = DifferenceCounter(where="MongoDB images")
         self._ledger = IdLedger()
 
     def close(self) -> None:
@@ -45,7 +43,7 @@ class DocumentCheck:
                 self._ledger.add([document["_id"]])
         known = {name: table.schema.field(name).type for name in column_order(table)}
         fields = dict.fromkeys(known, 1)
-        found = self._database.patiently(
+        found = self._connection.patiently(
             lambda: {one["_id"]: one for one in self._documents.find({"_id": {"$in": list(wanted)}}, fields)}
         )
         self._ledger.add(wanted)
@@ -55,41 +53,32 @@ class DocumentCheck:
             (one for one, encoded in wanted.items() if one in found and not _same(encoded, found[one], known)),
         )
 
-    def finish(self, identities: pa.Table, groups: pa.Table) -> list[Tally]:
+    def finish(self, identities: pa.Table, groups: pa.Table) -> list[DifferenceCounter]:
         """Compare what needs all rows: documents without a row, people, and groups."""
-        return self._database.patiently(lambda: [self._with_extra(), *self._later_tables(identities, groups)])
+        return self._connection.patiently(lambda: [self._with_extra(), *self._later_tables(identities, groups)])
 
-    def _with_extra(self) -> Tally:
-        extra = Tally(where=self._images.where)
-        batch: list[str] = []
-        for document in self._documents.find(LANDED, {"_id": 1}):
-            batch.append(document["_id"])
-            if len(batch) == 10_000:
-                extra.add("extra", self._unknown(batch))
-                batch = []
-        extra.add("extra", self._unknown(batch))
-        return Tally(
+    def _with_extra(self) -> DifferenceCounter:
+        extra = DifferenceCounter(where=self._images.where)
+        for ids in batches(document["_id"] for document in self._documents.find(LANDED, {"_id": 1})):
+            extra.add("extra", self._ledger.unknown(ids))
+        return DifferenceCounter(
             where=extra.where,
             counts={**self._images.counts, **extra.counts},
             first={**self._images.first, **extra.first},
         )
 
-    def _unknown(self, ids: list[str]) -> list[str]:
-        return [one for one, known in zip(ids, self._ledger.holds(ids), strict=True) if not known]
-
-    def _later_tables(self, identities: pa.Table, groups: pa.Table) -> list[Tally]:
+    def _later_tables(self, identities: pa.Table, groups: pa.Table) -> list[DifferenceCounter]:
         """What storing these tables would change."""
-        people = Tally(where="MongoDB people of images")
+        people = DifferenceCounter(where="MongoDB people of images")
         for changes in identity_changes(self._documents, identities, everywhere=True):
             people.add("different", (one for one, _update in changes))
-        counts = Tally(where="MongoDB identities")
-        collection = self._database.mongo["identities"]
+        counts = DifferenceCounter(where="MongoDB identities")
+        collection = self._connection.database["identities"]
         with IdLedger() as current:
             for changes in count_changes(collection, identities, current):
                 counts.add("different", (one for one, _update in changes))
-            ids = [one["_id"] for one in collection.find({}, {"_id": 1})]
-            counts.add("extra", (one for one, known in zip(ids, current.holds(ids), strict=True) if not known))
-        grouped = Tally(where="MongoDB groups of images")
+            counts.add("extra", current.unknown([one["_id"] for one in collection.find({}, {"_id": 1})]))
+        grouped = DifferenceCounter(where="MongoDB groups of images")
         for changes in group_changes(self._documents, groups):
             grouped.add("different", (one for one, _update in changes))
         return [people, counts, grouped]
@@ -98,11 +87,7 @@ class DocumentCheck:
 def _same(wanted: bytes, found: dict[str, Any], known: dict[str, pa.DataType]) -> bool:
     """Whether the document's landed fields encode to the same bytes."""
     values = {name: _landed(found[name], kind) for name, kind in known.items() if name in found}
-    return _digest(bson.encode(values)) == _digest(wanted)
-
-
-def _digest(encoded: bytes) -> bytes:
-    return hashlib.blake2b(encoded, digest_size=16).digest()
+    return bson.encode(values) == wanted
 
 
 def _landed(value: Any, kind: pa.DataType) -> Any:

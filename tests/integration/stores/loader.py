@@ -85,12 +85,12 @@ def _load(out: str, mongo: str | None, chroma: str | None, pipe: Connection, unt
     from pixelbrain.config import RunConfig
     from pixelbrain.errors import PixelbrainError
     from pixelbrain.stores import load
-    from pixelbrain.stores.chroma import health_client as fresh
+    from pixelbrain.stores.chroma import health_process
     from pixelbrain.workflow import Workflow
 
     # what looks at a folder takes seconds to start in a new process, and is tested elsewhere
-    fresh.warm_up = lambda: None
-    fresh.look = lambda _folder, _samples: {}
+    health_process.warm_up = lambda: None
+    health_process.examine_folder = lambda _folder, _samples: {}
     load.BATCH_ROWS = BATCH_ROWS
     workflow = Workflow(RunConfig(out=out, mongo=mongo, chroma=chroma), _Told(pipe, until, hold))
     try:

@@ -16,7 +16,7 @@ from pixelbrain.identity.group import group_images
 from pixelbrain.identity.people import PeopleIdentifierModule
 from pixelbrain.landing.landing import Landing
 from pixelbrain.report.search import search_faces, search_similar
-from pixelbrain.stores.chroma import health_client as fresh
+from pixelbrain.stores.chroma import health_process
 from pixelbrain.stores.chroma.health import Finding, Sample
 from pixelbrain.stores.database import Database
 from pixelbrain.stores.load import LoadReport, load, store_state
@@ -167,7 +167,7 @@ def test_damaged_tables_are_told_before_they_are_read(folder, stores):
 
 def test_a_sound_index_is_looked_at_once(loaded, folder, stores, monkeypatch):
     looks = []
-    monkeypatch.setattr(fresh, "look", lambda *request: looks.append(request) or {})
+    monkeypatch.setattr(health_process, "examine_folder", lambda *request: looks.append(request) or {})
     for _ in range(3):
         assert len(search_similar(stores, np.ones(8, np.float32), k=2)) == 2
     stores.vector_model("faces")
@@ -191,14 +191,16 @@ def test_damage_during_a_load_is_seen_after_it(loaded, folder, stores):
 
 def test_an_index_that_stays_damaged_is_an_error(land, image, database, monkeypatch):
     bad = Finding(kind="index", reason="made up")
-    monkeypatch.setattr(fresh, "look", lambda _folder, samples: {"images": bad} if samples["images"].count else {})
+    monkeypatch.setattr(
+        health_process, "examine_folder", lambda _folder, samples: {"images": bad} if samples["images"].count else {}
+    )
     with pytest.raises(StoreError, match="damaged \\(made up\\), also after it was written again"):
         load(land([image(0)]), database)
 
 
 def test_a_weak_index_is_told_and_not_written_again(land, image, database, monkeypatch, caplog):
     weak = Finding(kind="recall", reason="1 of 9 vectors find themselves")
-    monkeypatch.setattr(fresh, "look", lambda _folder, _samples: {"images": weak})
+    monkeypatch.setattr(health_process, "examine_folder", lambda _folder, _samples: {"images": weak})
     report = load(land([image(0)]), database)
     assert (report.rebuilt, report.image_vectors_written) == ((), 1)
     assert "is weak: 1 of 9 vectors" in caplog.text
@@ -215,15 +217,17 @@ def test_copies_of_one_photo_and_vectors_of_zeros_are_no_damage(land, image, dat
 
 
 def test_the_process_that_looks_may_end_at_any_time(loaded, folder):
-    assert fresh.look(folder, {"images": Sample(count=IMAGES)}) == {}
-    fresh._lookers[os.getpid()]._process.kill()
-    fresh._lookers[os.getpid()]._process.wait()
-    assert fresh.look(folder, {"images": Sample(count=IMAGES)}) == {}
-    ((name, finding),) = fresh.look(folder, {"images": Sample(count=7), "faces": Sample(count=3)}).items()
+    assert health_process.examine_folder(folder, {"images": Sample(count=IMAGES)}) == {}
+    health_process._examiners[os.getpid()]._process.kill()
+    health_process._examiners[os.getpid()]._process.wait()
+    assert health_process.examine_folder(folder, {"images": Sample(count=IMAGES)}) == {}
+    ((name, finding),) = health_process.examine_folder(
+        folder, {"images": Sample(count=7), "faces": Sample(count=3)}
+    ).items()
     assert (name, finding.kind) == ("images", "index") and "1,100 vectors, and 7 were written" in finding.reason
 
 
 def test_a_folder_that_cannot_be_used_is_no_damage(tmp_path):
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(StoreError, match="ChromaDB in .* cannot be read: Not a directory"):
-        fresh.look(tmp_path / "file" / "chroma", {"images": Sample()})
+        health_process.examine_folder(tmp_path / "file" / "chroma", {"images": Sample()})

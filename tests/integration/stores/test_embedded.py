@@ -42,7 +42,7 @@ HOLDER = """
     database = Database.open(sys.argv[1])
     database.add_images([{"image_id": "file:///a.jpg", "note": 1}])
     database.vectors
-    print(database._embedded.pid, flush=True)
+    print(database.mongo_connection.embedded.pid, flush=True)
     sys.stdin.readline()
 """
 
@@ -50,14 +50,14 @@ HOLDER = """
 def _hold(out: Path, pipe: Connection) -> None:
     database = Database.open(out)
     database.add_images([{"image_id": "file:///a.jpg", "note": 1}])
-    pipe.send(database._embedded.pid)
+    pipe.send(database.mongo_connection.embedded.pid)
     pipe.recv()  # nobody sends anything
 
 
 def test_closing_leaves_no_process_and_the_data(tmp_path):
     with Database.open(tmp_path) as database:
         database.add_images([{"image_id": "file:///a.jpg"}])
-        pid = database._embedded.pid
+        pid = database.mongo_connection.embedded.pid
         assert psutil.pid_exists(pid)
     assert not psutil.pid_exists(pid)
     assert sorted(path.name for path in (tmp_path / "db").iterdir() if path.suffix == ".owner") == []
@@ -72,18 +72,18 @@ def test_databases_of_one_process_share_the_mongod(tmp_path):
         link.symlink_to(tmp_path)
         with Database.open(link) as second:
             assert second.count_images() == 1
-            assert second._embedded.pid == first._embedded.pid
+            assert second.mongo_connection.embedded.pid == first.mongo_connection.embedded.pid
             assert second.vectors.count("faces") == first.vectors.count("faces") == 0
         assert first.count_images() == 1
         assert first.vectors.count("images") == 0
-        pid = first._embedded.pid
+        pid = first.mongo_connection.embedded.pid
     assert not psutil.pid_exists(pid)
 
 
 def test_mongod_killed_mid_way_is_recovered(tmp_path):
     with Database.open(tmp_path) as database:
         assert database.add_images({"image_id": f"file:///{n}.jpg"} for n in range(2500)).written == 2500
-        os.kill(database._embedded.pid, signal.SIGKILL)
+        os.kill(database.mongo_connection.embedded.pid, signal.SIGKILL)
         with pytest.raises(StoreError, match="MongoDB at"):
             database.count_images()
         # one more in the same process gets a new mongod, while the first is still open

@@ -20,12 +20,13 @@ from pixelbrain.landing.parts import ModuleState
 from pixelbrain.stores import load as load_file
 from pixelbrain.stores import reconnect
 from pixelbrain.stores.chroma.health import same_direction
-from pixelbrain.stores.convert import COLLECTION_COLUMNS, documents, vectors
 from pixelbrain.stores.database import Database
 from pixelbrain.stores.load import load, store_state
 from pixelbrain.stores.mongo import client as mongo_file
 from pixelbrain.stores.mongo import mongod as mongod_file
+from pixelbrain.stores.mongo.documents import documents
 from pixelbrain.stores.mongo.mongod import MongodProcess
+from pixelbrain.stores.vectors import COLLECTION_COLUMNS, landed_vectors
 from pixelbrain.stores.verify import verify
 from tests.integration.stores.conftest import land_rows, make_image
 from tests.integration.stores.loader import start_loading
@@ -76,7 +77,7 @@ def _assert_vectors_equal(landing: Landing, database: Database) -> None:
     for name in COLLECTION_COLUMNS:
         wanted = {}
         for table in landing.iter_images():
-            batch = vectors(name, table)
+            batch = landed_vectors(name, table)
             wanted |= zip(batch.ids, zip(batch.vectors, batch.metadata, strict=True), strict=True)
         pages = list(database.iter_vectors(name))
         ids = [one for page in pages for one in page.ids]

@@ -161,7 +161,7 @@ def test_other_weights_of_the_same_model_are_refused(land, image, database):
 def test_a_collection_of_another_space_is_refused(land, image, database):
     landing = land([image(0, faces=1)])
     model = landing.models()["resnet"]
-    client = database.vectors.client()
+    client = database.vectors.connection.client()
     client.create_collection("images", metadata=model.as_dict(), embedding_function=None)
     client.get_collection("images", embedding_function=None).add(ids=["x"], embeddings=np.ones((1, model.dim)))
     with pytest.raises(StoreError, match="'l2' and not cosine.*--rebuild"):

@@ -17,10 +17,10 @@ from pixelbrain.errors import OutLockedError, StoreError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.locks.run import RunLock
 from pixelbrain.stores.chroma.collections import VectorStore
-from pixelbrain.stores.convert import VectorBatch
 from pixelbrain.stores.database import Database
 from pixelbrain.stores.load import load
 from pixelbrain.stores.mongo.mongod import _free_port, _listens
+from pixelbrain.stores.vectors import VectorBatch
 from pixelbrain.stores.verify import verify
 from tests.integration.stores.conftest import FACE_MODEL, IMAGE_DIM, IMAGE_MODEL, land_rows, make_image
 from tests.integration.stores.loader import start_loading

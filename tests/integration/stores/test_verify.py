@@ -9,9 +9,9 @@ import pytest
 from pixelbrain import schema
 from pixelbrain.errors import LandingError
 from pixelbrain.landing.landing import Landing
-from pixelbrain.stores.convert import VectorBatch
 from pixelbrain.stores.database import Database
 from pixelbrain.stores.load import load, store_state
+from pixelbrain.stores.vectors import VectorBatch
 from pixelbrain.stores.verify import verify
 
 PHOTO = "file:///photos/{:03d}.jpg".format
@@ -96,7 +96,7 @@ def test_documents_that_parquet_does_not_have(landing, database):
 
 def test_vectors(landing, database):
     store = database.vectors
-    collection = store.client().get_collection("faces", embedding_function=None)
+    collection = store.connection.client().get_collection("faces", embedding_function=None)
     faces = [f"{PHOTO(n)}#0" for n in range(6)]
     collection.delete(ids=faces[:2])
     collection.update(ids=faces[2:3], embeddings=np.ones((1, 4), np.float32))

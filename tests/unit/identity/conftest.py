@@ -12,8 +12,7 @@ import pytest
 
 from pixelbrain.landing.landing import Landing
 from pixelbrain.schema import ModelInfo
-from pixelbrain.stores.chroma.collections import Match
-from pixelbrain.stores.convert import VectorBatch
+from pixelbrain.stores.vectors import Match, VectorBatch
 
 
 class VectorTable:

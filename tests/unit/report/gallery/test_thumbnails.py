@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from pixelbrain.errors import ReadError
-from pixelbrain.report.gallery.data import Face, Photo
+from pixelbrain.report.gallery.items import GalleryFace, Photo
 from pixelbrain.report.gallery.thumbnails import (
     FACE_PX,
     face_crop_box,
@@ -16,8 +16,8 @@ from pixelbrain.report.gallery.thumbnails import (
 from pixelbrain.sources import read_bytes
 
 
-def face(x1: float, y1: float, x2: float, y2: float) -> Face:
-    return Face("id#0", x1, y1, x2, y2, 0.9)
+def face(x1: float, y1: float, x2: float, y2: float) -> GalleryFace:
+    return GalleryFace("id#0", x1, y1, x2, y2, 0.9)
 
 
 def test_sizes_keep_the_shape_and_never_enlarge():

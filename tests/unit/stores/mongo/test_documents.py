@@ -86,3 +86,13 @@ def test_the_row_hash_follows_values_and_absence():
     assert one == encode({"_id": "b", "x": 1}).row_hash()
     others = [{"x": 2}, {"x": 1.0}, {"y": 1}, {"x": 1, "y": None}, {"x": 1, "y": 2}]
     assert len({one, *(encode({"_id": "a", **other}).row_hash() for other in others)}) == 6
+
+
+def test_what_is_sent_is_what_was_hashed():
+    encoded = encode({"_id": "a", "x": {"y": [1, "\u00e9"]}, "gone": None})
+    update = encoded.update(row_hash=encoded.row_hash())
+    sent = bson.decode(bson.encode(update))
+    assert sent == {"$set": {"x": {"y": [1, "\u00e9"]}, "row_hash": encoded.row_hash()}, "$unset": {"gone": ""}}
+    assert bson.decode(bson.encode(encoded.update())) == {"$set": {"x": {"y": [1, "\u00e9"]}}, "$unset": {"gone": ""}}
+    assert encode({"_id": "a", "gone": None}).update() == {"$unset": {"gone": ""}}
+    assert encode({"_id": "a"}).update() == {}

@@ -1,4 +1,4 @@
-"""Writers abreast: each takes the same batches in the same order, in a thread of its own, and none runs far ahead."""
+"""Writers in parallel: each gets the same batches in the same order, in a thread of its own; none runs far ahead."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-__all__ = ["write_abreast"]
+__all__ = ["write_in_parallel"]
 
 #: Batches in memory that are not wholly written yet, beside the one that is read. One would leave the quicker writer
 #: waiting for the slower; with more than two nothing is gained, as the slower one has work all the time.
@@ -17,7 +17,7 @@ _AHEAD = 2
 B = TypeVar("B")
 
 
-def write_abreast(batches: Iterable[B], *writers: Callable[[B], object]) -> Iterator[B]:
+def write_in_parallel(batches: Iterable[B], *writers: Callable[[B], object]) -> Iterator[B]:
     """Hand each batch to all writers, and yield it when all have written it, in order.
 
     When a writer raises, no other begins another batch: the ones that are at work finish theirs, and the error is

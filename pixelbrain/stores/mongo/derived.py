@@ -1,10 +1,9 @@
-"""Who is in which image, and which images are alike: from their tables into MongoDB's documents."""
+"""What later stages derive, who is in which image and which images are alike: from tables into MongoDB's documents."""
 
 from __future__ import annotations
 
 import itertools
-import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,20 +13,10 @@ from pymongo import UpdateOne
 from pymongo.collection import Collection
 
 from pixelbrain.stores.ledger import IdLedger
-from pixelbrain.stores.mongo.documents import BATCH_DOCUMENTS, WriteResult, bulk_write
+from pixelbrain.stores.mongo.upsert import BATCH_DOCUMENTS, batches, bulk_write, remove_others
+from pixelbrain.stores.results import WriteResult
 
-__all__ = [
-    "Change",
-    "count_changes",
-    "group_changes",
-    "identity_changes",
-    "remove_others",
-    "store_groups",
-    "store_identities",
-]
-
-logger = logging.getLogger(__name__)
-
+__all__ = ["Change", "count_changes", "group_changes", "identity_changes", "store_groups", "store_identities"]
 
 #: An update, and the id of the document that it changes.
 Change = tuple[str, UpdateOne]
@@ -36,12 +25,9 @@ Change = tuple[str, UpdateOne]
 def store_identities(images: Collection, identities: Collection, table: pa.Table) -> WriteResult:
     """Write `identity_id` into the faces of each image, `identities` beside them, and a document an identity.
 
-    Afterwards the documents say what `table` says and nothing older; running it again changes nothing.
-
-    Args:
-        images: gets `facenet.faces[].identity_id` (absent: unassigned) and `identities` (sorted, each once).
-        identities: gets `_id`, `n_faces`, `n_images`; fields that others stored there stay.
-        table: rows of `schema.IDENTITY_SCHEMA`, each face once.
+    Afterwards the documents say what `table` (rows of `schema.IDENTITY_SCHEMA`, each face once) says and nothing older;
+    running it again changes nothing. `images` get `facenet.faces[].identity_id` (absent: unassigned) and `identities`
+    (sorted, each once); `identities` get `_id`, `n_faces` and `n_images`, and keep what others stored there.
     """
     result = _write(images, identity_changes(images, table))
     with IdLedger() as current:
@@ -51,22 +37,15 @@ def store_identities(images: Collection, identities: Collection, table: pa.Table
 
 
 def store_groups(images: Collection, table: pa.Table) -> WriteResult:
-    """Write `group_id` and `group_distance` (cosine, 0 to 2) into each image, and remove older ones.
-
-    Args:
-        images: the collection.
-        table: rows of `schema.GROUP_SCHEMA`.
-    """
+    """Write `group_id` and `group_distance` (cosine, 0 to 2) into each image, and remove older ones."""
     return _write(images, group_changes(images, table))
 
 
 def identity_changes(images: Collection, table: pa.Table, *, everywhere: bool = False) -> Iterator[list[Change]]:
     """The updates after which the images' documents say what `table` says, in batches; none when they do.
 
-    Args:
-        images: the collection; may be written with each batch before the next is asked for.
-        table: rows of `schema.IDENTITY_SCHEMA`, each face once.
-        everywhere: look also at faces of images that are not in the table and have no `identities`: reads all images.
+    Each batch may be written before the next is asked for. `everywhere`: look also at faces of images that are not in
+    the table and have no `identities`, which reads all images.
     """
     with IdLedger() as seen:
         for rows in _by_image(table.select(["image_id", "face_id", "identity_id"])):
@@ -80,19 +59,12 @@ def identity_changes(images: Collection, table: pa.Table, *, everywhere: bool = 
         named: dict[str, Any] = {"identities": {"$exists": True}}
         if everywhere:
             named = {"$or": [named, {"facenet.faces.identity_id": {"$exists": True}}]}
-        for ids in _batches(document["_id"] for document in images.find(named, {"_id": 1})):
-            gone = [one for one, known in zip(ids, seen.holds(ids), strict=True) if not known]
-            yield _changes(images, {"_id": {"$in": gone}}, {})
+        for ids in batches(document["_id"] for document in images.find(named, {"_id": 1})):
+            yield _changes(images, {"_id": {"$in": seen.unknown(ids)}}, {})
 
 
 def count_changes(identities: Collection, table: pa.Table, current: IdLedger) -> Iterator[list[Change]]:
-    """The updates after which each identity has a document that says how many faces and images it has.
-
-    Args:
-        identities: the collection.
-        table: rows of `schema.IDENTITY_SCHEMA`, each face once.
-        current: remembers the ids of the identities.
-    """
+    """The updates after which each identity has a document that counts its faces and images; `current` gets its id."""
     known = table.filter(pc.is_valid(table["identity_id"]))
     counts = known.group_by("identity_id").aggregate([("face_id", "count"), ("image_id", "count_distinct")])
     for chunk in counts.to_batches(max_chunksize=BATCH_DOCUMENTS):
@@ -128,15 +100,14 @@ def group_changes(images: Collection, table: pa.Table) -> Iterator[list[Change]]
                 if present != wanted[one]
             ]
         older = images.find({"group_id": {"$exists": True}}, {"_id": 1})
-        for ids in _batches(document["_id"] for document in older):
-            gone = [one for one, known in zip(ids, grouped.holds(ids), strict=True) if not known]
+        for ids in batches(document["_id"] for document in older):
             unset = {"$unset": {"group_id": "", "group_distance": ""}}
-            yield [(one, UpdateOne({"_id": one}, unset)) for one in gone]
+            yield [(one, UpdateOne({"_id": one}, unset)) for one in grouped.unknown(ids)]
 
 
-def _write(collection: Collection, batches: Iterator[list[Change]]) -> WriteResult:
+def _write(collection: Collection, changes: Iterator[list[Change]]) -> WriteResult:
     result = WriteResult()
-    for batch in batches:
+    for batch in changes:
         result += bulk_write(collection, [update for _one, update in batch])
     return result
 
@@ -169,16 +140,6 @@ def _changes(images: Collection, query: dict[str, Any], wanted: dict[str, dict[s
     return operations
 
 
-def remove_others(collection: Collection, query: dict[str, Any], keep: Callable[[list[str]], np.ndarray]) -> int:
-    """Remove the documents that match `query` and whose ids `keep` says False of; how many were removed."""
-    removed = 0
-    for ids in _batches(document["_id"] for document in collection.find(query, {"_id": 1})):
-        gone = [one for one, stays in zip(ids, keep(ids), strict=True) if not stays]
-        if gone:
-            removed += collection.delete_many({"_id": {"$in": gone}}).deleted_count
-    return removed
-
-
 def _by_image(table: pa.Table) -> Iterator[pa.Table]:
     """The rows, 1,000 images at a time, each image's rows together."""
     if len(table) == 0:
@@ -191,8 +152,3 @@ def _by_image(table: pa.Table) -> Iterator[pa.Table]:
     bounds = [*starts[::BATCH_DOCUMENTS], len(rows)]
     for start, end in itertools.pairwise(bounds):
         yield rows.slice(start, end - start)
-
-
-def _batches(ids: Iterator[Any]) -> Iterator[list[Any]]:
-    while batch := list(itertools.islice(ids, BATCH_DOCUMENTS)):
-        yield batch

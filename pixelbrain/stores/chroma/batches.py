@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from chromadb.api.models.Collection import Collection
 
-from pixelbrain.stores.convert import Match, VectorBatch
-from pixelbrain.stores.mongo.documents import WriteResult
+from pixelbrain.stores.results import WriteResult
+from pixelbrain.stores.vectors import Match, VectorBatch
 
-__all__ = ["fetch", "iter_ids", "nearest", "read_page", "remove_where", "write_changed"]
+__all__ = ["fetch", "iter_ids", "iter_vectors", "nearest", "remove_where", "write_changed"]
 
 _PAGE_IDS = 50_000  # ids without vectors: FACTS has 275 k/s
 _QUERIES_AT_ONCE = 1_000
@@ -50,16 +51,17 @@ def iter_ids(collection: Collection) -> Iterator[list[str]]:
         yield ids
 
 
-def read_page(collection: Collection, offset: int, limit: int) -> VectorBatch | None:
-    """Some of all vectors, in ChromaDB's own order; None after the last."""
-    page = collection.get(limit=limit, offset=offset, include=["embeddings", "metadatas"])
-    if not page["ids"]:
-        return None
-    return VectorBatch(
-        ids=page["ids"],
-        vectors=np.asarray(page["embeddings"], dtype=np.float32),
-        metadata=[_public(values) for values in page["metadatas"]],
-    )
+def iter_vectors(collection: Collection, limit: int) -> Iterator[VectorBatch]:
+    """All vectors, in pages and in ChromaDB's own order; the collection must not be written meanwhile."""
+    for offset in itertools.count(0, limit):
+        page = collection.get(limit=limit, offset=offset, include=["embeddings", "metadatas"])
+        if not page["ids"]:
+            return
+        yield VectorBatch(
+            ids=page["ids"],
+            vectors=np.asarray(page["embeddings"], dtype=np.float32),
+            metadata=[_public(values) for values in page["metadatas"]],
+        )
 
 
 def fetch(collection: Collection, ids: Sequence[str]) -> dict[str, tuple[np.ndarray, str | None]]:

@@ -6,18 +6,20 @@ import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 from pixelbrain.config import mask_uri
 from pixelbrain.errors import ConfigError, StoreError
 from pixelbrain.locks.file import FolderLock
 from pixelbrain.stores.address import is_url
-from pixelbrain.stores.chroma import health_client as fresh
+from pixelbrain.stores.chroma import health_process
 from pixelbrain.stores.chroma.client import chroma_errors, close_client, connect, open_folder
-from pixelbrain.stores.chroma.health import Finding, Sample, probe
-from pixelbrain.stores.convert import COLLECTION_COLUMNS
+from pixelbrain.stores.chroma.health import Finding, Sample, examine_collection
+from pixelbrain.stores.vectors import COLLECTION_COLUMNS
 
-__all__ = ["ChromaAccess", "known_collection"]
+__all__ = ["ChromaConnection", "known_collection"]
+
+#: For a look at whatever is there.
+_ANYTHING: Mapping[str, Sample] = {name: Sample() for name in COLLECTION_COLUMNS}
 
 
 def known_collection(name: str) -> str:
@@ -27,7 +29,7 @@ def known_collection(name: str) -> str:
     return name
 
 
-class ChromaAccess:
+class ChromaConnection:
     """The client, and who else may have one. A folder is locked at once, and opened when it is first needed.
 
     Args:
@@ -49,7 +51,6 @@ class ChromaAccess:
         self._client: Any = None
         self._lock: FolderLock | None = None
         self._closed = False
-        self._ensured: dict[str, UUID] = {}  # the collections as they were when they were last made or checked
         self._looked: dict[str, Finding | None] = {}  # what the last look at each collection found
         if self.remote:
             self._client = connect(self._location)
@@ -90,16 +91,11 @@ class ChromaAccess:
             return False
         return True
 
-    def examine(self, samples: Mapping[str, Sample]) -> dict[str, Finding]:
+    def examine(self, samples: Mapping[str, Sample] = _ANYTHING) -> dict[str, Finding]:
         """What is wrong with collections, seen by a fresh process (of a server: by a fresh client).
 
         Our own client is closed before, as two processes on one folder corrupt it, and opened again when needed.
-
-        Args:
-            samples: by the collection's name, what it should hold.
-
-        Returns:
-            By the collection's name, what is wrong; nothing of those that are sound.
+        By the collection's name, `samples` says what it should hold, and the result what is wrong, if anything.
 
         Raises:
             StoreError: it cannot be read for another reason than damage.
@@ -108,20 +104,19 @@ class ChromaAccess:
             client = connect(self._location)
             try:
                 with chroma_errors(self.where):
-                    found = {name: probe(client, known_collection(name), sample) for name, sample in samples.items()}
+                    found = {name: examine_collection(client, name, sample) for name, sample in samples.items()}
             finally:
                 close_client(client)
             return {name: finding for name, finding in found.items() if finding is not None}
-        findings = self._examine_folder(Path(self._location), samples)
+        folder = Path(self._location)
+        if (folder / "chroma.sqlite3").exists():
+            self._close_client()
+            findings = health_process.examine_folder(folder, samples)
+        else:
+            gone = Finding(kind="index", reason="it is not there")
+            findings = {name: gone for name, sample in samples.items() if sample.count}
         self._looked.update((name, findings.get(name)) for name in samples)
         return findings
-
-    def _examine_folder(self, folder: Path, samples: Mapping[str, Sample]) -> dict[str, Finding]:
-        if not (folder / "chroma.sqlite3").exists():
-            gone = Finding(kind="index", reason="it is not there")
-            return {name: gone for name, sample in samples.items() if sample.count}
-        self._close_client()
-        return fresh.look(folder, samples)
 
     def require_sound(self, name: str) -> None:
         """Have a fresh process look at a collection before this one first reads it, unless a load or a look was before.
@@ -137,9 +132,9 @@ class ChromaAccess:
         if known_collection(name) not in self._looked:
             if self._lock.holders() > 1:
                 return
-            self.examine({one: Sample() for one in COLLECTION_COLUMNS})
+            self.examine()
         finding = self._looked[name]
-        if finding is not None and finding.kind != "recall":
+        if finding is not None and finding.is_damage:
             raise StoreError(
                 f"the index of {name} in {self.where} is damaged ({finding.reason}): `pixelbrain load OUT` writes it "
                 "again from Parquet"
@@ -154,8 +149,7 @@ class ChromaAccess:
         if self._lock is None or self._lock.holders() > 1:
             raise StoreError(f"ChromaDB at {self.where} is damaged, and in use: close it elsewhere, and load again")
         self._close_client()
-        for name in COLLECTION_COLUMNS:
-            self._forget(name)
+        self._looked.clear()
         folder = Path(self._location)
         names = (folder.with_name(f"{folder.name}.damaged-{number}") for number in itertools.count(1))
         aside = next(path for path in names if not path.exists())
@@ -165,9 +159,8 @@ class ChromaAccess:
             raise StoreError(f"cannot rename the damaged {folder}: {error.strerror or error}") from None
         return aside
 
-    def _forget(self, name: str) -> None:
-        """It is going to be another one."""
-        self._ensured.pop(name, None)
+    def forget(self, name: str) -> None:
+        """What was seen of a collection does not count any more: it is going to be another one."""
         self._looked.pop(name, None)
 
     def _close_client(self) -> None:

@@ -1,4 +1,4 @@
-"""Writers abreast: all get everything in order, none runs far ahead, and an error stops them all."""
+"""Writers in parallel: all get everything in order, none runs far ahead, and an error stops them all."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import threading
 
 import pytest
 
-from pixelbrain.stores.side_by_side import write_abreast
+from pixelbrain.stores.parallel_writers import write_in_parallel
 
 
 def test_each_writer_gets_every_batch_in_order_and_a_batch_is_done_when_all_have_it():
     first, second = [], []
     done = []
-    for batch in write_abreast(range(20), first.append, second.append):
+    for batch in write_in_parallel(range(20), first.append, second.append):
         done.append(batch)
         assert first[: len(done)] == second[: len(done)] == done
     assert done == first == second == list(range(20))
-    assert list(write_abreast([], first.append)) == []
+    assert list(write_in_parallel([], first.append)) == []
 
 
 def test_writers_work_at_the_same_time_each_in_one_thread():
@@ -28,7 +28,7 @@ def test_writers_work_at_the_same_time_each_in_one_thread():
         threads[name].add(threading.get_ident())
         meeting.wait()  # would time out if the other one were not at work
 
-    assert len(list(write_abreast(range(5), lambda _: write("a"), lambda _: write("b")))) == 5
+    assert len(list(write_in_parallel(range(5), lambda _: write("a"), lambda _: write("b")))) == 5
     assert len(threads["a"]) == len(threads["b"]) == 1 and threads["a"] != threads["b"]
 
 
@@ -48,7 +48,7 @@ def test_reading_does_not_run_ahead_of_the_slowest_writer():
         assert go.acquire(timeout=30)
         written.append(batch)
 
-    running = write_abreast(batches(), slow, lambda _: None)
+    running = write_in_parallel(batches(), slow, lambda _: None)
     for _ in range(30):
         go.release()
         next(running)
@@ -71,7 +71,7 @@ def test_an_error_is_raised_and_no_batch_counts_that_some_writer_left_out(failin
 
     done = []
     with pytest.raises(ConnectionError, match="gone"):
-        for batch in write_abreast(range(10), writer(0), writer(1)):
+        for batch in write_in_parallel(range(10), writer(0), writer(1)):
             done.append(batch)
     assert done == list(range(len(done))) and len(done) <= at
     assert written[failing] == list(range(at))
@@ -91,7 +91,7 @@ def test_after_an_error_no_writer_begins_another_batch():
         assert failed.wait(30)
 
     with pytest.raises(ValueError, match="bad"):
-        list(write_abreast(range(10), slow, fails))
+        list(write_in_parallel(range(10), slow, fails))
     assert len(begun) <= 1
 
 
@@ -103,9 +103,9 @@ def test_an_error_of_who_reads_or_closes_stops_the_writers():
         raise OSError("cannot read")
 
     with pytest.raises(OSError, match="cannot read"):
-        list(write_abreast(batches(), written.append))
+        list(write_in_parallel(batches(), written.append))
     assert not _writers()
-    with contextlib.closing(write_abreast(range(1000), written.append)) as running:
+    with contextlib.closing(write_in_parallel(range(1000), written.append)) as running:
         assert next(running) == 0
     assert not _writers() and len(written) < 10
 

@@ -7,11 +7,33 @@ from dataclasses import dataclass, field
 from pixelbrain.report.gallery import names
 from pixelbrain.schema import ModelInfo
 
-__all__ = ["Face", "Failure", "Group", "Label", "Library", "Person", "Photo"]
+__all__ = ["Failure", "GalleryFace", "Group", "Label", "Library", "Person", "Photo"]
 
 
 @dataclass(slots=True, eq=False)
-class Face:
+class _OfImage:
+    """Whatever is about one image."""
+
+    image_id: str
+
+    @property
+    def name(self) -> str:
+        """The file's own name."""
+        return names.short_name(self.image_id)
+
+    @property
+    def full_name(self) -> str:
+        """Its path or URI."""
+        return names.full_name(self.image_id)
+
+    @property
+    def href(self) -> str | None:
+        """Link to the original, where a browser can open it."""
+        return names.href(self.image_id)
+
+
+@dataclass(slots=True, eq=False)
+class GalleryFace:
     """One face. Coordinates are pixels of the upright original."""
 
     face_id: str
@@ -26,10 +48,9 @@ class Face:
 
 
 @dataclass(slots=True, eq=False)
-class Photo:
+class Photo(_OfImage):
     """One image that could be read: what its cards show, and no vector."""
 
-    image_id: str
     version: str
     size_bytes: int | None
     width: int  # pixels of the upright original
@@ -37,25 +58,10 @@ class Photo:
     label: str | None = None
     label_score: float | None = None  # probability, 0 to 1
     top_k: tuple[tuple[str, float | None], ...] = ()
-    faces: tuple[Face, ...] = ()
+    faces: tuple[GalleryFace, ...] = ()
     group_id: str | None = None
     group_distance: float | None = None
     values: tuple[tuple[str, str], ...] = ()  # of users' own modules: ("colour.red", "127.5")
-
-    @property
-    def name(self) -> str:
-        """The file's own name."""
-        return names.short_name(self.image_id)
-
-    @property
-    def full_name(self) -> str:
-        """Its path or URI."""
-        return names.full_name(self.image_id)
-
-    @property
-    def href(self) -> str | None:
-        """Link to the original, where a browser can open it."""
-        return names.href(self.image_id)
 
     @property
     def identity_ids(self) -> list[str]:
@@ -64,28 +70,12 @@ class Photo:
 
 
 @dataclass(slots=True, eq=False)
-class Failure:
+class Failure(_OfImage):
     """Something that did not work: an image (`stage` is "image"), or one module on one image."""
 
-    image_id: str
     stage: str
     error_type: str
     error: str
-
-    @property
-    def name(self) -> str:
-        """The file's own name."""
-        return names.short_name(self.image_id)
-
-    @property
-    def full_name(self) -> str:
-        """Its path or URI."""
-        return names.full_name(self.image_id)
-
-    @property
-    def href(self) -> str | None:
-        """Link to the original, where a browser can open it."""
-        return names.href(self.image_id)
 
 
 @dataclass(slots=True, eq=False)
@@ -93,7 +83,7 @@ class Person:
     """An identity with its faces, the most typical first."""
 
     identity_id: str
-    faces: list[tuple[Photo, Face]] = field(default_factory=list)
+    faces: list[tuple[Photo, GalleryFace]] = field(default_factory=list)
 
     @property
     def photos(self) -> list[Photo]:
@@ -124,7 +114,7 @@ class Library:
     photos: list[Photo]
     failures: list[Failure]
     people: list[Person]
-    unassigned: list[tuple[Photo, Face]]
+    unassigned: list[tuple[Photo, GalleryFace]]
     labels: list[Label]
     groups: list[Group]
     models: dict[str, ModelInfo]

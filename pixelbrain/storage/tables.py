@@ -1,0 +1,120 @@
+"""A table as one file for other programs, CSV, JSON lines or Parquet: complete or absent, an older one replaced."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+__all__ = ["TABLE_SUFFIXES", "write_csv", "write_table"]
+
+TABLE_SUFFIXES = (".csv", ".jsonl", ".parquet")
+
+_NEEDS_QUOTES = re.compile(r'[",\r\n]')
+
+
+def write_table(file: Path, columns: pa.Schema, tables: Iterable[pa.Table]) -> int:
+    """Write tables of scalars as what the file's name ends in, one of `TABLE_SUFFIXES` in any case of letters.
+
+    Returns:
+        Rows written.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    suffix = file.suffix.lower()
+    if suffix == ".parquet":
+        return _write_parquet(file, columns, tables)
+    if suffix == ".jsonl":
+        return _write_json_lines(file, columns.names, _rows(tables, finite=True))
+    return write_csv(file, columns.names, _rows(tables, finite=False))
+
+
+def write_csv(file: Path, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
+    """Write rows of Python's scalars as CSV: texts are in quotes, and None is an empty field without them.
+
+    What a file name has that is not UTF-8 is written as the bytes that it was.
+
+    Returns:
+        Rows written.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    count = 0
+    with _replaced(file) as temporary, open(temporary, "wb") as target:
+        target.write(_line(_quoted(name) if _NEEDS_QUOTES.search(name) else name for name in names))
+        for row in rows:
+            target.write(_line(map(_cell, row)))
+            count += 1
+    return count
+
+
+def _line(cells: Iterable[str]) -> bytes:
+    return (",".join(cells) + "\n").encode("utf-8", "surrogateescape")
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int | float) else _quoted(str(value))
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
+
+
+def _write_json_lines(file: Path, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
+    count = 0
+    with _replaced(file) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as text:
+        for row in rows:
+            text.write(json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) + "\n")
+            count += 1
+    return count
+
+
+def _write_parquet(file: Path, columns: pa.Schema, tables: Iterable[pa.Table]) -> int:
+    count = 0
+    with _replaced(file) as temporary, pq.ParquetWriter(temporary, columns, compression="zstd") as writer:
+        for table in tables:
+            writer.write_table(table)
+            count += len(table)
+    return count
+
+
+@contextlib.contextmanager
+def _replaced(file: Path) -> Iterator[Path]:
+    """Where to write what is `file` afterwards; nothing of it stays when that fails."""
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, file)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _rows(tables: Iterable[pa.Table], *, finite: bool) -> Iterator[Sequence[Any]]:
+    for table in tables:
+        yield from zip(*(_values(column, finite=finite) for column in table.columns), strict=True)
+
+
+def _values(column: pa.ChunkedArray, *, finite: bool) -> list[Any]:
+    """A column's values as text files have them; `finite`: neither NaN nor infinity, which JSON has not."""
+    if pa.types.is_floating(column.type):
+        # by way of text: the shortest digits of a float32 (0.93), and not those of the nearest double
+        # (0.9300000071525574)
+        numbers = (None if text is None else float(text) for text in column.cast(pa.string()).to_pylist())
+        return [number if number is None or math.isfinite(number) or not finite else None for number in numbers]
+    if pa.types.is_temporal(column.type):
+        return column.cast(pa.string()).to_pylist()
+    return column.to_pylist()

@@ -1,0 +1,108 @@
+"""MongoDB of an OUT, a server or a mongod of our own: opened when needed, waited for when it restarts, closed once."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import pymongo
+from pymongo.database import Database as MongoDatabase
+from pymongo.errors import PyMongoError
+
+from pixelbrain.config import mask_uri
+from pixelbrain.errors import StoreError
+from pixelbrain.stores.address import database_name
+from pixelbrain.stores.mongo.client import CONNECTION_LOST, connect, mongo_errors
+from pixelbrain.stores.mongo.embedded import EmbeddedMongo
+from pixelbrain.stores.reconnect import ride_out
+
+__all__ = ["MongoConnection"]
+
+T = TypeVar("T")
+
+
+class MongoConnection:
+    """The client of one MongoDB database, and the mongod behind it where it is our own.
+
+    Args:
+        uri: a server's; None: a mongod of our own.
+        folder: of the files of our own mongod.
+
+    Raises:
+        ConfigError: an address that is none, or a database name that MongoDB does not take.
+    """
+
+    def __init__(self, uri: str | None, folder: Path) -> None:
+        if uri is not None:
+            database_name(uri)
+        #: Whether it is a server that others may write too.
+        self.shared = uri is not None
+        #: The address for messages, its password masked; or the folder.
+        self.name = mask_uri(uri) if uri is not None else str(folder)
+        self.embedded: EmbeddedMongo | None = None
+        self._uri = uri
+        self._folder = folder
+        self._client: pymongo.MongoClient | None = None
+        self._database: MongoDatabase | None = None
+        self._closed = False
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is something to be asked: a server, or files of an earlier load."""
+        return self.shared or self._folder.exists()
+
+    @property
+    def database(self) -> MongoDatabase:
+        """The MongoDB database: collections `images`, `identities` and `meta`."""
+        if self._closed:
+            raise StoreError("this database is closed: open it again with Database.open")
+        if self._database is None:
+            if self._uri is None:
+                self.embedded = EmbeddedMongo(self._folder).start()
+            try:
+                uri = self.embedded.uri if self.embedded is not None else str(self._uri)
+                self._client, self._database = connect(uri, own=not self.shared)
+            except BaseException:
+                self._stop()
+                raise
+        return self._database
+
+    def errors(self) -> contextlib.AbstractContextManager[None]:
+        """Inside it, an error of pymongo is a `StoreError` that names the server."""
+        return mongo_errors(self.name)
+
+    def patiently(self, step: Callable[[], T]) -> T:
+        """Do a step that may be done twice; a server that restarts under it is waited for, see `ride_out`.
+
+        Raises:
+            StoreError: a mongod of our own has ended.
+            pymongo.errors.PyMongoError: the server stays away, or refused.
+        """
+        return ride_out(step, server=f"MongoDB at {self.name}", lost=CONNECTION_LOST, answers=self._answers)
+
+    def close(self) -> None:
+        """Close the client and stop a mongod of our own; twice is once."""
+        self._closed = True
+        self._stop()
+
+    def _stop(self) -> None:
+        client, self._client, self._database = self._client, None, None
+        embedded, self.embedded = self.embedded, None
+        if client is not None:
+            client.close()
+        if embedded is not None:
+            embedded.stop()
+
+    def _answers(self) -> bool:
+        if self.embedded is not None and not self.embedded.alive():
+            raise StoreError(
+                f"the mongod of our own in {self._folder} has ended, killed perhaps (see mongod.log there): the "
+                "same command starts it again and goes on"
+            )
+        try:
+            self.database.client.admin.command("ping")
+        except PyMongoError:
+            return False
+        return True

@@ -1,0 +1,133 @@
+"""Vectors of images and faces, out of the landed rows that hold them, with the metadata that ChromaDB keeps."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pixelbrain.errors import LandingError
+from pixelbrain.landing.landing import Landing
+from pixelbrain.schema import ModelInfo
+
+__all__ = ["COLLECTION_COLUMNS", "Match", "VectorBatch", "landed_vectors", "vector_models"]
+
+#: Which struct column fills each vector collection.
+COLLECTION_COLUMNS = {"images": "resnet", "faces": "facenet"}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class VectorBatch:
+    """Vectors with their ids, row by row."""
+
+    ids: list[str]
+    vectors: np.ndarray  # float32 (n, dim)
+    metadata: list[dict[str, Any]]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, chosen: Sequence[int]) -> VectorBatch:
+        """The rows at these positions."""
+        return VectorBatch(
+            ids=[self.ids[i] for i in chosen],
+            vectors=self.vectors[list(chosen)],
+            metadata=[self.metadata[i] for i in chosen],
+        )
+
+    def row_hashes(self) -> list[str]:
+        """16 hex digits a row that change with its vector, its image's version or any other of its metadata."""
+        hashes = []
+        for vector, metadata in zip(self.vectors, self.metadata, strict=True):
+            digest = hashlib.blake2b(vector.tobytes(), digest_size=8)
+            digest.update(repr(sorted(metadata.items())).encode())
+            hashes.append(digest.hexdigest())
+        return hashes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Match:
+    """One neighbour of a query vector."""
+
+    id: str
+    distance: float  # cosine distance, 0 to 2
+    metadata: dict[str, Any]
+
+
+def vector_models(landing: Landing) -> dict[str, ModelInfo]:
+    """The model of each vector collection whose column landed."""
+    landed = landing.states()
+    models = {}
+    for name, column in COLLECTION_COLUMNS.items():
+        if column in landed:
+            model = landed[column].model
+            if model is None or model.dim < 1:
+                raise LandingError(
+                    f"the column {column} of {landing.storage.uri} does not say which model computed its vectors, or "
+                    "how long they are: its module's model_info() must"
+                )
+            models[name] = model
+    return models
+
+
+def landed_vectors(collection: str, table: pa.Table) -> VectorBatch | None:
+    """The rows of `collection` that `table` holds; None when it lacks their column."""
+    column = COLLECTION_COLUMNS[collection]
+    if column not in table.column_names or not pa.types.is_struct(table[column].type):
+        return None
+    return _image_vectors(table) if collection == "images" else _face_vectors(table)
+
+
+def _image_vectors(table: pa.Table) -> VectorBatch:
+    """One vector an image that has one; metadata: version, label."""
+    struct = table[COLLECTION_COLUMNS["images"]].combine_chunks()
+    embedding, label = (pc.struct_field(struct, name) for name in ("embedding", "label"))
+    metadata = pa.table({"version": table["version"], "label": label})
+    return _batch(table["image_id"], embedding, metadata)
+
+
+def _face_vectors(table: pa.Table) -> VectorBatch:
+    """One vector a face that has one; metadata: image_id, version, score, width_px (of its box), sharpness."""
+    lists = pc.struct_field(table[COLLECTION_COLUMNS["faces"]].combine_chunks(), "faces")
+    images = table.select(["image_id", "version"]).take(pc.list_parent_indices(lists))
+    faces = pc.list_flatten(lists)
+    face = {name: pc.struct_field(faces, name) for name in ("face_id", "embedding", "x1", "x2", "score", "sharpness")}
+    metadata = {
+        "image_id": images["image_id"],
+        "version": images["version"],
+        "score": face["score"],
+        "width_px": pc.subtract(face["x2"], face["x1"]),
+        "sharpness": face["sharpness"],
+    }
+    return _batch(face["face_id"], face["embedding"], pa.table(metadata))
+
+
+def _batch(ids: pa.Array | pa.ChunkedArray, embedding: pa.Array, metadata: pa.Table) -> VectorBatch:
+    """The rows that have an embedding."""
+    there = pc.is_valid(embedding)
+    return VectorBatch(
+        ids=ids.filter(there).to_pylist(),
+        vectors=_matrix(embedding.filter(there)),
+        metadata=[_metadata(row) for row in metadata.filter(there).to_pylist()],
+    )
+
+
+def _matrix(embedding: pa.Array) -> np.ndarray:
+    """float32 (n, dim) of a fixed-size list array without nulls."""
+    flat = embedding.flatten().to_numpy(zero_copy_only=False)
+    return np.ascontiguousarray(flat, dtype=np.float32).reshape(len(embedding), embedding.type.list_size)
+
+
+def _metadata(values: dict[str, Any]) -> dict[str, Any]:
+    """What ChromaDB can keep: no None, no NaN."""
+    return {
+        key: value
+        for key, value in values.items()
+        if value is not None and not (isinstance(value, float) and not math.isfinite(value))
+    }
