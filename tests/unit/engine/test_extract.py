@@ -12,9 +12,8 @@ from pixelbrain.engine.work.order import WorkOrder
 from pixelbrain.engine.work.worklist import Worklist, blocks
 from pixelbrain.errors import ConfigError, ModuleError, SourceError
 from pixelbrain.images.loader import DataLoader
-from pixelbrain.landing.generations import claim_generation
 from pixelbrain.landing.landing import Landing
-from pixelbrain.landing.parts import ModuleState
+from pixelbrain.landing.parts import ModuleState, claim_generation
 from pixelbrain.storage.local import LocalStorage
 from tests.unit.engine.modules_for_tests import Size
 

@@ -15,9 +15,8 @@ from pixelbrain.engine.work.run_notes import RunNotes
 from pixelbrain.engine.work.worklist import Worklist, blocks
 from pixelbrain.errors import EngineError, OutLockedError
 from pixelbrain.images.loader import DataLoader
-from pixelbrain.landing.generations import claim_generation
 from pixelbrain.landing.landing import Landing
-from pixelbrain.landing.parts import ModuleState
+from pixelbrain.landing.parts import ModuleState, claim_generation
 from tests.unit.engine.modules_for_tests import Size
 
 STATES = {"size": ModuleState(settings={}, model=None)}

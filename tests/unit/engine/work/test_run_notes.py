@@ -7,7 +7,7 @@ import pytest
 
 from pixelbrain.engine.work import run_notes
 from pixelbrain.engine.work.run_notes import Listing, RunNotes
-from pixelbrain.landing.generations import claim_generation
+from pixelbrain.landing.parts import claim_generation
 from pixelbrain.storage.open import open_storage
 
 
