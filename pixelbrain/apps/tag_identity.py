@@ -13,11 +13,11 @@ import pyarrow.compute as pc
 
 from pixelbrain.asking.module import Gpt4VModule
 from pixelbrain.config import RunConfig
-from pixelbrain.display import Display
 from pixelbrain.errors import ConfigError, LandingError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.sources.local import FILE_SCHEME, uri_to_path
-from pixelbrain.workflow import Workflow
+from pixelbrain.stages.display import Display
+from pixelbrain.stages.stages import Stages
 
 __all__ = ["HOME_VARIABLE", "tag_identity"]
 
@@ -71,15 +71,16 @@ def tag_identity(
         strategy=identifying_strategy,
     )
     detector = Gpt4VModule("people_detector", base_url=base_url) if apply_people_detector else None
-    workflow = Workflow(config, display, debug=debug)
-    workflow.extract()
-    if detector is not None:
-        workflow.ask(detector)
-    with workflow.database() as database:
-        workflow.load(database)
-        people = workflow.identify(database)
-    nobody = _without_a_person(workflow.landing) if detector is not None else frozenset()
-    rows = _export(workflow.landing, Path(export_file), identity_field_name, nobody)
+    stages = Stages(config, display, debug=debug)
+    with stages.lock("tag_identity"):
+        stages.extract()
+        if detector is not None:
+            stages.ask(detector)
+        with stages.database() as database:
+            stages.load(database)
+            people = stages.identify(database)
+        nobody = _without_a_person(stages.landing) if detector is not None else frozenset()
+        rows = _export(stages.landing, Path(export_file), identity_field_name, nobody)
     if remove:
         shutil.rmtree(out)
     return f"{rows:,} images, {people.people:,} people, to {export_file}"

@@ -1,14 +1,16 @@
 """The `pixelbrain` command: each file parses, calls the library, and prints.
 
-| file              | role
-| ----------------- | ----
-| ask               | `pixelbrain ask`: questions about landed images, to GPT-4 Vision
-| cluster           | `pixelbrain cluster`: a Ray on this machine that several commands share
-| main              | The `pixelbrain` command: each subcommand parses, calls the library, and prints
-| options           | What the commands share: their options, and how an error becomes one line and an exit code
-| placement_options | The options that say where on a cluster the work goes
-| plan              | `pixelbrain plan`: what a run would do, and whether it fits
-| submit            | `pixelbrain submit`: another command of ours as a job on a Ray cluster, with its log here and its
-| upkeep            | `pixelbrain status`, `verify` and `compact`: what is in OUT, whether all agrees, and keeping it
-| weights           | `pixelbrain weights`: which weights each model wants, from where, and whether they are here
+| file         | role
+| ------------ | ----
+| ask          | `ask`: questions about landed images, to GPT-4 Vision
+| cluster      | `cluster up`, `down` and `status`: a Ray on this machine that several commands share
+| main         | The group of all commands
+| options      | What they share: options, most of them derived from the settings of a run, and errors as one line
+| results      | `report`, `export` and `search`: what others read of OUT
+| run          | `demo`, `run`, `extract` and `plan`: from a source to OUT, and what that would take
+| stores       | `load`, `identify` and `group`: the stages between OUT and the stores
+| submit       | `submit`: another command as a job on a Ray cluster, with its log here
+| tag_identity | `tag_identity`: the prebuilt app, with the flags of its predecessor
+| upkeep       | `status`, `verify` and `compact`: what is in OUT, whether all agrees, and keeping it small
+| weights      | `weights list`, `fetch` and `verify`: which weights each model wants, and whether they are here
 """

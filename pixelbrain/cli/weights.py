@@ -7,17 +7,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pixelbrain.cli.options import command_options, examples
+from pixelbrain.cli.options import about, command_options
 
 if TYPE_CHECKING:
-    from pixelbrain.display import Display
+    from pixelbrain.stages.display import Display
 
 __all__ = ["weights"]
 
 
 @click.group(
-    short_help="List, fetch or verify model weights.",
-    epilog=examples("pixelbrain weights list", "pixelbrain weights fetch resnet50 --weights-dir weights/"),
+    **about(
+        "List, fetch or verify model weights.",
+        "pixelbrain weights list",
+        "pixelbrain weights fetch resnet50 --weights-dir weights/",
+    )
 )
 def weights() -> None:
     """Which weights each model wants, from where, and whether they are here."""
@@ -27,9 +30,7 @@ _weights_dir = click.option("--weights-dir", metavar="DIR", help="Look here firs
 
 
 @weights.command(
-    "list",
-    short_help="Which weights, from where, and are they here.",
-    epilog=examples("pixelbrain weights list --weights-dir weights/"),
+    "list", **about("Which weights, from where, and are they here.", "pixelbrain weights list --weights-dir weights/")
 )
 @_weights_dir
 @command_options
@@ -46,9 +47,7 @@ def weights_list(weights_dir: str | None, display: Display, debug: bool) -> None
 
 
 @weights.command(
-    "fetch",
-    short_help="Download weights.",
-    epilog=examples("pixelbrain weights fetch", "pixelbrain weights fetch facenet-vggface2"),
+    "fetch", **about("Download weights.", "pixelbrain weights fetch", "pixelbrain weights fetch facenet-vggface2")
 )
 @click.argument("names", nargs=-1)
 @_weights_dir
@@ -64,7 +63,7 @@ def weights_fetch(names: tuple[str, ...], weights_dir: str | None, display: Disp
         click.echo(f"{name}: {path}")
 
 
-@weights.command("verify", short_help="Check the sha256 of those here.", epilog=examples("pixelbrain weights verify"))
+@weights.command("verify", **about("Check the sha256 of those here.", "pixelbrain weights verify"))
 @_weights_dir
 @command_options
 def weights_verify(weights_dir: str | None, display: Display, debug: bool) -> None:

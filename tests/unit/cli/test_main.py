@@ -7,7 +7,8 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from pixelbrain.cli.main import cli, tag_identity
+from pixelbrain.cli.main import cli
+from pixelbrain.cli.tag_identity import tag_identity
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ()):
@@ -23,9 +24,9 @@ ALL = dict(commands(cli))
 SHARED = "--quiet --debug"
 STORES = "--s3-endpoint --mongo --chroma"
 PLANNED = (
-    "source --out --module --classifier --classes --top-k --embedder --strategy --weights-dir --offline --device --layout "
-    f"--actors --gpus-per-actor --cpus-per-actor --node-labels --autoscale --address {STORES} --limit --retry-failed "
-    "--force --prune --config"
+    "source --out --module --classifier --classes --top-k --embedder --strategy --weights-dir --offline --device "
+    "--layout --actors --gpus-per-actor --cpus-per-actor --node-labels --autoscale --address "
+    f"{STORES} --limit --retry-failed --force --prune --config"
 )
 #: What each command takes, in the order of its help: nothing is lost where options are derived and shared.
 TAKEN = {

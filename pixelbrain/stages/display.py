@@ -6,6 +6,7 @@ Where nobody looks, as in a job's log, the progress is a plain line now and then
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +15,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
-__all__ = ["Display", "PlainProgress"]
+__all__ = ["Display", "LogDisplay", "PlainProgress"]
+
+logger = logging.getLogger(__name__)
 
 _FIRST_LINE_S = 10.0
 _LINES_APART_S = 300.0  # at most; until then, each wait is twice the one before
@@ -154,3 +157,16 @@ class Display:
     def warn(self, text: str) -> None:
         """A line that is shown even when quiet."""
         self.console.print(text, style="yellow", markup=False)
+
+
+class LogDisplay(Display):
+    """Says in the log what a display would show, where a library is used, which prints nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True)
+
+    def line(self, text: str) -> None:
+        logger.info(text.strip())
+
+    def warn(self, text: str) -> None:
+        logger.warning(text.strip())

@@ -8,7 +8,7 @@ import time
 import pytest
 from rich.console import Console
 
-from pixelbrain.display import Display, PlainProgress
+from pixelbrain.stages.display import Display, PlainProgress
 
 
 class Clock:
@@ -67,7 +67,7 @@ def test_a_line_leaves_out_what_it_does_not_know(told, line, clock):
 
 
 def test_lines_are_shown_even_if_nothing_is_told(clock, monkeypatch):
-    monkeypatch.setattr("pixelbrain.display._LOOK_S", 0.001)
+    monkeypatch.setattr("pixelbrain.stages.display._LOOK_S", 0.001)
     display = Display()
     display.console = Console(file=io.StringIO())
     with display._lines(PlainProgress("extract", "images", clock=clock)):
