@@ -81,7 +81,7 @@ class Pipeline:
             SourceError, WeightsError, OutLockedError, EngineError: see there.
         """
         options = {"retry_failed": retry_failed, "force": force, "prune": prune}
-        return self._stages(out, debug=debug, **options).extract_until_stopped(progress=progress)
+        return self._stages(out, debug=debug, **options).extract(progress=progress, may_stop=True)
 
     def ask(
         self, out: str | Path | Storage, *, progress: Callable[[int, int, int], None] | None = None, debug: bool = False
@@ -108,8 +108,7 @@ class Pipeline:
             PixelbrainError: see `extract`, `ask`, and `stores.load.load`.
         """
         stages = self._stages(out, mongo=mongo, chroma=chroma)
-        reports = stages.run(people=False)
-        return PipelineReport(out=stages.storage, **reports)
+        return PipelineReport(out=stages.storage, **stages.run(then=()))
 
     def _stages(self, out: str | Path | Storage, *, debug: bool = False, **settings: Any) -> Stages:
         landing = Landing(out, s3_endpoint=self.loader.s3_endpoint)

@@ -22,13 +22,8 @@ def run_demo(out: str, display: Display, *, debug: bool = False) -> list[str]:
     """
     stages = Stages(RunConfig(source=str(SAMPLES), out=out, offline=True), display, debug=debug)
     display.line(f"Photos: {SAMPLES}")
-    with stages.lock("demo"):
-        extracted = stages.extract()
-        with stages.database() as database:
-            loaded = stages.load(database)
-            people = stages.identify(database)
-            groups = stages.group(database)
-        gallery = stages.report()
+    reports = stages.run(then=("identify", "group", "report"))
+    extracted, loaded, people, groups = (reports[name] for name in ("extract", "load", "identify", "group"))
     speed = f"{extracted.images_per_s:.1f} images/s" if extracted.done else "all had landed before"
     return [
         "",
@@ -36,5 +31,5 @@ def run_demo(out: str, display: Display, *, debug: bool = False) -> list[str]:
         f"{groups.groups} groups; {speed}",
         f"Parquet in {stages.storage.uri}/images, {loaded.images} documents in MongoDB, "
         f"{loaded.image_vectors + loaded.face_vectors} vectors in ChromaDB",
-        f"Open the gallery: {gallery.as_uri()}",
+        f"Open the gallery: {reports['report'].as_uri()}",
     ]

@@ -70,17 +70,11 @@ def tag_identity(
         offline=offline,
         strategy=identifying_strategy,
     )
-    detector = Gpt4VModule("people_detector", base_url=base_url) if apply_people_detector else None
-    stages = Stages(config, display, debug=debug)
-    with stages.lock("tag_identity"):
-        stages.extract()
-        if detector is not None:
-            stages.ask(detector)
-        with stages.database() as database:
-            stages.load(database)
-            people = stages.identify(database)
-        nobody = _without_a_person(stages.landing) if detector is not None else frozenset()
-        rows = _export(stages.landing, Path(export_file), identity_field_name, nobody)
+    asking = [Gpt4VModule("people_detector", base_url=base_url)] if apply_people_detector else []
+    stages = Stages(config, display, debug=debug, asking=asking)
+    people = stages.run(then=("identify",))["identify"]
+    nobody = _without_a_person(stages.landing) if asking else frozenset()
+    rows = _export(stages.landing, Path(export_file), identity_field_name, nobody)
     if remove:
         shutil.rmtree(out)
     return f"{rows:,} images, {people.people:,} people, to {export_file}"

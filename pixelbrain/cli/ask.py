@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pixelbrain.cli.options import EXIT_STRICT, about, address_option, over_out
+from pixelbrain.cli.options import EXIT_STRICT, address_option, command, over_out
 
 if TYPE_CHECKING:
     from pixelbrain.asking.module import Gpt4VModule
@@ -15,16 +15,14 @@ if TYPE_CHECKING:
 __all__ = ["ask"]
 
 
-@click.command(
-    **about(
-        "Ask GPT-4 Vision about the images.",
-        "export OPENAI_API_KEY=...",
-        'pixelbrain ask out/ --field is_person --question "Is there at least one person?" --answer bool --dry-run',
-        'pixelbrain ask out/ --question people_detector --where "n_faces == 0" --budget 5',
-        'pixelbrain ask out/ --field light --question "When was it taken?" --answer choice:day,night --batch',
-        "pixelbrain ask out/ --config questions.yaml",
-        "pixelbrain ask out/ --cancel",
-    )
+@command(
+    "Ask GPT-4 Vision about the images.",
+    "export OPENAI_API_KEY=...",
+    'pixelbrain ask out/ --field is_person --question "Is there at least one person?" --answer bool --dry-run',
+    'pixelbrain ask out/ --question people_detector --where "n_faces == 0" --budget 5',
+    'pixelbrain ask out/ --field light --question "When was it taken?" --answer choice:day,night --batch',
+    "pixelbrain ask out/ --config questions.yaml",
+    "pixelbrain ask out/ --cancel",
 )
 @click.argument("out")
 @click.option(

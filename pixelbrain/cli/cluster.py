@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pixelbrain.cli.options import EXIT_FAILED, about, command_options
+from pixelbrain.cli.options import EXIT_FAILED, about, command, command_options
 
 if TYPE_CHECKING:
     from pixelbrain.engine.cluster.local_state import LocalCluster
@@ -47,12 +47,11 @@ def _local(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--local", is_flag=True, expose_value=False, callback=check, help="On this machine.")(function)
 
 
-@cluster.command(
-    **about(
-        "Start it.",
-        "pixelbrain cluster up --local",
-        "pixelbrain cluster up --local --dashboard --num-cpus 8",
-    )
+@command(
+    "Start it.",
+    "pixelbrain cluster up --local",
+    "pixelbrain cluster up --local --dashboard --num-cpus 8",
+    group=cluster,
 )
 @_local
 @click.option("--dashboard", is_flag=True, help="With Ray's dashboard, which `pixelbrain submit` needs.")
@@ -73,7 +72,7 @@ def up(dashboard: bool, num_cpus: int | None, num_gpus: int | None, display: Dis
         display.warn("Its CPUs, GPUs and dashboard stay as they are; `pixelbrain cluster down --local` ends it.")
 
 
-@cluster.command(**about("End it.", "pixelbrain cluster down --local"))
+@command("End it.", "pixelbrain cluster down --local", group=cluster)
 @_local
 @command_options
 def down(display: Display, debug: bool) -> None:
@@ -84,12 +83,11 @@ def down(display: Display, debug: bool) -> None:
     click.echo(f"Ended: Ray at {ended.address}" if ended else "No local cluster runs.")
 
 
-@cluster.command(
-    **about(
-        "What runs, and how much of it is in use.",
-        "pixelbrain cluster status --local",
-        "pixelbrain cluster status --local --json",
-    )
+@command(
+    "What runs, and how much of it is in use.",
+    "pixelbrain cluster status --local",
+    "pixelbrain cluster status --local --json",
+    group=cluster,
 )
 @_local
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -25,6 +25,7 @@ __all__ = [
     "about",
     "address_option",
     "chroma_option",
+    "command",
     "command_options",
     "merged_config",
     "out_options",
@@ -46,6 +47,11 @@ def about(short_help: str, *examples: str) -> dict[str, str]:
     """What a command is for, in the list of all, and the examples that its help ends with."""
     lines = "\n".join(f"  {example}" for example in examples)
     return {"short_help": short_help, "epilog": f"\b\nExamples:\n{lines}"}
+
+
+def command(short_help: str, *examples: str, group: click.Group | None = None, **settings: Any) -> Any:
+    """Make a command of a function, see `about`; of a group, or for `main` to put into the whole."""
+    return (group or click).command(**about(short_help, *examples), **settings)
 
 
 def command_options(function: F) -> F:

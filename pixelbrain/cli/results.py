@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pixelbrain.cli.options import about, chroma_option, out_options, over_out
+from pixelbrain.cli.options import chroma_option, command, out_options, over_out
 
 if TYPE_CHECKING:
     from pixelbrain.stages.stages import Stages
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["export", "report", "search"]
 
 
-@click.command(**about("Write the gallery.", "pixelbrain report out/"))
+@command("Write the gallery.", "pixelbrain report out/")
 @click.argument("out")
 @out_options
 @over_out
@@ -27,12 +27,10 @@ def report(stages: Stages) -> None:
     click.echo(f"Open {stages.report().as_uri()}")
 
 
-@click.command(
-    **about(
-        "Write a table as CSV, JSON lines or Parquet.",
-        "pixelbrain export out/ images.csv",
-        "pixelbrain export out/ faces.parquet --table faces",
-    )
+@command(
+    "Write a table as CSV, JSON lines or Parquet.",
+    "pixelbrain export out/ images.csv",
+    "pixelbrain export out/ faces.parquet --table faces",
 )
 @click.argument("out")
 @click.argument("file")
@@ -49,12 +47,10 @@ def export(stages: Stages, file: str, table: Any) -> None:
     click.echo(f"{rows:,} {table} to {file}")
 
 
-@click.command(
-    **about(
-        "Find the nearest faces or images.",
-        "pixelbrain search out/ --image me.jpg",
-        "pixelbrain search out/ --image cat.jpg --similar -k 5 --json",
-    )
+@command(
+    "Find the nearest faces or images.",
+    "pixelbrain search out/ --image me.jpg",
+    "pixelbrain search out/ --image cat.jpg --similar -k 5 --json",
 )
 @click.argument("out")
 @click.option("--image", required=True, metavar="PHOTO", help="A file, or an s3:// URI.")

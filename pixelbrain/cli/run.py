@@ -11,7 +11,7 @@ import click
 from pixelbrain.cli.options import (
     EXIT_FAILED,
     EXIT_STRICT,
-    about,
+    command,
     command_options,
     merged_config,
     plan_options,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["demo", "extract", "plan", "run"]
 
 
-@click.command(**about("The whole job on sample photos, offline.", "pixelbrain demo", "pixelbrain demo --out my-demo"))
+@command("The whole job on sample photos, offline.", "pixelbrain demo", "pixelbrain demo --out my-demo")
 @click.option("--out", default="pixelbrain-demo", show_default=True, metavar="DIR", help="Where the results go.")
 @command_options
 def demo(out: str, display: Display, debug: bool) -> None:
@@ -40,14 +40,12 @@ def demo(out: str, display: Display, debug: bool) -> None:
         click.echo(line)
 
 
-@click.command(
-    **about(
-        "Extract, load, identify and report.",
-        "pixelbrain run photos/ --out out/",
-        "pixelbrain run s3://bucket/prefix --out out/ --module resnet",
-        'pixelbrain run photos/ --out out/ --offline --classes tabby,"tiger cat"',
-        "pixelbrain run list.csv --out out/ --config pipeline.yaml --limit 100",
-    )
+@command(
+    "Extract, load, identify and report.",
+    "pixelbrain run photos/ --out out/",
+    "pixelbrain run s3://bucket/prefix --out out/ --module resnet",
+    'pixelbrain run photos/ --out out/ --offline --classes tabby,"tiger cat"',
+    "pixelbrain run list.csv --out out/ --config pipeline.yaml --limit 100",
 )
 @run_options
 @command_options
@@ -68,11 +66,9 @@ def run(strict: bool, print_config: bool, display: Display, debug: bool, **given
         sys.exit(EXIT_STRICT)
 
 
-@click.command(
-    **about(
-        "Run the models; land Parquet in OUT.",
-        "pixelbrain extract photos/ --out out/ --module resnet --classifier resnet18",
-    )
+@command(
+    "Run the models; land Parquet in OUT.",
+    "pixelbrain extract photos/ --out out/ --module resnet --classifier resnet18",
 )
 @run_options
 @command_options
@@ -88,13 +84,11 @@ def extract(strict: bool, print_config: bool, display: Display, debug: bool, **g
         sys.exit(EXIT_STRICT)
 
 
-@click.command(
-    **about(
-        "What a run would do, and whether it fits.",
-        "pixelbrain plan photos/ --out out/",
-        "pixelbrain plan s3://bucket/in --out s3://bucket/out --address 10.0.0.1:6379 --gpus-per-actor 0.5",
-        "pixelbrain plan photos/ --out out/ --layout staged --actors resnet=1:4 --actors decode=8",
-    )
+@command(
+    "What a run would do, and whether it fits.",
+    "pixelbrain plan photos/ --out out/",
+    "pixelbrain plan s3://bucket/in --out s3://bucket/out --address 10.0.0.1:6379 --gpus-per-actor 0.5",
+    "pixelbrain plan photos/ --out out/ --layout staged --actors resnet=1:4 --actors decode=8",
 )
 @plan_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

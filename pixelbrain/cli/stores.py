@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pixelbrain.cli.options import about, over_out, store_options
+from pixelbrain.cli.options import command, over_out, store_options
 from pixelbrain.config import STRATEGIES
 
 if TYPE_CHECKING:
@@ -15,12 +15,10 @@ if TYPE_CHECKING:
 __all__ = ["group", "identify", "load"]
 
 
-@click.command(
-    **about(
-        "Fill MongoDB and ChromaDB from OUT.",
-        "pixelbrain load out/",
-        "pixelbrain load out/ --mongo mongodb://db.example/photos",
-    )
+@command(
+    "Fill MongoDB and ChromaDB from OUT.",
+    "pixelbrain load out/",
+    "pixelbrain load out/ --mongo mongodb://db.example/photos",
 )
 @click.argument("out")
 @store_options
@@ -32,9 +30,7 @@ def load(stages: Stages, rebuild: bool) -> None:
         stages.load(database, rebuild=rebuild)
 
 
-@click.command(
-    **about("Cluster the faces to people.", "pixelbrain identify out/", "pixelbrain identify out/ --strategy dbscan")
-)
+@command("Cluster the faces to people.", "pixelbrain identify out/", "pixelbrain identify out/ --strategy dbscan")
 @click.argument("out")
 @click.option("--strategy", type=click.Choice(STRATEGIES), help="[default: average]")
 @click.option("--threshold", type=float, metavar="COSINE", help="Cosine similarity. [default: the embedder's own]")
@@ -46,9 +42,7 @@ def identify(stages: Stages, threshold: float | None) -> None:
         stages.identify(database, threshold=threshold)
 
 
-@click.command(
-    **about("Group the images that look alike.", "pixelbrain group out/", "pixelbrain group out/ --threshold 0.9")
-)
+@command("Group the images that look alike.", "pixelbrain group out/", "pixelbrain group out/ --threshold 0.9")
 @click.argument("out")
 @click.option("--threshold", type=float, metavar="COSINE", help="Cosine similarity. [default: the classifier's own]")
 @store_options

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from pixelbrain.cli.options import EXIT_INTERRUPTED, about, command_options, merged_config
+from pixelbrain.cli.options import EXIT_INTERRUPTED, command, command_options, merged_config
 from pixelbrain.config import RunConfig, mask_uri
 
 if TYPE_CHECKING:
@@ -32,15 +32,13 @@ _VARIABLES = {
 }
 
 
-@click.command(
+@command(
+    "Run a command as a job on a cluster.",
+    "pixelbrain submit --address http://HOST:8265 extract s3://bucket/in --out s3://bucket/out",
+    "pixelbrain submit --working-dir . run s3://bucket/in --out s3://bucket/out --config pipeline.yaml",
+    "pixelbrain submit --no-wait load s3://bucket/out",
+    "pixelbrain submit --follow raysubmit_a1b2c3",
     context_settings={"allow_interspersed_args": False},
-    **about(
-        "Run a command as a job on a cluster.",
-        "pixelbrain submit --address http://HOST:8265 extract s3://bucket/in --out s3://bucket/out",
-        "pixelbrain submit --working-dir . run s3://bucket/in --out s3://bucket/out --config pipeline.yaml",
-        "pixelbrain submit --no-wait load s3://bucket/out",
-        "pixelbrain submit --follow raysubmit_a1b2c3",
-    ),
 )
 @click.option(
     "--address",

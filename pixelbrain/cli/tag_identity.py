@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pixelbrain.cli.options import about, address_option, command_options
+from pixelbrain.cli.options import address_option, command, command_options
 from pixelbrain.config import EMBEDDERS, STRATEGIES
 
 if TYPE_CHECKING:
@@ -15,14 +15,12 @@ if TYPE_CHECKING:
 __all__ = ["main", "tag_identity"]
 
 
-@click.command(
-    "tag-identity",
+@command(
+    "Who is in which photo, as a CSV.",
+    "tag_identity --data_path photos/ --export people.csv",
+    "tag_identity --data_path s3://bucket/prefix --export people.csv --identifying_strategy dbscan --rm",
+    name="tag-identity",
     context_settings={"help_option_names": ["-h", "--help"]},
-    **about(
-        "Who is in which photo, as a CSV.",
-        "tag_identity --data_path photos/ --export people.csv",
-        "tag_identity --data_path s3://bucket/prefix --export people.csv --identifying_strategy dbscan --rm",
-    ),
 )
 @click.option("--data_path", required=True, metavar="P", help="A folder, a list file or s3://bucket/prefix.")
 @click.option("--export", "export_file", required=True, metavar="FILE.csv", help="A row an image, and who is in it.")

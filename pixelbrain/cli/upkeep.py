@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pixelbrain.cli.options import EXIT_FAILED, about, out_options, over_out, store_options
+from pixelbrain.cli.options import EXIT_FAILED, command, out_options, over_out, store_options
 
 if TYPE_CHECKING:
     from pixelbrain.stages.stages import Stages
@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["compact", "status", "verify"]
 
 
-@click.command(
-    **about("What is in OUT, and whether it is in step.", "pixelbrain status out/", "pixelbrain status out/ --json")
-)
+@command("What is in OUT, and whether it is in step.", "pixelbrain status out/", "pixelbrain status out/ --json")
 @click.argument("out")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @store_options
@@ -31,9 +29,7 @@ def status(stages: Stages, as_json: bool) -> None:
     click.echo(json.dumps(found, indent=2) if as_json else "\n".join(describe(found)))
 
 
-@click.command(
-    **about("Do Parquet, MongoDB and ChromaDB agree?", "pixelbrain verify out/", "pixelbrain verify out/ --repair")
-)
+@command("Do Parquet, MongoDB and ChromaDB agree?", "pixelbrain verify out/", "pixelbrain verify out/ --repair")
 @click.argument("out")
 @click.option("--repair", is_flag=True, help="Write both stores again from Parquet where they differ.")
 @store_options
@@ -54,7 +50,7 @@ def verify(stages: Stages, repair: bool) -> None:
         sys.exit(EXIT_FAILED)
 
 
-@click.command(**about("Merge the small files of OUT.", "pixelbrain compact out/"))
+@command("Merge the small files of OUT.", "pixelbrain compact out/")
 @click.argument("out")
 @out_options
 @over_out

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pixelbrain.cli.options import about, command_options
+from pixelbrain.cli.options import about, command, command_options
 
 if TYPE_CHECKING:
     from pixelbrain.stages.display import Display
@@ -29,8 +29,11 @@ def weights() -> None:
 _weights_dir = click.option("--weights-dir", metavar="DIR", help="Look here first, and put what is fetched here.")
 
 
-@weights.command(
-    "list", **about("Which weights, from where, and are they here.", "pixelbrain weights list --weights-dir weights/")
+@command(
+    "Which weights, from where, and are they here.",
+    "pixelbrain weights list --weights-dir weights/",
+    group=weights,
+    name="list",
 )
 @_weights_dir
 @command_options
@@ -46,8 +49,12 @@ def weights_list(weights_dir: str | None, display: Display, debug: bool) -> None
         click.echo(f"  here    {state.path or 'no'}")
 
 
-@weights.command(
-    "fetch", **about("Download weights.", "pixelbrain weights fetch", "pixelbrain weights fetch facenet-vggface2")
+@command(
+    "Download weights.",
+    "pixelbrain weights fetch",
+    "pixelbrain weights fetch facenet-vggface2",
+    group=weights,
+    name="fetch",
 )
 @click.argument("names", nargs=-1)
 @_weights_dir
@@ -63,7 +70,7 @@ def weights_fetch(names: tuple[str, ...], weights_dir: str | None, display: Disp
         click.echo(f"{name}: {path}")
 
 
-@weights.command("verify", **about("Check the sha256 of those here.", "pixelbrain weights verify"))
+@command("Check the sha256 of those here.", "pixelbrain weights verify", group=weights, name="verify")
 @_weights_dir
 @command_options
 def weights_verify(weights_dir: str | None, display: Display, debug: bool) -> None:

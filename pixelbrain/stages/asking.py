@@ -42,9 +42,8 @@ def ask_batch(stages: Stages, module: Gpt4VModule, *, wait: bool = True, limit: 
 
     started = time.monotonic()
     given = to_ask(stages.landing, module)
-    with stages.lock("ask --batch"):
-        with stages.display.stage("ask", unit="requests") as tell:
-            report = ask_batch(**given, limit=limit, wait=wait, progress=tell)
+    with stages.lock("ask --batch"), stages.display.stage("ask", unit="requests") as tell:
+        report = ask_batch(**given, limit=limit, wait=wait, progress=tell)
         figures = {"answers": dict(report.answers), "cost_usd": str(report.cost_usd), "running": report.running}
         stages.record("ask", {**asked(module), **figures, "seconds": time.monotonic() - started})
     tell_batches(stages.display, report, asked(module)["fields"], stages.storage)

@@ -24,17 +24,6 @@ _LINES_APART_S = 300.0  # at most; until then, each wait is twice the one before
 _LOOK_S = 1.0
 
 
-class _Rate(ProgressColumn):
-    """Units a second, averaged since the first one was done: starting up does not count."""
-
-    def render(self, task: Task) -> Text:
-        first = task.fields.get("first")
-        if not first or task.completed <= first[1]:
-            return Text("starting", style="dim")
-        rate = (task.completed - first[1]) / max(time.monotonic() - first[0], 1e-6)
-        return Text(f"{rate:,.1f}/s", style="cyan")
-
-
 class PlainProgress:
     """A stage's progress as lines of text, due after 10 s and then at growing intervals, up to 5 minutes.
 
@@ -69,16 +58,30 @@ class PlainProgress:
         if not total:  # it does not count, or has nothing to count yet
             return f"{self._name:<9} at work for {_duration(now - self._began_s)}"
         parts = [f"{done:,} of {total:,} {self._unit}"]
-        if self._first is None or done <= self._first[1]:
+        if (rate := self.rate()) is None:
             parts.append("starting")
         else:
-            rate = (done - self._first[1]) / max(now - self._first[0], 1e-6)
             parts.append(f"{rate:,.1f}/s")
             if failed:
                 parts.append(f"{failed:,} failed")
             if total > done:
                 parts.append(f"about {_duration((total - done) / rate)} left")
         return f"{self._name:<9} {', '.join(parts)}"
+
+    def rate(self) -> float | None:
+        """Units a second since the first one was done: starting up does not count. None: too early to say."""
+        done = self._state[0]
+        if self._first is None or done <= self._first[1]:
+            return None
+        return (done - self._first[1]) / max(self._clock() - self._first[0], 1e-6)
+
+
+class _Rate(ProgressColumn):
+    """How fast it goes on."""
+
+    def render(self, task: Task) -> Text:
+        rate = task.fields["pace"].rate()
+        return Text("starting", style="dim") if rate is None else Text(f"{rate:,.1f}/s", style="cyan")
 
 
 def _duration(seconds: float) -> str:
@@ -103,8 +106,9 @@ class Display:
         if self.quiet:
             yield lambda done, total, failed=0: None
             return
+        pace = PlainProgress(name, unit)
         if not self.console.is_terminal:
-            with self._lines(PlainProgress(name, unit)) as tell:
+            with self._lines(pace) as tell:
                 yield tell
             return
         progress = Progress(
@@ -119,14 +123,12 @@ class Display:
             console=self.console,
             transient=True,
         )
-        task = progress.add_task(name, total=None, unit=unit, failures="", first=None, of="?")
+        task = progress.add_task(name, total=None, unit=unit, failures="", pace=pace, of="?")
 
         def tell(done: int, total: int, failed: int = 0) -> None:
-            first = progress.tasks[0].fields["first"]
-            if first is None and done:
-                first = (time.monotonic(), done)
+            pace.tell(done, total, failed)
             failures = f"{failed:,} failed" if failed else ""
-            progress.update(task, completed=done, total=total, failures=failures, first=first, of=f"{total:,}")
+            progress.update(task, completed=done, total=total, failures=failures, of=f"{total:,}")
 
         with progress:
             yield tell

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,41 +95,44 @@ class Stages:
 
     # --- stages --------------------------------------------------------------------------------------------------
 
-    def run(self, *, people: bool = True) -> dict[str, Any]:
-        """Extract, ask and load; where there are faces, identify; and report. Each stage's report by its name.
+    def run(self, then: Collection[str] = ("identify", "report")) -> dict[str, Any]:
+        """Extract, ask and load, as one run that nobody else disturbs, and `then` identify, group or report.
 
-        Args:
-            people: identify and report, too.
+        Returns:
+            Each stage's report by its name; of ask a list. Without faces, nobody is identified.
         """
         # first: a question that cannot be asked is known before an hour's work
         asking = self._asking or make_asking(self.config)
         self._require_servers()
         with self.lock("run"):
-            with self._one_ray() if asking else contextlib.nullcontext():
+            with contextlib.ExitStack() as stack:
+                if asking:  # one Ray for two stages: its start takes longer than either on a few images
+                    from pixelbrain.engine.cluster.session import ray_session
+
+                    stack.enter_context(ray_session(debug=self.debug))
                 reports: dict[str, Any] = {"extract": self.extract(), "ask": [self.ask(module) for module in asking]}
             with self.database() as database:
                 reports["load"] = self.load(database)
-                if people and "facenet" in self.landing.index.modules:
+                if "identify" in then and "facenet" in self.landing.index.modules:
                     reports["identify"] = self.identify(database)
-            if people:
+                if "group" in then:
+                    reports["group"] = self.group(database)
+            if "report" in then:
                 reports["report"] = self.report()
         return reports
 
-    def extract(self, *, progress: Callable[[int, int, int], None] | None = None) -> ExtractReport:
+    def extract(
+        self, *, progress: Callable[[int, int, int], None] | None = None, may_stop: bool = False
+    ) -> ExtractReport:
         """Run the modules over SOURCE; see `engine.extract.extract`.
+
+        Args:
+            progress: hears how far it is, in place of the display.
+            may_stop: the report says whether Ctrl-C stopped it, and no error does.
 
         Raises:
             StoppedError: Ctrl-C; what had landed until then is in run.json.
         """
-        report = self.extract_until_stopped(progress=progress)
-        if report.stopped:
-            raise StoppedError(
-                f"Stopped. {report.done:,} images have landed in this run, and stay: the same command does the rest"
-            )
-        return report
-
-    def extract_until_stopped(self, *, progress: Callable[[int, int, int], None] | None = None) -> ExtractReport:
-        """The same; the report says whether it was stopped."""
         from pixelbrain.engine.extract import extract
 
         config, loader, modules = self.config, self.loader(), self.modules()
@@ -153,6 +156,10 @@ class Stages:
             figures["seconds_by_activity"] = {k: round(v, 2) for k, v in report.seconds_by_activity.items()}
             self.record("extract", figures)
         tell_extracted(self.display, report, config.source, pruned=config.prune)
+        if report.stopped and not may_stop:
+            raise StoppedError(
+                f"Stopped. {report.done:,} images have landed in this run, and stay: the same command does the rest"
+            )
         return report
 
     def ask(
@@ -162,9 +169,8 @@ class Stages:
         from pixelbrain.engine.ask.run import ask
 
         given = to_ask(self.landing, module)
-        with self.lock("ask"):
-            with self.display.stage("ask") as tell:
-                report = ask(**given, limit=limit, progress=progress or tell, debug=self.debug)
+        with self.lock("ask"), self.display.stage("ask") as tell:
+            report = ask(**given, limit=limit, progress=progress or tell, debug=self.debug)
             self.record("ask", {**asked(module), **report.as_dict()})
         tell_asked(self.display, report, asked(module)["fields"])
         return report
@@ -173,9 +179,8 @@ class Stages:
         """Bring MongoDB and ChromaDB in step with Parquet; see `stores.load.load`."""
         from pixelbrain.stores.load import load
 
-        with self.lock("load"):
-            with self.display.stage("load") as tell:
-                report = load(self.landing.require(), database, rebuild=rebuild, progress=tell)
+        with self.lock("load"), self.display.stage("load") as tell:
+            report = load(self.landing.require(), database, rebuild=rebuild, progress=tell)
             self.record("load", report.as_dict())
         tell_loaded(self.display, report, self.storage)
         return report
@@ -184,9 +189,8 @@ class Stages:
         """Cluster faces to people; see `identity.people.PeopleIdentifierModule`."""
         from pixelbrain.identity.people import PeopleIdentifierModule
 
-        with self.lock("identify"):
-            with self.display.stage("identify", unit="faces"):
-                report = PeopleIdentifierModule(self.config.strategy, threshold=threshold).run(database)
+        with self.lock("identify"), self.display.stage("identify", unit="faces"):
+            report = PeopleIdentifierModule(self.config.strategy, threshold=threshold).run(database)
             self.record("identify", report.as_dict())
         tell_identified(self.display, report)
         return report
@@ -195,9 +199,8 @@ class Stages:
         """Group images that look alike; see `identity.group.group_images`."""
         from pixelbrain.identity.group import group_images
 
-        with self.lock("group"):
-            with self.display.stage("group"):
-                report = group_images(database, threshold=threshold)
+        with self.lock("group"), self.display.stage("group"):
+            report = group_images(database, threshold=threshold)
             self.record("group", report.as_dict())
         tell_grouped(self.display, report)
         return report
@@ -241,14 +244,6 @@ class Stages:
         self._require_servers()
         with Database.open(self.storage, mongo=self.config.mongo, chroma=self.config.chroma) as database:
             yield database
-
-    @contextlib.contextmanager
-    def _one_ray(self) -> Iterator[None]:
-        """One Ray for two stages: its start takes longer than either on a few images."""
-        from pixelbrain.engine.cluster.session import ray_session
-
-        with ray_session(debug=self.debug):
-            yield
 
     def _require_servers(self) -> None:
         """Raises `StoreError` where the stores would be folders, and nodes of a cluster would come and go over them."""
