@@ -163,7 +163,7 @@ class RunConfig(Placement):
     )
     top_k: int = _flag("Labels a photo gets. [default: 5]", 5, span=(1, 1000), metavar="N")
     embedder: str | None = _flag("[default: facenet, which is vggface2]", choices=EMBEDDERS)
-    strategy: str = _flag("How faces become people. [default: average]", "average", choices=STRATEGIES)
+    strategy: Strategy = _flag("How faces become people. [default: average]", "average", choices=STRATEGIES)
     gpt4v: Mapping[str, Any] | None = None  # keyword arguments of Gpt4VModule, for the module gpt4v; in a file only
     weights_dir: str | None = _flag("Look for weights here first.", metavar="DIR")
     offline: bool = _flag(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import numpy as np
 
@@ -22,7 +23,9 @@ __all__ = ["search_photo"]
 _COLUMNS = {"faces": ["distance", "identity_id", "face_id"], "images": ["distance", "label", "image_id"]}
 
 
-def search_photo(stages: Stages, photo: str, *, by: str = "faces", k: int = 20) -> dict[str, Any]:
+def search_photo(
+    stages: Stages, photo: str, *, by: Literal["faces", "images"] = "faces", k: int = 20
+) -> dict[str, Any]:
     """The faces or images nearest to a photo.
 
     Args:
@@ -55,8 +58,10 @@ def search_photo(stages: Stages, photo: str, *, by: str = "faces", k: int = 20) 
     if found.get("error_type"):
         raise ModuleError(f"{column} failed on {photo}: {found['error']}")
     titles, vectors = _face_queries(found) if by == "faces" else _image_query(found)
+    model = module.model_info()
+    assert model is not None  # both modules have one
     with stages.database() as database:
-        results = search(database, vectors, by=by, model=module.model_info(), k=k)
+        results: Sequence[Sequence[Any]] = search(database, vectors, by=by, model=model, k=k)
     queries = [
         {"title": title, "matches": [match.as_dict() | {"distance": round(match.distance, 4)} for match in matches]}
         for title, matches in zip(titles, results, strict=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow.compute as pc
 
 from pixelbrain.asking.module import Gpt4VModule
-from pixelbrain.config import RunConfig
+from pixelbrain.config import RunConfig, Strategy
 from pixelbrain.errors import ConfigError, LandingError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.sources.local import FILE_SCHEME, uri_to_path
@@ -31,7 +31,7 @@ def tag_identity(
     export_file: str,
     database_id: str | None = None,
     identity_field_name: str = "identity",
-    identifying_strategy: str = "average",
+    identifying_strategy: Strategy = "average",
     remove: bool = False,
     embedder: str | None = None,
     weights_dir: str | None = None,

@@ -43,7 +43,7 @@ EXIT_STRICT = 3
 EXIT_INTERRUPTED = 130
 
 
-def about(short_help: str, *examples: str) -> dict[str, str]:
+def about(short_help: str, *examples: str) -> dict[str, Any]:
     """What a command is for, in the list of all, and the examples that its help ends with."""
     lines = "\n".join(f"  {example}" for example in examples)
     return {"short_help": short_help, "epilog": f"\b\nExamples:\n{lines}"}
@@ -114,10 +114,10 @@ def _variable(name: str, value: str | None) -> Iterator[None]:
     try:
         yield
     finally:
-        if value:
-            os.environ.pop(name, None)
-            if before is not None:
-                os.environ[name] = before
+        if before is not None:
+            os.environ[name] = before
+        elif value:
+            del os.environ[name]
 
 
 # --- options -------------------------------------------------------------------------------------------------------
@@ -149,7 +149,7 @@ def _option(setting: dataclasses.Field) -> Callable[[F], F]:
     if "envvar" in how:  # a variable that is empty is none, and an empty value is the default, whatever a variable says
         how["callback"] = lambda _context, _option, value: value or None
     if "by_pool" in how:
-        how |= {"multiple": True, "callback": functools.partial(_by_pool, how.pop("by_pool"), setting.type)}
+        how |= {"multiple": True, "callback": functools.partial(_by_pool, how.pop("by_pool"), str(setting.type))}
     if setting.type == "bool":
         how |= {"is_flag": True, "default": None}
     return click.option(*names, **how)

@@ -61,7 +61,7 @@ def export(stages: Stages, file: str, table: Any) -> None:
 @chroma_option
 @out_options
 @over_out
-def search(stages: Stages, image: str, by: str, k: int, as_json: bool) -> None:
+def search(stages: Stages, image: str, by: Any, k: int, as_json: bool) -> None:
     """Find the faces or the images of OUT that are nearest to a photo, by cosine distance (0: same, 2: opposite)."""
     from pixelbrain.apps.photo_search import search_photo
 

@@ -66,7 +66,7 @@ def weights_fetch(names: tuple[str, ...], weights_dir: str | None, display: Disp
 
     for name in names or [file.name for file in WEIGHTS.values() if file.url]:
         with display.stage(name, unit="bytes") as progress:
-            path = fetch_weights(name, weights_dir, progress=lambda done, total, tell=progress: tell(done, total or 0))
+            path = fetch_weights(name, weights_dir, progress=progress)
         click.echo(f"{name}: {path}")
 
 

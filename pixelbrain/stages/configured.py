@@ -27,15 +27,14 @@ def recorded_config(out: str, given: Mapping[str, Any], *, stores: bool) -> RunC
     """
     landing = Landing(out, s3_endpoint=given.get("s3_endpoint")).require()
     recorded = read_record(landing.storage).get("settings", {})
-    mongo, chroma = recorded.get("mongo"), recorded.get("chroma")
-    if stores and mongo and not given.get("mongo"):
-        raise ConfigError(
-            f"{landing.storage} was loaded into {mongo}: give --mongo again, password and all, or set PIXELBRAIN_MONGO"
-        )
-    if stores and "***" in (chroma or "") and not given.get("chroma"):
-        raise ConfigError(
-            f"{landing.storage} was loaded into {chroma}: give --chroma again, secret and all, or set PIXELBRAIN_CHROMA"
-        )
+    for name, secret in ("mongo", "password"), ("chroma", "secret"):
+        before = recorded.get(name) or ""
+        # that of MongoDB is always given again, as run.json never has its password
+        if stores and not given.get(name) and ("***" in before or (before and name == "mongo")):
+            raise ConfigError(
+                f"{landing.storage} was loaded into {before}: give --{name} again, {secret} and all, or set "
+                f"PIXELBRAIN_{name.upper()}"
+            )
     chosen = {k: recorded[k] for k in ("chroma", "s3_endpoint", "strategy") if recorded.get(k)}
     return RunConfig(out=out, **chosen | {k: v for k, v in given.items() if v is not None})
 
@@ -76,9 +75,4 @@ def fetch_missing(modules: Sequence[PipelineModule], config: RunConfig, display:
     for name in dict.fromkeys(name for module in modules for name in module.required_weights()):
         if find_weights(name, config.weights_dir) is None:
             with display.stage(name, unit="bytes") as tell:
-                fetch_weights(
-                    name,
-                    config.weights_dir,
-                    offline=config.offline,
-                    progress=lambda done, total, tell=tell: tell(done, total or 0),
-                )
+                fetch_weights(name, config.weights_dir, offline=config.offline, progress=tell)

@@ -41,11 +41,11 @@ class PlainProgress:
         self._interval_s = _FIRST_LINE_S
         self._next_s = self._began_s + _FIRST_LINE_S
 
-    def tell(self, done: int, total: int, failed: int = 0) -> None:
-        """So many of so many are done."""
+    def tell(self, done: int, total: int | None, failed: int = 0) -> None:
+        """So many of so many are done; None: nobody knows of how many."""
         if self._first is None and done:
             self._first = (self._clock(), done)
-        self._state = (done, total, failed)
+        self._state = (done, total or 0, failed)
 
     def due(self) -> str | None:
         """The line to show now, if one is due."""
@@ -108,8 +108,8 @@ class Display:
             return
         pace = PlainProgress(name, unit)
         if not self.console.is_terminal:
-            with self._lines(pace) as tell:
-                yield tell
+            with self._lines(pace):
+                yield pace.tell
             return
         progress = Progress(
             TextColumn("{task.description:<9}"),
@@ -125,16 +125,16 @@ class Display:
         )
         task = progress.add_task(name, total=None, unit=unit, failures="", pace=pace, of="?")
 
-        def tell(done: int, total: int, failed: int = 0) -> None:
+        def tell(done: int, total: int | None, failed: int = 0) -> None:
             pace.tell(done, total, failed)
             failures = f"{failed:,} failed" if failed else ""
-            progress.update(task, completed=done, total=total, failures=failures, of=f"{total:,}")
+            progress.update(task, completed=done, total=total or 0, failures=failures, of=f"{total or 0:,}")
 
         with progress:
             yield tell
 
     @contextlib.contextmanager
-    def _lines(self, progress: PlainProgress) -> Iterator[Callable[..., None]]:
+    def _lines(self, progress: PlainProgress) -> Iterator[None]:
         """Show what is due from a thread: a stage that gets nothing done is silent itself, and should be seen."""
         ended = threading.Event()
 
@@ -146,7 +146,7 @@ class Display:
         thread = threading.Thread(target=show, name="pixelbrain-progress", daemon=True)
         thread.start()
         try:
-            yield progress.tell
+            yield
         finally:
             ended.set()
             thread.join()
