@@ -79,11 +79,11 @@ def submit(
         jobs = Jobs(dashboard_address(address))
         sys.exit(_follow(jobs, followed, display))
     runtime_env = read_runtime_env(runtime_env_file) if runtime_env_file else {}
-    command, late_address = _take_address(words)
-    _check(command, working_dir or runtime_env.get("working_dir"))
+    sent, late_address = _take_address(words)
+    _check(sent, working_dir or runtime_env.get("working_dir"))
     jobs = Jobs(dashboard_address(address or late_address))
     job_id = jobs.submit(
-        f"python -m pixelbrain {shlex.join(command)}", working_dir=working_dir, runtime_env=runtime_env, job_id=job_id
+        f"python -m pixelbrain {shlex.join(sent)}", working_dir=working_dir, runtime_env=runtime_env, job_id=job_id
     )
     if not wait:
         click.echo(job_id)
@@ -96,23 +96,22 @@ def _follow(jobs: Jobs, job_id: str, display: Display) -> int:
     """Show the log to its end, and return the exit code; Ctrl-C asks what is to become of the job."""
     from pixelbrain.engine.cluster.jobs import EXIT_STOPPED
 
-    while True:
-        try:
-            return jobs.follow(job_id, lambda text: click.echo(text, nl=False))
-        except KeyboardInterrupt:
-            click.echo(err=True)
-        try:
-            stop = click.confirm("Stop the job?", default=False, err=True)
-        except click.Abort:
-            stop = False
-        if not stop:
-            display.warn(f"It goes on. To follow it: pixelbrain submit --address {jobs.address} --follow {job_id}")
-            return EXIT_INTERRUPTED
-        jobs.stop(job_id)
-        display.line("It lands what is in flight, and stops.")
-        with contextlib.suppress(KeyboardInterrupt):  # another one leaves it to end by itself
-            jobs.follow(job_id, lambda text: click.echo(text, nl=False))
-        return EXIT_STOPPED
+    try:
+        return jobs.follow(job_id, lambda text: click.echo(text, nl=False))
+    except KeyboardInterrupt:
+        click.echo(err=True)
+    try:
+        stop = click.confirm("Stop the job?", default=False, err=True)
+    except click.Abort:
+        stop = False
+    if not stop:
+        display.warn(f"It goes on. To follow it: pixelbrain submit --address {jobs.address} --follow {job_id}")
+        return EXIT_INTERRUPTED
+    jobs.stop(job_id)
+    display.line("It lands what is in flight, and stops.")
+    with contextlib.suppress(KeyboardInterrupt):  # another one leaves it to end by itself
+        jobs.follow(job_id, lambda text: click.echo(text, nl=False))
+    return EXIT_STOPPED
 
 
 # --- the check of what is submitted --------------------------------------------------------------------------------

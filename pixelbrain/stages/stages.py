@@ -257,10 +257,9 @@ class Stages:
     def record(self, stage: str, figures: Mapping[str, Any]) -> None:
         """Enter in run.json what a stage did, and what was asked."""
         settings = self.config.as_dict()
-        if stage != "extract":
-            settings = {k: v for k, v in settings.items() if v and k in _LATER}
-        elif self._modules:
-            settings |= dict.fromkeys(_OF_MODULES)
-            del settings["strategy"]  # which nobody asked for
+        if self._modules:
+            settings |= dict.fromkeys(_OF_MODULES) | {"strategy": None}
+        if stage != "extract" or self._modules:  # what was not said now stays as it was said before
+            settings = {k: v for k, v in settings.items() if (v if k in _LATER else stage == "extract")}
         rounded = {k: round(v, 2) if isinstance(v, float) and k.endswith("seconds") else v for k, v in figures.items()}
         write_stage(self.storage, stage, rounded, settings=settings)

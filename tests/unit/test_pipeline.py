@@ -9,7 +9,7 @@ import pytest
 import pixelbrain as pb
 from pixelbrain.engine.extract import ExtractReport
 from pixelbrain.errors import ConfigError, OutLockedError, StoppedError, StoreError
-from pixelbrain.record import read_record
+from pixelbrain.record import read_record, write_stage
 from tests.unit.engine.modules_for_tests import Size
 from tests.unit.landed_out import LOADED
 
@@ -38,6 +38,15 @@ def test_a_run_is_on_record(photo_folder, landed, loads):
     assert record["settings"]["source"] == str(photo_folder) and record["settings"]["modules"] == ["size"]
     assert record["settings"]["actors"] == {"": "111"} and record["settings"]["classifier"] is None
     assert record["stages"]["extract"]["listed"] == 7 and record["stages"]["load"]["seconds"] == 1.23
+
+
+def test_what_a_pipeline_is_not_told_stays_on_record(photo_folder, landed, loads):
+    before = {"mongo": "mongodb://db/x", "strategy": "dbscan", "classifier": "resnet18", "top_k": 7}
+    write_stage(landed, "load", {}, settings=before)
+    pb.Pipeline(pb.DataLoader(str(photo_folder)), [Size()]).run(landed, chroma="http://c:1")
+    settings = read_record(landed)["settings"]
+    assert (settings["mongo"], settings["chroma"]) == ("mongodb://db/x", "http://c:1")
+    assert (settings["strategy"], settings["classifier"], settings["top_k"]) == ("dbscan", None, None)
 
 
 def test_out_in_use_is_refused(photo_folder, landed, loads, another_run):
@@ -96,3 +105,10 @@ def test_what_extract_is_told_arrives(photo_folder, tmp_path, monkeypatch):
 def test_a_pipeline_needs_a_module_that_looks(photo_folder):
     with pytest.raises(ConfigError, match="at least one module that looks"):
         pb.Pipeline(pb.DataLoader(str(photo_folder)), [pb.Gpt4VModule("people_detector")])
+
+
+def test_weights_are_the_modules_own_business(photo_folder, landed, monkeypatch):
+    monkeypatch.setattr(
+        "pixelbrain.stages.stages.fetch_missing", lambda *_: pytest.fail("they have folders of their own")
+    )
+    assert pb.Pipeline(pb.DataLoader(str(photo_folder)), [Size()]).extract(landed).listed == 7

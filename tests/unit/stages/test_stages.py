@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from pixelbrain.cli.main import cli
 from pixelbrain.config import RunConfig
-from pixelbrain.errors import ConfigError
+from pixelbrain.errors import ConfigError, OutLockedError
 from pixelbrain.record import read_record, write_stage
 from pixelbrain.stages.stages import Stages
 from tests.unit.landed_out import LOADED
@@ -79,3 +79,14 @@ def test_without_a_display_the_log_hears_it(landed, loads, caplog):
 def test_out_is_named():
     with pytest.raises(ConfigError, match="no OUT"):
         Stages(RunConfig(source="photos"))
+
+
+def test_weights_of_a_config_are_fetched_once_out_is_ours(photo_folder, landed, another_run, monkeypatch):
+    fetched = []
+    monkeypatch.setattr("pixelbrain.stages.stages.fetch_missing", lambda modules, *_: fetched.append(modules[0].name))
+    stages = Stages(RunConfig(source=str(photo_folder), out=str(landed), modules=(SIZE,)))
+    with another_run(landed), pytest.raises(OutLockedError):
+        stages.extract()
+    assert not fetched
+    stages.extract()
+    assert fetched == ["size"]
