@@ -12,7 +12,7 @@ from pixelbrain.config import EMBEDDERS, STRATEGIES
 if TYPE_CHECKING:
     from pixelbrain.stages.display import Display
 
-__all__ = ["main", "tag_identity"]
+__all__ = ["tag_identity"]
 
 
 @command(
@@ -48,8 +48,3 @@ def tag_identity(display: Display, debug: bool, **given: Any) -> None:
     from pixelbrain.apps.tag_identity import tag_identity as tag
 
     click.echo(tag(display=display, debug=debug, **given))
-
-
-def main() -> None:
-    """The console script `tag_identity`."""
-    tag_identity()
