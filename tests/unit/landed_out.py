@@ -5,15 +5,14 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
-from pixelbrain.engine.work.fused import ImageWorker
-from pixelbrain.engine.work.open import WorkOrder
-from pixelbrain.engine.work.worklist import Worklist, blocks
+from pixelbrain import schema
 from pixelbrain.images.loader import DataLoader
+from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
 from pixelbrain.locks.run import RunLock
-from pixelbrain.storage.open import open_storage
 from pixelbrain.stores.load import LoadReport
 from tests.unit.engine.modules_for_tests import Size
 
@@ -25,18 +24,18 @@ LOADED = LoadReport(
 
 @pytest.fixture
 def landed(photo_folder, tmp_path) -> Path:
-    """OUT with the column `size` of the photo folder's seven images, two of which cannot be read."""
+    """OUT with the column `size` of the photo folder's seven images."""
+    landing = Landing(tmp_path / "out")
+    photos = [row for table in DataLoader(str(photo_folder)).list_images() for row in table.to_pylist()]
+    rows = [
+        {name: row[name] for name in ("image_id", "version")}
+        | {"status": "ok", "width": 60, "height": 40, "size": {"pixels": 2400}}
+        for row in photos
+    ]
+    columns = pa.schema([*schema.BASE_FIELDS, pa.field("size", Size().struct_type())])
+    table = pa.Table.from_pylist(rows, columns)
     state = ModuleState(settings={}, model=None)
-    storage = open_storage(tmp_path / "out")
-    left = Worklist(
-        loader=DataLoader(str(photo_folder)),
-        storage=storage,
-        settings_hashes={"size": state.settings_hash},
-        generation=1,
-    )
-    worker = ImageWorker([Size()], WorkOrder(storage=storage, generation=1, states={"size": state}))
-    for block in blocks(left, 256):
-        worker(block)
+    landing.write_part(table, generation=1, block=0, piece=0, modules={"size": state})
     return tmp_path / "out"
 
 

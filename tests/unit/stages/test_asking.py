@@ -33,7 +33,7 @@ def test_what_is_asked_and_of_which_images(landed):
 
 def test_a_dry_run_counts_the_images_that_can_be_asked_about(landed):
     module = pb.Gpt4VModule("people_detector")
-    assert "5 images" in " ".join(dry_run(Landing(landed), module))
+    assert "7 images" in " ".join(dry_run(Landing(landed), module))
     assert "2 images" in " ".join(dry_run(Landing(landed), module, limit=2))
 
 
