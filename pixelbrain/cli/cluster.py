@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pixelbrain.cli.options import EXIT_FAILED, about, command, command_options
+from pixelbrain.cli.options import EXIT_FAILED, command, command_options
 
 if TYPE_CHECKING:
     from pixelbrain.engine.cluster.local_state import LocalCluster
@@ -21,12 +21,11 @@ __all__ = ["cluster"]
 _NONE_RUNS = "No local cluster runs. `pixelbrain cluster up --local` starts one."
 
 
-@click.group(
-    **about(
-        "Start, look at and end a Ray that commands share.",
-        "pixelbrain cluster up --local",
-        "pixelbrain cluster down --local",
-    )
+@command(
+    "Start, look at and end a Ray that commands share.",
+    "pixelbrain cluster up --local",
+    "pixelbrain cluster down --local",
+    cls=click.Group,
 )
 def cluster() -> None:
     """A Ray on this machine that several commands share, so that its start is paid for once.

@@ -6,7 +6,7 @@ import click
 
 from pixelbrain.cli.ask import ask
 from pixelbrain.cli.cluster import cluster
-from pixelbrain.cli.options import about
+from pixelbrain.cli.options import command
 from pixelbrain.cli.results import export, report, search
 from pixelbrain.cli.run import demo, extract, plan, run
 from pixelbrain.cli.stores import group, identify, load
@@ -18,25 +18,24 @@ from pixelbrain.cli.weights import weights
 __all__ = ["cli", "main"]
 
 
-@click.group(
+@command(
+    "From photos to answers.",
+    "pixelbrain demo",
+    "pixelbrain run photos/ --out out/",
+    "pixelbrain run s3://bucket/in --out out/",
+    cls=click.Group,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    **about(
-        "From photos to answers.",
-        "pixelbrain demo",
-        "pixelbrain run photos/ --out out/",
-        "pixelbrain run s3://bucket/in --out out/",
-    ),
 )
 @click.version_option(package_name="pixelbrain")
 def cli() -> None:
     """Turn a pile of photos, on disk or in S3, into answers: what is in each picture, and who."""
 
 
-for command in (
+for one in (
     demo, run, extract, plan, ask, load, identify, group, report, export, search, status, verify, compact, tag_identity,
     weights, cluster, submit,
 ):  # fmt: skip
-    cli.add_command(command)
+    cli.add_command(one)
 
 
 def main() -> None:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from pixelbrain.stages.display import Display
 
 __all__ = [
-    "about",
     "address_option",
     "chroma_option",
     "command",
@@ -43,15 +42,10 @@ EXIT_STRICT = 3
 EXIT_INTERRUPTED = 130
 
 
-def about(short_help: str, *examples: str) -> dict[str, Any]:
-    """What a command is for, in the list of all, and the examples that its help ends with."""
-    lines = "\n".join(f"  {example}" for example in examples)
-    return {"short_help": short_help, "epilog": f"\b\nExamples:\n{lines}"}
-
-
 def command(short_help: str, *examples: str, group: click.Group | None = None, **settings: Any) -> Any:
-    """Make a command of a function, see `about`; of a group, or for `main` to put into the whole."""
-    return (group or click).command(**about(short_help, *examples), **settings)
+    """Make a command of a function, with examples at the end of its help: one of a group, or one for `main` to add."""
+    lines = "\n".join(f"  {example}" for example in examples)
+    return (group or click).command(short_help=short_help, epilog=f"\b\nExamples:\n{lines}", **settings)
 
 
 def command_options(function: F) -> F:

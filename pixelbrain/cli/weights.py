@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pixelbrain.cli.options import about, command, command_options
+from pixelbrain.cli.options import command, command_options
 
 if TYPE_CHECKING:
     from pixelbrain.stages.display import Display
@@ -15,12 +15,11 @@ if TYPE_CHECKING:
 __all__ = ["weights"]
 
 
-@click.group(
-    **about(
-        "List, fetch or verify model weights.",
-        "pixelbrain weights list",
-        "pixelbrain weights fetch resnet50 --weights-dir weights/",
-    )
+@command(
+    "List, fetch or verify model weights.",
+    "pixelbrain weights list",
+    "pixelbrain weights fetch resnet50 --weights-dir weights/",
+    cls=click.Group,
 )
 def weights() -> None:
     """Which weights each model wants, from where, and whether they are here."""
