@@ -5,7 +5,7 @@
 | `ask`                            | ask          | questions about landed images, to GPT-4 Vision
 | `cluster`                        | cluster      | a Ray on this machine that several commands share
 | all of them                      | main         | the group of all commands
-| what they share                  | options      | options, most of them derived from `RunConfig`, and errors as one line
+| what they share                  | options      | options, most of them from `RunConfig`; errors as one line
 | `report`, `export`, `search`     | results      | what others read of OUT
 | `demo`, `run`, `extract`, `plan` | run          | from a source to OUT, and what that would take
 | `load`, `identify`, `group`      | stores       | the stages between OUT and the stores
