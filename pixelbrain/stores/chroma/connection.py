@@ -9,7 +9,7 @@ from typing import Any
 
 from pixelbrain.config import mask_uri
 from pixelbrain.errors import ConfigError, StoreError
-from pixelbrain.locks.folder import FolderLock
+from pixelbrain.locks.file import FolderLock
 from pixelbrain.stores.address import is_url
 from pixelbrain.stores.chroma import health_process
 from pixelbrain.stores.chroma.client import chroma_errors, close_client, connect, open_folder
