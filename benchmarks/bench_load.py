@@ -129,19 +129,19 @@ def measure_load(out: Path, mongo: str, chroma: str, *, abreast: bool) -> dict[s
     from pixelbrain.stores import load as load_file
     from pixelbrain.stores.database import Database
 
-    as_it_is = load_file.write_abreast
+    as_it_is = load_file.write_in_parallel
     landing, rates = Landing(out), {}
     with Database.open(out, mongo=mongo, chroma=chroma) as database:
         database.delete()
         try:
             if not abreast:
-                load_file.write_abreast = _in_turn
+                load_file.write_in_parallel = _in_turn
             for phase in ("new", "again"):
                 report = load_file.load(landing, database)
                 rates[phase] = report.images / report.seconds
                 assert report.images == report.image_vectors == landing.count_images() and not report.rebuilt
         finally:
-            load_file.write_abreast = as_it_is
+            load_file.write_in_parallel = as_it_is
     return rates
 
 

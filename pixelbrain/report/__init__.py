@@ -1,8 +1,8 @@
 """What people look at: the gallery, exports and search.
 
-| file     | role
-| -------- | ----
-| export   | The tables as one file for other programs: CSV, JSON lines or Parquet
-| search   | Search: the nearest faces, and whose they are, or the nearest images, to the vectors of a query photo
-| gallery/ | The gallery: static pages that open from disk, without a network
+| what | file | role |
+| --- | --- | --- |
+| `export` | export | the tables as one file for other programs: CSV, JSON lines or Parquet |
+| `search` | search | the nearest faces and whose they are, or the nearest images, to the vectors of a photo |
+| `build_gallery` | gallery/ | the gallery: static pages that open from disk, without a network |
 """

@@ -1,19 +1,19 @@
 """MongoDB for fields and ChromaDB for vectors, behind one Database.
 
-| file             | role
-| ---------------- | ----
-| address          | Addresses of servers: which kind one is, the database in it, and when there has to be one
-| database         | `Database`: MongoDB for fields and ChromaDB for vectors, behind one class
-| in_step          | Whether the stores are in step with Parquet, by what the last load remembers
-| ledger           | Which ids were seen: 8 bytes each in a temporary file, for tables of any length
-| load             | From Parquet, the truth, into both stores, until they hold the same
-| load_record      | What a load remembers in MongoDB of what it wrote
-| parallel_writers | One thread a store: all get the same batches, and none runs far ahead
-| reconnect        | Wait for a server that restarts, within a limit, and do the last step again
-| results          | What a write did, in either store
-| vectors          | Vectors out of landed rows, with the metadata that ChromaDB keeps
-| verify           | Do the stores hold what Parquet holds? Row by row; nothing is changed
-| verify_report    | The differences, counted by kind, with the first few ids of each
-| chroma/          | ChromaDB: vectors of images and faces
-| mongo/           | MongoDB: documents of images, without vectors
+| what | file | role |
+| --- | --- | --- |
+| `database_name`, `require_servers` | address | addresses of servers: kind, database, when there must be one |
+| `Database` | database | MongoDB for fields and ChromaDB for vectors, behind one class |
+| `store_state` | in_step | whether the stores are in step with Parquet, by what the last load remembers |
+| `IdLedger` | ledger | which ids were seen: 8 bytes each in a temporary file, for tables of any length |
+| `load` | load | from Parquet, the truth, into both stores, until they hold the same |
+| `rows_digest`, `landed_columns` | load_record | what a load remembers in MongoDB of what it wrote |
+| `write_in_parallel` | parallel_writers | one thread a store: all get the same batches, and none runs far ahead |
+| `ride_out` | reconnect | wait for a server that restarts, within a limit, and do the last step again |
+| `WriteResult` | results | what a write did, in either store |
+| `VectorBatch`, `landed_vectors` | vectors | vectors out of landed rows, with the metadata that ChromaDB keeps |
+| `verify` | verify | do the stores hold what Parquet holds? Row by row; nothing is changed |
+| `VerifyReport` | verify_report | the differences, counted by kind, with the first few ids of each |
+| `VectorStore` | chroma/ | ChromaDB: vectors of images and faces |
+| documents | mongo/ | MongoDB: documents of images, without vectors |
 """
