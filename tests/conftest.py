@@ -20,10 +20,12 @@ from pixelbrain.engine.cluster.settings import RAY_ENVIRONMENT
 
 for name, value in RAY_ENVIRONMENT.items():  # read when ray is imported, which some tests do before the engine
     os.environ.setdefault(name, value)
+# read when torch is imported, and by BLAS in the workers: the threads of several processes wait for each other
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-#: What is started once for all tests that want it, by fixture: these stay in one worker. The slowest first.
-SHARED = ("ray_running", "nodes", "local_cluster", "mongod")
+#: What is started once for all tests that want it, by fixture: these stay in one worker. The first ones take longest.
+SHARED = ("ray_running", "local_cluster", "mongod", "nodes")
 WORKERS = 3  # of which one or two wait for something at any time
 
 
@@ -36,8 +38,6 @@ def pytest_configure(config: pytest.Config) -> None:
     """What all processes of the tests are told by their environment, the workers first of all."""
     if hasattr(config, "workerinput"):
         return
-    # torch and BLAS in several processes on few cores: their threads wait for each other, and take twice the time
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     if sys.dont_write_bytecode:
         # Where Python is told to write no bytecode, as in many containers, it has a folder for as long as the tests
         # run. Each of the hundreds of processes, Ray's workers most of all, would compile everything that it imports:
