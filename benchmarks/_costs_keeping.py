@@ -49,9 +49,8 @@ def landing(root: Path, files: int) -> Iterator[Cost]:
     import pyarrow as pa
 
     from pixelbrain.landing.compact import compact
-    from pixelbrain.landing.generations import claim_generation
     from pixelbrain.landing.landing import Landing
-    from pixelbrain.landing.parts import ModuleState
+    from pixelbrain.landing.parts import ModuleState, claim_generation
     from pixelbrain.landing.remaining import Remaining
 
     out = Landing(root / "out")

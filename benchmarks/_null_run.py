@@ -88,9 +88,8 @@ def _one_by_one(folder: Path, shape: Shape, times: Times) -> Times:
     from pixelbrain.engine.work.meter import Meter
     from pixelbrain.engine.work.open import Opener, WorkOrder, module_column
     from pixelbrain.engine.work.run_notes import RunNotes
-    from pixelbrain.landing.generations import claim_generation
     from pixelbrain.landing.landing import Landing
-    from pixelbrain.landing.parts import ModuleState
+    from pixelbrain.landing.parts import ModuleState, claim_generation
 
     make_images(folder / "photos", shape.block)
     (entries,) = (table.to_pylist() for table in pb.DataLoader(str(folder / "photos")).list_images())

@@ -36,9 +36,8 @@ def land(out: Path, images: int, dim: int) -> None:
     import pyarrow as pa
 
     from pixelbrain import schema
-    from pixelbrain.landing.generations import claim_generation
     from pixelbrain.landing.landing import Landing
-    from pixelbrain.landing.parts import ModuleState
+    from pixelbrain.landing.parts import ModuleState, claim_generation
 
     landing = Landing(out)
     fields = [*schema.BASE_FIELDS, pa.field("resnet", schema.module_struct(schema.classifier_fields(dim)))]

@@ -81,10 +81,7 @@ def _open_mask(landing: Landing, settings: AskSettings, question: Question) -> n
         return np.ones(len(index.image_id), bool)
     final = pc.is_in(answers["status"], pa.array(sorted(FINAL_STATUSES)))
     final = pc.and_(final, pc.equal(answers["question"], question_hash(settings, question)))
-    answers = answers.filter(final)
-    place = pc.index_in(index.image_id, answers["image_id"].combine_chunks())
-    same = pc.equal(index.version, answers["version"].take(place))
-    return ~np.asarray(pc.fill_null(same, False))
+    return np.asarray(index.rows_in(answers.filter(final)).is_null())
 
 
 def spent_usd(log: AnswerLog, fields: Sequence[str]) -> Decimal:

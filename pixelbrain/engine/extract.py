@@ -18,9 +18,8 @@ from pixelbrain.engine.work.run_notes import RunNotes
 from pixelbrain.engine.work.worklist import Worklist, peek
 from pixelbrain.errors import ConfigError, SourceError
 from pixelbrain.images.loader import DataLoader
-from pixelbrain.landing.generations import claim_generation
 from pixelbrain.landing.landing import Landing
-from pixelbrain.landing.parts import ModuleState
+from pixelbrain.landing.parts import ModuleState, claim_generation
 from pixelbrain.landing.prune import prune as prune_images
 from pixelbrain.landing.remaining import Remaining
 from pixelbrain.locks.run import RunLock

@@ -21,9 +21,8 @@ from pixelbrain.engine.work.meter import run_label
 from pixelbrain.engine.work.open import Tally, WorkOrder
 from pixelbrain.engine.work.worklist import Left, Worklist
 from pixelbrain.errors import EngineError, OutLockedError
-from pixelbrain.landing.generations import claim_generation
 from pixelbrain.landing.landing import Landing
-from pixelbrain.landing.parts import ModuleState
+from pixelbrain.landing.parts import ModuleState, claim_generation
 from pixelbrain.landing.reader import read_columns
 from pixelbrain.locks.run import RunLock
 from pixelbrain.modules.base import PipelineModule

@@ -13,23 +13,17 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import numpy as np
-import pyarrow as pa
-
-from pixelbrain import schema
 from pixelbrain.errors import OutLockedError
 from pixelbrain.landing.compact_plan import CompactPlan, Footer, make_plan, read_footer
-from pixelbrain.landing.generations import claim_generation
 from pixelbrain.landing.index import LandedIndex
 from pixelbrain.landing.landing import Landing
-from pixelbrain.landing.parts import Part
-from pixelbrain.landing.reader import scan_columns
+from pixelbrain.landing.parts import Part, claim_generation
+from pixelbrain.landing.reader import read_layers
 from pixelbrain.locks.run import RunLock
 from pixelbrain.storage.base import Storage
 
 __all__ = ["CompactReport", "compact"]
 
-_BASE_NAMES = [field.name for field in schema.BASE_FIELDS]
 _THREADS = {True: 4, False: 32}  # for footers and for removing, by whether it is a disk
 
 
@@ -66,10 +60,10 @@ def compact(landing: Landing, *, progress: Callable[[int, int], None] | None = N
     with RunLock(storage, what="compact") as lock:
         landing.set_aside_broken()  # removes old temporary files, too
         index = landing.index
-        footers = _footers(storage, index.parts)
+        footers = _footers(storage, [(part.name, part.version) for part in index.parts])
         plan = make_plan(index, footers)
         written = _write(landing, index, plan, progress) if plan.new else []
-        new = _footers(storage, written)  # they are there, and whole
+        new = _footers(storage, [(name, None) for name in written])  # they are there, and whole
         if lock.lost:
             raise OutLockedError(f"another process took {storage.uri} over: nothing was removed; compact it again")
         _remove(storage, [index.parts[number] for number in plan.old])
@@ -87,69 +81,26 @@ def compact(landing: Landing, *, progress: Callable[[int, int], None] | None = N
 
 def _write(
     landing: Landing, index: LandedIndex, plan: CompactPlan, progress: Callable[[int, int], None] | None
-) -> list[Part]:
-    """Write the new files."""
+) -> list[str]:
+    """Write the new files; returns their names."""
     generation = claim_generation(landing.storage)
-    total, done = sum(map(len, plan.new)), 0
-    written = []
-    for block, images in enumerate(plan.new):
-        modules = {
-            name: index.parts[part[images[0]]].modules[name]
-            for name, (part, _row) in index.modules.items()
-            if part[images[0]] >= 0
-        }
-        rows = _assemble(landing.storage, index, images, list(modules))
-        name = landing.write_part(rows, generation=generation, block=block, piece=0, modules=modules)
-        part = Part(
-            storage=landing.storage,
-            name=name,
-            generation=generation,
-            block=block,
-            piece=0,
-            rows=len(rows),
-            modules=modules,
-        )
-        written.append(part)
+    seen_by = [[name for name, (part, _row) in index.modules.items() if part[images[0]] >= 0] for images in plan.new]
+    layers = (index.layers(images, names) for images, names in zip(plan.new, seen_by, strict=True))
+    tables = read_layers(index.parts, layers, ahead=1)
+    written, done = [], 0
+    for block, (images, names, rows) in enumerate(zip(plan.new, seen_by, tables, strict=True)):
+        modules = {name: index.parts[index.modules[name][0][images[0]]].modules[name] for name in names}
+        written.append(landing.write_part(rows, generation=generation, block=block, piece=0, modules=modules))
         done += len(rows)
         if progress:
-            progress(done, total)
+            progress(done, sum(map(len, plan.new)))
     return written
 
 
-def _assemble(storage: Storage, index: LandedIndex, images: np.ndarray, modules: Sequence[str]) -> pa.Table:
-    """All columns of images that the same modules have seen; each part file is read once."""
-    layers = [(_BASE_NAMES, index.part[images], index.row[images])]
-    layers += [([name], index.modules[name][0][images], index.modules[name][1][images]) for name in modules]
-    wanted: dict[int, list[str]] = {}
-    for columns, part, _row in layers:
-        for number in np.unique(part).tolist():
-            wanted.setdefault(number, []).extend(columns)
-    numbers = {index.parts[number].name: number for number in sorted(wanted)}
-    pieces: list[list[pa.Table]] = [[] for _ in layers]
-    places: list[list[np.ndarray]] = [[] for _ in layers]
-    parts = [index.parts[number] for number in numbers.values()]
-    for found, table in scan_columns(storage, parts, lambda part: wanted[numbers[part.name]]):
-        for layer, (columns, part, row) in enumerate(layers):
-            chosen = np.flatnonzero(part == numbers[found.name])
-            if len(chosen):
-                pieces[layer].append(table.select(columns).take(pa.array(row[chosen])))
-                places[layer].append(chosen)
-    joined = [_in_order(pa.concat_tables(p), np.concatenate(at)) for p, at in zip(pieces, places, strict=True)]
-    columns = {name: table[name] for table in joined for name in table.column_names}
-    fields = [table.schema.field(name) for table in joined for name in table.column_names]
-    return pa.table(columns, schema=pa.schema(fields))
-
-
-def _in_order(table: pa.Table, places: np.ndarray) -> pa.Table:
-    """Row i of the table to the place that `places[i]` says."""
-    if (places[1:] > places[:-1]).all():
-        return table
-    return table.take(pa.array(np.argsort(places)))
-
-
-def _footers(storage: Storage, parts: Sequence[Part]) -> list[Footer]:
+def _footers(storage: Storage, files: Sequence[tuple[str, str | None]]) -> list[Footer]:
+    """Of files by name and version."""
     with ThreadPoolExecutor(_THREADS[storage.is_local]) as pool:
-        return list(pool.map(read_footer, parts))
+        return list(pool.map(lambda file: read_footer(storage, *file), files))
 
 
 def _remove(storage: Storage, parts: Sequence[Part]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from pixelbrain import schema
 from pixelbrain.landing.index import LandedIndex
-from pixelbrain.landing.parts import Part
+from pixelbrain.storage.base import Storage
 
 __all__ = ["CompactPlan", "Footer", "make_plan", "read_footer"]
 
@@ -40,13 +40,13 @@ class CompactPlan:
     new: Sequence[np.ndarray] = field(default_factory=list)  # int64, ascending: the images of each new file
 
 
-def read_footer(part: Part) -> Footer:
+def read_footer(storage: Storage, name: str, version: str | None = None) -> Footer:
     """Open a part file.
 
     Raises:
         LandingError: it cannot be read.
     """
-    with part.open() as file:
+    with storage.open_parquet(name, version) as file:
         found = file.metadata
         arrow = file.schema_arrow
         groups = [found.row_group(i) for i in range(found.num_row_groups)]
@@ -127,7 +127,7 @@ def _row_bytes(index: LandedIndex, footers: Sequence[Footer], rows: np.ndarray, 
 def _cuts(row_bytes: np.ndarray) -> list[int]:
     """Where to end each file but the last one."""
     total = np.cumsum(row_bytes)
-    cuts = []
+    cuts: list[int] = []
     start, before = 0, 0.0
     while True:
         stop = min(start + TARGET_ROWS, int(np.searchsorted(total, before + TARGET_BYTES, side="right")))

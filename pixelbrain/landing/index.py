@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 
 from pixelbrain.landing.digests import digest_ids, digest_versions, first_of_runs, sort_digests
 from pixelbrain.landing.parts import Part
-from pixelbrain.landing.reader import newest_first, scan_columns
-from pixelbrain.schema import Status
+from pixelbrain.landing.reader import Layer, newest_first, scan_columns
+from pixelbrain.schema import BASE_FIELDS, Status
 from pixelbrain.storage.base import Storage
 
 __all__ = ["LandedIndex", "build_index"]
@@ -39,6 +39,23 @@ class LandedIndex:
     part: np.ndarray
     row: np.ndarray
     modules: dict[str, tuple[np.ndarray, np.ndarray]]
+
+    def layers(self, images: np.ndarray, modules: Iterable[str]) -> list[Layer]:
+        """Where the base columns of some images are, and what some modules say of them, for `read_layers`."""
+        found = [Layer(columns=[field.name for field in BASE_FIELDS], part=self.part[images], row=self.row[images])]
+        for name in modules:
+            part, row = self.modules[name]
+            found.append(Layer(columns=[name], part=part[images], row=row[images]))
+        return found
+
+    def rows_in(self, table: pa.Table) -> pa.Int32Array:
+        """For each image, which row of a table with `image_id` and `version` is about it; null where none is.
+
+        What is about an older version of the file is not about the image.
+        """
+        place = pc.index_in(self.image_id, table["image_id"].combine_chunks())
+        same = pc.equal(self.version, table["version"].take(place))
+        return pc.if_else(pc.fill_null(same, False), place, pa.scalar(None, place.type)).combine_chunks()
 
 
 def build_index(storage: Storage, parts: Sequence[Part]) -> LandedIndex:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import logging
@@ -15,24 +16,14 @@ import pyarrow.compute as pc
 from pixelbrain import schema
 from pixelbrain.errors import LandingError, MixedModelsError
 from pixelbrain.landing.answers.log import AnswerLog
-from pixelbrain.landing.columns import align_answers, take_rows
 from pixelbrain.landing.index import LandedIndex, build_index
-from pixelbrain.landing.parts import (
-    IMAGES,
-    ModuleState,
-    Part,
-    PartList,
-    list_parts,
-    part_name,
-    write_table,
-)
-from pixelbrain.landing.reader import read_columns
+from pixelbrain.landing.parts import IMAGES, ModuleState, Part, PartList, list_parts, part_name, write_table
+from pixelbrain.landing.reader import read_layers
 from pixelbrain.storage.base import BrokenFileError, FileGoneError, Storage
 from pixelbrain.storage.open import open_storage
 
 __all__ = ["Landing"]
 
-_BASE_NAMES = [field.name for field in schema.BASE_FIELDS]
 _BROKEN = f"{IMAGES}/broken"
 _REFRESHES = 20  # of the index, for files that vanish or turn out broken while it is read
 
@@ -43,11 +34,17 @@ class Landing:
     """The Parquet tables under OUT: images, identities, groups.
 
     What it read of `OUT/images` is kept; `refresh()` after another process has landed more.
+
+    Args:
+        out: a folder, or `s3://bucket/prefix`.
+        s3_endpoint: the S3 server, if it is not Amazon's.
     """
 
     def __init__(self, out: str | Path | Storage, *, s3_endpoint: str | None = None) -> None:
         self.storage = open_storage(out, s3_endpoint=s3_endpoint)
         self.answer_log = AnswerLog(self.storage)
+        self._listed: PartList | None = None
+        self._index: LandedIndex | None = None
         self._told: set[str] = set()  # broken files, each warned of once
 
     # --- writing -------------------------------------------------------------------------------------------------
@@ -101,14 +98,10 @@ class Landing:
             Their new names, relative to OUT; none, nearly always.
         """
         self.refresh()
-        if self.storage.is_local:  # a PUT is complete or absent; of a disk that lost power, hardly a block is certain
-            for part in list(self.parts):
-                try:
-                    read_columns(part, ["image_id", "version", "status"])
-                except BrokenFileError as error:
-                    self._leave_out(error)
+        # a PUT is complete or absent; of a disk that lost power, hardly a block is certain
+        self._list(check_ids=self.storage.is_local)
         moved = []
-        for name in sorted(self._list.broken):
+        for name in sorted(self._list().broken):
             self.storage.move(name, f"{_BROKEN}/{name.rpartition('/')[2]}")
             moved.append(f"{_BROKEN}/{name.rpartition('/')[2]}")
         self.storage.sweep(IMAGES)
@@ -119,40 +112,44 @@ class Landing:
     # --- what is there -------------------------------------------------------------------------------------------
 
     def refresh(self) -> None:
-        """Forget what was read of `OUT/images`."""
-        for name in ("_list", "index", "answers"):
-            self.__dict__.pop(name, None)
+        """Look anew at what is in OUT. What was read of files that are still there is kept."""
+        self._listed = None
+        self.__dict__.pop("answers", None)
 
     @property
     def parts(self) -> list[Part]:
         """The part files of `images`; without those that cannot be read, whose images count as not landed."""
-        return self._list.parts
+        return self._list().parts
 
-    @functools.cached_property
-    def _list(self) -> PartList:
-        found = list_parts(self.storage)
-        for name, why in found.broken.items():
-            self._tell_broken(name, why)
-        return found
+    def _list(self, *, check_ids: bool = False) -> PartList:
+        if self._listed is None:
+            self._listed = list_parts(self.storage, check_ids=check_ids)
+            for name, why in self._listed.broken.items():
+                self._tell_broken(name, why)
+            if self._index is not None and self._index.parts != self._listed.parts:
+                self._index = None
+        return self._listed
 
-    @functools.cached_property
+    @property
     def index(self) -> LandedIndex:
         """Where each image's newest values are."""
         for _ in range(_REFRESHES):
             try:
-                return build_index(self.storage, self.parts)
+                return self._build_index()
             except FileGoneError:  # `pixelbrain compact` in another process put another one in its place
                 self.refresh()
-            except BrokenFileError as error:
-                self._leave_out(error)
-        return build_index(self.storage, self.parts)
+            except BrokenFileError as error:  # its footer is whole, and its ids are not
+                found = self._list()
+                found.parts[:] = [part for part in found.parts if part.name != error.name]
+                found.broken[error.name] = str(error)
+                self._tell_broken(error.name, str(error))
+        return self._build_index()
 
-    def _leave_out(self, error: BrokenFileError) -> None:
-        """Count a file as broken whose footer is whole, and whose ids are not."""
-        found = self._list
-        found.parts[:] = [part for part in found.parts if part.name != error.name]
-        found.broken[error.name] = str(error)
-        self._tell_broken(error.name, str(error))
+    def _build_index(self) -> LandedIndex:
+        parts = self.parts  # of which a new list drops the index
+        if self._index is None:
+            self._index = build_index(self.storage, list(parts))
+        return self._index
 
     def _tell_broken(self, name: str, why: str) -> None:
         if name not in self._told:
@@ -165,11 +162,13 @@ class Landing:
 
         One entry an image, in the order of the listing; null where this version of the image was not asked about.
         """
-        return {
-            name: align_answers(table, self.index)
-            for name in self.answer_log.fields()
-            if (table := self.answer_log.read(name)) is not None
-        }
+        found = {}
+        for name in self.answer_log.fields():
+            table = self.answer_log.read(name)
+            if table is not None:
+                shown = table.select(["answer", "status", "model", "error_type", "error"])
+                found[name] = shown.to_struct_array().combine_chunks().take(self.index.rows_in(table))
+        return found
 
     def exists(self) -> bool:
         """Whether anything has landed."""
@@ -200,7 +199,7 @@ class Landing:
         found: dict[str, ModuleState] = {}
         for name, (part, _row) in self.index.modules.items():
             for number in np.unique(part[part >= 0]):
-                state = self.parts[number].modules[name]
+                state = self.index.parts[number].modules[name]
                 earlier = found.setdefault(name, state)
                 if earlier.model != state.model:
                     models = " and ".join(sorted(s.model.model if s.model else "?" for s in (earlier, state)))
@@ -232,29 +231,27 @@ class Landing:
         asked = list(self.answers) if modules is None else [m for m in modules if m in self.answers]
         if vectors:
             self.states()
-        listed = self.index.image_id
-        positions = np.arange(len(listed))
-        for start in range(0, len(listed), batch_rows):
+        left, stuck = np.arange(self.count_images()), False
+        while len(left):
+            index, answers, done = self.index, self.answers, 0
+            batches = [left[start : start + batch_rows] for start in range(0, len(left), batch_rows)]
+            layers = (index.layers(batch, names) for batch in batches)
             try:
-                table = self._assemble(positions[start : start + batch_rows], names, asked, vectors)
+                with contextlib.closing(read_layers(index.parts, layers, vectors=vectors)) as tables:
+                    for batch, table in zip(batches, tables, strict=True):
+                        for name in asked:
+                            table = table.append_column(name, answers[name].take(pa.array(batch)))
+                        yield table
+                        done += len(batch)
+                return
             except FileGoneError:  # compacted by another process: the same images are in other files now
-                self.refresh()
-                position = pc.index_in(listed, self.index.image_id.combine_chunks())
-                positions = np.asarray(pc.fill_null(position, -1))
-                table = self._assemble(positions[start : start + batch_rows], names, asked, vectors)
-            yield table
-
-    def _assemble(self, positions: np.ndarray, modules: Sequence[str], asked: Sequence[str], vectors: bool) -> pa.Table:
-        positions = positions[positions >= 0]
-        index = self.index
-        table = take_rows(index.parts, index.part[positions], index.row[positions], _BASE_NAMES)
-        for name in modules:
-            part, row = index.modules[name]
-            column = take_rows(index.parts, part[positions], row[positions], [name], vectors=vectors)
-            table = table.append_column(column.schema.field(0), column.column(0))
-        for name in asked:
-            table = table.append_column(name, self.answers[name].take(pa.array(positions)))
-        return table
+                if stuck and not done:
+                    raise
+            stuck = True
+            left = left[done:]
+            self.refresh()
+            position = pc.index_in(index.image_id.take(pa.array(left)), self.index.image_id.combine_chunks())
+            left = np.asarray(position.drop_null())
 
     # --- tables of later stages ----------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -17,15 +17,19 @@ import pyarrow.parquet as pq
 from pixelbrain import schema
 from pixelbrain.storage.base import BrokenFileError, FileGoneError, Storage
 
-__all__ = ["IMAGES", "ModuleState", "Part", "PartList", "latest_generation", "list_parts", "part_name", "write_table"]
+__all__ = ["IMAGES", "ModuleState", "Part", "PartList", "claim_generation", "list_parts", "part_name", "write_table"]
 
 #: The folder of OUT that holds the part files.
 IMAGES = "images"
 
+_CLAIMED = "work/generation"
+_IDS = ["image_id", "version", "status"]
 _METADATA_KEY = b"pixelbrain"
 _PART_NAME = re.compile(r"part-(\d{6})-(\d{8})-(\d{3,})\.parquet")
 _READERS = {True: 4, False: 32}  # threads that open footers, by whether they lie on a disk: of S3 most is waiting
 _LISTINGS = 3  # files that vanish while their footers are read, as `pixelbrain compact` makes them, are listed anew
+_ROW_GROUP = 1000  # a reader that wants a thousand rows of a file that `compact` made large does not read the others
+_MOST_KNOWN = 200_000  # part files, at 0.5 kB each
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,18 +60,19 @@ class Part:
 
     storage: Storage
     name: str  # relative to OUT
-    generation: int  # of the run that wrote it; a higher one is newer
-    block: int
-    piece: int
+    version: str  # of the file: the same block may be landed again
     rows: int
     modules: Mapping[str, ModuleState]  # the struct columns that it holds; shared by all parts of one run
+    checked: bool = field(compare=False)  # whether its ids were read, too, when it was listed
+
+    @functools.cached_property
+    def generation(self) -> int:
+        """Of the run that wrote it; a higher one is newer."""
+        return _numbers(self.name)[0]
 
     def open(self) -> contextlib.AbstractContextManager[pq.ParquetFile]:
         """Open it for reading. Raises as `Storage.open_parquet` does."""
-        return self.storage.open_parquet(self.name)
-
-    def __str__(self) -> str:
-        return f"{self.storage.uri}/{self.name}"
+        return self.storage.open_parquet(self.name, self.version)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,13 +88,37 @@ def part_name(generation: int, block: int, piece: int) -> str:
     return f"{IMAGES}/part-{generation:06d}-{block:08d}-{piece:03d}.parquet"
 
 
-def latest_generation(storage: Storage) -> int:
-    """The highest generation that a file is named after, be it broken; 0 if there is none."""
-    return max((int(match[1]) for name in storage.names(IMAGES) if (match := _PART_NAME.fullmatch(name))), default=0)
+def _numbers(name: str) -> list[int]:
+    """Generation, block and piece of a part file."""
+    return [int(number) for number in re.findall(r"\d+", name)]
 
 
-def list_parts(storage: Storage) -> PartList:
-    """Open the footers of all part files.
+def claim_generation(storage: Storage) -> int:
+    """A number for this run's part files, greater than that of any run before: for who holds OUT's lock.
+
+    Also than that of a run that was killed with nothing landed, of which a worker may still be writing its last file:
+    it must not write over one of ours.
+
+    Raises:
+        LandingError: OUT cannot be read or written.
+    """
+    last = storage.read(_CLAIMED)
+    landed = [_numbers(name)[0] for name in storage.names(IMAGES) if _PART_NAME.fullmatch(name)]  # broken ones, too
+    generation = 1 + max([*landed, int(last or 0)])
+    storage.write(_CLAIMED, str(generation).encode())
+    return generation
+
+
+#: By OUT, name and version: what this process has read of part files, which never change.
+_known: dict[tuple[str, str, str], Part] = {}
+
+
+def list_parts(storage: Storage, *, check_ids: bool = False) -> PartList:
+    """List the part files, and open the footers of those that this process has not opened yet.
+
+    Args:
+        storage: where they are.
+        check_ids: read their ids as well: of a disk that lost power, a footer may be whole where they are not.
 
     Returns:
         The parts, and apart from them what a power loss left of its last files: what they held counts as not landed.
@@ -98,34 +127,43 @@ def list_parts(storage: Storage) -> PartList:
         LandingError: OUT cannot be read.
     """
     for attempt in range(_LISTINGS):
-        found = [(name, match) for name in storage.names(IMAGES) if (match := _PART_NAME.fullmatch(name))]
-        found.sort(key=lambda item: [int(number) for number in item[1].groups()])
+        files = {f"{IMAGES}/{name}": v for name, v in storage.versions(IMAGES).items() if _PART_NAME.fullmatch(name)}
+        keys = [(str(storage.local), name, files[name]) for name in sorted(files, key=_numbers)]
+        found = {key: _known[key] for key in keys if key in _known and (_known[key].checked or not check_ids)}
+        new = [key for key in keys if key not in found]
         try:
             with ThreadPoolExecutor(_READERS[storage.is_local]) as pool:
-                opened = list(pool.map(lambda item: _open(storage, f"{IMAGES}/{item[0]}", item[1]), found))
+                opened = dict(
+                    zip(new, pool.map(lambda key: _open(storage, key[1], key[2], check_ids), new), strict=True)
+                )
             break
         except FileGoneError:
             if attempt + 1 == _LISTINGS:
                 raise
+    found |= {key: part for key, part in opened.items() if isinstance(part, Part)}
+    if len(_known) > _MOST_KNOWN:
+        _known.clear()
+    _known.update(found)
     return PartList(
-        parts=[part for part in opened if isinstance(part, Part)],
-        broken={f"{IMAGES}/{name}": o for (name, _), o in zip(found, opened, strict=True) if isinstance(o, str)},
+        parts=[replace(found[key], storage=storage) for key in keys if key in found],
+        broken={key[1]: why for key, why in opened.items() if isinstance(why, str)},
     )
 
 
-def _open(storage: Storage, name: str, match: re.Match[str]) -> Part | str:
+def _open(storage: Storage, name: str, version: str, check_ids: bool) -> Part | str:
     """A part, or what is wrong with its file."""
     try:
-        with storage.open_parquet(name) as file:
+        with storage.open_parquet(name, version) as file:
             metadata = (file.metadata.metadata or {}).get(_METADATA_KEY)  # schema_arrow would double the time
             rows = file.metadata.num_rows
+            if check_ids:
+                file.read(columns=_IDS)
     except BrokenFileError as error:
         return str(error)
     modules = _read_states(metadata) if metadata else None
     if modules is None:
         return f"{storage.uri}/{name} does not say which modules wrote it"
-    generation, block, piece = (int(number) for number in match.groups())
-    return Part(storage=storage, name=name, generation=generation, block=block, piece=piece, rows=rows, modules=modules)
+    return Part(storage=storage, name=name, version=version, rows=rows, modules=modules, checked=check_ids)
 
 
 @functools.lru_cache(maxsize=256)
@@ -140,4 +178,12 @@ def _read_states(metadata: bytes) -> Mapping[str, ModuleState] | None:
 def write_table(storage: Storage, name: str, table: pa.Table, modules: Mapping[str, ModuleState] | None = None) -> None:
     """Write a Parquet file that is complete or absent, and says which modules computed its columns."""
     states = {n: s.as_dict() for n, s in (modules or {}).items()}
-    storage.write_table(name, table, {_METADATA_KEY: json.dumps({"modules": states}).encode()})
+    write = functools.partial(
+        pq.write_table,
+        table.replace_schema_metadata({_METADATA_KEY: json.dumps({"modules": states}).encode()}),
+        compression="zstd",
+        row_group_size=_ROW_GROUP,
+        use_dictionary=False,  # ids and vectors gain nothing of it: smaller, and written 4 times as fast
+        write_page_checksum=True,  # tells damage from data
+    )
+    storage.write_with(name, write)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 
 from pixelbrain import schema
-from pixelbrain.landing.generations import claim_generation
 from pixelbrain.landing.landing import Landing
+from pixelbrain.landing.parts import claim_generation
 from pixelbrain.locks.run import RunLock
 
 __all__ = ["prune"]

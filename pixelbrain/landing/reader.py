@@ -1,21 +1,42 @@
-"""A few columns of many part files, one file after another, while the next ones are being fetched."""
+"""The reader of part files: whole columns, or chosen rows, of one after another, the next ones fetched ahead."""
 
 from __future__ import annotations
 
 import collections
+import contextlib
+import functools
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from pixelbrain.landing.parts import Part
-from pixelbrain.storage.base import Storage
+from pixelbrain.storage.base import BrokenFileError, Storage
 
-__all__ = ["newest_first", "read_columns", "scan_columns"]
+__all__ = ["Layer", "newest_first", "read_columns", "read_layers", "scan_columns"]
 
-_AHEAD_LOCAL = 2  # files: one is decompressed while another one's ids are hashed
-_AHEAD_S3 = 16  # a small file is one request, and waits for the answer most of its time
+T = TypeVar("T")
+
+#: By whether it is a disk, where one file is decompressed while another one's ids are hashed. In S3 a small file is one
+#: request, and waits for the answer most of its time.
+_THREADS = {True: 2, False: 16}
+_TABLES_AHEAD = {True: 2, False: 4}
+_OPEN_FILES = {True: 32, False: 8}  # in S3, an open file keeps what was fetched last
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """Columns of the rows (part[i], row[i]), in this order; null where `part` is -1. Both are integers (n,)."""
+
+    columns: list[str]
+    part: np.ndarray
+    row: np.ndarray
 
 
 def newest_first(parts: Iterable[Part]) -> list[Part]:
@@ -44,18 +65,151 @@ def scan_columns(
     Raises:
         LandingError: a file cannot be read.
     """
-    ahead = _AHEAD_LOCAL if storage.is_local else _AHEAD_S3
-    left = iter(parts)
-    waiting: collections.deque[tuple[Part, Future[pa.Table]]] = collections.deque()
-    with ThreadPoolExecutor(ahead, thread_name_prefix="scan") as pool:
+
+    def read(part: Part) -> tuple[Part, pa.Table]:
+        return part, read_columns(part, columns(part))
+
+    threads = _THREADS[storage.is_local]
+    for found in _fetch_ahead(([functools.partial(read, part)] for part in parts), threads=threads, ahead=threads):
+        yield from found
+
+
+def read_layers(
+    parts: Sequence[Part], batches: Iterable[Sequence[Layer]], *, vectors: bool = True, ahead: int | None = None
+) -> Generator[pa.Table, None, None]:
+    """A table a batch: the columns of its layers, side by side. A part file is opened once for all of its columns.
+
+    Memory holds a few batches at a time, and of large files only the row groups that batches ask for.
+
+    Args:
+        parts: what layers count in.
+        batches: of layers of the same number of rows, one or more.
+        vectors: False leaves out the embeddings inside structs, which are most of the bytes.
+        ahead: tables that are read at a time; some by default.
+
+    Raises:
+        FileGoneError: a file is not there any more.
+        BrokenFileError: one is damaged.
+        LandingError: one cannot be read.
+    """
+    if not parts:
+        return
+    is_local = parts[0].storage.is_local
+    opened = functools.lru_cache(_OPEN_FILES[is_local])(lambda number: _OpenPart(parts[number], vectors))
+    under_way: collections.deque[Sequence[Layer]] = collections.deque()
+
+    def jobs() -> Iterator[Sequence[Callable[[], list[_Piece]]]]:
+        for layers in batches:
+            under_way.append(layers)
+            asked = sorted(_asked(parts, layers).items())
+            yield [functools.partial(opened(number).read, picks) for number, picks in asked]
+
+    fetched = _fetch_ahead(jobs(), threads=_THREADS[is_local], ahead=ahead or _TABLES_AHEAD[is_local])
+    with contextlib.closing(fetched):
+        for found in fetched:
+            yield _join(under_way.popleft(), list(itertools.chain.from_iterable(found)))
+
+
+def _fetch_ahead(
+    groups: Iterable[Sequence[Callable[[], T]]], *, threads: int, ahead: int
+) -> Generator[list[T], None, None]:
+    """What the jobs of each group return; those of `ahead` groups are done or waiting at a time."""
+    left = iter(groups)
+    waiting: collections.deque[list[Future[T]]] = collections.deque()
+    with ThreadPoolExecutor(threads, thread_name_prefix="read") as pool:
         try:
             while True:
-                for part in itertools.islice(left, ahead - len(waiting)):
-                    waiting.append((part, pool.submit(read_columns, part, columns(part))))
+                for group in itertools.islice(left, ahead - len(waiting)):
+                    waiting.append([pool.submit(job) for job in group])
+                    del group  # its jobs hold files open
                 if not waiting:
                     return
-                part, table = waiting.popleft()
-                yield part, table.result()
+                yield [future.result() for future in waiting.popleft()]
         finally:
-            for _part, table in waiting:
-                table.cancel()
+            for future in itertools.chain.from_iterable(waiting):
+                future.cancel()
+
+
+#: The number of a layer, the layer, and places in it that one part fills.
+_Pick = tuple[int, Layer, np.ndarray]
+#: The number of a layer, places in it, and what comes there.
+_Piece = tuple[int, np.ndarray, pa.Table]
+
+
+def _asked(parts: Sequence[Part], layers: Sequence[Layer]) -> dict[int, list[_Pick]]:
+    """By the number of a part, what is to be read of it."""
+    found: dict[int, list[_Pick]] = {}
+    for number, layer in enumerate(layers):
+        holders = [part for part in np.unique(layer.part).tolist() if part >= 0]
+        if not holders:  # no row of the batch has it: its type is in any part
+            holders = [next(i for i, part in enumerate(parts) if all(name in part.modules for name in layer.columns))]
+        for part in holders:
+            found.setdefault(part, []).append((number, layer, np.flatnonzero(layer.part == part)))
+    return found
+
+
+def _join(layers: Sequence[Layer], pieces: Sequence[_Piece]) -> pa.Table:
+    fields: list[pa.Field] = []
+    columns: list[pa.ChunkedArray] = []
+    for number, layer in enumerate(layers):
+        found = [(places, table) for of, places, table in pieces if of == number]
+        if len(empty := np.flatnonzero(layer.part < 0)):
+            found.append((empty, pa.table({name: pa.nulls(len(empty)) for name in layer.columns})))
+        table = pa.concat_tables([table for _places, table in found], promote_options="default")
+        places = np.concatenate([places for places, _table in found])
+        if (places[1:] < places[:-1]).any():
+            table = table.take(pa.array(np.argsort(places)))
+        fields += table.schema
+        columns += table.columns
+    return pa.table(columns, schema=pa.schema(fields))
+
+
+class _OpenPart:
+    """A part file, open from its first read until nobody has it any more; one thread reads it at a time."""
+
+    def __init__(self, part: Part, vectors: bool) -> None:
+        self._part, self._vectors = part, vectors
+        self._lock = threading.Lock()
+        self._file: pq.ParquetFile | None = None
+
+    def read(self, picks: Sequence[_Pick]) -> list[_Piece]:
+        """The rows of each pick, in its order; only the row groups that hold some are read."""
+        storage, name = self._part.storage, self._part.name
+        try:
+            with self._lock, storage.reading(name):
+                if self._file is None:
+                    self._file = storage.parquet_file(name, self._part.version)
+                return self._read(self._file, picks)
+        except BrokenFileError as error:  # its footer and its ids are whole
+            raise BrokenFileError(f"{error}; move it away, and the next run does its images again", name) from None
+
+    def _read(self, file: pq.ParquetFile, picks: Sequence[_Pick]) -> list[_Piece]:
+        leaves = list(dict.fromkeys(name for _number, layer, _places in picks for name in layer.columns))
+        if not self._vectors:
+            leaves = [leaf for n in leaves for leaf in _without_embedding(n, file.schema_arrow.field(n).type)]
+        sizes = np.array([file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)], int)
+        starts = np.cumsum(sizes) - sizes
+        rows = [layer.row[places] for _number, layer, places in picks]
+        of_row = [np.searchsorted(starts, one, side="right") - 1 for one in rows]
+        groups = np.unique(np.concatenate(of_row))
+        shift = np.zeros(len(sizes), int)  # from a group's rows in the file to those in what is read
+        shift[groups] = np.cumsum(sizes[groups]) - sizes[groups] - starts[groups]
+        # ParquetFile and not read_table: only it picks fields inside lists of structs
+        table = file.read_row_groups(groups.tolist(), columns=leaves).replace_schema_metadata(None)
+        return [
+            (number, places, table.select(layer.columns).take(pa.array(chosen + shift[group])))
+            for (number, layer, places), chosen, group in zip(picks, rows, of_row, strict=True)
+        ]
+
+
+def _without_embedding(prefix: str, kind: pa.DataType) -> list[str]:
+    if pa.types.is_struct(kind):
+        return [
+            leaf
+            for field in (kind.field(i) for i in range(kind.num_fields))
+            if field.name != "embedding"
+            for leaf in _without_embedding(f"{prefix}.{field.name}", field.type)
+        ]
+    if pa.types.is_list(kind) and pa.types.is_struct(kind.value_type):
+        return _without_embedding(f"{prefix}.list.element", kind.value_type)
+    return [prefix]

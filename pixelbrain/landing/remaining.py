@@ -55,12 +55,12 @@ class Remaining:
     ) -> None:
         self._storage = landing.storage
         self._again_before = float("inf") if again_before is None else again_before
-        self._force = force
+        self._force, self._retry_failed = force, retry_failed
         self._parts = newest_first(
             part for part in landing.parts if before_generation is None or part.generation < before_generation
         )
         self._hashes = dict(settings_hashes)
-        rows = self._read(retry_failed)
+        rows = self._read()
         images = np.flatnonzero(rows.flags & _PRUNED == 0)
         self._table = DigestTable(rows.digest[images])
         self._version = rows.version[images]
@@ -123,23 +123,23 @@ class Remaining:
 
     # --- reading -------------------------------------------------------------------------------------------------
 
-    def _read(self, retry_failed: bool) -> _Rows:
+    def _read(self) -> _Rows:
         """One row an image, sorted by digest."""
         kept = _Rows.none(len(self._hashes))
         waiting: list[_Rows] = []
-        for part, table in scan_columns(self._storage, self._parts, lambda part: self._columns(part, retry_failed)):
-            waiting.append(self._rows(part, table, retry_failed))
+        for part, table in scan_columns(self._storage, self._parts, self._columns):
+            waiting.append(self._rows(part, table))
             # as many as are kept: each row is sorted a few times, however many parts there are
             if sum(map(len, waiting)) >= max(_FOLD_ROWS, len(kept)):
                 kept, waiting = _fold([kept, *waiting]), []
         return _fold([kept, *waiting])
 
-    def _columns(self, part: Part, retry_failed: bool) -> list[str]:
-        again = retry_failed and part.generation < self._again_before
+    def _columns(self, part: Part) -> list[str]:
+        again = self._retry_failed and part.generation < self._again_before
         errors = [f"{name}.error_type" for name in self._hashes if name in part.modules] if again else []
         return ["image_id", "version", "status", *errors]
 
-    def _rows(self, part: Part, table: pa.Table, retry_failed: bool) -> _Rows:
+    def _rows(self, part: Part, table: pa.Table) -> _Rows:
         again = part.generation < self._again_before
         state = np.full((len(table), len(self._hashes)), _UNKNOWN, np.uint8)
         failed = np.asarray(pc.equal(table["status"], schema.Status.FAILED.value))
@@ -147,7 +147,7 @@ class Remaining:
             if name in part.modules:
                 same = part.modules[name].settings_hash == wanted and not (self._force and again)
                 state[:, column] = _LANDED if same else _MISSING
-                if retry_failed and again and same:
+                if self._retry_failed and again and same:
                     error = np.asarray(pc.is_valid(pc.struct_field(table[name], "error_type")))
                     state[failed | error, column] = _MISSING
         pruned = np.asarray(pc.equal(table["status"], schema.Status.PRUNED.value))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pixelbrain.errors import LandingError, OutLockedError
+from pixelbrain.locks.file import hold_file
 from pixelbrain.locks.object import BEAT_S, STALE_S, hold_object
 from pixelbrain.locks.owner import Owner
-from pixelbrain.locks.process import Hold, ProcessLock, file_owner, hold_file
+from pixelbrain.locks.process import Hold, ProcessLock
 from pixelbrain.storage.base import Storage
 from pixelbrain.storage.local import why_not_written
 
@@ -17,8 +18,7 @@ _NAME = "run.lock"
 class RunLock(ProcessLock):
     """The lock of an OUT: `with RunLock(storage, what="extract"): ...`. Shared by all holders in this process.
 
-    On a disk it is a locked file (`process_lock`), in S3 an object that is kept fresh (`object_lock`); of an owner that
-    died, both are taken over.
+    On a disk it is a locked file, in S3 an object that is kept fresh; of an owner that died, both are taken over.
 
     Args:
         storage: where OUT is.
@@ -49,15 +49,15 @@ class RunLock(ProcessLock):
 
     def _take(self) -> Hold:
         owner = Owner.this_process(f"pixelbrain {self._what}")
-        if not self._storage.is_local:
-            held, other = hold_object(self._storage, owner, *self._times)
-        else:
-            path = self._storage.local / _NAME
-            try:
-                held = hold_file(path, owner)
-            except OSError as error:
-                raise LandingError(f"cannot lock {self._storage.uri}: {why_not_written(path, error)}") from None
-            other = file_owner(path) if held is None else None
+        path = self._storage.local / _NAME
+        held: Hold | None
+        try:
+            if self._storage.is_local:
+                held, other = hold_file(path, owner)
+            else:
+                held, other = hold_object(self._storage, owner, *self._times)
+        except OSError as error:
+            raise LandingError(f"cannot lock {self._storage.uri}: {why_not_written(path, error)}") from None
         if held is None:
             raise OutLockedError(
                 f"{self._storage.uri} is in use by {other or 'another process'}: wait until it is done, or end it"

@@ -9,7 +9,7 @@ from pixelbrain.errors import ReadError, SourceError
 from pixelbrain.sources.base import MAX_IMAGE_BYTES, ImageBytes
 from pixelbrain.storage.retry import Retries, with_retries
 from pixelbrain.storage.s3_client import s3_client
-from pixelbrain.storage.s3_errors import AnswerError, explain_s3, s3_errors
+from pixelbrain.storage.s3_errors import AnswerError, error_status, explain_s3, s3_errors
 from pixelbrain.storage.s3_uri import split_s3_uri, version_of
 
 __all__ = ["presign_s3", "read_s3"]
@@ -23,7 +23,7 @@ def read_s3(uri: str, *, endpoint: str | None = None, retries: Retries = _DEFAUL
     """The bytes of an s3:// URI, and the version that they are of, which may be newer than the listed one.
 
     Raises:
-        ReadError: gone, not permitted, larger than 2 GiB, still failing after the retries, or too slow.
+        ReadError: gone, not permitted, larger than 1 GiB, still failing after the retries, or too slow.
     """
     download = _Download(uri, endpoint, retries)
     return with_retries(download.go_on, retries, ReadError)
@@ -60,7 +60,7 @@ class _Download:
         try:
             answer = self._client.get_object(Bucket=self._bucket, Key=self._key, **rest)
         except s3_errors() as error:
-            if rest and _status(error) in (412, 416):
+            if rest and error_status(error) in (412, 416):
                 self._begin_again()
             raise
         with answer["Body"] as body:
@@ -104,11 +104,6 @@ class _Download:
     def _check_size(self, size: int) -> None:
         if size > MAX_IMAGE_BYTES:
             raise ReadError(f"{size:,} bytes are no image: more than {MAX_IMAGE_BYTES:,} are not read")
-
-
-def _status(error: Exception) -> int:
-    response = getattr(error, "response", None) or {}
-    return response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
 
 
 def presign_s3(uri: str, *, endpoint: str | None = None, valid_s: int = 3600) -> str:

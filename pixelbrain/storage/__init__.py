@@ -1,13 +1,14 @@
 """Disk and S3 behind one interface: files there are complete or absent, whatever is killed.
 
-| file      | role
-| --------- | ----
-| base      | Where OUT is: a folder, or a prefix in S3
-| local     | OUT in a folder of a disk: written under a temporary name, flushed to the disk, then renamed
-| open      | Which storage OUT names: a folder, or a prefix in S3
-| retry     | Trying again: with growing, random waits, within a limit in tries and in time
-| s3        | OUT under a prefix in S3: a file is one object, written by one PUT, and read in ranges
-| s3_client | A client of S3: whose credentials it has is known before it is used, and they reach no log
-| s3_errors | What S3 and its imitators answer, in one line that names the way out; and which of it passes by itself
-| s3_uri    | What an s3:// URI names, and what an object's version is
+| what | file | role |
+| --- | --- | --- |
+| `Storage` | base | the interface, and what goes wrong with a file |
+| `LocalStorage` | local | a folder of a disk: files are written beside their name, flushed to the disk, then renamed |
+| `S3Storage` | s3 | a prefix in S3: a file is one object, written by one PUT |
+| `open_object` | s3_file | an object as a file that can be sought in: its end in one request, the rest in ranges |
+| `s3_client` | s3_client | the client of an endpoint, whose credentials are known before it is used and reach no log |
+| `explain_s3` | s3_errors | what S3 servers answer, in one line with the way out; and which of it passes by itself |
+| `split_s3_uri` | s3_uri | what an s3:// URI names, and what an object's version is |
+| `with_retries` | retry | trying again, within a limit in tries and in time |
+| `open_storage` | open | which storage OUT names |
 """

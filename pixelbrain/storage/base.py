@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import abc
 import contextlib
-import hashlib
-import os
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -16,17 +13,7 @@ import pyarrow.parquet as pq
 
 from pixelbrain.errors import LandingError
 
-__all__ = [
-    "BrokenFileError",
-    "FileGoneError",
-    "Storage",
-    "cache_folder",
-    "is_temporary",
-    "write_parquet",
-]
-
-_S3_SCHEME = "s3://"
-_TEMPORARY = re.compile(r"\..+\.tmp")
+__all__ = ["BrokenFileError", "FileGoneError", "Storage"]
 
 
 class FileGoneError(LandingError):
@@ -67,8 +54,15 @@ class Storage(abc.ABC):
         return self.uri
 
     @abc.abstractmethod
+    def versions(self, folder: str) -> dict[str, str]:
+        """By name, sorted, what tells each file directly in a folder from the one that it is replaced by.
+
+        None if there is no such folder. No temporary ones.
+        """
+
     def names(self, folder: str) -> list[str]:
-        """Names of the files directly in a folder, sorted; none if there is no such folder. No temporary ones."""
+        """Names of the files directly in a folder, sorted; see `versions`."""
+        return list(self.versions(folder))
 
     @abc.abstractmethod
     def folders(self, folder: str) -> list[str]:
@@ -78,9 +72,13 @@ class Storage(abc.ABC):
     def read(self, name: str) -> bytes | None:
         """A file's bytes; None if it is absent."""
 
-    @abc.abstractmethod
     def write(self, name: str, data: bytes) -> None:
-        """Write a file, or replace it: readers see the old one or the new one, also after a power loss."""
+        """Write a file, or replace it, as `write_with` does."""
+        self.write_with(name, lambda file: file.write(data))
+
+    @abc.abstractmethod
+    def write_with(self, name: str, fill: Callable[[IO[bytes]], object]) -> None:
+        """Have a file filled, or replaced: readers see the old one or the new one, also after a power loss."""
 
     @abc.abstractmethod
     def delete(self, name: str) -> None:
@@ -94,18 +92,21 @@ class Storage(abc.ABC):
         """Remove the temporary files that killed processes left directly in a folder an hour ago or more."""
 
     @abc.abstractmethod
-    def write_table(self, name: str, table: pa.Table, metadata: Mapping[bytes, bytes]) -> None:
-        """Write a table as a Parquet file with this file metadata, as `write` does."""
+    def parquet_file(self, name: str, version: str | None = None) -> pq.ParquetFile:
+        """Open for reading, within `reading`; to be closed by the caller. Only what is asked for is fetched.
 
-    @abc.abstractmethod
-    def _open_parquet(self, name: str) -> pq.ParquetFile:
-        """Open for reading; may raise what pyarrow and the system raise."""
+        Of the version that a listing found, what was fetched before may be used.
+        """
 
     @contextlib.contextmanager
-    def open_parquet(self, name: str) -> Iterator[pq.ParquetFile]:
-        """A Parquet file, of which only those parts are fetched that are asked for.
+    def open_parquet(self, name: str, version: str | None = None) -> Iterator[pq.ParquetFile]:
+        """A Parquet file, within `reading`, also while its columns are read in the body of the `with`."""
+        with self.reading(name), self.parquet_file(name, version) as file:
+            yield file
 
-        Errors in the body of the `with`, while its columns are read, are told apart in the same way.
+    @contextlib.contextmanager
+    def reading(self, name: str) -> Iterator[None]:
+        """Tell apart what goes wrong while a Parquet file is opened and read.
 
         Raises:
             FileGoneError: it is absent.
@@ -113,46 +114,12 @@ class Storage(abc.ABC):
             LandingError: it cannot be read: no permission, no connection.
         """
         try:
-            with self._open_parquet(name) as file:
-                yield file
+            yield
         except FileNotFoundError:
             raise FileGoneError(f"{self.uri}/{name} is not there any more: run the same command again") from None
         except (OSError, pa.ArrowException) as error:
             # pyarrow says of a damaged file OSError, too, but one without a number
             if isinstance(error, OSError) and error.errno is not None:
                 raise LandingError(f"cannot read {self.uri}/{name}: {error.strerror}") from None
-            message = f"{self.uri}/{name} is not a whole Parquet file: {_one_line(error)}"
+            message = f"{self.uri}/{name} is not a whole Parquet file: {' '.join(str(error).split())}"
             raise BrokenFileError(message, name) from None
-
-
-def is_temporary(name: str) -> bool:
-    """Whether a file of this name is one that a process was writing."""
-    return _TEMPORARY.fullmatch(name) is not None
-
-
-def cache_folder(uri: str, endpoint: str | None) -> Path:
-    """The folder on this machine's disk that belongs to an OUT elsewhere; not made yet."""
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    slug = re.sub(r"[^A-Za-z0-9]+", "-", uri.removeprefix(_S3_SCHEME)).strip("-")[:60]
-    digest = hashlib.sha256(f"{endpoint or ''} {uri}".encode()).hexdigest()[:12]
-    return root / "pixelbrain" / "out" / f"{slug}-{digest}"
-
-
-#: A reader that wants a thousand rows of a file that `compact` made large does not read the others.
-_ROW_GROUP = 1000
-
-
-def write_parquet(file: IO[bytes], table: pa.Table, metadata: Mapping[bytes, bytes]) -> None:
-    """A table as Parquet; the checksum of each page tells damage from data."""
-    pq.write_table(
-        table.replace_schema_metadata(metadata),
-        file,
-        compression="zstd",
-        row_group_size=_ROW_GROUP,
-        use_dictionary=False,  # ids and vectors gain nothing of it: smaller, and written 4 times as fast
-        write_page_checksum=True,
-    )
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

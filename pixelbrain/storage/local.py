@@ -5,21 +5,22 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pixelbrain.errors import LandingError
-from pixelbrain.storage.base import FileGoneError, Storage, is_temporary, write_parquet
+from pixelbrain.storage.base import FileGoneError, Storage
 
 __all__ = ["LocalStorage", "why_not_written"]
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_TEMPORARY = re.compile(r"\..+\.tmp")
 _STALE_S = 3600  # a temporary file that was not written to for so long belongs to nobody
 
 
@@ -33,71 +34,29 @@ class LocalStorage(Storage):
         self.uri = str(self.local)
 
     def __repr__(self) -> str:
-        return f"LocalPlace({self.uri!r})"
+        return f"LocalStorage({self.uri!r})"
 
-    def names(self, folder: str) -> list[str]:
-        return self._list(folder, lambda entry: entry.is_file() and not is_temporary(entry.name))
+    def versions(self, folder: str) -> dict[str, str]:
+        found = {}
+        with self._explained("list", folder):
+            for entry in self._entries(folder):
+                with contextlib.suppress(FileNotFoundError):  # removed since it was listed
+                    if entry.is_file() and not _TEMPORARY.fullmatch(entry.name):
+                        # with the inode: what replaces a file within a tick of the clock is another file
+                        stat = entry.stat()
+                        found[entry.name] = f"{stat.st_mtime_ns}-{stat.st_size}-{stat.st_ino}"
+        return dict(sorted(found.items()))
 
     def folders(self, folder: str) -> list[str]:
-        return self._list(folder, lambda entry: entry.is_dir())
-
-    def _list(self, folder: str, wanted: Callable[[os.DirEntry[str]], bool]) -> list[str]:
-        try:
-            with os.scandir(self.local / folder) as entries:
-                return sorted(entry.name for entry in entries if wanted(entry))
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise LandingError(f"cannot list {self.local / folder}: {error.strerror}") from None
+        with self._explained("list", folder):
+            return sorted(entry.name for entry in self._entries(folder) if entry.is_dir())
 
     def read(self, name: str) -> bytes | None:
-        try:
+        with self._explained("read", name), contextlib.suppress(FileNotFoundError):
             return (self.local / name).read_bytes()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise LandingError(f"cannot read {self.local / name}: {error.strerror}") from None
+        return None
 
-    def write(self, name: str, data: bytes) -> None:
-        self._replace(name, lambda file: file.write(data))
-
-    def write_table(self, name: str, table: pa.Table, metadata: Mapping[bytes, bytes]) -> None:
-        self._replace(name, lambda file: write_parquet(file, table, metadata))
-
-    def delete(self, name: str) -> None:
-        try:
-            (self.local / name).unlink(missing_ok=True)
-        except OSError as error:
-            raise LandingError(f"cannot remove {self.local / name}: {error.strerror}") from None
-
-    def move(self, name: str, to: str) -> None:
-        path = self.local / to
-        try:
-            _make_folder(path.parent)
-            os.replace(self.local / name, path)
-            _sync_folder(path.parent)
-            _sync_folder((self.local / name).parent)
-        except FileNotFoundError:
-            raise FileGoneError(f"{self.local / name} is not there any more") from None
-        except OSError as error:
-            raise LandingError(f"cannot move {self.local / name} to {path}: {error.strerror}") from None
-
-    def sweep(self, folder: str) -> None:
-        try:
-            with os.scandir(self.local / folder) as entries:
-                for entry in entries:
-                    if is_temporary(entry.name) and time.time() - entry.stat().st_mtime > _STALE_S:
-                        Path(entry.path).unlink(missing_ok=True)
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise LandingError(f"cannot clean up {self.local / folder}: {error.strerror}") from None
-
-    def _open_parquet(self, name: str) -> pq.ParquetFile:
-        # ParquetFile and not read_table, which imports pandas: 1.6 s
-        return pq.ParquetFile(self.local / name, page_checksum_verification=True)
-
-    def _replace(self, name: str, fill: Callable[[IO[bytes]], object]) -> None:
+    def write_with(self, name: str, fill: Callable[[IO[bytes]], object]) -> None:
         """Fill a temporary file, put it on the disk, give it its name, and put the name on the disk, too."""
         path = self.local / name
         temporary = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(3).hex()}.tmp")
@@ -114,6 +73,47 @@ class LocalStorage(Storage):
         finally:
             with contextlib.suppress(OSError):  # what went wrong is being raised already
                 temporary.unlink(missing_ok=True)
+
+    def delete(self, name: str) -> None:
+        with self._explained("remove", name):
+            (self.local / name).unlink(missing_ok=True)
+
+    def move(self, name: str, to: str) -> None:
+        path = self.local / to
+        try:
+            _make_folder(path.parent)
+            os.replace(self.local / name, path)
+            _sync_folder(path.parent)
+            _sync_folder((self.local / name).parent)
+        except FileNotFoundError:
+            raise FileGoneError(f"{self.local / name} is not there any more") from None
+        except OSError as error:
+            raise LandingError(f"cannot move {self.local / name} to {path}: {error.strerror}") from None
+
+    def sweep(self, folder: str) -> None:
+        with self._explained("clean up", folder), contextlib.suppress(FileNotFoundError):
+            for entry in self._entries(folder):
+                if _TEMPORARY.fullmatch(entry.name) and time.time() - entry.stat().st_mtime > _STALE_S:
+                    Path(entry.path).unlink(missing_ok=True)
+
+    def parquet_file(self, name: str, version: str | None = None) -> pq.ParquetFile:
+        # ParquetFile and not read_table, which imports pandas: 1.6 s. What it buffers it would keep while it is open
+        return pq.ParquetFile(self.local / name, pre_buffer=False, page_checksum_verification=True)
+
+    def _entries(self, folder: str) -> list[os.DirEntry[str]]:
+        """What is in a folder; nothing if there is no such folder."""
+        try:
+            with os.scandir(self.local / folder) as entries:
+                return list(entries)
+        except FileNotFoundError:
+            return []
+
+    @contextlib.contextmanager
+    def _explained(self, verb: str, name: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise LandingError(f"cannot {verb} {self.local / name}: {error.strerror}") from None
 
 
 def why_not_written(path: Path, error: OSError) -> str:

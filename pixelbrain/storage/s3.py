@@ -1,24 +1,29 @@
 """OUT under a prefix in S3: a file is one object, written by one PUT, and read in ranges.
 
-Through boto3, as the sources are, and not pyarrow's own S3 file system: the same credentials, retries and errors, an
-exclusive PUT (`If-None-Match`), and servers that are not Amazon's (pyarrow 26 cannot write to rclone's).
+Through boto3, as the sources are, and not pyarrow's own S3 file system: the same credentials, retries and errors, and
+servers that are not Amazon's (pyarrow 26 cannot write to rclone's).
 """
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import io
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any, TypeVar
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pixelbrain.errors import LandingError, SourceError
-from pixelbrain.storage.base import FileGoneError, Storage, cache_folder, write_parquet
+from pixelbrain.storage.base import FileGoneError, Storage
 from pixelbrain.storage.retry import Retries, with_retries
 from pixelbrain.storage.s3_client import normal_endpoint, s3_client
-from pixelbrain.storage.s3_errors import AnswerError, s3_errors
-from pixelbrain.storage.s3_uri import S3_SCHEME, split_s3_uri
+from pixelbrain.storage.s3_errors import AnswerError, error_code, s3_errors
+from pixelbrain.storage.s3_file import open_object
+from pixelbrain.storage.s3_uri import S3_SCHEME, split_s3_uri, version_of
 
 __all__ = ["S3Storage"]
 
@@ -27,8 +32,6 @@ T = TypeVar("T")
 _ABSENT = ("NoSuchKey", "404")
 _CHANGED = ("PreconditionFailed", "412")
 _DENIED = ("AccessDenied", "AllAccessDisabled", "403")
-_TAIL_BYTES = 64 * 1024  # fetched on opening: the footer of a part file, and all of a small one
-
 _READ = Retries()
 #: Of what is to be landed: it was paid for with the models' time.
 _WRITE = Retries(tries=12, limit_s=600)
@@ -47,37 +50,37 @@ class S3Storage(Storage):
             raise LandingError(str(error)) from None
         self._prefix = prefix.rstrip("/") + "/" if prefix.strip("/") else ""
         self.uri = f"{S3_SCHEME}{self._bucket}/{self._prefix}".rstrip("/")
-        self.local = cache_folder(self.uri, self._endpoint)
+        self.local = _cache_folder(self.uri, self._endpoint)
 
     def __repr__(self) -> str:
-        return f"S3Place({self.uri!r})"
+        return f"S3Storage({self.uri!r})"
 
     # --- listing -------------------------------------------------------------------------------------------------
 
-    def names(self, folder: str) -> list[str]:
-        return sorted(key for keys, _ in self._pages(folder) for key in keys)
+    def versions(self, folder: str) -> dict[str, str]:
+        below, pages = self._pages(folder)
+        found = {
+            item["Key"][len(below) :]: version_of(item.get("ETag"), item.get("LastModified"), item.get("Size"))
+            for page in pages
+            for item in page.get("Contents", ())
+            if item["Key"] != below
+        }
+        return dict(sorted(found.items()))
 
     def folders(self, folder: str) -> list[str]:
-        return sorted(name for _, names in self._pages(folder) for name in names)
+        below, pages = self._pages(folder)
+        return sorted(item["Prefix"][len(below) : -1] for page in pages for item in page.get("CommonPrefixes", ()))
 
-    def _pages(self, folder: str) -> list[tuple[list[str], list[str]]]:
-        """Of each page of a listing, the files and the folders."""
+    def _pages(self, folder: str) -> tuple[str, list[dict[str, Any]]]:
+        """The prefix of a folder, and the pages of its listing."""
         below = self._prefix + (f"{folder}/" if folder else "")
-        pages: list[tuple[list[str], list[str]]] = []
-        position: dict[str, str] = {}
+        where = {"Bucket": self._bucket, "Prefix": below, "Delimiter": "/"}
+        pages: list[dict[str, Any]] = []
         while True:
-            page = self._ask(
-                "list",
-                folder,
-                lambda where=position: self._client.list_objects_v2(
-                    Bucket=self._bucket, Prefix=below, Delimiter="/", **where
-                ),
-            )
-            keys = [item["Key"][len(below) :] for item in page.get("Contents", ()) if item["Key"] != below]
-            pages.append((keys, [item["Prefix"][len(below) : -1] for item in page.get("CommonPrefixes", ())]))
-            if not page.get("IsTruncated"):
-                return pages
-            position = {"ContinuationToken": page["NextContinuationToken"]}
+            pages.append(self._ask("list", folder, lambda: self._client.list_objects_v2(**where)))
+            if not pages[-1].get("IsTruncated"):
+                return below, pages
+            where["ContinuationToken"] = pages[-1]["NextContinuationToken"]
 
     # --- reading -------------------------------------------------------------------------------------------------
 
@@ -85,8 +88,9 @@ class S3Storage(Storage):
         found = self._get(name)
         return None if found is None else found[0]
 
-    def _open_parquet(self, name: str) -> pq.ParquetFile:
-        return pq.ParquetFile(_RangedObject(self, name), pre_buffer=True, page_checksum_verification=True)
+    def parquet_file(self, name: str, version: str | None = None) -> pq.ParquetFile:
+        file = open_object(str(self.local / name), functools.partial(self._get, name), version)
+        return pq.ParquetFile(file, pre_buffer=True, page_checksum_verification=True)
 
     def _get(self, name: str, **which: str) -> tuple[bytes, dict[str, Any]] | None:
         """Bytes of an object, and what S3 says of it; None if it is absent.
@@ -99,18 +103,18 @@ class S3Storage(Storage):
             from botocore.exceptions import ClientError, IncompleteReadError
 
             try:
-                answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + name, **which)
+                answer = self._client.get_object(**self._where(name), **which)
                 with answer["Body"] as body:
                     return body.read(), answer
             except IncompleteReadError as error:
                 raise AnswerError(f"the connection broke off: {error}", transient=True) from None
             except ClientError as error:
-                code = _code(error)
+                code = error_code(error)
                 if code in _ABSENT:
                     return None
                 if code in _CHANGED:
                     raise FileGoneError(f"{self.uri}/{name} was replaced while it was read") from None
-                if code == "InvalidRange" and which.pop("Range", None):  # shorter than the tail that was asked for
+                if code == "InvalidRange" and which.pop("Range", ""):  # shorter than the tail that was asked for
                     return fetch()
                 raise
 
@@ -118,27 +122,23 @@ class S3Storage(Storage):
 
     # --- writing -------------------------------------------------------------------------------------------------
 
-    def write(self, name: str, data: bytes) -> None:
-        self._ask("write", name, lambda: self._put(name, data), _WRITE)
-
-    def write_table(self, name: str, table: pa.Table, metadata: Mapping[bytes, bytes]) -> None:
+    def write_with(self, name: str, fill: Callable[[IO[bytes]], object]) -> None:
         buffer = io.BytesIO()
-        write_parquet(buffer, table, metadata)
-        self.write(name, buffer.getvalue())
+        fill(buffer)
+        data = buffer.getvalue()
+        self._ask("write", name, lambda: self._client.put_object(**self._where(name), Body=data), _WRITE)
 
     def delete(self, name: str) -> None:
-        self._ask("remove", name, lambda: self._client.delete_object(Bucket=self._bucket, Key=self._prefix + name))
+        self._ask("remove", name, lambda: self._client.delete_object(**self._where(name)))
 
     def move(self, name: str, to: str) -> None:
-        source = {"Bucket": self._bucket, "Key": self._prefix + name}
-
         def copy() -> bool:
             from botocore.exceptions import ClientError
 
             try:
-                self._client.copy_object(Bucket=self._bucket, Key=self._prefix + to, CopySource=source)
+                self._client.copy_object(**self._where(to), CopySource=self._where(name))
             except ClientError as error:
-                if _code(error) in _ABSENT:
+                if error_code(error) in _ABSENT:
                     return False
                 raise
             return True
@@ -147,10 +147,10 @@ class S3Storage(Storage):
             raise FileGoneError(f"{self.uri}/{name} is not there any more")
         self.delete(name)
 
-    def _put(self, name: str, data: bytes, **condition: str) -> None:
-        self._client.put_object(Bucket=self._bucket, Key=self._prefix + name, Body=data, **condition)
-
     # --- asking --------------------------------------------------------------------------------------------------
+
+    def _where(self, name: str) -> dict[str, str]:
+        return {"Bucket": self._bucket, "Key": self._prefix + name}
 
     @property
     def _client(self) -> Any:
@@ -167,7 +167,7 @@ class S3Storage(Storage):
             try:
                 return request()
             except s3_errors() as error:
-                if verb not in ("list", "read") and _code(error) in _DENIED:
+                if verb not in ("list", "read") and error_code(error) in _DENIED:
                     rights = "s3:PutObject, s3:DeleteObject"
                     raise LandingError(f"{what}: access denied: the credentials need {rights} there") from None
                 raise
@@ -175,51 +175,9 @@ class S3Storage(Storage):
         return with_retries(act, retries, lambda explained: LandingError(f"{what}: {explained}"))
 
 
-class _RangedObject(io.RawIOBase):
-    """An object as a file that can be sought in; its end is fetched at once, the rest when it is asked for."""
-
-    def __init__(self, storage: S3Storage, name: str) -> None:
-        found = storage._get(name, Range=f"bytes=-{_TAIL_BYTES}")
-        if found is None:
-            raise FileNotFoundError(name)
-        self._storage, self._name = storage, name
-        self._tail, answer = found
-        self._size = int(answer.get("ContentRange", f"/{len(self._tail)}").rpartition("/")[2])
-        self._etag = answer["ETag"]
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._position = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
-        return self._position
-
-    def size(self) -> int:
-        return self._size
-
-    def read(self, size: int = -1) -> bytes:
-        start = self._position
-        stop = self._size if size is None or size < 0 else min(start + size, self._size)
-        if start >= stop:
-            return b""
-        self._position = stop
-        tail_at = self._size - len(self._tail)
-        if start >= tail_at:
-            return self._tail[start - tail_at : stop - tail_at]
-        # If-Match: a file that is replaced meanwhile must not be read as a mixture of both
-        found = self._storage._get(self._name, Range=f"bytes={start}-{stop - 1}", IfMatch=self._etag)
-        if found is None:
-            raise FileGoneError(f"{self._storage.uri}/{self._name} was removed while it was read")
-        return found[0]
-
-
-def _code(error: Exception) -> str:
-    response = getattr(error, "response", None) or {}
-    return str(response.get("Error", {}).get("Code", ""))
+def _cache_folder(uri: str, endpoint: str | None) -> Path:
+    """The folder on this machine's disk that belongs to an OUT in S3; not made yet."""
+    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    slug = re.sub(r"[^A-Za-z0-9]+", "-", uri.removeprefix(S3_SCHEME)).strip("-")[:60]
+    digest = hashlib.sha256(f"{endpoint or ''} {uri}".encode()).hexdigest()[:12]
+    return root / "pixelbrain" / "out" / f"{slug}-{digest}"

@@ -6,7 +6,7 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
-__all__ = ["NOT_S3", "AnswerError", "explain_s3", "hide", "is_transient", "s3_errors"]
+__all__ = ["NOT_S3", "AnswerError", "error_code", "error_status", "explain_s3", "hide", "is_transient", "s3_errors"]
 
 _NO_CREDENTIALS = "no AWS credentials found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
 _EXPIRED = "the session token has expired: log in again (`aws sso login`), or set a new AWS_SESSION_TOKEN"
@@ -85,9 +85,9 @@ def is_transient(error: Exception) -> bool:
     if isinstance(error, AnswerError):
         return error.transient
     if isinstance(error, ClientError):
-        if _code(error) == "500" and _is_web_page(error):  # what boto3 makes of a page that came with status 200
+        if error_code(error) == "500" and _is_web_page(error):  # what boto3 makes of a page that came with status 200
             return False
-        return _status(error) in _TRANSIENT_STATUSES or _code(error) in _TRANSIENT_CODES
+        return error_status(error) in _TRANSIENT_STATUSES or error_code(error) in _TRANSIENT_CODES
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return False
     passing = (ConnectTimeoutError, EndpointConnectionError, HTTPClientError, ProxyConnectionError, HTTPError, OSError)
@@ -140,7 +140,7 @@ def _explain(error: Exception) -> str:
 
 
 def _explain_answer(error: Any) -> str:
-    code, said = _code(error), error.response.get("Error", {}).get("Message") or ""
+    code, said = error_code(error), error.response.get("Error", {}).get("Message") or ""
     if code.startswith("KMS.") or (code == "AccessDenied" and "kms:" in said.lower()):
         return f"it is encrypted, and the credentials may not use its key (kms:Decrypt): {code}"
     if code in ("AuthorizationHeaderMalformed", "PermanentRedirect", "301"):
@@ -153,7 +153,7 @@ def _explain_answer(error: Any) -> str:
         return explained
     if code.isdigit():  # there was no error in the answer, as S3 would have written it
         return f"the server answers {code} ({said}): check --s3-endpoint"
-    return f"{code}: {said}" if said and said != code else f"the server answers {code or _status(error)}"
+    return f"{code}: {said}" if said and said != code else f"the server answers {code or error_status(error)}"
 
 
 def _reason(error: Exception) -> str:
@@ -172,12 +172,14 @@ def _server(error: Exception) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if parts.netloc else "the server"
 
 
-def _code(error: Any) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
+def error_code(error: Any) -> str:
+    """Of an answer, as S3 calls it: `NoSuchKey`; the HTTP status where it has no body; "" if it is no answer."""
+    return str((getattr(error, "response", None) or {}).get("Error", {}).get("Code", ""))
 
 
-def _status(error: Any) -> int:
-    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+def error_status(error: Any) -> int:
+    """The HTTP status of an answer; 0 if it is none."""
+    return int((getattr(error, "response", None) or {}).get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 def _is_web_page(error: Any) -> bool:

@@ -13,9 +13,8 @@ from pixelbrain.engine.work.open import WorkOrder
 from pixelbrain.engine.work.run_notes import RunNotes
 from pixelbrain.engine.work.worklist import Worklist, blocks
 from pixelbrain.images.loader import DataLoader
-from pixelbrain.landing.generations import claim_generation
 from pixelbrain.landing.landing import Landing
-from pixelbrain.landing.parts import ModuleState
+from pixelbrain.landing.parts import ModuleState, claim_generation
 from pixelbrain.locks.run import RunLock
 
 

@@ -16,8 +16,8 @@ import pytest
 
 from pixelbrain.landing import compact_plan
 from pixelbrain.landing.compact import compact
-from pixelbrain.landing.generations import claim_generation
 from pixelbrain.landing.landing import Landing
+from pixelbrain.landing.parts import claim_generation
 from tests.unit.landing.histories import History, read_all
 
 ROOT = Path(__file__).parent.parent.parent

@@ -19,6 +19,7 @@ from pixelbrain.landing.answers.log import AnswerLog
 from pixelbrain.landing.answers.memory import AnswerMemory
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
+from pixelbrain.landing.remaining import Remaining
 from pixelbrain.record import read_record, write_stage
 from pixelbrain.storage.base import FileGoneError, Storage
 from pixelbrain.storage.open import open_storage
@@ -237,6 +238,32 @@ def test_columns_are_fetched_and_not_files(faulty, proxy):
     spans = [re.fullmatch(r"bytes=(\d*)-(\d+)", text).groups() for text in ranges]
     fetched = sum(int(stop) - int(start) + 1 if start else int(stop) for start, stop in spans)
     assert fetched < size / 2 and size > 700_000
+
+
+def test_a_small_part_is_one_request_whatever_is_read_of_it(faulty, proxy):
+    for block in range(20):
+        land(Landing(faulty), [f"{block}-{number}" for number in range(5)], block)
+    proxy.requests.clear()
+    landing = Landing(faulty)
+    assert landing.set_aside_broken() == []
+    listed = pa.table({"image_id": landing.index.image_id, "version": landing.index.version})
+    assert Remaining(landing, {"facenet": STATE.settings_hash}).split(listed) == {}
+    assert len(ids_of(landing)) == sum(map(len, landing.iter_images())) == 100
+    assert proxy.count(r"^GET .*\.parquet") == 20 and proxy.count("list-type.*images") == 1
+    landing.refresh()
+    assert len(ids_of(landing)) == 100
+    assert proxy.count(r"^GET .*\.parquet") == 20 and proxy.count("list-type.*images") == 2
+
+
+def test_large_parts_are_opened_once_and_read_in_few_ranges(faulty, proxy):
+    for block in range(3):
+        land(Landing(faulty), [f"{block}-{number}" for number in range(300)], block)
+    landing = Landing(faulty)
+    assert landing.exists()
+    proxy.requests.clear()
+    assert sum(map(len, landing.iter_images())) == 900
+    # the ids for the index, then, for each batch, the columns; their ends are known from the listing on
+    assert proxy.count(r"^GET .*\.parquet") <= 3 * 3
 
 
 def test_requests_that_fail_are_sent_again(faulty, proxy):

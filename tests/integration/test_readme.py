@@ -1,88 +1,190 @@
-"""What the README shows runs, as it stands there."""
+"""What the README and the pages in docs/ show runs, as it stands there.
+
+Each test says by `shows` which block it runs, by page, language and place. A block that no test names fails the last
+test, and a test of a block that is gone is not even collected.
+"""
 
 from __future__ import annotations
 
-import re
+import contextlib
+import io
 import shutil
+import sqlite3
+from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 import pixelbrain as pb
 from pixelbrain.apps.demo import SAMPLES
-from pixelbrain.cli.main import cli
 from pixelbrain.config import RunConfig
 from tests.fake_openai.running import FakeOpenAI
-from tests.integration.conftest import ROOT
+from tests.pages import examples
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+BLOCKS = examples()
+SHOWN: set[tuple[str, str, int]] = set()
+
+
+def shows(page: str, language: str, number: int) -> pytest.MarkDecorator:
+    """The test runs this block, and gets it as `block`."""
+    key = (page, language, number)
+    SHOWN.add(key)
+    return pytest.mark.parametrize("block", [pytest.param(BLOCKS[key], id=f"{page}-{language}-{number}")])
+
+
+def run(block: str, folder: Path) -> tuple[dict[str, Any], list[str]]:
+    """Run a block of Python in a folder that modules are found in; returns its names, and the lines that it printed."""
+    names: dict[str, Any] = {}
+    printed = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
+        patch.chdir(folder)
+        patch.syspath_prepend(folder)
+        exec(compile(block, "block", "exec"), names)
+    return names, printed.getvalue().splitlines()
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A working folder with photos/, as in the README."""
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working folder with photos/, as on the pages: four of one person, and one that is broken."""
     folder = tmp_path_factory.mktemp("readme")
     shutil.copytree(SAMPLES / "joe-biden", folder / "photos")
     (folder / "photos" / "broken.jpg").write_bytes(b"\xff\xd8\xff")
     return folder
 
 
-def test_there_are_four_examples_in_python():
-    assert len(BLOCKS) == 4
+@pytest.fixture(scope="module")
+def printed(folder: Path, ray_running: str) -> list[str]:
+    """What the README's example prints; its out/ is what the pages' examples read."""
+    return run(BLOCKS["README.md", "python", 0], folder)[1]
 
 
-@pytest.mark.usefixtures("ray_running")
-def test_the_pipeline(folder, monkeypatch, capsys):
-    monkeypatch.chdir(folder)
-    exec(compile(BLOCKS[0], "README", "exec"), {})
-    assert capsys.readouterr().out.splitlines()[-2] == "1 people in 4 faces"
+@pytest.fixture
+def landed(folder: Path, printed: list[str]) -> Path:
+    """The working folder, in which out/ is there."""
+    return folder
 
 
-def test_the_loader(folder, monkeypatch, capsys):
-    monkeypatch.chdir(folder)
-    exec(compile(BLOCKS[1], "README", "exec"), {})
-    shown = capsys.readouterr().out.splitlines()
+def rows(out: Path) -> list[dict[str, Any]]:
+    return [row for table in pb.Landing(out).iter_images() for row in table.to_pylist()]
+
+
+@shows("README.md", "python", 0)
+def test_the_pipeline(block, printed):
+    assert printed[-2] == "1 people in 4 faces"
+
+
+@shows("docs/photos.md", "python", 0)
+def test_the_loader(block, folder):
+    _, shown = run(block, folder)
     assert len(shown) == 5 and sum(line.endswith(", 3)") for line in shown) == 4
 
 
-def test_a_module_of_ones_own(folder, pixelbrain):
-    (folder / "colour.py").write_text(BLOCKS[2])
+@shows("docs/photos.md", "yaml", 0)
+def test_the_config_file(block):
+    assert RunConfig(**yaml.safe_load(block)).classifier == "resnet18"
+
+
+@shows("docs/people.md", "python", 0)
+def test_who_is_who(block, landed):
+    names, shown = run(block, landed)
+    assert shown[0] == "4 of 4 faces are 1 people's"
+    assert len(shown) == 5
+    assert names["report"].threshold == 0.914
+
+
+@shows("docs/stores.md", "python", 0)
+def test_reading_parquet(block, landed):
+    _, shown = run(block, landed)
+    assert len(shown) == 5
+    assert len([line for line in shown if line.endswith(" 1")]) == 4
+    assert len([line for line in shown if "/broken.jpg DecodeError" in line]) == 1
+
+
+@shows("docs/stores.md", "python", 1)
+def test_reading_mongodb(block, landed):
+    names, shown = run(block, landed)
+    assert len(names["ids"]) == 4
+    assert len(shown) == 6  # the labels, four images, the summary
+    assert "4" in shown[-1]
+
+
+@shows("docs/stores.md", "python", 2)
+def test_reading_chromadb(block, landed):
+    names, shown = run(block, landed)
+    assert names["model"].model == "dlib"
+    assert len(shown) == 2
+
+
+@shows("docs/extending.md", "python", 3)
+def test_a_store_of_ones_own(block, landed):
+    for _ in range(2):
+        run(block, landed)
+    with contextlib.closing(sqlite3.connect(landed / "labels.sqlite")) as store:
+        found = store.execute("SELECT image_id, label FROM labels ORDER BY label IS NULL").fetchall()
+    assert len(found) == 5
+    assert all(label for _, label in found[:4]) and found[4][1] is None
+    assert found[4][0].endswith("/broken.jpg")
+
+
+@shows("docs/extending.md", "python", 0)
+def test_a_module_of_ones_own(block, folder, pixelbrain):
+    (folder / "colour.py").write_text(block)
     done = pixelbrain(
         "extract", "photos/", "--out", "out2/", "--module", "colour:AverageColour", "--strict", check=False, cwd=folder
     )
     assert done.returncode == 3, done.stderr
-    rows = [row for table in pb.Landing(folder / "out2").iter_images() for row in table.to_pylist()]
-    assert len(rows) == 5
-    for row in rows:
+    found = rows(folder / "out2")
+    assert len(found) == 5
+    for row in found:
         if row["status"] == "ok":
             assert 0 < row["colour"]["red"] < 255
         else:
             assert row["image_id"].endswith("/broken.jpg") and row["colour"] is None
 
 
-def test_the_config_file_is_one():
-    pipeline, questions = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
-    assert RunConfig(**yaml.safe_load(pipeline)).classifier == "resnet18"
-    assert len(pb.Gpt4VModule(**yaml.safe_load(questions)["gpt4v"]).settings.questions) == 2
+@shows("docs/extending.md", "python", 1)
+def test_a_module_of_ones_own_without_ray(block, folder):
+    (folder / "colour.py").write_text(BLOCKS["docs/extending.md", "python", 0])
+    _, shown = run(block, folder)
+    assert len(shown) == 4 and all("'red': " in line for line in shown)
 
 
-@pytest.mark.usefixtures("ray_running")
-def test_asking(folder, monkeypatch):
-    monkeypatch.chdir(folder)
+@shows("docs/extending.md", "python", 2)
+def test_a_model_of_ones_own(block, folder, pixelbrain):
+    import torch
+    from torchvision.models import mobilenet_v3_small
+
+    torch.save(mobilenet_v3_small(num_classes=2).state_dict(), folder / "outdoors.pt")
+    (folder / "outdoors.py").write_text(block)
+    pixelbrain("extract", "photos/", "--out", "out3/", "--module", "outdoors:Outdoors", cwd=folder)
+    found = [row["outdoors"] for row in rows(folder / "out3") if row["status"] == "ok"]
+    assert len(found) == 4
+    assert all(0 < row["probability"] < 1 for row in found)
+    assert pb.Landing(folder / "out3").models()["outdoors"].model == "outdoors"
+
+
+@shows("docs/asking.md", "python", 0)
+def test_asking(block, landed, monkeypatch):
     with FakeOpenAI() as fake:
         for name, value in fake.environment.items():
             monkeypatch.setenv(name, value)
-        exec(compile(BLOCKS[3], "README", "exec"), {})
-    rows = [row for table in pb.Landing("out/").iter_images() for row in table.to_pylist()]
-    assert len([row for row in rows if row["mood"] and row["mood"]["answer"] in ("calm", "lively", "sad")]) == 4
+        run(block, landed)
+    found = [row["mood"] for row in rows(landed / "out")]
+    assert len([mood for mood in found if mood and mood["answer"] in ("calm", "lively", "sad")]) == 4
 
 
-def test_every_command_is_in_the_table():
-    for name in cli.commands:
-        assert f"`pixelbrain {name}" in README or name == "tag-identity"
+@shows("docs/asking.md", "python", 1)
+def test_an_answer_of_several_parts(block, folder):
+    names, _ = run(block, folder)
+    (question,) = names["scene"].settings.questions
+    assert set(question.answer.json_schema()["properties"]) == {"indoors", "objects"}
 
 
-def test_it_opens_with_the_two_commands():
-    commands = re.findall(r"^    (.*)$", README, re.MULTILINE)
-    assert commands[:2] == ["pip install uv && uv run pixelbrain demo", "pip install uv && uv run pytest"]
+@shows("docs/asking.md", "yaml", 0)
+def test_the_questions_file(block):
+    assert len(pb.Gpt4VModule(**yaml.safe_load(block)["gpt4v"]).settings.questions) == 2
+
+
+def test_every_example_is_run_by_a_test():
+    assert set(BLOCKS) == SHOWN

@@ -23,7 +23,7 @@ _FOLDER = "work"
 _STOP = f"{_FOLDER}/stop"
 _LISTING = f"{_FOLDER}/listing.json"
 _GONE = f"{_FOLDER}/gone.parquet"
-_KEPT = "generation"  # see landing.generations
+_KEPT = "generation"  # see landing.parts
 _DOING = "doing-"
 
 _LOOK_EVERY_S = 1.0  # for a request to stop: on S3 a look costs a request

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from pixelbrain.config import mask_uri
 from pixelbrain.errors import ConfigError, StoreError
-from pixelbrain.locks.folder import FolderLock
+from pixelbrain.locks.file import FolderLock
 from pixelbrain.stores.address import is_url
 from pixelbrain.stores.chroma import health_client as fresh
 from pixelbrain.stores.chroma.client import chroma_errors, close_client, connect, open_folder

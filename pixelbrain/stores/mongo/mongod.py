@@ -18,7 +18,7 @@ import pymongo
 from pymongo.errors import PyMongoError
 
 from pixelbrain.errors import StoreError
-from pixelbrain.locks.folder import FolderLock
+from pixelbrain.locks.file import FolderLock
 
 __all__ = ["MongodProcess", "find_mongod"]
 

@@ -12,9 +12,8 @@ import pyarrow as pa
 import pytest
 
 from pixelbrain import schema
-from pixelbrain.landing.generations import claim_generation
 from pixelbrain.landing.landing import Landing
-from pixelbrain.landing.parts import ModuleState
+from pixelbrain.landing.parts import ModuleState, claim_generation
 from pixelbrain.stores.database import Database
 from pixelbrain.stores.mongo.embedded import EmbeddedMongo
 

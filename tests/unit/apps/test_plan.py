@@ -1,4 +1,4 @@
-"""What `pixelbrain plan` prints; the README shows the same."""
+"""What `pixelbrain plan` prints; docs/cluster.md shows the same."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pixelbrain.engine.plan.pools import Need
 from pixelbrain.modules.facenet import FacenetEmbedderModule
 from pixelbrain.modules.resnet import ResnetClassifierModule
 
-README = Path(__file__).parents[3] / "README.md"
+PAGE = Path(__file__).parents[3] / "docs" / "cluster.md"
 GB = 1e9
 #: A head that runs no tasks, a node that decodes, and one with two cards.
 NODES = [
@@ -22,7 +22,7 @@ NODES = [
 ]
 
 
-def test_the_readmes_plan_is_a_true_one():
+def test_the_plan_of_the_page_is_a_true_one():
     needs = [Need.of(ResnetClassifierModule()), Need.of(FacenetEmbedderModule())]
     placement = Placement(gpus_per_actor=0.5, actors={"decode": "2"})
     run = PlannedRun(
@@ -31,4 +31,4 @@ def test_the_readmes_plan_is_a_true_one():
     )  # fmt: skip
     block = "\n".join(f"    {line}".rstrip() for line in describe(run))
     print(block)
-    assert block in README.read_text(encoding="utf-8")
+    assert block in PAGE.read_text(encoding="utf-8")

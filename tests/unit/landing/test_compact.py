@@ -13,6 +13,7 @@ from pixelbrain.errors import OutLockedError
 from pixelbrain.landing.compact import compact
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.remaining import Remaining
+from pixelbrain.locks.run import RunLock
 from pixelbrain.storage.local import LocalStorage
 from tests.unit.landing.histories import MODULES, History, Row, land, manifest, read_all, state
 
@@ -112,8 +113,8 @@ def test_old_temporary_files_go_and_new_ones_stay(tmp_path):
     assert not old.exists() and new.exists()
 
 
-class StoppingPlace(LocalStorage):
-    """A place that works for so many changes and then stops, as if the process were killed."""
+class StoppingStorage(LocalStorage):
+    """A storage that works for so many changes and then stops, as if the process were killed."""
 
     def __init__(self, folder, steps: int) -> None:
         super().__init__(folder)
@@ -125,9 +126,9 @@ class StoppingPlace(LocalStorage):
                 raise KeyboardInterrupt
             self.steps -= 1
 
-    def write_table(self, name, table, metadata):
+    def write_with(self, name, fill):
         self._step(name)
-        super().write_table(name, table, metadata)
+        super().write_with(name, fill)
 
     def delete(self, name):
         self._step(name)
@@ -147,7 +148,7 @@ def test_stopped_after_any_step_it_loses_and_doubles_nothing(tmp_path, monkeypat
         out = tmp_path / f"{steps}"
         shutil.copytree(tmp_path / "out", out)
         try:
-            compact(Landing(StoppingPlace(out, steps)))
+            compact(Landing(StoppingStorage(out, steps)))
             stopped = False
         except KeyboardInterrupt:
             stopped = True
@@ -172,3 +173,49 @@ def test_not_while_another_run_is_at_work(tmp_path, another_run):
     with another_run(tmp_path), pytest.raises(OutLockedError, match="in use by process"):
         compact(landing)
     assert compact(landing).files_after == 1
+
+
+class NotingStorage(LocalStorage):
+    """A storage that notes what is done to part files, when it is done; that of generation 2 takes its time."""
+
+    def __init__(self, folder) -> None:
+        super().__init__(folder)
+        self.done: list[tuple[str, int]] = []  # what, and the generation of the file
+
+    def write_with(self, name, fill):
+        super().write_with(name, fill)
+        self._note("write", name)
+
+    def delete(self, name):
+        time.sleep(0.2 if "part-000002" in name else 0)
+        super().delete(name)
+        self._note("delete", name)
+
+    def _note(self, what: str, name: str) -> None:
+        if name.startswith("images/"):
+            self.done.append((what, int(name.split("-")[1])))
+
+
+def test_old_files_go_when_the_new_ones_are_there_and_the_oldest_generation_goes_first(tmp_path):
+    landing = Landing(tmp_path)
+    for generation in range(1, 9):  # each with settings of its own, so that none is merged with another
+        chosen = [Row(image_id=f"{generation}-{i}", values={"size": 1}) for i in range(2)]
+        land(landing, chosen, generation, {"size": generation})
+    land(landing, [Row(image_id="2-0", status="pruned")], 9, {})
+    storage = NotingStorage(tmp_path)
+    assert compact(Landing(storage)).rows == 15
+    # the tombstone last, whatever time its rows take; a set of the files' numbers, {1, 8}, has it first
+    assert storage.done == [("write", 10), ("delete", 2), ("delete", 9)]
+
+
+def test_who_lost_the_lock_removes_nothing(tmp_path, monkeypatch):
+    landing = Landing(tmp_path)
+    for generation in (1, 2):
+        land(landing, [Row(image_id=f"{generation}")], generation, {})
+    before = files(landing)
+    monkeypatch.setattr(RunLock, "lost", property(lambda lock: len(files(landing)) > len(before)))  # while it writes
+    with pytest.raises(OutLockedError, match="took .* over: nothing was removed; compact it again"):
+        compact(landing)
+    assert before.items() < files(landing).items()
+    monkeypatch.undo()
+    assert sorted(read_all(landing)) == ["1", "2"]

@@ -163,7 +163,7 @@ def test_a_file_that_may_not_be_read_is_an_error_and_not_left_out(tmp_path, monk
     def refuse(*_: object) -> None:  # root may read everything, whatever its mode
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(LocalStorage, "_open_parquet", refuse)
+    monkeypatch.setattr(LocalStorage, "parquet_file", refuse)
     with pytest.raises(LandingError, match="part-000001.*Permission denied"):
         everything(landing)
 

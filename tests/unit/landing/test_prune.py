@@ -7,7 +7,6 @@ import pytest
 
 from pixelbrain import schema
 from pixelbrain.errors import OutLockedError
-from pixelbrain.landing.generations import claim_generation
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.prune import prune
 from pixelbrain.landing.remaining import Remaining
@@ -65,10 +64,3 @@ def test_not_while_another_run_is_at_work(tmp_path, another_run):
     with another_run(tmp_path), pytest.raises(OutLockedError):
         prune(landing, gone)
     assert landing.count_images() == 3
-
-
-def test_a_generation_is_claimed_once(tmp_path):
-    landing = landed(tmp_path)
-    assert [claim_generation(landing.storage) for _ in range(3)] == [3, 4, 5]
-    land(landing, [Row(image_id="z")], 9, {})
-    assert claim_generation(landing.storage) == 10

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import re
 import subprocess
@@ -13,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from pixelbrain.errors import LandingError, OutLockedError
-from pixelbrain.locks.owner import Owner
 from pixelbrain.locks.run import RunLock
 from pixelbrain.storage.open import open_storage
 
@@ -70,21 +68,3 @@ def test_out_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(LandingError, match="cannot lock .*file/out"):
         RunLock(open_storage(tmp_path / "file" / "out"), what="extract").acquire()
-
-
-def test_only_what_is_certain_is_dead():
-    me = Owner.this_process("extract")
-    assert not me.is_dead() and me.is_same_process(Owner.from_json(me.as_json()))
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    gone = dataclasses.replace(me, pid=ended.pid)
-    assert gone.is_dead() and not gone.is_same_process(me)
-    assert dataclasses.replace(me, started="1").is_dead()  # another process has its number now
-    assert not dataclasses.replace(gone, machine="another").is_dead()
-    assert not dataclasses.replace(gone, machine=None).is_dead()
-    assert not dataclasses.replace(me, pid=1, started=me.started, machine="another").is_dead()
-    zombie = subprocess.Popen([sys.executable, "-c", ""])
-    os.waitid(os.P_PID, zombie.pid, os.WEXITED | os.WNOWAIT)
-    assert dataclasses.replace(me, pid=zombie.pid).is_dead()
-    zombie.wait()
-    assert Owner.from_json("{}") is None and Owner.from_json("not JSON") is None

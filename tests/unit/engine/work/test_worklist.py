@@ -9,9 +9,8 @@ from pixelbrain.engine.work.open import WorkOrder
 from pixelbrain.engine.work.run_notes import RunNotes
 from pixelbrain.engine.work.worklist import WORK_SCHEMA, Worklist, blocks, peek
 from pixelbrain.images.loader import DataLoader
-from pixelbrain.landing.generations import claim_generation
 from pixelbrain.landing.landing import Landing
-from pixelbrain.landing.parts import ModuleState
+from pixelbrain.landing.parts import ModuleState, claim_generation
 from pixelbrain.storage.open import open_storage
 from tests.unit.engine.modules_for_tests import Size
 

@@ -44,6 +44,17 @@ def test_folded_answers_have_their_type(tmp_path):
     assert sum(Decimal(r["cost_usd"]) for r in log.records()) == Decimal("0.000370370367")
 
 
+def test_only_answers_to_the_newest_question_are_read(tmp_path):
+    log = AnswerLog(tmp_path)
+    for question, ids in (("q1", "ab"), ("q2", "bc")):
+        journal = log.journal(question, TYPES)
+        journal.append(*(record(image_id, question=question, answer=question == "q2") for image_id in ids))
+        journal.close()
+        log.fold()
+    found = log.read("is_cat").select(["image_id", "question", "answer"]).to_pylist()
+    assert found == [{"image_id": image_id, "question": "q2", "answer": True} for image_id in "bc"]
+
+
 def test_a_torn_line_costs_only_itself(tmp_path):
     log = AnswerLog(tmp_path)
     journal = log.journal("one", TYPES)

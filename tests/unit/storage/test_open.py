@@ -1,0 +1,39 @@
+"""OUT names a folder or a prefix in S3, and one is never taken for the other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pixelbrain.errors import LandingError
+from pixelbrain.storage.open import open_storage
+
+
+@pytest.mark.parametrize("out", ["s3:/bucket/out", Path("s3://bucket/out"), "S3://bucket/out", "s3://", "s3:///out"])
+def test_what_was_meant_for_s3_never_becomes_a_folder(out):
+    with pytest.raises(LandingError, match="s3://bucket/prefix"):
+        open_storage(out)
+
+
+def test_an_out_in_s3_has_a_folder_of_its_own_for_what_needs_a_disk(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("AWS_ENDPOINT_URL_S3", raising=False)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://localhost:9000/")
+    storage = open_storage("s3://bucket/a b/out/")
+    assert storage.uri == "s3://bucket/a b/out" and not storage.is_local
+    assert storage.local.parent == tmp_path / "pixelbrain" / "out" and storage.local.name.startswith("bucket-a-b-out-")
+    assert open_storage("s3://bucket/a b/out", s3_endpoint="http://localhost:9000").local == storage.local
+    others = [
+        open_storage("s3://bucket/a b/out", s3_endpoint="http://localhost:9001"),
+        open_storage("s3://bucket/a-b/out"),
+        open_storage("s3://bucket/"),
+    ]
+    assert len({storage.local, *(other.local for other in others)}) == 4 and others[2].uri == "s3://bucket"
+    assert not storage.local.exists()
+
+
+def test_an_endpoint_with_a_password_is_refused_without_it():
+    with pytest.raises(LandingError) as caught:
+        open_storage("s3://bucket/out", s3_endpoint="http://key:hunter2@localhost:9000")
+    assert "hunter2" not in str(caught.value)

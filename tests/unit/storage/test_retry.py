@@ -1,0 +1,48 @@
+"""What may pass is tried again, with waits that grow and differ, within limits."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from pixelbrain.errors import ReadError, SourceError
+from pixelbrain.storage.retry import Retries, with_retries
+from tests.unit.storage.s3_answers import answered
+
+
+def test_waits_grow_and_differ(caplog):
+    retries = Retries()
+    for failed, most in ((1, 0.5), (2, 1), (3, 2), (6, 16), (7, 20), (50, 20)):
+        waits = [retries.wait_s(failed) for _ in range(200)]
+        assert 0 <= min(waits) < most / 4 and most / 2 < max(waits) <= most
+    calls = []
+
+    def busy() -> None:
+        calls.append(1)
+        raise answered(503, "SlowDown")
+
+    with (
+        caplog.at_level(logging.DEBUG, "pixelbrain"),
+        pytest.raises(ReadError, match=r"^the server asks to slow down; tried 3 times in [0-9]+ s$"),
+    ):
+        with_retries(busy, Retries(tries=3, first_wait_s=0.001), ReadError)
+    assert len(calls) == 3
+    assert [record.getMessage()[:12] for record in caplog.records] == ["try 1 failed", "try 2 failed"]
+
+
+def test_a_server_that_names_a_time_is_given_it():
+    calls = []
+
+    def busy() -> None:
+        calls.append(1)
+        raise answered(503, "SlowDown", **{"retry-after": "100"})  # more than we would wait: the longest wait
+
+    with pytest.raises(ReadError, match="tried 1 times"):
+        with_retries(busy, Retries(tries=3, limit_s=19, first_wait_s=0.001), ReadError)
+    assert len(calls) == 1
+
+
+def test_an_error_of_ours_is_not_caught():
+    with pytest.raises(ReadError, match="^too slow$"):
+        with_retries(lambda: (_ for _ in ()).throw(ReadError("too slow")), Retries(), SourceError)
