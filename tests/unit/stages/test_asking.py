@@ -42,7 +42,7 @@ def test_batches_lock_out_and_go_on_record(landed, monkeypatch):
         assert RunLock(landing.storage, what="test").holders() == 1 and (wait, limit) == (False, 3)
         return BatchReport(submitted=1, running=1, answers=collections.Counter(ok=2))
 
-    monkeypatch.setattr("pixelbrain.asking.batch.ask.ask_batch", batches)
+    monkeypatch.setattr("pixelbrain.asking.batch.run.ask_batch", batches)
     module = pb.Gpt4VModule("people_detector")
     report = ask_batch(Stages(RunConfig(out=str(landed))), module, wait=False, limit=3)
     figures = read_record(landed)["stages"]["ask"]

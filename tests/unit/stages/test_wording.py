@@ -69,11 +69,11 @@ def test_asking_says_what_it_cost_and_the_commonest_failures():
 
 def test_batches_on_their_way_are_collected_later():
     report = BatchReport(submitted=2, running=1, reserved_usd=Decimal("0.5"), answers=collections.Counter(ok=3))
-    tell_batches(told := Told(), report, "light", SimpleNamespace(local="/out"))
+    tell_batches(told := Told(), report, "light", SimpleNamespace(uri="/out"))
     assert told.lines[0] == "ask       light: 3 ok; $0.0000, 2 batches sent"
     assert "1 batches on their way (at most $0.50): the same command collects them" in told.lines[1]
     report.running = 0
-    tell_batches(told := Told(), report, "light", SimpleNamespace(local="/out"))
+    tell_batches(told := Told(), report, "light", SimpleNamespace(uri="/out"))
     assert len(told.lines) == 1
 
 
