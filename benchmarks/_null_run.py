@@ -38,13 +38,11 @@ def sleeper(seen: Path, times: Times, batch: int) -> Any:
     import numpy as np
     import pyarrow as pa
 
-    from pixelbrain import PipelineModule
+    from pixelbrain import PipelineModule, Resources
 
     class Sleeper(PipelineModule):
         name = "sleeper"
-        batch_size = batch
-        memory_bytes = 0
-        input_bytes = 3 * 224 * 224
+        resources = Resources(batch_size=batch, memory_bytes=0, input_bytes=3 * 224 * 224)
 
         def fields(self) -> list[pa.Field]:
             return [pa.field("seen", pa.bool_())]
@@ -85,8 +83,10 @@ def _one_by_one(folder: Path, shape: Shape, times: Times) -> Times:
 
     import pixelbrain as pb
     from pixelbrain.engine.work.chunks import Chunk, pack, unpack
+    from pixelbrain.engine.work.loaded_modules import module_column
     from pixelbrain.engine.work.meter import Meter
-    from pixelbrain.engine.work.open import Opener, WorkOrder, module_column
+    from pixelbrain.engine.work.opener import Opener
+    from pixelbrain.engine.work.order import WorkOrder
     from pixelbrain.engine.work.run_notes import RunNotes
     from pixelbrain.landing.landing import Landing
     from pixelbrain.landing.parts import ModuleState, claim_generation

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pixelbrain.images.loader import DataLoader
     from pixelbrain.images.preprocess import Preprocessor
     from pixelbrain.landing.landing import Landing
-    from pixelbrain.modules.base import PipelineModule
+    from pixelbrain.modules.base import PipelineModule, Resources
     from pixelbrain.modules.facenet import FacenetEmbedderModule
     from pixelbrain.modules.resnet import ResnetClassifierModule
     from pixelbrain.pipeline import Pipeline
@@ -46,6 +46,7 @@ __all__ = [
     "Placement",
     "Preprocessor",
     "ResnetClassifierModule",
+    "Resources",
     "TaggingPipeline",
 ]
 
@@ -64,6 +65,7 @@ _HOMES = {
     "Placement": "pixelbrain.config",
     "Preprocessor": "pixelbrain.images.preprocess",
     "ResnetClassifierModule": "pixelbrain.modules.resnet",
+    "Resources": "pixelbrain.modules.base",
 }
 
 

@@ -182,8 +182,8 @@ class Workflow:
         return report
 
     def ask_batch(self, module: Gpt4VModule, *, wait: bool = True, limit: int | None = None) -> BatchReport:
-        """The same through the Batch API; see `asking.batch.ask.ask_batch`."""
-        from pixelbrain.asking.batch.ask import ask_batch
+        """The same through the Batch API; see `asking.batch.run.ask_batch`."""
+        from pixelbrain.asking.batch.run import ask_batch
 
         started = time.monotonic()
         given = self._asking(module)
@@ -198,13 +198,13 @@ class Workflow:
         if report.running or report.more:
             self.display.line(
                 f"          {report.running:,} batches on their way (at most ${report.reserved_usd:,.2f}): the same "
-                f"command collects them, here or on any machine that has {self.storage.local}"
+                f"command collects them, here or on any machine that has {self.storage.uri}"
             )
         return report
 
     def cancel_batches(self, base_url: str | None = None) -> str:
         """Cancel the batches that are on their way; a line that says what became of them."""
-        from pixelbrain.asking.batch.ask import cancel
+        from pixelbrain.asking.batch.cancel import cancel
 
         report = cancel(self.landing.require(), base_url=base_url)
         kept = sum(report.answers.values())

@@ -50,7 +50,6 @@ def plan_run(workflow: Workflow) -> PlannedRun:
     from pixelbrain.engine.extract import look_ahead
     from pixelbrain.engine.plan.make import check_fit, make_plan
     from pixelbrain.engine.plan.nodes import cluster_nodes, this_machine
-    from pixelbrain.engine.plan.pools import Need
 
     config, modules = workflow.config, workflow.modules()
     listed, complete, left = look_ahead(
@@ -63,7 +62,9 @@ def plan_run(workflow: Workflow) -> PlannedRun:
         with ray_session(address=address, debug=workflow.debug):
             nodes = cluster_nodes()
     placement = config.placement()
-    plan = make_plan(left if complete else None, nodes, [Need.of(module) for module in modules], placement)
+    plan = make_plan(
+        left if complete else None, nodes, {module.name: module.resources for module in modules}, placement
+    )
     shortage = None
     if not placement.autoscale:
         try:

@@ -11,10 +11,7 @@ from typing import Any
 
 from pixelbrain.asking.questions.question import AnswerStatus, Question
 
-__all__ = ["PAID", "Outcome", "Spent", "answer_records", "remembered_record"]
-
-#: Statuses that are worth remembering: asking again would cost money and bring the same.
-PAID = frozenset({str(AnswerStatus.OK), str(AnswerStatus.REFUSED), str(AnswerStatus.INVALID)})
+__all__ = ["Outcome", "Spent", "answer_records", "remembered_record"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,7 @@ class Outcome:
 
 
 def answer_records(
-    entry: Mapping[str, Any], keys: Mapping[str, str | None], questions: Sequence[Question], outcome: Outcome
+    entry: Mapping[str, Any], keys: Mapping[str, str] | None, questions: Sequence[Question], outcome: Outcome
 ) -> list[dict[str, Any]]:
     """The records of a request's questions, in their order.
 
@@ -75,7 +72,7 @@ def answer_records(
                 "image_id": entry["image_id"],
                 "version": entry["version"],
                 "field": question.field,
-                "key": keys[question.field],
+                "key": keys and keys[question.field],
                 "status": str(AnswerStatus.OK if answered else outcome.status),
                 "answer": outcome.answers.get(question.field),
                 "raw": None if answered else outcome.raw,

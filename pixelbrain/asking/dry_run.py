@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import functools
+import collections
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
+from pixelbrain.asking.cost.image_tokens import Detail
 from pixelbrain.asking.cost.prices import PRICES_DATE, ModelPrice, target_size
-from pixelbrain.asking.questions.question import AskSettings, Detail
-from pixelbrain.asking.request.body import Estimate, build_body, estimate
+from pixelbrain.asking.request.body import build_body
+from pixelbrain.asking.request.estimate import estimate
+from pixelbrain.asking.settings import AskSettings
 
 __all__ = ["DryRun", "DryRunLine", "describe", "dry_run"]
 
@@ -60,8 +62,7 @@ def dry_run(
             the images that are still to be asked about: what is remembered costs nothing.
         rpm, tpm: requests and tokens a minute that the account allows, where they are known.
     """
-    sums = {detail: _Sum() for detail in _DETAILS}
-    estimates = {detail: _estimator(replace(settings, detail=detail), price) for detail in _DETAILS}
+    sizes: collections.Counter[tuple[int, int]] = collections.Counter()  # few: a million photos take seconds
     images = without_size = 0
     first: tuple[str, int, int] | None = None
     for image_id, width, height in rows:
@@ -70,52 +71,44 @@ def dry_run(
             without_size += 1
             continue
         first = first or (image_id, width, height)
-        for detail in _DETAILS:
-            sums[detail].add(estimates[detail](width, height))
+        sizes[width, height] += 1
     return DryRun(
         model=settings.model,
         detail=settings.detail,
         images=images,
         without_size=without_size,
-        lines=tuple(sums[d].line(d, batch, price, rpm, tpm) for d in _DETAILS for batch in (False, True)),
+        lines=tuple(_line(settings, price, sizes, d, batch, rpm, tpm) for d in _DETAILS for batch in (False, True)),
         first_request=first and _first_request(settings, price, *first),
     )
 
 
-def _estimator(settings: AskSettings, price: ModelPrice) -> Any:
-    """`estimate` by size: photos come in few sizes, and a million of them is counted in seconds."""
-    return functools.lru_cache(maxsize=10_000)(lambda width, height: estimate(settings, price, width, height))
-
-
-class _Sum:
-    """Estimates, added up."""
-
-    def __init__(self) -> None:
-        self.requests = self.input_tokens = self.output_tokens_max = 0
-        self.cost_usd_expected = self.cost_usd_max = Decimal(0)
-
-    def add(self, one: Estimate) -> None:
-        self.requests += 1
-        self.input_tokens += one.input_tokens
-        self.output_tokens_max += one.output_tokens_max
-        self.cost_usd_expected += one.cost_usd_expected
-        self.cost_usd_max += one.cost_usd_max
-
-    def line(self, detail: Detail, batch: bool, price: ModelPrice, rpm: float | None, tpm: float | None) -> DryRunLine:
-        factor = price.batch_factor if batch else Decimal(1)
-        # before an answer is there, a limiter has to count the most that it may take against the tokens a minute
-        waits = [self.requests / rpm] if rpm else []
-        waits += [(self.input_tokens + self.output_tokens_max) / tpm] if tpm else []
-        return DryRunLine(
-            detail=detail,
-            batch=batch,
-            requests=self.requests,
-            input_tokens=self.input_tokens,
-            output_tokens_max=self.output_tokens_max,
-            cost_usd_expected=self.cost_usd_expected * factor,
-            cost_usd_max=self.cost_usd_max * factor,
-            minutes=max(waits) if waits and not batch else None,
-        )
+def _line(
+    settings: AskSettings,
+    price: ModelPrice,
+    sizes: Mapping[tuple[int, int], int],
+    detail: Detail,
+    batch: bool,
+    rpm: float | None,
+    tpm: float | None,
+) -> DryRunLine:
+    asked = replace(settings, detail=detail)
+    each = [(count, estimate(asked, price, *size, batch=batch)) for size, count in sizes.items()]
+    requests = sum(sizes.values())
+    input_tokens = sum(count * one.input_tokens for count, one in each)
+    output_tokens = sum(count * one.output_tokens_max for count, one in each)
+    # before an answer is there, a limiter has to count the most that it may take against the tokens a minute
+    waits = [requests / rpm] if rpm else []
+    waits += [(input_tokens + output_tokens) / tpm] if tpm else []
+    return DryRunLine(
+        detail=detail,
+        batch=batch,
+        requests=requests,
+        input_tokens=input_tokens,
+        output_tokens_max=output_tokens,
+        cost_usd_expected=sum((count * one.cost_usd_expected for count, one in each), Decimal(0)),
+        cost_usd_max=sum((count * one.cost_usd_max for count, one in each), Decimal(0)),
+        minutes=max(waits) if waits and not batch else None,
+    )
 
 
 def _first_request(settings: AskSettings, price: ModelPrice, image_id: str, width: int, height: int) -> dict[str, Any]:

@@ -14,8 +14,10 @@ from pixelbrain.asking.cost.prices import ModelPrice, find_price
 from pixelbrain.asking.online.asker import choose_concurrency
 from pixelbrain.asking.questions.answer_types import answer_type
 from pixelbrain.asking.questions.prebuilt import PREBUILT, prebuilt_question
-from pixelbrain.asking.questions.question import AskLimits, AskSettings, Question
-from pixelbrain.asking.request.body import check_parameters, estimate
+from pixelbrain.asking.questions.question import Question
+from pixelbrain.asking.request.body import check_parameters
+from pixelbrain.asking.request.estimate import estimate
+from pixelbrain.asking.settings import AskLimits, AskSettings
 from pixelbrain.config import choose
 from pixelbrain.errors import ConfigError
 from pixelbrain.schema import BASE_FIELDS

@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pixelbrain import schema
-from pixelbrain.asking.questions.question import AskSettings, Question
+from pixelbrain.asking.questions.question import Question
 from pixelbrain.asking.questions.where import Where, parse_where
 from pixelbrain.asking.request.body import question_hash
+from pixelbrain.asking.settings import AskSettings
 from pixelbrain.landing.answers.log import FINAL_STATUSES, AnswerLog
 from pixelbrain.landing.landing import Landing
 

@@ -3,36 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import gc
 import logging
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 import ray
 import ray.data
+from ray import exceptions
 from ray.data import Datasource, ReadTask
 from ray.data.block import BlockMetadata
-from ray.exceptions import (
-    ActorDiedError,
-    ActorUnavailableError,
-    NodeDiedError,
-    ObjectLostError,
-    RayError,
-    RaySystemError,
-)
 
 from pixelbrain.engine.cluster.metrics import RayMeter
-from pixelbrain.engine.node_loss import NodesGone, stuck_watch
+from pixelbrain.engine.node_loss import LossWatch, NodesGone
 from pixelbrain.engine.plan.fused import FUSED
 from pixelbrain.engine.plan.pools import Plan, Pool
 from pixelbrain.engine.plan.staged import DECODE, LAND, LISTER, QUEUED_PER_ACTOR
+from pixelbrain.engine.ray_private import actors_restarting, between_steps
 from pixelbrain.engine.work.environment import DriverEnvironment
 from pixelbrain.engine.work.fused import ImageWorker
-from pixelbrain.engine.work.open import WorkOrder
+from pixelbrain.engine.work.order import WorkOrder
 from pixelbrain.engine.work.staged import Decoder, Lander, ModelRunner
 from pixelbrain.engine.work.worklist import Left, Worklist, blocks
 from pixelbrain.errors import EngineError, PixelbrainError
@@ -45,7 +40,10 @@ logger = logging.getLogger(__name__)
 _RESTARTS = 30  # of an actor: each image that kills it costs two
 _RETRIES = -1  # of a block, while its actor comes back: before Ray knows of a node's death, it tries several times
 #: What was lost with a node, and Ray does not bring back.
-_LOST = (ActorDiedError, ActorUnavailableError, NodeDiedError, ObjectLostError, RaySystemError)
+_LOST = (
+    exceptions.ActorDiedError, exceptions.ActorUnavailableError, exceptions.NodeDiedError, exceptions.ObjectLostError,
+    exceptions.RaySystemError,
+)  # fmt: skip
 _ROW_BYTES = 1  # a row is more, and so a block of its own: it goes at once, and to the next free actor
 
 
@@ -73,9 +71,8 @@ class _Lister(Datasource):
         self, parallelism: int, per_task_row_limit: int | None = None, data_context: Any = None
     ) -> list[ReadTask]:
         """A listing is one stream."""
-        arguments = self._arguments
         unknown = BlockMetadata(num_rows=None, size_bytes=None, input_files=None, exec_stats=None)
-        return [ReadTask(lambda: _read(*arguments), unknown)]
+        return [ReadTask(functools.partial(_read, *self._arguments), unknown)]
 
 
 def _read(worklist: Worklist, block_rows: int, environment: DriverEnvironment) -> Iterator[pa.Table]:
@@ -83,52 +80,24 @@ def _read(worklist: Worklist, block_rows: int, environment: DriverEnvironment) -
     return blocks(worklist, block_rows)
 
 
-# The workers as actors of Ray, which know whether they take a dead one's place.
+class _Actor:
+    """A worker as an actor of Ray, which knows whether it takes a dead one's place."""
 
-
-class _Actor(ImageWorker):
-    def __init__(self, crew: Crew) -> None:
+    def __init__(self, crew: Crew, worker: Callable[..., Any], *own: Any) -> None:
         crew.environment.apply()
-        super().__init__(crew.modules, crew.order, wary=_restarted(), meter=crew.meter)
+        restarted = ray.get_runtime_context().was_current_actor_reconstructed
+        self._worker = worker(*own, order=crew.order, wary=restarted, meter=crew.meter)
 
-
-class _Decoder(Decoder):
-    def __init__(self, crew: Crew, chunk_rows: int) -> None:
-        crew.environment.apply()
-        super().__init__(crew.modules, crew.order, chunk_rows, wary=_restarted(), meter=crew.meter)
-
-
-class _ModelRunner(ModelRunner):
-    def __init__(self, crew: Crew, number: int) -> None:
-        crew.environment.apply()
-        later = [module.name for module in crew.modules[number + 1 :]]
-        super().__init__(crew.modules[number], crew.order, later, wary=_restarted(), meter=crew.meter)
-
-
-class _Lander(Lander):
-    def __init__(self, crew: Crew) -> None:
-        crew.environment.apply()
-        super().__init__(crew.order, meter=crew.meter)
-
-
-def _restarted() -> bool:
-    return ray.get_runtime_context().was_current_actor_reconstructed
-
-
-# --- the pass ------------------------------------------------------------------------------------------------------
+    def __call__(self, table: pa.Table) -> Any:
+        return self._worker(table)
 
 
 def work_off(
     left: Worklist | Sequence[Left], crew: Crew, plan: Plan, *, patience_s: float, debug: bool = False
 ) -> Iterator[pa.Table]:
-    """Work off what is left as `plan` says; yields tables of `rows.SUMMARY_SCHEMA` as they come.
+    """Work off what is left as `plan` says; yields tables of `tally.SUMMARY_SCHEMA` as they come.
 
-    Args:
-        left: a list, or a worklist that is listed while the pass goes on.
-        crew: what every actor is given.
-        plan: the pools.
-        patience_s: an actor whose node died may wait so long for room on another.
-        debug: show Ray Data's log.
+    A worklist is listed while the pass goes on. An actor whose node died may wait `patience_s` for room on another.
 
     Raises:
         NodesGone: Ray lost actors for good, or there is no room any more for all of them; what has landed stays.
@@ -142,7 +111,7 @@ def work_off(
         yield from _summaries(left, crew, plan, patience_s).iter_batches(batch_size=None, batch_format="pyarrow")
     except NodesGone:
         gone = True
-    except RayError as error:
+    except exceptions.RayError as error:
         logger.debug("what Ray says", exc_info=True)
         gone, reason = _is_loss(error), _reason(error)
     # not `from` Ray's error, whose frames hold the actors, and they their CPUs: whoever keeps the last error, as a
@@ -162,7 +131,7 @@ def _summaries(left: Worklist | Sequence[Left], crew: Crew, plan: Plan, patience
         "target_max_block_size": _ROW_BYTES,
         "enable_progress_bars": False,  # Ray Data's own; ours says what goes on
         "print_on_execution_start": False,
-        "custom_execution_callback_classes": [stuck_watch(patience_s)],
+        "custom_execution_callback_classes": between_steps(lambda: LossWatch(actors_restarting, patience_s)),
     }
     theirs = {name: getattr(context, name) for name in ours}  # what a notebook's own datasets go by; ours keeps a copy
     for name, value in ours.items():
@@ -193,21 +162,25 @@ def _pools(dataset: ray.data.Dataset, crew: Crew, plan: Plan) -> ray.data.Datase
         its = dataclasses.replace(
             crew, order=dataclasses.replace(crew.order, device=pool.device, threads=pool.threads)
         )  # fmt: skip
+        rows = 1
         if pool.name == FUSED and plan.layout == "fused":
-            actor, arguments, rows = _Actor, (its,), 1
+            worker = (ImageWorker, crew.modules)
         elif pool.name == DECODE:
-            actor, arguments, rows = _Decoder, (its, plan.chunk_rows), 1
+            worker = (Decoder, crew.modules, plan.chunk_rows)
         elif pool.name == LAND:
-            actor, arguments, rows = _Lander, (its,), 1
+            worker = (Lander,)
         else:
             number = [module.name for module in crew.modules].index(pool.name)
-            actor, arguments, rows = _ModelRunner, (its, number), -(-pool.batch_size // plan.chunk_rows)
+            worker = (ModelRunner, crew.modules[number], [module.name for module in crew.modules[number + 1 :]])
+            rows = -(-pool.batch_size // plan.chunk_rows)
         dataset = dataset.map_batches(
-            actor,
-            fn_constructor_args=arguments,
+            type(f"_{worker[0].__name__}", (_Actor,), {}),  # by this name it is in Ray's log and dashboard
+            fn_constructor_args=(its, *worker),
             batch_size=rows,
             batch_format="pyarrow",
-            compute=_strategy(pool),
+            compute=ray.data.ActorPoolStrategy(
+                min_size=pool.min_actors, max_size=pool.max_actors, max_tasks_in_flight_per_actor=QUEUED_PER_ACTOR
+            ),
             num_cpus=pool.cpus,
             num_gpus=pool.gpus or None,
             max_restarts=_RESTARTS,
@@ -215,14 +188,6 @@ def _pools(dataset: ray.data.Dataset, crew: Crew, plan: Plan) -> ray.data.Datase
             **_reserved(pool),
         )
     return dataset
-
-
-def _strategy(pool: Pool) -> ray.data.ActorPoolStrategy:
-    return ray.data.ActorPoolStrategy(
-        min_size=pool.min_actors,
-        max_size=pool.max_actors,
-        max_tasks_in_flight_per_actor=QUEUED_PER_ACTOR,
-    )
 
 
 def _reserved(pool: Pool) -> dict[str, Any]:
@@ -234,7 +199,7 @@ def _reserved(pool: Pool) -> dict[str, Any]:
     return reserved
 
 
-def _is_loss(error: RayError) -> bool:
+def _is_loss(error: exceptions.RayError) -> bool:
     """Whether a node or a process went away, and not an actor that cannot even be made, as without a user's module."""
     said = str(error)
     return isinstance(error, _LOST) and "creation task" not in said and "ModuleNotFoundError" not in said

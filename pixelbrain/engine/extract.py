@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -16,14 +17,14 @@ from pixelbrain.engine.plan.pools import Plan
 from pixelbrain.engine.progress import ExtractProgress, Progress
 from pixelbrain.engine.work.run_notes import RunNotes
 from pixelbrain.engine.work.worklist import Worklist, peek
-from pixelbrain.errors import ConfigError, SourceError
+from pixelbrain.errors import ConfigError, ModuleError, SourceError
 from pixelbrain.images.loader import DataLoader
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState, claim_generation
 from pixelbrain.landing.prune import prune as prune_images
 from pixelbrain.landing.remaining import Remaining
 from pixelbrain.locks.run import RunLock
-from pixelbrain.modules.base import PipelineModule
+from pixelbrain.modules.base import PipelineModule, Resources
 from pixelbrain.schema import check_name
 from pixelbrain.sources.base import IMAGE_SUFFIXES
 from pixelbrain.storage.base import Storage
@@ -91,12 +92,9 @@ def extract(
         EngineError: Ray cannot be started, lacks what the plan reserves, or lost the actors for good.
     """
     started = time.monotonic()
-    names = [module.name for module in modules]
-    if not names or len(set(names)) != len(names):
-        raise ConfigError(f"modules are {names}: at least one, and no name twice")
     landing = Landing(out, s3_endpoint=loader.s3_endpoint)
-    for name in names:
-        check_name("module", name, questions=landing.answer_log.fields())
+    for module in modules:
+        check_name("module", module.name, questions=landing.answer_log.fields())
     tables, complete = _peek(loader)
     for module in modules:
         module.prepare()
@@ -115,8 +113,12 @@ def extract(
             force=force,
             tables=tables if complete else None,
         )
-        tally = Progress(notes, progress)
-        run = Passes(worklist, modules, states, placement or Placement(), tally, lock, debug=debug)
+        counts = Progress(notes, progress)
+        first_image = next(table["image_id"][0].as_py() for table in tables if len(table))
+        run = Passes(
+            worklist=worklist, landing=landing, first_image=first_image, modules=modules, states=states,
+            placement=placement or Placement(), progress=counts, lock=lock, debug=debug,
+        )  # fmt: skip
         run.work()
         gone = None if run.stopped else notes.read_gone()
         if prune and gone is not None:
@@ -126,14 +128,14 @@ def extract(
         landing.refresh()
     return ExtractReport(
         listed=listing.listed,
-        done=tally.done,
-        failed=tally.failed,
-        failures=dict(tally.failures.most_common()),
+        done=counts.tally.images,
+        failed=counts.tally.failed,
+        failures=dict(counts.tally.failures.most_common()),
         gone=len(gone) if gone is not None else 0,
         stopped=run.stopped,
         seconds=time.monotonic() - started,
-        working_seconds=tally.working_seconds,
-        seconds_by_activity=dict(tally.seconds),
+        working_seconds=counts.working_seconds,
+        seconds_by_activity=dict(counts.tally.seconds),
         plan=run.plan,
     )
 
@@ -149,10 +151,7 @@ def look_ahead(
     """What a run would have to do, as far as a first look at the source tells; nothing is written or downloaded.
 
     Returns:
-        Images listed, whether that is all of them, and how many of them are left to do.
-
-    Raises:
-        SourceError: the source cannot be listed, or holds no image.
+        Images listed, whether that is all of them, and how many of them are left to do. Raises as `extract` does.
     """
     tables, complete = _peek(loader)
     hashes = {name: state.settings_hash for name, state in _states(modules).items()}
@@ -169,4 +168,14 @@ def _peek(loader: DataLoader) -> tuple[list[pa.Table], bool]:
 
 
 def _states(modules: Sequence[PipelineModule]) -> dict[str, ModuleState]:
+    names = [module.name for module in modules]
+    if not names or len(set(names)) != len(names):
+        raise ConfigError(f"modules are {names}: at least one, and no name twice")
+    for module in modules:  # as modules said it before there was `Resources`; unheard, it would change what a run takes
+        loose = [field.name for field in dataclasses.fields(Resources) if hasattr(module, field.name)]
+        if loose:
+            wanted = ", ".join(f"{name}={getattr(module, name)!r}" for name in loose)
+            raise ModuleError(
+                f"module {module.name}: instead of {', '.join(loose)}, set resources = Resources({wanted})"
+            )
     return {m.name: ModuleState(settings=m.settings(), model=m.model_info()) for m in modules}

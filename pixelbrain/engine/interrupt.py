@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any
 
 import psutil
@@ -25,12 +25,8 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Interrupt:
     """While it is entered, SIGINT and SIGTERM call `ask` once; the next one ends the process with exit code 130.
 
-    What is still not done 20 s after the first is given up: a `KeyboardInterrupt` in the main thread.
-
-    Signals reach a process's main thread alone: entered in another one, it changes nothing.
-
-    Args:
-        ask: what to do at the first signal; runs in a thread of its own.
+    What is still not done 20 s after the first is given up: a `KeyboardInterrupt` in the main thread. Signals reach a
+    process's main thread alone: entered in another one, it changes nothing.
     """
 
     def __init__(self, ask: Callable[[], None]) -> None:
@@ -45,9 +41,7 @@ class Interrupt:
             self._before = {number: signal.signal(number, self._handle) for number in _SIGNALS}
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._patience is not None:
             self._patience.cancel()
         for number, handler in self._before.items():

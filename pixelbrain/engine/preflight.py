@@ -7,12 +7,10 @@ import sys
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from pixelbrain.engine.plan.nodes import Node
 from pixelbrain.errors import EngineError, LandingError, SourceError
-from pixelbrain.images.loader import DataLoader
+from pixelbrain.sources.local import FILE_SCHEME, uri_to_path
 from pixelbrain.storage.base import Storage
 
 __all__ = ["check_shared"]
@@ -30,8 +28,8 @@ class _Sight:
     source: bool
 
 
-def check_shared(nodes: Sequence[Node], storage: Storage, loader: DataLoader) -> None:
-    """Look from every node that could be given work; on one node alone there is nothing to look for.
+def check_shared(nodes: Sequence[Node], storage: Storage, source: str, image_id: str) -> None:
+    """Look from every node that could be given work for OUT and one of the source's images; a node alone has both.
 
     Raises:
         LandingError: OUT is on the disk of one node.
@@ -47,13 +45,13 @@ def check_shared(nodes: Sequence[Node], storage: Storage, loader: DataLoader) ->
 
     nonce = uuid.uuid4().hex.encode()
     storage.write(_PROBE, nonce)
-    image = _first_local_image(loader)
+    image = uri_to_path(image_id) if image_id.startswith(FILE_SCHEME) else None
     look = ray.remote(_look)
     asked = []
     for node in working:
         there = NodeAffinitySchedulingStrategy(node.node_id, soft=False)
         on_node = look.options(num_cpus=0, max_retries=1, scheduling_strategy=there)
-        asked.append((node.name, on_node.remote(storage if storage.is_local else None, str(image) if image else None)))
+        asked.append((node.name, on_node.remote(storage if storage.is_local else None, image)))
     try:
         for name, answer in asked:
             try:
@@ -66,7 +64,7 @@ def check_shared(nodes: Sequence[Node], storage: Storage, loader: DataLoader) ->
                     f"node {name} cannot run this: {reason}; the same Pixelbrain has to be installed there, see "
                     "jobs/runtime_env.yaml"
                 ) from None
-            _judge(name, seen, nonce, storage, loader, image)
+            _judge(name, seen, nonce, storage, source, image)
     finally:
         storage.delete(_PROBE)
 
@@ -80,7 +78,7 @@ def _look(storage: Storage | None, image: str | None) -> _Sight:
     )
 
 
-def _judge(name: str, seen: _Sight, nonce: bytes, storage: Storage, loader: DataLoader, image: Path | None) -> None:
+def _judge(name: str, seen: _Sight, nonce: bytes, storage: Storage, source: str, image: str | None) -> None:
     if seen.python != sys.version_info[:2]:
         theirs, ours = (".".join(map(str, version)) for version in (seen.python, sys.version_info[:2]))
         raise EngineError(f"node {name} has Python {theirs}, and this is {ours}: they have to be the same")
@@ -91,15 +89,6 @@ def _judge(name: str, seen: _Sight, nonce: bytes, storage: Storage, loader: Data
         )
     if not seen.source:
         raise SourceError(
-            f"{loader.source} is here, and not on node {name}: with several nodes, SOURCE is s3://bucket/prefix, or a "
+            f"{source} is here, and not on node {name}: with several nodes, SOURCE is s3://bucket/prefix, or a "
             f"folder that all of them mount ({image})"
         )
-
-
-def _first_local_image(loader: DataLoader) -> Path | None:
-    """A file that the loader lists, where it lists files."""
-    for table in loader.list_images():
-        for image_id in table["image_id"].to_pylist()[:1]:
-            parts = urlsplit(image_id)
-            return Path(unquote(parts.path)) if parts.scheme == "file" else None
-    return None

@@ -114,9 +114,7 @@ def _from_16_bit(image: Image.Image) -> Image.Image:
 
 def _from_32_bit(image: Image.Image) -> Image.Image:
     samples = np.nan_to_num(np.asarray(image, dtype=np.float32), copy=True, nan=0.0, posinf=0.0, neginf=0.0)
-    if image.format == "PNG":
-        white = 65535.0  # Pillow before 11 read 16-bit greys as 32-bit ones
-    else:
-        white = float(samples.max())
+    # Pillow before 11 read 16-bit greys of PNGs as 32-bit ones
+    white = 65535.0 if image.format == "PNG" else float(samples.max())
     np.clip(samples, 0, max(white, 0.0), out=samples)
     return Image.fromarray((samples * (255 / white) if white > 0 else samples).astype(np.uint8))

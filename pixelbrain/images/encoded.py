@@ -66,10 +66,6 @@ _PILLOW_WARNINGS = ("ignore", None, Warning, re.compile(r"PIL\.|pillow_heif"), 0
 def open_encoded(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
     """An image whose header is read and whose pixels are not; what parsers raise inside the block is named, too.
 
-    Args:
-        data: JPEG, MPO, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC bytes. No other parser is ever asked.
-        max_pixels: refuse larger images.
-
     Raises:
         DecodeError: empty, truncated, damaged, or not an image. Truncated means that pixels or the end marker are
             missing: a JPEG without its last byte is truncated (its decoder never hears that the photo is complete), a

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -54,14 +55,11 @@ class DataLoader:
         Raises:
             SourceError: the source cannot be listed.
         """
-        left = self.limit
+        left = sys.maxsize if self.limit is None else self.limit
         for table in self.open().list_images():
-            if left is None:
-                yield table
-                continue
             yield table.slice(0, left)
-            left -= min(left, len(table))
-            if not left:
+            left -= len(table)
+            if left <= 0:
                 return
 
     def batches(

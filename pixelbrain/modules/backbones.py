@@ -65,15 +65,9 @@ class TorchvisionBackbone(Backbone):
         return TorchvisionPreprocessor(self._weights())
 
     def load(self, path: Path) -> tuple[nn.Module, nn.Linear]:
-        from torch import nn
         from torchvision.models import get_model
 
-        from pixelbrain.modules.inference import load_state
-
-        model = get_model(self.name, weights=None)
-        load_state(model, path)
-        head, model.fc = model.fc, nn.Identity()
-        return model.eval(), head.eval()
+        return _load(get_model(self.name, weights=None), path, last="fc")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,14 +87,19 @@ class LiteBackbone(Backbone):
                 f"{self.name}: package efficientnet_lite_pytorch is not installed: pip install 'pixelbrain[offline]'"
             )
         from efficientnet_lite_pytorch import EfficientNet
-        from torch import nn
 
-        from pixelbrain.modules.inference import load_state
+        return _load(EfficientNet.from_name(self.name), path, last="_fc")
 
-        model = EfficientNet.from_name(self.name)
-        load_state(model, path)
-        head, model._fc = model._fc, nn.Identity()
-        return model.eval(), head.eval()
+
+def _load(model: nn.Module, path: Path, last: str) -> tuple[nn.Module, nn.Linear]:
+    from torch import nn
+
+    from pixelbrain.modules.inference import load_state
+
+    load_state(model, path)
+    head = getattr(model, last)
+    setattr(model, last, nn.Identity())
+    return model.eval(), head.eval()
 
 
 BACKBONES: dict[str, Backbone] = {

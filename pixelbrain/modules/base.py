@@ -20,6 +20,7 @@ import abc
 import logging
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -27,10 +28,31 @@ import pyarrow as pa
 from pixelbrain import schema
 from pixelbrain.errors import ConfigError, ModuleError
 from pixelbrain.images.decode import DecodedImage, DecodeTarget
+from pixelbrain.modules.weights.model_file import ModelFile
 
-__all__ = ["PipelineModule"]
+__all__ = ["PipelineModule", "Resources"]
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What a module needs of the actor that runs it.
+
+    Raises:
+        ConfigError: a value that cannot work.
+    """
+
+    batch_size: int = 32  # images that go through `process_batch` together
+    num_gpus: float | None = None  # if it runs on them: 0.5 shares a card; None: a card, or an equal part of one
+    memory_bytes: int = 200 * 1024**2  # on a worker: its model, and what it makes of a batch
+    input_bytes: int = 3 * 1024**2  # that `preprocess` returns for a photo, about: they wait in Ray's object store
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ConfigError(f"batch_size is {self.batch_size}: it is 1 or more")
+        if self.input_bytes < 1:
+            raise ConfigError(f"input_bytes is {self.input_bytes}: it is 1 or more")
 
 
 class PipelineModule(abc.ABC):
@@ -42,17 +64,11 @@ class PipelineModule(abc.ABC):
     #: How much of each photo the module wants to see; the decoder may skip the rest.
     decode_target: DecodeTarget = DecodeTarget()
 
-    #: Images that go through `process_batch` together.
-    batch_size: int = 32
+    #: What it needs of an actor, such as `Resources(batch_size=8)`.
+    resources: Resources = Resources()
 
-    #: GPUs that one actor takes, if it runs on them: 0.5 shares a card; None: a card, or an equal part of one.
-    num_gpus: float | None = None
-
-    #: Memory that the module takes on a worker: its model, and what it makes of a batch.
-    memory_bytes: int = 200 * 1024**2
-
-    #: Bytes that `preprocess` returns for a photo, about: they wait in Ray's object store in the staged layout.
-    input_bytes: int = 3 * 1024**2
+    #: The files that `setup` loads.
+    weights: Sequence[ModelFile] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -60,7 +76,9 @@ class PipelineModule(abc.ABC):
         if name is None:
             return
         if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-            raise ModuleError(f"{cls.__qualname__}.name is {name!r}: lower-case letters, digits and _, a letter first")
+            raise ModuleError(
+                f"{cls.__qualname__}.name is {name!r}: a module's name is lower-case letters, digits and _, a letter first"
+            )
         try:
             schema.check_name("module", name)
         except ConfigError as error:
@@ -80,12 +98,14 @@ class PipelineModule(abc.ABC):
 
     def required_weights(self) -> list[str]:
         """Names of the files in `modules.weights.table.WEIGHTS` that `setup` loads."""
-        return []
+        return [name for file in self.weights for name in file.required()]
 
-    def prepare(self) -> None:  # noqa: B027  (a module without weights has nothing to prepare)
+    def prepare(self) -> None:
         """Fetch what `setup` will load, once, on the machine that starts the run. Raises `WeightsError`."""
+        for file in self.weights:
+            file.path()
 
-    def setup(self, device: str = "cpu") -> None:  # noqa: B027  (nor to load)
+    def setup(self, device: str = "cpu") -> None:  # noqa: B027  (a module without weights has nothing to load)
         """Load the model, on the worker. `device` is "cpu" or "cuda"."""
 
     def preprocess(self, image: DecodedImage) -> Any:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from pixelbrain import schema
 from pixelbrain.errors import MissingExtraError
 from pixelbrain.modules.face_embedders import FaceEmbedder, normalise_rows
 from pixelbrain.modules.faces import Face
@@ -24,30 +23,22 @@ class DlibEmbedder(FaceEmbedder):
     dim = 128
 
     def __init__(self) -> None:
-        self._recognition = ModelFile("dlib-face-recognition")
-        self._landmarks = ModelFile("dlib-landmarks")
-
-    def model_info(self) -> schema.ModelInfo:
-        return schema.ModelInfo(model=self.model, weights_sha256=self._recognition.sha256(), dim=self.dim)
+        self.weights = (ModelFile("dlib-face-recognition"), ModelFile("dlib-landmarks"))
 
     def settings(self) -> dict[str, Any]:
-        return {**super().settings(), "landmarks_sha256": self._landmarks.sha256()}
+        return {**super().settings(), "landmarks_sha256": self.weights[1].sha256()}
 
-    def required_weights(self) -> list[str]:
-        return [*self._recognition.required(), *self._landmarks.required()]
-
-    def prepare(self) -> None:
+    def check(self) -> None:
         if importlib.util.find_spec("dlib") is None:
             raise MissingExtraError("--embedder dlib: package dlib is not installed: pip install 'pixelbrain[offline]'")
-        self._recognition.path()
-        self._landmarks.path()
 
     def setup(self, device: str = "cpu") -> None:
-        self.prepare()
+        self.check()
         import dlib
 
-        self._network = dlib.face_recognition_model_v1(str(self._recognition.path()))
-        self._predictor = dlib.shape_predictor(str(self._landmarks.path()))
+        recognition, landmarks = (str(file.path()) for file in self.weights)
+        self._network = dlib.face_recognition_model_v1(recognition)
+        self._predictor = dlib.shape_predictor(landmarks)
 
     def embed(self, faces: Sequence[Face]) -> np.ndarray:
         if not faces:

@@ -25,22 +25,18 @@ class FaceEmbedder(abc.ABC):
 
     model: str  # its `schema.ModelInfo.model`
     dim: int
+    weights: Sequence[ModelFile]  # the first decides the vectors
 
-    @abc.abstractmethod
     def model_info(self) -> schema.ModelInfo:
         """Which model it is."""
+        return schema.ModelInfo(model=self.model, weights_sha256=self.weights[0].sha256(), dim=self.dim)
 
     def settings(self) -> dict[str, Any]:
         """What decides the vectors, as JSON."""
-        return {"model": self.model, "weights_sha256": self.model_info().weights_sha256}
+        return {"model": self.model, "weights_sha256": self.weights[0].sha256()}
 
-    @abc.abstractmethod
-    def required_weights(self) -> list[str]:
-        """The names of the published weights that `prepare` looks for and fetches."""
-
-    @abc.abstractmethod
-    def prepare(self) -> None:
-        """Find or fetch the weights. Raises `WeightsError`, or `MissingExtraError`."""
+    def check(self) -> None:  # noqa: B027  (facenet-pytorch is always here)
+        """Raises `MissingExtraError` where its package is not installed."""
 
     @abc.abstractmethod
     def setup(self, device: str = "cpu") -> None:
@@ -56,27 +52,11 @@ class InceptionEmbedder(FaceEmbedder):
 
     dim = 512
 
-    def __init__(
-        self,
-        dataset: str,
-        *,
-        weights_dir: str | Path | None = None,
-        weights_file: str | Path | None = None,
-        offline: bool = False,
-    ) -> None:
-        """`dataset` is what it was trained on: vggface2 or casia-webface."""
+    def __init__(self, dataset: str, *, weights_file: str | Path | None = None, **where: Any) -> None:
+        """`dataset` is what it was trained on: vggface2 or casia-webface; `where` is as of `ModelFile`."""
         self.model = f"facenet-{dataset}"
-        self._weights = ModelFile(self.model, weights_dir=weights_dir, own=weights_file, offline=offline)
+        self.weights = (ModelFile(self.model, own=weights_file, **where),)
         self._preprocessor = FacePreprocessor()
-
-    def model_info(self) -> schema.ModelInfo:
-        return schema.ModelInfo(model=self.model, weights_sha256=self._weights.sha256(), dim=self.dim)
-
-    def required_weights(self) -> list[str]:
-        return self._weights.required()
-
-    def prepare(self) -> None:
-        self._weights.path()
 
     def setup(self, device: str = "cpu") -> None:
         import torch
@@ -86,7 +66,7 @@ class InceptionEmbedder(FaceEmbedder):
 
         model = InceptionResnetV1().eval()
         # the released files also hold the last layer of the training, one row a person of the dataset
-        load_state(model, self._weights.path(), ignore=("logits.",))
+        load_state(model, self.weights[0].path(), ignore=("logits.",))
         self._model = fold_batch_norms(model).to(device, memory_format=torch.channels_last)
         self._device = device
 

@@ -12,7 +12,7 @@ from pixelbrain import schema
 from pixelbrain.config import EMBEDDERS, choose
 from pixelbrain.errors import ConfigError, ModuleError
 from pixelbrain.images.decode import DecodedImage, DecodeTarget
-from pixelbrain.modules.base import PipelineModule
+from pixelbrain.modules.base import PipelineModule, Resources
 from pixelbrain.modules.dlib_embedder import DlibEmbedder
 from pixelbrain.modules.face_embedders import FaceEmbedder, InceptionEmbedder
 from pixelbrain.modules.faces import FaceDetector
@@ -27,8 +27,6 @@ class FacenetEmbedderModule(PipelineModule):
     """
 
     name = "facenet"
-    memory_bytes = 700 * 1024**2  # torch, the models and a batch: measured, 0.9 GB with the rest of a process
-    input_bytes = 6 * 1000**2  # a photo of 12 megapixels, decoded at a half or a quarter
 
     def __init__(
         self,
@@ -58,9 +56,11 @@ class FacenetEmbedderModule(PipelineModule):
             ConfigError: a value that cannot work.
         """
         choose("embedder", embedder, EMBEDDERS)
-        if batch_size < 1:
-            raise ConfigError(f"batch_size is {batch_size}: it is 1 or more")
-        self.batch_size = batch_size
+        self.resources = Resources(
+            batch_size=batch_size,
+            memory_bytes=700 * 1024**2,  # torch, the models and a batch: measured, 0.9 GB with the rest of a process
+            input_bytes=6 * 1000**2,  # a photo of 12 megapixels, decoded at a half or a quarter
+        )
         self.decode_target = DecodeTarget(long_side_px=detect_max_side_px)  # type: ignore[misc]  # it depends
         self._detector = FaceDetector(
             detect_max_side_px=detect_max_side_px, min_face_px=min_face_px, min_score=min_score
@@ -71,12 +71,11 @@ class FacenetEmbedderModule(PipelineModule):
                 raise ConfigError("weights_file is for InceptionResnetV1; dlib's weights come in its package")
             self._embedder = DlibEmbedder()
         else:
+            dataset = "vggface2" if embedder == "facenet" else embedder
             self._embedder = InceptionEmbedder(
-                "vggface2" if embedder == "facenet" else embedder,
-                weights_dir=weights_dir,
-                weights_file=weights_file,
-                offline=offline,
+                dataset, weights_dir=weights_dir, weights_file=weights_file, offline=offline
             )
+        self.weights = self._embedder.weights
         self._ready = False
 
     def fields(self) -> list[pa.Field]:
@@ -88,12 +87,10 @@ class FacenetEmbedderModule(PipelineModule):
     def model_info(self) -> schema.ModelInfo:
         return self._embedder.model_info()
 
-    def required_weights(self) -> list[str]:
-        return self._embedder.required_weights()
-
     def prepare(self) -> None:
         self._detector.prepare()
-        self._embedder.prepare()
+        self._embedder.check()
+        super().prepare()
 
     def setup(self, device: str = "cpu") -> None:
         from pixelbrain.modules.inference import check_device
@@ -108,20 +105,18 @@ class FacenetEmbedderModule(PipelineModule):
             raise ModuleError("the face models are not loaded: call setup() first")
         found = [self._detector.detect(image) for image in images]
         vectors = iter(self._embedder.embed([face for faces in found for face in faces]))
-        return [
-            {
-                "n_faces": len(faces),
-                "faces": [
-                    {
-                        "face_id": schema.face_id(image.image_id, index),
-                        **dict(zip(("x1", "y1", "x2", "y2"), face.box.tolist(), strict=True)),
-                        "landmarks": face.landmarks.ravel(),
-                        "score": face.score,
-                        "sharpness": face.sharpness,
-                        "embedding": next(vectors),
-                    }
-                    for index, face in enumerate(faces)
-                ],
-            }
-            for image, faces in zip(images, found, strict=True)
-        ]
+        rows = []
+        for image, faces in zip(images, found, strict=True):
+            structs = [
+                {
+                    "face_id": schema.face_id(image.image_id, index),
+                    **dict(zip(("x1", "y1", "x2", "y2"), face.box.tolist(), strict=True)),
+                    "landmarks": face.landmarks.ravel(),
+                    "score": face.score,
+                    "sharpness": face.sharpness,
+                    "embedding": next(vectors),
+                }
+                for index, face in enumerate(faces)
+            ]
+            rows.append({"n_faces": len(faces), "faces": structs})
+        return rows

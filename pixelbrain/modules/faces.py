@@ -15,7 +15,8 @@ from PIL import Image
 from pixelbrain.errors import ConfigError
 from pixelbrain.images.decode import DecodedImage
 from pixelbrain.images.preprocess import FacePreprocessor
-from pixelbrain.modules.weights.find import WEIGHTS, fetch_weights
+from pixelbrain.modules.weights.find import fetch_weights
+from pixelbrain.modules.weights.table import WEIGHTS
 
 __all__ = ["Face", "FaceDetector", "measure_sharpness"]
 
@@ -83,9 +84,8 @@ class FaceDetector:
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # older torch: on its own torch.load of its own files
-            self._mtcnn = MTCNN(
-                keep_all=True, min_face_size=self._min_face_px, select_largest=False, device=device
-            ).eval()
+            net = MTCNN(keep_all=True, min_face_size=self._min_face_px, select_largest=False, device=device)
+        self._mtcnn = net.eval()
         self._detect_face = _tolerant_detect_face()
 
     def detect(self, image: DecodedImage) -> list[Face]:

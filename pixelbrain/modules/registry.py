@@ -44,10 +44,9 @@ def find_module_class(spec: str) -> type[PipelineModule]:
     path, colon, class_name = MODULES.get(spec, spec).partition(":")
     if not colon or not path or not class_name:
         raise ModuleError(f"no module {spec!r}: name one of {', '.join(MODULES)}, or your own as package.file:Class")
-    try:
-        cls = getattr(_import(path), class_name)
-    except AttributeError:
-        raise ModuleError(f"module {spec}: {path} has no {class_name}") from None
+    cls = getattr(_import(path), class_name, None)
+    if cls is None:
+        raise ModuleError(f"module {spec}: {path} has no {class_name}")
     if not (isinstance(cls, type) and issubclass(cls, PipelineModule)):
         raise ModuleError(f"module {spec}: {class_name} is not a subclass of PipelineModule")
     if inspect.isabstract(cls) or not hasattr(cls, "name"):
@@ -63,7 +62,6 @@ def _import(path: str) -> Any:
     try:
         return importlib.import_module(path)
     except Exception as error:  # a user's file may raise anything while it is imported
-        hint = ""
-        if isinstance(error, ModuleNotFoundError) and path.split(".")[0] == (error.name or "").split(".")[0]:
-            hint = f"; looked in {folder} and on Python's path"
+        absent = isinstance(error, ModuleNotFoundError) and path.split(".")[0] == (error.name or "").split(".")[0]
+        hint = f"; looked in {folder} and on Python's path" if absent else ""
         raise ModuleError(f"cannot import {path}: {type(error).__name__}: {error}{hint}") from error

@@ -37,11 +37,7 @@ def open_source(source: str, *, s3_endpoint: str | None = None) -> ImageSource:
 
 
 def read_image(image_id: str, *, s3_endpoint: str | None = None) -> ImageBytes:
-    """The bytes of an image, and the version that they are of.
-
-    Raises:
-        ReadError: they could not be had.
-    """
+    """The bytes of an image, and the version that they are of. Raises `ReadError`."""
     if image_id.startswith(FILE_SCHEME):
         return read_local(image_id)
     if image_id.startswith(S3_SCHEME):
@@ -50,20 +46,12 @@ def read_image(image_id: str, *, s3_endpoint: str | None = None) -> ImageBytes:
 
 
 def read_bytes(image_id: str, *, s3_endpoint: str | None = None) -> bytes:
-    """The bytes of an image.
-
-    Raises:
-        ReadError: they could not be had.
-    """
+    """The bytes of an image. Raises `ReadError`."""
     return read_image(image_id, s3_endpoint=s3_endpoint).data
 
 
 def presign(image_id: str, *, s3_endpoint: str | None = None) -> str:
-    """A URL for an s3:// image that a server without credentials can fetch for an hour.
-
-    Raises:
-        ReadError: not in S3, or it cannot be signed.
-    """
+    """A URL for an s3:// image that a server without credentials can fetch for an hour. Raises `ReadError`."""
     if not image_id.startswith(S3_SCHEME):
         raise ReadError(f"only s3:// images can be sent as URLs: {image_id[:100]}")
     return presign_s3(image_id, endpoint=s3_endpoint)

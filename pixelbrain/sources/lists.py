@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pyarrow as pa
 
@@ -82,9 +82,7 @@ class ManifestSource(ImageSource):
         with open(self.path, encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
             self._check_columns(reader.fieldnames or ())
-            for row in reader:
-                if row["uri"]:
-                    yield row["uri"], row.get("version") or ""
+            yield from _named(reader)
 
     def _parquet(self) -> Iterator[tuple[str, str]]:
         import pyarrow.parquet as pq
@@ -93,10 +91,12 @@ class ManifestSource(ImageSource):
         names = file.schema_arrow.names
         self._check_columns(names)
         for batch in file.iter_batches(columns=[n for n in ("uri", "version") if n in names]):
-            for row in batch.to_pylist():
-                if row["uri"]:
-                    yield row["uri"], row.get("version") or ""
+            yield from _named(batch.to_pylist())
 
-    def _check_columns(self, names: object) -> None:
-        if "uri" not in names:  # type: ignore[operator]
-            raise SourceError(f"{self.path} has no column `uri`; its columns are: {', '.join(names)}")  # type: ignore[arg-type]
+    def _check_columns(self, names: Sequence[str]) -> None:
+        if "uri" not in names:
+            raise SourceError(f"{self.path} has no column `uri`; its columns are: {', '.join(names)}")
+
+
+def _named(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    return ((row["uri"], row.get("version") or "") for row in rows if row["uri"])

@@ -6,9 +6,9 @@ Credentials come the usual AWS ways (environment, profile, instance role); none 
 from __future__ import annotations
 
 import itertools
-import queue
 import threading
 from collections.abc import Callable, Iterator
+from concurrent import futures
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -133,20 +133,16 @@ def _within(seconds: float, action: Callable[[], None], failure: Callable[[str],
     In a thread that is left behind if it does hang: no timeout of boto3's holds for names, nor for all the addresses
     of a name together.
     """
-    outcome: queue.SimpleQueue[SourceError | None] = queue.SimpleQueue()
+    outcome: futures.Future[None] = futures.Future()
 
     def act() -> None:
         try:
-            action()
+            outcome.set_result(action())
         except SourceError as error:
-            outcome.put(error)
-        else:
-            outcome.put(None)
+            outcome.set_exception(error)
 
     threading.Thread(target=act, name="s3-reach", daemon=True).start()
     try:
-        error = outcome.get(timeout=seconds)
-    except queue.Empty:
+        outcome.result(timeout=seconds)
+    except futures.TimeoutError:  # before Python 3.11, none of the built-in ones
         raise failure(f"nothing answers within {seconds:.0f} s: check --s3-endpoint, and the network") from None
-    if error is not None:
-        raise error

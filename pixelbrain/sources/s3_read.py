@@ -23,7 +23,7 @@ def read_s3(uri: str, *, endpoint: str | None = None, retries: Retries = _DEFAUL
     """The bytes of an s3:// URI, and the version that they are of, which may be newer than the listed one.
 
     Raises:
-        ReadError: gone, not permitted, larger than 1 GiB, still failing after the retries, or too slow.
+        ReadError: gone, not permitted, over `MAX_IMAGE_BYTES`, still failing after the retries, or too slow.
     """
     download = _Download(uri, endpoint, retries)
     return with_retries(download.go_on, retries, ReadError)
@@ -50,12 +50,7 @@ class _Download:
         self._size: int | None = None
 
     def go_on(self) -> ImageBytes:
-        """One try: the whole object, or the rest of it.
-
-        Raises:
-            ReadError: it is too large, or too slow.
-            Exception: one of `s3_errors`.
-        """
+        """One try: the whole object, or the rest of it. Raises also `s3_errors`."""
         rest = {"Range": f"bytes={self._have}-", "IfMatch": self._etag} if self._have and self._etag else {}
         try:
             answer = self._client.get_object(Bucket=self._bucket, Key=self._key, **rest)
@@ -107,13 +102,10 @@ class _Download:
 
 
 def presign_s3(uri: str, *, endpoint: str | None = None, valid_s: int = 3600) -> str:
-    """A URL under which anyone may read the object for `valid_s` seconds.
+    """A URL under which anyone may read the object for `valid_s` seconds; raises `ReadError` if it cannot be signed.
 
     It holds the access key's id and a signature, not the secret, but is as good as one while it is valid: it goes to
     nobody but to who is to fetch the object.
-
-    Raises:
-        ReadError: it cannot be signed.
     """
     try:
         bucket, key = split_s3_uri(uri)

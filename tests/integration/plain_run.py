@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from pixelbrain.engine.work.fused import ImageWorker
-from pixelbrain.engine.work.open import WorkOrder
+from pixelbrain.engine.work.order import WorkOrder
 from pixelbrain.engine.work.run_notes import RunNotes
 from pixelbrain.engine.work.worklist import Worklist, blocks
 from pixelbrain.images.loader import DataLoader

@@ -31,7 +31,7 @@ class Large(pb.PipelineModule):
     """
 
     name = "large"
-    batch_size = 4
+    resources = pb.Resources(batch_size=4)
 
     def fields(self):
         return [pa.field("width", pa.int64()), pa.field("noise", pa.binary())]

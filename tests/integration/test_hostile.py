@@ -10,7 +10,7 @@ import pytest
 
 import pixelbrain as pb
 from pixelbrain.engine.work.fused import ImageWorker
-from pixelbrain.engine.work.open import WorkOrder
+from pixelbrain.engine.work.order import WorkOrder
 from pixelbrain.engine.work.worklist import Worklist, blocks
 from pixelbrain.landing.parts import ModuleState
 from pixelbrain.sources.local import path_to_uri
@@ -24,7 +24,7 @@ class Area(pb.PipelineModule):
     """Looks at every pixel's place."""
 
     name = "area"
-    batch_size = 8
+    resources = pb.Resources(batch_size=8)
 
     def fields(self):
         return [pa.field("pixels", pa.int64())]

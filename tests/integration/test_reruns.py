@@ -32,7 +32,7 @@ BLOCK = 12  # images, with so few; each block is a part file
 class Watched(pb.PipelineModule):
     """Writes into `log`, beside the photos' folder, what it looks at; fails while a file `down` is there."""
 
-    batch_size = 1  # of a batch that fails, each image is looked at again
+    resources = pb.Resources(batch_size=1)  # of a batch that fails, each image is looked at again
 
     def fields(self):
         return [pa.field("value", pa.int64())]

@@ -19,12 +19,12 @@ import time
 
 import pyarrow as pa
 
-from pixelbrain import PipelineModule
+from pixelbrain import PipelineModule, Resources
 
 
 class Watched(PipelineModule):
     name = "watched"
-    batch_size = 4
+    resources = Resources(batch_size=4)
 
     def fields(self):
         return [pa.field("pixels", pa.int64())]

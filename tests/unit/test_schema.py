@@ -8,7 +8,8 @@ from pixelbrain import schema
 from pixelbrain.asking.module import Gpt4VModule
 from pixelbrain.asking.pending import pending_images
 from pixelbrain.asking.questions.answer_types import answer_type
-from pixelbrain.asking.questions.question import AskSettings, Question
+from pixelbrain.asking.questions.question import Question
+from pixelbrain.asking.settings import AskSettings
 from pixelbrain.engine.extract import extract
 from pixelbrain.errors import ConfigError, ModuleError
 from pixelbrain.images.loader import DataLoader

@@ -9,41 +9,25 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from pixelbrain.asking.batch.request_file import ENDPOINT
-from pixelbrain.asking.request.client import read_key
-from pixelbrain.asking.request.failures import Backoff, Retry, StopJob, classify_response, mask_keys
+from pixelbrain.asking.request.client import classify_error, is_transport_error, sent_key
+from pixelbrain.asking.request.failures import Backoff, Retry, StopJob, mask_keys
 
 if TYPE_CHECKING:
     from openai import OpenAI
     from openai.types import Batch
 
-__all__ = ["METADATA_KEY", "BatchApi", "RejectedError", "make_sync_client"]
+__all__ = ["ENDPOINT", "METADATA_KEY", "BatchApi", "RejectedError"]
 
 logger = logging.getLogger(__name__)
 
+ENDPOINT = "/v1/chat/completions"
 #: A batch carries our id under this name, so that it is found after a crash between its creation and our record.
 METADATA_KEY = "pixelbrain"
 
 _UPLOAD_TIMEOUT_S = 600.0  # 200 MB at 3 Mbit/s, and a server that thinks
 FIRST_WAIT_S = 1.0  # before a call's second try; doubled from then on
 PATIENCE_S = 120.0  # of one call, over all its tries
-_NO_KEY = "none"  # the SDK wants one, where the server does not
 _T = TypeVar("_T")
-
-
-def make_sync_client(*, base_url: str | None = None, timeout_s: float = 60.0) -> OpenAI:
-    """A client for the Files and Batches endpoints. The key is read from the environment here.
-
-    Args:
-        base_url: of a server that speaks the API; None: OpenAI's, or OPENAI_BASE_URL.
-        timeout_s: of one call; uploads have their own.
-
-    Raises:
-        ConfigError: no key for OpenAI's server.
-    """
-    import openai
-
-    return openai.OpenAI(api_key=read_key(base_url) or _NO_KEY, base_url=base_url, max_retries=0, timeout=timeout_s)
 
 
 class RejectedError(Exception):
@@ -66,7 +50,7 @@ class BatchApi:
 
     def __init__(self, client: OpenAI, *, patience_s: float | None = None) -> None:
         self._client = client.with_options(max_retries=0)
-        self._key = client.api_key if client.api_key != _NO_KEY else None  # to be masked in messages
+        self._key = sent_key(client)  # to be masked in messages
         self._patience_s = PATIENCE_S if patience_s is None else patience_s
         self._backoff = Backoff(random.Random(), first_s=FIRST_WAIT_S, most_s=60.0)
 
@@ -151,7 +135,7 @@ class BatchApi:
                     "OUT/answers/batches to ask (and pay) again"
                 ) from None
             except Exception as error:  # the HTTP library's own ones too, which the SDK hands on here
-                if not isinstance(error, openai.OpenAIError) and not _is_transport(error):
+                if not isinstance(error, openai.OpenAIError) and not is_transport_error(error):
                     raise
                 self._pause("fetching a batch's answers", error, started, tries)
             tries += 1
@@ -200,7 +184,7 @@ class BatchApi:
 
     def _pause(self, what: str, error: Exception, started: float, tries: int) -> None:
         """Sleep before the next try, or raise `StopJob`."""
-        verdict = _classify(error, self._key)
+        verdict = classify_error(error, key=self._key)
         if isinstance(verdict, StopJob):
             raise verdict from None
         if not isinstance(verdict, Retry):
@@ -213,22 +197,3 @@ class BatchApi:
             ) from None
         logger.warning("%s failed (%s); once more in %.1f s", what, verdict, wait_s)
         time.sleep(wait_s)
-
-
-def _classify(error: Exception, key: str | None) -> Exception:
-    import openai
-
-    if isinstance(error, openai.APIStatusError):
-        body = error.body if error.body is not None else error.response.text
-        return classify_response(error.status_code, body, dict(error.response.headers), model="", key=key)
-    if isinstance(error, openai.APIConnectionError) or _is_transport(error):
-        cause = error.__cause__ or error
-        return Retry(mask_keys(f"{type(cause).__name__}: {cause}", key), error_type="ConnectionBroken")
-    return StopJob(mask_keys(f"{type(error).__name__}: {error}", key))
-
-
-def _is_transport(error: Exception) -> bool:
-    """Of httpx or its successor, whichever the SDK brings: a connection that broke while a body was read."""
-    return any(
-        kind.__name__ == "TransportError" and kind.__module__.startswith("httpx") for kind in type(error).__mro__
-    )

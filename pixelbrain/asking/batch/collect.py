@@ -7,18 +7,19 @@ import logging
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from pixelbrain.asking.answer_records import remembered_record
 from pixelbrain.asking.batch.api import BatchApi
-from pixelbrain.asking.batch.pending_answers import Flight
+from pixelbrain.asking.batch.pending_answers import PendingAnswers
 from pixelbrain.asking.batch.results import Result, ResultReader
 from pixelbrain.asking.batch.store import BatchState, BatchStore, Row
 from pixelbrain.asking.questions.question import Question
 from pixelbrain.asking.request.failures import StopJob, classify_response, mask_keys
+from pixelbrain.landing.answers.memory import AnswerMemory
 
 if TYPE_CHECKING:
     from openai.types import Batch
@@ -51,37 +52,16 @@ class Collected:
     stop: StopJob | None = None
 
 
+@dataclass(frozen=True)
 class Collector:
-    """Collects batches, of whatever run.
+    """Collects batches, of whatever run."""
 
-    Args:
-        store: their states.
-        api: the server.
-        flight: what is on its way; a collected batch's requests no longer are.
-        remembered: the earlier record with a key, if there is one.
-        journal: takes each record.
-        settings: `settings_key` of this run, whose requests are pushed to `flight` to be done over; None: no one's are.
-        questions: of this run.
-    """
-
-    def __init__(
-        self,
-        store: BatchStore,
-        api: BatchApi,
-        flight: Flight,
-        *,
-        remembered: Callable[[str], dict[str, Any] | None],
-        journal: Callable[[dict[str, Any]], None],
-        settings: str | None = None,
-        questions: Sequence[Question] = (),
-    ) -> None:
-        self._store = store
-        self._api = api
-        self._flight = flight
-        self._remembered = remembered
-        self._journal = journal
-        self._settings = settings
-        self._questions = {question.field: question for question in questions}
+    store: BatchStore
+    api: BatchApi
+    pending: PendingAnswers  # what is on its way; a collected batch's requests no longer are
+    memory: AnswerMemory  # what was answered before, and the journal
+    settings_key: str | None = None  # of this run, whose requests go back to `pending` to be done over; None: no one's
+    asked: Sequence[Question] = ()  # by this run
 
     def collect(self, state: BatchState, batch: Batch) -> Collected:
         """Journal everything that a batch brought, and end its state.
@@ -101,12 +81,13 @@ class Collector:
         found.again = len(again)
         state.status = batch.status
         state.counts = {**found.answers, "again": found.again}
-        self._store.end(state, again)
+        self.memory.flush()  # the journal first: an ended batch is not read again
+        self.store.end(state, again)
         # a killed process finds the rows on the disk; this one goes on with what it has in hand
         for row in again:
             self._hand_back(state, row)
         if state.input_file_id:
-            self._api.delete_file(state.input_file_id)
+            self.api.delete_file(state.input_file_id)
         logger.info("batch %s %s: %s, %d to ask again", state.id, batch.status, dict(found.answers), found.again)
         return found
 
@@ -116,12 +97,12 @@ class Collector:
             (at for name in ENDED if (at := getattr(batch, f"{name}_at", None))), batch.created_at or time.time()
         )
         reader = ResultReader(state, ended_at)
-        rows = {row.custom_id: row for row in self._store.rows(state)}
+        rows = {row.custom_id: row for row in self.store.rows(state)}
         if batch.status == "failed":
             yield from self._failed(batch, list(rows.values()), reader, found)
             return
         for file_id in (batch.output_file_id, batch.error_file_id):
-            for line in self._api.lines(file_id) if file_id else ():
+            for line in self.api.lines(file_id) if file_id else ():
                 result = _parse(line)
                 row = rows.pop(str(result.get("custom_id")), None)
                 if row is not None:  # None: read before, when the connection broke, or torn
@@ -165,25 +146,25 @@ class Collector:
         found.spent_usd += result.paid.usd
         # a request can ask less than its run does: what other requests had asked already
         done = result.again is None and len(row.keys) == len(state.questions)
-        self._flight.remove(row, state.settings, done=done)
+        self.pending.remove(row, state.settings, done=done)
         for record in result.records:
             found.answers[record["status"]] += 1
             if self._is_journalled(record):
                 # by a process that was killed while it read this batch: it is among what was spent before this run
                 found.spent_usd -= Decimal(record["cost_usd"])
             else:
-                self._journal(record)
-            self._flight.journalled(record)
-            for name, image_id, version in self._flight.take_waiting(record["key"]):
-                entry = {"image_id": image_id, "version": version}
-                copy = remembered_record(entry, self._questions[name], record)
-                self._journal(copy)
-                self._flight.journalled(copy)
+                self.memory.journal(record)
+            self.pending.journalled(record)
+            for name, image_id, version in self.pending.take_waiting(record["key"]):
+                question = next(question for question in self.asked if question.field == name)
+                copy = remembered_record({"image_id": image_id, "version": version}, question, record)
+                self.memory.journal(copy)
+                self.pending.journalled(copy)
                 found.answers[copy["status"]] += 1
                 found.remembered += 1
 
     def _is_journalled(self, record: Mapping[str, Any]) -> bool:
-        known = self._remembered(record["key"])
+        known = self.memory.remembered(record["key"])
         return (
             known is not None
             and all(known.get(name) == record[name] for name in ("image_id", "version", "field", "answered_at"))
@@ -193,9 +174,9 @@ class Collector:
     def _hand_back(self, state: BatchState, row: Row) -> None:
         """A request is to be asked again: by this run, if it asks the same; else by the next that does."""
         if row.has_history:
-            self._flight.put_again(row)
-        if state.settings == self._settings:
-            self._flight.push_redo(row.image_id, row.version)
+            self.pending.put_again(row)
+        if state.settings == self.settings_key:
+            self.pending.push_redo(row.image_id, row.version)
 
 
 def read_token_limit(message: str) -> int | None:

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Literal
 
-from pixelbrain.asking.batch.store import Row
+from pixelbrain.asking.batch.store import BatchStore, Row
 
-__all__ = ["Flight"]
+__all__ = ["PendingAnswers"]
 
 _TABLES = """
 PRAGMA journal_mode = OFF;
@@ -29,7 +29,7 @@ CREATE TABLE redo (image_id TEXT NOT NULL, version TEXT NOT NULL);
 """
 
 
-class Flight:
+class PendingAnswers:
     """See the module."""
 
     def __init__(self) -> None:
@@ -39,6 +39,22 @@ class Flight:
     def close(self) -> None:
         """Forget everything."""
         self._db.close()
+
+    def load(self, store: BatchStore) -> Decimal:
+        """Note what is on its way, and the history of what is to be asked again.
+
+        Returns:
+            What earlier tries of those requests have cost, which is in no record yet.
+        """
+        spent = Decimal(0)
+        for state in store.active():
+            for row in store.rows(state):
+                self.add(row, state.settings)
+                spent += row.spent.usd
+        store.prune_again(lambda row: not self.has_answer(row))  # a killed run had sent these on
+        for row in store.again_rows():
+            self.put_again(row)
+        return spent + self.again_usd()
 
     # on their way
 
@@ -80,12 +96,12 @@ class Flight:
 
     def journalled(self, record: Mapping[str, Any]) -> None:
         """A record of this run."""
-        digest = _digest(*(str(record[name]) for name in ("key", "field", "image_id", "version")))
+        digest = _record_digest(record)
         self._db.execute("INSERT OR IGNORE INTO done VALUES (?)", (digest,))
 
-    def is_journalled(self, key: str, field: str, image_id: str, version: str) -> bool:
+    def is_journalled(self, record: Mapping[str, Any]) -> bool:
         """This run has journalled an answer for this field of this image."""
-        digest = _digest(key, field, image_id, version)
+        digest = _record_digest(record)
         return self._db.execute("SELECT 1 FROM done WHERE digest = ?", (digest,)).fetchone() is not None
 
     # who waits for the answer to another image's request
@@ -132,13 +148,13 @@ class Flight:
         """This run is to look at an image again."""
         self._db.execute("INSERT INTO redo VALUES (?, ?)", (image_id, version))
 
-    def pop_redo(self) -> tuple[str, str] | None:
+    def pop_redo(self) -> dict[str, str] | None:
         """The next image to look at again: its image_id and version."""
         found = self._db.execute("SELECT rowid, image_id, version FROM redo ORDER BY rowid LIMIT 1").fetchone()
         if found is None:
             return None
         self._db.execute("DELETE FROM redo WHERE rowid = ?", (found[0],))
-        return found[1], found[2]
+        return {"image_id": found[1], "version": found[2]}
 
     def has_redo(self) -> bool:
         """There is one."""
@@ -147,3 +163,7 @@ class Flight:
 
 def _digest(*parts: str) -> bytes:
     return hashlib.sha256("\0".join(parts).encode()).digest()[:16]
+
+
+def _record_digest(record: Mapping[str, Any]) -> bytes:
+    return _digest(*(str(record[name]) for name in ("key", "field", "image_id", "version")))

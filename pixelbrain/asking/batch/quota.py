@@ -1,18 +1,19 @@
-"""Whether one more request may go: the account's queue, the budget, and what is on its way."""
+"""Whether one more request may go: the account's queue of tokens, the budget, and what is on its way."""
 
 from __future__ import annotations
 
 import logging
 import time
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from decimal import Decimal
 from typing import Literal
 
-from pixelbrain.asking.batch.request_file import RequestFile
 from pixelbrain.asking.batch.store import BatchState, Row
-from pixelbrain.asking.batch.token_queue import TokenQueue
+from pixelbrain.asking.batch.submit import RequestFile
+from pixelbrain.asking.request.failures import StopJob
 
-__all__ = ["Block", "Limits", "Room"]
+__all__ = ["BatchLimits", "Block", "Quota", "TokenQueue"]
 
 logger = logging.getLogger(__name__)
 
@@ -20,13 +21,15 @@ logger = logging.getLogger(__name__)
 _UNCHECKED = 2
 _CHECK_PATIENCE_S = 600.0  # none is waited for longer than this
 _LONGEST_HOLD_S = 600.0
+#: Batches turned away in a row before we give up; each waits longer than the one before.
+_MAX_REFUSALS = 10
 
 #: Why the next request does not go.
 Block = Literal["tokens", "budget", "unchecked", "hold", "cancelled"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
+class BatchLimits:
     """Of a run."""
 
     budget_usd: Decimal | None
@@ -35,7 +38,75 @@ class Limits:
     max_requests: int
 
 
-class Room:
+class TokenQueue:
+    """The account's queue of one model.
+
+    Args:
+        limit: input tokens; None: not known.
+    """
+
+    def __init__(self, limit: int | None) -> None:
+        self._setting = limit
+        self._learnt: int | None = None
+        self._for_now: int | None = None  # less than the limit, because others fill the queue too
+        self.refusals = 0  # batches turned away since the last one that was not
+
+    @property
+    def limit(self) -> int | None:
+        """Input tokens that may be on their way; None: not known."""
+        known = [limit for limit in (self._setting, self._learnt, self._for_now) if limit is not None]
+        return min(known) if known else None
+
+    def fits(self, tokens: int, *, enqueued: int, in_file: int) -> bool:
+        """One more request may go into the batch that is being made.
+
+        A batch is not begun for a small corner of the queue, and one request alone is always tried.
+
+        Args:
+            tokens: of the request.
+            enqueued: of the batches on their way.
+            in_file: of the batch that is being made.
+        """
+        limit = self.limit
+        if limit is None or not (enqueued or in_file):
+            return True
+        if not in_file and limit - enqueued < limit / 4:
+            return False
+        return enqueued + in_file + tokens <= limit
+
+    def refused(self, tokens: int, *, enqueued: int, said: int | None) -> None:
+        """A batch was turned away.
+
+        Args:
+            tokens: of the batch, by our estimate.
+            enqueued: of our other batches on their way.
+            said: the limit that the server named.
+
+        Raises:
+            StopJob: this happened too often in a row.
+        """
+        self.refusals += 1
+        if self.refusals >= _MAX_REFUSALS:
+            raise StopJob(
+                f"the account's queue of batch tokens had no room for {tokens:,} more, {self.refusals} times in a "
+                "row: other batches fill it; run the same command again when they are done"
+            )
+        if said is not None:
+            self._learnt = said
+        if said is None or tokens + enqueued <= said:  # it would have fitted, were it not for others
+            self._for_now = max(1, tokens // 2)
+
+    def accepted(self) -> None:
+        """A batch was let in."""
+        self.refusals = 0
+        if self._for_now is not None:
+            self._for_now *= 2
+            known = [limit for limit in (self._setting, self._learnt) if limit is not None]
+            if known and self._for_now >= min(known):
+                self._for_now = None
+
+
+class Quota:
     """What is on its way, and what may follow it.
 
     Args:
@@ -45,7 +116,7 @@ class Room:
         spent_usd: before this run.
     """
 
-    def __init__(self, limits: Limits, queue: TokenQueue, active: list[BatchState], spent_usd: Decimal) -> None:
+    def __init__(self, limits: BatchLimits, queue: TokenQueue, active: list[BatchState], spent_usd: Decimal) -> None:
         self.active = active
         self.spent_usd = spent_usd
         self._limits = limits
@@ -84,7 +155,7 @@ class Room:
             return "tokens"
         left = self.left_usd
         if left is not None and row.usd > left - (file.usd if file else 0):
-            self._drain = True  # what comes back of the reserves makes one wave, not many small ones
+            self._drain = True  # what comes back of the reserves makes one round, not many small ones
             return "budget"
         return None
 
@@ -93,7 +164,7 @@ class Room:
         self._queue.accepted()
 
     def refused(self, state: BatchState, said: int | None) -> None:
-        """The account's queue is full: a smaller wave, once what is on its way has ended.
+        """The account's queue is full: a smaller round, once what is on its way has ended.
 
         Raises:
             StopJob: this happened too often in a row.
@@ -103,12 +174,13 @@ class Room:
         self._hold_until = time.monotonic() + hold_s
         self._drain = True
         logger.warning(
-            "the account's queue of batch tokens is full (limit: %s); a smaller wave follows", said or "not said"
+            "the account's queue of batch tokens is full (limit: %s); a smaller round follows", said or "not said"
         )
 
     def _enqueued(self, model: str) -> int:
         return sum(state.input_tokens for state in self.active if state.model == model)
 
     def _unchecked(self) -> int:
-        oldest = time.time() - _CHECK_PATIENCE_S
-        return sum(state.status == "validating" and state.created_unix > oldest for state in self.active)
+        oldest = datetime.fromtimestamp(time.time() - _CHECK_PATIENCE_S, timezone.utc)
+        fresh = (state for state in self.active if datetime.fromisoformat(state.created_at) > oldest)
+        return sum(state.status == "validating" for state in fresh)

@@ -1,26 +1,37 @@
-"""Entries become requests of a batch; what is known, on its way or unreadable does not."""
+"""Images become requests of a batch; what is known, on its way or unreadable does not."""
 
 from __future__ import annotations
 
-from collections import Counter
+import itertools
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from pixelbrain.asking.answer_records import PAID, Outcome, answer_records, remembered_record
-from pixelbrain.asking.batch.pending_answers import Flight
-from pixelbrain.asking.batch.photos import Entry, Prepared, prepare_all
-from pixelbrain.asking.batch.request_file import custom_id, request_line, settings_key
+from pixelbrain.asking.answer_records import Outcome, answer_records, remembered_record
+from pixelbrain.asking.batch.pending_answers import PendingAnswers
 from pixelbrain.asking.batch.store import Row
+from pixelbrain.asking.batch.submit import custom_id, request_line, settings_key
 from pixelbrain.asking.cost.prices import ModelPrice
-from pixelbrain.asking.online.requester import MORE_ROOM
-from pixelbrain.asking.questions.question import AnswerStatus, AskSettings, Question
-from pixelbrain.asking.request.body import answer_key, build_body, estimate, question_hash
-from pixelbrain.asking.request.photo import SentImage, data_url
+from pixelbrain.asking.questions.question import AnswerStatus, Question
+from pixelbrain.asking.request.body import build_body, question_hash
+from pixelbrain.asking.request.estimate import estimate
+from pixelbrain.asking.request.photo import Photo, PhotoPreparer
+from pixelbrain.asking.request.replies import MORE_ROOM
+from pixelbrain.asking.settings import AskSettings
 from pixelbrain.errors import ReadError
+from pixelbrain.landing.answers.log import FINAL_STATUSES
+from pixelbrain.landing.answers.memory import AnswerMemory
 
 __all__ = ["Request", "RequestMaker"]
+
+#: Reading from S3 waits more than it works; Pillow lets go of the interpreter while it decodes and resizes.
+_THREADS = 8
+_AHEAD = 16  # images in memory
+
+_Prepared = tuple[dict[str, str], Photo | Outcome]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,22 +50,19 @@ class RequestMaker:
         entries: image_id and version.
         settings: what is asked.
         price: of the model.
-        flight: what is on its way.
+        pending: what is on its way.
+        memory: what was answered before, and the journal.
         read: the bytes of an image; called by several threads at once.
-        remembered: the earlier record with a key, if there is one.
-        journal: takes each record.
     """
 
     def __init__(
         self,
-        entries: Iterable[dict[str, str]],
+        entries: Iterable[Mapping[str, str]],
         settings: AskSettings,
         price: ModelPrice,
-        flight: Flight,
-        *,
+        pending: PendingAnswers,
+        memory: AnswerMemory,
         read: Callable[[str], bytes],
-        remembered: Callable[[str], dict[str, Any] | None],
-        journal: Callable[[dict[str, Any]], None],
     ) -> None:
         self.answers: Counter[str] = Counter()  # records by status, of what needed no request
         self.remembered = 0  # of them
@@ -63,11 +71,11 @@ class RequestMaker:
         self._settings_key = settings_key(settings)
         self._hashes = {question.field: question_hash(settings, question) for question in settings.questions}
         self._price = price
-        self._flight = flight
+        self._pending = pending
+        self._memory = memory
         self._read = read
-        self._remembered = remembered
-        self._journal = journal
-        self._prepared = self._prepare()
+        self._preparer = PhotoPreparer(settings, price, self._read_image)
+        self._prepared = self._prepare_ahead()
         self._returned: Request | None = None
         self._over = False
 
@@ -83,10 +91,10 @@ class RequestMaker:
         while True:
             prepared = next(self._prepared, None)
             if prepared is None:
-                if not self._flight.has_redo():
+                if not self._pending.has_redo():
                     return None
-                self._prepared = self._prepare()
-            elif (request := self._make(prepared)) is not None:
+                self._prepared = self._prepare_ahead()
+            elif (request := self._make(*prepared)) is not None:
                 return request
 
     def put_back(self, request: Request) -> None:
@@ -96,98 +104,77 @@ class RequestMaker:
     def rest_over_budget(self, message: str) -> None:
         """Everything that is left is not asked: it is recorded so, without being read."""
         self._over = True
-        left = [] if self._returned is None else [self._returned.row]
-        self._returned = None
-        unread = dict.fromkeys(self._hashes)
-        for row in left:
+        outcome = Outcome(status=AnswerStatus.OVER_BUDGET, error_type="OverBudget", error=message)
+        if self._returned is not None:
             # what its earlier tries cost is told by its next one: the store keeps that
-            entry = Entry(image_id=row.image_id, version=row.version)
-            self._end(entry, row.keys, AnswerStatus.OVER_BUDGET, "OverBudget", message)
-        for prepared in self._prepared:
-            self._end(prepared.entry, unread, AnswerStatus.OVER_BUDGET, "OverBudget", message)
-        for entry in self._source():
-            self._end(entry, unread, AnswerStatus.OVER_BUDGET, "OverBudget", message)
+            row, self._returned = self._returned.row, None
+            self._end(row.entry, row.keys, outcome)
+        for entry in itertools.chain((entry for entry, _ in self._prepared), self._source()):
+            self._end(entry, None, outcome)
 
-    def _prepare(self) -> Generator[Prepared, None, None]:
-        return prepare_all(self._source(), read=self._read_image, price=self._price, detail=self._settings.detail)
+    def _prepare_ahead(self) -> Generator[_Prepared, None, None]:
+        """Photos, or why there is none, in the order of their entries; read a few ahead by threads."""
+        pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="batch-prepare")
+        ahead: deque[tuple[dict[str, str], Future[Photo | Outcome]]] = deque()
+        try:
+            for entry in self._source():
+                ahead.append((entry, pool.submit(self._preparer.prepare, entry)))
+                if len(ahead) >= _AHEAD:
+                    entry, photo = ahead.popleft()
+                    yield entry, photo.result()
+            for entry, photo in ahead:
+                yield entry, photo.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
-    def _source(self) -> Iterator[Entry]:
+    def _source(self) -> Iterator[dict[str, str]]:
         """What is to be done over, then what has not been looked at; not what is on its way."""
         while True:
-            again = self._flight.pop_redo()
-            if again is not None:
-                entry = Entry(image_id=again[0], version=again[1])
-            elif (found := next(self._entries, None)) is not None:
-                entry = Entry(image_id=found["image_id"], version=found["version"])
-            else:
+            again = self._pending.pop_redo()
+            found = again if again is not None else next(self._entries, None)
+            if found is None:
                 return
-            if not self._flight.has_image(self._settings_key, entry.image_id, entry.version):
-                yield entry
+            if not self._pending.has_image(self._settings_key, found["image_id"], found["version"]):
+                yield {"image_id": found["image_id"], "version": found["version"]}
 
-    def _make(self, prepared: Prepared) -> Request | None:
+    def _make(self, entry: dict[str, str], photo: Photo | Outcome) -> Request | None:
         """The request for an image; None where it needs none, or waits for another image's."""
-        entry = prepared.entry
-        if prepared.sent is None:
-            error = prepared.error
-            self._end(entry, dict.fromkeys(self._hashes), AnswerStatus.FAILED, type(error).__name__, str(error))
+        if isinstance(photo, Outcome):
+            self._end(entry, None, photo)
             return None
         keys: dict[str, str] = {}
         asked: list[Question] = []
         for question in self._settings.questions:
-            key = answer_key(prepared.sent.sha256, self._settings, question)
-            if self._flight.is_journalled(key, question.field, entry.image_id, entry.version):
+            key = photo.keys[question.field]
+            answer = {"key": key, "field": question.field, **entry}
+            if self._pending.is_journalled(answer):
                 continue  # collected since the entries were listed
-            known = self._remembered(key)
-            if known is not None and known["status"] in PAID:
-                self._record(remembered_record(entry.as_dict(), question, known))
+            known = self._memory.remembered(key)
+            if known is not None and known["status"] in FINAL_STATUSES:
+                self._record(remembered_record(entry, question, known))
                 continue
-            whose = self._flight.whose(key, question.field, entry.image_id, entry.version)
+            whose = self._pending.whose(**answer)
             if whose == "other" or key in keys.values():
-                self._flight.wait(key, question.field, entry.image_id, entry.version)
+                self._pending.wait(**answer)
             elif whose == "nobody":
                 keys[question.field] = key
                 asked.append(question)
-        return self._request(entry, prepared.sent, asked, keys) if asked else None
+        return self._request(entry, photo, asked, keys) if asked else None
 
-    def _request(self, entry: Entry, sent: SentImage, asked: list[Question], keys: dict[str, str]) -> Request:
-        row_id = custom_id(keys)
-        earlier = self._flight.look_again(row_id)
+    def _request(self, entry: dict[str, str], photo: Photo, asked: list[Question], keys: dict[str, str]) -> Request:
+        earlier = self._pending.look_again(custom_id(keys))
         room = MORE_ROOM * self._settings.max_output_tokens if earlier is not None and earlier.more_room else None
-        expected = estimate(
-            self._settings,
-            self._price,
-            sent.width,
-            sent.height,
-            questions=asked,
-            max_output_tokens=room,
-            batch=True,
-        )
-        row = Row(
-            custom_id=row_id,
-            image_id=entry.image_id,
-            version=entry.version,
-            keys=keys,
-            input_tokens=expected.input_tokens,
-            usd=expected.cost_usd_max,
-        )
-        if earlier is not None:
-            row = replace(
-                row,
-                tries=earlier.tries,
-                more_room=earlier.more_room,
-                asked_again=earlier.asked_again,
-                spent=earlier.spent,
-            )
-        body = build_body(self._settings, asked, data_url(sent.jpeg), max_output_tokens=room)
-        return Request(row=row, line=request_line(row, body), usual_usd=expected.cost_usd_expected)
+        size = photo.width, photo.height
+        most = estimate(self._settings, self._price, *size, questions=asked, max_output_tokens=room, batch=True)
+        known = {"keys": keys, "input_tokens": most.input_tokens, "usd": most.cost_usd_max, **entry}
+        row = replace(earlier, **known) if earlier is not None else Row(custom_id=custom_id(keys), **known)
+        body = build_body(self._settings, asked, photo.url(), max_output_tokens=room)
+        return Request(row=row, line=request_line(row, body), usual_usd=most.cost_usd_expected)
 
-    def _end(
-        self, entry: Entry, keys: Mapping[str, str | None], status: AnswerStatus, error_type: str, error: str
-    ) -> None:
-        """Record that some questions about an image are not asked."""
-        outcome = Outcome(status=status, error_type=error_type, error=error)
-        questions = [question for question in self._settings.questions if question.field in keys]
-        for record in answer_records(entry.as_dict(), keys, questions, outcome):
+    def _end(self, entry: dict[str, str], keys: Mapping[str, str] | None, outcome: Outcome) -> None:
+        """Record that some questions about an image are not asked; all where there are no `keys`."""
+        questions = [q for q in self._settings.questions if keys is None or q.field in keys]
+        for record in answer_records(entry, keys, questions, outcome):
             self._record(record)
 
     def _read_image(self, image_id: str) -> bytes:
@@ -198,4 +185,4 @@ class RequestMaker:
     def _record(self, record: dict[str, Any]) -> None:
         self.answers[record["status"]] += 1
         self.remembered += record["remembered"]
-        self._journal({**record, "question": self._hashes[record["field"]]})
+        self._memory.journal({**record, "question": self._hashes[record["field"]]})

@@ -1,102 +1,79 @@
-"""The waves of a run: fill, send, look, collect, and again, until everything is answered."""
+"""The rounds of a run: fill, send, look, collect, and again, until everything is answered."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pixelbrain.asking.batch.api import BatchApi, RejectedError
 from pixelbrain.asking.batch.collect import ENDED, TOKEN_LIMIT, Collected, Collector, read_token_limit
-from pixelbrain.asking.batch.pending_answers import Flight
-from pixelbrain.asking.batch.quota import Block, Limits, Room
+from pixelbrain.asking.batch.pending_answers import PendingAnswers
+from pixelbrain.asking.batch.quota import BatchLimits, Block, Quota
 from pixelbrain.asking.batch.report import BatchReport
-from pixelbrain.asking.batch.request_file import RequestFile
 from pixelbrain.asking.batch.requests import Request, RequestMaker
 from pixelbrain.asking.batch.store import BatchState, BatchStore
-from pixelbrain.asking.batch.submit import submit
+from pixelbrain.asking.batch.submit import RequestFile, submit
 from pixelbrain.asking.cost.prices import ModelPrice
-from pixelbrain.asking.questions.question import AskSettings
 from pixelbrain.asking.request.failures import StopJob
+from pixelbrain.asking.settings import AskSettings
 
 if TYPE_CHECKING:
     from openai.types import Batch
 
-__all__ = ["Waves"]
+__all__ = ["Rounds"]
 
 #: A batch that has not ended so long after its 24 hours never will.
 _OVERDUE_S = 7200.0
 
 
-class Waves:
-    """One run; `run` is called once.
+@dataclass(kw_only=True)
+class Rounds:
+    """One run; `run` is called once."""
 
-    Args:
-        settings, price: what is asked, at what price.
-        limits: of the run.
-        room: for more.
-        settings_key: of the settings.
-        store, api, flight, collector, maker: what it works with; `flight` knows what is in `store`.
-        progress: called with (done, total, failed) requests.
-    """
-
-    def __init__(
-        self,
-        settings: AskSettings,
-        price: ModelPrice,
-        limits: Limits,
-        *,
-        settings_key: str,
-        room: Room,
-        store: BatchStore,
-        api: BatchApi,
-        flight: Flight,
-        collector: Collector,
-        maker: RequestMaker,
-        progress: Callable[[int, int, int], None] | None,
-    ) -> None:
-        self.report = BatchReport()
-        self._settings = settings
-        self._price = price
-        self._limits = limits
-        self._settings_key = settings_key
-        self._room = room
-        self._store = store
-        self._api = api
-        self._flight = flight
-        self._collector = collector
-        self._maker = maker
-        self._progress = progress
-        self._polled_at = 0.0  # monotonic
-        self._finished = 0  # requests that are not asked again
-        self._block: Block | None = None
-        self._known_cancelled: set[str] | None = None  # cancelled before this run began, by our id
+    settings: AskSettings  # what is asked
+    price: ModelPrice
+    limits: BatchLimits
+    settings_key: str
+    quota: Quota  # for more
+    store: BatchStore
+    api: BatchApi
+    pending: PendingAnswers  # knows what is in `store`
+    collector: Collector
+    maker: RequestMaker
+    progress: Callable[[int, int, int], None] | None  # called with (done, total, failed) requests
+    report: BatchReport = field(default_factory=BatchReport)
+    _polled_at: float = 0.0  # monotonic
+    _finished: int = 0  # requests that are not asked again
+    _block: Block | None = None
+    _known_cancelled: set[str] | None = None  # cancelled before this run began, by our id
 
     def run(self, *, wait: bool) -> BatchReport:
         """Until everything is answered; without `wait`, until everything that fits is sent."""
         self._poll()
         while not self.report.cancelled:
             self._fill()
-            if not self._room.active:
-                self._flight.release_waiting()
+            if not self.quota.active:
+                self.pending.release_waiting()
                 if self._block == "budget":
                     self._over_budget()
                     self._block = None
                     break
                 if self._block is None:
-                    if not self._flight.has_redo():
+                    if not self.pending.has_redo():
                         break
                     continue
-            if not wait and not (self._room.active and self._block == "unchecked"):
+            if not wait and not (self.quota.active and self._block == "unchecked"):
                 break
-            time.sleep(self._limits.poll_s)
+            time.sleep(self.limits.poll_s)
             self._poll()
-        while wait and self._room.active:  # cancelled: what they finished is still to come
-            time.sleep(self._limits.poll_s)
+        while wait and self.quota.active:  # cancelled: what they finished is still to come
+            time.sleep(self.limits.poll_s)
             self._poll()
-        self.report.running = len(self._room.active)
-        self.report.reserved_usd = self._room.reserved_usd
-        self.report.more = self.report.cancelled or self._block is not None or self._flight.has_redo()
+        self.report.running = len(self.quota.active)
+        self.report.reserved_usd = self.quota.reserved_usd
+        self.report.more = self.report.cancelled or self._block is not None or self.pending.has_redo()
         return self.report
 
     # --- sending -----------------------------------------------------------------------------------------------------
@@ -105,20 +82,20 @@ class Waves:
         """Send as many batches as fit now; `_block` says why no more."""
         file: RequestFile | None = None
         try:
-            while (request := self._maker.take()) is not None:
+            while (request := self.maker.take()) is not None:
                 if file is not None and not file.has_room(request.line):
                     full, file = file, None
                     self._send(full)
                 self._block = self._blocked(request, file)
                 if self._block is not None:
-                    self._maker.put_back(request)
+                    self.maker.put_back(request)
                     break
                 if file is None:
                     file = RequestFile(
-                        self._store, max_bytes=self._limits.max_bytes, max_requests=self._limits.max_requests
+                        self.store, max_bytes=self.limits.max_bytes, max_requests=self.limits.max_requests
                     )
                 file.add(request.row, request.line, request.usual_usd)
-                self._flight.add(request.row, self._settings_key)
+                self.pending.add(request.row, self.settings_key)
             else:
                 self._block = None
             if file is not None:
@@ -131,48 +108,48 @@ class Waves:
     def _blocked(self, request: Request, file: RequestFile | None) -> Block | None:
         if self.report.cancelled:
             return "cancelled"
-        return self._room.blocked(request.row, self._settings.model, file)
+        return self.quota.blocked(request.row, self.settings.model, file)
 
     def _over_budget(self) -> None:
-        self._maker.rest_over_budget(
-            f"${self._room.left_usd:.6f} of the budget of ${self._limits.budget_usd} is left, and the next request can "
-            "cost more; run it again with a larger budget"
+        self.maker.rest_over_budget(
+            f"${self.quota.left_usd:.6f} of the budget of ${self.limits.budget_usd} is left, and the next request "
+            "can cost more; run it again with a larger budget"
         )
 
     def _send(self, file: RequestFile) -> None:
-        state = file.finish(self._settings, self._price)
+        state = file.finish(self.settings, self.price)
         self._forget_history(state)
         try:
-            submit(state, file.upload_path, self._store, self._api)
+            submit(state, file, self.store, self.api)
         except RejectedError as error:
             self._rejected(state, error)
             return
-        self._room.active.append(state)
+        self.quota.active.append(state)
         self.report.submitted += 1
         self.report.requests += state.requests
         self._tell()
-        if time.monotonic() - self._polled_at >= self._limits.poll_s:
+        if time.monotonic() - self._polled_at >= self.limits.poll_s:
             self._poll()
 
     def _forget_history(self, state: BatchState) -> None:
         """The earlier tries' history went along with the batch's rows: it is told once."""
-        taken = {row.custom_id for row in self._store.rows(state) if row.has_history}
+        taken = {row.custom_id for row in self.store.rows(state) if row.has_history}
         if taken:
-            self._store.prune_again(lambda row: row.custom_id not in taken)
+            self.store.prune_again(lambda row: row.custom_id not in taken)
             for custom_id in taken:
-                self._flight.drop_again(custom_id)
+                self.pending.drop_again(custom_id)
 
     def _rejected(self, state: BatchState, error: RejectedError) -> None:
         """The server did not take a batch: its requests are as they were before."""
-        for row in self._store.rows(state):
-            self._flight.remove(row, state.settings)
+        for row in self.store.rows(state):
+            self.pending.remove(row, state.settings)
             if row.has_history:
-                self._flight.put_again(row)
-            self._flight.push_redo(row.image_id, row.version)
-        self._store.drop(state)
+                self.pending.put_again(row)
+            self.pending.push_redo(row.image_id, row.version)
+        self.store.drop(state)
         if error.code != TOKEN_LIMIT:
             raise StopJob(f"the server does not take the batch ({error.code}: {error}); answers so far are kept")
-        self._room.refused(state, read_token_limit(str(error)))
+        self.quota.refused(state, read_token_limit(str(error)))
 
     # --- looking -----------------------------------------------------------------------------------------------------
 
@@ -181,15 +158,15 @@ class Waves:
         self._polled_at = time.monotonic()
         stop: StopJob | None = None
         refused: tuple[BatchState, Collected] | None = None
-        cancel = self._store.cancel_wanted
-        for state in list(self._room.active):
-            look = self._api.cancel if cancel else self._api.retrieve
+        cancel = self.store.cancel_wanted
+        for state in list(self.quota.active):
+            look = self.api.cancel if cancel else self.api.retrieve
             batch = look(state.batch_id or "")
             self._look(state, batch)
             if batch.status in ENDED:
-                found = self._collector.collect(state, batch)
-                self._room.active.remove(state)
-                self._room.spent_usd += found.spent_usd
+                found = self.collector.collect(state, batch)
+                self.quota.active.remove(state)
+                self.quota.spent_usd += found.spent_usd
                 self._finished += state.requests - found.again
                 self.report.add(state, found)
                 stop = stop or found.stop
@@ -197,19 +174,19 @@ class Waves:
                     refused = (state, found)
         if cancel:
             self.report.cancelled = True
-            self._store.cancel_wanted = False
+            self.store.cancel_wanted = False
         if self._known_cancelled is None:
-            self._known_cancelled = {state.id for state in self._room.active if state.status == "cancelling"}
+            self._known_cancelled = {state.id for state in self.quota.active if state.status == "cancelling"}
         self._tell()
         if stop is not None:
             raise stop
         if refused is not None:  # several at once are one full queue
-            self._room.refused(refused[0], refused[1].token_limit)
+            self.quota.refused(refused[0], refused[1].token_limit)
 
     def _look(self, state: BatchState, batch: Batch) -> None:
         """Note how far a batch is."""
         if state.status == "validating" and batch.status not in ("validating", "failed"):
-            self._room.accepted()
+            self.quota.accepted()
         if batch.status in ("cancelling", "cancelled") and self._known_cancelled is not None:
             # someone cancelled it while we ran: not to send it again, then
             self.report.cancelled |= state.id not in self._known_cancelled
@@ -223,12 +200,12 @@ class Waves:
             )
         if state.status != batch.status:
             state.status = batch.status
-            self._store.save(state)
+            self.store.save(state)
 
     def _tell(self) -> None:
-        if self._progress is not None:
-            running = self._room.active
+        if self.progress is not None:
+            running = self.quota.active
             done = self._finished + sum(state.completed + state.failed for state in running)
             total = self._finished + sum(state.requests for state in running)
             failed = self.report.answers["failed"] + sum(state.failed for state in running)
-            self._progress(done, total, failed)
+            self.progress(done, total, failed)

@@ -1,47 +1,118 @@
-"""Ask through the Batch API: waves of batches under the account's limits and the budget."""
+"""Ask through the Batch API: rounds of batches under the account's limits and the budget. Nothing of it needs Ray."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+import functools
+import itertools
+import os
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pixelbrain.asking.batch.api import BatchApi
 from pixelbrain.asking.batch.collect import Collector
-from pixelbrain.asking.batch.pending_answers import Flight
-from pixelbrain.asking.batch.quota import Limits, Room
+from pixelbrain.asking.batch.pending_answers import PendingAnswers
+from pixelbrain.asking.batch.quota import BatchLimits, Quota, TokenQueue
 from pixelbrain.asking.batch.report import BatchReport
-from pixelbrain.asking.batch.request_file import MAX_BYTES, MAX_REQUESTS, settings_key
 from pixelbrain.asking.batch.requests import RequestMaker
-from pixelbrain.asking.batch.rounds import Waves
+from pixelbrain.asking.batch.rounds import Rounds
 from pixelbrain.asking.batch.store import BatchStore
-from pixelbrain.asking.batch.submit import load_flight, recover
-from pixelbrain.asking.batch.token_queue import TokenQueue
+from pixelbrain.asking.batch.submit import MAX_BYTES, MAX_REQUESTS, recover, settings_key
 from pixelbrain.asking.cost.prices import ModelPrice
-from pixelbrain.asking.questions.question import AskSettings
+from pixelbrain.asking.pending import pending_images, spent_usd
+from pixelbrain.asking.questions.where import Where
+from pixelbrain.asking.request.body import question_hash
+from pixelbrain.asking.request.client import make_sync_client
+from pixelbrain.asking.settings import AskLimits, AskSettings
 from pixelbrain.errors import ConfigError
+from pixelbrain.landing.answers.memory import AnswerMemory
+from pixelbrain.landing.landing import Landing
+from pixelbrain.locks.run import RunLock
+from pixelbrain.sources import read_bytes
+from pixelbrain.storage.base import Storage
 
 if TYPE_CHECKING:
     from openai import OpenAI
 
-__all__ = ["BatchReport", "run_batches"]
+__all__ = ["ask_batch", "open_memory", "run_batches"]
 
 #: A batch whose creation was on its way when its process was killed is known to the server after so long.
 _SETTLE_S = 10.0
 
 
+def ask_batch(
+    landing: Landing,
+    settings: AskSettings,
+    price: ModelPrice,
+    limits: AskLimits,
+    *,
+    where: Where | None = None,
+    limit: int | None = None,
+    wait: bool = True,
+    progress: Callable[[int, int, int], None] | None = None,
+    poll_s: float = 30.0,
+) -> BatchReport:
+    """Ask the questions about the landed images that they are open for, and land the answers; see `run_batches`.
+
+    Args:
+        where: only these images.
+        limit: only the first so many of them.
+        wait: until everything is answered. False: collect what has ended, send what fits, and return.
+        poll_s: seconds between looks at the server.
+
+    Raises:
+        OutLockedError: another process works on this OUT.
+    """
+    with RunLock(landing.storage, what="ask --batch"), open_memory(landing, settings) as memory:
+        tables = pending_images(landing, settings, where)
+        return run_batches(
+            itertools.islice((row for table in tables for row in table.to_pylist()), limit),
+            settings,
+            price,
+            storage=landing.storage,
+            client=make_sync_client(base_url=settings.base_url, timeout_s=settings.timeout_s),
+            memory=memory,
+            read=functools.partial(read_bytes, s3_endpoint=settings.s3_endpoint),
+            budget_usd=limits.budget_usd,
+            already_spent_usd=spent_usd(landing.answer_log, tuple(q.field for q in settings.questions)),
+            wait=wait,
+            progress=progress,
+            poll_s=poll_s,
+        )
+
+
+@contextlib.contextmanager
+def open_memory(landing: Landing, settings: AskSettings | None) -> Iterator[AnswerMemory]:
+    """The answers of an OUT, for what batches bring: to these questions, and to those of earlier runs."""
+    landing.answer_log.fold()
+    landing.refresh()
+    questions = settings.questions if settings is not None else ()
+    asked = [q for state in BatchStore(landing.storage).states() for q in state.read_questions()] + list(questions)
+    memory = AnswerMemory(
+        landing.answer_log,
+        f"batch-{uuid.uuid4().hex[:8]}-{os.getpid()}",
+        types={question.field: question.answer.arrow_type() for question in asked},
+        questions={q.field: question_hash(settings, q) for q in questions} if settings is not None else {},
+    )
+    try:
+        yield memory
+    finally:
+        memory.close()
+        landing.answer_log.fold()
+        landing.refresh()
+
+
 def run_batches(
-    entries: Iterable[dict[str, str]],
+    entries: Iterable[Mapping[str, str]],
     settings: AskSettings,
     price: ModelPrice,
     *,
-    out: Path,
+    storage: Storage,
     client: OpenAI,
+    memory: AnswerMemory,
     read: Callable[[str], bytes],
-    remembered: Callable[[str], dict[str, Any] | None],
-    journal: Callable[[dict[str, Any]], None],
     budget_usd: Decimal | None = None,
     already_spent_usd: Decimal = Decimal(0),
     wait: bool = True,
@@ -57,15 +128,14 @@ def run_batches(
     what has ended is collected first, whatever run sent it.
 
     Args:
-        entries: dicts with image_id and version, of the images without an answer; taken as far as there is room.
+        entries: with image_id and version, of the images without an answer; taken as far as there is room.
         settings: what is asked.
         price: of the settings' model.
-        out: the folder of results; the states are in its answers/batches.
+        storage: where OUT is, held by the caller; the states are in its answers/batches.
         client: see `make_sync_client`.
+        memory: what was answered before, and the journal, which takes each record: answers, failures, what is over
+            budget, and what is remembered; with batches of earlier runs, it may be of none of the settings' questions.
         read: the bytes of an image; called by several threads at once.
-        remembered: the record with an answer key, if there is one. What `journal` got, it finds from then on.
-        journal: takes each record: answers, failures, what is over budget, and what is remembered. A record has
-            `question` (see `question_hash`); with batches of earlier runs, it may be none of the settings'.
         budget_usd: a cap for all that was ever spent; the most that a request can cost is reserved before it is sent.
         already_spent_usd: the cost of all journalled records.
         wait: until everything is answered. False: collect what has ended, send what fits, and return.
@@ -76,43 +146,32 @@ def run_batches(
 
     Raises:
         StopJob: no request of this job can succeed, or the server cannot be reached; what was answered is kept.
-        LandingError: OUT cannot be written, or another process works on its batches.
+        LandingError: OUT cannot be written.
         ConfigError: settings that do not go with batches.
     """
     if settings.image_urls:
         raise ConfigError("image_urls does not go with batch: a presigned URL may be out of date when its turn comes")
-    store = BatchStore(out)
-    with store.lock(), contextlib.closing(Flight()) as flight:
+    store, api = BatchStore(storage), BatchApi(client)
+    with contextlib.closing(PendingAnswers()) as pending:
         store.cancel_wanted = False  # said to a run that is no more
-        api = BatchApi(client)
         recover(store, api, settle_s=min(poll_s, _SETTLE_S))
-        spent_usd = already_spent_usd + load_flight(store, flight)
-        limits = Limits(budget_usd=budget_usd, poll_s=poll_s, max_bytes=max_bytes, max_requests=max_requests)
+        spent = already_spent_usd + pending.load(store)
+        limits = BatchLimits(budget_usd=budget_usd, poll_s=poll_s, max_bytes=max_bytes, max_requests=max_requests)
         key = settings_key(settings)
-        maker = RequestMaker(entries, settings, price, flight, read=read, remembered=remembered, journal=journal)
-        waves = Waves(
-            settings,
-            price,
-            limits,
-            settings_key=key,
-            room=Room(limits, TokenQueue(enqueued_token_limit), store.active(), spent_usd),
-            store=store,
-            api=api,
-            flight=flight,
-            collector=Collector(
-                store,
-                api,
-                flight,
-                remembered=remembered,
-                journal=journal,
-                settings=key,
-                questions=settings.questions,
-            ),
-            maker=maker,
-            progress=progress,
-        )
-        with contextlib.closing(maker):
-            report = waves.run(wait=wait)
+        with contextlib.closing(RequestMaker(entries, settings, price, pending, memory, read)) as maker:
+            report = Rounds(
+                settings=settings,
+                price=price,
+                limits=limits,
+                settings_key=key,
+                quota=Quota(limits, TokenQueue(enqueued_token_limit), store.active(), spent),
+                store=store,
+                api=api,
+                pending=pending,
+                collector=Collector(store, api, pending, memory, settings_key=key, asked=settings.questions),
+                maker=maker,
+                progress=progress,
+            ).run(wait=wait)
         report.answers += maker.answers
         report.remembered += maker.remembered
         return report

@@ -1,34 +1,38 @@
 """What is known of each batch, in OUT/answers/batches: enough for another machine to go on.
 
-    ID.json            a `BatchState`; written whole or not at all
+    ID.json            a `BatchState`
     ID.requests.jsonl  a `Row` a request; there while the batch is on its way
     ID.again.jsonl     a `Row` for each request of an ended batch that is to be asked again
+    cancel             whoever waits for the batches is to cancel them
 
 No file names a machine, a path or a key. The order of writing makes a crash harmless: the requests' rows are there
-before the state is, and the state (`submitting`) before the server knows of the batch.
+before the state is, and the state (`submitting`) before the server knows of the batch. Who writes holds OUT's
+`RunLock`; only the wish to cancel is written by others.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
-from filelock import FileLock, Timeout
-
 from pixelbrain.asking.answer_records import Spent
+from pixelbrain.asking.questions.answer_types import AnswerType
+from pixelbrain.asking.questions.question import Question
 from pixelbrain.errors import LandingError
+from pixelbrain.storage.base import Storage
 
 __all__ = ["BatchState", "BatchStore", "Row"]
 
 #: submitting: the server may or may not know of it. running: it does. ended: all that it brought is journalled.
 Stage = Literal["submitting", "running", "ended"]
+
+_FOLDER = "answers/batches"
+_CANCEL = f"{_FOLDER}/cancel"
+_UNREADABLE = (ValueError, TypeError, KeyError, ArithmeticError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +51,11 @@ class Row:
     spent: Spent = Spent()  # by those earlier answers
 
     @property
+    def entry(self) -> dict[str, str]:
+        """The image, as answer records name it."""
+        return {"image_id": self.image_id, "version": self.version}
+
+    @property
     def has_history(self) -> bool:
         """Earlier tries taught or cost something that the next one needs."""
         return bool(self.tries or self.more_room or self.asked_again or self.spent.usd)
@@ -56,7 +65,7 @@ class Row:
         return json.dumps(asdict(self), default=str, ensure_ascii=False, separators=(",", ":")) + "\n"
 
     @classmethod
-    def from_line(cls, line: str) -> Row:
+    def from_line(cls, line: str | bytes) -> Row:
         """Back from `line`."""
         data = json.loads(line)
         spent = data.pop("spent")
@@ -70,9 +79,9 @@ class BatchState:
     id: str  # ours; the batch carries it as metadata
     stage: Stage
     created_at: str  # ISO 8601, UTC
-    settings: str  # equal for runs that ask the same; see `batch_files.settings_key`
+    settings: str  # equal for runs that ask the same; see `submit.settings_key`
     model: str
-    questions: list[dict[str, Any]]  # field, text, answer (AnswerType.as_dict) and hash (see `batch_files`)
+    questions: list[dict[str, Any]]  # field, text, answer (AnswerType.as_dict) and hash (see `question_hash`)
     price: dict[str, str]  # USD a million tokens, and the batch's factor
     requests: int
     input_tokens: int
@@ -85,59 +94,34 @@ class BatchState:
     failed: int = 0
     counts: dict[str, int] = field(default_factory=dict)  # once ended: records by status, and `again`
 
-    @property
-    def created_unix(self) -> float:
-        """When, in seconds."""
-        return datetime.fromisoformat(self.created_at).timestamp()
+    def read_questions(self) -> list[Question]:
+        """What it asks."""
+        return [
+            Question(field=q["field"], text=q["text"], answer=AnswerType.from_dict(q["answer"])) for q in self.questions
+        ]
 
 
 class BatchStore:
     """The states in one OUT.
 
     Args:
-        out: the folder of results.
+        storage: where OUT is.
     """
 
-    def __init__(self, out: Path) -> None:
-        self.folder = Path(out) / "answers" / "batches"
-
-    @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the batches; one process does at a time, and its end, however it comes, gives them free.
-
-        Raises:
-            LandingError: another process holds them.
-        """
-        lock = self._take_lock()
-        try:
-            yield
-        finally:
-            lock.release()
-
-    def _take_lock(self) -> FileLock:
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.folder / ".lock", timeout=0)
-            lock.acquire()
-        except Timeout:
-            raise LandingError(
-                "another process works on the batches of this OUT: wait until it is done, or end it"
-            ) from None
-        except OSError as error:
-            raise LandingError(f"cannot write into answers/batches: {error.strerror or error}") from None
-        return lock
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
 
     @property
     def cancel_wanted(self) -> bool:
-        """Another process wants the one that holds the batches to cancel them."""
-        return (self.folder / "cancel").exists()
+        """Another process wants the one that waits for the batches to cancel them."""
+        return self._storage.read(_CANCEL) is not None
 
     @cancel_wanted.setter
     def cancel_wanted(self, wanted: bool) -> None:
         if wanted:
-            self._write("cancel", [])
+            self._storage.write(_CANCEL, b"")
         else:
-            (self.folder / "cancel").unlink(missing_ok=True)
+            self._storage.delete(_CANCEL)
 
     def states(self) -> list[BatchState]:
         """All batches, oldest first.
@@ -145,9 +129,8 @@ class BatchStore:
         Raises:
             LandingError: a file is not a batch's state.
         """
-        if not self.folder.is_dir():
-            return []
-        return [self._read(self.folder / name) for name in sorted(os.listdir(self.folder)) if name.endswith(".json")]
+        found = ((name, self._storage.read(f"{_FOLDER}/{name}")) for name in self._names(".json"))
+        return [_read_state(name, data) for name, data in found if data is not None]  # None: dropped meanwhile
 
     def active(self) -> list[BatchState]:
         """The batches that have not ended, oldest first."""
@@ -155,87 +138,91 @@ class BatchStore:
 
     def save(self, state: BatchState) -> None:
         """Write a state over its earlier one."""
-        self._write(f"{state.id}.json", [json.dumps(asdict(state), default=str, indent=1, ensure_ascii=False)])
+        text = json.dumps(asdict(state), default=str, indent=1, ensure_ascii=False)
+        self._storage.write(f"{_FOLDER}/{state.id}.json", text.encode())
+
+    def save_rows(self, batch: str, lines: Iterable[str]) -> None:
+        """Write the requests of a batch that is about to be sent, by its id: `Row.line` of each."""
+        self._storage.write(f"{_FOLDER}/{batch}.requests.jsonl", "".join(lines).encode())
 
     def rows(self, state: BatchState) -> Iterator[Row]:
         """The requests of a batch that has not ended, in the order of its file's lines."""
-        return self._read_rows(self.folder / f"{state.id}.requests.jsonl")
+        return self._read_rows(f"{state.id}.requests.jsonl")
 
     def again_rows(self) -> Iterator[Row]:
         """The requests of ended batches that are to be asked again; newest last."""
-        if self.folder.is_dir():
-            for name in sorted(os.listdir(self.folder)):
-                if name.endswith(".again.jsonl"):
-                    yield from self._read_rows(self.folder / name)
+        for name in self._names(".again.jsonl"):
+            yield from self._read_rows(name)
 
     def end(self, state: BatchState, again: Iterable[Row]) -> None:
         """Everything that the batch brought is journalled: only what is to be asked again, and has a history, stays."""
-        lines = [row.line() for row in again if row.has_history]
-        if lines:
-            self._write(f"{state.id}.again.jsonl", lines)
+        self._save_again(f"{state.id}.again.jsonl", again)
         state.stage = "ended"
         self.save(state)
-        (self.folder / f"{state.id}.requests.jsonl").unlink(missing_ok=True)
+        self._storage.delete(f"{_FOLDER}/{state.id}.requests.jsonl")
 
     def drop(self, state: BatchState) -> None:
         """Forget a batch that the server never knew; what its requests have cost before is kept."""
-        again = [row.line() for row in self.rows(state) if row.has_history]
-        if again:
-            self._write(f"{state.id}.again.jsonl", again)
-        (self.folder / f"{state.id}.json").unlink(missing_ok=True)
-        (self.folder / f"{state.id}.requests.jsonl").unlink(missing_ok=True)
+        self._save_again(f"{state.id}.again.jsonl", self.rows(state))
+        self._storage.delete(f"{_FOLDER}/{state.id}.json")
+        self._storage.delete(f"{_FOLDER}/{state.id}.requests.jsonl")
 
     def prune_again(self, keep: Callable[[Row], bool]) -> None:
         """Drop the rows that need no asking any more."""
-        for path in sorted(self.folder.glob("*.again.jsonl")):
-            kept = [row.line() for row in self._read_rows(path) if keep(row)]
-            if kept:
-                self._write(path.name, kept)
-            else:
-                path.unlink()
+        for name in self._names(".again.jsonl"):
+            if not self._save_again(name, filter(keep, self._read_rows(name))):
+                self._storage.delete(f"{_FOLDER}/{name}")
+
+    def upload_path(self, batch: str) -> Path:
+        """Where the file that is sent is made, on this machine's disk."""
+        folder = self._storage.local / _FOLDER
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LandingError(f"cannot write into {folder}: {error.strerror or error}") from None
+        return folder / f"{batch}.upload.jsonl"
 
     def clean(self) -> None:
-        """Remove what a killed process left: files that no state speaks of, and half-written ones."""
-        if not self.folder.is_dir():
-            return
-        names = set(os.listdir(self.folder))
-        for name in names:
-            orphan = name.endswith(".requests.jsonl") and name.replace(".requests.jsonl", ".json") not in names
-            if orphan or name.endswith((".tmp", ".upload.jsonl")):
-                (self.folder / name).unlink(missing_ok=True)
+        """Remove what a killed process left: rows that no state speaks of, half-written files, and uploads."""
+        known = {name.removesuffix(".json") for name in self._names(".json")}
+        for name in self._names(".requests.jsonl"):
+            if name.removesuffix(".requests.jsonl") not in known:
+                self._storage.delete(f"{_FOLDER}/{name}")
+        for pattern in ("*.upload.jsonl", ".*.json*.tmp"):  # who holds OUT is the only one that writes these
+            for path in (self._storage.local / _FOLDER).glob(pattern):
+                path.unlink(missing_ok=True)
 
-    def _read(self, path: Path) -> BatchState:
-        try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-            return BatchState(**{**data, "usd": Decimal(data["usd"]), "usual_usd": Decimal(data["usual_usd"])})
-        except (OSError, ValueError, TypeError, KeyError, ArithmeticError) as error:
-            raise LandingError(
-                f"answers/batches/{path.name} is not the state of a batch ({type(error).__name__}: {error}); "
-                "move it away, and the next run asks its images again"
-            ) from None
+    def _names(self, ending: str) -> list[str]:
+        return [name for name in self._storage.names(_FOLDER) if name.endswith(ending)]
 
-    def _read_rows(self, path: Path) -> Iterator[Row]:
+    def _save_again(self, name: str, rows: Iterable[Row]) -> bool:
+        """Write the rows that have a history; False: there are none, and nothing was written."""
+        lines = [row.line() for row in rows if row.has_history]
+        if lines:
+            self._storage.write(f"{_FOLDER}/{name}", "".join(lines).encode())
+        return bool(lines)
+
+    def _read_rows(self, name: str) -> Iterator[Row]:
+        data = self._storage.read(f"{_FOLDER}/{name}")
         try:
-            with open(path, encoding="utf-8") as file:
-                for line in file:
+            if data is None:
+                raise KeyError("it is not there")
+            for line in data.split(b"\n"):  # not splitlines: it also splits at what JSON may hold as it is
+                if line:
                     yield Row.from_line(line)
-        except (OSError, ValueError, TypeError, KeyError, ArithmeticError) as error:
+        except _UNREADABLE as error:
             raise LandingError(
-                f"cannot read answers/batches/{path.name} ({type(error).__name__}: {error}); "
+                f"cannot read {_FOLDER}/{name} ({type(error).__name__}: {error}); "
                 "it is needed to know which answer is whose"
             ) from None
 
-    def _write(self, name: str, lines: Iterable[str]) -> None:
-        path = self.folder / name
-        temporary = self.folder / f".{name}.{os.getpid()}.tmp"
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with open(temporary, "w", encoding="utf-8") as file:
-                file.writelines(lines)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except OSError as error:
-            raise LandingError(f"cannot write answers/batches/{name}: {error.strerror or error}") from None
-        finally:
-            temporary.unlink(missing_ok=True)
+
+def _read_state(name: str, data: bytes) -> BatchState:
+    try:
+        found = json.loads(data)
+        return BatchState(**{**found, "usd": Decimal(found["usd"]), "usual_usd": Decimal(found["usual_usd"])})
+    except _UNREADABLE as error:
+        raise LandingError(
+            f"{_FOLDER}/{name} is not the state of a batch ({type(error).__name__}: {error}); "
+            "move it away, and the next run asks its images again"
+        ) from None

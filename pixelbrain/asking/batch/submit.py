@@ -1,32 +1,162 @@
-"""Send a batch so that no crash can send it twice, and find out after one what was sent."""
+"""A batch in the making, and sending it so that no crash can send it twice."""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
 import logging
+import secrets
 import time
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timezone
 from decimal import Decimal
-from pathlib import Path
+from typing import Any
 
-from pixelbrain.asking.batch.api import BatchApi, RejectedError
-from pixelbrain.asking.batch.pending_answers import Flight
-from pixelbrain.asking.batch.store import BatchState, BatchStore
+from pixelbrain.asking.batch.api import ENDPOINT, BatchApi, RejectedError
+from pixelbrain.asking.batch.store import BatchState, BatchStore, Row
+from pixelbrain.asking.cost.prices import ModelPrice
+from pixelbrain.asking.request.body import question_hash, sent_parameters
+from pixelbrain.asking.settings import AskSettings
+from pixelbrain.errors import LandingError
+from pixelbrain.storage.local import why_not_written
 
-__all__ = ["load_flight", "recover", "submit"]
+__all__ = ["MAX_BYTES", "MAX_REQUESTS", "RequestFile", "custom_id", "recover", "request_line", "settings_key", "submit"]
 
 logger = logging.getLogger(__name__)
 
+# platform.openai.com/docs/guides/batch, "Rate limits", read in November 2026. Whether 200 MB are 200 * 10^6 or
+# 200 * 2^20 bytes is not said: the smaller one is safe.
+MAX_REQUESTS = 50_000
+MAX_BYTES = 200_000_000
 
-def submit(state: BatchState, upload_path: Path, store: BatchStore, api: BatchApi) -> None:
+
+def custom_id(keys: Mapping[str, str]) -> str:
+    """The id of the request that asks for these answers (field -> answer key): 43 characters of 64 allowed."""
+    return "pb-" + hashlib.sha256("\n".join(sorted(keys.values())).encode()).hexdigest()[:40]
+
+
+def request_line(row: Row, body: dict[str, Any]) -> bytes:
+    """One line of a request file: the request as the Batch API wants it, with its end of line."""
+    request = {"custom_id": row.custom_id, "method": "POST", "url": ENDPOINT, "body": body}
+    return json.dumps(request, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def settings_key(settings: AskSettings) -> str:
+    """16 hex digits, equal for runs that ask the same questions of the same model in the same way."""
+    asked = {
+        "questions": _questions(settings),
+        "model": settings.model,
+        "detail": settings.detail,
+        "parameters": sent_parameters(settings),
+    }
+    return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _questions(settings: AskSettings) -> list[dict[str, Any]]:
+    return [
+        {"field": q.field, "text": q.text, "answer": q.answer.as_dict(), "hash": question_hash(settings, q)}
+        for q in settings.questions
+    ]
+
+
+class RequestFile:
+    """One batch in the making: JSONL within the API's limits, streamed to this machine's disk, and its rows for us.
+
+    Args:
+        store: where its state goes.
+        max_bytes, max_requests: of one file.
+    """
+
+    def __init__(self, store: BatchStore, *, max_bytes: int = MAX_BYTES, max_requests: int = MAX_REQUESTS) -> None:
+        # by time, so that a folder's listing is their order; the random half keeps two machines apart
+        self.id = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}"
+        self.path = store.upload_path(self.id)
+        self.requests = 0
+        self.bytes = 0
+        self.input_tokens = 0
+        self.usd = Decimal(0)
+        self.usual_usd = Decimal(0)
+        self._store = store
+        self._max_bytes = max_bytes
+        self._max_requests = max_requests
+        self._rows: list[str] = []  # some 300 bytes each
+        with self._explained():
+            self._file = open(self.path, "wb")  # noqa: SIM115 - closed by finish() or discard()
+
+    def has_room(self, line: bytes) -> bool:
+        """One more request fits; the first one always does."""
+        if not self.requests:
+            return True
+        return self.requests < self._max_requests and self.bytes + len(line) <= self._max_bytes
+
+    def add(self, row: Row, line: bytes, usual_usd: Decimal) -> None:
+        """Append a request, which usually costs `usual_usd`.
+
+        Raises:
+            LandingError: the disk is full, or not writable.
+        """
+        with self._explained():
+            self._file.write(line)
+        self._rows.append(row.line())
+        self.requests += 1
+        self.bytes += len(line)
+        self.input_tokens += row.input_tokens
+        self.usd += row.usd
+        self.usual_usd += usual_usd
+
+    def finish(self, settings: AskSettings, price: ModelPrice) -> BatchState:
+        """Close the file, and record the batch as `submitting`.
+
+        Raises:
+            LandingError: the disk is full, or OUT not writable.
+        """
+        with self._explained():
+            self._file.close()
+        state = BatchState(
+            id=self.id,
+            stage="submitting",
+            created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            settings=settings_key(settings),
+            model=settings.model,
+            questions=_questions(settings),
+            price={
+                name: str(getattr(price, name))
+                for name in ("input_usd_per_million", "output_usd_per_million", "batch_factor")
+            },
+            requests=self.requests,
+            input_tokens=self.input_tokens,
+            usd=self.usd,
+            usual_usd=self.usual_usd,
+        )
+        self._store.save_rows(self.id, self._rows)
+        self._store.save(state)
+        return state
+
+    def discard(self) -> None:
+        """Nothing of it stays."""
+        self._file.close()
+        self.path.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise LandingError(why_not_written(self.path, error)) from None
+
+
+def submit(state: BatchState, file: RequestFile, store: BatchStore, api: BatchApi) -> None:
     """Upload a batch's requests and start it.
 
-    Its state is `submitting` on the disk already, and becomes `running`. The upload is removed from the disk.
+    Its state is `submitting` in OUT already, and becomes `running`. The file is removed from the disk.
 
     Raises:
         RejectedError: the server refuses the batch; the state is the caller's to drop.
         StopJob: the server cannot be reached, or nothing can be sent. The next run finds out what it knows.
     """
     try:
-        state.input_file_id = api.upload(upload_path)
+        state.input_file_id = api.upload(file.path)
         store.save(state)
         try:
             batch = api.create(state.input_file_id, state.id)
@@ -34,7 +164,7 @@ def submit(state: BatchState, upload_path: Path, store: BatchStore, api: BatchAp
             api.delete_file(state.input_file_id)
             raise
     finally:
-        upload_path.unlink(missing_ok=True)
+        file.discard()
     state.batch_id, state.status, state.stage = batch.id, batch.status, "running"
     store.save(state)
     logger.info("batch %s is %s: %d requests", state.id, batch.id, state.requests)
@@ -65,20 +195,3 @@ def recover(store: BatchStore, api: BatchApi, *, settle_s: float) -> None:
             api.delete_file(state.input_file_id)
         store.drop(state)
         logger.info("batch %s was never sent", state.id)
-
-
-def load_flight(store: BatchStore, flight: Flight) -> Decimal:
-    """Fill `flight` with what is on its way, and with the history of what is to be asked again.
-
-    Returns:
-        What earlier tries of those requests have cost, which is in no record yet.
-    """
-    spent = Decimal(0)
-    for state in store.active():
-        for row in store.rows(state):
-            flight.add(row, state.settings)
-            spent += row.spent.usd
-    store.prune_again(lambda row: not flight.has_answer(row))  # a killed run had sent these on
-    for row in store.again_rows():
-        flight.put_again(row)
-    return spent + flight.again_usd()

@@ -2,9 +2,9 @@
 
 | file    | role
 | ------- | ----
-| budget  | The dollars of the limiter: reserved before a request is sent, at the most that it can cost, under a hard
-| gate    | The gate that every request of a process goes through: it waits for the limiter's permit and hands it on
-| leases  | What passes between a gate and the limiter: wanted requests, the answer to them, and what they came to
-| limiter | The limiter of one provider and model: requests, tokens and dollars, shared by everyone who asks it
+| budget  | The dollars: reserved at the most that a request can cost, under a hard cap
+| gate    | Where the requests of a process wait for the limiter's permits, asked for many at once
+| leases  | What passes between a gate and the limiter: wishes, permits, and what requests came to
+| limiter | The limiter of one provider and model, shared by everyone who asks it
 | window  | An amount a minute that is spent smoothly, and never exceeded in any window
 """

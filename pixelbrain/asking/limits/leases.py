@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal, Protocol
+from typing import Literal
 
 from pixelbrain.asking.request.headers import RateHeaders
 from pixelbrain.errors import OverBudgetError
 
-__all__ = ["Granted", "LeaseAnswer", "Leases", "OverBudget", "OverBudgetError", "Settlement", "Wait", "Want"]
+__all__ = ["Granted", "LeaseAnswer", "OverBudget", "OverBudgetError", "Settlement", "Wait", "Want"]
 
 
 @dataclass(frozen=True)
@@ -62,16 +61,3 @@ class Settlement:
     tokens: int | None  # None: unknown, as after a cut connection; what was reserved stays counted
     usd: Decimal | None  # None: unknown; what was reserved stays counted as spent
     limits: RateHeaders | None = None  # None: no response came
-
-
-class Leases(Protocol):
-    """Where a gate gets its permits: a limiter in the same process, or behind an actor."""
-
-    async def lease(self, wanted: Sequence[Want], settled: Sequence[Settlement]) -> LeaseAnswer:
-        """Report what earlier requests came to, then ask for permits; see `RateLimiter.lease` and `settle`."""
-
-    async def settle(self, settled: Sequence[Settlement]) -> None:
-        """Report what earlier requests came to."""
-
-    async def pause(self, seconds: float) -> None:
-        """The server said 429: nobody sends for so long."""

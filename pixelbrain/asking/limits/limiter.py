@@ -1,7 +1,7 @@
 """The limiter of one provider and model: requests, tokens and dollars, shared by everyone who asks it.
 
-Pure logic: every method takes `now` (seconds of a clock that does not go backwards, `time.time()` where snapshots
-outlive the process), nothing sleeps. One limiter serves all asking actors of a cluster; each asks through a `Gate`.
+Pure logic: every method takes `now` (seconds of a clock that does not go backwards), nothing sleeps. One limiter serves
+all asking actors of a cluster; each asks through a `Gate`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from pixelbrain.asking.limits.budget import Budget
 from pixelbrain.asking.limits.leases import Granted, LeaseAnswer, OverBudget, Settlement, Wait, Want
-from pixelbrain.asking.limits.window import Count, Entry, PacedWindow
+from pixelbrain.asking.limits.window import Count, Expense, PacedWindow
 from pixelbrain.asking.request.headers import RateHeaders
 from pixelbrain.errors import ConfigError
 
@@ -37,7 +37,7 @@ class _Reservation:
     at: float
     usd: Decimal
     tokens: int
-    tokens_entry: Entry
+    expense: Expense
     requests_before: Count  # in the window when it was permitted, this one included
     tokens_before: Count
 
@@ -127,7 +127,7 @@ class RateLimiter:
                 continue
             self._budget.settle(reservation.usd, one.usd)
             if one.tokens is not None:
-                self._tokens.amend(reservation.tokens_entry, reservation.tokens, one.tokens)
+                self._tokens.amend(reservation.expense, reservation.tokens, one.tokens)
             if one.limits is not None:
                 self._responded = True
                 self._observe(now, one.limits, reservation)
@@ -162,43 +162,13 @@ class RateLimiter:
         return self._budget.reserved_usd
 
     def stats(self, now: float) -> dict[str, Any]:
-        """Figures for a progress display: limits and use a minute, in flight, dollars, seconds of the pause left."""
+        """Figures for a progress display: limits and use a minute, and requests in flight."""
         return {
             "rpm": self._requests.per_minute,
             "tpm": self._tokens.per_minute,
-            "requests_in_window": self._requests.count(now).used,
             "tokens_in_window": self._tokens.count(now).used,
             "in_flight": len(self._open),
-            "spent_usd": self.spent_usd,
-            "reserved_usd": self.reserved_usd,
-            "paused_s": max(0.0, self._paused_until - now),
-            "over_budget": self._budget.over is not None,
         }
-
-    # --- surviving a restart -------------------------------------------------------------------------------------
-
-    def snapshot(self, now: float) -> dict[str, Any]:
-        """All that a restarted limiter has to know, as JSON. What is in flight counts as spent in it."""
-        return {
-            "requests": self._requests.entries(now),
-            "tokens": self._tokens.entries(now),
-            "named": self._named,
-            "responded": self._responded,
-            "paused_s": max(0.0, self._paused_until - now),
-            "spent_usd": str(self.spent_usd + self.reserved_usd),
-            "next_permit": self._next_permit,
-        }
-
-    def restore(self, now: float, snapshot: dict[str, Any], *, age_s: float = 0.0) -> None:
-        """Continue from a snapshot taken `age_s` seconds ago. Permits of before are not known any more."""
-        for window, name in ((self._requests, "requests"), (self._tokens, "tokens")):
-            window.restore(now, [[age + age_s, used, held] for age, used, held in snapshot[name]])
-        self._named = tuple(snapshot["named"])
-        self._responded = snapshot["responded"]
-        self._paused_until = now + snapshot["paused_s"] - age_s
-        self._budget.spent_usd = max(self.spent_usd, Decimal(snapshot["spent_usd"]))
-        self._next_permit = snapshot["next_permit"]
-        self._follow(now)
 
     # --- inside --------------------------------------------------------------------------------------------------
 
@@ -225,9 +195,9 @@ class RateLimiter:
         self._next_permit += 1
         self._budget.reserve(want.usd)
         self._requests.spend(now, 1)
-        entry = self._tokens.spend(now, want.tokens)
+        expense = self._tokens.spend(now, want.tokens)
         self._open[permit] = _Reservation(
-            now, want.usd, want.tokens, entry, self._requests.count(now), self._tokens.count(now)
+            now, want.usd, want.tokens, expense, self._requests.count(now), self._tokens.count(now)
         )
         return permit
 

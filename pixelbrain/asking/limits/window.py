@@ -6,11 +6,11 @@ from collections import deque
 from dataclasses import dataclass
 from typing import NamedTuple
 
-__all__ = ["Count", "Entry", "PacedWindow"]
+__all__ = ["Count", "Expense", "PacedWindow"]
 
 #: Sums of floats that should be equal may differ by so much.
 _EPSILON = 1e-6
-#: What is spent within so short a time shares an entry, so that their number does not grow with the rate.
+#: What is spent within so short a time shares an expense, so that their number does not grow with the rate.
 _GRAIN_S = 0.05
 #: Differences below this part of the limit say nothing about how the server counts.
 _NOISE = 0.05
@@ -24,7 +24,7 @@ class Count(NamedTuple):
 
 
 @dataclass(slots=True)
-class Entry:
+class Expense:
     """What was spent at about the same time."""
 
     since: float
@@ -55,7 +55,7 @@ class PacedWindow:
         self._minutes = window_s / 60
         self._span_s = window_s + slack_s
         self._burst_s = burst_s
-        self._log: deque[Entry] = deque()
+        self._log: deque[Expense] = deque()
         self._used = 0.0
         self._held = 0.0
         self._kept = 1.0  # the part of a refund that the server does not give, 0 to 1; all, until it shows
@@ -80,28 +80,28 @@ class PacedWindow:
         excess = self._counted(Count(self._used, self._held)) + self._foreign + min(amount, limit) - limit
         if excess <= _EPSILON:
             return wait
-        for entry in self._log:  # the oldest leave first
-            excess -= self._counted(Count(entry.used, entry.held))
+        for expense in self._log:  # the oldest leave first
+            excess -= self._counted(Count(expense.used, expense.held))
             if excess <= _EPSILON:
-                return max(wait, entry.at + self._span_s - now)
+                return max(wait, expense.at + self._span_s - now)
         return max(wait, 1.0)  # only what others spend is in the way: look again
 
-    def spend(self, now: float, amount: float) -> Entry:
+    def spend(self, now: float, amount: float) -> Expense:
         """Count `amount` as spent now; returns where, for `amend`."""
         self._advance(now)
-        entry = self._log[-1] if self._log else None
-        if entry is None or now - entry.since > _GRAIN_S:
-            entry = Entry(now, now, 0.0, 0.0)
-            self._log.append(entry)
-        entry.at = max(entry.at, now)
-        self._change(entry, amount, amount)
+        expense = self._log[-1] if self._log else None
+        if expense is None or now - expense.since > _GRAIN_S:
+            expense = Expense(now, now, 0.0, 0.0)
+            self._log.append(expense)
+        expense.at = max(expense.at, now)
+        self._change(expense, amount, amount)
         self._credit -= amount
-        return entry
+        return expense
 
-    def amend(self, entry: Entry, spent: float, amount: float) -> None:
-        """What was counted in `entry` as `spent` came to another amount."""
+    def amend(self, expense: Expense, spent: float, amount: float) -> None:
+        """What was counted in `expense` as `spent` came to another amount."""
         change = amount - spent
-        self._change(entry, change, max(0.0, change))
+        self._change(expense, change, max(0.0, change))
         self._credit -= change if change > 0 else change * (1 - self._kept)
 
     def observe(self, now: float, per_minute: float, remaining: float, before: Count) -> None:
@@ -139,23 +139,10 @@ class PacedWindow:
         self._advance(now)
         self._credit = min(self._credit, 0.0)
 
-    def entries(self, now: float) -> list[list[float]]:
-        """[age in seconds, used, held], oldest first, of what is in the window."""
-        self._advance(now)
-        return [[now - entry.at, entry.used, entry.held] for entry in self._log]
-
-    def restore(self, now: float, entries: list[list[float]]) -> None:
-        """Take over the `entries` of an earlier one, but no credit: a restart is no reason for a burst."""
-        for age_s, used, held in entries:
-            self._log.append(Entry(now - age_s, now - age_s, used, held))
-            self._used += used
-            self._held += held
-        self._credit, self._credit_at = 0.0, now
-
-    def _change(self, entry: Entry, used: float, held: float) -> None:
-        entry.used += used
-        entry.held += held
-        if not entry.gone:
+    def _change(self, expense: Expense, used: float, held: float) -> None:
+        expense.used += used
+        expense.held += held
+        if not expense.gone:
             self._used += used
             self._held += held
 
@@ -170,10 +157,10 @@ class PacedWindow:
 
     def _advance(self, now: float) -> None:
         while self._log and self._log[0].at <= now - self._span_s:
-            entry = self._log.popleft()
-            entry.gone = True
-            self._used -= entry.used
-            self._held -= entry.held
+            expense = self._log.popleft()
+            expense.gone = True
+            self._used -= expense.used
+            self._held -= expense.held
         if not self._log:
             self._used = self._held = 0.0  # no drift of floats
         if now >= self._foreign_until:

@@ -2,7 +2,7 @@
 
 | file      | role
 | --------- | ----
-| asker     | Asks about images, many at a time: reads, prepares, remembers, asks, journals
+| asker     | Asks about images, many at a time: prepares, remembers, asks, journals
 | report    | What a run of asking came to
 | requester | One request about one image, with all its tries, until it has an outcome
 """

@@ -1,20 +1,16 @@
-"""The words of the asking lane: a question, what is asked how, and what became of it."""
+"""A question about an image, and what became of it."""
 
 from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass, field
-from decimal import Decimal
-from typing import Any, Literal
+from dataclasses import dataclass
 
 from pixelbrain.asking.questions.answer_types import AnswerType
 from pixelbrain.errors import ConfigError
 from pixelbrain.schema import check_name
 
-__all__ = ["AnswerStatus", "AskLimits", "AskSettings", "Detail", "Question"]
-
-Detail = Literal["low", "high"]
+__all__ = ["AnswerStatus", "Question"]
 
 
 class AnswerStatus(str, enum.Enum):
@@ -44,43 +40,3 @@ class Question:
         check_name("question", self.field)
         if not self.text.strip():
             raise ConfigError(f"the question of {self.field} is empty")
-
-
-@dataclass(frozen=True, kw_only=True)
-class AskSettings:
-    """What is asked, of whom, and how. Holds no key: that is read from the environment where requests are sent."""
-
-    questions: tuple[Question, ...]  # of one request, in their order
-    model: str = "gpt-4o-mini"
-    detail: Detail = "low"
-    base_url: str | None = None  # another server that speaks the API
-    max_output_tokens: int = 300
-    temperature: float | None = 0.0  # None: not sent, for models that take none
-    image_urls: bool = False  # presigned URLs for s3:// images, instead of uploading them
-    timeout_s: float = 60.0  # of one try
-    max_tries: int = 8  # of one request
-    max_wait_s: float = 600.0  # of one request, over all its tries
-    s3_endpoint: str | None = None
-    parameters: dict[str, Any] = field(default_factory=dict)  # further fields of the request's body
-
-
-@dataclass(frozen=True, kw_only=True)
-class AskLimits:
-    """How fast, how much at once, and for how much money. Raises `ConfigError` for what lets nothing through."""
-
-    rpm: float | None = None  # requests a minute; None: learned from the first response
-    tpm: float | None = None  # tokens a minute, input and output
-    budget_usd: Decimal | None = None  # for these fields of an OUT, earlier runs included; None: no cap
-    window_s: float = 60.0  # that the server counts in; the limits are per minute all the same
-    concurrency: int = 64  # requests in flight, over all actors
-    actors: int = 1  # processes that ask
-
-    def __post_init__(self) -> None:
-        for name in ("rpm", "tpm"):
-            value = getattr(self, name)
-            if value is not None and not value >= 1:
-                raise ConfigError(f"{name} is {value!r}: at least 1 a minute")
-        if self.budget_usd is not None and not self.budget_usd > 0:
-            raise ConfigError(f"budget is {self.budget_usd}: dollars, more than 0")
-        if not 1 <= self.actors <= self.concurrency:
-            raise ConfigError(f"concurrency is {self.concurrency} over {self.actors} actors: at least 1 each")

@@ -6,12 +6,13 @@ others; no `allOf`, no `oneOf`, no references to outside. (OpenAI's guide "Struc
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
+from jsonschema import Draft202012Validator, validators
+from jsonschema.exceptions import best_match
 
 from pixelbrain.errors import ConfigError
 
@@ -32,8 +33,9 @@ _REWRITTEN = frozenset(
 )
 
 _ARROW = {"string": pa.string(), "integer": pa.int64(), "number": pa.float64(), "boolean": pa.bool_()}
-_PYTHON = {"string": str, "integer": int, "number": (int, float), "boolean": bool, "object": dict, "array": list}
+_KINDS = (*_ARROW, "object", "array")
 _INT64 = range(-(2**63), 2**63)
+_MESSAGE_CHARS = 200
 
 
 def strict_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -72,8 +74,8 @@ def _strict(node: Any, root: Mapping[str, Any], where: str, seen: tuple[str, ...
     elif "type" not in strict and not {"enum", "const"} & set(strict):
         raise ConfigError(f"the schema of {where} has no type")
     kinds = _kinds(strict)
-    if unknown := [kind for kind in kinds if kind not in _PYTHON and kind != "null"]:
-        raise ConfigError(f"the schema of {where} has the type {unknown[0]!r}: it is one of {', '.join(_PYTHON)}, null")
+    if unknown := [kind for kind in kinds if kind not in _KINDS and kind != "null"]:
+        raise ConfigError(f"the schema of {where} has the type {unknown[0]!r}: it is one of {', '.join(_KINDS)}, null")
     if "object" in kinds:
         strict |= _strict_object(node, root, where, seen)
     if "array" in kinds:
@@ -115,64 +117,47 @@ def _nullable(schema: Mapping[str, Any]) -> bool:
 
 # --- checking a value ------------------------------------------------------------------------------------------------
 
-
-def mismatch(value: Any, schema: Mapping[str, Any], where: str = "the answer") -> str | None:
-    """Why a JSON value is not of a schema that `strict_schema` returned; None where it is."""
-    if "anyOf" in schema:
-        reasons = [mismatch(value, one, where) for one in schema["anyOf"]]
-        return None if None in reasons else reasons[0]
-    kinds = _kinds(schema)
-    if kinds and not any(_is_kind(value, kind) for kind in kinds):
-        return f"{where} is {shown(value)}, and not of type {' or '.join(kinds)}"
-    if "enum" in schema and value not in schema["enum"]:
-        return f"{where} is {shown(value)}, and none of {shown(schema['enum'])}"
-    if "const" in schema and value != schema["const"]:
-        return f"{where} is {shown(value)}, and not {shown(schema['const'])}"
-    if isinstance(value, str):
-        return _not_unicode(value, where)
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return _out_of_range(value, schema, where)
-    if isinstance(value, list):
-        if not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", math.inf):
-            return f"{where} has {len(value)} items"
-        reasons = (mismatch(one, schema["items"], f"{where}[{i}]") for i, one in enumerate(value))
-        return next((reason for reason in reasons if reason), None)
-    if isinstance(value, dict):
-        if missing := [name for name in schema["required"] if name not in value]:
-            return f"{where} lacks {missing[0]}"
-        if extra := [name for name in value if name not in schema["properties"]]:
-            return f"{where} has {shown(extra[0])}, which was not asked for"
-        reasons = (mismatch(one, schema["properties"][name], f"{where}.{name}") for name, one in value.items())
-        return next((reason for reason in reasons if reason), None)
-    return None
+_JSON_TYPES = Draft202012Validator.TYPE_CHECKER
 
 
-def _is_kind(value: Any, kind: str) -> bool:
-    if kind == "null":
-        return value is None
-    if isinstance(value, bool):  # which Python counts among the integers
-        return kind == "boolean"
-    if kind == "integer" and isinstance(value, float):
-        return value.is_integer()
-    return isinstance(value, _PYTHON[kind])
-
-
-def _out_of_range(value: int | float, schema: Mapping[str, Any], where: str) -> str | None:
-    fits = (
-        abs(value) <= sys.float_info.max  # false for infinities and NaN, which Python's JSON reader lets through
-        and ("integer" not in _kinds(schema) or int(value) in _INT64)
-        and schema.get("minimum", -math.inf) <= value <= schema.get("maximum", math.inf)
-        and schema.get("exclusiveMinimum", -math.inf) < value < schema.get("exclusiveMaximum", math.inf)
-    )
-    return None if fits else f"{where} is {shown(value)}, which is out of range"
-
-
-def _not_unicode(value: str, where: str) -> str | None:
+def _is_text(_checker: Any, value: Any) -> bool:
     try:
-        value.encode()
+        return isinstance(value, str) and bool(value.encode() or True)
     except UnicodeEncodeError:  # JSON can spell half a surrogate pair, which UTF-8 cannot
-        return f"{where} is {shown(value)}, which is not Unicode text"
-    return None
+        return False
+
+
+def _is_number(_checker: Any, value: Any) -> bool:
+    # false for infinities and NaN, which Python's JSON reader lets through
+    return _JSON_TYPES.is_type(value, "number") and abs(value) <= sys.float_info.max
+
+
+def _is_integer(_checker: Any, value: Any) -> bool:
+    return _JSON_TYPES.is_type(value, "integer") and int(value) in _INT64
+
+
+#: Types are those that can be stored: text that is Unicode, numbers that Arrow has. Patterns, of another dialect than
+#: Python's, are left to the server in its strict mode.
+_Validator = validators.extend(
+    Draft202012Validator,
+    {"pattern": None, "format": None, "multipleOf": None},
+    type_checker=_JSON_TYPES.redefine_many({"string": _is_text, "number": _is_number, "integer": _is_integer}),
+)
+
+
+def mismatch(value: Any, schema: Mapping[str, Any]) -> str | None:
+    """Why a JSON value is not of a schema that `strict_schema` returned; None where it is."""
+    error = best_match(_Validator(schema).iter_errors(value))
+    if error is None:
+        return None
+    while error.context:  # of variants, what the first one says
+        error = error.context[0]
+    where, value, kinds = f"the answer{error.json_path[1:]}", shown(error.instance), _kinds(error.schema)
+    if error.validator != "type":
+        return f"{where}: {error.message.replace(repr(error.instance), value)}"[:_MESSAGE_CHARS]
+    if any(_JSON_TYPES.is_type(error.instance, kind) for kind in kinds):
+        return f"{where} is {value}, which is out of range, or not Unicode text"
+    return f"{where} is {value}, and not of type {' or '.join(kinds)}"
 
 
 def shown(value: Any) -> str:

@@ -85,10 +85,6 @@ class Where:
         found = _Evaluation(self.text, table, self.types).truth(_parse(self.text))
         return pc.fill_null(found, False)
 
-    def filter(self, table: pa.Table) -> pa.Table:
-        """The rows that the expression is true for."""
-        return table.filter(self.mask(table))
-
 
 def parse_where(text: str, known: Mapping[str, pa.DataType] = BASE_NAMES) -> Where:
     """Check an expression.

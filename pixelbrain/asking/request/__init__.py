@@ -1,10 +1,12 @@
-"""One request: what is sent, and what comes back.
+"""One request: what is sent, what it may cost, and what comes back; for both ways to ask.
 
 | file     | role
 | -------- | ----
-| body     | What is sent to the model about one image, what it may cost, and how its reply becomes answers
-| client   | The connection to an OpenAI-compatible server: one client an event loop, one request at a time through
-| failures | What a failed request means: try it again, give up the row, or stop the job; and how long to wait before a
-| headers  | What a server says about its limits: the x-ratelimit-* headers, and how long it asks to wait after a 429
-| photo    | The image as it is sent: upright, no larger than the model can use, as JPEG
+| body     | What is sent about one image, and the key under which its answer is remembered
+| client   | How clients are made, one request through `send`, and what the SDK's errors mean
+| estimate | What a request takes before it is sent, and the one warning when requests come to more
+| failures | What a failed request means: try it again, give up the row, or stop the job
+| headers  | What a server says about its limits, and how long it asks to wait
+| photo    | The image as it is sent: read, brought to size, as JPEG or as a URL, with its keys
+| replies  | What comes back: a chat completion as answers, a refusal, or nothing of use
 """

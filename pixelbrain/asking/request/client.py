@@ -1,4 +1,4 @@
-"""The connection to an OpenAI-compatible server: one client an event loop, one request at a time through `send`.
+"""The connections to an OpenAI-compatible server: how clients are made, and one request at a time through `send`.
 
 The SDK's own retries are off: it cannot know the limits that are shared by a cluster. A failed request is one of
 `Retry`, `RowFailed` and `StopJob`; no message of theirs holds a key.
@@ -9,23 +9,22 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pixelbrain.asking.request.failures import Retry, classify_response, mask_keys
+from pixelbrain.asking.request.failures import Retry, RowFailed, StopJob, classify_response, mask_keys
+from pixelbrain.asking.request.replies import GarbledReplyError, Reply, read_reply
 from pixelbrain.errors import ConfigError
 
-__all__ = ["KEY_VARIABLE", "AskClient", "Reply", "read_key"]
+if TYPE_CHECKING:
+    from openai import OpenAI
+
+__all__ = ["KEY_VARIABLE", "AskClient", "classify_error", "is_transport_error", "make_sync_client", "sent_key"]
 
 KEY_VARIABLE = "OPENAI_API_KEY"
+_NO_KEY = "none"  # the SDK wants one, where the server does not
 
 
-def read_key(base_url: str | None) -> str:
-    """The key in the environment; "" for another server than OpenAI's, which may need none.
-
-    Raises:
-        ConfigError: no key for OpenAI's server, or one that cannot be sent.
-    """
+def _read_key(base_url: str | None) -> str:
     key = os.environ.get(KEY_VARIABLE, "").strip()
     if not key and base_url is None and not os.environ.get("OPENAI_BASE_URL"):
         raise ConfigError(
@@ -34,32 +33,41 @@ def read_key(base_url: str | None) -> str:
         )
     if not (key.isascii() and key.isprintable() and " " not in key):
         raise ConfigError(f"{KEY_VARIABLE} holds characters that no key has: copy it again")
-    return key
+    return key or _NO_KEY
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reply:
-    """What a server answered to one request."""
+def _options(base_url: str | None, timeout_s: float) -> dict[str, Any]:
+    """What every client is made with. The key is read from the environment here and nowhere else."""
+    return {"api_key": _read_key(base_url), "base_url": base_url, "max_retries": 0, "timeout": timeout_s}
 
-    content: str  # empty when refused
-    refusal: str | None  # the model's own words
-    finish_reason: str  # stop, length, content_filter, ...
-    model: str  # that answered: a dated snapshot, where the server says
-    input_tokens: int | None  # billed; None: the server does not say
-    output_tokens: int | None
-    headers: Mapping[str, str] = field(repr=False)
-    request_id: str | None
+
+def make_sync_client(*, base_url: str | None = None, timeout_s: float = 60.0) -> OpenAI:
+    """A client for the Files and Batches endpoints.
+
+    Args:
+        base_url: of a server that speaks the API; None: OpenAI's, or OPENAI_BASE_URL.
+        timeout_s: of one call; uploads have their own.
+
+    Raises:
+        ConfigError: no key for OpenAI's server, or one that cannot be sent.
+    """
+    import openai
+
+    return openai.OpenAI(**_options(base_url, timeout_s))
+
+
+def sent_key(client: Any) -> str | None:
+    """The key that an SDK's client sends, to be masked in messages; None: it has none."""
+    return client.api_key if client.api_key != _NO_KEY else None
 
 
 class AskClient:
     """An `AsyncOpenAI` that sends bodies as they are. Made, used and closed in one event loop.
 
     Args:
-        base_url: of a server that speaks the API; None: OpenAI's.
+        base_url: of a server that speaks the API; None: OpenAI's. Another may need no key.
         connections: the most at once. As many as requests in flight, or they would wait here with a permit in hand.
         timeout_s: of one request, from the first byte sent to the last one received.
-
-    The key is read from the environment here and nowhere else. Another server than OpenAI's may need none.
 
     Raises:
         ConfigError: no key for OpenAI's server, or one that cannot be sent.
@@ -68,26 +76,19 @@ class AskClient:
     def __init__(self, *, base_url: str | None = None, connections: int = 32, timeout_s: float = 60.0) -> None:
         import openai
 
-        key = read_key(base_url)
-        self._key = key or None
-        self._timeout_s = timeout_s
         limits = type(openai.DEFAULT_CONNECTION_LIMITS)  # of httpx or its successor, whichever the SDK brings
-        self._openai = openai.AsyncOpenAI(
-            api_key=key or "none",
-            base_url=base_url,
-            max_retries=0,
-            timeout=timeout_s,
-            http_client=openai.DefaultAsyncHttpxClient(
-                limits=limits(max_connections=connections, max_keepalive_connections=connections),
-                timeout=timeout_s,
-            ),
+        http_client = openai.DefaultAsyncHttpxClient(
+            limits=limits(max_connections=connections, max_keepalive_connections=connections), timeout=timeout_s
         )
+        self._openai = openai.AsyncOpenAI(**_options(base_url, timeout_s), http_client=http_client)
+        self._key = sent_key(self._openai)
+        self._timeout_s = timeout_s
 
     async def send(self, body: Mapping[str, Any]) -> Reply:
         """POST one body to chat/completions.
 
         Args:
-            body: as `request.build_body` makes it.
+            body: as `request.body.build_body` makes it.
 
         Raises:
             Retry: it may work another time.
@@ -101,29 +102,17 @@ class AskClient:
             raw = await self._openai.chat.completions.with_raw_response.create(
                 model=body["model"], messages=body["messages"], extra_body=extra
             )
-        except openai.APIStatusError as error:
-            raise classify_response(
-                error.status_code,
-                error.body if error.body is not None else error.response.text,
-                dict(error.response.headers),
-                model=body["model"],
-                key=self._key,
-            ) from None
         except openai.APITimeoutError:
             raise Retry(f"no answer within {self._timeout_s:g} s", error_type="Timeout", maybe_billed=True) from None
-        except openai.APIConnectionError as error:
-            cause = error.__cause__
-            raise Retry(
-                mask_keys(f"the connection broke: {type(cause).__name__}: {cause}", self._key),
-                error_type="ConnectionBroken",
-                maybe_billed=not _never_sent(cause),
-            ) from None
+        except (openai.APIStatusError, openai.APIConnectionError) as error:
+            raise classify_error(error, model=body["model"], key=self._key) from None
         headers = dict(raw.headers)
         try:
-            return _read_reply(json.loads(raw.content), headers)
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            return read_reply(json.loads(raw.content), model=body["model"], headers=headers)
+        except ValueError as error:
+            why = str(error) if isinstance(error, GarbledReplyError) else f"not JSON ({type(error).__name__})"
             raise Retry(
-                mask_keys(f"the response is not a chat completion ({type(error).__name__}): {raw.text}", self._key),
+                mask_keys(f"the response is {why}: {raw.text}", self._key),
                 error_type="GarbledResponse",
                 maybe_billed=True,
                 headers=headers,
@@ -134,29 +123,33 @@ class AskClient:
         await self._openai.close()
 
 
-def _never_sent(cause: BaseException | None) -> bool:
-    """Whether a connection failed before the request was on it."""
-    return type(cause).__name__ in ("ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol")
+def classify_error(error: Exception, *, model: str = "", key: str | None) -> Retry | RowFailed | StopJob:
+    """What an error of the SDK means, or one of the HTTP library below it, which comes through while a body is read.
+
+    Args:
+        error: that was raised.
+        model: that was asked, for the message.
+        key: that was sent; it is masked.
+    """
+    import openai
+
+    if isinstance(error, openai.APIStatusError):
+        body = error.body if error.body is not None else error.response.text
+        return classify_response(error.status_code, body, dict(error.response.headers), model=model, key=key)
+    if isinstance(error, openai.APIConnectionError) or is_transport_error(error):
+        cause = error.__cause__ or error
+        return Retry(
+            mask_keys(f"the connection broke: {type(cause).__name__}: {cause}", key),
+            error_type="ConnectionBroken",
+            # else it failed before the request was on it
+            maybe_billed=type(cause).__name__
+            not in ("ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol"),
+        )
+    return StopJob(mask_keys(f"{type(error).__name__}: {error}", key))
 
 
-def _read_reply(found: Any, headers: Mapping[str, str]) -> Reply:
-    choice = found["choices"][0]
-    message = choice["message"]
-    usage = found.get("usage") or {}
-    content, refusal = message.get("content"), message.get("refusal")
-    if not isinstance(content, (str, type(None))) or not isinstance(refusal, (str, type(None))):
-        raise TypeError("content or refusal is no text")
-    return Reply(
-        content=content or "",
-        refusal=refusal,
-        finish_reason=str(choice.get("finish_reason") or "stop"),
-        model=str(found.get("model") or ""),
-        input_tokens=_count(usage.get("prompt_tokens")),
-        output_tokens=_count(usage.get("completion_tokens")),
-        headers=headers,
-        request_id=headers.get("x-request-id"),
+def is_transport_error(error: Exception) -> bool:
+    """Of httpx or its successor, whichever the SDK brings: a connection that broke while a body was read."""
+    return any(
+        kind.__name__ == "TransportError" and kind.__module__.startswith("httpx") for kind in type(error).__mro__
     )
-
-
-def _count(value: Any) -> int | None:
-    return value if type(value) is int and value >= 0 else None

@@ -23,51 +23,47 @@ _NO_MODEL = {"model_not_found", "deploymentnotfound", "model_not_available"}
 _FILTERED = {"content_filter", "content_policy_violation", "moderation_blocked", "responsibleaipolicyviolation"}
 
 
-class Retry(Exception):
+class _Failure(Exception):
+    def __init__(self, message: str, *, error_type: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.error_type = error_type  # for the row
+        self.headers = headers  # of the response, if one came
+
+
+class Retry(_Failure):
     """A try failed in a way that passes.
 
     Attributes:
-        error_type: for the row, should no try succeed.
         after_s: how long the server asks to wait; None: it does not say.
         everyone: a 429, which is about all requests and not about this one.
         maybe_billed: the request may have been answered, and the answer lost on its way.
-        headers: of the response, if one came.
     """
 
     def __init__(
         self,
         message: str,
         *,
-        error_type: str,
         after_s: float | None = None,
         everyone: bool = False,
         maybe_billed: bool = False,
-        headers: Mapping[str, str] | None = None,
+        **row: Any,
     ) -> None:
-        super().__init__(message)
-        self.error_type = error_type
+        super().__init__(message, **row)
         self.after_s = after_s
         self.everyone = everyone
         self.maybe_billed = maybe_billed
-        self.headers = headers
 
 
-class RowFailed(Exception):
+class RowFailed(_Failure):
     """The server will not answer this request, however often it is sent.
 
     Attributes:
-        error_type: for the row.
         refused: a content filter stopped it: that is an answer, if not one to the question.
-        headers: of the response.
     """
 
-    def __init__(
-        self, message: str, *, error_type: str, refused: bool = False, headers: Mapping[str, str] | None = None
-    ) -> None:
-        super().__init__(message)
-        self.error_type = error_type
+    def __init__(self, message: str, *, refused: bool = False, **row: Any) -> None:
+        super().__init__(message, **row)
         self.refused = refused
-        self.headers = headers
 
 
 class Backoff:

@@ -1,20 +1,30 @@
-"""The image as it is sent: upright, no larger than the model can use, as JPEG."""
+"""The image as it is sent: upright, no larger than the model can use, as JPEG; or the URL of the original."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import io
+import logging
 import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from PIL import Image
 
+from pixelbrain.asking.answer_records import Outcome
+from pixelbrain.asking.cost.image_tokens import Detail
 from pixelbrain.asking.cost.prices import ModelPrice, target_size
+from pixelbrain.asking.questions.question import AnswerStatus
+from pixelbrain.asking.request.body import answer_key
+from pixelbrain.asking.settings import AskSettings
 from pixelbrain.images.decode import DecodeTarget, decode_image
 from pixelbrain.images.encoded import open_encoded, upright_size
 
-__all__ = ["JPEG_QUALITY", "SentImage", "data_url", "prepare_photo", "read_size"]
+__all__ = ["JPEG_QUALITY", "Photo", "PhotoPreparer", "SentImage", "data_url", "prepare_photo", "read_size"]
+
+logger = logging.getLogger(__name__)
 
 #: No visible artefacts at half the bytes of quality 95; the tokens depend on the size in pixels alone.
 JPEG_QUALITY = 88
@@ -30,7 +40,7 @@ class SentImage:
     sha256: str  # of the JPEG, hex: with the question it is the key of a remembered answer
 
 
-def prepare_photo(data: bytes, *, price: ModelPrice, detail: str, image_id: str = "") -> SentImage:
+def prepare_photo(data: bytes, *, price: ModelPrice, detail: Detail, image_id: str = "") -> SentImage:
     """Bring an image to what the model can use at this level of detail.
 
     The same bytes give the same JPEG, so that an answer is found again.
@@ -79,3 +89,52 @@ def read_size(data: bytes) -> tuple[int, int]:
     """
     with open_encoded(data, max_pixels=sys.maxsize) as image:
         return upright_size(image)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Photo:
+    """An image, ready to be asked about."""
+
+    width: int  # of what the model gets, in pixels
+    height: int
+    url: Callable[[], str]  # a data URL, or a presigned one, made when it is needed
+    keys: Mapping[str, str]  # field -> the key under which its answer is remembered
+
+
+@dataclass(frozen=True)
+class PhotoPreparer:
+    """Reads images and brings them to what a request takes; safe to share between threads."""
+
+    settings: AskSettings  # what is asked
+    price: ModelPrice  # of the model, which knows the sizes it takes
+    read: Callable[[str], bytes]  # an image's bytes by its image_id; what it raises is the row's error
+    presign: Callable[[str], str] | None = None  # the URL to send for an s3:// image, with `image_urls`
+
+    def prepare(self, entry: Mapping[str, Any]) -> Photo | Outcome:
+        """The photo, or what its failing is recorded as.
+
+        Args:
+            entry: with image_id; with sha256, width and height too, an image that is sent as URL is not read.
+        """
+        image_id = entry["image_id"]
+        try:
+            if self.settings.image_urls and self.presign is not None and image_id.startswith("s3://"):
+                return self._original(entry, self.presign)
+            data = self.read(image_id)
+            sent = prepare_photo(data, price=self.price, detail=self.settings.detail, image_id=image_id)
+        except Exception as error:  # the row boundary: whatever reading or decoding raises is this row's
+            logger.debug("%s cannot be sent", image_id, exc_info=True)
+            return Outcome(status=AnswerStatus.FAILED, error_type=type(error).__name__, error=str(error) or repr(error))
+        return self._photo(sent.sha256, sent.width, sent.height, lambda: data_url(sent.jpeg))
+
+    def _original(self, entry: Mapping[str, Any], presign: Callable[[str], str]) -> Photo:
+        sha256, width, height = (entry.get(name) for name in ("sha256", "width", "height"))
+        if not (sha256 and width and height):
+            data = self.read(entry["image_id"])
+            sha256, (width, height) = hashlib.sha256(data).hexdigest(), read_size(data)
+        # presigned anew at every try, because such URLs expire
+        return self._photo(sha256, width, height, lambda: presign(entry["image_id"]))
+
+    def _photo(self, sha256: str, width: int, height: int, url: Callable[[], str]) -> Photo:
+        keys = {q.field: answer_key(sha256, self.settings, q) for q in self.settings.questions}
+        return Photo(width=width, height=height, url=url, keys=keys)

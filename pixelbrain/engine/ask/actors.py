@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from pixelbrain.asking.limits.gate import LeasingGate
+from pixelbrain.asking.limits.gate import Gate
 from pixelbrain.asking.limits.leases import LeaseAnswer, Settlement, Want
 from pixelbrain.asking.online.report import AskReport
 from pixelbrain.asking.pending import spent_usd
-from pixelbrain.asking.questions.question import AnswerStatus, AskLimits, AskSettings
+from pixelbrain.asking.questions.question import AnswerStatus
 from pixelbrain.asking.request.body import question_hash
 from pixelbrain.asking.request.failures import StopJob
-from pixelbrain.engine.ask.gate import ActorLeases, InFlight, metered
+from pixelbrain.asking.settings import AskLimits, AskSettings
 from pixelbrain.engine.work.environment import DriverEnvironment
 from pixelbrain.engine.work.meter import Meter
 from pixelbrain.landing.answers.log import AnswerLog
@@ -79,7 +79,7 @@ class LimiterActor:
             self._limiter.pause(time.monotonic(), limits.window_s)
 
     async def lease(self, wanted: Sequence[Want], settled: Sequence[Settlement]) -> LeaseAnswer:
-        """See `asking.limits.leases.Leases.lease`."""
+        """Take what requests came to, then permit others; see `asking.limits.limiter.RateLimiter`."""
         now = time.monotonic()
         self._limiter.settle(now, settled)
         answer = self._limiter.lease(now, wanted)
@@ -87,13 +87,13 @@ class LimiterActor:
         return answer
 
     async def settle(self, settled: Sequence[Settlement]) -> None:
-        """See `asking.limits.leases.Leases.settle`."""
+        """Take what requests came to."""
         now = time.monotonic()
         self._limiter.settle(now, settled)
         self._tell(now)
 
     async def pause(self, seconds: float) -> None:
-        """See `asking.limits.leases.Leases.pause`."""
+        """The server said 429: nobody sends for so long."""
         self._limiter.pause(time.monotonic(), seconds)
 
     async def spent_usd(self) -> Decimal:
@@ -124,7 +124,7 @@ class AskingActor:
         self._meter = meter
         self._settings = settings
         self._price = price
-        self._leases = ActorLeases(limiter)
+        self._limiter = limiter
         self._concurrency = concurrency
         self._memory = AnswerMemory(
             AnswerLog(out),
@@ -132,10 +132,8 @@ class AskingActor:
             types={question.field: question.answer.arrow_type() for question in settings.questions},
             questions={question.field: question_hash(settings, question) for question in settings.questions},
         )
-        self._journalled: set[int] = set()  # of the records in hand, by id()
-        self._stopped: StopJob | None = None
         self._asker: Asker | None = None
-        self._gate: LeasingGate | None = None
+        self._gate: Gate | None = None
         self._slots = asyncio.Semaphore(concurrency + _PREPARED_AHEAD)
 
     async def ask(self, entries: list[dict[str, Any]]) -> AskReport:
@@ -158,54 +156,47 @@ class AskingActor:
             for record in records:
                 report.add(record)
             report.failed_images += any(r["status"] == str(AnswerStatus.FAILED) for r in records)
-        report.overrun = self._asker.overrun
+        report.overrun = self._asker.requester.overrun.message
         return report
 
     async def stop(self) -> None:
         """Send nothing new; what is on its way arrives."""
-        self._stopped = self._stopped or StopJob("stopped")
+        if self._asker is not None:
+            self._asker.requester.stop(StopJob("stopped"))
 
     async def settle(self) -> None:
         """Report to the limiter what the last requests came to; nothing is sent afterwards."""
         if self._gate is not None:
             await self._gate.aclose()
-            await self._leases.settle([])  # comes after what was on its way to it
 
     async def _one(self, entry: dict[str, Any]) -> list[dict[str, Any]]:
         assert self._asker is not None
         async with self._slots:
-            if self._stopped:
-                raise self._stopped
-            try:
-                records = await self._asker.ask_image(entry)
-            except StopJob as error:
-                self._stopped = error
-                raise
-        for record in records:
-            if id(record) in self._journalled:
-                self._journalled.discard(id(record))
-            else:  # remembered, failed or over budget: it cost nothing, and it is this image's row
-                self._memory.journal(record)
-        return records
+            if (stopped := self._asker.requester.stopped) is not None:
+                raise stopped
+            return await self._asker.ask_image(entry)
 
     def _make_asker(self) -> Asker:
         from pixelbrain.asking.online.asker import Asker
+        from pixelbrain.asking.online.requester import Requester
         from pixelbrain.asking.request.client import AskClient
+        from pixelbrain.asking.request.photo import PhotoPreparer
 
-        settings = self._settings
+        settings, limiter = self._settings, self._limiter
         client = AskClient(base_url=settings.base_url, connections=self._concurrency, timeout_s=settings.timeout_s)
-        self._gate = LeasingGate(self._leases)
-        return Asker(
-            settings,
-            self._price,
-            InFlight(self._gate, self._concurrency, self._meter),
-            send=metered(client.send, self._meter),
-            remembered=self._memory.remembered,
-            journal=self._paid,
-            read=functools.partial(read_bytes, s3_endpoint=settings.s3_endpoint),
-            presign=functools.partial(presign, s3_endpoint=settings.s3_endpoint),
+        self._gate = Gate(lease=limiter.lease.remote, settle=limiter.settle.remote, pause=limiter.pause.remote)
+        requester = Requester(
+            settings=settings,
+            price=self._price,
+            gate=self._gate,
+            send=client.send,
+            concurrency=self._concurrency,
+            meter=self._meter,
         )
-
-    def _paid(self, record: dict[str, Any]) -> None:
-        self._memory.journal(record)
-        self._journalled.add(id(record))
+        read, sign = (functools.partial(one, s3_endpoint=settings.s3_endpoint) for one in (read_bytes, presign))
+        return Asker(
+            requester,
+            PhotoPreparer(settings, self._price, read, sign),
+            remembered=self._memory.remembered,
+            journal=self._memory.journal,
+        )

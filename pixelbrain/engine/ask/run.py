@@ -20,9 +20,9 @@ import pyarrow.compute as pc
 
 from pixelbrain.asking.online.report import AskReport
 from pixelbrain.asking.pending import pending_images, spent_usd
-from pixelbrain.asking.questions.question import AskLimits, AskSettings
 from pixelbrain.asking.questions.where import Where
-from pixelbrain.asking.request.body import estimate
+from pixelbrain.asking.request.estimate import estimate
+from pixelbrain.asking.settings import AskLimits, AskSettings
 from pixelbrain.engine.ask.actors import AskingActor, LimiterActor
 from pixelbrain.engine.ask.placement import asker_placement, limiter_placement
 from pixelbrain.engine.cluster.session import ray_session
@@ -42,9 +42,6 @@ _BLOCK_ROWS = 16
 _RESTARTS = 10  # of an actor: more than an image that kills it should have, and enough for spot nodes that go away
 _GRACE_S = 60.0  # for requests on their way, when a job stops: they are paid for
 _SETTLE_S = 10.0  # for the actors to say at the end what the last requests came to
-
-
-# --- the run -------------------------------------------------------------------------------------------------------
 
 
 def ask(
@@ -85,7 +82,7 @@ def ask(
     if rows is not None:
         try:
             with ray_session(debug=debug):
-                _run(rows, landing, settings, price, limits, report, progress or _silent)
+                _run(rows, landing, settings, price, limits, report, progress or (lambda *_: None))
         finally:
             log.fold()
             landing.refresh()
@@ -184,7 +181,3 @@ def _blocks_by_actor(rows: pa.Table, actors: int) -> list[Iterator[list[dict[str
 def _blocks(rows: pa.Table) -> Iterator[list[dict[str, Any]]]:
     for start in range(0, len(rows), _BLOCK_ROWS):
         yield rows.slice(start, _BLOCK_ROWS).to_pylist()
-
-
-def _silent(done: int, total: int, failed: int) -> None:
-    """Progress that nobody looks at."""

@@ -7,6 +7,7 @@ import re
 
 from pixelbrain.config import mask_uri
 from pixelbrain.engine.cluster.token import find_token, refused
+from pixelbrain.engine.ray_private import ask_version, show_token
 from pixelbrain.errors import ConfigError, EngineError
 
 __all__ = ["check_address", "check_reachable"]
@@ -16,11 +17,7 @@ _OWN = ("auto", "local")  # Ray's words for: the one on this machine, and: start
 
 
 def check_address(address: str) -> str:
-    """The address as Ray takes it: host:port, `auto` or `local`.
-
-    Raises:
-        ConfigError: a dashboard, Ray's client protocol, or no address at all; says what to do instead.
-    """
+    """The address as Ray takes it: host:port, `auto` or `local`; for anything else, `ConfigError` says what to do."""
     address = address.strip()
     shown = mask_uri(address)
     if re.match(r"https?://", address):
@@ -41,17 +38,15 @@ def check_address(address: str) -> str:
 def check_reachable(address: str) -> None:
     """Ask the Ray at host:port whether it is there; afterwards this process shows it the token that it wants.
 
-    Raises:
-        EngineError: nobody answers within 10 s, it wants another token, it is of another version, or this machine is
-            none of its nodes.
+    `EngineError`: nobody answers, it wants another token, is of another version, or this machine is no node of it.
     """
     import ray
 
     token = find_token()
     where = f"the Ray at {address}"
-    version = _version(address)
-    if version is None and token is not None and _show_token():
-        version = _version(address)
+    version = ask_version(address, timeout_s=_ANSWER_S)
+    if version is None and token is not None and "RAY_AUTH_MODE" not in os.environ and show_token():
+        version = ask_version(address, timeout_s=_ANSWER_S)
     if version is None:
         if token is not None and os.environ.get("RAY_AUTH_MODE", "token").lower() != "token":
             raise EngineError(f"{where} wants a token, and RAY_AUTH_MODE=disabled holds ours back")
@@ -63,36 +58,6 @@ def check_reachable(address: str) -> None:
             f"this machine is no node of the Ray at {address}: run the command on one, or submit it as a job, "
             "`pixelbrain submit --address http://HOST:8265 COMMAND ...`"
         )
-
-
-def _version(address: str) -> str | None:
-    """Ray's version at an address; None: it does not take our token, or wants one."""
-    import grpc
-    from ray._private.grpc_utils import init_grpc_channel  # knows of RAY_USE_TLS, and shows the token in token mode
-    from ray.core.generated import gcs_service_pb2, gcs_service_pb2_grpc
-
-    channel = init_grpc_channel(address, [("grpc.enable_http_proxy", 0)])
-    try:
-        head = gcs_service_pb2_grpc.NodeInfoGcsServiceStub(channel)
-        return str(head.CheckAlive(gcs_service_pb2.CheckAliveRequest(), timeout=_ANSWER_S).ray_version)
-    except grpc.RpcError as error:
-        if error.code() is grpc.StatusCode.UNAUTHENTICATED:
-            return None
-        raise EngineError(f"no Ray answers at {address} ({error.code().name})") from None
-    finally:
-        channel.close()
-
-
-def _show_token() -> bool:
-    """Make this process show its token from now on; False where RAY_AUTH_MODE decides about that, or none is there.
-
-    Ray does so by itself where it finds a Ray, and leaves it to RAY_AUTH_MODE where it is given an address.
-    """
-    from ray._private.authentication.authentication_token_setup import maybe_enable_token_auth_if_token_available
-
-    if "RAY_AUTH_MODE" in os.environ:
-        return False
-    return bool(maybe_enable_token_auth_if_token_available(warn_if_disabled=False))
 
 
 def _is_node_of(address: str) -> bool:

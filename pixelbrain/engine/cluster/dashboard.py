@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pixelbrain.config import mask_uri
 from pixelbrain.engine.cluster.local_state import find
 from pixelbrain.engine.cluster.settings import RAY_ENVIRONMENT
 from pixelbrain.engine.cluster.token import find_token, refused
+from pixelbrain.engine.ray_private import job_client
 from pixelbrain.errors import ConfigError, EngineError
 
 if TYPE_CHECKING:
@@ -27,15 +27,11 @@ def dashboard_address(given: str | None) -> str:
     """The URL that jobs are submitted to.
 
     In this order: the given one, RAY_API_SERVER_ADDRESS, a RAY_ADDRESS that is a URL, the local cluster's dashboard.
-
-    Raises:
-        ConfigError: none is known, or it is no URL of a dashboard.
     """
     named = os.environ.get("RAY_ADDRESS", "")
     address = given or os.environ.get("RAY_API_SERVER_ADDRESS") or (named if named.startswith("http") else "")
     if not address:
-        cluster = find()
-        if cluster is None:
+        if (cluster := find()) is None:
             raise ConfigError("where to? --address http://HOST:8265, or `pixelbrain cluster up --local --dashboard`")
         if cluster.dashboard is None:
             raise ConfigError(
@@ -52,11 +48,7 @@ def dashboard_address(given: str | None) -> str:
 
 
 def connect(address: str) -> JobSubmissionClient:
-    """Ray's client for the dashboard at a URL, which has answered and taken our token.
-
-    Raises:
-        EngineError: nobody answers there within 10 s, it is no dashboard, or it refuses our token.
-    """
+    """Ray's client for the dashboard at a URL, which answered within 10 s and took our token, or `EngineError`."""
     import requests
 
     headers: dict[str, str] = {}
@@ -73,31 +65,20 @@ def connect(address: str) -> JobSubmissionClient:
         answer.raise_for_status()
         answer.json()["ray_version"]
     except (requests.ConnectionError, requests.Timeout):
-        raise EngineError(
-            f"no dashboard answers at {address}: --address is the dashboard's, http://HOST:8265"
-        ) from None
+        said = f"no dashboard answers at {address}: --address is the dashboard's, http://HOST:8265"
+        raise EngineError(said) from None
     except (requests.RequestException, ValueError, KeyError, TypeError):
         raise EngineError(f"what answers at {address} is no dashboard of Ray's") from None
 
     for name, value in RAY_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    from ray.exceptions import AuthenticationError
-    from ray.job_submission import JobSubmissionClient
-
-    class Client(JobSubmissionClient):
-        """Ray's client, which would wait for ever for an answer."""
-
-        def _do_request(self, method: str, endpoint: str, **given: Any) -> requests.Response:
-            patience = _ANSWER_S if method == "GET" else _UPLOAD_S
-            try:
-                return super()._do_request(method, endpoint, **{"timeout": (_ANSWER_S, patience), **given})
-            except AuthenticationError:
-                raise refused(address, token) from None
-
-    for noisy in ("ray.dashboard.modules.job.sdk", "ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
     with _without("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS"):  # they would win over an address that is given
-        return Client(address, headers=headers)
+        return job_client(
+            address,
+            headers,
+            timeouts=lambda method: (_ANSWER_S, _ANSWER_S if method == "GET" else _UPLOAD_S),
+            refused=lambda: refused(address, token),
+        )
 
 
 @contextlib.contextmanager

@@ -17,12 +17,7 @@ _URI = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
 def check_secret(what: str, value: str, variable: str | None = None) -> None:
-    """Raises `ConfigError` for a URI with a password or another secret in it.
-
-    Args:
-        what: which setting it is.
-        variable: the variable of the nodes' environment that can hold it instead.
-    """
+    """Raises `ConfigError` for a URI with a secret in it; `variable` of the nodes' environment can hold it instead."""
     if _URI.match(value) and mask_uri(value) != value:
         instead = f"set {variable} in the nodes' environment" if variable else "leave it to the nodes' environment"
         raise ConfigError(
@@ -31,11 +26,7 @@ def check_secret(what: str, value: str, variable: str | None = None) -> None:
 
 
 def read_runtime_env(path: str | Path) -> dict[str, Any]:
-    """Ray's runtime environment in a YAML file.
-
-    Raises:
-        ConfigError: it cannot be read, is no mapping, or holds what looks like a secret.
-    """
+    """Ray's runtime environment in a YAML file; raises `ConfigError` also for what looks like a secret in it."""
     import yaml
 
     try:
@@ -67,11 +58,7 @@ def check_runtime_env(runtime_env: Mapping[str, Any], *, where: str) -> None:
 
 
 def check_local_file(what: str, path: str, working_dir: str | None, *, instead: str = "`--working-dir .`") -> None:
-    """Raises `ConfigError` for a file of this machine that the working directory does not bring along.
-
-    Args:
-        instead: the way out.
-    """
+    """Raises `ConfigError`, with the way out, for a file of this machine that the working directory does not bring."""
     if Path(path).is_absolute():  # on the nodes, which only they know
         return
     if working_dir is None:

@@ -32,14 +32,7 @@ _LOST_S = 300.0  # without an answer; a head that restarts takes a minute or two
 
 
 class Jobs:
-    """The jobs of one cluster.
-
-    Args:
-        address: its dashboard's URL, as of `dashboard_address`.
-
-    Raises:
-        EngineError: nobody answers there within 10 s, it is no dashboard, or it refuses our token.
-    """
+    """The jobs of the cluster that has its dashboard at `address`. Raises as `dashboard.connect` does."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -54,11 +47,11 @@ class Jobs:
         runtime_env: Mapping[str, Any] | None = None,
         job_id: str | None = None,
     ) -> str:
-        """Submit a shell command; returns the job's id.
+        """Submit a shell command, which runs on the head node; returns the job's id.
 
         Args:
-            entrypoint: runs on the head node, in the working directory.
-            working_dir: a folder to bring along; what its .gitignore and .rayignore name stays here.
+            entrypoint: the command.
+            working_dir: a folder to bring along and to run in; what its .gitignore and .rayignore name stays here.
             runtime_env: as in Ray's documentation.
             job_id: an id of one's own; None: Ray makes one.
 
@@ -83,13 +76,8 @@ class Jobs:
     def follow(self, job_id: str, write: Callable[[str], None]) -> int:
         """Write a job's log as it grows, until the job has ended; a second call goes on where the first was left.
 
-        A lost connection is made again, for 5 minutes.
-
-        Returns:
-            The exit code of the job's command, 130 if it was stopped.
-
-        Raises:
-            EngineError: no such job, Ray could not start it, or its cluster is gone.
+        A lost connection is made again, for 5 minutes. Returns the exit code of the job's command, 130 if it was
+        stopped. `EngineError`: no such job, Ray could not start it, or its cluster is gone.
         """
         import aiohttp
         import requests
@@ -120,11 +108,7 @@ class Jobs:
             pause_s = min(2 * pause_s, _PAUSE_S)
 
     def stop(self, job_id: str) -> None:
-        """Ask a job to end: it gets SIGTERM, and 60 s to land what is in flight.
-
-        Raises:
-            EngineError: no such job, or nobody answers.
-        """
+        """Ask a job to end: it gets SIGTERM, and 60 s to land what is in flight."""
         try:
             self._client.stop_job(job_id)
         except (RuntimeError, OSError) as error:

@@ -16,22 +16,13 @@ from typing import Any
 
 import psutil
 
-from pixelbrain.engine.cluster.local_state import (
-    FOLDER,
-    LOG,
-    LocalCluster,
-    environment,
-    find,
-    forget,
-    remember,
-    state_file,
-)
+from pixelbrain.engine.cluster import local_state
+from pixelbrain.engine.cluster.local_state import FOLDER, LOG, LocalCluster
 from pixelbrain.engine.cluster.settings import OBJECT_STORE_BYTES, RAY_ENVIRONMENT, STOP_WAIT_S
 from pixelbrain.engine.cluster.token import ensure_token
 from pixelbrain.errors import EngineError
 
 __all__ = ["down", "up", "usage"]
-
 
 _START_S = 120.0
 _GRACE_S = 5.0  # a raylet with workers takes 30 s of its own, over what nobody needs any more
@@ -44,8 +35,7 @@ def up(
     """Start the local cluster, in a session of its own, which outlives the caller.
 
     Args:
-        num_cpus: that Ray counts; None: the machine's.
-        num_gpus: that Ray counts; None: the machine's.
+        num_cpus, num_gpus: that Ray counts; None: the machine's.
         dashboard: with Ray's dashboard, which job submission needs.
 
     Returns:
@@ -55,7 +45,7 @@ def up(
         EngineError: it did not start within 120 s; with the last line that Ray said.
     """
     with _one_at_a_time():
-        running = find()
+        running = local_state.find()
         if running is not None:
             return running, False
         ensure_token()
@@ -83,9 +73,9 @@ def up(
                 address=address,
                 dashboard=f"http://127.0.0.1:{dashboard_port}" if dashboard else None,
                 folder=str(folder),
-                environment=environment(),
+                environment=local_state.environment(),
             )
-            remember(cluster)
+            local_state.remember(cluster)
         except BaseException:  # Ctrl-C, too: nothing stays that nobody knows of
             with contextlib.suppress(psutil.NoSuchProcess):
                 _end(psutil.Process(process.pid))
@@ -96,42 +86,30 @@ def up(
 
 
 def down() -> LocalCluster | None:
-    """End the local cluster, and nobody else's Ray; returns when all its processes are gone. None: none was running.
-
-    Raises:
-        EngineError: a process of it is still there after 30 s.
-    """
+    """End the local cluster, and nobody else's Ray; returns when all its processes are gone. None: none was running."""
     with _one_at_a_time():
-        cluster = find()
+        cluster = local_state.find()
         process = cluster.process() if cluster is not None else None
         if cluster is None or process is None:
             return None
         _end(process)
-        forget(cluster)
+        local_state.forget(cluster)
         return cluster
 
 
 def usage(cluster: LocalCluster) -> dict[str, Any]:
-    """What the cluster has and what of it is reserved: `nodes`, and (used, total) of `cpus`, `gpus`, `memory_bytes`.
-
-    Raises:
-        EngineError: it does not answer.
-    """
+    """What the cluster has and what of it is reserved: `nodes`, and (used, total) of `cpus`, `gpus`, `memory_bytes`."""
     from pixelbrain.engine.cluster.session import ray_session
 
     with ray_session(address=cluster.address):
         import ray
 
         total, free = ray.cluster_resources(), ray.available_resources()
-        nodes = sum(node["Alive"] for node in ray.nodes())
-
-    def reserved(name: str) -> tuple[float, float]:
-        return round(total.get(name, 0) - free.get(name, 0), 4), total.get(name, 0)
-
-    return {"nodes": nodes, "cpus": reserved("CPU"), "gpus": reserved("GPU"), "memory_bytes": reserved("memory")}
-
-
-# --- starting and ending -------------------------------------------------------------------------------------------
+        found: dict[str, Any] = {"nodes": sum(node["Alive"] for node in ray.nodes())}
+    for name, resource in (("cpus", "CPU"), ("gpus", "GPU"), ("memory_bytes", "memory")):
+        there = total.get(resource, 0)
+        found[name] = round(there - free.get(resource, 0), 4), there
+    return found
 
 
 def _head_environment() -> dict[str, str]:
@@ -151,9 +129,7 @@ def _wait_until_up(process: subprocess.Popen[bytes], folder: Path) -> str:
     """The address, once the head and its raylet are there."""
     written = folder / "ray_current_cluster"  # by `ray start`, when all is up
     deadline = time.monotonic() + _START_S
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            break
+    while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(FileNotFoundError):
             if address := written.read_text(encoding="utf-8").strip():
                 return address
@@ -203,7 +179,7 @@ def _new_folder() -> Path:
 def _one_at_a_time() -> Iterator[None]:
     from filelock import FileLock
 
-    file = state_file()
+    file = local_state.state_file()
     file.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(file.with_suffix(".lock")):
         yield

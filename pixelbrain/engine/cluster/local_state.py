@@ -73,11 +73,8 @@ def find_fitting() -> LocalCluster | None:
     if cluster is None:
         return None
     now = environment()
-    other = sorted(name for name in now if cluster.environment.get(name) != now[name])
-    if other:
-        logger.warning(
-            "the local cluster was started with another %s: this command starts a Ray of its own", " and ".join(other)
-        )
+    if other := " and ".join(sorted(name for name in now if cluster.environment.get(name) != now[name])):
+        logger.warning("the local cluster was started with another %s: this command starts a Ray of its own", other)
         return None
     return cluster
 

@@ -44,87 +44,33 @@ _LABEL_LENGTH = 60
 
 
 class RayMeter(Meter):
-    """A `Meter` that is heard. It can be pickled; each process makes its own series.
-
-    Args:
-        run: the label of everything that it tells, see `meter.run_label`.
-        lane: extract or ask.
-    """
+    """A `Meter` that is heard, under a run's label and a lane's (extract or ask); each process makes its own series."""
 
     def __init__(self, run: str, lane: str = "extract") -> None:
-        self._run = run
-        self._lane = lane
+        self._tags = {"run": run, "lane": lane}
         self._made: dict[str, Counter | Gauge] = {}
         self._kinds: set[str] = set()
-        self._modules: set[tuple[str, str]] = set()
 
-    def __reduce__(self) -> tuple[type[RayMeter], tuple[str, str]]:
-        return RayMeter, (self._run, self._lane)
+    def __reduce__(self) -> tuple[type[RayMeter], tuple[str, ...]]:
+        return RayMeter, tuple(self._tags.values())
 
-    def images(self, done: int, failed: int, failures: Mapping[str, int]) -> None:
-        """See `Meter.images`."""
-        self._add("pixelbrain_images", done - failed, lane=self._lane, status="ok")
-        self._add("pixelbrain_images", failed, lane=self._lane, status="failed")
-        for kind, count in failures.items():
-            self._add("pixelbrain_failures", count, lane=self._lane, kind=self._bounded(kind))
-
-    def queue(self, pending: int, done: int) -> None:
-        """See `Meter.queue`."""
-        self._set("pixelbrain_images_pending", pending, lane=self._lane)
-        self._set("pixelbrain_queue", max(0, pending - done), lane=self._lane)
-
-    def read(self, bytes_: int) -> None:
-        """See `Meter.read`."""
-        self._add("pixelbrain_read_bytes", bytes_)
-
-    def module(self, name: str, images: int, seconds: float, device: str) -> None:
-        """See `Meter.module`."""
-        labels = {"module": name[:_LABEL_LENGTH], "device": device}
-        if (name, device) not in self._modules:
-            self._modules.add((name, device))
-            self._set("pixelbrain_module_workers", 1, **labels)
-        self._add("pixelbrain_module_images", images, **labels)
-        self._add("pixelbrain_module_seconds", seconds, **labels)
-
-    def activity(self, name: str, seconds: float) -> None:
-        """See `Meter.activity`."""
-        self._add("pixelbrain_activity_seconds", seconds, activity=name)
-
-    def request(self, outcome: str, seconds: float, input_tokens: int = 0, output_tokens: int = 0) -> None:
-        """See `Meter.request`."""
-        self._add("pixelbrain_requests", 1, outcome=outcome)
-        self._add("pixelbrain_request_seconds", seconds, outcome=outcome)
-        self._add("pixelbrain_tokens", input_tokens, kind="input")
-        self._add("pixelbrain_tokens", output_tokens, kind="output")
-
-    def spent(self, usd: float) -> None:
-        """See `Meter.spent`."""
-        self._add("pixelbrain_usd", usd)
-
-    def waited(self, seconds: float) -> None:
-        """See `Meter.waited`."""
-        self._add("pixelbrain_limiter_wait_seconds", seconds)
-
-    def limiter(self, in_flight: int, spent_usd: float, left_usd: float | None) -> None:
-        """See `Meter.limiter`."""
-        self._set("pixelbrain_requests_in_flight", in_flight)
-        self._set("pixelbrain_spent_usd", spent_usd)
-        if left_usd is not None:
-            self._set("pixelbrain_budget_left_usd", left_usd)
-
-    # --- inside --------------------------------------------------------------------------------------------------
-
-    def _add(self, name: str, amount: float, **labels: str) -> None:
+    def count(self, name: str, amount: float, **labels: str) -> None:
+        """Add to a counter."""
+        if name == "failures":
+            labels["kind"] = self._bounded(labels["kind"])
         if amount > 0 and math.isfinite(amount):  # Ray raises for less, and a sum never recovers from NaN
-            self._metric(name).inc(amount, labels)
+            self._metric(name).inc(amount, _short(labels))
 
-    def _set(self, name: str, value: float, **labels: str) -> None:
-        self._metric(name).set(value, labels)
+    def gauge(self, name: str, value: float, **labels: str) -> None:
+        """Set a gauge."""
+        self._metric(name).set(value, _short(labels))
 
     def _metric(self, name: str) -> Counter | Gauge:
         if name not in self._made:
-            kind, says, labels = METRICS[name]
-            self._made[name] = kind(name, says, ("run", *labels)).set_default_tags({"run": self._run})
+            kind, says, labels = METRICS[f"pixelbrain_{name}"]
+            keys = ("run", *labels)
+            tags = {key: value for key, value in self._tags.items() if key in keys}
+            self._made[name] = kind(f"pixelbrain_{name}", says, keys).set_default_tags(tags)
         return self._made[name]
 
     def _bounded(self, kind: str) -> str:
@@ -134,3 +80,7 @@ class RayMeter(Meter):
             return _OTHER
         self._kinds.add(kind)
         return kind
+
+
+def _short(labels: Mapping[str, str]) -> dict[str, str]:
+    return {name: value[:_LABEL_LENGTH] for name, value in labels.items()}

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pixelbrain.engine.cluster.address import check_address, check_reachable
 from pixelbrain.engine.cluster.local_state import find_fitting
 from pixelbrain.engine.cluster.settings import OBJECT_STORE_BYTES, RAY_ENVIRONMENT
+from pixelbrain.engine.ray_private import running_here
 from pixelbrain.errors import EngineError
 
 __all__ = ["find_ray", "ray_session"]
@@ -33,7 +34,8 @@ def ray_session(*, address: str | None = None, debug: bool = False) -> Iterator[
     _prepare()
     import ray
 
-    _quieten(debug)
+    if not debug:  # Ray's log stays off the screen, its errors too: they come back as exceptions
+        logging.getLogger("ray").setLevel(logging.CRITICAL)
     if ray.is_initialized():
         yield
         return
@@ -52,7 +54,10 @@ def find_ray(address: str | None = None) -> str | None:
     if given:
         address = check_address(given)
         if address == "auto":
-            address = _running_here()
+            try:
+                address = running_here()
+            except ConnectionError as error:
+                raise EngineError(f"RAY_ADDRESS=auto: {_line(error)}") from None
         if address == "local":
             return None
         check_reachable(address)
@@ -71,16 +76,6 @@ def _prepare() -> None:
     """Say what Ray reads when it is imported."""
     for name, value in RAY_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-
-
-def _running_here() -> str:
-    """The address of the Ray that was started last on this machine, which is what Ray means by `auto`."""
-    from ray._private.services import canonicalize_bootstrap_address_or_die
-
-    try:
-        return canonicalize_bootstrap_address_or_die("auto")
-    except ConnectionError as error:
-        raise EngineError(f"RAY_ADDRESS=auto: {_line(error)}") from None
 
 
 def _start(address: str | None, debug: bool) -> None:
@@ -121,10 +116,9 @@ def _native_stderr_dropped() -> Iterator[None]:
 
     Left alone where sys.stderr is not that descriptor: in a notebook, or under a test's capture.
     """
-    try:
+    ours = False
+    with contextlib.suppress(OSError, ValueError, AttributeError):
         ours = sys.stderr.fileno() == 2
-    except (OSError, ValueError, AttributeError):
-        ours = False
     if not ours:
         yield
         return
@@ -143,9 +137,3 @@ def _native_stderr_dropped() -> Iterator[None]:
                 handler.setStream(original)
             sys.stderr = original
             os.dup2(screen.fileno(), 2)
-
-
-def _quieten(debug: bool) -> None:
-    """Ray's log lines stay off the user's screen; ours say what goes on."""
-    if not debug:  # errors too: they come back as exceptions
-        logging.getLogger("ray").setLevel(logging.CRITICAL)

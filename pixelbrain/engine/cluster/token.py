@@ -24,11 +24,7 @@ class Token:
 
 
 def find_token() -> Token | None:
-    """The token that Ray would take, looked for where Ray does: two variables, then `~/.ray/auth_token`.
-
-    Raises:
-        EngineError: RAY_AUTH_TOKEN_PATH names a file that cannot be read, or that is empty.
-    """
+    """The token that Ray would take, looked for where Ray does: two variables, then `~/.ray/auth_token`."""
     if value := os.environ.get("RAY_AUTH_TOKEN", "").strip():
         return Token(value, "RAY_AUTH_TOKEN")
     if path := os.environ.get("RAY_AUTH_TOKEN_PATH"):

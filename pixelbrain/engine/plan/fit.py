@@ -25,14 +25,13 @@ class _Room:
     """What is left of a node; GPUs one by one, as a part of one cannot be had from two."""
 
     def __init__(self, node: Node) -> None:
-        self.labels = node.labels
+        self.node = node
         self.cpus, self.memory = node.cpus, node.memory_bytes
         self.cards = [1.0] * int(node.gpus)
 
     def holds(self, pool: Pool) -> bool:
         fits = self.cpus >= pool.cpus - _TOLERANCE and self.memory >= pool.memory_bytes
-        labelled = all(self.labels.get(key) == value for key, value in pool.labels.items())
-        return fits and labelled and (not pool.gpus or self._cards(pool.gpus) is not None)
+        return fits and self.node.has_labels(pool.labels) and (not pool.gpus or self._cards(pool.gpus) is not None)
 
     def take(self, pool: Pool) -> None:
         self.cpus -= pool.cpus
@@ -55,22 +54,23 @@ class _Room:
 
 
 def find_shortage(pools: Iterable[Pool], nodes: Sequence[Node]) -> Shortage | None:
-    """The first pool whose least number of actors does not fit beside the others'; None: all fit.
-
-    Those that are hardest to place go first: by GPUs, then by labels, then by CPUs.
-    """
+    """The first pool whose least number of actors does not fit beside the others'; None: all fit."""
     rooms = [_Room(node) for node in nodes]
-    for pool in sorted(pools, key=lambda pool: (-pool.gpus, not pool.labels, -pool.cpus)):
+    for pool in sorted(pools, key=_hardest_first):
         placed = _place(pool, pool.min_actors, rooms)
         if placed < pool.min_actors:
             return Shortage(pool=pool, room=placed)
     return None
 
 
+def _hardest_first(pool: Pool) -> tuple[float, bool, float]:
+    return -pool.gpus, not pool.labels, -pool.cpus
+
+
 def count_room(pool: Pool, others: Iterable[Pool], nodes: Sequence[Node], most: int) -> int:
     """How many of the pool's actors fit beside the others' least numbers; no more than `most`."""
     rooms = [_Room(node) for node in nodes]
-    for other in sorted(others, key=lambda other: (-other.gpus, not other.labels, -other.cpus)):
+    for other in sorted(others, key=_hardest_first):
         _place(other, other.min_actors, rooms)
     return _place(pool, most, rooms)
 

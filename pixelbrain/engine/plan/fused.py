@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
 
 from pixelbrain.config import Placement
 from pixelbrain.engine.plan.nodes import Node
 from pixelbrain.engine.plan.pools import Pool
 from pixelbrain.errors import EngineError
-
-if TYPE_CHECKING:
-    from pixelbrain.engine.plan.pools import Need
+from pixelbrain.modules.base import Resources
 
 __all__ = ["FUSED", "SPARE", "THREADS", "actor_memory", "fused_pools"]
 
@@ -28,36 +25,25 @@ _ACTOR_BYTES = 300 * 1024**2
 
 
 def fused_pools(
-    nodes: Sequence[Node], needs: Sequence[Need], wishes: Placement, device: str, *, most: int
+    nodes: Sequence[Node], needs: Mapping[str, Resources], wishes: Placement, device: str, *, most: int
 ) -> tuple[Pool, ...]:
-    """The one pool of the fused layout.
-
-    Args:
-        nodes: those that there are.
-        needs: of the modules.
-        wishes: the user's.
-        device: cpu or cuda.
-        most: no more actors than this, as there is no work for them.
-    """
+    """The one pool of the fused layout; of no more actors than `most`, as there is no work for them."""
     labels = wishes.label_selector(FUSED)
-    usable = [node for node in nodes if all(node.labels.get(key) == value for key, value in labels.items())]
+    usable = [node for node in nodes if node.has_labels(labels)]
     if not usable and not wishes.autoscale:
         raise EngineError(f"no node has the label {wishes.node_labels}: see `ray start --labels`")
-    memory = actor_memory(usable, needs)
-    if device == "cuda":
-        share = _share(needs, wishes)
-        by_node = {id(node): _actors_by_gpus(node, share) for node in usable}
-    else:
-        share = 0.0
-        by_node = {id(node): _actors_by_cpus(node, usable, memory) for node in usable}
-    working = [node for node in usable if by_node[id(node)]]
-    room = max(1, sum(by_node.values()))
+    memory = actor_memory(usable, needs.values())
+    share = _share(needs, wishes) if device == "cuda" else 0.0
+    counts = [
+        _actors_by_gpus(node, share) if device == "cuda" else _actors_by_cpus(node, usable, memory) for node in usable
+    ]
+    working = [(node, count) for node, count in zip(usable, counts, strict=True) if count]
     asked = wishes.actor_range(FUSED)
-    actors = asked[0] if asked else 1 if wishes.autoscale else min(room, most)
+    actors = asked[0] if asked else 1 if wishes.autoscale else min(max(1, sum(counts)), most)
     if len(working) == 1:  # fewer or more than there is room for share what there is
-        each = working[0].cpus / actors
+        each = working[0][0].cpus / actors
     else:
-        each = min((node.cpus / by_node[id(node)] for node in working), default=0.0)
+        each = min((node.cpus / count for node, count in working), default=0.0)
     each = wishes.cpu_share(FUSED) or each
     threads = max(1, int(min(each, _GPU_THREADS if device == "cuda" else each)))
     return (
@@ -69,26 +55,26 @@ def fused_pools(
             gpus=share,
             memory_bytes=memory,
             threads=threads,
-            modules=tuple(need.name for need in needs),
+            modules=tuple(needs),
             device=device,
-            batch_size=max(need.batch_size for need in needs),
+            batch_size=max(need.batch_size for need in needs.values()),
             labels=labels,
         ),
     )
 
 
-def actor_memory(nodes: Sequence[Node], needs: Sequence[Need]) -> int:
+def actor_memory(nodes: Sequence[Node], needs: Iterable[Resources]) -> int:
     """Bytes that an actor with these modules reserves; where no node has as much, what a small one can give."""
     wanted = _ACTOR_BYTES + sum(need.memory_bytes for need in needs)
     return int(min(wanted, SPARE * max((node.memory_bytes for node in nodes), default=wanted)))
 
 
-def _share(needs: Sequence[Need], wishes: Placement) -> float:
+def _share(needs: Mapping[str, Resources], wishes: Placement) -> float:
     """GPUs of an actor: as wished, or as its modules want together, at most one whole."""
     wished = wishes.gpu_share(FUSED)
     if wished is not None:
         return wished
-    wanted = [need.num_gpus for need in needs if need.num_gpus is not None]
+    wanted = [need.num_gpus for need in needs.values() if need.num_gpus is not None]
     return min(1.0, sum(wanted)) if len(wanted) == len(needs) and sum(wanted) > 0 else 1.0
 
 

@@ -8,23 +8,16 @@ uint8 inputs travel to pools of actors for each module, pinned to GPUs; a last p
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pixelbrain.config import Placement
+from pixelbrain.engine.plan import staged
 from pixelbrain.engine.plan.fit import find_shortage
 from pixelbrain.engine.plan.fused import FUSED, fused_pools
 from pixelbrain.engine.plan.nodes import Node, describe_nodes
-from pixelbrain.engine.plan.pools import Need, Plan
-from pixelbrain.engine.plan.staged import (
-    DECODE,
-    LAND,
-    LISTER,
-    QUEUED_PER_ACTOR,
-    chunk_rows,
-    staged_pools,
-    waiting_bytes,
-)
+from pixelbrain.engine.plan.pools import Plan
 from pixelbrain.errors import ConfigError, EngineError
+from pixelbrain.modules.base import Resources
 
 __all__ = ["check_fit", "make_plan"]
 
@@ -41,14 +34,14 @@ _TO_COME = (Node(cpus=4, gpus=1), Node(cpus=4))
 
 
 def make_plan(
-    images: int | None, nodes: Sequence[Node], needs: Sequence[Need], placement: Placement | None = None
+    images: int | None, nodes: Sequence[Node], needs: Mapping[str, Resources], placement: Placement | None = None
 ) -> Plan:
     """The plan for so many images on these nodes; `check_fit` says whether they have room for it.
 
     Args:
         images: how many are to do; None: nobody knows yet, but many.
         nodes: of the cluster, or this machine.
-        needs: of the modules, in the order in which they run.
+        needs: of the modules, by name, in the order in which they run.
         placement: what the user wishes.
 
     Raises:
@@ -69,31 +62,28 @@ def make_plan(
     layout = _choose_layout(nodes, wishes, device)
     _check_pool_names(layout, needs, wishes)
     if wishes.autoscale:
-        nodes = [_with_labels(node, wishes) for node in _TO_COME[: 1 if layout == "fused" else 2]]
+        # with all labels that are asked for
+        labels = {key: value for pool in wishes.node_labels for key, value in wishes.label_selector(pool).items()}
+        to_come = _TO_COME[: 1 if layout == "fused" else 2]
+        nodes = [dataclasses.replace(node, labels=labels) for node in to_come]
     if layout == "fused":
         pools = fused_pools(nodes, needs, wishes, device, most=-(-images // _MIN_BLOCK_ROWS))
-        step, chunk, waiting = max(need.batch_size for need in needs), 0, 0
+        step, chunk, waiting = max(need.batch_size for need in needs.values()), 0, 0
     else:
-        chunk = step = chunk_rows(nodes, needs)
-        pools = staged_pools(nodes, needs, wishes, device, most=-(-images // max(chunk, _MIN_BLOCK_ROWS)))
-        waiting = waiting_bytes(pools, needs, chunk)
+        chunk = step = staged.chunk_rows(nodes, needs)
+        pools = staged.staged_pools(nodes, needs, wishes, device, most=-(-images // max(chunk, _MIN_BLOCK_ROWS)))
+        waiting = staged.waiting_bytes(pools, needs, chunk)
     if len(nodes) == 1 and not wishes.autoscale:
         pools = tuple(dataclasses.replace(pool, max_actors=pool.max_actors or pool.min_actors) for pool in pools)
     workers = pools[0].min_actors
     rows = _block_rows(images // (workers * _BLOCKS_PER_ACTOR), step)
     return Plan(
         layout=layout,
-        pools=(LISTER, *pools),
+        pools=(staged.LISTER, *pools),
         block_rows=rows,
         chunk_rows=chunk,
-        object_store_bytes=waiting + workers * QUEUED_PER_ACTOR * rows * _LISTED_BYTES,
+        object_store_bytes=waiting + workers * staged.QUEUED_PER_ACTOR * rows * _LISTED_BYTES,
     )
-
-
-def _with_labels(node: Node, wishes: Placement) -> Node:
-    """A node of those to come that has all labels that are asked for."""
-    labels = {key: value for pool in wishes.node_labels for key, value in wishes.label_selector(pool).items()}
-    return dataclasses.replace(node, labels=labels)
 
 
 def check_fit(plan: Plan, nodes: Sequence[Node]) -> None:
@@ -128,8 +118,8 @@ def _choose_layout(nodes: Sequence[Node], wishes: Placement, device: str) -> str
     return "staged" if device == "cuda" and feeders else "fused"
 
 
-def _check_pool_names(layout: str, needs: Sequence[Need], wishes: Placement) -> None:
-    known = [FUSED] if layout == "fused" else [DECODE, *(need.name for need in needs), LAND]
+def _check_pool_names(layout: str, needs: Mapping[str, Resources], wishes: Placement) -> None:
+    known = [FUSED] if layout == "fused" else [staged.DECODE, *needs, staged.LAND]
     for name in sorted(wishes.pools):
         if name not in known:
             raise ConfigError(f"there is no pool {name!r} in the {layout} layout; it has {', '.join(known)}")

@@ -22,6 +22,10 @@ class Node:
     object_store_bytes: float = float("inf")
     labels: Mapping[str, str] = field(default_factory=dict)
 
+    def has_labels(self, wanted: Mapping[str, str]) -> bool:
+        """Whether it has all of them."""
+        return wanted.items() <= self.labels.items()
+
 
 def cluster_nodes() -> list[Node]:
     """The nodes of the Ray that this process is connected to, those that are alive."""
@@ -57,22 +61,15 @@ def this_machine(object_store_bytes: float) -> list[Node]:
     """This machine as the one node of a Ray that would be started here, near enough to plan with."""
     import psutil
 
-    if hasattr(os, "sched_getaffinity"):
-        cpus = len(os.sched_getaffinity(0))
-    else:  # macOS
-        cpus = os.cpu_count() or 1
+    # macOS has no sched_getaffinity
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     memory = psutil.virtual_memory().available - object_store_bytes
-    return [
-        Node(name="this machine", cpus=cpus, gpus=_gpus(), memory_bytes=memory, object_store_bytes=object_store_bytes)
-    ]
+    gpus = 0
+    if sys.platform != "darwin":
+        import torch
 
-
-def _gpus() -> int:
-    if sys.platform == "darwin":
-        return 0
-    import torch
-
-    return torch.cuda.device_count()
+        gpus = torch.cuda.device_count()
+    return [Node(name="this machine", cpus=cpus, gpus=gpus, memory_bytes=memory, object_store_bytes=object_store_bytes)]
 
 
 def describe_nodes(nodes: Sequence[Node]) -> str:

@@ -1,14 +1,11 @@
-"""What a plan is made of: what each module needs of an actor, the pools of equal actors, and the plan of a run."""
+"""What a plan is made of: pools of equal actors."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pixelbrain.modules.base import PipelineModule
-
-__all__ = ["Need", "Plan", "Pool"]
+__all__ = ["Plan", "Pool"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,22 +33,6 @@ class Pool:
             parts.append(f"{self.memory_bytes / 1e9:.1f} GB")
         labels = "".join(f" on nodes labelled {key}={value}" for key, value in self.labels.items())
         return ", ".join(parts) + labels
-
-
-@dataclass(frozen=True, kw_only=True)
-class Need:
-    """What a module wants of an actor, see `PipelineModule`."""
-
-    name: str
-    batch_size: int = 32
-    num_gpus: float | None = None
-    memory_bytes: int = PipelineModule.memory_bytes
-    input_bytes: int = PipelineModule.input_bytes
-
-    @classmethod
-    def of(cls, module: PipelineModule) -> Need:
-        """That of a module."""
-        return cls(**{field.name: getattr(module, field.name) for field in dataclasses.fields(cls)})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from pixelbrain.config import Placement
 from pixelbrain.engine.plan.fit import count_room
 from pixelbrain.engine.plan.fused import SPARE, THREADS, actor_memory
 from pixelbrain.engine.plan.nodes import Node
 from pixelbrain.engine.plan.pools import Pool
-
-if TYPE_CHECKING:
-    from pixelbrain.engine.plan.pools import Need
+from pixelbrain.modules.base import Resources
 
 __all__ = ["DECODE", "LAND", "LISTER", "QUEUED_PER_ACTOR", "chunk_rows", "staged_pools", "waiting_bytes"]
 
@@ -35,51 +32,38 @@ _LANDING_CPUS = 0.25  # of an actor that compresses and writes rows as several o
 _ACTORS_PER_LANDING = 8
 
 
-def chunk_rows(nodes: Sequence[Node], needs: Sequence[Need]) -> int:
+def chunk_rows(nodes: Sequence[Node], needs: Mapping[str, Resources]) -> int:
     """Images that travel together."""
-    each = sum(need.input_bytes for need in needs)
+    each = sum(need.input_bytes for need in needs.values())
     store = min((node.object_store_bytes for node in nodes), default=float("inf"))
     room = min(_CHUNK_BYTES, store / _STORE_SHARE)
-    return max(1, min(int(room // each), max(need.batch_size for need in needs)))
+    return max(1, min(int(room // each), max(need.batch_size for need in needs.values())))
 
 
 def staged_pools(
-    nodes: Sequence[Node], needs: Sequence[Need], wishes: Placement, device: str, *, most: int
+    nodes: Sequence[Node], needs: Mapping[str, Resources], wishes: Placement, device: str, *, most: int
 ) -> tuple[Pool, ...]:
-    """The pools, in the order in which an image passes them.
-
-    Args:
-        nodes: those that there are.
-        needs: of the modules.
-        wishes: the user's.
-        device: cpu or cuda.
-        most: chunks that there are: no pool has more actors.
-    """
+    """The pools, in the order in which an image passes them; none of more actors than `most`, the chunks there are."""
     cpus = sum(node.cpus for node in nodes)
     shares = _gpu_shares(nodes, needs, wishes, device)
     shared = sum(share for share in shares.values() if share)
     cards = sum(int(node.gpus) for node in nodes)
     on_cpu = sum(not share for share in shares.values())
     models = []
-    for need in needs:
-        share = shares[need.name]
+    for name, need in needs.items():
+        share = shares[name]
         if share:
             actors, threads, each = int(cards // shared + 1e-6) or 1, 1, _gpu_actor_cpus(nodes, shares)
         else:  # three quarters of the CPUs compute, as decoding is less work than a model without a GPU
             threads = max(1, min(THREADS, int(cpus * 0.75 / on_cpu), int(_smallest(nodes))))
             actors = max(1, int(cpus * 0.75 / on_cpu / threads))
             each = min(threads, cpus * 0.75 / on_cpu) * SPARE
-        models.append(
-            _pool(
-                need.name, actors, each, wishes, most,
-                gpus=share, memory_bytes=actor_memory(nodes, [need]), threads=threads, modules=(need.name,),
-                device="cuda" if share else "cpu", batch_size=need.batch_size,
-            )
-        )  # fmt: skip
-    landing = _pool(
-        LAND, -(-sum(pool.min_actors for pool in models) // _ACTORS_PER_LANDING), _LANDING_CPUS, wishes, most
-    )
-    models = [_bounded(pool, needs[number:], models, nodes) for number, pool in enumerate(models)]
+        reserved = {"gpus": share, "memory_bytes": actor_memory(nodes, [need]), "threads": threads}
+        runs = {"modules": (name,), "device": "cuda" if share else "cpu", "batch_size": need.batch_size}
+        models.append(_pool(name, actors, each, wishes, most, **reserved, **runs))
+    landers = -(-sum(pool.min_actors for pool in models) // _ACTORS_PER_LANDING)
+    landing = _pool(LAND, landers, _LANDING_CPUS, wishes, most)
+    models = [_bounded(pool, list(needs.values())[number:], models, nodes) for number, pool in enumerate(models)]
     return (_decoders(nodes, [*models, landing, LISTER], wishes, most), *models, landing)
 
 
@@ -89,9 +73,8 @@ def _decoders(nodes: Sequence[Node], others: Sequence[Pool], wishes: Placement, 
     threads = max(1, min(THREADS, int(_smallest(feeders))))
     memory = actor_memory(nodes, [])
     for each in (threads, 1, 0.5, 0.25):
-        pool = _pool(
-            DECODE, 1, each * SPARE, wishes, most, memory_bytes=memory, threads=max(1, min(threads, int(each)))
-        )  # fmt: skip
+        its = {"memory_bytes": memory, "threads": max(1, min(threads, int(each)))}
+        pool = _pool(DECODE, 1, each * SPARE, wishes, most, **its)
         room = count_room(pool, others, nodes, most=min(most, int(sum(node.cpus for node in nodes)) + 1))
         if room:
             return _sized(pool, room, wishes, most)
@@ -103,7 +86,7 @@ def _smallest(nodes: Sequence[Node]) -> float:
     return min((node.cpus for node in nodes if node.cpus >= 1), default=1.0)
 
 
-def _bounded(pool: Pool, needs: Sequence[Need], models: Sequence[Pool], nodes: Sequence[Node]) -> Pool:
+def _bounded(pool: Pool, needs: Sequence[Resources], models: Sequence[Pool], nodes: Sequence[Node]) -> Pool:
     """The pool with batches of which the object store holds those that wait; `needs` are the modules from it on."""
     each = sum(need.input_bytes for need in needs)
     room = sum(node.object_store_bytes for node in nodes) * _WAITING_SHARE
@@ -140,22 +123,25 @@ def _gpu_actor_cpus(nodes: Sequence[Node], shares: Mapping[str, float]) -> float
     return min([_GPU_ACTOR_CPUS, *there]) * SPARE
 
 
-def _gpu_shares(nodes: Sequence[Node], needs: Sequence[Need], wishes: Placement, device: str) -> dict[str, float]:
+def _gpu_shares(
+    nodes: Sequence[Node], needs: Mapping[str, Resources], wishes: Placement, device: str
+) -> dict[str, float]:
     """GPUs of each module's actors: as wished, as it says itself, or equal parts; a card each if there are enough."""
     if device != "cuda":
-        return {need.name: 0.0 for need in needs}
+        return dict.fromkeys(needs, 0.0)
     cards = sum(int(node.gpus) for node in nodes)
-    said = {need.name: wishes.gpu_share(need.name) for need in needs}
-    said |= {need.name: need.num_gpus for need in needs if said[need.name] is None}
+    wished = {name: wishes.gpu_share(name) for name in needs}
+    said = {name: need.num_gpus if wished[name] is None else wished[name] for name, need in needs.items()}
     silent = sum(share is None for share in said.values())
     equal = 1.0 if cards >= len(needs) else int(100 / silent) / 100 if silent else 1.0
     return {name: equal if share is None else share for name, share in said.items()}
 
 
-def waiting_bytes(pools: Sequence[Pool], needs: Sequence[Need], chunk: int) -> int:
+def waiting_bytes(pools: Sequence[Pool], needs: Mapping[str, Resources], chunk: int) -> int:
     """What waits in the object store at most: a chunk with each decoder, and batches of chunks before each model."""
-    total = pools[0].min_actors * chunk * sum(need.input_bytes for need in needs)
+    each = [need.input_bytes for need in needs.values()]
+    total = pools[0].min_actors * chunk * sum(each)
     for number, pool in enumerate(pools[1:-1]):
         rows = -(-pool.batch_size // chunk) * chunk
-        total += pool.min_actors * QUEUED_PER_ACTOR * rows * sum(need.input_bytes for need in needs[number:])
+        total += pool.min_actors * QUEUED_PER_ACTOR * rows * sum(each[number:])
     return total

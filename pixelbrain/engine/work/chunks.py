@@ -49,8 +49,7 @@ def pack(chunks: Sequence[Chunk], modules: Iterable[str]) -> pa.Table:
         "seconds": pa.array([json.dumps(chunk.seconds) for chunk in chunks], pa.string()),
     }
     for name in modules:
-        given = [chunk.inputs.get(name) for chunk in chunks]
-        columns[_INPUT + name] = _binary([_pickled(one) for one in given])
+        columns[_INPUT + name] = _binary([_pickled(chunk.inputs.get(name)) for chunk in chunks])
     return pa.table(columns)
 
 

@@ -22,11 +22,8 @@ class DriverEnvironment:
     nothing of it, and each node uses its own. Names of files and profiles stay, as a node has others.
 
     It is an argument of actors, which is in no log and on no dashboard, unlike a runtime environment. It is no mapping
-    and no dataclass, and its repr holds names alone: Ray Data writes down what it can look into.
-
-    Args:
-        asking: take along the key of the server that is asked, too.
-        environ: where to take it from; None: this process's environment.
+    and no dataclass, and its repr holds names alone: Ray Data writes down what it can look into. With `asking`, the key
+    of the server that is asked goes along, too.
     """
 
     def __init__(self, *, asking: bool = False, environ: Mapping[str, str] | None = None) -> None:

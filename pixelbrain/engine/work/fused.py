@@ -12,23 +12,21 @@ from typing import Any
 
 import pyarrow as pa
 
-from pixelbrain import schema
-from pixelbrain.engine.work.isolate import Isolation, failed_row
+from pixelbrain.engine.work.isolate import Isolation, Suspicion, failed_rows
+from pixelbrain.engine.work.loaded_modules import LoadedModules, module_column
 from pixelbrain.engine.work.meter import Meter
-from pixelbrain.engine.work.models import Models
-from pixelbrain.engine.work.open import Opener, Tally, WorkOrder, module_column
+from pixelbrain.engine.work.opener import Opener
+from pixelbrain.engine.work.order import WorkOrder
 from pixelbrain.engine.work.run_notes import RunNotes
+from pixelbrain.engine.work.tally import Tally
 from pixelbrain.landing.landing import Landing
 from pixelbrain.modules.base import PipelineModule
 
-__all__ = ["DEATHS", "ImageWorker", "pickled"]
+__all__ = ["ImageWorker"]
 
 #: Rows land at least this often, so that a crash costs little: a file takes 10 ms to land.
 _ROWS_PER_PIECE = 1000
 _SECONDS_PER_PIECE = 2.0
-
-#: Deaths over one block after which each of its images goes through a process of its own.
-DEATHS = 2
 
 
 class ImageWorker:
@@ -42,31 +40,21 @@ class ImageWorker:
     """
 
     def __init__(
-        self,
-        modules: Sequence[PipelineModule],
-        order: WorkOrder,
-        *,
-        wary: bool = False,
-        meter: Meter | None = None,
+        self, modules: Sequence[PipelineModule], order: WorkOrder, *, wary: bool = False, meter: Meter | None = None
     ) -> None:
         self.order = order
         self.landing = Landing(order.storage)
-        self.notes = RunNotes(self.landing.storage)
-        # made before any model is loaded: what a process of its own starts from
-        self._copy = pickled(functools.partial(ImageWorker, list(modules), order)) if wary else None
+        self.notes = RunNotes(order.storage)
+        self._suspicion = Suspicion(self.notes, functools.partial(ImageWorker, list(modules), order), wary=wary)
         self._meter = meter or Meter()
         self._opener = Opener(order, self._meter)
-        self._models = Models(modules, order.device, order.threads, self._meter)
+        self._modules = LoadedModules(modules, order.device, order.threads, self._meter)
 
     def __call__(self, work: pa.Table) -> pa.Table:
         """Land every image of the block as exactly one row, if an earlier try of the block has not.
 
-        Args:
-            work: one row of `worklist.WORK_SCHEMA`.
-
-        Returns:
-            One row of `SUMMARY_SCHEMA`: images, those of them that failed somewhere, failures by kind and seconds by
-            activity (both as JSON). Fewer images than the block has where the run was asked to stop.
+        Takes one row of `worklist.WORK_SCHEMA`, and returns one of `tally.SUMMARY_SCHEMA`: of fewer images than the
+        block has where the run was asked to stop.
         """
         (block,) = work.to_pylist()
         tally = Tally()
@@ -79,11 +67,11 @@ class ImageWorker:
         return tally.summary()
 
     def _work_off(self, entries: list[dict[str, Any]], names: list[str], number: int, piece: int, tally: Tally) -> None:
-        self.notes.begin(str(number))
-        if self._copy is not None and self.notes.deaths_over(str(number)) >= DEATHS:
-            tables = self._isolated(self._copy, entries, names)
-        else:
+        isolation = self._suspicion.begin(str(number), names)
+        if isolation is None:
             tables = self._tables(entries, names, tally.seconds)
+        else:
+            tables = self._isolated(isolation, entries, names)
         unlanded: list[pa.Table] = []
         landed_at = time.monotonic()
         for table in tables:
@@ -92,18 +80,18 @@ class ImageWorker:
             stop = self.notes.stop_requested()
             late = time.monotonic() - landed_at > _SECONDS_PER_PIECE
             if stop or late or sum(map(len, unlanded)) >= _ROWS_PER_PIECE:
-                self._land(unlanded, names, number, piece, tally.seconds)
+                self._land(unlanded, names, number, piece, tally)
                 unlanded, piece, landed_at = [], piece + 1, time.monotonic()
             if stop:
                 break
         if unlanded:
-            self._land(unlanded, names, number, piece, tally.seconds)
+            self._land(unlanded, names, number, piece, tally)
         self.notes.end()
 
     def process(self, entries: list[dict[str, Any]], names: Sequence[str]) -> pa.Table:
         """Finished rows of images, not landed; without images, the modules are made ready."""
         if not entries:
-            self._models.set_up(names)
+            self._modules.set_up(names)
             return pa.table({})
         return pa.concat_tables(self._tables(entries, names, Tally().seconds))
 
@@ -111,46 +99,30 @@ class ImageWorker:
         self, entries: list[dict[str, Any]], names: Sequence[str], seconds: dict[str, float]
     ) -> Iterator[pa.Table]:
         """Finished rows, a batch at a time; the next batch decodes while the models see this one."""
-        modules = self._models.set_up(names)
-        size = max(module.batch_size for module in modules)
+        modules = self._modules.set_up(names)
+        size = max(module.resources.batch_size for module in modules)
         cut = [entries[i : i + size] for i in range(0, len(entries), size)]
         for batch in self._opener.batches(cut, modules):
             seconds["waiting for images"] += batch.seconds
             table = batch.rows
             for name in names:
-                column, took = self._models.run(name, len(table), batch.good, batch.inputs[name])
+                column, took = self._modules.run(name, len(table), batch.good, batch.inputs[name])
                 table = table.append_column(name, column)
                 seconds[name] += took
             yield table
 
-    def _isolated(self, copy: bytes, entries: list[dict[str, Any]], names: Sequence[str]) -> Iterator[pa.Table]:
+    def _isolated(
+        self, isolation: Isolation, entries: list[dict[str, Any]], names: Sequence[str]
+    ) -> Iterator[pa.Table]:
         """Finished rows one by one, from a process that may die of them."""
-        modules = [self._models[name] for name in names]
-        for entry, table, why in Isolation(copy, names).rows(entries):
+        for entry, table, why in isolation.rows(entries):
             if table is None:
-                table = pa.Table.from_pylist([failed_row(entry, why)], pa.schema(schema.BASE_FIELDS))
-                for module in modules:
-                    table = table.append_column(module.name, module_column(1, [], [], module))
+                table = failed_rows(entry, why)
+                for name in names:
+                    table = table.append_column(name, module_column(1, [], [], self._modules[name]))
             yield table
 
-    def _land(
-        self, tables: list[pa.Table], names: Sequence[str], block: int, piece: int, seconds: dict[str, float]
-    ) -> None:
-        started = time.perf_counter()
-        self.landing.write_part(
-            pa.concat_tables(tables),
-            generation=self.order.generation,
-            block=block,
-            piece=piece,
-            modules={name: self.order.states[name] for name in names},
-        )
-        took = time.perf_counter() - started
+    def _land(self, tables: list[pa.Table], names: Sequence[str], block: int, piece: int, tally: Tally) -> None:
+        took = self.order.land(pa.concat_tables(tables), names, block, piece)
         self._meter.activity("landing", took)
-        seconds["landing"] += took
-
-
-def pickled(made: Any) -> bytes:
-    """As Ray sends modules, so that a user's own arrive here too."""
-    from ray import cloudpickle
-
-    return cloudpickle.dumps(made)
+        tally.seconds["landing"] += took

@@ -7,38 +7,52 @@ that the child dies on becomes a failed row, and a fresh child does the rest.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import multiprocessing
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
 import pyarrow as pa
 
 from pixelbrain import schema
+from pixelbrain.engine.work.run_notes import RunNotes
 from pixelbrain.errors import EngineError
 
-__all__ = ["Isolation", "crash", "failed_row", "serve"]
+__all__ = ["Isolation", "Suspicion", "crash", "failed_rows", "serve"]
 
 logger = logging.getLogger(__name__)
 
+#: Deaths over one piece of work after which each of its images goes through a process of its own.
+_DEATHS = 2
 _LONGEST_S = 600.0  # on one image, with the models' loading: a child that hangs is ended like one that died
 _CRASH = "WorkerCrashError"
-_READY = b"ready"
+
+
+class Suspicion:
+    """Which work may kill: what workers had in hand when they died, if this `wary` one takes the place of one.
+
+    `make` makes what has a `process`, such as an `ImageWorker`, in a process of its own.
+    """
+
+    def __init__(self, notes: RunNotes, make: Callable[[], Any], *, wary: bool) -> None:
+        self._notes = notes
+        # before any model is loaded, and as Ray sends modules, so that a user's own arrive in the child, too
+        self._make = _pickled(make) if wary else None
+
+    def begin(self, work: str, modules: Sequence[str], *, deaths: int = _DEATHS) -> Isolation | None:
+        """Note that this work is in hand; where it has killed so many workers, what it is to be done in."""
+        self._notes.begin(work)
+        if self._make is None or self._notes.deaths_over(work) < deaths:
+            return None
+        return Isolation(self._make, modules)
 
 
 class Isolation:
-    """Has images worked on one by one in a child process, and survives it.
-
-    Args:
-        worker: a cloudpickled callable without arguments that makes what has a `process`, such as an `ImageWorker`.
-        modules: the names of those to run.
-
-    Raises:
-        EngineError: the child cannot be started at all.
-    """
+    """Has images worked on one by one in a child process, and survives it; `worker` is the `make` of a `Suspicion`."""
 
     def __init__(self, worker: bytes, modules: Sequence[str]) -> None:
         self._worker = worker
@@ -47,7 +61,7 @@ class Isolation:
         self._pipe: Connection | None = None
 
     def rows(self, entries: Sequence[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], pa.Table | None, str]]:
-        """Each entry with its finished row, or with None and why there is none."""
+        """Each entry with its finished row, or with None and why; `EngineError`: the child cannot even be started."""
         try:
             for entry in entries:
                 table, why = self._one(entry)
@@ -66,13 +80,12 @@ class Isolation:
             if not self._pipe.poll(_LONGEST_S):
                 self._end()
                 return None, f"it was not done after {_LONGEST_S:g} s"
-            found = self._pipe.recv_bytes()
+            return self._pipe.recv(), ""
         except (EOFError, OSError):  # the child is gone
             self._process.join(10)
             why = _how_it_ended(self._process.exitcode)
             self._end()
             return None, why
-        return pa.ipc.open_stream(found).read_all(), ""
 
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
@@ -86,7 +99,7 @@ class Isolation:
         self._process.start()
         theirs.close()
         try:
-            ready = self._pipe.poll(_LONGEST_S) and self._pipe.recv_bytes() == _READY
+            ready = self._pipe.poll(_LONGEST_S) and self._pipe.recv()
         except (EOFError, OSError):
             ready = False
         if not ready:  # no image's fault
@@ -112,31 +125,28 @@ def serve(pipe: Connection, worker: bytes, modules: list[str], path: list[str]) 
 
     made = cloudpickle.loads(worker)()
     made.process([], modules)
-    pipe.send_bytes(_READY)
-    while True:
-        try:
-            entry = pipe.recv()
-        except EOFError:
-            return
-        table = made.process([entry], modules)
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, table.schema) as writer:
-            writer.write_table(table)
-        pipe.send_bytes(sink.getvalue().to_pybytes())
+    pipe.send(True)  # ready
+    with contextlib.suppress(EOFError):
+        while True:
+            pipe.send(made.process([pipe.recv()], modules))
 
 
-def failed_row(entry: dict[str, Any], why: str) -> dict[str, Any]:
-    """The base columns of an image that nothing survives."""
-    return {
-        **{name: entry[name] for name in schema.MANIFEST_SCHEMA.names},
-        "status": schema.Status.FAILED.value,
-        **crash(why),
-    }
+def failed_rows(entry: dict[str, Any], why: str) -> pa.Table:
+    """The row of an image that nothing survives, with its base columns."""
+    listed = {name: entry[name] for name in schema.MANIFEST_SCHEMA.names}
+    row = {**listed, "status": schema.Status.FAILED.value, **crash(why)}
+    return pa.Table.from_pylist([row], pa.schema(schema.BASE_FIELDS))
 
 
 def crash(why: str) -> dict[str, str]:
     """The error of an image that nothing survives, for its row or a module's column."""
     return {"error_type": _CRASH, "error": f"the process that worked on it died three times: {why}"}
+
+
+def _pickled(made: Callable[[], Any]) -> bytes:
+    from ray import cloudpickle
+
+    return cloudpickle.dumps(made)
 
 
 def _how_it_ended(code: int | None) -> str:

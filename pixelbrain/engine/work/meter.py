@@ -22,69 +22,68 @@ class Meter:
     say what they are busy with, at once: these are rates, and work that is done again is work.
     """
 
+    def count(self, name: str, amount: float, **labels: str) -> None:
+        """Add to the counter `name` of `engine.cluster.metrics.METRICS`."""
+
+    def gauge(self, name: str, value: float, **labels: str) -> None:
+        """Set the gauge `name` of `engine.cluster.metrics.METRICS`."""
+
     # --- said by the driver --------------------------------------------------------------------------------------
 
     def images(self, done: int, failed: int, failures: Mapping[str, int]) -> None:
-        """Further images are done.
-
-        Args:
-            done: how many.
-            failed: of them, those on which something failed.
-            failures: by kind; an image may have several.
-        """
+        """Further images are done, so many of them with something that failed; an image may have several failures."""
+        self.count("images", done - failed, status="ok")
+        self.count("images", failed, status="failed")
+        for kind, count in failures.items():
+            self.count("failures", count, kind=kind)
 
     def queue(self, pending: int, done: int) -> None:
-        """Where the run is.
-
-        Args:
-            pending: images that this run has to do, as far as the source is listed.
-            done: of them, by this run.
-        """
+        """Where the run is: `pending` images are to do as far as the source is listed, `done` of them by this run."""
+        self.gauge("images_pending", pending)
+        self.gauge("queue", max(0, pending - done))
 
     # --- said by the workers -------------------------------------------------------------------------------------
 
     def read(self, bytes_: int) -> None:
         """So many bytes of images were read."""
+        self.count("read_bytes", bytes_)
 
     def module(self, name: str, images: int, seconds: float, device: str) -> None:
-        """A module has looked at a batch.
-
-        Args:
-            name: of the module.
-            images: that it was given.
-            seconds: that its worker could do nothing else.
-            device: that it ran on, such as cpu or cuda.
-        """
+        """A module has looked at a batch, for so many seconds in which its worker could do nothing else."""
+        self.gauge("module_workers", 1, module=name, device=device)
+        self.count("module_images", images, module=name, device=device)
+        self.count("module_seconds", seconds, module=name, device=device)
 
     def activity(self, name: str, seconds: float) -> None:
         """A worker did something else than running a module, such as waiting for images, or landing."""
+        self.count("activity_seconds", seconds, activity=name)
 
     # --- said by the asking lane ---------------------------------------------------------------------------------
 
     def request(self, outcome: str, seconds: float, input_tokens: int = 0, output_tokens: int = 0) -> None:
-        """A request came to an end; each try is one.
-
-        Args:
-            outcome: answered, or why not, in a word.
-            seconds: on its way.
-            input_tokens: billed.
-            output_tokens: billed.
-        """
+        """A request came to an end (each try is one): answered, or why not, in a word; with the tokens billed."""
+        self.count("requests", 1, outcome=outcome)
+        self.count("request_seconds", seconds, outcome=outcome)
+        self.count("tokens", input_tokens, kind="input")
+        self.count("tokens", output_tokens, kind="output")
 
     def spent(self, usd: float) -> None:
         """So many dollars were billed."""
+        self.count("usd", usd)
 
     def waited(self, seconds: float) -> None:
         """A request waited so long for the limiter's permit."""
+        self.count("limiter_wait_seconds", seconds)
 
     def limiter(self, in_flight: int, spent_usd: float, left_usd: float | None) -> None:
-        """Where the limiter is.
+        """Where the limiter is: what is spent includes earlier runs, and what lost requests may have cost.
 
-        Args:
-            in_flight: requests that were permitted, and of which nothing was heard yet.
-            spent_usd: earlier runs, and what lost requests may have cost, included.
-            left_usd: of the budget; None: there is none.
+        Nothing was heard yet of the requests in flight; `left_usd` is None where there is no budget.
         """
+        self.gauge("requests_in_flight", in_flight)
+        self.gauge("spent_usd", spent_usd)
+        if left_usd is not None:
+            self.gauge("budget_left_usd", left_usd)
 
 
 def run_label(out: str) -> str:

@@ -54,8 +54,6 @@ class RunNotes:
             if name != _KEPT:
                 self._storage.delete(f"{_FOLDER}/{name}")
 
-    # --- stopping ------------------------------------------------------------------------------------------------
-
     def request_stop(self) -> None:
         """Ask the workers to land what is in their hands, and to take nothing new."""
         self._storage.write(_STOP, b"")
@@ -66,8 +64,6 @@ class RunNotes:
             self._stop = self._storage.read(_STOP) is not None
             self._looked_at = time.monotonic()
         return self._stop
-
-    # --- the listing ---------------------------------------------------------------------------------------------
 
     def write_listing(self, listing: Listing, gone: pa.Table | None = None) -> None:
         """Say how far the listing is; `gone` (image_id, version) when it is complete."""
@@ -86,8 +82,6 @@ class RunNotes:
         """The images that are gone from the source; None when there is none."""
         found = self._storage.read(_GONE)
         return pq.read_table(io.BytesIO(found)) if found else None
-
-    # --- work that kills -----------------------------------------------------------------------------------------
 
     def begin(self, work: str) -> None:
         """Say which work this worker has in hand from now on, such as a block's number."""

@@ -1,6 +1,6 @@
 """The work on one block of images in three steps on different machines: decode, run one module, land.
 
-What `worker.ImageWorker` does in one process. A step that is done again, as its node died, makes the same chunks of the
+What `fused.ImageWorker` does in one process. A step that is done again, as its node died, makes the same chunks of the
 same images under the same numbers, and a chunk that has landed by then is not done again.
 """
 
@@ -16,12 +16,14 @@ import pyarrow as pa
 
 from pixelbrain import schema
 from pixelbrain.engine.work.chunks import Chunk, pack, unpack
-from pixelbrain.engine.work.fused import DEATHS, ImageWorker, pickled
-from pixelbrain.engine.work.isolate import Isolation, crash, failed_row
+from pixelbrain.engine.work.fused import ImageWorker
+from pixelbrain.engine.work.isolate import Isolation, Suspicion, crash, failed_rows
+from pixelbrain.engine.work.loaded_modules import LoadedModules, module_column
 from pixelbrain.engine.work.meter import Meter
-from pixelbrain.engine.work.models import Models
-from pixelbrain.engine.work.open import Batch, Opener, Tally, WorkOrder, module_column
+from pixelbrain.engine.work.opener import Batch, Opener
+from pixelbrain.engine.work.order import WorkOrder
 from pixelbrain.engine.work.run_notes import RunNotes
+from pixelbrain.engine.work.tally import Tally
 from pixelbrain.landing.landing import Landing
 from pixelbrain.modules.base import PipelineModule
 
@@ -29,49 +31,36 @@ __all__ = ["Decoder", "Lander", "ModelRunner"]
 
 
 class Decoder:
-    """Reads and decodes a block, and hands on what each module wants to see of it. Loads no model.
+    """Reads and decodes a block, and hands on what each module wants to see of it, so many rows a chunk.
 
-    Args:
-        modules: those that a block may ask for.
-        order: what all workers share.
-        chunk_rows: images a chunk.
-        wary, meter: as of `worker.ImageWorker`.
+    The other arguments are as of `fused.ImageWorker`. It loads no model.
     """
 
     def __init__(
-        self,
-        modules: Sequence[PipelineModule],
-        order: WorkOrder,
-        chunk_rows: int,
-        *,
-        wary: bool = False,
+        self, modules: Sequence[PipelineModule], order: WorkOrder, chunk_rows: int, *, wary: bool = False,
         meter: Meter | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.landing = Landing(order.storage)
-        self.notes = RunNotes(self.landing.storage)
+        self.notes = RunNotes(order.storage)
         self._modules = {module.name: module for module in modules}
         self._order = order
         self._chunk_rows = chunk_rows
-        self._copy = pickled(functools.partial(Decoder, list(modules), order, chunk_rows)) if wary else None
+        copy = functools.partial(Decoder, list(modules), order, chunk_rows)
+        self._suspicion = Suspicion(self.notes, copy, wary=wary)
         self._opener = Opener(order, meter or Meter())
 
     def __call__(self, work: pa.Table) -> Iterator[pa.Table]:
-        """The chunks of a block.
-
-        Args:
-            work: one row of `worklist.WORK_SCHEMA`.
-
-        Yields:
-            One chunk each, see `chunks`; one without images where the run was asked to stop.
-        """
+        """A block, one row of `worklist.WORK_SCHEMA`, chunk by chunk; without images where the run is to stop."""
         (block,) = work.to_pylist()
         images, names = block["images"], block["modules"]
         cut = [images[i : i + self._chunk_rows] for i in range(0, len(images), self._chunk_rows)]
         landed = [self.landing.piece_rows(self._order.generation, block["block"], piece) for piece in range(len(cut))]
-        work_id = str(block["block"])
-        self.notes.begin(work_id)
+        isolation = self._suspicion.begin(str(block["block"]), names)
         left = [entries for entries, rows in zip(cut, landed, strict=True) if not rows]
-        opened = self._open(left, names, alone=self._copy is not None and self.notes.deaths_over(work_id) >= DEATHS)
+        if isolation is None:
+            opened = self._opener.batches(left, [self._modules[name] for name in names])
+        else:
+            opened = (self._isolated(isolation, entries, names) for entries in left)
         for piece, rows in enumerate(landed):
             chunk = Chunk(block=block["block"], piece=piece, modules=names, landed=rows or 0)
             if not rows and not self.notes.stop_requested():
@@ -81,19 +70,13 @@ class Decoder:
             yield pack([chunk], self._modules)
         self.notes.end()
 
-    def _open(self, cut: list[list[dict[str, Any]]], names: Sequence[str], *, alone: bool) -> Iterator[Batch]:
-        if alone:
-            assert self._copy is not None
-            return (self._isolated(self._copy, entries, names) for entries in cut)
-        return self._opener.batches(cut, [self._modules[name] for name in names])
-
-    def _isolated(self, copy: bytes, entries: list[dict[str, Any]], names: Sequence[str]) -> Batch:
+    def _isolated(self, isolation: Isolation, entries: list[dict[str, Any]], names: Sequence[str]) -> Batch:
         """A chunk whose images were opened one by one, in a process that may die of them."""
         rows, good = [], []
         inputs: dict[str, list[Any]] = {name: [] for name in names}
-        for number, (entry, table, why) in enumerate(Isolation(copy, names).rows(entries)):
+        for number, (entry, table, why) in enumerate(isolation.rows(entries)):
             if table is None:
-                rows.append(pa.Table.from_pylist([failed_row(entry, why)], pa.schema(schema.BASE_FIELDS)))
+                rows.append(failed_rows(entry, why))
                 continue
             (one,) = unpack(table)
             rows.append(one.rows)
@@ -108,36 +91,26 @@ class Decoder:
         if not entries:
             return pa.table({})
         (batch,) = self._opener.batches([entries], [self._modules[name] for name in names])
-        chunk = Chunk(
-            block=0, piece=0, modules=list(names), rows=batch.rows, good=batch.good, inputs=batch.inputs
-        )  # fmt: skip
-        return pack([chunk], names)
+        opened = {"rows": batch.rows, "good": batch.good, "inputs": batch.inputs}
+        return pack([Chunk(block=0, piece=0, modules=list(names), **opened)], names)
 
 
 class ModelRunner:
-    """Runs one module on chunks, and adds its column to their rows.
+    """Runs one module on chunks, adds its column to their rows, and hands on the inputs of the `later` ones.
 
-    Args:
-        module: the module.
-        order: what all workers share; its device and threads are those of this one.
-        later: the modules whose inputs are handed on.
-        wary, meter: as of `worker.ImageWorker`.
+    The other arguments are as of `fused.ImageWorker`.
     """
 
     def __init__(
-        self,
-        module: PipelineModule,
-        order: WorkOrder,
-        later: Sequence[str],
-        *,
-        wary: bool = False,
+        self, module: PipelineModule, order: WorkOrder, later: Sequence[str], *, wary: bool = False,
         meter: Meter | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self.notes = RunNotes(order.storage)
         self._module = module
         self._later = later
-        self._copy = pickled(functools.partial(ImageWorker, [module], order)) if wary else None
-        self._models = Models([module], order.device, order.threads, meter or Meter())
+        self._wary = wary
+        self._suspicion = Suspicion(self.notes, functools.partial(ImageWorker, [module], order), wary=wary)
+        self._modules = LoadedModules([module], order.device, order.threads, meter or Meter())
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """The same chunks with the module's column, and without its inputs."""
@@ -151,40 +124,38 @@ class ModelRunner:
         return pack(chunks, self._later)
 
     def _run(self, chunks: list[Chunk]) -> None:
-        if self._copy is None:
+        if not self._wary:
             self._together(chunks)
             return
-        # the death that made this worker wary is not noted: in the good case, nothing is
-        work_id = " ".join(f"{self._module.name} {chunk.block}-{chunk.piece}" for chunk in chunks)
-        alone = self.notes.deaths_over(work_id) >= DEATHS - 1
-        self.notes.begin(work_id)
-        if alone:
-            for chunk in chunks:
-                self._alone(self._copy, chunk)
-        else:
+        work = " ".join(f"{self._module.name} {chunk.block}-{chunk.piece}" for chunk in chunks)
+        # one death less: that which made this worker wary is not noted, as in the good case nothing is
+        isolation = self._suspicion.begin(work, [self._module.name], deaths=1)
+        if isolation is None:
             self._together(chunks)
+        else:
+            for chunk in chunks:
+                self._alone(isolation, chunk)
         self.notes.end()
 
     def _together(self, chunks: list[Chunk]) -> None:
         """All chunks' images as one batch."""
         name = self._module.name
-        self._models.set_up([name])
+        self._modules.set_up([name])
         sizes = [len(chunk.rows) for chunk in chunks]
         starts = [0, *itertools.accumulate(sizes)]
         good = [start + row for start, chunk in zip(starts, chunks, strict=False) for row in chunk.good]
         inputs = [one for chunk in chunks for one in chunk.take_input(name)]
-        column, took = self._models.run(name, sum(sizes), good, inputs)
+        column, took = self._modules.run(name, sum(sizes), good, inputs)
         for chunk, start, size in zip(chunks, starts, sizes, strict=False):
             chunk.rows = chunk.rows.append_column(name, column.slice(start, size))
             chunk.seconds[name] = took * size / sum(sizes)
 
-    def _alone(self, copy: bytes, chunk: Chunk) -> None:
+    def _alone(self, isolation: Isolation, chunk: Chunk) -> None:
         """Each image for itself, from its file again, in a process that may die of it."""
         name = self._module.name
         started = time.perf_counter()
         entries = chunk.rows.select(schema.MANIFEST_SCHEMA.names).take(chunk.good).to_pylist()
-        found = Isolation(copy, [name]).rows(entries)
-        results = [crash(why) if table is None else table[name][0].as_py() for _, table, why in found]
+        results = [crash(why) if table is None else table[name][0].as_py() for _, table, why in isolation.rows(entries)]
         # an image that cannot be read any more, though it could be decoded before, has no struct
         results = [one if one is not None else crash("it could not be read a second time") for one in results]
         chunk.rows = chunk.rows.append_column(name, module_column(len(chunk.rows), chunk.good, results, self._module))
@@ -194,9 +165,8 @@ class ModelRunner:
 class Lander:
     """Lands chunks that all their modules have seen, each as a file of its own, and reports what came of them."""
 
-    def __init__(self, order: WorkOrder, *, meter: Meter | None = None) -> None:
-        self.landing = Landing(order.storage)
-        self._order = order
+    def __init__(self, order: WorkOrder, *, wary: bool = False, meter: Meter | None = None) -> None:
+        self._order = order  # `wary` is for the others: landing kills nobody
         self._meter = meter or Meter()
 
     def __call__(self, table: pa.Table) -> pa.Table:
@@ -207,15 +177,7 @@ class Lander:
         tally = Tally()
         tally.images = chunk.landed
         if chunk.rows is not None:
-            started = time.perf_counter()
-            self.landing.write_part(
-                chunk.rows,
-                generation=self._order.generation,
-                block=chunk.block,
-                piece=chunk.piece,
-                modules={name: self._order.states[name] for name in chunk.modules},
-            )
-            took = time.perf_counter() - started
+            took = self._order.land(chunk.rows, chunk.modules, chunk.block, chunk.piece)
             self._meter.activity("landing", took)
             tally.add(chunk.rows, chunk.modules)
             tally.seconds.update(chunk.seconds, landing=took)

@@ -39,11 +39,11 @@ def peek(tables: Iterable[pa.Table]) -> tuple[list[pa.Table], bool]:
     """The first tables of a listing, up to 20,000 images, and whether that was all of it."""
     seen: list[pa.Table] = []
     found = iter(tables)
-    for table in found:
+    while sum(map(len, seen)) < _PEEK_ROWS:
+        if (table := next(found, None)) is None:
+            return seen, True
         seen.append(table)
-        if sum(map(len, seen)) >= _PEEK_ROWS:
-            return seen, next(found, None) is None
-    return seen, True
+    return seen, next(found, None) is None
 
 
 @dataclass(kw_only=True)
@@ -64,9 +64,11 @@ class Worklist:
     tables: list[pa.Table] | None = None  # the whole listing, where it is known already
 
     def __iter__(self) -> Iterator[Left]:
-        """What is left of each table of the listing."""
-        landing = Landing(self.storage)
-        notes = RunNotes(landing.storage)
+        return self.left(Landing(self.storage))
+
+    def left(self, landing: Landing) -> Iterator[Left]:
+        """What is left of each table of the listing; `landing` may know already what has landed."""
+        notes = RunNotes(self.storage)
         remaining = Remaining(
             landing,
             self.settings_hashes,

@@ -2,7 +2,7 @@
 
 | file    | role
 | ------- | ----
-| journal | Journals of answers: lines of JSON that one process writes as its answers come, whatever is killed
-| log     | OUT/answers: what was asked and answered, journalled line by line as it comes, then folded into Parquet a
-| memory  | What was answered before, by key, and the journal that new answers go to: nobody pays for one twice
+| journal | Lines of JSON that one process writes as its answers come, whatever is killed
+| log     | The answers of an OUT: journals folded into Parquet a field, read, and added up
+| memory  | What was answered before, by key, and the journal: nobody pays for one twice
 """

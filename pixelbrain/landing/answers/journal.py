@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import abc
 import base64
 import contextlib
 import io
@@ -26,22 +25,6 @@ _FOLDER = "answers/journal"
 _FSYNC_S = 2.0
 _SEGMENT_S = 2.0
 _SEGMENT_RECORDS = 500
-
-
-class AnswerJournal(abc.ABC):
-    """Appends answer records; one process writes one journal."""
-
-    @abc.abstractmethod
-    def append(self, *records: Mapping[str, Any]) -> None:
-        """Write records. Raises `LandingError` if they, or earlier ones, cannot be written."""
-
-    @abc.abstractmethod
-    def flush(self) -> None:
-        """Return when no killed process can lose what was appended."""
-
-    @abc.abstractmethod
-    def close(self) -> None:
-        """Put everything where it stays."""
 
 
 def open_journal(storage: Storage, writer: str, types: Mapping[str, pa.DataType]) -> AnswerJournal:
@@ -90,7 +73,7 @@ def unpack_types(record: Mapping[str, Any]) -> dict[str, pa.DataType]:
     return {field: _unpack(packed) for field, packed in record["types"].items()}
 
 
-class _FileJournal(AnswerJournal):
+class _FileJournal:
     """A file on a disk. A line is in the hands of the operating system before its answer counts as had, so that
     killing every process loses none, and on the disk 2 s later."""
 
@@ -114,6 +97,7 @@ class _FileJournal(AnswerJournal):
         """Nothing to do: the operating system has it all."""
 
     def close(self) -> None:
+        """Put everything on the disk."""
         with self._explained(), self._file:
             os.fsync(self._file.fileno())
 
@@ -132,7 +116,7 @@ class _FileJournal(AnswerJournal):
             raise LandingError(why_not_written(self._path, error)) from None
 
 
-class _SegmentJournal(AnswerJournal):
+class _SegmentJournal:
     """Segments in a storage that cannot be appended to: `<writer>-<number>.jsonl`.
 
     A thread puts a segment 2 s after its first record, or when it has 500. A process that is killed loses the answers
@@ -154,6 +138,7 @@ class _SegmentJournal(AnswerJournal):
         self._thread.start()
 
     def append(self, *records: Mapping[str, Any]) -> None:
+        """Write records. Raises `LandingError` if they, or earlier ones, cannot be written."""
         lines = [_lines([record]) for record in records]
         with self._changed:
             if self._failed is not None:
@@ -180,6 +165,7 @@ class _SegmentJournal(AnswerJournal):
             self._next += 1
 
     def close(self) -> None:
+        """Put everything where it stays."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -205,6 +191,10 @@ class _SegmentJournal(AnswerJournal):
         if not self._waiting:
             return 1.0
         return 0.0 if len(self._waiting) >= _SEGMENT_RECORDS else self._due - time.monotonic()
+
+
+#: Appends answer records; one process writes one journal. After `flush`, no killed process can lose them.
+AnswerJournal = _FileJournal | _SegmentJournal
 
 
 def _lines(records: Iterable[Mapping[str, Any]]) -> bytes:

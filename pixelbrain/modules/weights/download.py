@@ -14,6 +14,8 @@ from pixelbrain.errors import WeightsError
 __all__ = ["download"]
 
 _CHUNK_BYTES = 1 << 18
+_CONNECT_S = 5.0
+_SILENCE_S = 30.0  # until the next bytes
 #: A transfer slower than this over `_PACE_WINDOW_S` is given up: bytes that trickle never hit a read timeout.
 _LEAST_BYTES_PER_S = 1024
 _PACE_WINDOW_S = 30.0
@@ -26,19 +28,15 @@ def download(
     sha256: str | None,
     size_bytes: int | None,
     progress: Callable[[int, int | None], None] | None = None,
-    connect_timeout_s: float = 5.0,
-    read_timeout_s: float = 30.0,
 ) -> None:
-    """Download `url` to `path`, whole and checked, or not at all.
+    """Download `url` (http or https) to `path`, whole and checked, or not at all; nothing else is left there.
 
     Args:
-        url: http or https; redirects are followed, and the usual proxy variables hold.
-        path: where to; its folder is made. Nothing else is left there, whatever happens.
+        url: redirects are followed, and the usual proxy variables hold.
+        path: its folder is made.
         sha256: what the content's must be, as hex; None: not checked.
         size_bytes: what the content's size must be; None: the server's Content-Length is checked.
         progress: called with the bytes had so far and the total, or None where nobody says.
-        connect_timeout_s: for the connection to be made.
-        read_timeout_s: for the next bytes to arrive.
 
     Raises:
         WeightsError: unreachable, refused, too slow, truncated, not what it should be, or not writable; the
@@ -49,15 +47,14 @@ def download(
 
     # unique, so that two actors of one machine may fetch the same file; the last rename wins
     part = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.part")
-    done = 0
-    total = size_bytes
+    done, total = 0, size_bytes
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with (
             requests.get(
                 url,
                 stream=True,
-                timeout=(connect_timeout_s, read_timeout_s),
+                timeout=(_CONNECT_S, _SILENCE_S),
                 headers={"Accept-Encoding": "identity"},  # sizes are of the bytes as they travel
             ) as response,
             open(part, "xb") as file,
@@ -86,9 +83,7 @@ def download(
             raise WeightsError(f"{url} has sha256 {digest.hexdigest()} instead of {sha256}")
         os.replace(part, path)
     except (requests.Timeout, urllib3.exceptions.TimeoutError):
-        raise WeightsError(
-            f"{url} did not answer within {connect_timeout_s:g} s, or paused for {read_timeout_s:g} s"
-        ) from None
+        raise WeightsError(f"{url} did not answer within {_CONNECT_S:g} s, or paused for {_SILENCE_S:g} s") from None
     except requests.ConnectionError:
         raise WeightsError(f"{url} cannot be reached") from None
     except urllib3.exceptions.ProtocolError:

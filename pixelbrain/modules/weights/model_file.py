@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from pixelbrain.errors import WeightsError
-from pixelbrain.modules.weights.find import WEIGHTS, fetch_weights, find_weights, hash_file
+from pixelbrain.modules.weights.find import fetch_weights, find_weights, hash_file
+from pixelbrain.modules.weights.table import WEIGHTS
 
 __all__ = ["ModelFile"]
 
@@ -14,12 +15,7 @@ class ModelFile:
     """A reference to weights that is cheap, can be pickled, and means the same in another process' folder."""
 
     def __init__(
-        self,
-        name: str,
-        *,
-        weights_dir: str | Path | None = None,
-        own: str | Path | None = None,
-        offline: bool = False,
+        self, name: str, *, weights_dir: str | Path | None = None, own: str | Path | None = None, offline: bool = False
     ) -> None:
         """Refer to the published weights `name` (of `weights.WEIGHTS`), or to the user's `own` file instead."""
         self._name = name
@@ -33,12 +29,7 @@ class ModelFile:
         return [] if self._own else [self._name]
 
     def path(self) -> Path:
-        """Where the file is, checked, and fetched before where it is missing.
-
-        Raises:
-            WeightsError: not here and not to be had, or not what it should be.
-            MissingExtraError: the package that it comes in is not installed.
-        """
+        """Where the file is, checked, and fetched before where it is missing. Raises as `fetch_weights` does."""
         if self._own is None:
             return fetch_weights(self._name, self._weights_dir, offline=self._offline)
         if not self._own.is_file():
@@ -46,11 +37,7 @@ class ModelFile:
         return self._own
 
     def sha256(self) -> str:
-        """Of the file, as hex: the published one, or else that of the file as it is here.
-
-        Raises:
-            WeightsError: nobody publishes it, and the file is not here.
-        """
+        """Of the file, as hex: the published one, or else that of the file as it is here, if it is (`WeightsError`)."""
         published = None if self._own else WEIGHTS[self._name].sha256
         if published:
             return published

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections import Counter
@@ -13,13 +14,17 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from pixelbrain.asking.batch.api import make_sync_client
 from pixelbrain.asking.batch.cancel import CancelReport, cancel_batches
-from pixelbrain.asking.batch.run import BatchReport, run_batches
+from pixelbrain.asking.batch.report import BatchReport
+from pixelbrain.asking.batch.run import run_batches
 from pixelbrain.asking.cost.prices import find_price
 from pixelbrain.asking.questions.answer_types import answer_type
-from pixelbrain.asking.questions.question import AskSettings, Question
+from pixelbrain.asking.questions.question import Question
+from pixelbrain.asking.request.client import make_sync_client
 from pixelbrain.asking.request.photo import prepare_photo
+from pixelbrain.asking.settings import AskSettings
+from pixelbrain.locks.run import RunLock
+from pixelbrain.storage.open import open_storage
 from tests.fake_openai.answers import expected_answer
 from tests.fake_openai.running import FakeOpenAI
 
@@ -81,39 +86,55 @@ class World:
             if any((path.name, question.field) not in done for question in self.settings.questions):
                 yield {"image_id": path.name, "version": "1"}
 
-    def run(self, client: Any = None, **more: Any) -> BatchReport:
-        """One run."""
-        known = {r["key"]: r for r in self.records() if r["key"] and r["status"] in ("ok", "refused", "invalid")}
+    @contextlib.contextmanager
+    def memory(self) -> Iterator[Memory]:
+        """What was answered, and the open journal."""
         with open(self.journal_path, "a", buffering=1, encoding="utf-8") as file:
+            yield Memory(self.records(), file)
 
-            def journal(record: dict[str, Any]) -> None:
-                file.write(json.dumps(record) + "\n")
-                if record["key"] and record["status"] in ("ok", "refused", "invalid"):
-                    known[record["key"]] = record
-
-            settings = {"already_spent_usd": self.cost_usd(), "poll_s": POLL_S, **more}
+    def run(self, client: Any = None, **more: Any) -> BatchReport:
+        """One run, as of a command that holds OUT."""
+        storage = open_storage(self.out)
+        settings = {"already_spent_usd": self.cost_usd(), "poll_s": POLL_S, **more}
+        with RunLock(storage, what="ask --batch"), self.memory() as memory:
             return run_batches(
                 list(self.entries()),
                 self.settings,
                 find_price(self.settings.model),
-                out=self.out,
+                storage=storage,
                 client=client or make_sync_client(),
+                memory=memory,  # type: ignore[arg-type]
                 read=lambda image_id: (self.images / image_id).read_bytes(),
-                remembered=known.get,
-                journal=journal,
                 **settings,
             )
 
     def cancel(self, client: Any) -> CancelReport:
         """`--cancel`."""
-        with open(self.journal_path, "a", buffering=1, encoding="utf-8") as file:
-            return cancel_batches(
-                self.out,
-                client,
-                remembered=lambda key: None,
-                journal=lambda record: print(json.dumps(record), file=file),
-                poll_s=POLL_S,
-            )
+        return cancel_batches(open_storage(self.out), client, self.memory, poll_s=POLL_S)  # type: ignore[arg-type]
+
+
+class Memory:
+    """An `AnswerMemory` whose journal is one file, flushed line by line."""
+
+    def __init__(self, records: list[dict[str, Any]], file: Any) -> None:
+        self._file = file
+        self._known: dict[str, dict[str, Any]] = {}
+        for record in records:
+            self._note(record)
+
+    def _note(self, record: dict[str, Any]) -> None:
+        if record["key"] and record["status"] in ("ok", "refused", "invalid"):
+            self._known[record["key"]] = record
+
+    def remembered(self, key: str) -> dict[str, Any] | None:
+        return self._known.get(key)
+
+    def journal(self, record: dict[str, Any]) -> None:
+        self._file.write(json.dumps(record) + "\n")
+        self._note(record)
+
+    def flush(self) -> None:
+        self._file.flush()
 
 
 def check_answers(world: World, count: int) -> None:
@@ -141,4 +162,4 @@ def check_paid_once(world: World, fake: FakeOpenAI, count: int) -> None:
 
 
 if __name__ == "__main__":
-    World(Path(sys.argv[1]), Path(sys.argv[2])).run(max_requests=7)
+    print(World(Path(sys.argv[1]), Path(sys.argv[2])).run(max_requests=7))

@@ -16,8 +16,8 @@ from tests.integration.asking.conftest import plain_image
 __all__ = ["land_plain_images"]
 
 
-def land_plain_images(folder: Path, count: int, *, seed: int = 0, copies: int = 0) -> Landing:
-    """`count` images of one colour each, no two alike, and `copies` of the first ones; landed in folder/out."""
+def land_plain_images(folder: Path, count: int, *, seed: int = 0, copies: int = 0, out: str | None = None) -> Landing:
+    """`count` images of one colour each, no two alike, and `copies` of the first ones; in folder/out, or `out`."""
     rng = np.random.default_rng(seed)
     photos, rows = folder / "photos", []
     photos.mkdir(parents=True)
@@ -41,7 +41,7 @@ def land_plain_images(folder: Path, count: int, *, seed: int = 0, copies: int = 
                 "status": "ok",
             }
         )
-    landing = Landing(folder / "out")
+    landing = Landing(out or folder / "out")
     table = pa.Table.from_pylist(rows, pa.schema(schema.BASE_FIELDS))
     landing.write_part(table, generation=1, block=0, piece=0, modules={})
     return landing

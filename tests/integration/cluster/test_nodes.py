@@ -28,13 +28,12 @@ import numpy as np
 import pyarrow as pa
 import ray
 
-from pixelbrain import PipelineModule
+from pixelbrain import PipelineModule, Resources
 
 
 class First(PipelineModule):
     name = "first"
-    batch_size = 4
-    input_bytes = 300_000
+    resources = Resources(batch_size=4, input_bytes=300_000)
 
     def fields(self):
         names = ["gpu", "node", "decoded_on"]

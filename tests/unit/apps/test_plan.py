@@ -8,7 +8,6 @@ from pixelbrain.apps.plan import PlannedRun, describe
 from pixelbrain.config import Placement
 from pixelbrain.engine.plan.make import make_plan
 from pixelbrain.engine.plan.nodes import Node
-from pixelbrain.engine.plan.pools import Need
 from pixelbrain.modules.facenet import FacenetEmbedderModule
 from pixelbrain.modules.resnet import ResnetClassifierModule
 
@@ -23,7 +22,7 @@ NODES = [
 
 
 def test_the_plan_of_the_page_is_a_true_one():
-    needs = [Need.of(ResnetClassifierModule()), Need.of(FacenetEmbedderModule())]
+    needs = {module.name: module.resources for module in (ResnetClassifierModule(), FacenetEmbedderModule())}
     placement = Placement(gpus_per_actor=0.5, actors={"decode": "2"})
     run = PlannedRun(
         source="s3://bucket/in", listed=12_000, complete=True, left=12_000, ray="10.0.0.1:6379", nodes=NODES,

@@ -10,8 +10,8 @@ import pytest
 from pixelbrain.asking.cost.prices import PRICES_DATE, find_price
 from pixelbrain.asking.dry_run import describe, dry_run
 from pixelbrain.asking.questions.prebuilt import PREBUILT
-from pixelbrain.asking.questions.question import AskSettings
-from pixelbrain.asking.request.body import estimate
+from pixelbrain.asking.request.estimate import estimate
+from pixelbrain.asking.settings import AskSettings
 
 SETTINGS = AskSettings(questions=(PREBUILT["people_detector"],), model="gpt-4.1-mini", detail="low")
 PRICE = find_price("gpt-4.1-mini")

@@ -11,7 +11,7 @@ import pytest
 from docker.utils.build import exclude_paths
 from ray._private.ray_constants import DEFAULT_DASHBOARD_AGENT_LISTEN_PORT
 
-from pixelbrain.modules.weights.find import WEIGHTS
+from pixelbrain.modules.weights.table import WEIGHTS
 from tests.unit.cluster.files import CLUSTER, ROOT, instructions, load, program
 
 DOCKERFILE = (CLUSTER / "Dockerfile").read_text(encoding="utf-8")

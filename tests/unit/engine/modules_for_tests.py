@@ -8,14 +8,14 @@ import signal
 
 import pyarrow as pa
 
-from pixelbrain.modules.base import PipelineModule
+from pixelbrain.modules.base import PipelineModule, Resources
 
 
 class Size(PipelineModule):
     """The decoded size; fails on images that are 61 pixels wide, and lies about those that are 62."""
 
     name = "size"
-    batch_size = 2
+    resources = Resources(batch_size=2)
 
     def fields(self):
         return [pa.field("pixels", pa.int64())]

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from pixelbrain.asking.batch.collect import read_token_limit
 from pixelbrain.asking.batch.results import MAX_TRIES, ResultReader
 from pixelbrain.asking.batch.store import BatchState, Row
 from pixelbrain.asking.questions.answer_types import answer_type
@@ -137,9 +136,3 @@ def test_a_failed_request_tells_what_its_earlier_tries_cost() -> None:
 def test_a_row_may_ask_fewer_questions_than_the_batch() -> None:
     result = READER.read(replace(ROW, keys={"b": "kb"}), answered('{"b": 4}'))
     assert [(record["field"], record["answer"]) for record in result.records] == [("b", 4)]
-
-
-def test_the_token_limit_is_read_from_the_message() -> None:
-    message = "Enqueued token limit reached for gpt-4o-mini in organization org-x. Limit: 2,000,000 enqueued tokens."
-    assert read_token_limit(message) == 2_000_000
-    assert read_token_limit("Enqueued token limit reached.") is None

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from decimal import Decimal
 
 import pytest
 
-from pixelbrain.asking.limits.gate import LeasingGate, LocalGate, LocalLeases
+from pixelbrain.asking.limits.gate import Gate
 from pixelbrain.asking.limits.leases import Granted, LeaseAnswer, OverBudgetError, Settlement, Wait, Want
 from pixelbrain.asking.limits.limiter import RateLimiter
+from tests.unit.asking.limits.local_gate import local_gate
 
 CENT = Decimal("0.01")
 
 
-class ScriptedLeases:
+class ScriptedLimiter:
     """Answers as told; remembers what it was asked and told."""
 
     def __init__(self, *answers: LeaseAnswer | Exception) -> None:
@@ -41,7 +43,11 @@ class ScriptedLeases:
         self.paused.append(seconds)
 
 
-async def acquire_many(gate: LeasingGate, count: int) -> list[asyncio.Task]:
+def scripted_gate(limiter: ScriptedLimiter) -> Gate:
+    return Gate(lease=limiter.lease, settle=limiter.settle, pause=limiter.pause)
+
+
+async def acquire_many(gate: Gate, count: int) -> list[asyncio.Task]:
     tasks = [asyncio.create_task(gate.acquire(tokens=10, usd=CENT)) for _ in range(count)]
     await asyncio.sleep(0)
     return tasks
@@ -49,10 +55,10 @@ async def acquire_many(gate: LeasingGate, count: int) -> list[asyncio.Task]:
 
 def test_permits_are_asked_for_together_and_served_in_order():
     async def main() -> None:
-        leases = ScriptedLeases(Granted((1, 2)), Wait(0.01, "requests"), Granted((3,)))
-        gate = LeasingGate(leases)
+        leases = ScriptedLimiter(Granted((1, 2)), Wait(0.01, "requests"), Granted((3,)))
+        gate = scripted_gate(leases)
         tasks = await acquire_many(gate, 3)
-        assert [(await task).number for task in tasks] == [1, 2, 3]
+        assert [await task for task in tasks] == [1, 2, 3]
         assert leases.wanted == [3, 1, 1]
         gate.release(await tasks[0], tokens=5, usd=Decimal(0), headers={"x-ratelimit-limit-requests": "9"})
         gate.release(await tasks[1], tokens=None, usd=None, headers=None)
@@ -69,7 +75,7 @@ def test_permits_are_asked_for_together_and_served_in_order():
 def test_a_cancelled_wait_takes_no_permit_from_others_and_gives_its_own_back():
     asked = asyncio.Event()
 
-    class Slow(ScriptedLeases):
+    class Slow(ScriptedLimiter):
         async def lease(self, wanted: Sequence[Want], settled: Sequence[Settlement]) -> LeaseAnswer:
             asked.set()
             for _ in range(10):
@@ -78,12 +84,12 @@ def test_a_cancelled_wait_takes_no_permit_from_others_and_gives_its_own_back():
 
     async def main() -> None:
         leases = Slow(Granted((1, 2)), Granted((3,)))
-        gate = LeasingGate(leases)
+        gate = scripted_gate(leases)
         first, second, third = await acquire_many(gate, 3)
         await asked.wait()
         first.cancel()  # while its permit is on the way
-        assert (await second).number == 2
-        assert (await third).number == 3
+        assert await second == 2
+        assert await third == 3
         await gate.aclose()
         assert [(s.permit, s.tokens, s.usd) for s in leases.settled] == [(1, 0, Decimal(0))]
 
@@ -92,23 +98,37 @@ def test_a_cancelled_wait_takes_no_permit_from_others_and_gives_its_own_back():
 
 def test_an_error_of_the_leases_reaches_everyone_who_waits_and_no_one_later():
     async def main() -> None:
-        gate = LeasingGate(ScriptedLeases(RuntimeError("gone"), Granted((1,))))
+        gate = scripted_gate(ScriptedLimiter(RuntimeError("gone"), Granted((1,))))
         for task in await acquire_many(gate, 3):
             with pytest.raises(RuntimeError, match="gone"):
                 await task
-        assert (await gate.acquire(tokens=1, usd=CENT)).number == 1
+        assert await gate.acquire(tokens=1, usd=CENT) == 1
+        await gate.aclose()
+
+    asyncio.run(main())
+
+
+def test_a_stop_reaches_those_who_wait_however_long_the_limiter_pauses():
+    async def main() -> None:
+        gate = scripted_gate(ScriptedLimiter(Wait(7200.0, "paused")))
+        tasks = await acquire_many(gate, 2)
+        await asyncio.sleep(0.01)
+        gate.stop(RuntimeError("no money"))
+        for task in tasks:
+            with pytest.raises(RuntimeError, match="no money"):
+                await asyncio.wait_for(task, 1)
         await gate.aclose()
 
     asyncio.run(main())
 
 
 def test_settlements_that_cannot_be_reported_are_logged(caplog: pytest.LogCaptureFixture):
-    class Broken(ScriptedLeases):
+    class Broken(ScriptedLimiter):
         async def settle(self, settled: Sequence[Settlement]) -> None:
             raise RuntimeError("gone")
 
     async def main() -> None:
-        gate = LeasingGate(Broken(Granted((1,))))
+        gate = scripted_gate(Broken(Granted((1,))))
         gate.release(await gate.acquire(tokens=1, usd=CENT), tokens=1, usd=CENT, headers=None)
         await asyncio.sleep(0.15)
 
@@ -121,7 +141,7 @@ def test_settlements_that_cannot_be_reported_are_logged(caplog: pytest.LogCaptur
 
 def test_over_budget_ends_all_waiting_at_once():
     async def main() -> None:
-        gate = LocalGate(RateLimiter(rpm=60_000, tpm=10**9, budget_usd=CENT * 2))
+        gate = local_gate(RateLimiter(rpm=60_000, tpm=10**9, budget_usd=CENT * 2))
         tasks = await acquire_many(gate, 5)
         permits = [await task for task in tasks[:2]]
         await asyncio.sleep(0.02)
@@ -142,10 +162,10 @@ def test_over_budget_ends_all_waiting_at_once():
 def test_what_was_not_spent_is_reported_while_others_wait():
     async def main() -> None:
         limiter = RateLimiter(rpm=60_000, tpm=10**9, budget_usd=CENT)
-        gate = LocalGate(limiter)
+        gate = local_gate(limiter)
         first, second = await acquire_many(gate, 2)
         gate.release(await first, tokens=10, usd=Decimal(0), headers=None)
-        assert (await second).number == 2
+        assert await second == 2
         await gate.aclose()
         assert limiter.reserved_usd == CENT
 
@@ -153,7 +173,7 @@ def test_what_was_not_spent_is_reported_while_others_wait():
 
 
 def test_gates_of_several_actors_share_one_limiter():
-    async def actor(gate: LeasingGate, count: int) -> None:
+    async def actor(gate: Gate, count: int) -> None:
         async def one() -> None:
             permit = await gate.acquire(tokens=10, usd=Decimal(0))
             await asyncio.sleep(0.01)
@@ -164,9 +184,9 @@ def test_gates_of_several_actors_share_one_limiter():
 
     async def main() -> RateLimiter:
         limiter = RateLimiter(rpm=60_000, tpm=10**9, window_s=1.0, slack_s=0.05)
-        await asyncio.gather(*(actor(LeasingGate(LocalLeases(limiter)), 100) for _ in range(4)))
+        await asyncio.gather(*(actor(local_gate(limiter), 100) for _ in range(4)))
         return limiter
 
     limiter = asyncio.run(main())
     assert limiter.stats(0.0)["in_flight"] == 0
-    assert limiter.snapshot(0.0)["next_permit"] == 401
+    assert limiter.lease(time.monotonic() + 60, [Want(10, Decimal(0))]) == Granted((401,))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from decimal import Decimal
 
@@ -106,22 +105,6 @@ def test_a_restart_makes_no_burst():
     before = simulate(RateLimiter(rpm=600, tpm=10**9), actors=4, until_s=90.0, delay_s=0.5)
     after = simulate(RateLimiter(rpm=600, tpm=10**9), actors=4, start_s=90.0, until_s=200.0, delay_s=0.5)
     assert most_in_window(before + after) <= 600
-
-
-def test_a_snapshot_is_json_and_carries_windows_limits_and_dollars():
-    limiter = RateLimiter(rpm=60, budget_usd=Decimal(1))
-    granted = limiter.lease(0.0, [want(usd="0.30")])
-    assert isinstance(granted, Granted)
-    headers = RateHeaders(limit_tokens=9_000, remaining_tokens=8_900)
-    limiter.settle(1.0, [Settlement(granted.permits[0], 100, Decimal("0.10"), headers)])
-    assert isinstance(limiter.lease(3.0, [want(usd="0.30")]), Granted)  # in flight when the limiter dies
-    snapshot = json.loads(json.dumps(limiter.snapshot(4.0)))
-    other = RateLimiter(rpm=60, budget_usd=Decimal(1))
-    other.restore(100.0, snapshot, age_s=2.0)
-    assert other.spent_usd == Decimal("0.40")
-    stats = other.stats(100.0)
-    assert (stats["rpm"], stats["tpm"], stats["requests_in_window"]) == (60, 9_000, 2)
-    assert isinstance(other.lease(100.0, [want(usd="0.61")]), OverBudget)
 
 
 def test_limits_are_learned_from_the_first_response():

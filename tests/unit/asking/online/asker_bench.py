@@ -6,7 +6,7 @@ import asyncio
 import io
 import json
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,13 +14,16 @@ import pytest
 from PIL import Image
 
 from pixelbrain.asking.cost.prices import find_price
-from pixelbrain.asking.limits.gate import LocalGate
 from pixelbrain.asking.limits.limiter import RateLimiter
 from pixelbrain.asking.online.asker import Asker
+from pixelbrain.asking.online.requester import Requester
 from pixelbrain.asking.questions.answer_types import answer_type
-from pixelbrain.asking.questions.question import AskSettings, Question
-from pixelbrain.asking.request.client import Reply
-from pixelbrain.errors import ReadError
+from pixelbrain.asking.questions.question import Question
+from pixelbrain.asking.request.photo import PhotoPreparer
+from pixelbrain.asking.request.replies import Reply
+from pixelbrain.asking.settings import AskSettings
+from pixelbrain.errors import ReadError, StopJob
+from tests.unit.asking.limits.local_gate import local_gate
 
 PERSON = Question(field="is_person", text="Is there a person?", answer=answer_type("bool"))
 COUNT = Question(field="people", text="How many people are there?", answer=answer_type("int"))
@@ -34,7 +37,7 @@ Answer = Reply | Exception
 def reply(content: str = GOOD, **changes: Any) -> Reply:
     fields = {
         "content": content, "refusal": None, "finish_reason": "stop", "model": "gpt-4o-mini-2024-07-18",
-        "input_tokens": 3001, "output_tokens": 11, "headers": {}, "request_id": "r",
+        "input_tokens": 3001, "output_tokens": 11, "headers": {},
     }  # fmt: skip
     return Reply(**{**fields, **changes})
 
@@ -78,12 +81,15 @@ class Bench:
         self.journal: list[dict[str, Any]] = []
         self.memory: dict[str, dict[str, Any]] = {}
         self.limiter = RateLimiter(**{"rpm": 10**6, "tpm": 10**10, **limits})
-        self.gate = LocalGate(self.limiter)
+        self.gate = local_gate(self.limiter)
         self.reads: list[str] = []
         self.asker = Asker(
-            settings, PRICE, self.gate, send=server.send, remembered=self.memory.get, journal=self.note,
-            read=self.read, presign=presign, rng=random.Random(1), threads=2,
-        )  # fmt: skip
+            Requester(settings=settings, price=PRICE, gate=self.gate, send=server.send, rng=random.Random(1)),
+            PhotoPreparer(settings, PRICE, self.read, presign),
+            remembered=self.memory.get,
+            journal=self.note,
+            threads=2,
+        )
 
     def note(self, record: dict[str, Any]) -> None:
         self.journal.append(record)
@@ -97,11 +103,34 @@ class Bench:
 
     async def ask(self, *image_ids: str, concurrency: int = 8) -> list[list[dict[str, Any]]]:
         entries = ({"image_id": image_id, "version": "1"} for image_id in image_ids)
-        return [records async for records in self.asker.ask_many(entries, concurrency)]
+        return [records async for records in ask_many(self.asker, entries, concurrency)]
 
     async def close(self) -> None:
         await self.asker.aclose()
         await self.gate.aclose()
+
+
+async def ask_many(
+    asker: Asker, entries: Iterable[Mapping[str, Any]], concurrency: int
+) -> AsyncIterator[list[dict[str, Any]]]:
+    """The records of each image, in the order in which they are ready; a stop ends it once all that were begun have."""
+    source, running, stopped = iter(entries), set(), None
+    done: asyncio.Queue[asyncio.Task[list[dict[str, Any]]]] = asyncio.Queue()
+    while True:
+        while stopped is None and len(running) < concurrency and (entry := next(source, None)) is not None:
+            task = asyncio.create_task(asker.ask_image(entry))
+            task.add_done_callback(done.put_nowait)
+            running.add(task)
+        if not running:
+            break
+        task = await done.get()
+        running.discard(task)
+        if isinstance(task.exception(), StopJob):
+            stopped = task.exception()
+        else:
+            yield task.result()
+    if stopped is not None:
+        raise stopped
 
 
 def run(bench: Bench, *image_ids: str, **options: Any) -> list[list[dict[str, Any]]]:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pixelbrain.asking.cost.prices import cost_usd
-from pixelbrain.asking.request.body import estimate
+from pixelbrain.asking.request.estimate import estimate
 from pixelbrain.asking.request.failures import Retry, RowFailed, StopJob
 from tests.unit.asking.online.asker_bench import PRICE, SETTINGS, Answer, Bench, Server, no_sleep, reply, run
 
@@ -72,7 +72,7 @@ def test_failed_tries_are_repeated_up_to_their_limit(monkeypatch: pytest.MonkeyP
     assert len(server.bodies) == SETTINGS.max_tries
     assert (record["status"], record["error_type"]) == ("failed", "ServerError")
     assert record["error"].startswith("HTTP 500: oh (4 tries within ")
-    assert bench.limiter.spent_usd == 0 and not bench.journal
+    assert bench.limiter.spent_usd == 0 and {r["status"] for r in bench.journal} == {"failed"}
     assert len(waits) == 6 and all(0.2 < wait < 5 for wait in waits)
 
 
@@ -102,7 +102,7 @@ def test_a_lost_answer_counts_against_the_budget_and_in_no_record(monkeypatch: p
     bench = Bench(Server(lambda n: lost if n == 0 else reply()))
     rows = run(bench, "1")
     most = estimate(SETTINGS, PRICE, 8, 8).cost_usd_max
-    assert bench.asker.unconfirmed_usd == most
+    assert bench.asker.requester.unconfirmed_usd == most
     assert sum(Decimal(r["cost_usd"]) for r in rows[0]) == cost_usd(PRICE, 3001, 11)
     assert bench.limiter.spent_usd == most + cost_usd(PRICE, 3001, 11)
 

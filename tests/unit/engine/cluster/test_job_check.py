@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from pixelbrain.engine.cluster.address import check_address
-from pixelbrain.engine.cluster.dashboard import dashboard_address
 from pixelbrain.engine.cluster.job_check import check_local_file, check_out, check_secret, read_runtime_env
 from pixelbrain.errors import ConfigError
 
@@ -71,44 +69,3 @@ def test_out_is_not_in_a_folder_that_ray_deletes():
     check_out("/shared/out")
     with pytest.raises(ConfigError, match="OUT is out/: a job's own folder is deleted"):
         check_out("out/")
-
-
-@pytest.mark.parametrize("address", ["10.0.0.1:6379", "head.example:6379", "[::1]:6379", "auto", "local", " auto "])
-def test_addresses_of_a_ray(address):
-    assert check_address(address) == address.strip()
-
-
-@pytest.mark.parametrize(
-    ("address", "said"),
-    [
-        ("http://head:8265", r"is a dashboard.*pixelbrain submit --address http://head:8265"),
-        ("ray://head:10001", "submit the command as a job"),
-        ("head", "is no address of a Ray"),
-        ("head:port", "is no address of a Ray"),
-        ("http://me:hunter2@head:8265", r"me:\*\*\*@head"),
-    ],
-)
-def test_addresses_of_none(address, said):
-    with pytest.raises(ConfigError, match=said) as refused:
-        check_address(address)
-    assert "hunter2" not in str(refused.value)
-
-
-def test_where_jobs_go(monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"):
-        monkeypatch.delenv(name, raising=False)
-    with pytest.raises(ConfigError, match="where to"):
-        dashboard_address(None)
-    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")  # a Ray's, not a dashboard's
-    with pytest.raises(ConfigError, match="where to"):
-        dashboard_address(None)
-    monkeypatch.setenv("RAY_ADDRESS", "http://third:8265")
-    assert dashboard_address(None) == "http://third:8265"
-    monkeypatch.setenv("RAY_API_SERVER_ADDRESS", "second:8265")
-    assert dashboard_address(None) == "http://second:8265"
-    assert dashboard_address("https://first/") == "https://first"
-    for wrong in ("ray://head:10001", "http://", "http://me:hunter2@head:8265"):
-        with pytest.raises(ConfigError, match="is no dashboard's address") as refused:
-            dashboard_address(wrong)
-        assert "hunter2" not in str(refused.value)

@@ -9,13 +9,13 @@ from pixelbrain.engine.plan.fit import find_shortage
 from pixelbrain.engine.plan.make import check_fit
 from pixelbrain.engine.plan.make import make_plan as plan_for
 from pixelbrain.engine.plan.nodes import Node
-from pixelbrain.engine.plan.pools import Need, Plan
+from pixelbrain.engine.plan.pools import Plan
 from pixelbrain.errors import ConfigError, EngineError
+from pixelbrain.modules.base import Resources
 
 GB = 1e9
-SIZE = [Need(name="size")]
-RESNET, FACENET = Need(name="resnet", input_bytes=150_000), Need(name="facenet", batch_size=16, input_bytes=6_000_000)
-BOTH = [RESNET, FACENET]
+SIZE = {"size": Resources()}
+BOTH = {"resnet": Resources(input_bytes=150_000), "facenet": Resources(batch_size=16, input_bytes=6_000_000)}
 
 
 def node(cpus: float, gpus: int = 0, **more) -> Node:
@@ -54,9 +54,9 @@ def test_a_laptop_has_one_actor_and_a_workstation_several():
 
 
 def test_memory_is_shared_as_cpus_are():
-    few = make_plan(10_000, [node(16, memory=3 * GB)], [Need(name="big", memory_bytes=1_000_000_000)])
+    few = make_plan(10_000, [node(16, memory=3 * GB)], {"big": Resources(memory_bytes=1_000_000_000)})
     assert counts(few) == {"images": 2}
-    tight = make_plan(10_000, [node(2, memory=0.5 * GB)], [Need(name="big", memory_bytes=1_000_000_000)])
+    tight = make_plan(10_000, [node(2, memory=0.5 * GB)], {"big": Resources(memory_bytes=1_000_000_000)})
     assert counts(tight) == {"images": 1} and tight.pool("images").memory_bytes < 0.5 * GB
 
 

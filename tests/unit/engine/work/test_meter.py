@@ -1,20 +1,49 @@
-"""The meter that tells nobody, and the name under which another one tells it."""
+"""What a meter is told and makes of it, and the name under which a run is found."""
 
 from __future__ import annotations
 
-import inspect
 import re
 
 from pixelbrain.engine.work.meter import Meter, run_label
 
 
-def test_the_silent_meter_takes_everything_and_says_nothing():
+class Heard(Meter):
+    """Keeps what it counts."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, float, dict[str, str]]] = []
+
+    def count(self, name: str, amount: float, **labels: str) -> None:
+        self.told.append((name, amount, labels))
+
+    gauge = count
+
+
+def test_images_are_told_by_status_and_failures_by_kind():
+    meter = Heard()
+    meter.images(7, 2, {"DecodeError": 1, "size: RuntimeError": 1})
+    assert meter.told == [
+        ("images", 5, {"status": "ok"}),
+        ("images", 2, {"status": "failed"}),
+        ("failures", 1, {"kind": "DecodeError"}),
+        ("failures", 1, {"kind": "size: RuntimeError"}),
+    ]
+
+
+def test_a_queue_is_never_less_than_empty_and_no_budget_is_no_gauge():
+    meter = Heard()
+    meter.queue(3, 5)
+    meter.limiter(1, 0.5, None)
+    assert [(name, value) for name, value, _ in meter.told] == [
+        ("images_pending", 3), ("queue", 0), ("requests_in_flight", 1), ("spent_usd", 0.5),
+    ]  # fmt: skip
+
+
+def test_the_silent_meter_takes_everything():
     meter = Meter()
-    calls = [name for name, _ in inspect.getmembers(Meter, inspect.isfunction)]
-    assert len(calls) == 9
-    for name in calls:
-        parameters = list(inspect.signature(getattr(meter, name)).parameters)
-        assert getattr(meter, name)(*[None] * len(parameters)) is None
+    meter.module("size", 4, 0.1, "cpu")
+    meter.request("answered", 1.5, 10, 20)
+    assert not vars(meter)
 
 
 def test_runs_on_one_out_share_a_label_and_namesakes_do_not():

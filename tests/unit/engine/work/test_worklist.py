@@ -5,12 +5,12 @@ from __future__ import annotations
 import pyarrow as pa
 
 from pixelbrain.engine.work.fused import ImageWorker
-from pixelbrain.engine.work.open import WorkOrder
+from pixelbrain.engine.work.order import WorkOrder
 from pixelbrain.engine.work.run_notes import RunNotes
 from pixelbrain.engine.work.worklist import WORK_SCHEMA, Worklist, blocks, peek
 from pixelbrain.images.loader import DataLoader
 from pixelbrain.landing.landing import Landing
-from pixelbrain.landing.parts import ModuleState, claim_generation
+from pixelbrain.landing.parts import ModuleState
 from pixelbrain.storage.open import open_storage
 from tests.unit.engine.modules_for_tests import Size
 
@@ -110,15 +110,3 @@ def test_peek_looks_no_further_than_it_must():
     asked.clear()
     seen, complete = peek(tables(9))
     assert len(seen) == 2 and not complete and asked == [0, 1, 2]
-
-
-def test_what_an_earlier_run_left_is_cleared(tmp_path):
-    storage = Landing(tmp_path / "out").storage
-    notes = RunNotes(storage)
-    generation = claim_generation(storage)
-    notes.request_stop()
-    notes.begin("3")
-    notes.clear()
-    later = RunNotes(storage)
-    assert not later.stop_requested() and later.deaths_over("3") == 0
-    assert claim_generation(storage) == generation + 1

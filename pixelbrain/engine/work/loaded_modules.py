@@ -1,4 +1,4 @@
-"""The modules of one worker: each is loaded when it is first needed, and its columns come timed."""
+"""The modules of one worker: each is loaded when it is first needed, and its column comes timed."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from typing import Any
 import pyarrow as pa
 
 from pixelbrain.engine.work.meter import Meter
-from pixelbrain.engine.work.open import module_column
 from pixelbrain.modules.base import PipelineModule
 
-__all__ = ["Models"]
+__all__ = ["LoadedModules", "module_column"]
 
 
-class Models:
+class LoadedModules:
     """Modules by name, on one device."""
 
     def __init__(self, modules: Iterable[PipelineModule], device: str, threads: int, meter: Meter) -> None:
@@ -41,17 +40,35 @@ class Models:
         return chosen
 
     def run(self, name: str, rows: int, good: Sequence[int], inputs: Sequence[Any]) -> tuple[pa.Array, float]:
-        """A ready module's column of so many rows, and the seconds that it took.
-
-        Args:
-            name: of the module.
-            rows: of the column.
-            good: those that have an input.
-            inputs: what `PipelineModule.try_preprocess` returned for these.
-        """
+        """A ready module's column of so many rows, from the inputs of the good ones, and the seconds that it took."""
         module = self._modules[name]
         started = time.perf_counter()
         column = module_column(rows, good, module.run_inputs(list(inputs)), module)
         took = time.perf_counter() - started
         self._meter.module(name, len(inputs), took, self._device)
         return column, took
+
+
+def module_column(
+    rows: int, good: Sequence[int], results: Sequence[dict[str, Any]], module: PipelineModule
+) -> pa.Array:
+    """The module's column: its results where images are good, null elsewhere.
+
+    A row whose values do not fit the module's fields is that row's error, not its neighbours'.
+    """
+    structs: list[dict[str, Any] | None] = [None] * rows
+    for i, result in zip(good, results, strict=True):
+        structs[i] = result
+    kind = module.struct_type()
+    try:
+        return pa.array(structs, kind)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        return pa.concat_arrays([_one_struct(value, kind, module) for value in structs])
+
+
+def _one_struct(value: dict[str, Any] | None, kind: pa.StructType, module: PipelineModule) -> pa.Array:
+    try:
+        return pa.array([value], kind)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        message = f"module {module.name} returned what its fields() cannot hold: {error}"
+        return pa.array([{"error_type": "ModuleError", "error": message}], kind)

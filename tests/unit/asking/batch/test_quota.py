@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pixelbrain.asking.batch.token_queue import TokenQueue
+from pixelbrain.asking.batch.quota import TokenQueue
 from pixelbrain.asking.request.failures import StopJob
 
 

@@ -1,0 +1,140 @@
+"""What Ray keeps private, asked for here alone: a Ray that has changed it is an `EngineError` of one line."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from pixelbrain.errors import EngineError
+
+if TYPE_CHECKING:
+    from ray.job_submission import JobSubmissionClient
+
+__all__ = ["SEEN", "actors_restarting", "ask_version", "between_steps", "job_client", "running_here", "show_token"]
+
+logger = logging.getLogger(__name__)
+
+#: The versions with which all of this was seen to work, from the first on and before the last; as in pyproject.
+SEEN = ("2.60", "2.64")
+
+
+def actors_restarting() -> list[str]:
+    """Ids of this job's actors that wait for a node or a process."""
+    import ray
+
+    # the public list of actors asks the dashboard, which may not run
+    state = _private("ray._private.state", "state")
+    job = ray.JobID(bytes.fromhex(ray.get_runtime_context().get_job_id()))
+    try:
+        return list(state.actor_table(None, job, "RESTARTING"))
+    except (AttributeError, TypeError):
+        raise _changed("ray._private.state.state.actor_table") from None
+
+
+def between_steps(look: Callable[[], Callable[[], None]]) -> list[type]:
+    """Classes for Ray Data's `custom_execution_callback_classes`; none where this Ray has no such thing.
+
+    For each pass, `look` makes what is called between two steps, in the thread that hands out the work; what that
+    raises comes out of the pass.
+    """
+    try:
+        base = _private("ray.data._internal.execution.execution_callback", "ExecutionCallback")
+        base.on_execution_step  # noqa: B018
+    except (EngineError, AttributeError):
+        logger.warning("Ray %s does not say when nodes are lost: a run that loses some may wait for ever", _version())
+        return []
+
+    class BetweenSteps(base):  # type: ignore[misc,valid-type]
+        def __init__(self) -> None:
+            self._look = look()
+
+        def on_execution_step(self, executor: Any) -> None:
+            self._look()
+
+    return [BetweenSteps]
+
+
+def running_here() -> str:
+    """The address of the Ray that was started last on this machine: Ray's `auto`. `ConnectionError`: there is none."""
+    return str(_private("ray._private.services", "canonicalize_bootstrap_address_or_die")("auto"))
+
+
+def ask_version(address: str, *, timeout_s: float) -> str | None:
+    """Ray's version at host:port; None: it does not take our token, or wants one. `EngineError`: nobody answers."""
+    import grpc
+
+    # knows of RAY_USE_TLS, and shows the token in token mode
+    open_channel = _private("ray._private.grpc_utils", "init_grpc_channel")
+    request = _private("ray.core.generated.gcs_service_pb2", "CheckAliveRequest")
+    nodes = _private("ray.core.generated.gcs_service_pb2_grpc", "NodeInfoGcsServiceStub")
+    channel = open_channel(address, [("grpc.enable_http_proxy", 0)])
+    try:
+        return str(nodes(channel).CheckAlive(request(), timeout=timeout_s).ray_version)
+    except grpc.RpcError as error:
+        if error.code() is grpc.StatusCode.UNAUTHENTICATED:
+            return None
+        raise EngineError(f"no Ray answers at {address} ({error.code().name})") from None
+    finally:
+        channel.close()
+
+
+def show_token() -> bool:
+    """Make this process show its token from now on; False: there is none, or RAY_AUTH_MODE says no.
+
+    Ray does so by itself where it finds a Ray, and leaves it to RAY_AUTH_MODE where it is given an address.
+    """
+    setup = "ray._private.authentication.authentication_token_setup"
+    return bool(_private(setup, "maybe_enable_token_auth_if_token_available")(warn_if_disabled=False))
+
+
+def job_client(
+    address: str,
+    headers: dict[str, str],
+    timeouts: Callable[[str], tuple[float, float]],
+    refused: Callable[[], Exception],
+) -> JobSubmissionClient:
+    """Ray's client for a dashboard's URL, which would wait for ever for an answer.
+
+    Args:
+        timeouts: seconds for a connection and for an answer, by the HTTP method.
+        refused: the error where it does not take our token.
+    """
+    from ray.exceptions import AuthenticationError
+    from ray.job_submission import JobSubmissionClient
+
+    if not hasattr(JobSubmissionClient, "_do_request"):
+        raise _changed("JobSubmissionClient._do_request")
+
+    class Client(JobSubmissionClient):
+        def _do_request(self, method: str, endpoint: str, **given: Any) -> Any:
+            try:
+                return super()._do_request(method, endpoint, **{"timeout": timeouts(method), **given})
+            except AuthenticationError:
+                raise refused() from None
+
+    for noisy in ("ray.dashboard.modules.job.sdk", "ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    return Client(address, headers=headers)
+
+
+def _private(module: str, name: str) -> Any:
+    """What Ray keeps under a name. Raises `EngineError` where it does so no more."""
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError):
+        raise _changed(f"{module}.{name}") from None
+
+
+def _changed(name: str) -> EngineError:
+    return EngineError(
+        f"Ray {_version()} has no {name} any more, which Pixelbrain needs: "
+        f"pip install 'ray[data,default]>={SEEN[0]},<{SEEN[1]}'"
+    )
+
+
+def _version() -> str:
+    import ray
+
+    return ray.__version__

@@ -1,0 +1,52 @@
+"""The count of what came of a block's images: small, so that nothing piles up in the object store."""
+
+from __future__ import annotations
+
+import collections
+import json
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pixelbrain import schema
+
+__all__ = ["SUMMARY_SCHEMA", "Tally"]
+
+#: What a block's work reports back: failures by kind, and seconds by activity, as JSON.
+SUMMARY_SCHEMA = pa.schema(
+    [("images", pa.int64()), ("failed", pa.int64()), ("failures", pa.string()), ("seconds", pa.string())]
+)
+
+
+class Tally:
+    """What a block's work comes to."""
+
+    def __init__(self) -> None:
+        self.images = 0
+        self.failed = 0
+        self.failures: collections.Counter[str] = collections.Counter()
+        self.seconds: dict[str, float] = collections.defaultdict(float)
+
+    def add(self, table: pa.Table, modules: Sequence[str]) -> None:
+        """Count finished rows."""
+        columns = {name: table[name] for name in ("status", "error_type")}
+        columns |= {name: pc.struct_field(table[name], "error_type") for name in modules}
+        for outcome in pa.table(columns).to_pylist():
+            if outcome["status"] == schema.Status.OK.value:
+                kinds = [f"{name}: {outcome[name]}" for name in modules if outcome[name]]
+            else:  # then no module has seen it
+                kinds = [outcome["error_type"]]
+            self.images += 1
+            self.failed += bool(kinds)
+            self.failures.update(kinds)
+
+    def summary(self) -> pa.Table:
+        """As one row of `SUMMARY_SCHEMA`."""
+        row = {
+            "images": self.images,
+            "failed": self.failed,
+            "failures": json.dumps(self.failures),
+            "seconds": json.dumps(self.seconds),
+        }
+        return pa.Table.from_pylist([row], SUMMARY_SCHEMA)

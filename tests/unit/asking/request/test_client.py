@@ -1,0 +1,85 @@
+"""How clients are made, and what the SDK's errors mean."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from pixelbrain.asking.request.client import AskClient, classify_error, make_sync_client, sent_key
+from pixelbrain.asking.request.failures import Retry, RowFailed, StopJob
+from pixelbrain.errors import ConfigError
+
+KEY = "sk-proj-abcdefghijklmnop"
+BODY = {"model": "gpt-4o-mini", "messages": [], "max_completion_tokens": 5}
+
+
+def test_every_client_has_the_key_of_the_environment_and_no_retries_of_its_own(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("OPENAI_API_KEY", f" {KEY}\n")
+    with make_sync_client(base_url="http://127.0.0.1:9/v1", timeout_s=7.0) as client:
+        assert (client.api_key, client.max_retries, client.timeout) == (KEY, 0, 7.0)
+        assert sent_key(client) == KEY
+    monkeypatch.delenv("OPENAI_API_KEY")
+    with make_sync_client(base_url="http://127.0.0.1:9/v1") as client:  # a server of one's own may need none
+        assert sent_key(client) is None
+
+
+@pytest.mark.parametrize("make", [make_sync_client, AskClient])
+def test_a_key_that_cannot_be_sent_is_known_at_once(make: Any, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(ConfigError, match="OPENAI_API_KEY is not set"):
+        make()
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-part one")
+    with pytest.raises(ConfigError, match="copy it again") as caught:
+        make()
+    assert "secret" not in str(caught.value)
+
+
+def test_errors_of_the_sdk_are_told_apart():
+    request = httpx.Request("POST", "http://host/v1/chat/completions")
+    response = httpx.Response(429, request=request, headers={"retry-after": "3"})
+    error = openai.APIStatusError("x", response=response, body={"message": f"slow down {KEY}"})
+    found = classify_error(error, key=KEY)
+    assert isinstance(found, Retry) and (found.after_s, found.everyone) == (3.0, True) and KEY not in str(found)
+    assert isinstance(classify_error(openai.OpenAIError("what"), key=None), StopJob)
+
+
+@pytest.mark.parametrize(
+    ("cause", "billed"), [(httpx.ConnectError("no"), False), (httpx.ReadError(f"cut {KEY}"), True)]
+)
+def test_what_never_reached_the_server_was_not_billed(cause: Exception, billed: bool):
+    error = openai.APIConnectionError(request=httpx.Request("POST", "http://host"))
+    error.__cause__ = cause
+    for one in (error, cause):
+        found = classify_error(one, key=KEY)
+        assert isinstance(found, Retry) and found.error_type == "ConnectionBroken" and found.maybe_billed is billed
+        assert KEY not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "kind"),
+    [(200, b"<html>", Retry), (200, b"[]", Retry), (200, b'{"choices": []}', Retry), (400, b"{}", RowFailed)],
+)
+def test_what_is_no_completion_is_no_reply(status: int, content: bytes, kind: type, monkeypatch: pytest.MonkeyPatch):
+    async def main() -> None:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            head = f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {len(content)}\r\n"
+            writer.write(head.encode() + b"connection: close\r\n\r\n" + content)
+            writer.close()
+
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            client = AskClient(base_url=f"http://127.0.0.1:{port}/v1", timeout_s=5.0)
+            with pytest.raises(kind) as caught:
+                await client.send(BODY)
+            if kind is Retry:
+                assert caught.value.error_type == "GarbledResponse" and caught.value.maybe_billed
+            await client.aclose()
+
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    asyncio.run(main())

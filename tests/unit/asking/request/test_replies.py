@@ -1,0 +1,117 @@
+"""What comes back, read the same for asking at once and by batch."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from pixelbrain.asking.answer_records import Spent
+from pixelbrain.asking.cost.prices import cost_usd, find_price
+from pixelbrain.asking.questions.answer_types import InvalidAnswerError, answer_type
+from pixelbrain.asking.questions.question import Question
+from pixelbrain.asking.request.replies import GarbledReplyError, Reply, parse_answers, read_reply
+
+PERSON = Question(field="is_person", text="Is anybody there?", answer=answer_type("bool"))
+LIGHT = Question(field="light", text="Which light?", answer=answer_type("choice:day,night"))
+PRICE = find_price("gpt-4o")
+
+
+GOOD = '{"is_person": true, "light": "night"}'
+AT_MOST = Spent(1000, 300, Decimal(1))
+
+
+def completion(content: str | None = GOOD, finish_reason: str | None = "stop", **more: Any) -> dict[str, Any]:
+    message = {"content": content, "refusal": more.pop("refusal", None)}
+    return {
+        "model": "gpt-4o-2024-08-06",
+        "choices": [{"message": message, "finish_reason": finish_reason}],
+        "usage": {"prompt_tokens": 100, "completion_tokens": 10},
+        **more,
+    }
+
+
+def outcome(body: dict[str, Any]) -> tuple[str, str | None, str | None]:
+    found = read_reply(body, model="gpt-4o").outcome([PERSON, LIGHT])
+    return str(found.status), found.error_type, found.raw
+
+
+def test_an_answer_is_read_with_its_model_and_cost() -> None:
+    reply = read_reply(completion(), model="gpt-4o", headers={"x": "y"})
+    found = reply.outcome([PERSON, LIGHT])
+    assert found.answers == {"is_person": True, "light": "night"} and found.model == "gpt-4o-2024-08-06"
+    assert reply.headers == {"x": "y"}
+    assert reply.paid(PRICE, AT_MOST) == Spent(100, 10, cost_usd(PRICE, 100, 10))
+    assert reply.paid(PRICE, AT_MOST, batch=True).usd == cost_usd(PRICE, 100, 10) / 2
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        (completion(refusal=""), ("ok", None, None)),  # as servers write it that know no refusals
+        (completion("", refusal="I will not."), ("refused", "Refused", "I will not.")),
+        (completion(None, "content_filter"), ("refused", "ContentFilter", None)),
+        (completion("Some w", "content_filter"), ("refused", "ContentFilter", "Some w")),
+        (completion('{"is_person": tr', "length"), ("invalid", "Truncated", '{"is_person": tr')),
+        (completion(GOOD, "length"), ("ok", None, None)),
+        (completion("Yes."), ("invalid", "InvalidAnswer", "Yes.")),
+        (completion(None, None), ("invalid", "InvalidAnswer", "")),
+    ],
+)
+def test_what_a_reply_means(body: dict[str, Any], found: tuple[str, str | None, str | None]) -> None:
+    assert outcome(body) == found
+
+
+@pytest.mark.parametrize(
+    "usage", [None, [], {}, {"prompt_tokens": 3}, {"prompt_tokens": "many", "completion_tokens": 1}]
+)
+def test_what_a_server_does_not_say_counts_as_the_most(usage: Any) -> None:
+    assert read_reply(completion(usage=usage), model="m").paid(PRICE, AT_MOST) == AT_MOST
+
+
+@pytest.mark.parametrize(
+    "body",
+    [None, [], "text", {}, {"choices": []}, {"choices": [{}]}, {"choices": [{"message": {"content": [1]}}]},
+     {"choices": [{"message": {"content": "", "refusal": 3}}]}],
+)  # fmt: skip
+def test_what_is_no_completion_is_garbled(body: Any) -> None:
+    with pytest.raises(GarbledReplyError, match="not a chat completion"):
+        read_reply(body, model="m")
+
+
+def test_a_body_without_a_model_is_of_the_model_that_was_asked() -> None:
+    reply: Reply = read_reply(completion(model=None), model="llava")
+    assert reply.model == "llava"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"is_person": true, "light": "night"}',
+        '```json\n{"is_person": true, "light": "night"}\n```',
+        ' {"light": "NIGHT", "is_person": true, "more": 1} ',
+    ],
+)
+def test_replies_are_parsed_by_field(content: str) -> None:
+    assert parse_answers(content, [PERSON, LIGHT]) == {"is_person": True, "light": "night"}
+
+
+@pytest.mark.parametrize(
+    ("content", "says", "valid"),
+    [
+        ("", "not JSON", {}),
+        ("Yes, there is somebody.", "not JSON", {}),
+        ('{"is_person": tr', "not JSON", {}),
+        ("[" * 100_000, "not JSON", {}),
+        ("[true]", "not a JSON object", {}),
+        ('{"is_person": true}', "light is missing", {"is_person": True}),
+        ('{"is_person": "yes", "light": "day"}', "is_person: the answer is 'yes'", {"light": "day"}),
+        ('{"is_person": null, "light": 3}', "light: the answer is 3", {}),
+    ],
+)
+def test_wrong_replies_keep_what_is_right(content: str, says: str, valid: dict[str, Any]) -> None:
+    with pytest.raises(InvalidAnswerError, match=says) as error:
+        parse_answers(content, [PERSON, LIGHT])
+    assert error.value.answers == valid
+    assert len(str(error.value)) < 300

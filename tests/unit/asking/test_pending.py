@@ -1,0 +1,85 @@
+"""What is still to be asked about, and what asking has cost."""
+
+from __future__ import annotations
+
+import dataclasses
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from pixelbrain import schema
+from pixelbrain.asking.pending import pending_images, read_where, spent_usd
+from pixelbrain.asking.questions.answer_types import answer_type
+from pixelbrain.asking.questions.question import Question
+from pixelbrain.asking.request.body import question_hash
+from pixelbrain.asking.settings import AskSettings
+from pixelbrain.errors import ConfigError
+from pixelbrain.landing.landing import Landing
+
+LIGHT = Question(field="light", text="Day or night?", answer=answer_type("choice:day,night"))
+SETTINGS = AskSettings(questions=(LIGHT,))
+
+
+@pytest.fixture
+def landing(tmp_path: Path) -> Landing:
+    """Images a to d, of which d could not be read."""
+    rows = [
+        {"image_id": name, "version": "1", "sha256": name * 64, "width": 10 + number, "height": 10, "status": "ok"}
+        for number, name in enumerate("abcd")
+    ]
+    rows[3]["status"] = "failed"
+    made = Landing(tmp_path)
+    made.write_part(
+        pa.Table.from_pylist(rows, pa.schema(schema.BASE_FIELDS)), generation=1, block=0, piece=0, modules={}
+    )
+    return made
+
+
+def answer(landing: Landing, *records: dict[str, Any], settings: AskSettings = SETTINGS) -> None:
+    journal = landing.answer_log.journal("one", {"light": pa.string()})
+    base = {"version": "1", "field": "light", "question": question_hash(settings, LIGHT), "key": None, "answer": "day"}
+    for record in records:
+        journal.append({**base, "cost_usd": "0.25", **record})
+    journal.close()
+    landing.answer_log.fold()
+    landing.refresh()
+
+
+def pending(landing: Landing, settings: AskSettings = SETTINGS, where: str | None = None) -> list[str]:
+    tables = pending_images(landing, settings, read_where(landing, where))
+    return [row["image_id"] for table in tables for row in table.to_pylist()]
+
+
+def test_an_image_is_asked_about_until_its_answer_is_final(landing: Landing) -> None:
+    assert pending(landing) == ["a", "b", "c"]
+    answer(landing, {"image_id": "a", "status": "refused"}, {"image_id": "b", "status": "failed"})
+    assert pending(landing) == ["b", "c"]
+    answer(landing, {"image_id": "c", "status": "invalid", "version": "0"})  # of the file as it was
+    assert pending(landing) == ["b", "c"]
+
+
+def test_another_question_asks_again(landing: Landing) -> None:
+    answer(landing, {"image_id": "a", "status": "ok"})
+    assert pending(landing, dataclasses.replace(SETTINGS, model="gpt-4o")) == ["a", "b", "c"]
+    other = dataclasses.replace(LIGHT, field="other")
+    assert pending(landing, dataclasses.replace(SETTINGS, questions=(LIGHT, other))) == ["a", "b", "c"]
+
+
+def test_where_knows_the_columns_and_the_answers(landing: Landing) -> None:
+    answer(landing, {"image_id": "a", "status": "ok"})
+    other = dataclasses.replace(SETTINGS, questions=(dataclasses.replace(LIGHT, field="other"),))
+    assert pending(landing, other, "width > 10 or light == 'day'") == ["a", "b", "c"]
+    assert pending(landing, other, "light is null") == ["b", "c"]
+    with pytest.raises(ConfigError, match="dark is not known"):
+        read_where(landing, "dark > 1")
+    assert read_where(landing, None) is None
+
+
+def test_spent_is_what_answers_cost_and_what_lost_ones_may_have(landing: Landing) -> None:
+    answer(landing, {"image_id": "a", "status": "ok"}, {"image_id": "b", "status": "failed", "cost_usd": None})
+    landing.answer_log.set_lost("run", ["light"], Decimal(1))
+    assert spent_usd(landing.answer_log, ["light"]) == Decimal("1.25")
+    assert spent_usd(landing.answer_log, ["other"]) == 0

@@ -1,0 +1,92 @@
+"""Extract where nothing is left to do, which starts no Ray; and the look ahead of a run."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from pixelbrain.engine.extract import extract, look_ahead
+from pixelbrain.engine.work.fused import ImageWorker
+from pixelbrain.engine.work.order import WorkOrder
+from pixelbrain.engine.work.worklist import Worklist, blocks
+from pixelbrain.errors import ConfigError, ModuleError, SourceError
+from pixelbrain.images.loader import DataLoader
+from pixelbrain.landing.landing import Landing
+from pixelbrain.landing.parts import ModuleState, claim_generation
+from pixelbrain.storage.local import LocalStorage
+from tests.unit.engine.modules_for_tests import Size
+
+
+@pytest.fixture
+def landed(photo_folder, tmp_path) -> Landing:
+    """All of the photos' folder, in three parts."""
+    landing = Landing(tmp_path / "out")
+    state = ModuleState(settings={}, model=None)
+    worklist = Worklist(
+        loader=DataLoader(str(photo_folder)),
+        storage=landing.storage,
+        settings_hashes={"size": state.settings_hash},
+        generation=claim_generation(landing.storage),
+    )
+    work = ImageWorker([Size()], WorkOrder(storage=landing.storage, generation=1, states={"size": state}))
+    for block in blocks(worklist, 3):
+        work(block)
+    return landing
+
+
+def test_nothing_left_to_do(photo_folder, landed, monkeypatch):
+    listings, opened = [], Counter()
+    list_images, open_parquet = DataLoader.list_images, LocalStorage.open_parquet
+    monkeypatch.setattr(DataLoader, "list_images", lambda self: listings.append(1) or list_images(self))
+    monkeypatch.setattr(
+        LocalStorage, "open_parquet", lambda self, name, *more: opened.update([name]) or open_parquet(self, name, *more)
+    )
+    report = extract(DataLoader(str(photo_folder)), [Size()], landed.storage)
+    assert (report.listed, report.done, report.plan, report.stopped, report.gone) == (7, 0, None, False, 0)
+    assert report.images_per_s == 0
+    assert len(listings) == 1
+    parts = {name: count for name, count in opened.items() if name.startswith("images/")}
+    assert len(parts) == 3 and max(parts.values()) <= 1
+
+
+def test_what_is_gone_is_counted_and_pruned_if_that_is_asked_for(photo_folder, landed):
+    (photo_folder / "0.jpg").unlink()
+    assert extract(DataLoader(str(photo_folder)), [Size()], landed.storage).gone == 1
+    landed.refresh()
+    assert landed.count_images() == 7
+    extract(DataLoader(str(photo_folder)), [Size()], landed.storage, prune=True)
+    landed.refresh()
+    assert landed.count_images() == 6
+
+
+@pytest.mark.parametrize(
+    ("change", "left"), [({}, 0), ({"retry_failed": True}, 4), ({"force": True}, 7)], ids=["new", "failed", "all"]
+)
+def test_a_look_ahead_counts_what_is_left(photo_folder, landed, change, left):
+    landed.refresh()
+    assert look_ahead(DataLoader(str(photo_folder)), [Size()], landed, **change) == (7, True, left)
+
+
+def test_modules_that_share_a_name_and_no_modules(photo_folder, tmp_path):
+    for modules in ([], [Size(), Size()]):
+        with pytest.raises(ConfigError, match="at least one, and no name twice"):
+            extract(DataLoader(str(photo_folder)), modules, tmp_path / "out")
+
+
+def test_a_source_without_images(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SourceError, match="no image in .*looked for .jpg"):
+        extract(DataLoader(str(tmp_path / "empty")), [Size()], tmp_path / "out")
+
+
+def test_a_module_that_says_what_it_needs_as_of_old_is_told_how_now(photo_folder, tmp_path):
+    class Old(Size):
+        num_gpus = 0.5
+
+        def __init__(self) -> None:
+            self.batch_size = 8
+
+    said = r"module size: instead of batch_size, num_gpus, set resources = Resources\(batch_size=8, num_gpus=0.5\)"
+    with pytest.raises(ModuleError, match=said):
+        extract(DataLoader(str(photo_folder)), [Old()], tmp_path / "out")

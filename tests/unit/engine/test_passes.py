@@ -1,0 +1,75 @@
+"""What ends a run early, and what a run does about nodes that were lost; no Ray runs for it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from pixelbrain.config import Placement
+from pixelbrain.engine.passes import Passes
+from pixelbrain.engine.progress import Progress
+from pixelbrain.engine.work.fused import ImageWorker
+from pixelbrain.engine.work.order import WorkOrder
+from pixelbrain.engine.work.run_notes import RunNotes
+from pixelbrain.engine.work.worklist import Worklist, blocks
+from pixelbrain.errors import EngineError, OutLockedError
+from pixelbrain.images.loader import DataLoader
+from pixelbrain.landing.landing import Landing
+from pixelbrain.landing.parts import ModuleState, claim_generation
+from tests.unit.engine.modules_for_tests import Size
+
+STATES = {"size": ModuleState(settings={}, model=None)}
+
+
+@pytest.fixture
+def run(photo_folder, tmp_path) -> Passes:
+    """Of all photos."""
+    landing, loader = Landing(tmp_path / "out"), DataLoader(str(photo_folder))
+    worklist = Worklist(
+        loader=loader,
+        storage=landing.storage,
+        settings_hashes={"size": STATES["size"].settings_hash},
+        generation=claim_generation(landing.storage),
+        tables=list(loader.list_images()),
+    )
+    return Passes(
+        worklist=worklist, landing=landing, first_image="", modules=[Size()], states=STATES, placement=Placement(),
+        progress=Progress(RunNotes(landing.storage), None), lock=SimpleNamespace(lost=False),
+    )  # fmt: skip
+
+
+def test_a_known_listing_is_a_list_and_an_unknown_one_is_listed_by_ray(run):
+    ((modules, rows),) = run._left()
+    assert modules == ("size",) and len(rows) == 7
+    run.worklist.tables = None
+    assert run._left() is run.worklist
+
+
+def test_a_source_that_went_away_ends_the_run(run):
+    run.progress.unread_streak = 499
+    run._check()
+    run.progress.unread_streak = 500
+    with pytest.raises(EngineError, match="the last 500 images could not be read: is .*photos still there"):
+        run._check()
+
+
+def test_a_lost_lock_ends_the_run(run):
+    run.lock.lost = True
+    with pytest.raises(OutLockedError, match="another run took .*out over"):
+        run._check()
+
+
+def test_after_a_loss_what_has_landed_counts_and_the_rest_is_of_a_new_generation(run):
+    run.progress.begin_pass()
+    worker = ImageWorker([Size()], WorkOrder(storage=run.landing.storage, generation=1, states=STATES))
+    first, *_ = blocks(run._left(), 3)
+    worker(first)  # nobody heard its summary
+    run._after_loss()
+    assert (run.progress.tally.images, run.progress.tally.failed) == (3, 2)
+    assert (run.worklist.generation, run.worklist.first_generation) == (2, 1)
+    ((_, rows),) = run._left()
+    assert len(rows) == 4
+    run._after_loss()
+    assert (run.worklist.generation, run.worklist.first_generation) == (3, 1)
+    assert run.progress.tally.images == 3

@@ -1,0 +1,94 @@
+"""What Ray keeps private: asked for in one file, there in this Ray, and named in a line where a Ray has changed it."""
+
+from __future__ import annotations
+
+import logging
+import re
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+import ray
+
+import pixelbrain
+from pixelbrain.engine import ray_private
+from pixelbrain.errors import EngineError
+
+PACKAGE = Path(pixelbrain.__file__).parent
+EXECUTION_CALLBACK = "ray.data._internal.execution.execution_callback"
+
+
+def changed(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
+    """Ray has a module of this name, and nothing in it."""
+    monkeypatch.setitem(sys.modules, module, types.ModuleType(module))
+
+
+def test_nobody_else_asks_for_it():
+    asks = re.compile(r"\bray\.(\w+\.)*_(?!_version__)\w|\bray\.core\.generated|\b_do_request\b")
+    found = {file.name for file in PACKAGE.rglob("*.py") if asks.search(file.read_text(encoding="utf-8"))}
+    assert found == {"ray_private.py"}
+
+
+def test_pyproject_admits_the_versions_that_were_seen():
+    project = (PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8")
+    assert f'"ray[data,default]>={ray_private.SEEN[0]},<{ray_private.SEEN[1]}"' in project
+    parts = tuple(int(part) for part in ray.__version__.split(".")[:2])
+    assert (2, 60) <= parts < (2, 64)
+
+
+@pytest.mark.parametrize(
+    ("module", "ask"),
+    [
+        ("ray._private.services", ray_private.running_here),
+        ("ray._private.authentication.authentication_token_setup", ray_private.show_token),
+        ("ray._private.grpc_utils", lambda: ray_private.ask_version("127.0.0.1:1", timeout_s=0.1)),
+        ("ray.core.generated.gcs_service_pb2", lambda: ray_private.ask_version("127.0.0.1:1", timeout_s=0.1)),
+        ("ray._private.state", ray_private.actors_restarting),
+    ],
+)
+def test_a_ray_that_changed_it_is_an_error_of_one_line(monkeypatch, module, ask):
+    changed(monkeypatch, module)
+    with pytest.raises(EngineError, match=rf"Ray {ray.__version__} has no {module}\.\w+ any more.*pip install"):
+        ask()
+
+
+def test_a_job_client_that_cannot_be_told_to_give_up_is_refused(monkeypatch):
+    fake = types.ModuleType("ray.job_submission")
+    fake.JobSubmissionClient = object
+    monkeypatch.setitem(sys.modules, "ray.job_submission", fake)
+    with pytest.raises(EngineError, match="no JobSubmissionClient._do_request any more"):
+        ray_private.job_client("http://127.0.0.1:1", {}, lambda method: (1, 1), EngineError)
+
+
+def test_a_run_goes_on_where_ray_data_has_no_steps_to_look_between(monkeypatch, caplog):
+    changed(monkeypatch, EXECUTION_CALLBACK)
+    with caplog.at_level(logging.WARNING):
+        assert ray_private.between_steps(lambda: print) == []
+    assert "does not say when nodes are lost" in caplog.text
+
+
+def test_each_pass_has_a_look_of_its_own():
+    made, looks = [], []
+
+    def look():
+        made.append(1)
+        return lambda: looks.append(len(made))
+
+    (callback,) = ray_private.between_steps(look)
+    first, second = callback(), callback()
+    first.on_execution_step(None)
+    second.on_execution_step(None)
+    assert (len(made), len(looks)) == (2, 2)
+
+
+def test_nobody_answers():
+    with pytest.raises(EngineError, match=r"no Ray answers at 127\.0\.0\.1:1 \((UNAVAILABLE|DEADLINE_EXCEEDED)\)"):
+        ray_private.ask_version("127.0.0.1:1", timeout_s=2)
+
+
+def test_importing_it_imports_no_ray():
+    code = "import sys, pixelbrain.engine.ray_private; print('ray' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -1,0 +1,102 @@
+"""Images opened in threads: each is a row, and those that can be decoded have an input for each module."""
+
+from __future__ import annotations
+
+import hashlib
+import queue
+
+import pytest
+
+from pixelbrain.engine.work.meter import Meter
+from pixelbrain.engine.work.opener import Opener
+from pixelbrain.engine.work.order import WorkOrder
+from pixelbrain.images.decode import DecodeTarget
+from pixelbrain.images.loader import DataLoader
+from pixelbrain.storage.open import open_storage
+from tests.unit.engine.modules_for_tests import Size
+
+
+class Small(Size):
+    """Wants little of a photo, and says what it saw of it."""
+
+    name = "small"
+    decode_target = DecodeTarget(short_side_px=20)
+
+    def preprocess(self, image):
+        return image.pixels.shape
+
+
+class Smaller(Small):
+    """Wants less."""
+
+    name = "smaller"
+    decode_target = DecodeTarget(short_side_px=10)
+
+
+class Heard(Meter):
+    """Keeps how many bytes were read."""
+
+    bytes = 0
+
+    def read(self, bytes_: int) -> None:
+        self.bytes += bytes_
+
+
+@pytest.fixture
+def entries(photo_folder) -> list[dict]:
+    return [entry for table in DataLoader(str(photo_folder)).list_images() for entry in table.to_pylist()]
+
+
+def opener(tmp_path, meter=None, **order) -> Opener:
+    return Opener(WorkOrder(storage=open_storage(tmp_path / "out"), generation=1, states={}, **order), meter or Meter())
+
+
+def test_batches_hold_every_image_and_inputs_of_the_good_ones(entries, photo_folder, tmp_path):
+    meter = Heard()
+    batches = list(opener(tmp_path, meter).batches([entries[:4], entries[4:]], [Size(), Small()]))
+    assert [len(batch.rows) for batch in batches] == [4, 3]
+    rows = [row for batch in batches for row in batch.rows.to_pylist()]
+    assert [row["image_id"] for row in rows] == [entry["image_id"] for entry in entries]
+    for batch in batches:
+        good = [i for i, row in enumerate(batch.rows.to_pylist()) if row["status"] == "ok"]
+        assert batch.good == good and {name: len(given) for name, given in batch.inputs.items()} == {
+            "size": len(good), "small": len(good),
+        }  # fmt: skip
+    first = next(row for row in rows if row["image_id"].endswith("/0.jpg"))
+    data = (photo_folder / "0.jpg").read_bytes()
+    assert (first["sha256"], first["size_bytes"]) == (hashlib.sha256(data).hexdigest(), len(data))
+    assert meter.bytes == sum(path.stat().st_size for path in photo_folder.rglob("*.*") if path.suffix != ".txt")
+
+
+def test_a_photo_is_decoded_as_far_as_the_most_demanding_module_wants(entries, tmp_path):
+    one = [entry for entry in entries if entry["image_id"].endswith("/0.jpg")]  # 60 x 40
+    (batch,) = opener(tmp_path).batches([one], [Smaller(), Small()])
+    assert batch.inputs == {"smaller": [(20, 30, 3)], "small": [(20, 30, 3)]}
+    (batch,) = opener(tmp_path).batches([one], [Smaller()])
+    assert batch.inputs == {"smaller": [(10, 15, 3)]}
+    (batch,) = opener(tmp_path).batches([one], [Small(), Size()])
+    assert batch.inputs["small"] == [(40, 60, 3)]
+
+
+def test_a_row_has_the_version_that_was_read_unless_its_list_has_versions_of_its_own(entries, tmp_path):
+    old = [{**entry, "version": "listed"} for entry in entries[:1]]
+    (read,) = opener(tmp_path).batches([old], [Size()])
+    assert read.rows["version"].to_pylist() == [entries[0]["version"]]
+    (kept,) = opener(tmp_path, versions_as_read=False).batches([old], [Size()])
+    assert kept.rows["version"].to_pylist() == ["listed"]
+
+
+def test_one_batch_and_no_more_is_opened_ahead(entries, tmp_path):
+    seen: queue.Queue[str] = queue.Queue()
+
+    class Seen(Size):
+        def preprocess(self, image):
+            seen.put(image.image_id)
+
+    good = [entry for entry in entries if not entry["image_id"].endswith(("broken.jpg", "empty.jpeg"))]
+    batches = opener(tmp_path, threads=1).batches([[entry] for entry in good], [Seen()])
+    next(batches)
+    assert [seen.get(timeout=5) for _ in range(2)] == [entry["image_id"] for entry in good[:2]]
+    with pytest.raises(queue.Empty):
+        seen.get(timeout=0.1)
+    assert list(opener(tmp_path).batches([], [Size()])) == []

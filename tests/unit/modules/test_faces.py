@@ -1,0 +1,98 @@
+"""Faces of a photo: where they are, in which order, and how sharp."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pixelbrain.images.decode import DecodedImage
+from pixelbrain.modules.faces import FaceDetector, measure_sharpness
+from tests.unit.modules.decoded import decoded
+
+
+def set_up(detector: FaceDetector) -> FaceDetector:
+    detector.setup()
+    return detector
+
+
+@pytest.fixture(scope="module")
+def detector() -> FaceDetector:
+    detector = FaceDetector()
+    detector.prepare()
+    return set_up(detector)
+
+
+def tile(pixels: np.ndarray, columns: int, rows: int) -> np.ndarray:
+    return np.tile(pixels, (rows, columns, 1))
+
+
+def test_faces_are_ordered_by_position(detector: FaceDetector, photo: Callable) -> None:
+    pixels = photo("astronaut.png").pixels
+    faces = detector.detect(decoded(tile(pixels, 2, 2)))
+    assert len(faces) == 4
+    cells = [(int(face.box[1] // 512), int(face.box[0] // 512)) for face in faces]
+    assert cells == [(0, 0), (0, 1), (1, 0), (1, 1)]
+
+
+def test_boxes_are_in_the_originals_pixels(photo: Callable) -> None:
+    """Found on a copy of half the size, of a photo that was decoded at half its size."""
+    image = photo("astronaut.png")
+    (exact,) = set_up(FaceDetector()).detect(image)
+    large = DecodedImage(image_id="x", pixels=image.pixels, width=1024, height=1024, format="JPEG")
+    (face,) = set_up(FaceDetector(detect_max_side_px=256)).detect(large)
+    np.testing.assert_allclose(face.box, exact.box * 2, atol=16)
+    np.testing.assert_allclose(face.landmarks, exact.landmarks * 2, atol=16)
+    np.testing.assert_allclose(face.photo_box, exact.box, atol=8)
+    assert face.square.shape == (160, 160, 3)
+
+
+def test_a_face_over_the_edge_is_clipped_to_the_photo(detector: FaceDetector, photo: Callable) -> None:
+    pixels = photo("astronaut.png").pixels
+    faces = detector.detect(decoded(np.ascontiguousarray(pixels[75:400, 190:500])))
+    assert len(faces) == 1
+    box = faces[0].box
+    assert box[0] >= 0
+    assert box[1] >= 0
+    assert box[2] <= 310
+    assert box[3] <= 325
+    assert faces[0].landmarks.min() >= 0
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (19, 300), (20, 20), (12, 12), (21, 3000)], ids=str)
+def test_tiny_photos_have_no_faces(detector: FaceDetector, shape: tuple[int, int]) -> None:
+    assert detector.detect(decoded(np.full((*shape, 3), 128, dtype=np.uint8))) == []
+
+
+def test_a_photo_without_people_has_no_faces(detector: FaceDetector, photo: Callable) -> None:
+    assert detector.detect(photo("coffee.png")) == []
+
+
+def test_candidates_outside_the_photo_do_not_stop_detection(photo: Callable) -> None:
+    """facenet-pytorch raises IndexError for these; here by a second network that exaggerates."""
+    detector = set_up(FaceDetector())
+    with torch.no_grad():
+        detector._mtcnn.rnet.dense5_2.weight.mul_(6)
+        detector._mtcnn.rnet.dense5_2.bias.mul_(6)
+    image = photo("astronaut.png")
+    with pytest.raises(IndexError):
+        detector._mtcnn.detect(image.pixels)
+    for face in detector.detect(image):
+        assert 0 <= face.box[0] < face.box[2] <= 512
+        assert 0 <= face.box[1] < face.box[3] <= 512
+
+
+def test_sharpness_falls_with_blur() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (160, 160, 3), dtype=np.uint8)
+    blurred = np.asarray(Image.fromarray(noise).resize((40, 40), Image.Resampling.BOX).resize((160, 160)))
+    assert measure_sharpness(np.full((160, 160, 3), 90, dtype=np.uint8)) == 0
+    assert measure_sharpness(blurred) < measure_sharpness(noise) / 10
+
+
+def test_sharpness_is_the_laplacians_variance() -> None:
+    square = np.zeros((160, 160, 3), dtype=np.uint8)
+    square[80, 80] = 100  # the Laplacian is -400 there, 100 at its 4 neighbours, 0 at the other 24959
+    assert measure_sharpness(square) == pytest.approx((400**2 + 4 * 100**2) / 158**2, rel=1e-3)
