@@ -77,7 +77,8 @@ class PipelineModule(abc.ABC):
             return
         if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
             raise ModuleError(
-                f"{cls.__qualname__}.name is {name!r}: a module's name is lower-case letters, digits and _, a letter first"
+                f"{cls.__qualname__}.name is {name!r}: a module's name is lower-case letters, digits and _, "
+                "a letter first"
             )
         try:
             schema.check_name("module", name)
