@@ -3,7 +3,7 @@
 ray job submit --address http://HOST:8265 --working-dir . -- python jobs/extract.py SOURCE --out OUT
 """
 
-from pixelbrain.cli.main import extract
+from pixelbrain.cli.run import extract
 
 if __name__ == "__main__":
     extract()

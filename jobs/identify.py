@@ -3,7 +3,7 @@
 ray job submit --address http://HOST:8265 --working-dir . -- python jobs/identify.py OUT
 """
 
-from pixelbrain.cli.main import identify
+from pixelbrain.cli.stores import identify
 
 if __name__ == "__main__":
     identify()

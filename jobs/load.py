@@ -3,7 +3,7 @@
 ray job submit --address http://HOST:8265 --working-dir . -- python jobs/load.py OUT
 """
 
-from pixelbrain.cli.main import load
+from pixelbrain.cli.stores import load
 
 if __name__ == "__main__":
     load()

@@ -3,7 +3,7 @@
 ray job submit --address http://HOST:8265 --working-dir . -- python jobs/run.py SOURCE --out OUT
 """
 
-from pixelbrain.cli.main import run
+from pixelbrain.cli.run import run
 
 if __name__ == "__main__":
     run()

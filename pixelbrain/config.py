@@ -40,98 +40,10 @@ OFFLINE_CLASSIFIER = "efficientnet-lite0"
 OFFLINE_EMBEDDER = "dlib"
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunConfig:
-    """Everything that `pixelbrain run` can be told. Raises `ConfigError` for what cannot work."""
-
-    source: str | None = None  # a folder, an image, a list file, s3://bucket/prefix
-    out: str | None = None  # the folder that results land in
-    modules: tuple[str, ...] = ("resnet", "facenet")  # or package.file:Class
-    classifier: str | None = None  # resnet50 unless offline
-    classes: tuple[str, ...] = ()  # a subset of ImageNet's classes; empty: all
-    top_k: int = 5
-    embedder: str | None = None  # facenet unless offline
-    strategy: str = "average"  # how faces become people
-    gpt4v: Mapping[str, Any] | None = None  # keyword arguments of Gpt4VModule, for the module gpt4v
-    weights_dir: str | None = None
-    offline: bool = False  # packaged models by default, and no download of anything
-    device: str = "auto"
-    layout: str = "auto"  # see Placement, as the next five
-    actors: Mapping[str, str] = field(default_factory=dict)  # "min:max" by pool
-    gpus_per_actor: Mapping[str, float] = field(default_factory=dict)  # by module
-    cpus_per_actor: Mapping[str, float] = field(default_factory=dict)  # by pool
-    node_labels: Mapping[str, str] = field(default_factory=dict)  # "key=value" by pool
-    autoscale: bool = False
-    s3_endpoint: str | None = None
-    mongo: str | None = field(default=None, metadata={"secret": True})  # None: embedded, under OUT/db/mongo
-    chroma: str | None = None  # an http URL or a folder; None: OUT/db/chroma
-    limit: int | None = None  # the first so many images
-    retry_failed: bool = False  # do images again that failed
-    force: bool = False  # do all images again
-    prune: bool = False  # remove images from OUT that are gone from the source
-
-    def __post_init__(self) -> None:
-        set_ = object.__setattr__  # frozen: these are the class's own normalisations
-        set_(self, "modules", _names("modules", self.modules))
-        set_(self, "classes", _names("classes", self.classes))
-        set_(self, "classifier", self.classifier or (OFFLINE_CLASSIFIER if self.offline else "resnet50"))
-        set_(self, "embedder", self.embedder or (OFFLINE_EMBEDDER if self.offline else "facenet"))
-        choose("classifier", self.classifier, CLASSIFIERS)
-        choose("embedder", self.embedder, EMBEDDERS)
-        choose("strategy", self.strategy, STRATEGIES)
-        placement = self.placement()
-        for name in ("actors", "gpus_per_actor", "cpus_per_actor", "node_labels"):
-            set_(self, name, dict(getattr(placement, name)))
-        if not self.modules:
-            raise ConfigError("modules is empty: name at least one, such as resnet")
-        if len(set(self.modules)) != len(self.modules):
-            raise ConfigError(f"modules names one twice: {', '.join(self.modules)}")
-        if type(self.top_k) is not int or not 1 <= self.top_k <= 1000:
-            raise ConfigError(f"top_k is {self.top_k!r}: a whole number from 1 to 1000")
-        if self.limit is not None and (type(self.limit) is not int or self.limit < 1):
-            raise ConfigError(f"limit is {self.limit!r}: a whole number of at least 1")
-        if self.mongo and not re.match(r"mongodb(\+srv)?://", self.mongo):
-            raise ConfigError(f"mongo is {mask_uri(self.mongo)!r}: it starts with mongodb:// or mongodb+srv://")
-        if self.s3_endpoint and not re.match(r"https?://", self.s3_endpoint):
-            raise ConfigError(f"s3_endpoint is {mask_uri(self.s3_endpoint)!r}: it starts with http:// or https://")
-        if self.gpt4v is not None and not isinstance(self.gpt4v, Mapping):
-            raise ConfigError(f"gpt4v is {self.gpt4v!r}: it has keys, such as questions and model")
-        if (GPT4V in self.modules) != (self.gpt4v is not None):
-            raise ConfigError("the module gpt4v and its settings, under the key gpt4v of a config file, go together")
-        for name in ("source", "out", "weights_dir", "chroma"):
-            value = getattr(self, name)
-            if value is not None and not isinstance(value, str):
-                raise ConfigError(f"{name} is {value!r}: it is text")
-
-    def __repr__(self) -> str:
-        return f"RunConfig({', '.join(f'{k}={v!r}' for k, v in self.as_dict().items())})"
-
-    def as_dict(self) -> dict[str, Any]:
-        """For run.json, --print-config and people; passwords are masked."""
-        found = dataclasses.asdict(self)
-        for name in ("mongo", "chroma", "s3_endpoint"):
-            found[name] = mask_uri(found[name]) if found[name] else None
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in found.items()}
-
-    def placement(self) -> Placement:
-        """Where on a cluster the work goes. Raises `ConfigError` for what cannot be meant."""
-        return Placement(
-            device=self.device,
-            layout=self.layout,
-            actors=self.actors,
-            gpus_per_actor=self.gpus_per_actor,
-            cpus_per_actor=self.cpus_per_actor,
-            node_labels=self.node_labels,
-            autoscale=self.autoscale,
-        )
-
-    def module_settings(self) -> dict[str, dict[str, Any]]:
-        """The constructor arguments of the built-in modules."""
-        shared = {"weights_dir": self.weights_dir, "offline": self.offline}
-        return {
-            "resnet": {"model": self.classifier, "classes": self.classes or None, "top_k": self.top_k, **shared},
-            "facenet": {"embedder": self.embedder, **shared},
-        }
+def _flag(help: str, default: Any = None, **how: Any) -> Any:
+    """A setting that is an option of the commands, too: its help, and what else `cli.options` makes of it."""
+    made: dict[str, Any] = {"default_factory": dict} if default is dict else {"default": default}
+    return field(**made, metadata={"help": help, **how})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,21 +54,42 @@ class Placement:
     the name "" stands for every pool that runs modules.
     """
 
-    device: str = "auto"  # auto takes GPUs if Ray reports any
-    layout: str = "auto"  # fused: one actor does it all; staged: CPU actors decode for actors of each module
-    actors: Mapping[str, str] = field(default_factory=dict)  # "4", or "1:8": at least and at most
-    gpus_per_actor: Mapping[str, float] = field(default_factory=dict)  # 0.5: two actors share a card
-    cpus_per_actor: Mapping[str, float] = field(default_factory=dict)  # and so many threads
-    node_labels: Mapping[str, str] = field(default_factory=dict)  # "key=value" that a node of the pool has
-    autoscale: bool = False  # nodes start when actors ask for them: what is there now says little
+    # auto takes GPUs if Ray reports any
+    device: str = _flag("[default: auto]", "auto", choices=DEVICES)
+    layout: str = _flag(
+        "fused: each actor does all; staged: CPU nodes decode for GPU nodes. [default: auto]", "auto", choices=LAYOUTS
+    )
+    actors: Mapping[str, str] = _flag(
+        "Actors of the modules, or of one pool: resnet=1:4, decode=8. [default: what fits]",
+        dict,
+        by_pool="=",
+        metavar="[POOL=]MIN[:MAX]",
+    )
+    gpus_per_actor: Mapping[str, float] = _flag(
+        "0.5: two actors share a card. [default: a card each, or equal parts of one]",
+        dict,
+        by_pool="=",
+        metavar="[MODULE=]N",
+    )
+    cpus_per_actor: Mapping[str, float] = _flag(
+        "CPUs and threads of each actor of a pool: decode=4. [default: what fits]", dict, by_pool="=", metavar="POOL=N"
+    )
+    node_labels: Mapping[str, str] = _flag(
+        "Only on nodes with this label (`ray start --labels`): decode:tier=cpu.",
+        dict,
+        by_pool=":",
+        metavar="[POOL:]KEY=VALUE",
+    )
+    # what is there now says little
+    autoscale: bool = _flag("Nodes start when they are asked for: take more than is there.", False)
 
     def __post_init__(self) -> None:
-        choose("device", self.device, DEVICES)
-        choose("layout", self.layout, LAYOUTS)
-        for name in ("actors", "gpus_per_actor", "cpus_per_actor", "node_labels"):
-            value = getattr(self, name)
-            if not isinstance(value, Mapping):  # one for every pool
-                object.__setattr__(self, name, {"": value})
+        for one in dataclasses.fields(self):
+            if "choices" in one.metadata:
+                choose(one.name, getattr(self, one.name), one.metadata["choices"])
+            if "by_pool" in one.metadata:
+                value = getattr(self, one.name)  # one for every pool, if it is no mapping
+                object.__setattr__(self, one.name, dict(value) if isinstance(value, Mapping) else {"": value})
         for pool in self.actors:
             self.actor_range(pool)
         for pool, share in self.gpus_per_actor.items():
@@ -209,6 +142,103 @@ class Placement:
             for wishes in (self.actors, self.gpus_per_actor, self.cpus_per_actor, self.node_labels)
             for name in wishes
         } - {""}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig(Placement):
+    """Everything that `pixelbrain run` can be told. Raises `ConfigError` for what cannot work."""
+
+    source: str | None = None  # a folder, an image, a list file, s3://bucket/prefix
+    out: str | None = _flag("The folder, or s3://bucket/prefix, that results land in.", metavar="OUT")
+    modules: tuple[str, ...] = _flag(
+        "resnet, facenet, or your own as package.file:Class; repeatable. [default: resnet and facenet]",
+        ("resnet", "facenet"),
+        flag="--module",
+        multiple=True,
+        metavar="NAME",
+    )
+    classifier: str | None = _flag("[default: resnet50]", choices=CLASSIFIERS)
+    classes: tuple[str, ...] = _flag(
+        'Pick out of these ImageNet classes alone: tabby,"tiger cat".', (), commas=True, metavar="A,B"
+    )
+    top_k: int = _flag("Labels a photo gets. [default: 5]", 5, span=(1, 1000), metavar="N")
+    embedder: str | None = _flag("[default: facenet, which is vggface2]", choices=EMBEDDERS)
+    strategy: Strategy = _flag("How faces become people. [default: average]", "average", choices=STRATEGIES)
+    gpt4v: Mapping[str, Any] | None = None  # keyword arguments of Gpt4VModule, for the module gpt4v; in a file only
+    weights_dir: str | None = _flag("Look for weights here first.", metavar="DIR")
+    offline: bool = _flag(
+        "Use the packaged models (efficientnet-lite0, dlib) unless others are named; download nothing.",
+        False,
+        flag="--offline/--online",
+    )
+    s3_endpoint: str | None = _flag("Another S3 server than AWS's.", metavar="URL")
+    # passwords come by the variables: a command line is for everyone to see
+    mongo: str | None = _flag(
+        "MongoDB, as mongodb://host/name. [default: PIXELBRAIN_MONGO, or embedded, in OUT/db/mongo]",
+        envvar="PIXELBRAIN_MONGO",
+        metavar="URI",
+    )
+    chroma: str | None = _flag(
+        "ChromaDB: http://host:port/name or a folder. [default: PIXELBRAIN_CHROMA, or OUT/db/chroma]",
+        envvar="PIXELBRAIN_CHROMA",
+        metavar="URL_OR_DIR",
+    )
+    limit: int | None = _flag("Only the first N images.", span=(1,), metavar="N")
+    retry_failed: bool = _flag("Do images again that failed.", False)
+    force: bool = _flag("Start over: do all images again.", False)
+    prune: bool = _flag("Remove images from OUT that are gone from SOURCE.", False)
+
+    def __post_init__(self) -> None:
+        set_ = object.__setattr__  # frozen: these are the class's own normalisations
+        set_(self, "modules", _names("modules", self.modules))
+        set_(self, "classes", _names("classes", self.classes))
+        set_(self, "classifier", self.classifier or (OFFLINE_CLASSIFIER if self.offline else "resnet50"))
+        set_(self, "embedder", self.embedder or (OFFLINE_EMBEDDER if self.offline else "facenet"))
+        super().__post_init__()
+        if not self.modules:
+            raise ConfigError("modules is empty: name at least one, such as resnet")
+        if len(set(self.modules)) != len(self.modules):
+            raise ConfigError(f"modules names one twice: {', '.join(self.modules)}")
+        if type(self.top_k) is not int or not 1 <= self.top_k <= 1000:
+            raise ConfigError(f"top_k is {self.top_k!r}: a whole number from 1 to 1000")
+        if self.limit is not None and (type(self.limit) is not int or self.limit < 1):
+            raise ConfigError(f"limit is {self.limit!r}: a whole number of at least 1")
+        if self.mongo and not re.match(r"mongodb(\+srv)?://", self.mongo):
+            raise ConfigError(f"mongo is {mask_uri(self.mongo)!r}: it starts with mongodb:// or mongodb+srv://")
+        if self.s3_endpoint and not re.match(r"https?://", self.s3_endpoint):
+            raise ConfigError(f"s3_endpoint is {mask_uri(self.s3_endpoint)!r}: it starts with http:// or https://")
+        if self.gpt4v is not None and not isinstance(self.gpt4v, Mapping):
+            raise ConfigError(f"gpt4v is {self.gpt4v!r}: it has keys, such as questions and model")
+        if (GPT4V in self.modules) != (self.gpt4v is not None):
+            raise ConfigError("the module gpt4v and its settings, under the key gpt4v of a config file, go together")
+        for name in ("source", "out", "weights_dir", "chroma"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, str):
+                raise ConfigError(f"{name} is {value!r}: it is text")
+
+    def __repr__(self) -> str:
+        return f"RunConfig({', '.join(f'{k}={v!r}' for k, v in self.as_dict().items())})"
+
+    def as_dict(self) -> dict[str, Any]:
+        """For run.json, --print-config and people; passwords are masked."""
+        found = dataclasses.asdict(self)
+        for name in ("mongo", "chroma", "s3_endpoint"):
+            found[name] = mask_uri(found[name]) if found[name] else None
+        # a file's order: what, and then where
+        names = sorted(found, key=lambda name: name in Placement.__dataclass_fields__)
+        return {name: list(found[name]) if isinstance(found[name], tuple) else found[name] for name in names}
+
+    def placement(self) -> Placement:
+        """Where on a cluster the work goes."""
+        return Placement(**{one.name: getattr(self, one.name) for one in dataclasses.fields(Placement)})
+
+    def module_settings(self) -> dict[str, dict[str, Any]]:
+        """The constructor arguments of the built-in modules."""
+        shared = {"weights_dir": self.weights_dir, "offline": self.offline}
+        return {
+            "resnet": {"model": self.classifier, "classes": self.classes or None, "top_k": self.top_k, **shared},
+            "facenet": {"embedder": self.embedder, **shared},
+        }
 
 
 def _check_gpu_share(name: str, share: Any) -> None:

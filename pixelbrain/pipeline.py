@@ -1,17 +1,19 @@
-"""Pipeline: a loader and modules, composed; the Python face of extract and load."""
+"""Pipeline: a loader and modules, composed; the Python face of the stages."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pixelbrain.config import Placement
+from pixelbrain.config import Placement, RunConfig
 from pixelbrain.errors import ConfigError
 from pixelbrain.images.loader import DataLoader
 from pixelbrain.landing.landing import Landing
 from pixelbrain.modules.base import PipelineModule
+from pixelbrain.stages.stages import Stages
 from pixelbrain.storage.base import Storage
 
 if TYPE_CHECKING:
@@ -78,19 +80,8 @@ class Pipeline:
         Raises:
             SourceError, WeightsError, OutLockedError, EngineError: see there.
         """
-        from pixelbrain.engine.extract import extract
-
-        return extract(
-            self.loader,
-            self.modules,
-            out,
-            placement=self.placement,
-            retry_failed=retry_failed,
-            force=force,
-            prune=prune,
-            progress=progress,
-            debug=debug,
-        )
+        options = {"retry_failed": retry_failed, "force": force, "prune": prune}
+        return self._stages(out, debug=debug, **options).extract(progress=progress, may_stop=True)
 
     def ask(
         self, out: str | Path | Storage, *, progress: Callable[[int, int, int], None] | None = None, debug: bool = False
@@ -100,38 +91,36 @@ class Pipeline:
         Raises:
             StopJob, EngineError: see `engine.ask.run.ask`.
         """
-        from pixelbrain.asking.pending import read_where
-        from pixelbrain.engine.ask.run import ask
-
-        landing = Landing(out, s3_endpoint=self.loader.s3_endpoint).require()
-        return [
-            ask(
-                landing,
-                module.settings,
-                module.price,
-                module.limits,
-                where=read_where(landing, module.where),
-                progress=progress,
-                debug=debug,
-            )
-            for module in self.asking
-        ]
+        stages = self._stages(out, debug=debug)
+        with stages.lock("ask"):
+            return [stages.ask(module, progress=progress) for module in self.asking]
 
     def run(self, out: str | Path | Storage, *, mongo: str | None = None, chroma: str | None = None) -> PipelineReport:
-        """Extract, ask, and load MongoDB and ChromaDB with what has landed.
+        """Extract, ask, and load MongoDB and ChromaDB with what has landed, as one run that nobody else disturbs.
 
         Args:
             out: the folder, or s3://bucket/prefix, that results land in.
             mongo: a MongoDB URI; embedded under OUT/db/mongo by default.
             chroma: a ChromaDB URL or folder; OUT/db/chroma by default.
-        """
-        from pixelbrain.stores.database import Database
-        from pixelbrain.stores.load import load
 
+        Raises:
+            StoppedError: Ctrl-C; what had landed until then stays, and nothing was asked or loaded.
+            PixelbrainError: see `extract`, `ask`, and `stores.load.load`.
+        """
+        stages = self._stages(out, mongo=mongo, chroma=chroma)
+        return PipelineReport(out=stages.storage, **stages.run(then=()))
+
+    def _stages(self, out: str | Path | Storage, *, debug: bool = False, **settings: Any) -> Stages:
         landing = Landing(out, s3_endpoint=self.loader.s3_endpoint)
-        extracted = self.extract(landing.storage)
-        asked = self.ask(landing.storage) if self.asking else []
-        landing.refresh()
-        with Database.open(landing.storage, mongo=mongo, chroma=chroma) as database:
-            loaded = load(landing, database)
-        return PipelineReport(out=landing.storage, extract=extracted, ask=asked, load=loaded)
+        config = RunConfig(
+            out=landing.storage.uri,
+            source=self.loader.source,
+            s3_endpoint=self.loader.s3_endpoint,
+            limit=self.loader.limit,
+            modules=tuple(module.name for module in self.modules),
+            **dataclasses.asdict(self.placement),
+            **settings,
+        )
+        return Stages(
+            config, debug=debug, loader=self.loader, modules=self.modules, asking=self.asking, landing=landing
+        )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import io
 import os
+import shutil
 import sys
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,25 +20,47 @@ from pixelbrain.engine.cluster.settings import RAY_ENVIRONMENT
 
 for name, value in RAY_ENVIRONMENT.items():  # read when ray is imported, which some tests do before the engine
     os.environ.setdefault(name, value)
+# read when torch is imported, and by BLAS in the workers: the threads of several processes wait for each other
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-@pytest.fixture(scope="session", autouse=True)
-def bytecode(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Where Python is told to write no bytecode, as in many containers, it has a folder for as long as the tests run.
+#: What is started once for all tests that want it, by fixture: these stay in one worker. The first ones take longest.
+SHARED = ("ray_running", "local_cluster", "mongod", "nodes")
+WORKERS = 3  # of which one or two wait for something at any time
 
-    Each of the hundreds of processes, Ray's workers most of all, would compile everything that it imports: 3 s instead
-    of 1 for Ray Data alone.
-    """
-    if not sys.dont_write_bytecode:
-        yield
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """None for named files: a worker takes longer to start than most of them to run."""
+    return 0 if any(".py" in argument for argument in config.args) else WORKERS
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """What all processes of the tests are told by their environment, the workers first of all."""
+    if hasattr(config, "workerinput"):
         return
-    with pytest.MonkeyPatch.context() as patch:
-        folder = str(tmp_path_factory.mktemp("bytecode"))
-        patch.setattr(sys, "dont_write_bytecode", False)
-        patch.setattr(sys, "pycache_prefix", folder)
-        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
-        patch.setenv("PYTHONPYCACHEPREFIX", folder)
-        yield
+    if sys.dont_write_bytecode:
+        # Where Python is told to write no bytecode, as in many containers, it has a folder for as long as the tests
+        # run. Each of the hundreds of processes, Ray's workers most of all, would compile everything that it imports:
+        # 3 s instead of 1 for Ray Data alone.
+        folder = tempfile.mkdtemp(prefix="pixelbrain-bytecode-")
+        config.add_cleanup(functools.partial(shutil.rmtree, folder, ignore_errors=True))
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = folder
+        sys.dont_write_bytecode = False
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of a file stay together, and so do all that share a server; the longest chains come first."""
+    for item in items:
+        shared = [name for name in SHARED if name in item.fixturenames]
+        item.add_marker(pytest.mark.xdist_group(shared[0] if shared else item.nodeid.partition("::")[0]))
+    items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    shared = [rank for rank, name in enumerate(SHARED) if name in item.fixturenames]
+    return shared[0] if shared else len(SHARED)
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from pixelbrain.config import RunConfig
-from pixelbrain.display import Display
-from pixelbrain.workflow import Workflow
+from pixelbrain.stages.display import Display
+from pixelbrain.stages.stages import Stages
 
 __all__ = ["SAMPLES", "run_demo"]
 
@@ -20,20 +20,16 @@ def run_demo(out: str, display: Display, *, debug: bool = False) -> list[str]:
     Returns:
         Lines that say what was found, the gallery's path last.
     """
-    workflow = Workflow(RunConfig(source=str(SAMPLES), out=out, offline=True), display, debug=debug)
+    stages = Stages(RunConfig(source=str(SAMPLES), out=out, offline=True), display, debug=debug)
     display.line(f"Photos: {SAMPLES}")
-    extracted = workflow.extract()
-    with workflow.database() as database:
-        loaded = workflow.load(database)
-        people = workflow.identify(database)
-        groups = workflow.group(database)
-    gallery = workflow.report()
+    reports = stages.run(then=("identify", "group", "report"))
+    extracted, loaded, people, groups = (reports[name] for name in ("extract", "load", "identify", "group"))
     speed = f"{extracted.images_per_s:.1f} images/s" if extracted.done else "all had landed before"
     return [
         "",
         f"{extracted.listed} images ({extracted.failed} failed), {people.faces} faces, {people.people} people, "
         f"{groups.groups} groups; {speed}",
-        f"Parquet in {workflow.storage.uri}/images, {loaded.images} documents in MongoDB, "
+        f"Parquet in {stages.storage.uri}/images, {loaded.images} documents in MongoDB, "
         f"{loaded.image_vectors + loaded.face_vectors} vectors in ChromaDB",
-        f"Open the gallery: {gallery.as_uri()}",
+        f"Open the gallery: {reports['report'].as_uri()}",
     ]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import numpy as np
 
@@ -15,18 +16,20 @@ from pixelbrain.record import read_record
 from pixelbrain.report.search import search
 from pixelbrain.sources import read_bytes
 from pixelbrain.sources.local import path_to_uri
-from pixelbrain.workflow import Workflow
+from pixelbrain.stages.stages import Stages
 
 __all__ = ["search_photo"]
 
 _COLUMNS = {"faces": ["distance", "identity_id", "face_id"], "images": ["distance", "label", "image_id"]}
 
 
-def search_photo(workflow: Workflow, photo: str, *, by: str = "faces", k: int = 20) -> dict[str, Any]:
+def search_photo(
+    stages: Stages, photo: str, *, by: Literal["faces", "images"] = "faces", k: int = 20
+) -> dict[str, Any]:
     """The faces or images nearest to a photo.
 
     Args:
-        workflow: over the OUT to search.
+        stages: over the OUT to search.
         photo: a file, or an s3:// URI.
         by: "faces": for each face of the photo, the largest first, the nearest faces and whose they are; "images":
             the nearest images.
@@ -41,13 +44,13 @@ def search_photo(workflow: Workflow, photo: str, *, by: str = "faces", k: int = 
         ModuleError: the model failed on the photo, or found no face in it.
     """
     column = "facenet" if by == "faces" else "resnet"
-    if column not in workflow.landing.index.modules:
+    if column not in stages.landing.index.modules:
         raise LandingError(
-            f"{workflow.storage.uri} has no {column} vectors: run `pixelbrain extract` with --module {column}"
+            f"{stages.storage.uri} has no {column} vectors: run `pixelbrain extract` with --module {column}"
         )
     uri = photo if "://" in photo else path_to_uri(os.path.abspath(os.path.expanduser(photo)))
-    data = read_bytes(uri, s3_endpoint=workflow.config.s3_endpoint)
-    module = create_module(column, **_recorded_config(workflow).module_settings()[column])
+    data = read_bytes(uri, s3_endpoint=stages.config.s3_endpoint)
+    module = create_module(column, **_recorded_config(stages).module_settings()[column])
     image = decode_image(data, image_id=uri, target=module.decode_target)
     module.prepare()
     module.setup("cpu")
@@ -55,8 +58,10 @@ def search_photo(workflow: Workflow, photo: str, *, by: str = "faces", k: int = 
     if found.get("error_type"):
         raise ModuleError(f"{column} failed on {photo}: {found['error']}")
     titles, vectors = _face_queries(found) if by == "faces" else _image_query(found)
-    with workflow.database() as database:
-        results = search(database, vectors, by=by, model=module.model_info(), k=k)
+    model = module.model_info()
+    assert model is not None  # both modules have one
+    with stages.database() as database:
+        results: Sequence[Sequence[Any]] = search(database, vectors, by=by, model=model, k=k)
     queries = [
         {"title": title, "matches": [match.as_dict() | {"distance": round(match.distance, 4)} for match in matches]}
         for title, matches in zip(titles, results, strict=True)
@@ -64,10 +69,10 @@ def search_photo(workflow: Workflow, photo: str, *, by: str = "faces", k: int = 
     return {"unit": "cosine distance, 0 to 2", "columns": _COLUMNS[by], "queries": queries}
 
 
-def _recorded_config(workflow: Workflow) -> RunConfig:
-    recorded = read_record(workflow.storage).get("settings", {})
+def _recorded_config(stages: Stages) -> RunConfig:
+    recorded = read_record(stages.storage).get("settings", {})
     keys = ("classifier", "classes", "top_k", "embedder", "weights_dir", "offline")
-    return RunConfig(out=workflow.storage.uri, **{k: recorded[k] for k in keys if k in recorded})
+    return RunConfig(out=stages.storage.uri, **{k: recorded[k] for k in keys if recorded.get(k)})
 
 
 def _face_queries(found: dict[str, Any]) -> tuple[list[str], np.ndarray]:

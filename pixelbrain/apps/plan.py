@@ -12,7 +12,7 @@ from pixelbrain.errors import EngineError
 if TYPE_CHECKING:
     from pixelbrain.engine.plan.nodes import Node
     from pixelbrain.engine.plan.pools import Plan, Pool
-    from pixelbrain.workflow import Workflow
+    from pixelbrain.stages.stages import Stages
 
 __all__ = ["PlannedRun", "describe", "plan_run"]
 
@@ -38,7 +38,7 @@ class PlannedRun:
         return dataclasses.asdict(self)
 
 
-def plan_run(workflow: Workflow) -> PlannedRun:
+def plan_run(stages: Stages) -> PlannedRun:
     """Look at the source, at OUT and at Ray; nothing is started, written or downloaded.
 
     Raises:
@@ -51,15 +51,15 @@ def plan_run(workflow: Workflow) -> PlannedRun:
     from pixelbrain.engine.plan.make import check_fit, make_plan
     from pixelbrain.engine.plan.nodes import cluster_nodes, this_machine
 
-    config, modules = workflow.config, workflow.modules()
+    config, modules = stages.config, stages.modules()
     listed, complete, left = look_ahead(
-        workflow.loader(), modules, workflow.landing, retry_failed=config.retry_failed, force=config.force
+        stages.loader(), modules, stages.landing, retry_failed=config.retry_failed, force=config.force
     )
     address = find_ray()
     if address is None:
         nodes = this_machine(OBJECT_STORE_BYTES)
     else:
-        with ray_session(address=address, debug=workflow.debug):
+        with ray_session(address=address, debug=stages.debug):
             nodes = cluster_nodes()
     placement = config.placement()
     plan = make_plan(

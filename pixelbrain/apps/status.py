@@ -10,12 +10,12 @@ import pyarrow.compute as pc
 from pixelbrain import schema
 from pixelbrain.errors import StoreError
 from pixelbrain.landing.landing import Landing
-from pixelbrain.workflow import Workflow
+from pixelbrain.stages.stages import Stages
 
 __all__ = ["describe", "read_status"]
 
 
-def read_status(workflow: Workflow) -> dict[str, Any]:
+def read_status(stages: Stages) -> dict[str, Any]:
     """Count what has landed, and compare the stores with it.
 
     Returns:
@@ -24,10 +24,10 @@ def read_status(workflow: Workflow) -> dict[str, Any]:
     """
     from pixelbrain.stores.in_step import store_state
 
-    found = _landed(workflow.landing)
+    found = _landed(stages.landing)
     try:
-        with workflow.database() as database:
-            found["stores"] = store_state(workflow.landing, database).as_dict()
+        with stages.database() as database:
+            found["stores"] = store_state(stages.landing, database).as_dict()
     except StoreError as error:
         found["stores"] = {"in_step": None, "reasons": [str(error)]}
     return found

@@ -11,13 +11,13 @@ from pathlib import Path
 import pyarrow.compute as pc
 
 from pixelbrain.asking.module import Gpt4VModule
-from pixelbrain.config import RunConfig
-from pixelbrain.display import Display
+from pixelbrain.config import RunConfig, Strategy
 from pixelbrain.errors import ConfigError, LandingError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.sources.local import FILE_SCHEME, uri_to_path
+from pixelbrain.stages.display import Display
+from pixelbrain.stages.stages import Stages
 from pixelbrain.storage.tables import write_csv
-from pixelbrain.workflow import Workflow
 
 __all__ = ["HOME_VARIABLE", "tag_identity"]
 
@@ -31,7 +31,7 @@ def tag_identity(
     export_file: str,
     database_id: str | None = None,
     identity_field_name: str = "identity",
-    identifying_strategy: str = "average",
+    identifying_strategy: Strategy = "average",
     remove: bool = False,
     embedder: str | None = None,
     weights_dir: str | None = None,
@@ -70,16 +70,11 @@ def tag_identity(
         offline=offline,
         strategy=identifying_strategy,
     )
-    detector = Gpt4VModule("people_detector", base_url=base_url) if apply_people_detector else None
-    workflow = Workflow(config, display, debug=debug)
-    workflow.extract()
-    if detector is not None:
-        workflow.ask(detector)
-    with workflow.database() as database:
-        workflow.load(database)
-        people = workflow.identify(database)
-    nobody = _without_a_person(workflow.landing) if detector is not None else frozenset()
-    rows = _export(workflow.landing, Path(export_file), identity_field_name, nobody)
+    asking = [Gpt4VModule("people_detector", base_url=base_url)] if apply_people_detector else []
+    stages = Stages(config, display, debug=debug, asking=asking)
+    people = stages.run(then=("identify",))["identify"]
+    nobody = _without_a_person(stages.landing) if asking else frozenset()
+    rows = _export(stages.landing, Path(export_file), identity_field_name, nobody)
     if remove:
         shutil.rmtree(out)
     return f"{rows:,} images, {people.people:,} people, to {export_file}"

@@ -6,25 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pixelbrain.cli.options import EXIT_STRICT, address_option, command_options, examples
+from pixelbrain.cli.options import EXIT_STRICT, address_option, command, over_out
 
 if TYPE_CHECKING:
     from pixelbrain.asking.module import Gpt4VModule
-    from pixelbrain.display import Display
+    from pixelbrain.stages.stages import Stages
 
 __all__ = ["ask"]
 
 
-@click.command(
-    short_help="Ask GPT-4 Vision about the images.",
-    epilog=examples(
-        "export OPENAI_API_KEY=...",
-        'pixelbrain ask out/ --field is_person --question "Is there at least one person?" --answer bool --dry-run',
-        'pixelbrain ask out/ --question people_detector --where "n_faces == 0" --budget 5',
-        'pixelbrain ask out/ --field light --question "When was it taken?" --answer choice:day,night --batch',
-        "pixelbrain ask out/ --config questions.yaml",
-        "pixelbrain ask out/ --cancel",
-    ),
+@command(
+    "Ask GPT-4 Vision about the images.",
+    "export OPENAI_API_KEY=...",
+    'pixelbrain ask out/ --field is_person --question "Is there at least one person?" --answer bool --dry-run',
+    'pixelbrain ask out/ --question people_detector --where "n_faces == 0" --budget 5',
+    'pixelbrain ask out/ --field light --question "When was it taken?" --answer choice:day,night --batch',
+    "pixelbrain ask out/ --config questions.yaml",
+    "pixelbrain ask out/ --cancel",
 )
 @click.argument("out")
 @click.option(
@@ -60,9 +58,9 @@ __all__ = ["ask"]
 )
 @click.option("--strict", is_flag=True, help="Exit with 3 when any image failed.")
 @address_option
-@command_options
+@over_out
 def ask(
-    out: str,
+    stages: Stages,
     limit: int | None,
     batch: bool,
     wait: bool,
@@ -70,8 +68,6 @@ def ask(
     dry_run: bool,
     config_file: str | None,
     strict: bool,
-    display: Display,
-    debug: bool,
     **given: Any,
 ) -> None:
     """Ask GPT-4 Vision, or a server that speaks its API, about the images that have landed in OUT.
@@ -79,21 +75,19 @@ def ask(
     The key is read from OPENAI_API_KEY. An answer is never paid for twice: the same command again asks only what is
     left, and so it goes on after a stop. `pixelbrain load OUT` then brings the answers into MongoDB.
     """
-    from pixelbrain.workflow import Workflow
+    from pixelbrain.stages import asking
 
-    workflow = Workflow.over(out, display, debug=debug, stores=False)
     if cancel:
-        click.echo(workflow.cancel_batches(given["base_url"]))
+        click.echo(asking.cancel_batches(stages.landing, given["base_url"]))
         return
-    module = _module(config_file, {k: v for k, v in given.items() if v is not None}, workflow.config.s3_endpoint)
+    module = _module(config_file, {k: v for k, v in given.items() if v is not None}, stages.config.s3_endpoint)
     if dry_run:
-        for line in workflow.dry_run(module, limit=limit):
-            click.echo(line)
+        click.echo("\n".join(asking.dry_run(stages.landing, module, limit=limit)))
         return
     if batch:
-        failed = workflow.ask_batch(module, wait=wait, limit=limit).answers["failed"]
+        failed = asking.ask_batch(stages, module, wait=wait, limit=limit).answers["failed"]
     else:
-        failed = workflow.ask(module, limit=limit).failed_images
+        failed = stages.ask(module, limit=limit).failed_images
     if strict and failed:
         raise SystemExit(EXIT_STRICT)
 

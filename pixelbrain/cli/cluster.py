@@ -10,20 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pixelbrain.cli.options import EXIT_FAILED, command_options, examples
+from pixelbrain.cli.options import EXIT_FAILED, command, command_options
 
 if TYPE_CHECKING:
-    from pixelbrain.display import Display
     from pixelbrain.engine.cluster.local_state import LocalCluster
+    from pixelbrain.stages.display import Display
 
 __all__ = ["cluster"]
 
 _NONE_RUNS = "No local cluster runs. `pixelbrain cluster up --local` starts one."
 
 
-@click.group(
-    short_help="Start, look at and end a Ray that commands share.",
-    epilog=examples("pixelbrain cluster up --local", "pixelbrain cluster down --local"),
+@command(
+    "Start, look at and end a Ray that commands share.",
+    "pixelbrain cluster up --local",
+    "pixelbrain cluster down --local",
+    cls=click.Group,
 )
 def cluster() -> None:
     """A Ray on this machine that several commands share, so that its start is paid for once.
@@ -44,9 +46,11 @@ def _local(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--local", is_flag=True, expose_value=False, callback=check, help="On this machine.")(function)
 
 
-@cluster.command(
-    short_help="Start it.",
-    epilog=examples("pixelbrain cluster up --local", "pixelbrain cluster up --local --dashboard --num-cpus 8"),
+@command(
+    "Start it.",
+    "pixelbrain cluster up --local",
+    "pixelbrain cluster up --local --dashboard --num-cpus 8",
+    group=cluster,
 )
 @_local
 @click.option("--dashboard", is_flag=True, help="With Ray's dashboard, which `pixelbrain submit` needs.")
@@ -67,7 +71,7 @@ def up(dashboard: bool, num_cpus: int | None, num_gpus: int | None, display: Dis
         display.warn("Its CPUs, GPUs and dashboard stay as they are; `pixelbrain cluster down --local` ends it.")
 
 
-@cluster.command(short_help="End it.", epilog=examples("pixelbrain cluster down --local"))
+@command("End it.", "pixelbrain cluster down --local", group=cluster)
 @_local
 @command_options
 def down(display: Display, debug: bool) -> None:
@@ -78,9 +82,11 @@ def down(display: Display, debug: bool) -> None:
     click.echo(f"Ended: Ray at {ended.address}" if ended else "No local cluster runs.")
 
 
-@cluster.command(
-    short_help="What runs, and how much of it is in use.",
-    epilog=examples("pixelbrain cluster status --local", "pixelbrain cluster status --local --json"),
+@command(
+    "What runs, and how much of it is in use.",
+    "pixelbrain cluster status --local",
+    "pixelbrain cluster status --local --json",
+    group=cluster,
 )
 @_local
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

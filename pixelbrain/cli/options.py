@@ -1,40 +1,37 @@
-"""What the commands share: their options, and how an error becomes one line and an exit code."""
+"""What the commands share: options, most of them derived from the settings of a run, and errors as one line."""
 
 from __future__ import annotations
 
 import contextlib
 import csv
+import dataclasses
 import functools
 import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from pixelbrain.cli.placement_options import placement_options
-from pixelbrain.config import CLASSIFIERS, DEVICES, EMBEDDERS, STRATEGIES
+from pixelbrain.config import Placement, RunConfig, read_config
 from pixelbrain.errors import ConfigError, PixelbrainError, StoppedError
 
 if TYPE_CHECKING:
-    from pixelbrain.config import RunConfig
-    from pixelbrain.display import Display
-    from pixelbrain.workflow import Workflow
+    from pixelbrain.stages.display import Display
 
 __all__ = [
     "address_option",
     "chroma_option",
+    "command",
     "command_options",
-    "configured",
-    "examples",
     "merged_config",
     "out_options",
+    "over_out",
     "plan_options",
     "run_options",
     "store_options",
-    "workflow_over",
 ]
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -45,9 +42,10 @@ EXIT_STRICT = 3
 EXIT_INTERRUPTED = 130
 
 
-def examples(*lines: str) -> str:
-    """A help text's last paragraph."""
-    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+def command(short_help: str, *examples: str, group: click.Group | None = None, **settings: Any) -> Any:
+    """Make a command of a function, with examples at the end of its help: one of a group, or one for `main` to add."""
+    lines = "\n".join(f"  {example}" for example in examples)
+    return (group or click).command(short_help=short_help, epilog=f"\b\nExamples:\n{lines}", **settings)
 
 
 def command_options(function: F) -> F:
@@ -60,7 +58,7 @@ def command_options(function: F) -> F:
     @click.option("--debug", is_flag=True, help="Show Ray's log, and a traceback where something fails.")
     @functools.wraps(function)
     def wrapper(*args: Any, quiet: bool, debug: bool, ray_address: str | None = None, **kwargs: Any) -> Any:
-        from pixelbrain.display import Display
+        from pixelbrain.stages.display import Display
 
         logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(levelname)s %(message)s")
         for noisy in ("chromadb", "pymongo", "botocore", "boto3", "urllib3", "PIL", "matplotlib", "s3transfer"):
@@ -86,6 +84,21 @@ def command_options(function: F) -> F:
     return wrapper  # type: ignore[return-value]
 
 
+def over_out(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`command_options` for a command over an OUT that is there already, which gets `stages`; see `Stages.over`."""
+
+    @command_options
+    @functools.wraps(function)
+    def wrapper(*, out: str, display: Display, debug: bool, **given: Any) -> Any:
+        from pixelbrain.stages.stages import Stages
+
+        chosen = {name: given.pop(name) for name in ("s3_endpoint", "mongo", "chroma", "strategy") if name in given}
+        stages = Stages.over(out, display, debug=debug, stores="mongo" in chosen, **chosen)
+        return function(stages=stages, **given)
+
+    return wrapper
+
+
 @contextlib.contextmanager
 def _variable(name: str, value: str | None) -> Iterator[None]:
     """A variable of the environment, inside; nothing is changed where there is no value."""
@@ -95,23 +108,67 @@ def _variable(name: str, value: str | None) -> Iterator[None]:
     try:
         yield
     finally:
-        if value:
-            os.environ.pop(name, None)
-            if before is not None:
-                os.environ[name] = before
+        if before is not None:
+            os.environ[name] = before
+        elif value:
+            del os.environ[name]
+
+
+# --- options -------------------------------------------------------------------------------------------------------
 
 
 def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
-    def decorate(function: F) -> F:
-        for option in reversed(options):
-            function = option(function)
-        return function
+    """Several options as one, in the order of the help."""
+    return lambda function: functools.reduce(lambda decorated, option: option(decorated), reversed(options), function)
 
-    return decorate
+
+def _settings(*names: str) -> Callable[[F], F]:
+    """The options that set these fields of `RunConfig`, as they are described there.
+
+    The value None, or an empty one, means that nothing was given, so that a --config file or a default decides.
+    """
+    fields = RunConfig.__dataclass_fields__
+    return _options(*(_option(fields[name]) for name in names))
+
+
+def _option(setting: dataclasses.Field) -> Callable[[F], F]:
+    how = dict(setting.metadata)
+    names = [how.pop("flag", f"--{setting.name.replace('_', '-')}"), setting.name]
+    if "choices" in how:
+        how["type"] = click.Choice(how.pop("choices"))
+    if "span" in how:
+        how["type"] = click.IntRange(*how.pop("span"))
+    if how.pop("commas", False):
+        how["callback"] = lambda _context, _option, value: next(csv.reader([value or ""], skipinitialspace=True), [])
+    if "envvar" in how:  # a variable that is empty is none, and an empty value is the default, whatever a variable says
+        how["callback"] = lambda _context, _option, value: value or None
+    if "by_pool" in how:
+        how |= {"multiple": True, "callback": functools.partial(_by_pool, how.pop("by_pool"), str(setting.type))}
+    if setting.type == "bool":
+        how |= {"is_flag": True, "default": None}
+    return click.option(*names, **how)
+
+
+def _by_pool(
+    separator: str, type_: str, context: click.Context, option: click.Parameter, values: tuple[str, ...]
+) -> dict[str, Any]:
+    """`NAME<separator>VALUE`, or `VALUE` for all pools, as a mapping."""
+    found: dict[str, Any] = {}
+    for value in values:
+        name, there, rest = value.partition(separator)
+        pool, wanted = (name, rest) if there else ("", value)
+        try:
+            found[pool] = float(wanted) if "float" in type_ else wanted
+        except ValueError:
+            raise click.BadParameter(f"{value!r}: write 0.5, or NAME=0.5") from None
+    return found
 
 
 #: Where OUT is, if it is s3://bucket/prefix.
-out_options = click.option("--s3-endpoint", metavar="URL", help="Another S3 server than AWS's.")
+out_options = _settings("s3_endpoint")
+chroma_option = _settings("chroma")
+#: Where OUT, MongoDB and ChromaDB are.
+store_options = _settings("s3_endpoint", "mongo", "chroma")
 
 #: Which Ray to join; the command gets nothing of it, see `command_options`.
 address_option = click.option(
@@ -122,57 +179,14 @@ address_option = click.option(
     help="Join this Ray. [default: RAY_ADDRESS, then the cluster of `pixelbrain cluster up --local`, then its own]",
 )
 
-#: Where ChromaDB is. A variable that is empty is none, and an empty value is the default, whatever a variable says.
-chroma_option = click.option(
-    "--chroma",
-    envvar="PIXELBRAIN_CHROMA",
-    metavar="URL_OR_DIR",
-    callback=lambda context, parameter, value: value or None,
-    help="ChromaDB: http://host:port/name or a folder. [default: PIXELBRAIN_CHROMA, or OUT/db/chroma]",
-)
-
-#: Where OUT, MongoDB and ChromaDB are. Passwords come by the variables: a command line is for everyone to see.
-store_options = _options(
-    out_options,
-    click.option(
-        "--mongo",
-        envvar="PIXELBRAIN_MONGO",
-        metavar="URI",
-        callback=lambda context, parameter, value: value or None,
-        help="MongoDB, as mongodb://host/name. [default: PIXELBRAIN_MONGO, or embedded, in OUT/db/mongo]",
-    ),
-    chroma_option,
-)
-
-#: What a run does, to which images, where. None means: not given, so that a --config file or a default decides.
+#: What a run does, to which images, where.
 plan_options = _options(
-    click.option("--out", metavar="OUT", help="The folder, or s3://bucket/prefix, that results land in."),
-    click.option(
-        "--module",
-        "modules",
-        metavar="NAME",
-        multiple=True,
-        help="resnet, facenet, or your own as package.file:Class; repeatable. [default: resnet and facenet]",
-    ),
-    click.option("--classifier", type=click.Choice(CLASSIFIERS), help="[default: resnet50]"),
-    click.option("--classes", metavar="A,B", help='Pick out of these ImageNet classes alone: tabby,"tiger cat".'),
-    click.option("--top-k", type=click.IntRange(1, 1000), metavar="N", help="Labels a photo gets. [default: 5]"),
-    click.option("--embedder", type=click.Choice(EMBEDDERS), help="[default: facenet, which is vggface2]"),
-    click.option("--strategy", type=click.Choice(STRATEGIES), help="How faces become people. [default: average]"),
-    click.option("--weights-dir", metavar="DIR", help="Look for weights here first."),
-    click.option(
-        "--offline/--online",
-        default=None,
-        help="Use the packaged models (efficientnet-lite0, dlib) unless others are named; download nothing.",
-    ),
-    click.option("--device", type=click.Choice(DEVICES), help="[default: auto]"),
-    *placement_options,
+    click.argument("source", required=False),
+    _settings("out", "modules", "classifier", "classes", "top_k", "embedder", "strategy", "weights_dir", "offline"),
+    _settings(*Placement.__dataclass_fields__),
     address_option,
     store_options,
-    click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N images."),
-    click.option("--retry-failed", is_flag=True, default=None, help="Do images again that failed."),
-    click.option("--force", is_flag=True, default=None, help="Start over: do all images again."),
-    click.option("--prune", is_flag=True, default=None, help="Remove images from OUT that are gone from SOURCE."),
+    _settings("limit", "retry_failed", "force", "prune"),
     click.option("--config", "config_file", metavar="YAML", help="The same settings in a file; flags win."),
 )
 
@@ -184,31 +198,8 @@ run_options = _options(
 )
 
 
-def workflow_over(out: str, display: Display, debug: bool, *, stores: bool = True, **given: Any) -> Workflow:
-    """The stages over an OUT that is there already; see `Workflow.over`."""
-    from pixelbrain.workflow import Workflow
-
-    return Workflow.over(out, display, debug=debug, stores=stores, **given)
-
-
-def merged_config(source: str | None, given: dict[str, Any]) -> RunConfig:
-    """The settings of `run_options` over those of their --config file. Raises `ConfigError`."""
-    from pixelbrain.config import RunConfig, read_config
-
-    file = given.pop("config_file")
-    settings = read_config(file) if file else {}
-    if given["classes"] is not None:
-        given["classes"] = next(csv.reader([given["classes"]], skipinitialspace=True), [])
-    flags = {name: value for name, value in {"source": source, **given}.items() if value not in (None, ())}
-    return RunConfig(**{**settings, **flags})
-
-
-def configured(config: RunConfig, display: Display, debug: bool) -> Workflow:
-    """The stages of a run with these settings, which must name a source and an OUT."""
-    if not config.source:
-        raise click.UsageError("Missing SOURCE: a folder, an image, a list file or s3://bucket/prefix.")
-    if not config.out:
-        raise click.UsageError("Missing --out: the folder that results land in.")
-    from pixelbrain.workflow import Workflow
-
-    return Workflow(config, display, debug=debug)
+def merged_config(given: Mapping[str, Any]) -> RunConfig:
+    """The settings of `plan_options` over those of their --config file. Raises `ConfigError`."""
+    settings = read_config(given["config_file"]) if given["config_file"] else {}
+    flags = {name: given[name] for name in RunConfig.__dataclass_fields__ if given.get(name) not in (None, (), [], {})}
+    return RunConfig(**settings | flags)

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
 
-from pixelbrain.cli.options import EXIT_INTERRUPTED, command_options, examples
+from pixelbrain.cli.options import EXIT_INTERRUPTED, command, command_options, merged_config
+from pixelbrain.config import RunConfig, mask_uri
 
 if TYPE_CHECKING:
-    from pixelbrain.display import Display
     from pixelbrain.engine.cluster.jobs import Jobs
+    from pixelbrain.stages.display import Display
 
 __all__ = ["submit"]
 
@@ -32,15 +32,13 @@ _VARIABLES = {
 }
 
 
-@click.command(
-    short_help="Run a command as a job on a cluster.",
+@command(
+    "Run a command as a job on a cluster.",
+    "pixelbrain submit --address http://HOST:8265 extract s3://bucket/in --out s3://bucket/out",
+    "pixelbrain submit --working-dir . run s3://bucket/in --out s3://bucket/out --config pipeline.yaml",
+    "pixelbrain submit --no-wait load s3://bucket/out",
+    "pixelbrain submit --follow raysubmit_a1b2c3",
     context_settings={"allow_interspersed_args": False},
-    epilog=examples(
-        "pixelbrain submit --address http://HOST:8265 extract s3://bucket/in --out s3://bucket/out",
-        "pixelbrain submit --working-dir . run s3://bucket/in --out s3://bucket/out --config pipeline.yaml",
-        "pixelbrain submit --no-wait load s3://bucket/out",
-        "pixelbrain submit --follow raysubmit_a1b2c3",
-    ),
 )
 @click.option(
     "--address",
@@ -81,11 +79,11 @@ def submit(
         jobs = Jobs(dashboard_address(address))
         sys.exit(_follow(jobs, followed, display))
     runtime_env = read_runtime_env(runtime_env_file) if runtime_env_file else {}
-    command, late_address = _take_address(words)
-    _check(command, working_dir or runtime_env.get("working_dir"))
+    sent, late_address = _take_address(words)
+    _check(sent, working_dir or runtime_env.get("working_dir"))
     jobs = Jobs(dashboard_address(address or late_address))
     job_id = jobs.submit(
-        f"python -m pixelbrain {shlex.join(command)}", working_dir=working_dir, runtime_env=runtime_env, job_id=job_id
+        f"python -m pixelbrain {shlex.join(sent)}", working_dir=working_dir, runtime_env=runtime_env, job_id=job_id
     )
     if not wait:
         click.echo(job_id)
@@ -98,23 +96,22 @@ def _follow(jobs: Jobs, job_id: str, display: Display) -> int:
     """Show the log to its end, and return the exit code; Ctrl-C asks what is to become of the job."""
     from pixelbrain.engine.cluster.jobs import EXIT_STOPPED
 
-    while True:
-        try:
-            return jobs.follow(job_id, lambda text: click.echo(text, nl=False))
-        except KeyboardInterrupt:
-            click.echo(err=True)
-        try:
-            stop = click.confirm("Stop the job?", default=False, err=True)
-        except click.Abort:
-            stop = False
-        if not stop:
-            display.warn(f"It goes on. To follow it: pixelbrain submit --address {jobs.address} --follow {job_id}")
-            return EXIT_INTERRUPTED
-        jobs.stop(job_id)
-        display.line("It lands what is in flight, and stops.")
-        with contextlib.suppress(KeyboardInterrupt):  # another one leaves it to end by itself
-            jobs.follow(job_id, lambda text: click.echo(text, nl=False))
-        return EXIT_STOPPED
+    try:
+        return jobs.follow(job_id, lambda text: click.echo(text, nl=False))
+    except KeyboardInterrupt:
+        click.echo(err=True)
+    try:
+        stop = click.confirm("Stop the job?", default=False, err=True)
+    except click.Abort:
+        stop = False
+    if not stop:
+        display.warn(f"It goes on. To follow it: pixelbrain submit --address {jobs.address} --follow {job_id}")
+        return EXIT_INTERRUPTED
+    jobs.stop(job_id)
+    display.line("It lands what is in flight, and stops.")
+    with contextlib.suppress(KeyboardInterrupt):  # another one leaves it to end by itself
+        jobs.follow(job_id, lambda text: click.echo(text, nl=False))
+    return EXIT_STOPPED
 
 
 # --- the check of what is submitted --------------------------------------------------------------------------------
@@ -170,42 +167,42 @@ def _check(words: Sequence[str], working_dir: str | None) -> None:
             for path in (f"{file}.py", f"{file}/__init__.py"):
                 if Path(path).is_file():
                     check_local_file(f"--module {module}:", path, working_dir)
-        settings = _merged(context, working_dir) if "print_config" in context.params else given
-    if settings is None:
+        if "print_config" not in context.params:  # it takes no --config file: all is in the words
+            check_out(given["out"])
+            return
+        config = _merged_config(context, working_dir)
+    if config is None:
         return
-    for parameter in _VARIABLES:
-        if "***" in str(settings.get(parameter) or ""):  # masked: only a file can have had it
+    for parameter, variable in _VARIABLES.items():
+        value = getattr(config, parameter, None)
+        if value and mask_uri(value) != value:  # only a file can have it: words were checked
             raise click.UsageError(
                 f"{given.get('config_file')} holds a secret in {parameter}, and would be copied to the cluster with "
-                f"it: set {_VARIABLES[parameter]} in the nodes' environment."
+                f"it: set {variable} in the nodes' environment."
             )
-    if "source" in context.params and not settings.get("source"):
+    if not config.source:
         raise click.UsageError("Missing SOURCE: s3://bucket/prefix, a list file, or a folder that all nodes share.")
-    if not settings.get("out"):
+    if not config.out:
         raise click.UsageError("Missing --out: s3://bucket/prefix, or a folder that all nodes share.")
-    check_out(settings["out"])
-    source = settings.get("source")
-    if source and "://" not in source:
-        check_local_file("SOURCE", source, working_dir, instead="s3://bucket/prefix, or a folder that all nodes share")
+    check_out(config.out)
+    if "://" not in config.source:
+        shared = "s3://bucket/prefix, or a folder that all nodes share"
+        check_local_file("SOURCE", config.source, working_dir, instead=shared)
 
 
-def _merged(context: click.Context, working_dir: str | None) -> dict[str, Any] | None:
-    """The settings of `run` or `extract`, its --config file merged in and checked: what --print-config prints.
+def _merged_config(context: click.Context, working_dir: str | None) -> RunConfig | None:
+    """The settings of `run` or `extract`, its --config file merged in and checked; None if that is on the nodes alone.
 
-    None where the file is on the nodes alone.
+    What a variable says here is not what it says on the nodes, and so it is left out.
     """
-    import yaml
-
-    for parameter in context.params:  # what a variable says here is not what it says on the nodes
-        if context.get_parameter_source(parameter) is ParameterSource.ENVIRONMENT:
-            context.params[parameter] = None
-    if file := context.params["config_file"]:
-        file = str(Path(working_dir or ".") / file)
-        if not Path(file).is_file():
+    given = {
+        parameter: value
+        for parameter, value in context.params.items()
+        if context.get_parameter_source(parameter) is not ParameterSource.ENVIRONMENT
+    }
+    if given["config_file"]:
+        file = Path(working_dir or ".") / given["config_file"]
+        if not file.is_file():
             return None
-        context.params["config_file"] = file
-    context.params["print_config"] = True
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        context.invoke(context.command.callback, **context.params)
-    return dict(yaml.safe_load(printed.getvalue()))
+        given["config_file"] = str(file)
+    return merged_config(given)

@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pixelbrain.cli.options import command_options, examples
+from pixelbrain.cli.options import command, command_options
 
 if TYPE_CHECKING:
-    from pixelbrain.display import Display
+    from pixelbrain.stages.display import Display
 
 __all__ = ["weights"]
 
 
-@click.group(
-    short_help="List, fetch or verify model weights.",
-    epilog=examples("pixelbrain weights list", "pixelbrain weights fetch resnet50 --weights-dir weights/"),
+@command(
+    "List, fetch or verify model weights.",
+    "pixelbrain weights list",
+    "pixelbrain weights fetch resnet50 --weights-dir weights/",
+    cls=click.Group,
 )
 def weights() -> None:
     """Which weights each model wants, from where, and whether they are here."""
@@ -26,10 +28,11 @@ def weights() -> None:
 _weights_dir = click.option("--weights-dir", metavar="DIR", help="Look here first, and put what is fetched here.")
 
 
-@weights.command(
-    "list",
-    short_help="Which weights, from where, and are they here.",
-    epilog=examples("pixelbrain weights list --weights-dir weights/"),
+@command(
+    "Which weights, from where, and are they here.",
+    "pixelbrain weights list --weights-dir weights/",
+    group=weights,
+    name="list",
 )
 @_weights_dir
 @command_options
@@ -45,10 +48,12 @@ def weights_list(weights_dir: str | None, display: Display, debug: bool) -> None
         click.echo(f"  here    {state.path or 'no'}")
 
 
-@weights.command(
-    "fetch",
-    short_help="Download weights.",
-    epilog=examples("pixelbrain weights fetch", "pixelbrain weights fetch facenet-vggface2"),
+@command(
+    "Download weights.",
+    "pixelbrain weights fetch",
+    "pixelbrain weights fetch facenet-vggface2",
+    group=weights,
+    name="fetch",
 )
 @click.argument("names", nargs=-1)
 @_weights_dir
@@ -60,11 +65,11 @@ def weights_fetch(names: tuple[str, ...], weights_dir: str | None, display: Disp
 
     for name in names or [file.name for file in WEIGHTS.values() if file.url]:
         with display.stage(name, unit="bytes") as progress:
-            path = fetch_weights(name, weights_dir, progress=lambda done, total, tell=progress: tell(done, total or 0))
+            path = fetch_weights(name, weights_dir, progress=progress)
         click.echo(f"{name}: {path}")
 
 
-@weights.command("verify", short_help="Check the sha256 of those here.", epilog=examples("pixelbrain weights verify"))
+@command("Check the sha256 of those here.", "pixelbrain weights verify", group=weights, name="verify")
 @_weights_dir
 @command_options
 def weights_verify(weights_dir: str | None, display: Display, debug: bool) -> None:

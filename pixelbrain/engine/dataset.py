@@ -86,7 +86,7 @@ class _Actor:
     def __init__(self, crew: Crew, worker: Callable[..., Any], *own: Any) -> None:
         crew.environment.apply()
         restarted = ray.get_runtime_context().was_current_actor_reconstructed
-        self._worker = worker(*own, order=crew.order, wary=restarted, meter=crew.meter)
+        self._worker = worker(*own[:1], crew.order, *own[1:], wary=restarted, meter=crew.meter)
 
     def __call__(self, table: pa.Table) -> Any:
         return self._worker(table)
@@ -162,17 +162,8 @@ def _pools(dataset: ray.data.Dataset, crew: Crew, plan: Plan) -> ray.data.Datase
         its = dataclasses.replace(
             crew, order=dataclasses.replace(crew.order, device=pool.device, threads=pool.threads)
         )  # fmt: skip
-        rows = 1
-        if pool.name == FUSED and plan.layout == "fused":
-            worker = (ImageWorker, crew.modules)
-        elif pool.name == DECODE:
-            worker = (Decoder, crew.modules, plan.chunk_rows)
-        elif pool.name == LAND:
-            worker = (Lander,)
-        else:
-            number = [module.name for module in crew.modules].index(pool.name)
-            worker = (ModelRunner, crew.modules[number], [module.name for module in crew.modules[number + 1 :]])
-            rows = -(-pool.batch_size // plan.chunk_rows)
+        worker = _worker(pool, crew, plan)
+        rows = -(-pool.batch_size // plan.chunk_rows) if worker[0] is ModelRunner else 1
         dataset = dataset.map_batches(
             type(f"_{worker[0].__name__}", (_Actor,), {}),  # by this name it is in Ray's log and dashboard
             fn_constructor_args=(its, *worker),
@@ -188,6 +179,18 @@ def _pools(dataset: ray.data.Dataset, crew: Crew, plan: Plan) -> ray.data.Datase
             **_reserved(pool),
         )
     return dataset
+
+
+def _worker(pool: Pool, crew: Crew, plan: Plan) -> tuple[Any, ...]:
+    """What a pool's actors do, and what it is told beside the order."""
+    if pool.name == FUSED and plan.layout == "fused":
+        return ImageWorker, crew.modules
+    if pool.name == DECODE:
+        return Decoder, crew.modules, plan.chunk_rows
+    if pool.name == LAND:
+        return (Lander,)
+    number = [module.name for module in crew.modules].index(pool.name)
+    return ModelRunner, crew.modules[number], [module.name for module in crew.modules[number + 1 :]]
 
 
 def _reserved(pool: Pool) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 from pixelbrain.config import RunConfig
 from pixelbrain.identity.evaluate import score_clusters
 from pixelbrain.report.export import export
-from pixelbrain.workflow import Workflow
+from pixelbrain.stages.stages import Stages
 from tests.integration.conftest import ROOT
 
 PEOPLE = ROOT.parent / "shared" / "data" / "people"
@@ -21,12 +21,12 @@ PEOPLE = ROOT.parent / "shared" / "data" / "people"
 @pytest.mark.usefixtures("ray_running")
 def test_people_are_told_apart(tmp_path):
     config = RunConfig(source=str(PEOPLE), out=str(tmp_path / "out"), modules=("facenet",), offline=True)
-    workflow = Workflow(config)
-    workflow.extract()
-    with workflow.database() as database:
-        workflow.load(database)
-        workflow.identify(database)
-    export(workflow.landing, tmp_path / "faces.csv", "faces")
+    stages = Stages(config)
+    stages.extract()
+    with stages.database() as database:
+        stages.load(database)
+        stages.identify(database)
+    export(stages.landing, tmp_path / "faces.csv", "faces")
     largest: dict[str, tuple[float, str]] = {}  # by photo: the person is judged on the photo's largest face
     assigned = set()
     with open(tmp_path / "faces.csv", newline="") as file:

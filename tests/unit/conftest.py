@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.landed_out import landed, loads, taken  # noqa: F401  (fixtures)
+
 _PROGRAM = """
 import sys
 from pixelbrain.storage.open import open_storage

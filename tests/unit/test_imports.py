@@ -11,12 +11,24 @@ import pixelbrain
 
 PACKAGE = Path(pixelbrain.__file__).parent
 #: Data flows from left to right; a room imports only those to its left.
-FLOW = ["sources", "images", "modules", "landing", "asking", "engine", "stores", "identity", "report", "apps", "cli"]
+FLOW = [
+    "sources",
+    "images",
+    "modules",
+    "landing",
+    "asking",
+    "engine",
+    "stores",
+    "identity",
+    "report",
+    "stages",
+    "apps",
+    "cli",
+]
 #: What any room may import; each of these only those before it.
 FOUNDATIONS = ["errors", "config", "schema", "storage", "locks"]
 #: Files above the rooms, by the last room that they may import.
-TOP = {"record": None, "display": None, "pipeline": "stores", "workflow": "report", "__init__": "report"}
-TOP |= {"__main__": "cli"}
+TOP = {"record": None, "pipeline": "stages", "__init__": "report", "__main__": "cli"}
 #: About ten files a room; `__init__` is its table.
 ROOM_FILES = 12
 

@@ -10,11 +10,11 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from pixelbrain.display import Display
+from pixelbrain.stages.display import Display
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
-    ["pixelbrain.workflow", "pixelbrain.stores.load", "pixelbrain.stores.chroma.collections", __name__]
+    ["pixelbrain.stages.stages", "pixelbrain.stores.load", "pixelbrain.stores.chroma.collections", __name__]
 )
 
 BATCH_ROWS = 200  # more moments to be killed at
@@ -84,18 +84,18 @@ class _Told(Display):
 def _load(out: str, mongo: str | None, chroma: str | None, pipe: Connection, until: int, hold: bool) -> None:
     from pixelbrain.config import RunConfig
     from pixelbrain.errors import PixelbrainError
+    from pixelbrain.stages.stages import Stages
     from pixelbrain.stores import load
     from pixelbrain.stores.chroma import health_process
-    from pixelbrain.workflow import Workflow
 
     # what looks at a folder takes seconds to start in a new process, and is tested elsewhere
     health_process.warm_up = lambda: None
     health_process.examine_folder = lambda _folder, _samples: {}
     load.BATCH_ROWS = BATCH_ROWS
-    workflow = Workflow(RunConfig(out=out, mongo=mongo, chroma=chroma), _Told(pipe, until, hold))
+    stages = Stages(RunConfig(out=out, mongo=mongo, chroma=chroma), _Told(pipe, until, hold))
     try:
-        with workflow.database() as database:
-            workflow.load(database)
+        with stages.database() as database:
+            stages.load(database)
     except PixelbrainError as error:
         pipe.send(str(error))
     else:

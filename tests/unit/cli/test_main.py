@@ -7,7 +7,8 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from pixelbrain.cli.main import cli, tag_identity
+from pixelbrain.cli.main import cli
+from pixelbrain.cli.tag_identity import tag_identity
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ()):
@@ -18,6 +19,42 @@ def commands(group: click.Group, path: tuple[str, ...] = ()):
 
 
 ALL = dict(commands(cli))
+
+
+SHARED = "--quiet --debug"
+STORES = "--s3-endpoint --mongo --chroma"
+PLANNED = (
+    "source --out --module --classifier --classes --top-k --embedder --strategy --weights-dir --offline --device "
+    "--layout --actors --gpus-per-actor --cpus-per-actor --node-labels --autoscale --address "
+    f"{STORES} --limit --retry-failed --force --prune --config"
+)
+#: What each command takes, in the order of its help: nothing is lost where options are derived and shared.
+TAKEN = {
+    "ask": "out --question --field --answer --where --model --detail --rpm --tpm --budget --concurrency --actors "
+    "--base-url --image-urls --max-output-tokens --limit --batch --wait --cancel --dry-run --config --strict --address",
+    "cluster down": "--local",
+    "cluster status": "--local --json",
+    "cluster up": "--local --dashboard --num-cpus --num-gpus",
+    "compact": "out --s3-endpoint",
+    "demo": "--out",
+    "export": "out file --table --s3-endpoint",
+    "extract": f"{PLANNED} --print-config --strict",
+    "group": f"out --threshold {STORES}",
+    "identify": f"out --strategy --threshold {STORES}",
+    "load": f"out {STORES} --rebuild",
+    "plan": f"{PLANNED} --json",
+    "report": "out --s3-endpoint",
+    "run": f"{PLANNED} --print-config --strict",
+    "search": "out --image --faces --similar -k --json --chroma --s3-endpoint",
+    "status": f"out --json {STORES}",
+    "submit": "--address --working-dir --runtime-env --wait --job-id --follow words",
+    "tag-identity": "--data_path --export --database_id --identity_field_name --identifying_strategy --rm --embedder "
+    "--apply_people_detector --base_url --weights_dir --offline --address",
+    "verify": f"out --repair {STORES}",
+    "weights fetch": "names --weights-dir",
+    "weights list": "--weights-dir",
+    "weights verify": "--weights-dir",
+}
 
 
 def run(*args: str):
@@ -41,6 +78,15 @@ def test_every_command_has_help_and_an_example(path):
     assert "Examples:" in result.output
     shown = " ".join(path)
     assert f"pixelbrain {shown}" in result.output or "tag_identity --" in result.output
+
+
+def test_every_command_takes_what_it_took():
+    taken = {
+        " ".join(path): " ".join(parameter.opts[0] for parameter in command.params)
+        for path, command in ALL.items()
+        if not isinstance(command, click.Group)
+    }
+    assert taken == {name: f"{words} {SHARED}" for name, words in TAKEN.items()}
 
 
 @pytest.mark.parametrize("path", ALL, ids=" ".join)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 
 import click
@@ -10,7 +11,8 @@ import yaml
 from click.testing import CliRunner
 
 from pixelbrain.cli.main import cli
-from pixelbrain.cli.options import address_option, command_options
+from pixelbrain.cli.options import address_option, command_options, merged_config
+from pixelbrain.config import RunConfig
 from pixelbrain.errors import EngineError
 
 SECRET = "mongodb://me:hunter2@db/x"
@@ -85,3 +87,40 @@ def test_the_environment_wins_over_the_file_and_is_masked(tmp_path, monkeypatch)
     monkeypatch.setenv("PIXELBRAIN_MONGO", SECRET)
     result = CliRunner().invoke(cli, words)
     assert yaml.safe_load(result.output)["mongo"] == "mongodb://me:***@db/x" and "hunter2" not in result.output
+
+
+def test_every_setting_that_is_an_option_is_one_of_the_run():
+    described = {field.name for field in dataclasses.fields(RunConfig) if field.metadata}
+    own = {"source", "ray_address", "config_file", "print_config", "strict", "quiet", "debug"}
+    assert {parameter.name for parameter in cli.commands["run"].params} == described | own
+    assert {field.name for field in dataclasses.fields(RunConfig)} - described == {"source", "gpt4v"}
+
+
+def test_options_are_settings():
+    words = [
+        "photos", "--out", "o", "--module", "resnet", "--module", "a:B", "--classes", 'tabby, "tiger, cat"',
+        "--actors", "2", "--actors", "decode=1:4", "--gpus-per-actor", "resnet=0.5", "--node-labels", "decode:tier=cpu",
+        "--autoscale", "--offline", "--mongo", "",
+    ]  # fmt: skip
+    with cli.commands["run"].make_context("run", words) as context:
+        config = merged_config(context.params)
+    assert config == RunConfig(
+        source="photos", out="o", modules=("resnet", "a:B"), classes=("tabby", "tiger, cat"), offline=True,
+        actors={"": "2", "decode": "1:4"}, gpus_per_actor={"resnet": 0.5}, node_labels={"decode": "tier=cpu"},
+        autoscale=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--gpus-per-actor", "resnet=half"], "'resnet=half': write 0.5, or NAME=0.5"),
+        (["--actors", "resnet=4:1"], "at least 1, and not more than at most"),
+        (["--top-k", "1001"], "1001 is not in the range 1<=x<=1000"),
+        (["--limit", "0"], "0 is not in the range x>=1"),
+        (["--device", "tpu"], "'tpu' is not one of 'auto', 'cpu', 'cuda'"),
+    ],
+)
+def test_an_option_that_cannot_work_is_named(words, said):
+    result = CliRunner().invoke(cli, ["run", "photos", "--out", "o", *words])
+    assert result.exit_code == 2 and said in result.output

@@ -20,6 +20,7 @@ def here(tmp_path, monkeypatch):
     (tmp_path / "colour.py").write_text("")
     (tmp_path / "pipeline.yaml").write_text("source: s3://bucket/in\nout: s3://bucket/out\n")
     (tmp_path / "secret.yaml").write_text("source: s3://b/in\nout: s3://b/out\nmongo: mongodb://me:hunter2@db/x\n")
+    (tmp_path / "starred.yaml").write_text("source: s3://b/in\nout: s3://b/out\nmongo: mongodb://db/a***b\n")
     (tmp_path / "wrong.yaml").write_text("classifer: resnet18\n")
     return tmp_path
 
@@ -36,6 +37,7 @@ def submit(*words: str, **env: str):
         ["--working-dir", ".", "run", "--config", "pipeline.yaml"],
         ["--working-dir", ".", "extract", "s3://b/in", "--out", "/o", "--module", "colour:Colour"],
         ["extract", "--config", "/on/the/nodes.yaml"],
+        ["--working-dir", ".", "run", "--config", "starred.yaml"],
         ["ask", "s3://b/out", "--question", "Is it at http://x:1 @ noon?", "--field", "f"],
         ["load", "s3://b/out", "--chroma", "http://chroma:8000"],
         ["identify", "/shared/out", "--strategy", "dbscan"],

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
+import ray
 from ray.exceptions import ActorDiedError, ObjectLostError, RayError, RaySystemError
 
-from pixelbrain.engine.dataset import _is_loss, _reason, _reserved
+from pixelbrain.config import Placement
+from pixelbrain.engine.cluster.metrics import RayMeter
+from pixelbrain.engine.dataset import Crew, _Actor, _is_loss, _reason, _reserved, _worker
+from pixelbrain.engine.plan.make import make_plan
+from pixelbrain.engine.plan.nodes import Node
 from pixelbrain.engine.plan.pools import Pool
+from pixelbrain.engine.work.environment import DriverEnvironment
+from pixelbrain.engine.work.fused import ImageWorker
+from pixelbrain.engine.work.order import WorkOrder
+from pixelbrain.engine.work.staged import Decoder, Lander, ModelRunner
 from pixelbrain.errors import WeightsError
+from pixelbrain.modules.base import Resources
+from pixelbrain.storage.open import open_storage
+from tests.unit.engine.modules_for_tests import Size
 
 
 class Caused(RayError):
@@ -56,3 +70,19 @@ def test_an_actor_reserves_what_its_pool_says():
     pool = Pool(name="a", min_actors=1, max_actors=1, cpus=1, memory_bytes=5, labels={"tier": "spot"})
     assert _reserved(pool) == {"memory": 5, "label_selector": {"tier": "spot"}}
     assert _reserved(Pool(name="a", min_actors=1, max_actors=1, cpus=1)) == {}
+
+
+@pytest.mark.parametrize("layout", ["fused", "staged"])
+def test_actors_of_all_pools_can_be_made(layout, tmp_path, monkeypatch):
+    restarted = SimpleNamespace(was_current_actor_reconstructed=True)
+    monkeypatch.setattr(ray, "get_runtime_context", lambda: restarted)
+    order = WorkOrder(storage=open_storage(tmp_path / "out"), generation=1, states={})
+    crew = Crew(modules=[Size()], order=order, environment=DriverEnvironment(environ={}), meter=RayMeter("out-1234"))
+    plan = make_plan(100, [Node(cpus=8)], {"size": Resources()}, Placement(layout=layout))
+    made = {pool.name: _Actor(crew, *_worker(pool, crew, plan))._worker for pool in plan.pools[1:]}
+    if layout == "fused":
+        assert {name: type(worker) for name, worker in made.items()} == {"images": ImageWorker}
+        return
+    kinds = {"decode": Decoder, "size": ModelRunner, "land": Lander}
+    assert {name: type(worker) for name, worker in made.items()} == kinds
+    assert made["decode"]._chunk_rows == plan.chunk_rows and made["size"]._later == [] and made["size"]._wary

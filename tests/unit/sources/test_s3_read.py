@@ -1,4 +1,4 @@
-"""An object on its way here: what arrived is kept, and never joined with another version's rest."""
+"""A download that broke off goes on where it was, of the same object."""
 
 from __future__ import annotations
 
@@ -6,86 +6,112 @@ import io
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError, ConnectionClosedError
+from botocore.exceptions import ClientError
 
 from pixelbrain.errors import ReadError
 from pixelbrain.sources import s3_read
 from pixelbrain.sources.s3_read import read_s3
 from pixelbrain.storage.retry import Retries
 
-RETRIES = Retries(tries=4, limit_s=30, first_wait_s=0.0)
+RETRIES = Retries(tries=4, first_wait_s=0.001)
 
 
 class Body(io.BytesIO):
-    """Breaks after so many bytes."""
+    """A body of which only the beginning comes, on a connection that then breaks."""
 
-    def __init__(self, data: bytes, breaks_after: int | None) -> None:
-        super().__init__(data if breaks_after is None else data[:breaks_after])
-        self._breaks = breaks_after is not None
+    def __init__(self, data: bytes, comes: int) -> None:
+        super().__init__(data[:comes])
+        self._short = comes < len(data)
 
     def read1(self, size: int = -1) -> bytes:
-        if not (piece := super().read1(size)) and self._breaks:
-            raise ConnectionClosedError(endpoint_url="http://s3")
+        piece = super().read1(size)
+        if not piece and self._short:
+            raise ConnectionResetError("reset by peer")
         return piece
 
 
-class Server:
-    """One object; changes it, or breaks the connection, between two requests."""
+class Client:
+    """A server with one object, of which each answer's body breaks off after so many bytes."""
 
-    def __init__(self, *states: tuple[bytes, int | None], conditional: bool = True) -> None:
-        self.states = list(states)
-        self.conditional = conditional  # whether it heeds IfMatch
-        self.asked: list[dict[str, Any]] = []
+    def __init__(self, comes: list[int]) -> None:
+        self.data, self.etag = b"0123456789", '"one"'
+        self.asked: list[dict[str, str]] = []
+        self._comes = comes
 
-    def get_object(self, *, Bucket: str, Key: str, **rest: str) -> dict[str, Any]:
-        self.asked.append(rest)
-        data, breaks_after = self.states.pop(0)
-        etag = f'"{hash(data)}"'
-        if self.conditional and rest.get("IfMatch", etag) != etag:
+    def get_object(self, *, Bucket: str, Key: str, **which: str) -> dict[str, Any]:
+        assert (Bucket, Key) == ("b", "a.jpg")
+        self.asked.append(which)
+        if which.get("IfMatch", self.etag) != self.etag:
             raise ClientError({"Error": {"Code": "412"}, "ResponseMetadata": {"HTTPStatusCode": 412}}, "GetObject")
-        start = int(rest["Range"].removeprefix("bytes=").rstrip("-")) if rest else 0
-        answer = {"Body": Body(data[start:], breaks_after), "ETag": etag, "ContentLength": len(data) - start}
-        return answer | ({"ContentRange": f"bytes {start}-{len(data) - 1}/{len(data)}"} if rest else {})
+        start = int(which.get("Range", "bytes=0-")[6:-1])
+        answer = {"ETag": self.etag, "ContentLength": len(self.data) - start}
+        if start:
+            answer["ContentRange"] = f"bytes {start}-{len(self.data) - 1}/{len(self.data)}"
+        comes = self._comes.pop(0) if self._comes else len(self.data)
+        return answer | {"Body": Body(self.data[start:], comes)}
 
 
 @pytest.fixture
-def read(monkeypatch):
-    def go(server: Server) -> bytes:
-        monkeypatch.setattr(s3_read, "s3_client", lambda endpoint, read_timeout_s: server)
-        return read_s3("s3://bucket/a.jpg", retries=RETRIES).data
+def serve(monkeypatch):
+    """Makes a client whose answers break off as told."""
 
-    return go
+    def make(*comes: int) -> Client:
+        client = Client(list(comes))
+        monkeypatch.setattr(s3_read, "s3_client", lambda *_given, **_more: client)
+        return client
 
-
-def test_a_broken_connection_goes_on_where_it_was_with_the_same_version(read):
-    server = Server((b"0123456789", 4), (b"0123456789", None))
-    assert read(server) == b"0123456789"
-    first, rest = server.asked
-    assert first == {} and rest == {"Range": "bytes=4-", "IfMatch": f'"{hash(b"0123456789")}"'}
+    return make
 
 
-@pytest.mark.parametrize("conditional", [True, False])
-def test_an_object_that_changed_in_between_is_read_anew(read, conditional):
-    new = b"abcdefghij"
-    server = Server((b"0123456789", 4), (new, None), (new, None), conditional=conditional)
-    assert read(server) == new
-    assert server.asked[-1] == {}
+def test_the_rest_is_asked_for_of_the_same_object(serve):
+    client = serve(4, 3)
+    found = read_s3("s3://b/a.jpg", retries=RETRIES)
+    assert (found.data, found.version) == (b"0123456789", "one")
+    assert client.asked == [
+        {},
+        {"Range": "bytes=4-", "IfMatch": '"one"'},
+        {"Range": "bytes=7-", "IfMatch": '"one"'},
+    ]
 
 
-def test_a_body_that_ends_early_is_tried_again(read, monkeypatch):
-    server = Server((b"0123456789", None), (b"0123456789", None))
-    whole = server.get_object
-    monkeypatch.setattr(
-        server, "get_object", lambda **given: whole(**given) | ({} if given.get("Range") else {"ContentLength": 12})
-    )
-    with pytest.raises(ReadError, match="only 10 of 12 bytes came"):
-        server.states += [(b"0123456789", None)] * 3
-        read(server)
+def test_an_object_that_was_replaced_meanwhile_is_read_from_its_beginning(serve):
+    client = serve(4)
+    real = client.get_object
+
+    def replaced_after_the_first(**given: str) -> dict[str, Any]:
+        if client.asked:
+            client.data, client.etag = b"abcdefgh", '"two"'
+        return real(**given)
+
+    client.get_object = replaced_after_the_first
+    found = read_s3("s3://b/a.jpg", retries=RETRIES)
+    assert (found.data, found.version) == (b"abcdefgh", "two")
+    assert [asked.get("IfMatch") for asked in client.asked] == [None, '"one"', None]
 
 
-def test_what_is_too_large_is_not_read(read, monkeypatch):
+def test_the_rest_of_another_object_is_not_joined_where_a_server_ignores_if_match(serve):
+    client = serve(4)
+    real = client.get_object
+
+    def heedless(*, IfMatch: str = "", **given: str) -> dict[str, Any]:
+        if client.asked:
+            client.data, client.etag = b"abcdefgh", '"two"'
+        return real(**given)
+
+    client.get_object = heedless
+    found = read_s3("s3://b/a.jpg", retries=RETRIES)
+    assert (found.data, found.version) == (b"abcdefgh", "two") and client.asked[1:] == [{"Range": "bytes=4-"}, {}]
+
+
+def test_what_is_too_large_is_not_read(serve, monkeypatch):
     monkeypatch.setattr(s3_read, "MAX_IMAGE_BYTES", 5)
-    server = Server((b"0123456789", None))
+    client = serve()
     with pytest.raises(ReadError, match="10 bytes are no image: more than 5"):
-        read(server)
-    assert len(server.asked) == 1
+        read_s3("s3://b/a.jpg", retries=RETRIES)
+    assert len(client.asked) == 1
+
+
+def test_one_that_keeps_breaking_off_is_given_up(serve):
+    serve(1, 1, 1, 1)
+    with pytest.raises(ReadError, match="tried 4 times"):
+        read_s3("s3://b/a.jpg", retries=RETRIES)

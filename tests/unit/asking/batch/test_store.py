@@ -91,11 +91,13 @@ def test_what_a_killed_process_left_is_cleaned_up(tmp_path: Path) -> None:
     store = BatchStore(open_storage(tmp_path))
     store.clean()  # no folder yet
     state = make_batch(store, ROW)
-    RequestFile(store).add(ROW, b"x\n", Decimal(0))  # killed before finish()
+    file = RequestFile(store)  # killed before finish()
+    file.add(ROW, b"x\n", Decimal(0))
     store.save_rows("killed-in-finish", [ROW.line()])
     (folder(tmp_path) / ".torn.json.1.tmp").write_text("{")
     store.clean()
     left = sorted(path.name for path in folder(tmp_path).iterdir())
+    file.discard()
     assert left == [f"{state.id}.json", f"{state.id}.requests.jsonl"]
 
 

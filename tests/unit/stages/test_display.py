@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import logging
 import time
 
 import pytest
 from rich.console import Console
 
-from pixelbrain.display import Display, PlainProgress
+from pixelbrain.stages.display import Display, LogDisplay, PlainProgress
 
 
 class Clock:
@@ -67,7 +68,7 @@ def test_a_line_leaves_out_what_it_does_not_know(told, line, clock):
 
 
 def test_lines_are_shown_even_if_nothing_is_told(clock, monkeypatch):
-    monkeypatch.setattr("pixelbrain.display._LOOK_S", 0.001)
+    monkeypatch.setattr("pixelbrain.stages.display._LOOK_S", 0.001)
     display = Display()
     display.console = Console(file=io.StringIO())
     with display._lines(PlainProgress("extract", "images", clock=clock)):
@@ -94,3 +95,33 @@ def test_quiet_stays_quiet():
         tell(1, 2)
     display.line("done")
     assert display.console.file.getvalue() == ""
+
+
+def test_of_how_many_need_not_be_known(clock):
+    progress = PlainProgress("resnet50", "bytes", clock=clock)
+    progress.tell(10, None)
+    clock.now += 20
+    assert progress.due() == "resnet50  at work for 20 s"
+
+
+def test_a_terminal_shows_a_bar_with_its_pace(monkeypatch):
+    display = Display()
+    display.console = Console(file=io.StringIO(), force_terminal=True, width=120)
+    with display.stage("extract") as tell:
+        tell(5, None)
+        time.sleep(0.01)
+        tell(50, 100, 3)
+        time.sleep(0.01)
+    last = display.console.file.getvalue().rsplit("extract", 1)[1]
+    assert "50/100 images" in last and "/s" in last and "3 failed" in last
+
+
+def test_a_library_says_it_in_the_log(caplog, capsys):
+    with caplog.at_level(logging.INFO), LogDisplay().stage("load") as tell:
+        tell(1, 2)
+        LogDisplay().line("load      1 image")
+        LogDisplay().warn("          refused: a")
+    assert [(one.levelname, one.message) for one in caplog.records] == [
+        ("INFO", "load      1 image"), ("WARNING", "refused: a"),
+    ]  # fmt: skip
+    assert capsys.readouterr() == ("", "")

@@ -6,6 +6,7 @@ Where nobody looks, as in a job's log, the progress is a plain line now and then
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,22 +15,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
-__all__ = ["Display", "PlainProgress"]
+__all__ = ["Display", "LogDisplay", "PlainProgress"]
+
+logger = logging.getLogger(__name__)
 
 _FIRST_LINE_S = 10.0
 _LINES_APART_S = 300.0  # at most; until then, each wait is twice the one before
 _LOOK_S = 1.0
-
-
-class _Rate(ProgressColumn):
-    """Units a second, averaged since the first one was done: starting up does not count."""
-
-    def render(self, task: Task) -> Text:
-        first = task.fields.get("first")
-        if not first or task.completed <= first[1]:
-            return Text("starting", style="dim")
-        rate = (task.completed - first[1]) / max(time.monotonic() - first[0], 1e-6)
-        return Text(f"{rate:,.1f}/s", style="cyan")
 
 
 class PlainProgress:
@@ -49,11 +41,11 @@ class PlainProgress:
         self._interval_s = _FIRST_LINE_S
         self._next_s = self._began_s + _FIRST_LINE_S
 
-    def tell(self, done: int, total: int, failed: int = 0) -> None:
-        """So many of so many are done."""
+    def tell(self, done: int, total: int | None, failed: int = 0) -> None:
+        """So many of so many are done; None: nobody knows of how many."""
         if self._first is None and done:
             self._first = (self._clock(), done)
-        self._state = (done, total, failed)
+        self._state = (done, total or 0, failed)
 
     def due(self) -> str | None:
         """The line to show now, if one is due."""
@@ -66,16 +58,30 @@ class PlainProgress:
         if not total:  # it does not count, or has nothing to count yet
             return f"{self._name:<9} at work for {_duration(now - self._began_s)}"
         parts = [f"{done:,} of {total:,} {self._unit}"]
-        if self._first is None or done <= self._first[1]:
+        if (rate := self.rate()) is None:
             parts.append("starting")
         else:
-            rate = (done - self._first[1]) / max(now - self._first[0], 1e-6)
             parts.append(f"{rate:,.1f}/s")
             if failed:
                 parts.append(f"{failed:,} failed")
             if total > done:
                 parts.append(f"about {_duration((total - done) / rate)} left")
         return f"{self._name:<9} {', '.join(parts)}"
+
+    def rate(self) -> float | None:
+        """Units a second since the first one was done: starting up does not count. None: too early to say."""
+        done = self._state[0]
+        if self._first is None or done <= self._first[1]:
+            return None
+        return (done - self._first[1]) / max(self._clock() - self._first[0], 1e-6)
+
+
+class _Rate(ProgressColumn):
+    """How fast it goes on."""
+
+    def render(self, task: Task) -> Text:
+        rate = task.fields["pace"].rate()
+        return Text("starting", style="dim") if rate is None else Text(f"{rate:,.1f}/s", style="cyan")
 
 
 def _duration(seconds: float) -> str:
@@ -100,9 +106,10 @@ class Display:
         if self.quiet:
             yield lambda done, total, failed=0: None
             return
+        pace = PlainProgress(name, unit)
         if not self.console.is_terminal:
-            with self._lines(PlainProgress(name, unit)) as tell:
-                yield tell
+            with self._lines(pace):
+                yield pace.tell
             return
         progress = Progress(
             TextColumn("{task.description:<9}"),
@@ -116,20 +123,18 @@ class Display:
             console=self.console,
             transient=True,
         )
-        task = progress.add_task(name, total=None, unit=unit, failures="", first=None, of="?")
+        task = progress.add_task(name, total=None, unit=unit, failures="", pace=pace, of="?")
 
-        def tell(done: int, total: int, failed: int = 0) -> None:
-            first = progress.tasks[0].fields["first"]
-            if first is None and done:
-                first = (time.monotonic(), done)
+        def tell(done: int, total: int | None, failed: int = 0) -> None:
+            pace.tell(done, total, failed)
             failures = f"{failed:,} failed" if failed else ""
-            progress.update(task, completed=done, total=total, failures=failures, first=first, of=f"{total:,}")
+            progress.update(task, completed=done, total=total or 0, failures=failures, of=f"{total or 0:,}")
 
         with progress:
             yield tell
 
     @contextlib.contextmanager
-    def _lines(self, progress: PlainProgress) -> Iterator[Callable[..., None]]:
+    def _lines(self, progress: PlainProgress) -> Iterator[None]:
         """Show what is due from a thread: a stage that gets nothing done is silent itself, and should be seen."""
         ended = threading.Event()
 
@@ -141,7 +146,7 @@ class Display:
         thread = threading.Thread(target=show, name="pixelbrain-progress", daemon=True)
         thread.start()
         try:
-            yield progress.tell
+            yield
         finally:
             ended.set()
             thread.join()
@@ -154,3 +159,16 @@ class Display:
     def warn(self, text: str) -> None:
         """A line that is shown even when quiet."""
         self.console.print(text, style="yellow", markup=False)
+
+
+class LogDisplay(Display):
+    """Says in the log what a display would show, where a library is used, which prints nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True)
+
+    def line(self, text: str) -> None:
+        logger.info(text.strip())
+
+    def warn(self, text: str) -> None:
+        logger.warning(text.strip())

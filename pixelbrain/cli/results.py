@@ -1,0 +1,78 @@
+"""`pixelbrain report`, `export` and `search`: what others read of OUT."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pixelbrain.cli.options import chroma_option, command, out_options, over_out
+
+if TYPE_CHECKING:
+    from pixelbrain.stages.stages import Stages
+
+__all__ = ["export", "report", "search"]
+
+
+@command("Write the gallery.", "pixelbrain report out/")
+@click.argument("out")
+@out_options
+@over_out
+def report(stages: Stages) -> None:
+    """Write the gallery, OUT/report/index.html: it opens from disk, without a network."""
+    click.echo(f"Open {stages.report().as_uri()}")
+
+
+@command(
+    "Write a table as CSV, JSON lines or Parquet.",
+    "pixelbrain export out/ images.csv",
+    "pixelbrain export out/ faces.parquet --table faces",
+)
+@click.argument("out")
+@click.argument("file")
+@click.option(
+    "--table", type=click.Choice(["images", "faces"]), default="images", show_default=True, help="A row each of these."
+)
+@out_options
+@over_out
+def export(stages: Stages, file: str, table: Any) -> None:
+    """Write a table of OUT to FILE, whose name ends in .csv, .jsonl or .parquet."""
+    from pixelbrain.report.export import export as write
+
+    rows = write(stages.landing, Path(file), table=table)
+    click.echo(f"{rows:,} {table} to {file}")
+
+
+@command(
+    "Find the nearest faces or images.",
+    "pixelbrain search out/ --image me.jpg",
+    "pixelbrain search out/ --image cat.jpg --similar -k 5 --json",
+)
+@click.argument("out")
+@click.option("--image", required=True, metavar="PHOTO", help="A file, or an s3:// URI.")
+@click.option("--faces", "by", flag_value="faces", default="faces", help="The nearest faces, and whose. [default]")
+@click.option("--similar", "by", flag_value="images", help="The images that look most alike.")
+@click.option("-k", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@chroma_option
+@out_options
+@over_out
+def search(stages: Stages, image: str, by: Any, k: int, as_json: bool) -> None:
+    """Find the faces or the images of OUT that are nearest to a photo, by cosine distance (0: same, 2: opposite)."""
+    from pixelbrain.apps.photo_search import search_photo
+
+    found = search_photo(stages, image, by=by, k=k)
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    writer = csv.writer(sys.stdout, delimiter="\t", lineterminator="\n")
+    for query in found["queries"]:
+        click.echo(query["title"])
+        writer.writerow(found["columns"])
+        writer.writerows(
+            [[match[c] if match[c] is not None else "" for c in found["columns"]] for match in query["matches"]]
+        )

@@ -1,0 +1,10 @@
+"""The stages over one OUT, one after another, for the command line, the apps and Python alike.
+
+| what                    | file       | role
+| ----------------------- | ---------- | ----
+| `dry_run`, `ask_batch`  | asking     | asking about what has landed: a look at the price, and the Batch API
+| `recorded_config`, ...  | configured | settings, as run.json has them, and the loader and modules that they stand for
+| `Display`, `LogDisplay` | display    | where people are told how far a stage is: a bar, lines of text, or the log
+| `Stages`                | stages     | each stage takes the lock, shows progress, and enters in run.json what it did
+| `tell_...`              | wording    | what people are told of a stage that is done
+"""

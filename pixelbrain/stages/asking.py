@@ -1,0 +1,75 @@
+"""Asking about what has landed: what both ways need, the way through the Batch API, and a look at the price."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from typing import TYPE_CHECKING, Any
+
+from pixelbrain.stages.wording import tell_batches
+
+if TYPE_CHECKING:
+    from pixelbrain.asking.batch.report import BatchReport
+    from pixelbrain.asking.module import Gpt4VModule
+    from pixelbrain.landing.landing import Landing
+    from pixelbrain.stages.stages import Stages
+
+__all__ = ["ask_batch", "asked", "cancel_batches", "dry_run", "to_ask"]
+
+
+def to_ask(landing: Landing, module: Gpt4VModule) -> dict[str, Any]:
+    """The arguments of `engine.ask.run.ask`, and of `asking.batch.run.ask_batch`."""
+    from pixelbrain.asking.pending import read_where
+
+    return {
+        "landing": landing,
+        "settings": module.settings,
+        "price": module.price,
+        "limits": module.limits,
+        "where": read_where(landing.require(), module.where),
+    }
+
+
+def asked(module: Gpt4VModule) -> dict[str, str]:
+    """Which fields, of whom: for run.json and people."""
+    fields = ", ".join(question.field for question in module.settings.questions)
+    return {"fields": fields, "model": module.settings.model}
+
+
+def ask_batch(stages: Stages, module: Gpt4VModule, *, wait: bool = True, limit: int | None = None) -> BatchReport:
+    """As `Stages.ask`, through the Batch API; see `asking.batch.run.ask_batch`."""
+    from pixelbrain.asking.batch.run import ask_batch
+
+    started = time.monotonic()
+    given = to_ask(stages.landing, module)
+    with stages.lock("ask --batch"), stages.display.stage("ask", unit="requests") as tell:
+        report = ask_batch(**given, limit=limit, wait=wait, progress=tell)
+        figures = {"answers": dict(report.answers), "cost_usd": str(report.cost_usd), "running": report.running}
+        stages.record("ask", {**asked(module), **figures, "seconds": time.monotonic() - started})
+    tell_batches(stages.display, report, asked(module)["fields"], stages.storage)
+    return report
+
+
+def cancel_batches(landing: Landing, base_url: str | None = None) -> str:
+    """Cancel the batches that are on their way; a line that says what became of them."""
+    from pixelbrain.asking.batch.cancel import cancel
+
+    report = cancel(landing.require(), base_url=base_url)
+    kept = sum(report.answers.values())
+    pending = f", {report.pending:,} still stopping: run it again" if report.pending else ""
+    return f"{report.cancelled:,} batches cancelled, {report.ended:,} had ended{pending}; {kept:,} answers kept"
+
+
+def dry_run(landing: Landing, module: Gpt4VModule, *, limit: int | None = None) -> list[str]:
+    """What asking would take, as lines of text; nobody is asked, and no image is read."""
+    from pixelbrain.asking.dry_run import describe, dry_run
+    from pixelbrain.asking.pending import pending_images, read_where
+
+    where = read_where(landing.require(), module.where)
+    rows = (
+        (row["image_id"], row["width"], row["height"])
+        for table in pending_images(landing, module.settings, where)
+        for row in table.to_pylist()
+    )
+    rates = {"rpm": module.limits.rpm, "tpm": module.limits.tpm}
+    return describe(dry_run(itertools.islice(rows, limit), module.settings, module.price, **rates))

@@ -1,0 +1,265 @@
+"""The stages over one OUT: each takes the lock, shows how far it is, and enters in run.json what it did."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pixelbrain.config import RunConfig
+from pixelbrain.errors import ConfigError, StoppedError
+from pixelbrain.landing.landing import Landing
+from pixelbrain.locks.run import RunLock
+from pixelbrain.record import read_record, write_stage
+from pixelbrain.stages.asking import asked, to_ask
+from pixelbrain.stages.configured import fetch_missing, make_asking, make_loader, make_modules, recorded_config
+from pixelbrain.stages.display import Display, LogDisplay
+from pixelbrain.stages.wording import tell_asked, tell_extracted, tell_grouped, tell_identified, tell_loaded
+
+if TYPE_CHECKING:
+    from pixelbrain.asking.module import Gpt4VModule
+    from pixelbrain.asking.online.report import AskReport
+    from pixelbrain.engine.extract import ExtractReport
+    from pixelbrain.identity.group import GroupReport
+    from pixelbrain.identity.people import IdentityReport
+    from pixelbrain.images.loader import DataLoader
+    from pixelbrain.landing.compact import CompactReport
+    from pixelbrain.modules.base import PipelineModule
+    from pixelbrain.stores.database import Database
+    from pixelbrain.stores.load import LoadReport
+    from pixelbrain.stores.verify import VerifyReport
+
+__all__ = ["Stages"]
+
+#: Settings that later stages can be told anew; of all others, run.json keeps what extract was told.
+_LATER = ("mongo", "chroma", "s3_endpoint", "strategy")
+#: Settings of the modules that a config makes; modules that are given have their own.
+_OF_MODULES = ("classifier", "classes", "top_k", "embedder", "weights_dir", "offline")
+
+
+class Stages:
+    """The stages over one OUT.
+
+    Args:
+        config: `out` must be set; `source` for extract.
+        display: where progress goes; the log by default.
+        debug: show Ray's own log.
+        loader, modules, asking, landing: which images, what looks at them, what asks about them, and what lands them,
+            in place of what the config says of them.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        display: Display | None = None,
+        *,
+        debug: bool = False,
+        loader: DataLoader | None = None,
+        modules: Sequence[PipelineModule] = (),
+        asking: Sequence[Gpt4VModule] = (),
+        landing: Landing | None = None,
+    ) -> None:
+        if not config.out:
+            raise ConfigError("no OUT: name the folder that results land in")
+        self.config = config
+        self.display = display or LogDisplay()
+        self.debug = debug
+        self.landing = landing or Landing(config.out, s3_endpoint=config.s3_endpoint)
+        self.storage = self.landing.storage
+        self._loader, self._modules, self._asking = loader, modules, asking
+        self._nodes = 0  # of the cluster; 0: not counted yet
+
+    @classmethod
+    def over(
+        cls, out: str, display: Display | None = None, *, debug: bool = False, stores: bool = True, **given: Any
+    ) -> Stages:
+        """The stages over an OUT that is there already: its run.json says which stores and which S3 server it has.
+
+        Args:
+            stores: whether MongoDB is going to be asked; its password is in no file, so that its URI is given again.
+            given: settings of `RunConfig`; None is not given.
+        """
+        config = recorded_config(out, given, stores=stores)
+        return cls(config, display, debug=debug)
+
+    def loader(self) -> DataLoader:
+        """The images of SOURCE."""
+        return self._loader or make_loader(self.config)
+
+    def modules(self) -> Sequence[PipelineModule]:
+        """The modules that look at images, not yet set up."""
+        return self._modules or make_modules(self.config)
+
+    # --- stages --------------------------------------------------------------------------------------------------
+
+    def run(self, then: Collection[str] = ("identify", "report")) -> dict[str, Any]:
+        """Extract, ask and load, as one run that nobody else disturbs, and `then` identify, group or report.
+
+        Returns:
+            Each stage's report by its name; of ask a list. Without faces, nobody is identified.
+        """
+        # first: a question that cannot be asked is known before an hour's work
+        asking = self._asking or make_asking(self.config)
+        self._require_servers()
+        with self.lock("run"):
+            with contextlib.ExitStack() as stack:
+                if asking:  # one Ray for two stages: its start takes longer than either on a few images
+                    from pixelbrain.engine.cluster.session import ray_session
+
+                    stack.enter_context(ray_session(debug=self.debug))
+                reports: dict[str, Any] = {"extract": self.extract(), "ask": [self.ask(module) for module in asking]}
+            with self.database() as database:
+                reports["load"] = self.load(database)
+                if "identify" in then and "facenet" in self.landing.index.modules:
+                    reports["identify"] = self.identify(database)
+                if "group" in then:
+                    reports["group"] = self.group(database)
+            if "report" in then:
+                reports["report"] = self.report()
+        return reports
+
+    def extract(
+        self, *, progress: Callable[[int, int, int], None] | None = None, may_stop: bool = False
+    ) -> ExtractReport:
+        """Run the modules over SOURCE; see `engine.extract.extract`.
+
+        Args:
+            progress: hears how far it is, in place of the display.
+            may_stop: the report says whether Ctrl-C stopped it, and no error does.
+
+        Raises:
+            StoppedError: Ctrl-C; what had landed until then is in run.json.
+        """
+        from pixelbrain.engine.extract import extract
+
+        config, loader, modules = self.config, self.loader(), self.modules()
+        with self.lock("extract"):  # before 100 MB are fetched for an OUT that is in use, or may not be written
+            if not self._modules:  # those of a config; others know by themselves where theirs are
+                fetch_missing(modules, config, self.display)
+            with self.display.stage("extract") as tell:
+                report = extract(
+                    loader,
+                    modules,
+                    self.storage,
+                    placement=config.placement(),
+                    retry_failed=config.retry_failed,
+                    force=config.force,
+                    prune=config.prune,
+                    progress=progress or tell,
+                    debug=self.debug,
+                )
+            self.landing.refresh()
+            figures = dataclasses.asdict(report) | {"images_per_s": round(report.images_per_s, 2)}
+            figures["seconds_by_activity"] = {k: round(v, 2) for k, v in report.seconds_by_activity.items()}
+            self.record("extract", figures)
+        tell_extracted(self.display, report, config.source, pruned=config.prune)
+        if report.stopped and not may_stop:
+            raise StoppedError(
+                f"Stopped. {report.done:,} images have landed in this run, and stay: the same command does the rest"
+            )
+        return report
+
+    def ask(
+        self, module: Gpt4VModule, *, limit: int | None = None, progress: Callable[[int, int, int], None] | None = None
+    ) -> AskReport:
+        """Ask the module's questions about what has landed; see `engine.ask.run.ask`."""
+        from pixelbrain.engine.ask.run import ask
+
+        given = to_ask(self.landing, module)
+        with self.lock("ask"), self.display.stage("ask") as tell:
+            report = ask(**given, limit=limit, progress=progress or tell, debug=self.debug)
+            self.record("ask", {**asked(module), **report.as_dict()})
+        tell_asked(self.display, report, asked(module)["fields"])
+        return report
+
+    def load(self, database: Database, *, rebuild: bool = False) -> LoadReport:
+        """Bring MongoDB and ChromaDB in step with Parquet; see `stores.load.load`."""
+        from pixelbrain.stores.load import load
+
+        with self.lock("load"), self.display.stage("load") as tell:
+            report = load(self.landing.require(), database, rebuild=rebuild, progress=tell)
+            self.record("load", report.as_dict())
+        tell_loaded(self.display, report, self.storage)
+        return report
+
+    def identify(self, database: Database, *, threshold: float | None = None) -> IdentityReport:
+        """Cluster faces to people; see `identity.people.PeopleIdentifierModule`."""
+        from pixelbrain.identity.people import PeopleIdentifierModule
+
+        with self.lock("identify"), self.display.stage("identify", unit="faces"):
+            report = PeopleIdentifierModule(self.config.strategy, threshold=threshold).run(database)
+            self.record("identify", report.as_dict())
+        tell_identified(self.display, report)
+        return report
+
+    def group(self, database: Database, *, threshold: float | None = None) -> GroupReport:
+        """Group images that look alike; see `identity.group.group_images`."""
+        from pixelbrain.identity.group import group_images
+
+        with self.lock("group"), self.display.stage("group"):
+            report = group_images(database, threshold=threshold)
+            self.record("group", report.as_dict())
+        tell_grouped(self.display, report)
+        return report
+
+    def report(self) -> Path:
+        """Write the gallery; see `report.gallery.pages.build_gallery`. Returns its first page."""
+        from pixelbrain.report.gallery.pages import build_gallery
+
+        started, run = time.monotonic(), read_record(self.storage)
+        with self.display.stage("report") as tell:
+            page = build_gallery(self.landing.require(), s3_endpoint=self.config.s3_endpoint, run=run, progress=tell)
+        self.record("report", {"seconds": time.monotonic() - started})
+        self.display.line(f"report    {page}")
+        return page
+
+    def verify(self, database: Database) -> VerifyReport:
+        """Compare the stores with Parquet, value by value; see `stores.verify.verify`."""
+        from pixelbrain.stores.verify import verify
+
+        with self.lock("verify"), self.display.stage("verify") as tell:
+            return verify(self.landing.require(), database, progress=tell)
+
+    def compact(self) -> CompactReport:
+        """Merge small files; see `landing.compact.compact`."""
+        from pixelbrain.landing.compact import compact
+
+        with self.lock("compact"), self.display.stage("compact") as tell:
+            return compact(self.landing, progress=tell)
+
+    # --- shared --------------------------------------------------------------------------------------------------
+
+    def lock(self, stage: str) -> RunLock:
+        """Nobody else works on OUT inside it; stages may nest."""
+        return RunLock(self.storage, what=stage)
+
+    @contextlib.contextmanager
+    def database(self) -> Iterator[Database]:
+        """The two stores, opened once for several stages."""
+        from pixelbrain.stores.database import Database
+
+        self._require_servers()
+        with Database.open(self.storage, mongo=self.config.mongo, chroma=self.config.chroma) as database:
+            yield database
+
+    def _require_servers(self) -> None:
+        """Raises `StoreError` where the stores would be folders, and nodes of a cluster would come and go over them."""
+        from pixelbrain.engine.plan.nodes import count_nodes
+        from pixelbrain.stores.address import require_servers
+
+        if not self._nodes:
+            self._nodes = count_nodes()
+        require_servers(self._nodes, mongo=self.config.mongo, chroma=self.config.chroma)
+
+    def record(self, stage: str, figures: Mapping[str, Any]) -> None:
+        """Enter in run.json what a stage did, and what was asked."""
+        settings = self.config.as_dict()
+        if self._modules:
+            settings |= dict.fromkeys(_OF_MODULES) | {"strategy": None}
+        if stage != "extract" or self._modules:  # what was not said now stays as it was said before
+            settings = {k: v for k, v in settings.items() if (v if k in _LATER else stage == "extract")}
+        rounded = {k: round(v, 2) if isinstance(v, float) and k.endswith("seconds") else v for k, v in figures.items()}
+        write_stage(self.storage, stage, rounded, settings=settings)

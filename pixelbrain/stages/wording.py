@@ -1,0 +1,85 @@
+"""What people are told of a stage that is done: a line of what it did, and warnings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pixelbrain.stages.display import Display
+
+if TYPE_CHECKING:
+    from pixelbrain.asking.batch.report import BatchReport
+    from pixelbrain.asking.online.report import AskReport
+    from pixelbrain.engine.extract import ExtractReport
+    from pixelbrain.identity.group import GroupReport
+    from pixelbrain.identity.people import IdentityReport
+    from pixelbrain.storage.base import Storage
+    from pixelbrain.stores.load import LoadReport
+
+__all__ = ["tell_asked", "tell_batches", "tell_extracted", "tell_grouped", "tell_identified", "tell_loaded"]
+
+_SHOWN = 5  # rows that a store would not have, kinds of failures; run.json has all
+
+
+def tell_extracted(display: Display, report: ExtractReport, source: str | None, *, pruned: bool) -> None:
+    """Images, failures, and what is gone from the source."""
+    known = report.listed - report.done
+    before = f", {known:,} were there already" if known > 0 and not report.stopped else ""
+    failed = f", {report.failed:,} failed" if report.failed else ""
+    rate = f", {report.images_per_s:,.1f} images/s" if report.done else ""
+    display.line(f"extract   {report.done:,} images{failed}{before}{rate}, {report.seconds:,.0f} s")
+    if report.gone:
+        fate = "and were removed" if pruned else "and stay; --prune removes them"
+        display.warn(f"          {report.gone:,} images are gone from {source}, {fate}")
+
+
+def tell_asked(display: Display, report: AskReport, fields: str) -> None:
+    """Answers by status, what they cost, and why some failed."""
+    statuses = ", ".join(f"{count:,} {status}" for status, count in report.statuses.items()) or "nothing to ask"
+    remembered = f", {report.remembered:,} remembered" if report.remembered else ""
+    display.line(
+        f"ask       {fields}: {statuses}{remembered}; ${report.cost_usd:,.4f}, "
+        f"{report.input_tokens + report.output_tokens:,} tokens, {report.seconds:,.0f} s"
+    )
+    if report.overrun:
+        display.warn(f"          {report.overrun}")
+    for kind, count in report.failures.most_common(_SHOWN):
+        display.warn(f"          {count:,} x {kind}")
+
+
+def tell_batches(display: Display, report: BatchReport, fields: str, storage: Storage) -> None:
+    """Answers by status, what they cost, and what is still on its way."""
+    statuses = ", ".join(f"{count:,} {status}" for status, count in report.answers.items()) or "no answer yet"
+    display.line(f"ask       {fields}: {statuses}; ${report.cost_usd:,.4f}, {report.submitted:,} batches sent")
+    if report.running or report.more:
+        display.line(
+            f"          {report.running:,} batches on their way (at most ${report.reserved_usd:,.2f}): the same "
+            f"command collects them, here or on any machine that has {storage.uri}"
+        )
+
+
+def tell_loaded(display: Display, report: LoadReport, storage: Storage) -> None:
+    """Documents and vectors, what was damaged, and what was refused."""
+    display.line(
+        f"load      {report.images:,} images into MongoDB, {report.image_vectors:,} image and "
+        f"{report.face_vectors:,} face vectors into ChromaDB, {report.seconds:,.0f} s"
+    )
+    for rebuilt in report.rebuilt:
+        display.warn(f"          {rebuilt}")
+    for refused, why in report.errors[:_SHOWN]:
+        display.warn(f"          refused: {refused}: {why}")
+    if (more := len(report.errors) - _SHOWN) > 0:
+        display.warn(f"          and {more:,} more, all in {storage}/run.json")
+
+
+def tell_identified(display: Display, report: IdentityReport) -> None:
+    """People and their faces."""
+    display.line(
+        f"identify  {report.people:,} people in {report.assigned:,} of {report.faces:,} faces, {report.seconds:,.0f} s"
+    )
+
+
+def tell_grouped(display: Display, report: GroupReport) -> None:
+    """Groups and their images."""
+    display.line(
+        f"group     {report.groups:,} groups in {report.grouped:,} of {report.images:,} images, {report.seconds:,.0f} s"
+    )

@@ -1,0 +1,95 @@
+"""Search by photo: the largest face is asked for first, and what cannot be searched is said."""
+
+from __future__ import annotations
+
+import contextlib
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from pixelbrain.apps.photo_search import search_photo
+from pixelbrain.config import RunConfig
+from pixelbrain.errors import LandingError, ModuleError
+from pixelbrain.images.decode import DecodeTarget
+from pixelbrain.record import write_stage
+from pixelbrain.stages.stages import Stages
+from pixelbrain.storage.open import open_storage
+
+
+class Faces:
+    """In place of the face module: what it is made with, and what it finds."""
+
+    decode_target = DecodeTarget()
+
+    def __init__(self, found):
+        self.found = found
+
+    def prepare(self):
+        pass
+
+    def setup(self, device):
+        pass
+
+    def run(self, images):
+        return [self.found]
+
+    def model_info(self):
+        return "the model"
+
+
+@pytest.fixture
+def search(landed, tmp_path, encode, monkeypatch):
+    """search(found) searches by a photo on which the module finds that; returns the answer and how it was asked."""
+    (tmp_path / "me.jpg").write_bytes(encode())
+    landing = SimpleNamespace(index=SimpleNamespace(modules=["facenet"]))
+    stages = SimpleNamespace(
+        landing=landing,
+        storage=open_storage(landed),
+        config=RunConfig(out=str(landed)),
+        database=contextlib.nullcontext,
+    )
+    asked = SimpleNamespace()
+
+    def make(found):
+        def create(name, **settings):
+            asked.module, asked.settings = name, settings
+            return Faces(found)
+
+        def nearest(database, vectors, *, by, model, k):
+            asked.vectors, asked.how = vectors, (by, model, k)
+            match = SimpleNamespace(as_dict=lambda: {"face_id": "a#0"}, distance=0.123456)
+            return [[match]] * len(vectors)
+
+        monkeypatch.setattr("pixelbrain.apps.photo_search.create_module", create)
+        monkeypatch.setattr("pixelbrain.apps.photo_search.search", nearest)
+        return search_photo(stages, str(tmp_path / "me.jpg"), k=3), asked
+
+    return make
+
+
+def face(x2: float, value: float) -> dict:
+    return {"x1": 0.0, "y1": 0.0, "x2": x2, "y2": 10.4, "embedding": [value, value]}
+
+
+def test_the_largest_face_comes_first(search, landed):
+    write_stage(landed, "extract", {}, settings={"embedder": "dlib", "classifier": None, "top_k": None})
+    found, asked = search({"faces": [face(5, 1.0), face(9, 2.0)]})
+    assert (asked.module, asked.settings["embedder"], asked.how) == ("facenet", "dlib", ("faces", "the model", 3))
+    assert np.array_equal(asked.vectors, np.array([[2, 2], [1, 1]], np.float32))
+    assert [query["title"] for query in found["queries"]] == [
+        "face at [0, 0, 9, 10] of the photo", "face at [0, 0, 5, 10] of the photo",
+    ]  # fmt: skip
+    assert found["queries"][0]["matches"] == [{"face_id": "a#0", "distance": 0.1235}]
+
+
+def test_a_photo_without_a_face_is_an_error(search):
+    with pytest.raises(ModuleError, match="no face was found in the photo; --similar"):
+        search({"faces": []})
+    with pytest.raises(ModuleError, match="facenet failed on .*me.jpg: too dark"):
+        search({"error_type": "ValueError", "error": "too dark"})
+
+
+def test_vectors_that_are_not_there_are_named(landed):
+    with pytest.raises(LandingError, match="has no resnet vectors: run `pixelbrain extract` with --module resnet"):
+        search_photo(Stages(RunConfig(out=str(landed))), "me.jpg", by="images")

@@ -1,0 +1,41 @@
+"""What `pixelbrain status` counts and says, also where a store cannot be asked."""
+
+from __future__ import annotations
+
+import contextlib
+
+from pixelbrain.apps.status import describe, read_status
+from pixelbrain.config import RunConfig
+from pixelbrain.errors import StoreError
+from pixelbrain.stages.stages import Stages
+
+
+def test_what_has_landed_is_counted_where_no_store_answers(landed, monkeypatch):
+    @contextlib.contextmanager
+    def away(_):
+        raise StoreError("MongoDB does not answer")
+        yield
+
+    monkeypatch.setattr(Stages, "database", away)
+    found = read_status(Stages(RunConfig(out=str(landed))))
+    assert (found["images"], found["failed"], found["failures"], found["faces"]) == (7, 0, {}, None)
+    assert describe(found) == ["images    7, 0 failed", "stores    not asked: MongoDB does not answer"]
+
+
+def test_what_there_is_is_described():
+    found = {
+        "images": 1200, "failed": 2, "failures": {"DecodeError": 2}, "models": {"resnet": {"model": "resnet50"}},
+        "faces": 30, "people": 3, "assigned_faces": 20, "groups": 4,
+        "stores": {"in_step": True, "reasons": [], "counts": {"documents": 1200, "images": 1198, "faces": 30}},
+    }  # fmt: skip
+    assert describe(found) == [
+        "images    1,200, 2 failed",
+        "          2 x DecodeError",
+        "models    resnet: resnet50",
+        "faces     30",
+        "people    3 in 20 faces",
+        "groups    4",
+        "stores    in step: 1,200 documents in MongoDB, 1,228 vectors in ChromaDB",
+    ]
+    found["stores"] = {"in_step": False, "reasons": ["2 images are new"]}
+    assert describe(found)[-1] == "stores    out of step, run `pixelbrain load`: 2 images are new"

@@ -1,0 +1,62 @@
+"""tag_identity: what cannot work is said first, one run does it all, and the CSV has a row an image."""
+
+from __future__ import annotations
+
+import csv
+from types import SimpleNamespace
+
+import pyarrow as pa
+import pytest
+
+from pixelbrain import schema
+from pixelbrain.apps.tag_identity import tag_identity
+from pixelbrain.errors import ConfigError
+from pixelbrain.landing.landing import Landing
+from pixelbrain.sources.local import uri_to_path
+from pixelbrain.stages.stages import Stages
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"export_file": "x.txt"}, "its name ends in .csv"),
+        ({"identity_field_name": "image"}, "and not `image`"),
+        ({"database_id": "../up"}, "letters, digits, dots"),
+        ({"identifying_strategy": "guess"}, "strategy is 'guess'"),
+    ],
+)
+def test_values_that_cannot_work_are_named(given, said, monkeypatch):
+    monkeypatch.setattr(Stages, "run", lambda *_, **__: pytest.fail("said first"))
+    with pytest.raises(ConfigError, match=said):
+        tag_identity(**{"data_path": "photos", "export_file": "x.csv", **given})
+
+
+@pytest.mark.parametrize("remove", [False, True])
+def test_one_run_and_a_row_an_image(remove, landed, tmp_path, monkeypatch):
+    ids = sorted(Landing(landed).index.image_id.to_pylist())
+    ran = []
+
+    def run(stages, then):
+        ran.append((then, stages.config.modules, stages.config.strategy))
+        faces = [(ids[0], "person-a"), (ids[0], "person-b"), (ids[1], "person-a"), (ids[2], None)]
+        rows = [
+            {"image_id": image, "face_id": f"{image}#{number}", "identity_id": person, "assigned": "none"}
+            for number, (image, person) in enumerate(faces)
+        ]
+        stages.landing.write_identities(pa.Table.from_pylist(rows, schema.IDENTITY_SCHEMA))
+        return {"identify": SimpleNamespace(people=2)}
+
+    monkeypatch.setattr(Stages, "run", run)
+    monkeypatch.setenv("PIXELBRAIN_HOME", str(landed.parent))
+    file = tmp_path / "people.csv"
+    said = tag_identity(
+        data_path="photos", export_file=str(file), database_id=landed.name, identity_field_name="who",
+        identifying_strategy="dbscan", offline=True, remove=remove,
+    )  # fmt: skip
+    assert said == f"7 images, 2 people, to {file}" and ran == [(("identify",), ("facenet",), "dbscan")]
+    with open(file, newline="") as source:
+        rows = {row["image"]: row["who"] for row in csv.DictReader(source)}
+    assert len(rows) == 7 and [rows[str(uri_to_path(one))] for one in ids[:4]] == [
+        "person-a;person-b", "person-a", "", "",
+    ]  # fmt: skip
+    assert landed.exists() != remove

@@ -1,0 +1,28 @@
+"""`pixelbrain verify --repair`: what differs is written again and compared once more, while nobody else has OUT."""
+
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner
+
+from pixelbrain.cli.main import cli
+from pixelbrain.stores.verify_report import Difference, VerifyReport
+
+
+def compared(*differences: Difference) -> VerifyReport:
+    return VerifyReport(images=7, image_vectors=0, face_vectors=0, refused=0, differences=differences, seconds=1.0)
+
+
+MISSING = compared(Difference(where="MongoDB images", kind="missing", count=2))
+
+
+@pytest.mark.parametrize(
+    ("options", "found", "code", "loaded"),
+    [([], [MISSING], 1, 0), (["--repair"], [MISSING, compared()], 0, 1), (["--repair"], [compared()], 0, 0)],
+)
+def test_repair_is_one_piece_of_work(options, found, code, loaded, landed, loads, taken, monkeypatch):
+    reports = iter(found)
+    monkeypatch.setattr("pixelbrain.stores.verify.verify", lambda *_, **__: next(reports))
+    result = CliRunner().invoke(cli, ["verify", str(landed), *options])
+    assert (result.exit_code, len(loads), taken) == (code, loaded, ["verify"]), result.output
+    assert ("2 missing" in result.output) == (found[0] is MISSING) and next(reports, None) is None

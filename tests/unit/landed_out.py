@@ -1,0 +1,72 @@
+"""An OUT where all has landed, so that a run starts no Ray; and stores that only count what is asked of them."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from pixelbrain import schema
+from pixelbrain.images.loader import DataLoader
+from pixelbrain.landing.landing import Landing
+from pixelbrain.landing.parts import ModuleState
+from pixelbrain.locks.run import RunLock
+from pixelbrain.stores.load import LoadReport
+from tests.unit.engine.modules_for_tests import Size
+
+LOADED = LoadReport(
+    images=7, faces=0, image_vectors=0, face_vectors=0, images_written=7, image_vectors_written=0,
+    face_vectors_written=0, skipped=0, removed=0, rebuilt=(), errors=(), seconds=1.2345,
+)  # fmt: skip
+
+
+@pytest.fixture
+def landed(photo_folder, tmp_path) -> Path:
+    """OUT with the column `size` of the photo folder's seven images."""
+    landing = Landing(tmp_path / "out")
+    photos = [row for table in DataLoader(str(photo_folder)).list_images() for row in table.to_pylist()]
+    rows = [
+        {name: row[name] for name in ("image_id", "version")}
+        | {"status": "ok", "width": 60, "height": 40, "size": {"pixels": 2400}}
+        for row in photos
+    ]
+    columns = pa.schema([*schema.BASE_FIELDS, pa.field("size", Size().struct_type())])
+    table = pa.Table.from_pylist(rows, columns)
+    state = ModuleState(settings={}, model=None)
+    landing.write_part(table, generation=1, block=0, piece=0, modules={"size": state})
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def loads(monkeypatch) -> list[tuple[str | None, str | None]]:
+    """Where was loaded into, in place of loading; each time OUT has to be locked."""
+    found: list[tuple[str | None, str | None]] = []
+
+    @contextlib.contextmanager
+    def opened(storage, *, mongo, chroma):
+        yield mongo, chroma
+
+    def load(landing, database, *, rebuild, progress):
+        assert RunLock(landing.storage, what="test").holders() > 0
+        found.append(database)
+        return LOADED
+
+    monkeypatch.setattr("pixelbrain.stores.database.Database.open", opened)
+    monkeypatch.setattr("pixelbrain.stores.load.load", load)
+    return found
+
+
+@pytest.fixture
+def taken(monkeypatch) -> list[str]:
+    """What OUT was locked for; stages that nest take no lock of their own."""
+    found: list[str] = []
+    take = RunLock._take
+
+    def counted(lock):
+        found.append(lock._what)
+        return take(lock)
+
+    monkeypatch.setattr(RunLock, "_take", counted)
+    return found

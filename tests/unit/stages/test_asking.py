@@ -1,0 +1,52 @@
+"""Asking about what has landed: where it is limited to, what goes on record, and what it would take."""
+
+from __future__ import annotations
+
+import collections
+
+import pytest
+
+import pixelbrain as pb
+from pixelbrain.asking.batch.report import BatchReport
+from pixelbrain.config import RunConfig
+from pixelbrain.errors import ConfigError, LandingError
+from pixelbrain.landing.landing import Landing
+from pixelbrain.locks.run import RunLock
+from pixelbrain.record import read_record
+from pixelbrain.stages.asking import ask_batch, asked, dry_run, to_ask
+from pixelbrain.stages.stages import Stages
+
+QUESTIONS = ["people_detector", {"field": "mood", "question": "The mood?"}]
+
+
+def test_what_is_asked_and_of_which_images(landed):
+    module = pb.Gpt4VModule(questions=QUESTIONS, where="width > 60")
+    given = to_ask(Landing(landed), module)
+    assert (given["settings"], given["price"], given["limits"]) == (module.settings, module.price, module.limits)
+    assert given["where"] is not None
+    assert asked(module) == {"fields": "is_person, mood", "model": "gpt-4o-mini"}
+    with pytest.raises(ConfigError):
+        to_ask(Landing(landed), pb.Gpt4VModule(questions=QUESTIONS, where="colour == 3"))
+    with pytest.raises(LandingError, match="nothing has landed"):
+        to_ask(Landing(landed / "elsewhere"), module)
+
+
+def test_a_dry_run_counts_the_images_that_can_be_asked_about(landed):
+    module = pb.Gpt4VModule("people_detector")
+    assert "7 images" in " ".join(dry_run(Landing(landed), module))
+    assert "2 images" in " ".join(dry_run(Landing(landed), module, limit=2))
+
+
+def test_batches_lock_out_and_go_on_record(landed, monkeypatch):
+    def batches(landing, *, wait, limit, progress, **given):
+        assert RunLock(landing.storage, what="test").holders() == 1 and (wait, limit) == (False, 3)
+        return BatchReport(submitted=1, running=1, answers=collections.Counter(ok=2))
+
+    monkeypatch.setattr("pixelbrain.asking.batch.ask.ask_batch", batches)
+    module = pb.Gpt4VModule("people_detector")
+    report = ask_batch(Stages(RunConfig(out=str(landed))), module, wait=False, limit=3)
+    figures = read_record(landed)["stages"]["ask"]
+    assert report.answers["ok"] == 2 and figures.pop("seconds") < 30 and figures.pop("finished")
+    assert figures == {
+        "fields": "is_person", "model": "gpt-4o-mini", "answers": {"ok": 2}, "cost_usd": "0", "running": 1,
+    }  # fmt: skip

@@ -1,0 +1,53 @@
+"""What settings stand for: a loader, modules and questions, or an error that names what is wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from pixelbrain.config import RunConfig
+from pixelbrain.errors import ConfigError
+from pixelbrain.stages.configured import fetch_missing, make_asking, make_loader, make_modules
+from pixelbrain.stages.display import LogDisplay
+from tests.unit.engine.modules_for_tests import Size
+
+
+def test_a_loader_is_of_the_source():
+    loader = make_loader(RunConfig(source="photos", limit=3, s3_endpoint="http://s3"))
+    assert (loader.source, loader.limit, loader.s3_endpoint) == ("photos", 3, "http://s3")
+    with pytest.raises(ConfigError, match="no SOURCE"):
+        make_loader(RunConfig())
+
+
+def test_modules_are_those_that_look():
+    config = RunConfig(
+        modules=("resnet", "gpt4v", "tests.unit.engine.modules_for_tests:Size"), offline=True, top_k=3,
+        gpt4v={"question": "people_detector"},
+    )  # fmt: skip
+    resnet, size = make_modules(config)
+    assert (resnet.name, resnet.settings()["top_k"], type(size)) == ("resnet", 3, Size)
+
+
+def test_questions_are_asked_with_the_runs_s3_server():
+    assert make_asking(RunConfig()) == []
+    asked = {"modules": ("resnet", "gpt4v"), "s3_endpoint": "http://s3"}
+    (module,) = make_asking(RunConfig(gpt4v={"question": "people_detector"}, **asked))
+    assert module.settings.s3_endpoint == "http://s3"
+    with pytest.raises(ConfigError, match="gpt4v: .*colour"):
+        make_asking(RunConfig(gpt4v={"colour": "red"}, **asked))
+
+
+def test_only_what_is_missing_is_fetched_and_once(monkeypatch):
+    class Wants(Size):
+        def required_weights(self):
+            return ["here", "away"]
+
+    fetched = []
+    monkeypatch.setattr(
+        "pixelbrain.modules.weights.find.find_weights", lambda name, _: name if name == "here" else None
+    )
+    monkeypatch.setattr(
+        "pixelbrain.modules.weights.find.fetch_weights",
+        lambda name, folder, *, offline, progress: fetched.append((name, folder, offline)),
+    )
+    fetch_missing([Wants(), Wants()], RunConfig(weights_dir="w", offline=True), LogDisplay())
+    assert fetched == [("away", "w", True)]

@@ -1,0 +1,92 @@
+"""The stages of a config: one lock for a run and an app, the entry in run.json, and what a later stage is told."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from click.testing import CliRunner
+
+from pixelbrain.cli.main import cli
+from pixelbrain.config import RunConfig
+from pixelbrain.errors import ConfigError, OutLockedError
+from pixelbrain.record import read_record, write_stage
+from pixelbrain.stages.stages import Stages
+from tests.unit.landed_out import LOADED
+
+SIZE = "tests.unit.engine.modules_for_tests:Size"
+
+
+@pytest.fixture
+def listings(monkeypatch) -> list[str]:
+    """The sources that were listed."""
+    from pixelbrain.images.loader import DataLoader
+
+    found: list[str] = []
+    list_images = DataLoader.list_images
+
+    def counted(loader):
+        found.append(loader.source)
+        return list_images(loader)
+
+    monkeypatch.setattr(DataLoader, "list_images", counted)
+    return found
+
+
+def test_the_command_run_lists_once_and_locks_once(photo_folder, landed, loads, taken, listings):
+    result = CliRunner().invoke(cli, ["run", str(photo_folder), "--out", str(landed), "--module", SIZE])
+    assert result.exit_code == 0, result.output
+    assert listings == [str(photo_folder)] and taken == ["run"] and len(loads) == 1
+    record = read_record(landed)
+    assert list(record["stages"]) == ["extract", "load", "report"] and record["settings"]["classifier"] == "resnet50"
+    assert "extract   0 images, 7 were there already" in result.output
+    assert "load      7 images into MongoDB" in result.output
+
+
+def test_a_later_stage_is_told_what_was_recorded(landed):
+    write_stage(landed, "load", {}, settings={"chroma": "http://c:1", "strategy": "dbscan", "s3_endpoint": None})
+    config = Stages.over(str(landed), strategy=None).config
+    assert (config.chroma, config.strategy) == ("http://c:1", "dbscan")
+    assert Stages.over(str(landed), strategy="pairwise").config.strategy == "pairwise"
+
+
+@pytest.mark.parametrize(("name", "uri"), [("mongo", "mongodb://me:***@db/x"), ("chroma", "http://me:***@c:1")])
+def test_a_secret_is_given_again_where_a_store_is_asked(name, uri, landed):
+    write_stage(landed, "load", {}, settings={name: uri})
+    with pytest.raises(ConfigError, match=f"give --{name} again.*PIXELBRAIN_{name.upper()}"):
+        Stages.over(str(landed))
+    assert Stages.over(str(landed), stores=False)
+    assert Stages.over(str(landed), **{name: uri.replace("***", "again")})
+
+
+def test_a_later_stage_leaves_on_record_what_extract_was_told(landed):
+    write_stage(landed, "extract", {}, settings={"source": "photos", "top_k": 7, "strategy": "dbscan"})
+    Stages.over(str(landed), chroma="http://c:1").record("load", {"seconds": 1.234, "images": 7})
+    record = read_record(landed)
+    assert record["settings"] == {
+        "source": "photos", "top_k": 7, "strategy": "dbscan", "chroma": "http://c:1",
+    }  # fmt: skip
+    assert record["stages"]["load"]["seconds"] == 1.23 and record["stages"]["load"]["images"] == 7
+
+
+def test_without_a_display_the_log_hears_it(landed, loads, caplog):
+    stages = Stages(RunConfig(out=str(landed)))
+    with caplog.at_level(logging.INFO), stages.database() as database:
+        assert stages.load(database) is LOADED
+    assert "load      7 images into MongoDB, 0 image and 0 face vectors into ChromaDB, 1 s" in caplog.messages
+
+
+def test_out_is_named():
+    with pytest.raises(ConfigError, match="no OUT"):
+        Stages(RunConfig(source="photos"))
+
+
+def test_weights_of_a_config_are_fetched_once_out_is_ours(photo_folder, landed, another_run, monkeypatch):
+    fetched = []
+    monkeypatch.setattr("pixelbrain.stages.stages.fetch_missing", lambda modules, *_: fetched.append(modules[0].name))
+    stages = Stages(RunConfig(source=str(photo_folder), out=str(landed), modules=(SIZE,)))
+    with another_run(landed), pytest.raises(OutLockedError):
+        stages.extract()
+    assert not fetched
+    stages.extract()
+    assert fetched == ["size"]
