@@ -76,7 +76,10 @@ class PipelineModule(abc.ABC):
         if name is None:
             return
         if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-            raise ModuleError(f"{cls.__qualname__}.name is {name!r}: lower-case letters, digits and _, a letter first")
+            raise ModuleError(
+                f"{cls.__qualname__}.name is {name!r}: a module's name is lower-case letters, digits and _, "
+                "a letter first"
+            )
         try:
             schema.check_name("module", name)
         except ConfigError as error:

@@ -60,9 +60,14 @@ def test_a_batch_that_comes_back_shorter_breaks_the_contract():
         Short().run([photo(4)])
 
 
-@pytest.mark.parametrize("wrong", ["Half", "", "image_id", "status", "a-b"])
-def test_a_name_that_can_be_no_column_is_refused(wrong):
-    with pytest.raises(ModuleError, match="a module's name is lower-case letters"):
+LETTERS, TAKEN = "a module's name is lower-case letters", "needs another name"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"), [("Half", LETTERS), ("", LETTERS), ("a-b", LETTERS), ("image_id", TAKEN), ("status", TAKEN)]
+)
+def test_a_name_that_can_be_no_column_is_refused(wrong, said):
+    with pytest.raises(ModuleError, match=said):
         type("Named", (PipelineModule,), {"name": wrong})
 
 
