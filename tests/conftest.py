@@ -54,7 +54,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of a file stay together, and so do all that share a server; the longest chains come first."""
     for item in items:
         shared = [name for name in SHARED if name in item.fixturenames]
-        item.add_marker(pytest.mark.xdist_group(shared[0] if shared else item.nodeid.partition("::")[0]))
+        item.add_marker(pytest.mark.xdist_group(shared[0] if shared else item.path.stem))
     items.sort(key=_rank)
 
 
