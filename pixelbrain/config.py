@@ -12,21 +12,6 @@ from typing import Any, Literal, get_args
 
 from pixelbrain.errors import ConfigError
 
-__all__ = [
-    "CLASSIFIERS",
-    "DEVICES",
-    "EMBEDDERS",
-    "GPT4V",
-    "LAYOUTS",
-    "STRATEGIES",
-    "Placement",
-    "RunConfig",
-    "Strategy",
-    "choose",
-    "mask_uri",
-    "read_config",
-]
-
 CLASSIFIERS = ("resnet50", "resnet18", "efficientnet-lite0")
 EMBEDDERS = ("facenet", "vggface2", "casia-webface", "dlib")  # facenet is vggface2
 Strategy = Literal["average", "dbscan", "pairwise"]  # how faces become people

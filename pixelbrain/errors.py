@@ -24,29 +24,6 @@ PixelbrainError             its message is one line, with the way out
 
 from __future__ import annotations
 
-__all__ = [
-    "ConfigError",
-    "DecodeError",
-    "EngineError",
-    "ImageError",
-    "ImageTooLargeError",
-    "LandingError",
-    "MissingExtraError",
-    "MixedModelsError",
-    "ModuleError",
-    "OutLockedError",
-    "OverBudgetError",
-    "PixelbrainError",
-    "ReadError",
-    "SourceError",
-    "StopJob",
-    "StoppedError",
-    "StoreError",
-    "StoreLockedError",
-    "UnsupportedFormatError",
-    "WeightsError",
-]
-
 
 class PixelbrainError(Exception):
     """Base of all errors raised on purpose."""

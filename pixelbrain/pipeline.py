@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from pixelbrain.engine.extract import ExtractReport
     from pixelbrain.stores.load import LoadReport
 
-__all__ = ["Pipeline", "PipelineReport"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class PipelineReport:

@@ -14,8 +14,6 @@ from pixelbrain.errors import LandingError
 from pixelbrain.storage.base import Storage
 from pixelbrain.storage.open import open_storage
 
-__all__ = ["read_record", "write_stage"]
-
 _NAME = "run.json"
 _VERSIONS = ("pixelbrain", "ray", "torch", "torchvision", "facenet-pytorch", "pymongo", "chromadb", "pyarrow", "pillow")
 

@@ -17,25 +17,6 @@ import pyarrow as pa
 
 from pixelbrain.errors import ConfigError
 
-__all__ = [
-    "BASE_FIELDS",
-    "ERROR_FIELDS",
-    "IDENTITY_SCHEMA",
-    "GROUP_SCHEMA",
-    "MANIFEST_SCHEMA",
-    "ModelInfo",
-    "RESERVED_NAMES",
-    "Status",
-    "check_name",
-    "classifier_fields",
-    "embedding_type",
-    "face_id",
-    "face_type",
-    "faces_fields",
-    "module_struct",
-    "settings_hash",
-]
-
 
 class Status(str, enum.Enum):
     """What became of an image."""

@@ -8,8 +8,6 @@ from pixelbrain.config import RunConfig
 from pixelbrain.stages.display import Display
 from pixelbrain.stages.stages import Stages
 
-__all__ = ["SAMPLES", "run_demo"]
-
 #: Sixteen photos: three people, four times each, and four things. See SOURCES.md there.
 SAMPLES = Path(__file__).parent.parent / "samples"
 

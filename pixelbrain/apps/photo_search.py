@@ -18,8 +18,6 @@ from pixelbrain.sources import read_bytes
 from pixelbrain.sources.local import path_to_uri
 from pixelbrain.stages.stages import Stages
 
-__all__ = ["search_photo"]
-
 _COLUMNS = {"faces": ["distance", "identity_id", "face_id"], "images": ["distance", "label", "image_id"]}
 
 

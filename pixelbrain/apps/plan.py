@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from pixelbrain.engine.plan.pools import Plan, Pool
     from pixelbrain.stages.stages import Stages
 
-__all__ = ["PlannedRun", "describe", "plan_run"]
 
 _HEADINGS = ("pool", "actors", "each", "together", "batch", "runs")
 

@@ -12,8 +12,6 @@ from pixelbrain.errors import StoreError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.stages.stages import Stages
 
-__all__ = ["describe", "read_status"]
-
 
 def read_status(stages: Stages) -> dict[str, Any]:
     """Count what has landed, and compare the stores with it.

@@ -19,8 +19,6 @@ from pixelbrain.stages.display import Display
 from pixelbrain.stages.stages import Stages
 from pixelbrain.storage.tables import write_csv
 
-__all__ = ["HOME_VARIABLE", "tag_identity"]
-
 #: A folder for the results of all database ids.
 HOME_VARIABLE = "PIXELBRAIN_HOME"
 

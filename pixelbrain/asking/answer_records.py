@@ -11,8 +11,6 @@ from typing import Any
 
 from pixelbrain.asking.questions.question import AnswerStatus, Question
 
-__all__ = ["Outcome", "Spent", "answer_records", "remembered_record"]
-
 
 @dataclass(frozen=True)
 class Spent:

@@ -16,8 +16,6 @@ from pixelbrain.asking.request.body import build_body
 from pixelbrain.asking.request.estimate import estimate
 from pixelbrain.asking.settings import AskSettings
 
-__all__ = ["DryRun", "DryRunLine", "describe", "dry_run"]
-
 _DETAILS: tuple[Detail, Detail] = ("low", "high")
 
 

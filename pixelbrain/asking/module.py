@@ -22,8 +22,6 @@ from pixelbrain.config import choose
 from pixelbrain.errors import ConfigError
 from pixelbrain.schema import BASE_FIELDS
 
-__all__ = ["Gpt4VModule"]
-
 _USUAL_SIZE = (1600, 1200)  # of a photo, for the tokens of a usual request
 _ANSWER_TOKENS, _REASONING_TOKENS = 300, 2000
 _TAKEN = frozenset(field.name for field in BASE_FIELDS) | {"resnet", "facenet", "label", "label_score", "n_faces"}

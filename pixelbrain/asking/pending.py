@@ -17,8 +17,6 @@ from pixelbrain.asking.settings import AskSettings
 from pixelbrain.landing.answers.log import FINAL_STATUSES, AnswerLog
 from pixelbrain.landing.landing import Landing
 
-__all__ = ["pending_images", "read_where", "spent_usd"]
-
 
 def pending_images(landing: Landing, settings: AskSettings, where: Where | None = None) -> Iterator[pa.Table]:
     """The images that are still to be asked about.

@@ -10,8 +10,6 @@ from pixelbrain.asking.cost.image_tokens import Detail
 from pixelbrain.asking.questions.question import Question
 from pixelbrain.errors import ConfigError
 
-__all__ = ["AskLimits", "AskSettings"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class AskSettings:

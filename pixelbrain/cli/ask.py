@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from pixelbrain.asking.module import Gpt4VModule
     from pixelbrain.stages.stages import Stages
 
-__all__ = ["ask"]
-
 
 @command(
     "Ask GPT-4 Vision about the images.",

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from pixelbrain.engine.cluster.local_state import LocalCluster
     from pixelbrain.stages.display import Display
 
-__all__ = ["cluster"]
 
 _NONE_RUNS = "No local cluster runs. `pixelbrain cluster up --local` starts one."
 

@@ -15,8 +15,6 @@ from pixelbrain.cli.tag_identity import tag_identity
 from pixelbrain.cli.upkeep import compact, status, verify
 from pixelbrain.cli.weights import weights
 
-__all__ = ["cli", "main"]
-
 
 @command(
     "From photos to answers.",

@@ -21,18 +21,6 @@ from pixelbrain.errors import ConfigError, PixelbrainError, StoppedError
 if TYPE_CHECKING:
     from pixelbrain.stages.display import Display
 
-__all__ = [
-    "address_option",
-    "chroma_option",
-    "command",
-    "command_options",
-    "merged_config",
-    "out_options",
-    "over_out",
-    "plan_options",
-    "run_options",
-    "store_options",
-]
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -15,8 +15,6 @@ from pixelbrain.cli.options import chroma_option, command, out_options, over_out
 if TYPE_CHECKING:
     from pixelbrain.stages.stages import Stages
 
-__all__ = ["export", "report", "search"]
-
 
 @command("Write the gallery.", "pixelbrain report out/")
 @click.argument("out")

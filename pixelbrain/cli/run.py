@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from pixelbrain.stages.display import Display
     from pixelbrain.stages.stages import Stages
 
-__all__ = ["demo", "extract", "plan", "run"]
-
 
 @command("The whole job on sample photos, offline.", "pixelbrain demo", "pixelbrain demo --out my-demo")
 @click.option("--out", default="pixelbrain-demo", show_default=True, metavar="DIR", help="Where the results go.")

@@ -12,8 +12,6 @@ from pixelbrain.config import STRATEGIES
 if TYPE_CHECKING:
     from pixelbrain.stages.stages import Stages
 
-__all__ = ["group", "identify", "load"]
-
 
 @command(
     "Fill MongoDB and ChromaDB from OUT.",

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from pixelbrain.engine.cluster.jobs import Jobs
     from pixelbrain.stages.display import Display
 
-__all__ = ["submit"]
 
 #: What makes sense on a cluster: the others print, or write files on the machine that they run on.
 _COMMANDS = ("run", "extract", "ask", "load", "identify", "group", "verify", "compact")

@@ -12,8 +12,6 @@ from pixelbrain.config import EMBEDDERS, STRATEGIES
 if TYPE_CHECKING:
     from pixelbrain.stages.display import Display
 
-__all__ = ["tag_identity"]
-
 
 @command(
     "Who is in which photo, as a CSV.",

@@ -13,8 +13,6 @@ from pixelbrain.cli.options import EXIT_FAILED, command, out_options, over_out, 
 if TYPE_CHECKING:
     from pixelbrain.stages.stages import Stages
 
-__all__ = ["compact", "status", "verify"]
-
 
 @command("What is in OUT, and whether it is in step.", "pixelbrain status out/", "pixelbrain status out/ --json")
 @click.argument("out")

@@ -12,8 +12,6 @@ from pixelbrain.cli.options import command, command_options
 if TYPE_CHECKING:
     from pixelbrain.stages.display import Display
 
-__all__ = ["weights"]
-
 
 @command(
     "List, fetch or verify model weights.",

@@ -33,8 +33,6 @@ from pixelbrain.engine.work.worklist import Left, Worklist, blocks
 from pixelbrain.errors import EngineError, PixelbrainError
 from pixelbrain.modules.base import PipelineModule
 
-__all__ = ["Crew", "work_off"]
-
 logger = logging.getLogger(__name__)
 
 _RESTARTS = 30  # of an actor: each image that kills it costs two

@@ -14,8 +14,6 @@ from typing import Any
 
 import psutil
 
-__all__ = ["GRACE_S", "Interrupt"]
-
 #: From the first Ctrl-C on, what is in flight has so long to land.
 GRACE_S = 20.0
 

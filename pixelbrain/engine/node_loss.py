@@ -9,8 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 
-__all__ = ["LossWatch", "NodesGone"]
-
 _LOOK_EVERY_S = 2.0
 
 

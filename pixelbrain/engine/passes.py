@@ -29,8 +29,6 @@ from pixelbrain.landing.reader import read_columns
 from pixelbrain.locks.run import RunLock
 from pixelbrain.modules.base import PipelineModule
 
-__all__ = ["Passes"]
-
 logger = logging.getLogger(__name__)
 
 #: So many in a row that cannot be read are a server that went away: not the images' fault, and each of them waits.

@@ -13,8 +13,6 @@ from pixelbrain.errors import EngineError, LandingError, SourceError
 from pixelbrain.sources.local import FILE_SCHEME, uri_to_path
 from pixelbrain.storage.base import Storage
 
-__all__ = ["check_shared"]
-
 _PROBE = "work/probe"
 _ANSWER_S = 120.0  # a node's first worker takes some seconds to start; on a busy one many
 

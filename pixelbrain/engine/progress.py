@@ -14,8 +14,6 @@ from pixelbrain.engine.work.run_notes import Listing, RunNotes
 from pixelbrain.engine.work.tally import Tally
 from pixelbrain.errors import ReadError
 
-__all__ = ["ExtractProgress", "Progress"]
-
 #: Called with (done, total, failed) images; the total grows while the source is listed.
 ExtractProgress = Callable[[int, int, int], None]
 

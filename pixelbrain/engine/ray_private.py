@@ -12,7 +12,6 @@ from pixelbrain.errors import EngineError
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
-__all__ = ["SEEN", "actors_restarting", "ask_version", "between_steps", "job_client", "running_here", "show_token"]
 
 logger = logging.getLogger(__name__)
 

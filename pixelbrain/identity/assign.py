@@ -21,8 +21,6 @@ from pixelbrain.identity.cluster import (
 from pixelbrain.identity.neighbours import nearest_neighbours
 from pixelbrain.identity.second_look import join_singles
 
-__all__ = ["Assignment", "Neighbours", "assign"]
-
 #: (ids, unit vectors (n, d), k) -> row numbers (n, k) and cosine similarities (n, k), as `nearest_neighbours` returns.
 Neighbours = Callable[[Sequence[str], np.ndarray, int], tuple[np.ndarray, np.ndarray]]
 

@@ -12,17 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = [
-    "NeighbourGraph",
-    "average_linkage",
-    "dbscan",
-    "first_points",
-    "neighbour_graph",
-    "pairwise",
-    "row_products",
-    "sum_rows",
-]
-
 _PAIRS_AT_ONCE = 65_536  # made Python tuples together
 _ROWS_AT_ONCE = 20_000  # of float32 temporaries
 

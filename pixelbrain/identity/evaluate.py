@@ -6,8 +6,6 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-__all__ = ["ClusterScores", "score_clusters"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterScores:

@@ -19,7 +19,6 @@ from pixelbrain.identity.thresholds import group_threshold
 if TYPE_CHECKING:
     from pixelbrain.stores.database import Database
 
-__all__ = ["GroupReport", "group_images", "group_name"]
 
 logger = logging.getLogger(__name__)
 

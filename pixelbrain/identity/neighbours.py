@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from pixelbrain.stores.database import Database
 
-__all__ = ["EXACT_LIMIT", "nearest_from_index", "nearest_neighbours", "neighbours_in"]
 
 logger = logging.getLogger(__name__)
 

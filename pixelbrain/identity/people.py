@@ -22,7 +22,6 @@ from pixelbrain.identity.thresholds import face_threshold
 if TYPE_CHECKING:
     from pixelbrain.stores.database import Database
 
-__all__ = ["IdentityReport", "PeopleIdentifierModule", "identity_name"]
 
 logger = logging.getLogger(__name__)
 

@@ -8,8 +8,6 @@ from typing import Any
 
 from pixelbrain.errors import ConfigError
 
-__all__ = ["QualityGate"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class QualityGate:

@@ -6,8 +6,6 @@ import numpy as np
 
 from pixelbrain.identity.cluster import row_products, sum_rows
 
-__all__ = ["join_singles"]
-
 # At most 1.1 times the threshold's cosine distance away, no other cluster nearer than 1.25 times that, and three faces
 # or more in it, so that its mean is one. On data/people (dlib) two of the three photos that linkage missed join, both
 # rightly, and none of the bystanders; on 10,000 synthetic faces at a threshold of 0.45 it adds .03 of pairwise recall

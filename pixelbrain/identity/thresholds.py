@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pixelbrain.config import STRATEGIES, Strategy, choose
 from pixelbrain.errors import ConfigError
 
-__all__ = ["FaceThresholds", "face_threshold", "group_threshold"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class FaceThresholds:

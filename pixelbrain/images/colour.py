@@ -12,7 +12,6 @@ from PIL import Image
 if TYPE_CHECKING:
     from PIL import ImageCms
 
-__all__ = ["flatten", "to_srgb"]
 
 #: Larger colour profiles are not looked at: those of printing presses, the largest in use, have up to 3 MB.
 _MAX_PROFILE_BYTES = 4_000_000

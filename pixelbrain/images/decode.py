@@ -10,8 +10,6 @@ from PIL import Image
 from pixelbrain.images.colour import flatten, to_srgb
 from pixelbrain.images.encoded import MAX_PIXELS, QUARTER_TURNED, open_encoded, orientation
 
-__all__ = ["DecodeTarget", "DecodedImage", "decode_image", "decode_rgb"]
-
 #: Formats that are decoded at 1/2, 1/4 or 1/8; what others call a draft is an embedded thumbnail, of whatever it is.
 _DRAFTED = frozenset({"JPEG", "MPO"})
 

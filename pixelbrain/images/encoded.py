@@ -26,8 +26,6 @@ from PIL import (  # noqa: F401  (the plugins register themselves; Pillow would 
 
 from pixelbrain.errors import DecodeError, ImageTooLargeError, UnsupportedFormatError
 
-__all__ = ["MAX_PIXELS", "QUARTER_TURNED", "open_encoded", "orientation", "upright_size"]
-
 #: Refused above this, before a pixel is allocated: 100 megapixels are 300 MB of RGB.
 MAX_PIXELS = 100_000_000
 

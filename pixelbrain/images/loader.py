@@ -13,8 +13,6 @@ from pixelbrain.errors import ConfigError, ImageError
 from pixelbrain.images.decode import DecodedImage, DecodeTarget, decode_image
 from pixelbrain.sources import ImageSource, open_source, read_bytes
 
-__all__ = ["DataLoader", "ImageBatch"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class ImageBatch:

@@ -18,7 +18,6 @@ from pixelbrain.images.decode import DecodedImage, decode_rgb
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["FacePreprocessor", "LitePreprocessor", "Preprocessor", "TorchvisionPreprocessor"]
 
 #: What a photo may be: decoded, uint8 (H, W, 3) RGB pixels, or encoded bytes.
 Photo: TypeAlias = DecodedImage | np.ndarray | bytes

@@ -22,8 +22,6 @@ from pixelbrain.landing.reader import read_layers
 from pixelbrain.locks.run import RunLock
 from pixelbrain.storage.base import Storage
 
-__all__ = ["CompactReport", "compact"]
-
 _THREADS = {True: 4, False: 32}  # for footers and for removing, by whether it is a disk
 
 

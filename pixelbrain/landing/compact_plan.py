@@ -12,8 +12,6 @@ from pixelbrain import schema
 from pixelbrain.landing.index import LandedIndex
 from pixelbrain.storage.base import Storage
 
-__all__ = ["CompactPlan", "Footer", "make_plan", "read_footer"]
-
 #: Of one file. Rows of embeddings reach the bytes first, others the rows.
 TARGET_ROWS = 50_000
 TARGET_BYTES = 128 * 2**20

@@ -7,8 +7,6 @@ import hashlib
 import numpy as np
 import pyarrow as pa
 
-__all__ = ["DigestTable", "digest_ids", "digest_versions", "first_of_runs", "sort_digests"]
-
 _ID_BYTES = 16  # two of 10^7 ids collide with probability 1.5e-25: nothing is verified
 _VERSION_BYTES = 8  # compared only with another version of the same image
 

@@ -15,8 +15,6 @@ from pixelbrain.landing.reader import Layer, newest_first, scan_columns
 from pixelbrain.schema import BASE_FIELDS, Status
 from pixelbrain.storage.base import Storage
 
-__all__ = ["LandedIndex", "build_index"]
-
 _COLUMNS = ["image_id", "version", "status"]
 _CHUNK_ROWS = 65_536  # of the index's strings: many small chunks are slow to go through
 _SCHEMA = pa.schema([(name, pa.string()) for name in _COLUMNS])

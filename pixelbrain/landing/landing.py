@@ -22,8 +22,6 @@ from pixelbrain.landing.reader import read_layers
 from pixelbrain.storage.base import BrokenFileError, FileGoneError, Storage
 from pixelbrain.storage.open import open_storage
 
-__all__ = ["Landing"]
-
 _BROKEN = f"{IMAGES}/broken"
 _REFRESHES = 20  # of the index, for files that vanish or turn out broken while it is read
 

@@ -17,8 +17,6 @@ import pyarrow.parquet as pq
 from pixelbrain import schema
 from pixelbrain.storage.base import BrokenFileError, FileGoneError, Storage
 
-__all__ = ["IMAGES", "ModuleState", "Part", "PartList", "claim_generation", "list_parts", "part_name", "write_table"]
-
 #: The folder of OUT that holds the part files.
 IMAGES = "images"
 

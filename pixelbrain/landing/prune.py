@@ -9,8 +9,6 @@ from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import claim_generation
 from pixelbrain.locks.run import RunLock
 
-__all__ = ["prune"]
-
 _ROWS = 50_000  # of one part file
 
 

@@ -19,8 +19,6 @@ import pyarrow.parquet as pq
 from pixelbrain.landing.parts import Part
 from pixelbrain.storage.base import BrokenFileError, Storage
 
-__all__ = ["Layer", "newest_first", "read_columns", "read_layers", "scan_columns"]
-
 T = TypeVar("T")
 
 #: By whether it is a disk, where one file is decompressed while another one's ids are hashed. In S3 a small file is one

@@ -15,8 +15,6 @@ from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import Part
 from pixelbrain.landing.reader import newest_first, scan_columns
 
-__all__ = ["Remaining"]
-
 _GONE_SCHEMA = pa.schema([schema.MANIFEST_SCHEMA.field("image_id"), schema.MANIFEST_SCHEMA.field("version")])
 _FOLD_ROWS = 2**20  # at least so many are sorted at a time
 _PRUNED, _CLOSED = 1, 2  # it is a tombstone, or none of its image; no older row of the image counts

@@ -13,8 +13,6 @@ from pixelbrain.errors import StoreError, StoreLockedError
 from pixelbrain.locks.owner import Owner
 from pixelbrain.locks.process import Hold, ProcessLock
 
-__all__ = ["FileHold", "FolderLock", "hold_file"]
-
 _OWNER_WAIT_S = 1.0  # for one that has just taken the lock to say who it is
 
 

@@ -22,8 +22,6 @@ from pixelbrain.locks.owner import Owner
 from pixelbrain.locks.process import Hold
 from pixelbrain.storage.base import Storage
 
-__all__ = ["BEAT_S", "STALE_S", "ObjectHold", "hold_object"]
-
 logger = logging.getLogger(__name__)
 
 BEAT_S = 20.0

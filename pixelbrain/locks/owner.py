@@ -9,8 +9,6 @@ import socket
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-__all__ = ["Owner"]
-
 _PROC = Path("/proc")
 _ENDED = ("Z", "X")  # states of a process that runs no more, and whose parent has not taken note of it
 

@@ -8,8 +8,6 @@ import threading
 from dataclasses import dataclass
 from typing import TypeVar
 
-__all__ = ["Hold", "ProcessLock"]
-
 
 class Hold(abc.ABC):
     """A lock that this process has."""

@@ -10,8 +10,6 @@ from pixelbrain.locks.process import Hold, ProcessLock
 from pixelbrain.storage.base import Storage
 from pixelbrain.storage.local import why_not_written
 
-__all__ = ["RunLock"]
-
 _NAME = "run.lock"
 
 

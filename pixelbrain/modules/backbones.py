@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from torch import nn
     from torchvision.models import WeightsEnum
 
-__all__ = ["BACKBONES", "Backbone"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Backbone(abc.ABC):

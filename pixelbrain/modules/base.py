@@ -30,8 +30,6 @@ from pixelbrain.errors import ConfigError, ModuleError
 from pixelbrain.images.decode import DecodedImage, DecodeTarget
 from pixelbrain.modules.weights.model_file import ModelFile
 
-__all__ = ["PipelineModule", "Resources"]
-
 logger = logging.getLogger(__name__)
 
 

@@ -13,8 +13,6 @@ from pixelbrain.modules.face_embedders import FaceEmbedder, normalise_rows
 from pixelbrain.modules.faces import Face
 from pixelbrain.modules.weights.model_file import ModelFile
 
-__all__ = ["DlibEmbedder"]
-
 
 class DlibEmbedder(FaceEmbedder):
     """dlib's `face_recognition_model_v1`, on faces that its 5-point landmarks have aligned; always on the CPU."""

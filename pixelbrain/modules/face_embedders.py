@@ -15,8 +15,6 @@ from pixelbrain.images.preprocess import FacePreprocessor
 from pixelbrain.modules.faces import Face
 from pixelbrain.modules.weights.model_file import ModelFile
 
-__all__ = ["FaceEmbedder", "InceptionEmbedder", "normalise_rows"]
-
 _FACES_AT_ONCE = 64  # a photo may hold hundreds
 
 

@@ -17,8 +17,6 @@ from pixelbrain.modules.dlib_embedder import DlibEmbedder
 from pixelbrain.modules.face_embedders import FaceEmbedder, InceptionEmbedder
 from pixelbrain.modules.faces import FaceDetector
 
-__all__ = ["FacenetEmbedderModule"]
-
 
 class FacenetEmbedderModule(PipelineModule):
     """MTCNN's faces, each with an embedding; the column is named `facenet`, whichever embedder it is.

@@ -18,8 +18,6 @@ from pixelbrain.images.preprocess import FacePreprocessor
 from pixelbrain.modules.weights.find import fetch_weights
 from pixelbrain.modules.weights.table import WEIGHTS
 
-__all__ = ["Face", "FaceDetector", "measure_sharpness"]
-
 logger = logging.getLogger(__name__)
 _WEIGHTS = ("mtcnn-pnet", "mtcnn-rnet", "mtcnn-onet")
 

@@ -12,8 +12,6 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from pixelbrain.errors import ModuleError, WeightsError
 
-__all__ = ["Precision", "check_device", "choose_dtype", "fold_batch_norms", "load_state"]
-
 Precision = Literal["auto", "float32", "bfloat16"]
 ModelT = TypeVar("ModelT", bound=nn.Module)
 

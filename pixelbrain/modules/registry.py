@@ -11,8 +11,6 @@ from typing import Any
 from pixelbrain.errors import ConfigError, ModuleError
 from pixelbrain.modules.base import PipelineModule
 
-__all__ = ["MODULES", "create_module", "find_module_class"]
-
 #: The modules that come with Pixelbrain, as `package.file:Class`, so that naming them loads nothing.
 MODULES: dict[str, str] = {
     "resnet": "pixelbrain.modules.resnet:ResnetClassifierModule",

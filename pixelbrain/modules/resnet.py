@@ -20,8 +20,6 @@ from pixelbrain.modules.backbones import BACKBONES
 from pixelbrain.modules.base import PipelineModule, Resources
 from pixelbrain.modules.weights.model_file import ModelFile
 
-__all__ = ["ResnetClassifierModule"]
-
 _PRECISIONS = ("auto", "float32", "bfloat16")
 
 

@@ -15,8 +15,6 @@ from pixelbrain.errors import ConfigError, LandingError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.storage.tables import TABLE_SUFFIXES, write_table
 
-__all__ = ["EXPORT_TABLES", "export"]
-
 EXPORT_TABLES = ("images", "faces")
 
 _BASE = frozenset(field.name for field in schema.BASE_FIELDS)

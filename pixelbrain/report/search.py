@@ -14,8 +14,6 @@ from pixelbrain.errors import ConfigError, MixedModelsError
 from pixelbrain.schema import ModelInfo
 from pixelbrain.stores.database import Database
 
-__all__ = ["FaceMatch", "ImageMatch", "search", "search_faces", "search_similar"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class FaceMatch:

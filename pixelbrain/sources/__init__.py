@@ -1,12 +1,12 @@
 """Lists images on disk, in S3 or in a list file, and reads their bytes.
 
-| file    | role
-| ------- | ----
-| base    | What a source is: a list of image URIs with their versions, and the bytes behind a URI
-| lists   | Images named in a list file: .txt (a URI a line), .csv or .parquet (a `uri` column)
-| local   | Images on this machine's disk: a folder, searched with everything below it, or one file
-| s3      | Images in S3, or in any server that speaks its protocol: listed in pages, of which the next waits to be
-| s3_read | The bytes of an object in S3: whole, of one version, and within a limit in tries and time
+| what | file | role |
+| --- | --- | --- |
+| `ImageBytes` | base | what a source is: a list of image URIs with their versions, and the bytes behind a URI |
+| `ManifestSource` | lists | images named in a list file: .txt (a URI a line), .csv or .parquet (a `uri` column) |
+| `LocalSource` | local | images on this machine's disk: a folder, searched with everything below it, or one file |
+| `S3Source` | s3 | images in S3, listed in pages of which the next waits to be asked for |
+| `read_s3` | s3_read | the bytes of an object: whole, of one version, within a limit |
 """
 
 from __future__ import annotations

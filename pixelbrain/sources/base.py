@@ -10,9 +10,6 @@ import pyarrow as pa
 
 from pixelbrain.schema import MANIFEST_SCHEMA
 
-__all__ = ["IMAGE_SUFFIXES", "LISTING_ROWS", "MAX_IMAGE_BYTES", "ImageBytes", "ImageSource", "ManifestRow"]
-__all__ += ["is_image_name", "manifest_table", "manifest_tables"]
-
 #: File names that a folder or a prefix is searched for, in any case of letters.
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".mpo", ".avif", ".heic", ".heif")
 

@@ -15,8 +15,6 @@ from pixelbrain.errors import SourceError
 from pixelbrain.sources.base import ImageSource, manifest_tables
 from pixelbrain.sources.local import FILE_SCHEME, path_to_uri, stat_version, uri_to_path
 
-__all__ = ["LIST_SUFFIXES", "ManifestSource"]
-
 LIST_SUFFIXES = (".txt", ".csv", ".parquet")
 
 

@@ -13,8 +13,6 @@ import pyarrow as pa
 from pixelbrain.errors import ReadError, SourceError
 from pixelbrain.sources.base import MAX_IMAGE_BYTES, ImageBytes, ImageSource, is_image_name, manifest_tables
 
-__all__ = ["FILE_SCHEME", "LocalSource", "path_to_uri", "read_local", "stat_version", "uri_to_path"]
-
 FILE_SCHEME = "file://"
 
 

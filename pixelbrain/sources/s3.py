@@ -21,8 +21,6 @@ from pixelbrain.storage.s3_client import forget_s3_clients, s3_client
 from pixelbrain.storage.s3_errors import NOT_S3, AnswerError
 from pixelbrain.storage.s3_uri import S3_SCHEME, split_s3_uri, version_of
 
-__all__ = ["S3Source"]
-
 #: A page with a million delete markers in front of it takes long; a read does not.
 _PAGE_TIMEOUT_S = 60
 _DEFAULT_RETRIES = Retries()

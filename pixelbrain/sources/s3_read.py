@@ -12,8 +12,6 @@ from pixelbrain.storage.s3_client import s3_client
 from pixelbrain.storage.s3_errors import AnswerError, error_status, explain_s3, s3_errors
 from pixelbrain.storage.s3_uri import split_s3_uri, version_of
 
-__all__ = ["presign_s3", "read_s3"]
-
 _SILENCE_S = 30.0  # a connection on which nothing comes for so long is dead
 _PIECE_BYTES = 1 << 20  # at most; a piece is what has arrived
 _DEFAULT_RETRIES = Retries()

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from pixelbrain.landing.landing import Landing
     from pixelbrain.stages.stages import Stages
 
-__all__ = ["ask_batch", "asked", "cancel_batches", "dry_run", "to_ask"]
-
 
 def to_ask(landing: Landing, module: Gpt4VModule) -> dict[str, Any]:
     """The arguments of `engine.ask.run.ask`, and of `asking.batch.run.ask_batch`."""

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from pixelbrain.images.loader import DataLoader
     from pixelbrain.modules.base import PipelineModule
 
-__all__ = ["fetch_missing", "make_asking", "make_loader", "make_modules", "recorded_config"]
-
 
 def recorded_config(out: str, given: Mapping[str, Any], *, stores: bool) -> RunConfig:
     """The settings for an OUT that is there already: what is given over what its run.json says; None is not given.

@@ -15,8 +15,6 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
-__all__ = ["Display", "LogDisplay", "PlainProgress"]
-
 logger = logging.getLogger(__name__)
 
 _FIRST_LINE_S = 10.0

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from pixelbrain.stores.load import LoadReport
     from pixelbrain.stores.verify import VerifyReport
 
-__all__ = ["Stages"]
 
 #: Settings that later stages can be told anew; of all others, run.json keeps what extract was told.
 _LATER = ("mongo", "chroma", "s3_endpoint", "strategy")

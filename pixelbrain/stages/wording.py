@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from pixelbrain.storage.base import Storage
     from pixelbrain.stores.load import LoadReport
 
-__all__ = ["tell_asked", "tell_batches", "tell_extracted", "tell_grouped", "tell_identified", "tell_loaded"]
 
 _SHOWN = 5  # rows that a store would not have, kinds of failures; run.json has all
 

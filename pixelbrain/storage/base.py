@@ -13,8 +13,6 @@ import pyarrow.parquet as pq
 
 from pixelbrain.errors import LandingError
 
-__all__ = ["BrokenFileError", "FileGoneError", "Storage"]
-
 
 class FileGoneError(LandingError):
     """A file that was listed is not there any more: another process removed it."""

@@ -17,8 +17,6 @@ import pyarrow.parquet as pq
 from pixelbrain.errors import LandingError
 from pixelbrain.storage.base import FileGoneError, Storage
 
-__all__ = ["LocalStorage", "why_not_written"]
-
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _TEMPORARY = re.compile(r"\..+\.tmp")
 _STALE_S = 3600  # a temporary file that was not written to for so long belongs to nobody

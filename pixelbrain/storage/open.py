@@ -10,8 +10,6 @@ from pixelbrain.storage.base import Storage
 from pixelbrain.storage.local import LocalStorage
 from pixelbrain.storage.s3_uri import S3_SCHEME
 
-__all__ = ["open_storage"]
-
 
 def open_storage(out: str | Path | Storage, *, s3_endpoint: str | None = None) -> Storage:
     """The storage that OUT names.

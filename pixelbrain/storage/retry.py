@@ -12,8 +12,6 @@ from typing import TypeVar
 from pixelbrain.errors import PixelbrainError
 from pixelbrain.storage.s3_errors import explain_s3, is_transient, s3_errors
 
-__all__ = ["Retries", "with_retries"]
-
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")

@@ -25,8 +25,6 @@ from pixelbrain.storage.s3_errors import AnswerError, error_code, s3_errors
 from pixelbrain.storage.s3_file import open_object
 from pixelbrain.storage.s3_uri import S3_SCHEME, split_s3_uri, version_of
 
-__all__ = ["S3Storage"]
-
 T = TypeVar("T")
 
 _ABSENT = ("NoSuchKey", "404")

@@ -11,8 +11,6 @@ from urllib.parse import urlsplit
 from pixelbrain.errors import SourceError
 from pixelbrain.storage.s3_errors import explain_s3, hide, s3_errors
 
-__all__ = ["forget_s3_clients", "normal_endpoint", "s3_client"]
-
 #: boto3 opens a connection a thread; more than these would be thrown away after each request, with a warning.
 _CONNECTIONS = 64
 

@@ -6,8 +6,6 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
-__all__ = ["NOT_S3", "AnswerError", "error_code", "error_status", "explain_s3", "hide", "is_transient", "s3_errors"]
-
 _NO_CREDENTIALS = "no AWS credentials found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
 _EXPIRED = "the session token has expired: log in again (`aws sso login`), or set a new AWS_SESSION_TOKEN"
 _ELSEWHERE = "the bucket is in another region: set AWS_DEFAULT_REGION"

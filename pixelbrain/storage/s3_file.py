@@ -10,8 +10,6 @@ from typing import Any
 
 from pixelbrain.storage.s3_uri import version_of
 
-__all__ = ["open_object"]
-
 _TAIL_BYTES = 64 * 1024  # fetched on opening: the footer of a part file, and all of a small one
 _KEPT_BYTES = 64 * 2**20  # of tails, in this process: those of a thousand files
 

@@ -7,8 +7,6 @@ from datetime import datetime
 
 from pixelbrain.errors import SourceError
 
-__all__ = ["S3_SCHEME", "split_s3_uri", "version_of"]
-
 S3_SCHEME = "s3://"
 
 _BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}")

@@ -14,8 +14,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-__all__ = ["TABLE_SUFFIXES", "write_csv", "write_table"]
-
 TABLE_SUFFIXES = (".csv", ".jsonl", ".parquet")
 
 _NEEDS_QUOTES = re.compile(r'[",\r\n]')

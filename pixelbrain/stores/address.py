@@ -9,8 +9,6 @@ from urllib.parse import unquote, urlsplit
 from pixelbrain.config import mask_uri
 from pixelbrain.errors import ConfigError, StoreError
 
-__all__ = ["DEFAULT_DATABASE", "chroma_database", "database_name", "is_url", "require_servers"]
-
 #: The MongoDB database of a URI that names none.
 DEFAULT_DATABASE = "pixelbrain"
 

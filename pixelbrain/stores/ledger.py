@@ -10,8 +10,6 @@ import pyarrow as pa
 
 from pixelbrain.landing.digests import digest_versions
 
-__all__ = ["IdLedger"]
-
 
 class IdLedger:
     """A set of ids on disk. Write first (`add`), then ask (`count`, `holds`)."""

@@ -15,18 +15,6 @@ from pixelbrain import schema
 from pixelbrain.landing.digests import digest_versions
 from pixelbrain.landing.landing import Landing
 
-__all__ = [
-    "GROUP_COLUMNS",
-    "IDENTITY_COLUMNS",
-    "RECORD_ID",
-    "StoreCounts",
-    "landed_columns",
-    "landed_digest",
-    "later_tables",
-    "rows_digest",
-    "table_digest",
-]
-
 #: Of the document in `meta` in which a load says what it wrote.
 RECORD_ID = "load"
 

@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-__all__ = ["write_in_parallel"]
-
 #: Batches in memory that are not wholly written yet, beside the one that is read. One would leave the quicker writer
 #: waiting for the slower; with more than two nothing is gained, as the slower one has work all the time.
 _AHEAD = 2

@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-__all__ = ["RECONNECT_LIMIT_S", "ride_out"]
-
 logger = logging.getLogger(__name__)
 
 #: Seconds that a server may be away; a mongod that recovers its journal takes 2 to 10.

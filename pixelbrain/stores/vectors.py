@@ -16,8 +16,6 @@ from pixelbrain.errors import LandingError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.schema import ModelInfo
 
-__all__ = ["COLLECTION_COLUMNS", "Match", "VectorBatch", "landed_vectors", "vector_models"]
-
 #: Which struct column fills each vector collection.
 COLLECTION_COLUMNS = {"images": "resnet", "faces": "facenet"}
 

@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-__all__ = ["Difference", "DifferenceCounter", "Kind", "VerifyReport"]
-
 #: `missing`: Parquet has it, the store not; `extra`: the other way round; `different`: both, with other values;
 #: `damaged`: the store cannot be read.
 Kind = Literal["missing", "extra", "different", "damaged"]

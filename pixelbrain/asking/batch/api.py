@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from openai import OpenAI
     from openai.types import Batch
 
-__all__ = ["ENDPOINT", "METADATA_KEY", "BatchApi", "RejectedError"]
 
 logger = logging.getLogger(__name__)
 

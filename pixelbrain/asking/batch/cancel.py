@@ -27,7 +27,6 @@ from pixelbrain.storage.base import Storage
 if TYPE_CHECKING:
     from openai import OpenAI
 
-__all__ = ["CancelReport", "cancel", "cancel_batches"]
 
 #: platform.openai.com/docs/guides/batch, "Cancel a batch": up to 10 minutes; and a little for our own looks.
 _PATIENCE_S = 660.0

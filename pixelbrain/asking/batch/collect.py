@@ -24,7 +24,6 @@ from pixelbrain.landing.answers.memory import AnswerMemory
 if TYPE_CHECKING:
     from openai.types import Batch
 
-__all__ = ["ENDED", "TOKEN_LIMIT", "Collected", "Collector", "read_token_limit"]
 
 logger = logging.getLogger(__name__)
 

@@ -14,8 +14,6 @@ from typing import Any, Literal
 
 from pixelbrain.asking.batch.store import BatchStore, Row
 
-__all__ = ["PendingAnswers"]
-
 _TABLES = """
 PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;

@@ -13,8 +13,6 @@ from pixelbrain.asking.batch.store import BatchState, Row
 from pixelbrain.asking.batch.submit import RequestFile
 from pixelbrain.asking.request.failures import StopJob
 
-__all__ = ["BatchLimits", "Block", "Quota", "TokenQueue"]
-
 logger = logging.getLogger(__name__)
 
 #: While no limit is known, so many batches may be unchecked by the server: a full queue is then seen in time.

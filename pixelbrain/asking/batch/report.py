@@ -10,8 +10,6 @@ from pixelbrain.asking.batch.collect import Collected
 from pixelbrain.asking.batch.store import BatchState
 from pixelbrain.asking.request.estimate import Overrun
 
-__all__ = ["BatchReport"]
-
 
 @dataclass(kw_only=True)
 class BatchReport:

@@ -25,8 +25,6 @@ from pixelbrain.errors import ReadError
 from pixelbrain.landing.answers.log import FINAL_STATUSES
 from pixelbrain.landing.answers.memory import AnswerMemory
 
-__all__ = ["Request", "RequestMaker"]
-
 #: Reading from S3 waits more than it works; Pillow lets go of the interpreter while it decodes and resizes.
 _THREADS = 8
 _AHEAD = 16  # images in memory

@@ -15,8 +15,6 @@ from pixelbrain.asking.questions.question import AnswerStatus
 from pixelbrain.asking.request.failures import Retry, StopJob, classify_response, mask_keys
 from pixelbrain.asking.request.replies import GarbledReplyError, read_reply
 
-__all__ = ["MAX_TRIES", "Result", "ResultReader"]
-
 #: Batches that a request goes through without an answer before it has failed.
 MAX_TRIES = 3
 

@@ -22,7 +22,6 @@ from pixelbrain.asking.settings import AskSettings
 if TYPE_CHECKING:
     from openai.types import Batch
 
-__all__ = ["Rounds"]
 
 #: A batch that has not ended so long after its 24 hours never will.
 _OVERDUE_S = 7200.0

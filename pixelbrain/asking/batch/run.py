@@ -36,7 +36,6 @@ from pixelbrain.storage.base import Storage
 if TYPE_CHECKING:
     from openai import OpenAI
 
-__all__ = ["ask_batch", "open_memory", "run_batches"]
 
 #: A batch whose creation was on its way when its process was killed is known to the server after so long.
 _SETTLE_S = 10.0

@@ -25,8 +25,6 @@ from pixelbrain.asking.questions.question import Question
 from pixelbrain.errors import LandingError
 from pixelbrain.storage.base import Storage
 
-__all__ = ["BatchState", "BatchStore", "Row"]
-
 #: submitting: the server may or may not know of it. running: it does. ended: all that it brought is journalled.
 Stage = Literal["submitting", "running", "ended"]
 

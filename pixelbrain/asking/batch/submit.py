@@ -21,8 +21,6 @@ from pixelbrain.asking.settings import AskSettings
 from pixelbrain.errors import LandingError
 from pixelbrain.storage.local import why_not_written
 
-__all__ = ["MAX_BYTES", "MAX_REQUESTS", "RequestFile", "custom_id", "recover", "request_line", "settings_key", "submit"]
-
 logger = logging.getLogger(__name__)
 
 # platform.openai.com/docs/guides/batch, "Rate limits", read in November 2026. Whether 200 MB are 200 * 10^6 or

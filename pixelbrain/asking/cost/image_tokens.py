@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
-__all__ = ["LOW_SIDE_PX", "Detail", "PatchTokens", "TileTokens"]
-
 #: At low detail a model sees at most 512 x 512 pixels; where its server does not see to that, we do.
 LOW_SIDE_PX = 512
 

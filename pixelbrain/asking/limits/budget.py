@@ -7,8 +7,6 @@ from typing import Literal
 
 from pixelbrain.asking.limits.leases import OverBudget
 
-__all__ = ["Budget"]
-
 
 class Budget:
     """A hard cap on what is spent.

@@ -12,8 +12,6 @@ from itertools import islice
 from pixelbrain.asking.limits.leases import Granted, LeaseAnswer, OverBudget, OverBudgetError, Settlement, Wait, Want
 from pixelbrain.asking.request.headers import RateHeaders
 
-__all__ = ["Gate"]
-
 logger = logging.getLogger(__name__)
 
 #: Requests that are asked for at once, at most; more would only make the question longer.

@@ -19,8 +19,6 @@ from pixelbrain.asking.limits.window import Count, Expense, PacedWindow
 from pixelbrain.asking.request.headers import RateHeaders
 from pixelbrain.errors import ConfigError
 
-__all__ = ["RateLimiter"]
-
 logger = logging.getLogger(__name__)
 
 #: Nobody who waits needs to ask more often than this; what accrues meanwhile is granted in one block.

@@ -6,8 +6,6 @@ from collections import deque
 from dataclasses import dataclass
 from typing import NamedTuple
 
-__all__ = ["Count", "Expense", "PacedWindow"]
-
 #: Sums of floats that should be equal may differ by so much.
 _EPSILON = 1e-6
 #: What is spent within so short a time shares an expense, so that their number does not grow with the rate.

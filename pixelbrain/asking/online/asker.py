@@ -13,8 +13,6 @@ from pixelbrain.asking.questions.question import AnswerStatus, Question
 from pixelbrain.asking.request.photo import Photo, PhotoPreparer
 from pixelbrain.landing.answers.log import FINAL_STATUSES
 
-__all__ = ["Asker", "choose_concurrency"]
-
 Record = dict[str, Any]
 Entry = Mapping[str, Any]
 

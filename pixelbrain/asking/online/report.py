@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-__all__ = ["AskReport"]
-
 
 @dataclass(kw_only=True)
 class AskReport:

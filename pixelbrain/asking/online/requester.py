@@ -23,8 +23,6 @@ from pixelbrain.asking.request.photo import Photo
 from pixelbrain.asking.request.replies import MORE_ROOM, Reply
 from pixelbrain.asking.settings import AskSettings
 
-__all__ = ["AskMeter", "Requester", "Send"]
-
 logger = logging.getLogger(__name__)
 
 Send = Callable[[Mapping[str, Any]], Awaitable[Reply]]

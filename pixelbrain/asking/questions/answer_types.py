@@ -12,8 +12,6 @@ import pyarrow as pa
 from pixelbrain.asking.questions import schemas
 from pixelbrain.errors import ConfigError
 
-__all__ = ["KINDS", "AnswerType", "InvalidAnswerError", "answer_type"]
-
 #: Spec of an answer, and its JSON schema's type; `choice` and `schema` say more.
 _JSON_TYPES = {"text": "string", "bool": "boolean", "int": "integer", "float": "number", "choice": "string"}
 _ARROW_TYPES = {

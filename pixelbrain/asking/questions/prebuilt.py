@@ -6,8 +6,6 @@ from pixelbrain.asking.questions.answer_types import answer_type
 from pixelbrain.asking.questions.question import Question
 from pixelbrain.errors import ConfigError
 
-__all__ = ["PREBUILT", "prebuilt_question"]
-
 PREBUILT: dict[str, Question] = {
     "people_detector": Question(
         field="is_person",

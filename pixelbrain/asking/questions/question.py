@@ -10,8 +10,6 @@ from pixelbrain.asking.questions.answer_types import AnswerType
 from pixelbrain.errors import ConfigError
 from pixelbrain.schema import check_name
 
-__all__ = ["AnswerStatus", "Question"]
-
 
 class AnswerStatus(str, enum.Enum):
     """What became of a question about an image."""

@@ -16,8 +16,6 @@ from jsonschema.exceptions import best_match
 
 from pixelbrain.errors import ConfigError
 
-__all__ = ["arrow_type_of", "mismatch", "shown", "stored", "strict_schema"]
-
 #: Words that strict mode takes as they are, words that are left out, and words that are rewritten; others are refused.
 _KEPT = frozenset(
     {"type", "description", "enum", "const", "format", "pattern", "minItems", "maxItems", "multipleOf"}

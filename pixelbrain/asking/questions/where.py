@@ -29,8 +29,6 @@ import pyarrow.compute as pc
 from pixelbrain.asking.questions.schemas import shown
 from pixelbrain.errors import ConfigError
 
-__all__ = ["BASE_NAMES", "Where", "parse_where"]
-
 #: What is known of every image after `pixelbrain run`; answers and users' modules add to it.
 BASE_NAMES: dict[str, pa.DataType] = {
     "image_id": pa.string(),

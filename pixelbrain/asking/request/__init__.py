@@ -1,12 +1,12 @@
 """One request: what is sent, what it may cost, and what comes back; for both ways to ask.
 
-| file     | role
-| -------- | ----
-| body     | What is sent about one image, and the key under which its answer is remembered
-| client   | How clients are made, one request through `send`, and what the SDK's errors mean
-| estimate | What a request takes before it is sent, and the one warning when requests come to more
-| failures | What a failed request means: try it again, give up the row, or stop the job
-| headers  | What a server says about its limits, and how long it asks to wait
-| photo    | The image as it is sent: read, brought to size, as JPEG or as a URL, with its keys
-| replies  | What comes back: a chat completion as answers, a refusal, or nothing of use
+| what | file | role |
+| --- | --- | --- |
+| `sent_parameters` | body | what is sent about one image, and the key under which its answer is remembered |
+| `AskClient` | client | how clients are made, one request through `send`, and what the SDK's errors mean |
+| `Estimate` | estimate | what a request takes before it is sent, and the one warning when requests come to more |
+| `Retry` | failures | what a failed request means: try it again, give up the row, or stop the job |
+| `RateHeaders` | headers | what a server says about its limits, and how long it asks to wait |
+| `SentImage` | photo | the image as it is sent: read, brought to size, as JPEG or as a URL, with its keys |
+| `GarbledReplyError` | replies | what comes back: a chat completion as answers, a refusal, or nothing of use |
 """

@@ -12,17 +12,6 @@ from pixelbrain.asking.questions.question import Question
 from pixelbrain.asking.settings import AskSettings
 from pixelbrain.errors import ConfigError
 
-__all__ = [
-    "SYSTEM_PROMPT",
-    "answer_key",
-    "answers_schema",
-    "build_body",
-    "check_parameters",
-    "question_hash",
-    "questions_text",
-    "sent_parameters",
-]
-
 #: Said before every question. It is part of an answer's key: other words, other answers.
 SYSTEM_PROMPT = (
     "You look at one photo and answer questions about it, from what can be seen in it alone. "

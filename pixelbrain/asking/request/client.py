@@ -18,7 +18,6 @@ from pixelbrain.errors import ConfigError
 if TYPE_CHECKING:
     from openai import OpenAI
 
-__all__ = ["KEY_VARIABLE", "AskClient", "classify_error", "is_transport_error", "make_sync_client", "sent_key"]
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 _NO_KEY = "none"  # the SDK wants one, where the server does not

@@ -15,8 +15,6 @@ from pixelbrain.asking.questions.question import Question
 from pixelbrain.asking.request.body import SYSTEM_PROMPT, answers_schema, questions_text
 from pixelbrain.asking.settings import AskSettings
 
-__all__ = ["Estimate", "Overrun", "estimate"]
-
 logger = logging.getLogger(__name__)
 
 #: Around the texts of a request: 3 tokens a message and 3 for the reply (OpenAI cookbook, "How to count tokens with

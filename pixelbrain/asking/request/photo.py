@@ -22,8 +22,6 @@ from pixelbrain.asking.settings import AskSettings
 from pixelbrain.images.decode import DecodeTarget, decode_image
 from pixelbrain.images.encoded import open_encoded, upright_size
 
-__all__ = ["JPEG_QUALITY", "Photo", "PhotoPreparer", "SentImage", "data_url", "prepare_photo", "read_size"]
-
 logger = logging.getLogger(__name__)
 
 #: No visible artefacts at half the bytes of quality 95; the tokens depend on the size in pixels alone.

@@ -14,8 +14,6 @@ from pixelbrain.asking.questions.answer_types import InvalidAnswerError
 from pixelbrain.asking.questions.question import AnswerStatus, Question
 from pixelbrain.asking.questions.schemas import shown
 
-__all__ = ["MORE_ROOM", "GarbledReplyError", "Reply", "parse_answers", "read_reply"]
-
 #: A truncated answer is asked for again with so many times the tokens.
 MORE_ROOM = 4
 

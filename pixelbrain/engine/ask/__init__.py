@@ -1,8 +1,8 @@
 """The lane of actors that ask, with one limiter for all of them.
 
-| file      | role
-| --------- | ----
-| actors    | The actors: one says when each request may go, the others send and journal the answers
-| placement | Where the actors run: the limiter beside the driver, the askers on nodes without a GPU
-| run       | Hands out what is to be asked about, until all is answered or no request can succeed
+| what | file | role |
+| --- | --- | --- |
+| `LimiterActor` | actors | the actors: one says when each request may go, the others send and journal the answers |
+| `asker_placement` | placement | where they run: the limiter beside the driver, the askers on nodes without a GPU |
+| `ask` | run | hands out what is to be asked about, until all is answered or no request can succeed |
 """

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from pixelbrain.asking.cost.prices import ModelPrice
     from pixelbrain.asking.online.asker import Asker
 
-__all__ = ["AskingActor", "LimiterActor"]
 
 logger = logging.getLogger(__name__)
 

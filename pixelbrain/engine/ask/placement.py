@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["asker_placement", "limiter_placement"]
-
 
 def limiter_placement() -> dict[str, Any]:
     """Options of the limiter: no CPU, and the driver's node.

@@ -34,7 +34,6 @@ from pixelbrain.landing.landing import Landing
 if TYPE_CHECKING:
     from pixelbrain.asking.cost.prices import ModelPrice
 
-__all__ = ["ask"]
 
 logger = logging.getLogger(__name__)
 

@@ -10,8 +10,6 @@ from pixelbrain.engine.cluster.token import find_token, refused
 from pixelbrain.engine.ray_private import ask_version, show_token
 from pixelbrain.errors import ConfigError, EngineError
 
-__all__ = ["check_address", "check_reachable"]
-
 _ANSWER_S = 10.0  # Ray's own patience is a minute and more, twice
 _OWN = ("auto", "local")  # Ray's words for: the one on this machine, and: start one
 

@@ -17,7 +17,6 @@ from pixelbrain.errors import ConfigError, EngineError
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
-__all__ = ["connect", "dashboard_address"]
 
 _ANSWER_S = 10.0  # a connection, and a short answer
 _UPLOAD_S = 300.0  # a working directory, or a head that looks for its agent

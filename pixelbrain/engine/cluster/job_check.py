@@ -10,8 +10,6 @@ from typing import Any
 from pixelbrain.config import mask_uri
 from pixelbrain.errors import ConfigError
 
-__all__ = ["check_local_file", "check_out", "check_runtime_env", "check_secret", "read_runtime_env"]
-
 _SECRET_NAME = re.compile(r"(^|_)(API)?(KEY|TOKEN|SECRET|PASS(WORD|WD)?|CREDENTIALS?)(_|$)", re.IGNORECASE)
 _URI = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 

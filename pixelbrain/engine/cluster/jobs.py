@@ -17,7 +17,6 @@ from pixelbrain.errors import EngineError
 if TYPE_CHECKING:
     from ray.job_submission import JobDetails
 
-__all__ = ["EXIT_STOPPED", "Jobs"]
 
 logger = logging.getLogger(__name__)
 

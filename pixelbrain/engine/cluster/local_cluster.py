@@ -22,8 +22,6 @@ from pixelbrain.engine.cluster.settings import OBJECT_STORE_BYTES, RAY_ENVIRONME
 from pixelbrain.engine.cluster.token import ensure_token
 from pixelbrain.errors import EngineError
 
-__all__ = ["down", "up", "usage"]
-
 _START_S = 120.0
 _GRACE_S = 5.0  # a raylet with workers takes 30 s of its own, over what nobody needs any more
 _END_S = 30.0

@@ -12,8 +12,6 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["FOLDER", "LOG", "LocalCluster", "environment", "find", "find_fitting", "forget", "remember", "state_file"]
-
 logger = logging.getLogger(__name__)
 
 #: How the names of Ray's folders begin, and the file in them with what `ray start` says.

@@ -14,8 +14,6 @@ from ray.util.metrics import Counter, Gauge
 
 from pixelbrain.engine.work.meter import Meter
 
-__all__ = ["METRICS", "RayMeter"]
-
 #: Name -> (kind, what it says, labels besides `run`). Names and labels are what dashboards depend on.
 METRICS: Mapping[str, tuple[type[Counter] | type[Gauge], str, tuple[str, ...]]] = {
     "pixelbrain_images": (Counter, "Images done, by status: ok or failed", ("lane", "status")),

@@ -15,8 +15,6 @@ from pixelbrain.engine.cluster.settings import OBJECT_STORE_BYTES, RAY_ENVIRONME
 from pixelbrain.engine.ray_private import running_here
 from pixelbrain.errors import EngineError
 
-__all__ = ["find_ray", "ray_session"]
-
 logger = logging.getLogger(__name__)
 
 

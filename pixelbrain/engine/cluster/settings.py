@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["OBJECT_STORE_BYTES", "RAY_ENVIRONMENT", "STOP_WAIT_S"]
-
 #: Of every Ray that we start: no call home, the interpreter that runs us for the workers too, and GPUs as they are;
 #: workers stay for the next stage or command, where Ray would end them after a second and start others.
 RAY_ENVIRONMENT = {

@@ -10,8 +10,6 @@ from pathlib import Path
 
 from pixelbrain.errors import EngineError
 
-__all__ = ["Token", "ensure_token", "find_token", "refused"]
-
 _WAY_OUT = "put the cluster's into RAY_AUTH_TOKEN, or the path of a file that holds it into RAY_AUTH_TOKEN_PATH"
 
 

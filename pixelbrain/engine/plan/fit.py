@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pixelbrain.engine.plan.nodes import Node
 from pixelbrain.engine.plan.pools import Pool
 
-__all__ = ["Shortage", "count_room", "find_shortage"]
-
 _TOLERANCE = 1e-6
 
 

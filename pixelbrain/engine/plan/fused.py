@@ -10,8 +10,6 @@ from pixelbrain.engine.plan.pools import Pool
 from pixelbrain.errors import EngineError
 from pixelbrain.modules.base import Resources
 
-__all__ = ["FUSED", "SPARE", "THREADS", "actor_memory", "fused_pools"]
-
 FUSED = "images"
 
 #: A model's matrix products gain little from more threads than this; further CPUs get an actor of their own.

@@ -19,8 +19,6 @@ from pixelbrain.engine.plan.pools import Plan
 from pixelbrain.errors import ConfigError, EngineError
 from pixelbrain.modules.base import Resources
 
-__all__ = ["check_fit", "make_plan"]
-
 #: Images a block: large enough that handing it over costs nothing, small enough to lose little in a crash.
 _MAX_BLOCK_ROWS = 256
 _MIN_BLOCK_ROWS = 8

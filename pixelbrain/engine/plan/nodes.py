@@ -7,8 +7,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-__all__ = ["Node", "cluster_nodes", "count_nodes", "describe_nodes", "this_machine"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Node:

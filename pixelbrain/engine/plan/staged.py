@@ -12,8 +12,6 @@ from pixelbrain.engine.plan.nodes import Node
 from pixelbrain.engine.plan.pools import Pool
 from pixelbrain.modules.base import Resources
 
-__all__ = ["DECODE", "LAND", "LISTER", "QUEUED_PER_ACTOR", "chunk_rows", "staged_pools", "waiting_bytes"]
-
 DECODE = "decode"
 LAND = "land"
 

@@ -14,8 +14,6 @@ from typing import Any
 
 import pyarrow as pa
 
-__all__ = ["Chunk", "pack", "unpack"]
-
 _INPUT = "input."
 
 

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 
 from pixelbrain.storage.s3_client import forget_s3_clients
 
-__all__ = ["DriverEnvironment"]
-
 _OPENAI = "OPENAI_"
 _AWS_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 _AWS_TOKEN = "AWS_SESSION_TOKEN"  # belongs to its keys

@@ -22,8 +22,6 @@ from pixelbrain.engine.work.tally import Tally
 from pixelbrain.landing.landing import Landing
 from pixelbrain.modules.base import PipelineModule
 
-__all__ = ["ImageWorker"]
-
 #: Rows land at least this often, so that a crash costs little: a file takes 10 ms to land.
 _ROWS_PER_PIECE = 1000
 _SECONDS_PER_PIECE = 2.0

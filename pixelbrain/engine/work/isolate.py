@@ -22,8 +22,6 @@ from pixelbrain import schema
 from pixelbrain.engine.work.run_notes import RunNotes
 from pixelbrain.errors import EngineError
 
-__all__ = ["Isolation", "Suspicion", "crash", "failed_rows", "serve"]
-
 logger = logging.getLogger(__name__)
 
 #: Deaths over one piece of work after which each of its images goes through a process of its own.

@@ -12,8 +12,6 @@ import pyarrow as pa
 from pixelbrain.engine.work.meter import Meter
 from pixelbrain.modules.base import PipelineModule
 
-__all__ = ["LoadedModules", "module_column"]
-
 
 class LoadedModules:
     """Modules by name, on one device."""

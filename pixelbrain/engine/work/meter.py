@@ -10,8 +10,6 @@ import hashlib
 import re
 from collections.abc import Mapping
 
-__all__ = ["Meter", "run_label"]
-
 _LABEL_LENGTH = 40
 
 

@@ -20,8 +20,6 @@ from pixelbrain.images.decode import DecodeTarget, decode_image
 from pixelbrain.modules.base import PipelineModule
 from pixelbrain.sources import read_image
 
-__all__ = ["Batch", "Opener"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:

@@ -12,8 +12,6 @@ from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
 from pixelbrain.storage.base import Storage
 
-__all__ = ["WorkOrder"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class WorkOrder:

@@ -17,8 +17,6 @@ import pyarrow.parquet as pq
 
 from pixelbrain.storage.base import Storage
 
-__all__ = ["Listing", "RunNotes"]
-
 _FOLDER = "work"
 _STOP = f"{_FOLDER}/stop"
 _LISTING = f"{_FOLDER}/listing.json"

@@ -27,8 +27,6 @@ from pixelbrain.engine.work.tally import Tally
 from pixelbrain.landing.landing import Landing
 from pixelbrain.modules.base import PipelineModule
 
-__all__ = ["Decoder", "Lander", "ModelRunner"]
-
 
 class Decoder:
     """Reads and decodes a block, and hands on what each module wants to see of it, so many rows a chunk.

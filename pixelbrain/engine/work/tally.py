@@ -11,8 +11,6 @@ import pyarrow.compute as pc
 
 from pixelbrain import schema
 
-__all__ = ["SUMMARY_SCHEMA", "Tally"]
-
 #: What a block's work reports back: failures by kind, and seconds by activity, as JSON.
 SUMMARY_SCHEMA = pa.schema(
     [("images", pa.int64()), ("failed", pa.int64()), ("failures", pa.string()), ("seconds", pa.string())]

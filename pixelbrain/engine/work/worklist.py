@@ -17,8 +17,6 @@ from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.remaining import Remaining
 from pixelbrain.storage.base import Storage
 
-__all__ = ["WORK_SCHEMA", "Left", "Worklist", "blocks", "peek"]
-
 #: One row is one block. Ray Data cuts and joins blocks of rows as it likes; a row it leaves whole.
 WORK_SCHEMA = pa.schema(
     [

@@ -19,8 +19,6 @@ from pixelbrain.errors import LandingError
 from pixelbrain.storage.base import FileGoneError, Storage
 from pixelbrain.storage.local import why_not_written
 
-__all__ = ["AnswerJournal", "journal_names", "open_journal", "read_journal", "unpack_types"]
-
 _FOLDER = "answers/journal"
 _FSYNC_S = 2.0
 _SEGMENT_S = 2.0

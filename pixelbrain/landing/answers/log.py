@@ -23,8 +23,6 @@ from pixelbrain.landing.parts import write_table
 from pixelbrain.storage.base import BrokenFileError, Storage
 from pixelbrain.storage.open import open_storage
 
-__all__ = ["ANSWER_FIELDS", "FINAL_STATUSES", "AnswerLog"]
-
 logger = logging.getLogger(__name__)
 
 #: The columns of a field's table besides `answer`, whose type is the question's.

@@ -10,8 +10,6 @@ import pyarrow as pa
 
 from pixelbrain.landing.answers.log import FINAL_STATUSES, AnswerLog
 
-__all__ = ["AnswerMemory"]
-
 
 class AnswerMemory:
     """The answers of an OUT, for one process that asks.

@@ -1,9 +1,9 @@
 """Weights: which there are, where they are, and how they get here.
 
-| file       | role
-| ---------- | ----
-| download   | Download one file over HTTP to a temporary name, check it, and only then give it its name
-| find       | Find, fetch and verify weights: where each file of the table is on this machine, and whether it is right
-| model_file | One file of weights as a module holds it: the published one or the user's own, found late, and its sha256
-| table      | The weights that each model wants: the table of their files, sizes and sha256
+| what | file | role |
+| --- | --- | --- |
+| `download` | download | one file over HTTP: checked before it gets its name |
+| `WeightsState` | find | where each file of the table is, and whether it is right |
+| `ModelFile` | model_file | one file as a module holds it, published or the user's own, and its sha256 |
+| `WeightsFile` | table | the weights that each model wants: the table of their files, sizes and sha256 |
 """

@@ -11,8 +11,6 @@ from pathlib import Path
 
 from pixelbrain.errors import WeightsError
 
-__all__ = ["download"]
-
 _CHUNK_BYTES = 1 << 18
 _CONNECT_S = 5.0
 _SILENCE_S = 30.0  # until the next bytes

@@ -16,8 +16,6 @@ from pixelbrain.errors import ConfigError, MissingExtraError, WeightsError
 from pixelbrain.modules.weights.download import download
 from pixelbrain.modules.weights.table import WEIGHTS, WeightsFile
 
-__all__ = ["WeightsState", "fetch_weights", "find_weights", "hash_file", "list_weights", "verify_weights"]
-
 logger = logging.getLogger(__name__)
 
 #: A folder of weights files, looked through after `weights_dir` and before the torch hub cache.

@@ -8,8 +8,6 @@ from pixelbrain.errors import WeightsError
 from pixelbrain.modules.weights.find import fetch_weights, find_weights, hash_file
 from pixelbrain.modules.weights.table import WEIGHTS
 
-__all__ = ["ModelFile"]
-
 
 class ModelFile:
     """A reference to weights that is cheap, can be pickled, and means the same in another process' folder."""

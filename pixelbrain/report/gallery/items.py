@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from pixelbrain.report.gallery import names
 from pixelbrain.schema import ModelInfo
 
-__all__ = ["Failure", "GalleryFace", "Group", "Label", "Library", "Person", "Photo"]
-
 
 @dataclass(slots=True, eq=False)
 class _OfImage:

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field, replace
 from pixelbrain.report.gallery import names, thumbnails
 from pixelbrain.report.gallery.items import GalleryFace, Photo
 
-__all__ = ["PLACEHOLDER", "Links", "group_path", "label_path", "person_path"]
-
 #: Shown for a photo that could be read when it landed and cannot be any more.
 PLACEHOLDER = "assets/placeholder.svg"
 

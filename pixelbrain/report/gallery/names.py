@@ -9,8 +9,6 @@ import unicodedata
 import urllib.parse
 from collections.abc import Iterable
 
-__all__ = ["display_names", "folder_of", "full_name", "href", "label_text", "short_name", "slug", "visible"]
-
 _FILE = "file://"
 _GENERATED = re.compile(r"[a-z]+-[0-9a-f]{8,}")
 

@@ -10,8 +10,6 @@ from collections.abc import Callable
 
 from pixelbrain.errors import ReadError, SourceError
 
-__all__ = ["OriginalReader"]
-
 logger = logging.getLogger(__name__)
 
 #: So many slow failures in a row, and a bucket is not asked again: with its retries, each of a million photos could

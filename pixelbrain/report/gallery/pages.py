@@ -22,8 +22,6 @@ from pixelbrain.report.gallery.site import Site, claim
 from pixelbrain.report.gallery.thumbnails import make_thumbnails
 from pixelbrain.sources import read_bytes
 
-__all__ = ["build_gallery"]
-
 logger = logging.getLogger(__name__)
 
 #: Items a page: cards, tiles, rows. A browser lays such a page out in a fraction of a second.

@@ -14,8 +14,6 @@ from pixelbrain.errors import MixedModelsError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.report.gallery.items import Failure, GalleryFace, Group, Label, Library, Person, Photo
 
-__all__ = ["read_library"]
-
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")

@@ -15,8 +15,6 @@ from pixelbrain.errors import ConfigError
 from pixelbrain.report.gallery import names
 from pixelbrain.report.gallery.links import Links
 
-__all__ = ["Page", "Site", "claim", "paginate"]
-
 T = TypeVar("T")
 
 _FOLDERS = ("people", "labels", "groups", "photos", "faces-unassigned", "failures")

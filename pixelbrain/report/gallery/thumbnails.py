@@ -15,16 +15,6 @@ from pixelbrain.errors import ImageError
 from pixelbrain.images.decode import DecodedImage, DecodeTarget, decode_image
 from pixelbrain.report.gallery.items import GalleryFace, Photo
 
-__all__ = [
-    "FACE_PX",
-    "THUMBNAIL_PX",
-    "face_crop_box",
-    "face_path",
-    "make_thumbnails",
-    "thumbnail_path",
-    "thumbnail_size",
-]
-
 #: The long side of a thumbnail. Cards are 200 to 300 px wide, on screens that have up to two pixels for one.
 THUMBNAIL_PX = 400
 

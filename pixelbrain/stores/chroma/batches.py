@@ -12,8 +12,6 @@ from chromadb.api.models.Collection import Collection
 from pixelbrain.stores.results import WriteResult
 from pixelbrain.stores.vectors import Match, VectorBatch
 
-__all__ = ["fetch", "iter_ids", "iter_vectors", "nearest", "remove_where", "write_changed"]
-
 _PAGE_IDS = 50_000  # ids without vectors: FACTS has 275 k/s
 _QUERIES_AT_ONCE = 1_000
 

@@ -19,8 +19,6 @@ from pixelbrain.config import mask_uri
 from pixelbrain.errors import ConfigError, StoreError
 from pixelbrain.stores.address import chroma_database
 
-__all__ = ["CONNECTION_LOST", "chroma_errors", "close_client", "connect", "open_folder"]
-
 #: What chromadb raises when its server went away.
 CONNECTION_LOST: tuple[type[Exception], ...] = (httpx.NetworkError, httpx.RemoteProtocolError)
 

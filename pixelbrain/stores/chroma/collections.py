@@ -21,8 +21,6 @@ from pixelbrain.stores.reconnect import ride_out
 from pixelbrain.stores.results import WriteResult
 from pixelbrain.stores.vectors import Match, VectorBatch
 
-__all__ = ["VectorStore"]
-
 _SPACE = "cosine"
 
 T = TypeVar("T")

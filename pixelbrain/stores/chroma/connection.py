@@ -16,8 +16,6 @@ from pixelbrain.stores.chroma.client import chroma_errors, close_client, connect
 from pixelbrain.stores.chroma.health import Finding, Sample, examine_collection
 from pixelbrain.stores.vectors import COLLECTION_COLUMNS
 
-__all__ = ["ChromaConnection", "known_collection"]
-
 #: For a look at whatever is there.
 _ANYTHING: Mapping[str, Sample] = {name: Sample() for name in COLLECTION_COLUMNS}
 

@@ -14,8 +14,6 @@ import numpy as np
 
 from pixelbrain.errors import StoreError
 
-__all__ = ["Finding", "Sample", "damage_of", "examine_collection", "examine_file", "is_damage", "same_direction"]
-
 #: A vector's distance to itself; an index in float32 rounds to 1e-7 or so.
 _ITSELF = 1e-3
 #: Of two unit vectors, an element's difference. ChromaDB keeps float32, some of them normalised.

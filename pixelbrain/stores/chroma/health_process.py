@@ -24,8 +24,6 @@ from pathlib import Path
 from pixelbrain.errors import StoreError
 from pixelbrain.stores.chroma.health import Finding, Sample, examine_collection, examine_file, is_damage
 
-__all__ = ["examine_folder", "warm_up"]
-
 #: Seconds for a look at an empty collection, and what each vector adds: a large index is read from disk first.
 _LIMIT_S, _VECTORS_A_SECOND = 120, 2_000
 _IDLE_LIMIT_S = 30.0

@@ -16,8 +16,6 @@ from pixelbrain.stores.ledger import IdLedger
 from pixelbrain.stores.results import WriteResult
 from pixelbrain.stores.vectors import COLLECTION_COLUMNS, VectorBatch, landed_vectors
 
-__all__ = ["VectorLoad"]
-
 logger = logging.getLogger(__name__)
 
 #: Vectors a collection that are looked for after a load; queries take 0.3 ms each (FACTS).

@@ -16,7 +16,6 @@ from pixelbrain.stores.verify_report import DifferenceCounter, Kind
 if TYPE_CHECKING:
     from pixelbrain.stores.chroma.collections import VectorStore
 
-__all__ = ["CollectionCheck"]
 
 _VECTORS_AT_ONCE = 1_000
 

@@ -15,8 +15,6 @@ from pixelbrain.config import mask_uri
 from pixelbrain.errors import StoreError
 from pixelbrain.stores.address import database_name
 
-__all__ = ["CONNECTION_LOST", "connect", "create_indexes", "mongo_errors"]
-
 #: What pymongo raises when the server went away. A cursor does not outlive its server.
 CONNECTION_LOST: tuple[type[Exception], ...] = (ConnectionFailure, CursorNotFound)
 

@@ -18,8 +18,6 @@ from pixelbrain.stores.mongo.client import CONNECTION_LOST, connect, mongo_error
 from pixelbrain.stores.mongo.embedded import EmbeddedMongo
 from pixelbrain.stores.reconnect import ride_out
 
-__all__ = ["MongoConnection"]
-
 T = TypeVar("T")
 
 

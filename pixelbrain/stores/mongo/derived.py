@@ -16,8 +16,6 @@ from pixelbrain.stores.ledger import IdLedger
 from pixelbrain.stores.mongo.upsert import BATCH_DOCUMENTS, batches, bulk_write, remove_others
 from pixelbrain.stores.results import WriteResult
 
-__all__ = ["Change", "count_changes", "group_changes", "identity_changes", "store_groups", "store_identities"]
-
 #: An update, and the id of the document that it changes.
 Change = tuple[str, UpdateOne]
 

@@ -18,8 +18,6 @@ from bson.raw_bson import RawBSONDocument
 from pixelbrain import schema
 from pixelbrain.errors import StoreError
 
-__all__ = ["LANDED", "EncodedDocument", "column_order", "documents", "encode", "plain", "shown"]
-
 #: Finds the documents that a load wrote, as opposed to those that a user added. The index on `status` answers it.
 LANDED: dict[str, Any] = {"status": {"$in": [str(status) for status in schema.Status]}}
 

@@ -19,20 +19,6 @@ from pixelbrain.stores.mongo.documents import encode, plain, shown
 from pixelbrain.stores.mongo.upsert import batches, bulk_write
 from pixelbrain.stores.results import WriteResult
 
-__all__ = [
-    "CSV_FIELDS",
-    "FieldSummary",
-    "check_documents",
-    "check_field",
-    "check_filter",
-    "export_csv",
-    "get_field",
-    "most_common",
-    "sort_keys",
-    "store_field",
-    "summarize",
-]
-
 logger = logging.getLogger(__name__)
 
 #: The columns of `export_csv` when none are named.

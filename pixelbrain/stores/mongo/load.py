@@ -17,8 +17,6 @@ from pixelbrain.stores.mongo.documents import LANDED, documents
 from pixelbrain.stores.mongo.upsert import remove_others, upsert_images
 from pixelbrain.stores.results import WriteResult
 
-__all__ = ["DocumentLoad"]
-
 
 class DocumentLoad:
     """One load in progress. Each step waits for a server that restarts under it, and may be done twice.

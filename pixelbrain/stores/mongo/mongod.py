@@ -20,8 +20,6 @@ from pymongo.errors import PyMongoError
 from pixelbrain.errors import StoreError
 from pixelbrain.locks.file import FolderLock
 
-__all__ = ["MongodProcess", "find_mongod"]
-
 logger = logging.getLogger(__name__)
 
 #: Seconds to wait for a starting mongod; it takes 2 with an empty folder, longer when it recovers a large journal.

@@ -15,8 +15,6 @@ from pixelbrain.errors import StoreError
 from pixelbrain.stores.mongo.documents import EncodedDocument, encode, shown
 from pixelbrain.stores.results import WriteResult
 
-__all__ = ["BATCH_DOCUMENTS", "batches", "bulk_write", "remove_others", "upsert_images"]
-
 #: FACTS of pymongo 4.20 with mongod 6: 1,000 or 10,000 a batch write equally fast.
 BATCH_DOCUMENTS = 1_000
 #: A server that is stopped in an orderly way says so: interrupted, or shutting down.

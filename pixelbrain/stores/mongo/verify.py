@@ -15,8 +15,6 @@ from pixelbrain.stores.mongo.documents import LANDED, column_order, documents, e
 from pixelbrain.stores.mongo.upsert import batches
 from pixelbrain.stores.verify_report import DifferenceCounter
 
-__all__ = ["DocumentCheck"]
-
 
 class DocumentCheck:
     """One comparison in progress; memory does not grow with the rows."""
