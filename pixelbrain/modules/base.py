@@ -66,7 +66,7 @@ class PipelineModule(abc.ABC):
     resources: Resources = Resources()
 
     #: The files that `setup` loads.
-    weights: Sequence[ModelFile] = ()
+    weights_files: Sequence[ModelFile] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -97,11 +97,11 @@ class PipelineModule(abc.ABC):
 
     def required_weights(self) -> list[str]:
         """Names of the files in `modules.weights.table.WEIGHTS` that `setup` loads."""
-        return [name for file in self.weights for name in file.required()]
+        return [name for file in self.weights_files for name in file.required()]
 
     def prepare(self) -> None:
         """Fetch what `setup` will load, once, on the machine that starts the run. Raises `WeightsError`."""
-        for file in self.weights:
+        for file in self.weights_files:
             file.path()
 
     def setup(self, device: str = "cpu") -> None:  # noqa: B027  (a module without weights has nothing to load)

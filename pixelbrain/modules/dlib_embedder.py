@@ -21,10 +21,10 @@ class DlibEmbedder(FaceEmbedder):
     dim = 128
 
     def __init__(self) -> None:
-        self.weights = (ModelFile("dlib-face-recognition"), ModelFile("dlib-landmarks"))
+        self.weights_files = (ModelFile("dlib-face-recognition"), ModelFile("dlib-landmarks"))
 
     def settings(self) -> dict[str, Any]:
-        return {**super().settings(), "landmarks_sha256": self.weights[1].sha256()}
+        return {**super().settings(), "landmarks_sha256": self.weights_files[1].sha256()}
 
     def check(self) -> None:
         if importlib.util.find_spec("dlib") is None:
@@ -34,7 +34,7 @@ class DlibEmbedder(FaceEmbedder):
         self.check()
         import dlib
 
-        recognition, landmarks = (str(file.path()) for file in self.weights)
+        recognition, landmarks = (str(file.path()) for file in self.weights_files)
         self._network = dlib.face_recognition_model_v1(recognition)
         self._predictor = dlib.shape_predictor(landmarks)
 

@@ -23,15 +23,15 @@ class FaceEmbedder(abc.ABC):
 
     model: str  # its `schema.ModelInfo.model`
     dim: int
-    weights: Sequence[ModelFile]  # the first decides the vectors
+    weights_files: Sequence[ModelFile]  # the first decides the vectors
 
     def model_info(self) -> schema.ModelInfo:
         """Which model it is."""
-        return schema.ModelInfo(model=self.model, weights_sha256=self.weights[0].sha256(), dim=self.dim)
+        return schema.ModelInfo(model=self.model, weights_sha256=self.weights_files[0].sha256(), dim=self.dim)
 
     def settings(self) -> dict[str, Any]:
         """What decides the vectors, as JSON."""
-        return {"model": self.model, "weights_sha256": self.weights[0].sha256()}
+        return {"model": self.model, "weights_sha256": self.weights_files[0].sha256()}
 
     def check(self) -> None:  # noqa: B027  (facenet-pytorch is always here)
         """Raises `MissingExtraError` where its package is not installed."""
@@ -53,7 +53,7 @@ class InceptionEmbedder(FaceEmbedder):
     def __init__(self, dataset: str, *, weights_file: str | Path | None = None, **where: Any) -> None:
         """`dataset` is what it was trained on: vggface2 or casia-webface; `where` is as of `ModelFile`."""
         self.model = f"facenet-{dataset}"
-        self.weights = (ModelFile(self.model, own=weights_file, **where),)
+        self.weights_files = (ModelFile(self.model, own=weights_file, **where),)
         self._preprocessor = FacePreprocessor()
 
     def setup(self, device: str = "cpu") -> None:
@@ -64,7 +64,7 @@ class InceptionEmbedder(FaceEmbedder):
 
         model = InceptionResnetV1().eval()
         # the released files also hold the last layer of the training, one row a person of the dataset
-        load_state(model, self.weights[0].path(), ignore=("logits.",))
+        load_state(model, self.weights_files[0].path(), ignore=("logits.",))
         self._model = fold_batch_norms(model).to(device, memory_format=torch.channels_last)
         self._device = device
 

@@ -73,7 +73,7 @@ class FacenetEmbedderModule(PipelineModule):
             self._embedder = InceptionEmbedder(
                 dataset, weights_dir=weights_dir, weights_file=weights_file, offline=offline
             )
-        self.weights = self._embedder.weights
+        self.weights_files = self._embedder.weights_files
         self._ready = False
 
     def fields(self) -> list[pa.Field]:

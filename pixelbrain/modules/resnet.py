@@ -70,7 +70,7 @@ class ResnetClassifierModule(PipelineModule):
         self._backbone = BACKBONES[model]
         self._top_k = top_k
         self._precision = precision
-        self.weights = (ModelFile(model, weights_dir=weights_dir, own=weights_file, offline=offline),)
+        self.weights_files = (ModelFile(model, weights_dir=weights_dir, own=weights_file, offline=offline),)
         self._classes = None if classes is None else _find_classes(classes, self._backbone.class_names())
         self._ready = False
 
@@ -89,14 +89,14 @@ class ResnetClassifierModule(PipelineModule):
     def settings(self) -> dict[str, Any]:
         return {
             "model": self._backbone.name,
-            "weights_sha256": self.weights[0].sha256(),
+            "weights_sha256": self.weights_files[0].sha256(),
             "classes": self._classes,
             "top_k": self._top_k,
             "precision": self._precision,
         }
 
     def model_info(self) -> schema.ModelInfo:
-        weights = self.weights[0].sha256()
+        weights = self.weights_files[0].sha256()
         return schema.ModelInfo(model=self._backbone.name, weights_sha256=weights, dim=self._backbone.dim)
 
     def setup(self, device: str = "cpu") -> None:
@@ -105,7 +105,7 @@ class ResnetClassifierModule(PipelineModule):
         from pixelbrain.modules.inference import check_device, choose_dtype, fold_batch_norms
 
         check_device(device)
-        body, head = self._backbone.load(self.weights[0].path())
+        body, head = self._backbone.load(self.weights_files[0].path())
         self._device = device
         self._dtype = choose_dtype(self._precision, device)  # type: ignore[arg-type]  # checked in __init__
         self._body = fold_batch_norms(body).to(device, self._dtype, memory_format=torch.channels_last)

@@ -81,9 +81,9 @@ def test_a_modules_files_are_what_it_requires_and_prepares(tmp_path):
     own = tmp_path / "own.pth"
     module = Half()
     assert module.required_weights() == []
-    module.weights = (ModelFile("resnet50"), ModelFile("resnet18", own=own))
+    module.weights_files = (ModelFile("resnet50"), ModelFile("resnet18", own=own))
     assert module.required_weights() == ["resnet50"]
-    module.weights = module.weights[1:]
+    module.weights_files = module.weights_files[1:]
     with pytest.raises(ModuleError, match="there is no weights file"):
         module.prepare()
     own.write_bytes(b"")
