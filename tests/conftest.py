@@ -43,10 +43,16 @@ def pytest_configure(config: pytest.Config) -> None:
         # run. Each of the hundreds of processes, Ray's workers most of all, would compile everything that it imports:
         # 3 s instead of 1 for Ray Data alone.
         folder = tempfile.mkdtemp(prefix="pixelbrain-bytecode-")
-        config.add_cleanup(functools.partial(shutil.rmtree, folder, ignore_errors=True))
+        config.add_cleanup(functools.partial(_remove_bytecode, folder))
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = folder
         sys.dont_write_bytecode = False
+
+
+def _remove_bytecode(folder: str) -> None:
+    """And write no more: what is imported while Python ends would make the folder again."""
+    sys.dont_write_bytecode = True
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
