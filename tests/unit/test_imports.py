@@ -112,6 +112,12 @@ def test_a_room_is_small_and_says_what_is_in_it():
             )
 
 
+def test_the_pages_draw_this_flow():
+    for page in (PACKAGE.parent / "README.md", PACKAGE.parent / "docs" / "architecture.md"):
+        drawn = [line for line in page.read_text(encoding="utf-8").splitlines() if "▶" in line]
+        assert [[room.strip() for room in line.split("▶")] for line in drawn] == [FLOW], page
+
+
 def test_only_the_engine_imports_ray():
     for file in FILES.values():
         if PACKAGE / "engine" not in file.parents:
