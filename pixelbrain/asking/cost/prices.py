@@ -26,19 +26,6 @@ from typing import Any
 from pixelbrain.asking.cost.image_tokens import Detail, PatchTokens, TileTokens
 from pixelbrain.errors import ConfigError
 
-__all__ = [
-    "PRICES",
-    "PRICES_DATE",
-    "ModelPrice",
-    "PatchTokens",
-    "TileTokens",
-    "cost_usd",
-    "find_price",
-    "image_tokens",
-    "target_size",
-    "text_tokens",
-]
-
 PRICES_DATE = "2026-11-22"
 
 
@@ -110,9 +97,7 @@ def find_price(model: str, overrides: Mapping[str, Mapping[str, Any]] | None = N
     Raises:
         ConfigError: a model that nobody priced, which is never guessed at, or an override that cannot be.
     """
-    table = dict(PRICES)
-    for name, settings in (overrides or {}).items():
-        table[name] = _overridden(name, settings)
+    table = {**PRICES, **{name: _overridden(name, settings) for name, settings in (overrides or {}).items()}}
     if model in table:
         return table[model]
     family = max((name for name in table if model.startswith(name)), key=len, default=None)
@@ -135,10 +120,8 @@ def _overridden(model: str, settings: Any) -> ModelPrice:
     if not isinstance(settings, Mapping):
         raise ConfigError(f"{where} is {settings!r}: it has keys, {', '.join(_SETTINGS)}")
     _known_keys(where, settings, _SETTINGS)
-    found: dict[str, Any] = {}
-    for name in ("input_usd_per_million", "output_usd_per_million", "batch_factor"):
-        if name in settings:
-            found[name] = _decimal(f"{where}: {name}", settings[name])
+    dollars = ("input_usd_per_million", "output_usd_per_million", "batch_factor")
+    found: dict[str, Any] = {n: _decimal(f"{where}: {n}", settings[n]) for n in dollars if n in settings}
     if "reasoning" in settings:
         if not isinstance(settings["reasoning"], bool):
             raise ConfigError(f"{where}: reasoning is {settings['reasoning']!r}: it is true or false")
@@ -192,24 +175,12 @@ def _decimal(where: str, value: Any) -> Decimal:
     return found
 
 
-# --- counting ---------------------------------------------------------------------------------------------------------
-
-
-def target_size(price: ModelPrice, width: int, height: int, detail: Detail) -> tuple[int, int]:
-    """The size in which to send an image: what the detail level can use, and never more than there is.
-
-    Args:
-        width, height: pixels of the upright original, 1 or more.
-    """
-    return price.tokens.target(width, height, detail)
-
-
 def image_tokens(price: ModelPrice, width: int, height: int, detail: Detail, *, reduced: bool = True) -> int:
     """The tokens that an image costs.
 
     Args:
         width, height: pixels of the upright original, 1 or more.
-        reduced: it is sent in its `target_size`; False: as it is, as with `image_urls`.
+        reduced: it is sent in the size that `price.tokens.target` gives; False: as it is, as with `image_urls`.
     """
     if reduced:
         width, height = price.tokens.target(width, height, detail)

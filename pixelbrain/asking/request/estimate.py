@@ -88,13 +88,14 @@ def _usual_value_tokens(answer: AnswerType) -> int:
     return _USUAL_TOKENS[answer.kind]
 
 
+@dataclass
 class Overrun:
     """Adds up what requests cost beside what was estimated, and warns once of much more."""
 
-    def __init__(self) -> None:
-        #: What to tell whoever pays, once requests cost more than a fifth above the estimate.
-        self.message: str | None = None
-        self._requests, self._expected, self._observed = 0, Decimal(0), Decimal(0)
+    message: str | None = None  # to whoever pays, once requests cost more than a fifth above the estimate
+    _requests: int = 0
+    _expected: Decimal = Decimal(0)
+    _observed: Decimal = Decimal(0)
 
     def add(self, expected: Decimal, observed: Decimal, *, requests: int = 1) -> None:
         """Requests were expected to cost, and cost, so many dollars."""

@@ -11,8 +11,9 @@ from decimal import Decimal
 import pytest
 
 from pixelbrain.asking.limits.gate import Gate
-from pixelbrain.asking.limits.leases import Granted, LeaseAnswer, OverBudgetError, Settlement, Wait, Want
+from pixelbrain.asking.limits.leases import Granted, LeaseAnswer, Settlement, Wait, Want
 from pixelbrain.asking.limits.limiter import RateLimiter
+from pixelbrain.errors import OverBudgetError
 from tests.unit.asking.limits.local_gate import local_gate
 
 CENT = Decimal("0.01")

@@ -50,7 +50,7 @@ def test_what_is_remembered_is_not_asked_and_costs_nothing():
     run(bench, "1")
     again = Bench(server)
     again.memory = {key: dict(record) for key, record in bench.memory.items() if record["field"] == "is_person"}
-    again.asker._remembered = again.memory.get
+    again.asker.remembered = again.memory.get
     server.answer = lambda _number: reply(json.dumps({"people": 3}))
     rows = run(again, "1")
     assert server.fields() == ["people"] and len(server.bodies) == 2

@@ -66,7 +66,7 @@ def test_memory_stays_flat_over_many_rows():
     server.bodies = Forgetful()
     bench = Bench(server, settings, presign=lambda image_id: image_id)
     bench.journal = Forgetful()
-    bench.asker._journal = bench.journal.append
+    bench.asker.journal = bench.journal.append
     blocks: dict[int, int] = {}
     most_tasks = 0
 
