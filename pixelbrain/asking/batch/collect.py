@@ -10,7 +10,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from openai.types import Batch
 
 from pixelbrain.asking.answer_records import remembered_record
 from pixelbrain.asking.batch.api import BatchApi
@@ -20,10 +22,6 @@ from pixelbrain.asking.batch.store import BatchState, BatchStore, Row
 from pixelbrain.asking.questions.question import Question
 from pixelbrain.asking.request.failures import StopJob, classify_response, mask_keys
 from pixelbrain.landing.answers.memory import AnswerMemory
-
-if TYPE_CHECKING:
-    from openai.types import Batch
-
 
 logger = logging.getLogger(__name__)
 
@@ -117,17 +115,15 @@ class Collector:
         errors = (batch.errors.data if batch.errors else None) or []
         by_line: dict[int, str] = {}
         for error in errors:
-            message = mask_keys(f"{error.code}: {error.message}")
-            verdict = classify_response(
-                400, {"code": error.code, "message": error.message}, {}, model=batch.model or ""
-            )
+            said = {"code": error.code, "message": error.message}
+            verdict = classify_response(400, said, {}, model=batch.model or "")
             if error.code == TOKEN_LIMIT:
                 found.too_many_tokens = True
                 found.token_limit = read_token_limit(error.message or "")
             elif isinstance(verdict, StopJob):
                 found.stop = verdict
             elif error.line is not None:
-                by_line.setdefault(error.line, message)
+                by_line.setdefault(error.line, mask_keys(f"{error.code}: {error.message}"))
         whole = not (found.too_many_tokens or found.stop or by_line)
         why = mask_keys("; ".join(f"{e.code}: {e.message}" for e in errors)) or "the server does not say why"
         if whole:

@@ -74,33 +74,28 @@ class PendingAnswers:
 
     def has_image(self, settings: str, image_id: str, version: str) -> bool:
         """A request about this image, of a run with these settings, is on its way, or done."""
-        digest = _digest(settings, image_id, version)
-        return self._db.execute("SELECT 1 FROM image WHERE digest = ?", (digest,)).fetchone() is not None
+        return self._first("SELECT 1 FROM image WHERE digest = ?", _digest(settings, image_id, version)) is not None
 
     def whose(self, key: str, field: str, image_id: str, version: str) -> Literal["nobody", "same", "other"]:
         """For whom an answer is on its way: nobody, this field of this image, or another that asks the same."""
-        found = self._db.execute("SELECT whose FROM answer WHERE key = ?", (key,)).fetchone()
+        found = self._first("SELECT whose FROM answer WHERE key = ?", key)
         if found is None:
             return "nobody"
         return "same" if found[0] == _digest(image_id, version, field) else "other"
 
     def has_answer(self, row: Row) -> bool:
         """An answer that this request asks for is on its way."""
-        wanted = list(row.keys.values())
-        marks = ", ".join("?" * len(wanted))
-        return self._db.execute(f"SELECT 1 FROM answer WHERE key IN ({marks}) LIMIT 1", wanted).fetchone() is not None
+        return any(self._first("SELECT 1 FROM answer WHERE key = ?", key) for key in row.keys.values())
 
     # what this run has journalled: its entries were listed before
 
     def journalled(self, record: Mapping[str, Any]) -> None:
         """A record of this run."""
-        digest = _record_digest(record)
-        self._db.execute("INSERT OR IGNORE INTO done VALUES (?)", (digest,))
+        self._db.execute("INSERT OR IGNORE INTO done VALUES (?)", (_record_digest(record),))
 
     def is_journalled(self, record: Mapping[str, Any]) -> bool:
         """This run has journalled an answer for this field of this image."""
-        digest = _record_digest(record)
-        return self._db.execute("SELECT 1 FROM done WHERE digest = ?", (digest,)).fetchone() is not None
+        return self._first("SELECT 1 FROM done WHERE digest = ?", _record_digest(record)) is not None
 
     # who waits for the answer to another image's request
 
@@ -128,7 +123,7 @@ class PendingAnswers:
 
     def look_again(self, custom_id: str) -> Row | None:
         """The earlier tries of a request, if there were any."""
-        found = self._db.execute("SELECT line FROM again WHERE custom_id = ?", (custom_id,)).fetchone()
+        found = self._first("SELECT line FROM again WHERE custom_id = ?", custom_id)
         return None if found is None else Row.from_line(found[0])
 
     def drop_again(self, custom_id: str) -> None:
@@ -148,7 +143,7 @@ class PendingAnswers:
 
     def pop_redo(self) -> dict[str, str] | None:
         """The next image to look at again: its image_id and version."""
-        found = self._db.execute("SELECT rowid, image_id, version FROM redo ORDER BY rowid LIMIT 1").fetchone()
+        found = self._first("SELECT rowid, image_id, version FROM redo ORDER BY rowid LIMIT 1")
         if found is None:
             return None
         self._db.execute("DELETE FROM redo WHERE rowid = ?", (found[0],))
@@ -156,7 +151,10 @@ class PendingAnswers:
 
     def has_redo(self) -> bool:
         """There is one."""
-        return self._db.execute("SELECT 1 FROM redo LIMIT 1").fetchone() is not None
+        return self._first("SELECT 1 FROM redo LIMIT 1") is not None
+
+    def _first(self, query: str, *values: str | bytes) -> tuple[Any, ...] | None:
+        return self._db.execute(query, values).fetchone()
 
 
 def _digest(*parts: str) -> bytes:

@@ -9,15 +9,15 @@ import os
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING
+
+from openai import OpenAI
 
 from pixelbrain.asking.batch.api import BatchApi
 from pixelbrain.asking.batch.collect import Collector
 from pixelbrain.asking.batch.pending_answers import PendingAnswers
 from pixelbrain.asking.batch.quota import BatchLimits, Quota, TokenQueue
-from pixelbrain.asking.batch.report import BatchReport
 from pixelbrain.asking.batch.requests import RequestMaker
-from pixelbrain.asking.batch.rounds import Rounds
+from pixelbrain.asking.batch.rounds import BatchReport, Rounds
 from pixelbrain.asking.batch.store import BatchStore
 from pixelbrain.asking.batch.submit import MAX_BYTES, MAX_REQUESTS, recover, settings_key
 from pixelbrain.asking.cost.prices import ModelPrice
@@ -32,10 +32,6 @@ from pixelbrain.landing.landing import Landing
 from pixelbrain.locks.run import RunLock
 from pixelbrain.sources import read_bytes
 from pixelbrain.storage.base import Storage
-
-if TYPE_CHECKING:
-    from openai import OpenAI
-
 
 #: A batch whose creation was on its way when its process was killed is known to the server after so long.
 _SETTLE_S = 10.0
@@ -157,7 +153,7 @@ def run_batches(
         spent = already_spent_usd + pending.load(store)
         limits = BatchLimits(budget_usd=budget_usd, poll_s=poll_s, max_bytes=max_bytes, max_requests=max_requests)
         key = settings_key(settings)
-        with contextlib.closing(RequestMaker(entries, settings, price, pending, memory, read)) as maker:
+        with contextlib.closing(RequestMaker(iter(entries), settings, price, pending, memory, read)) as maker:
             report = Rounds(
                 settings=settings,
                 price=price,

@@ -9,6 +9,7 @@ import logging
 import secrets
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime, timezone
 from decimal import Decimal
 from typing import Any
@@ -27,6 +28,8 @@ logger = logging.getLogger(__name__)
 # 200 * 2^20 bytes is not said: the smaller one is safe.
 MAX_REQUESTS = 50_000
 MAX_BYTES = 200_000_000
+
+_DOLLARS = ("input_usd_per_million", "output_usd_per_million", "batch_factor")  # of a `ModelPrice`
 
 
 def custom_id(keys: Mapping[str, str]) -> str:
@@ -58,35 +61,30 @@ def _questions(settings: AskSettings) -> list[dict[str, Any]]:
     ]
 
 
+@dataclass
 class RequestFile:
-    """One batch in the making: JSONL within the API's limits, streamed to this machine's disk, and its rows for us.
+    """One batch in the making: JSONL within the API's limits, streamed to this machine's disk, and its rows for us."""
 
-    Args:
-        store: where its state goes.
-        max_bytes, max_requests: of one file.
-    """
+    store: BatchStore  # where its state goes
+    _: KW_ONLY
+    max_bytes: int = MAX_BYTES  # of one file
+    max_requests: int = MAX_REQUESTS
+    size_bytes: int = 0
+    input_tokens: int = 0
+    usd: Decimal = Decimal(0)
+    usual_usd: Decimal = Decimal(0)
+    _rows: list[str] = field(default_factory=list)  # some 300 bytes each
 
-    def __init__(self, store: BatchStore, *, max_bytes: int = MAX_BYTES, max_requests: int = MAX_REQUESTS) -> None:
+    def __post_init__(self) -> None:
         # by time, so that a folder's listing is their order; the random half keeps two machines apart
         self.id = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}"
-        self.path = store.upload_path(self.id)
-        self.requests = 0
-        self.bytes = 0
-        self.input_tokens = 0
-        self.usd = Decimal(0)
-        self.usual_usd = Decimal(0)
-        self._store = store
-        self._max_bytes = max_bytes
-        self._max_requests = max_requests
-        self._rows: list[str] = []  # some 300 bytes each
+        self.path = self.store.upload_path(self.id)
         with self._explained():
             self._file = open(self.path, "wb")  # noqa: SIM115 - closed by finish() or discard()
 
     def has_room(self, line: bytes) -> bool:
         """One more request fits; the first one always does."""
-        if not self.requests:
-            return True
-        return self.requests < self._max_requests and self.bytes + len(line) <= self._max_bytes
+        return not self._rows or (len(self._rows) < self.max_requests and self.size_bytes + len(line) <= self.max_bytes)
 
     def add(self, row: Row, line: bytes, usual_usd: Decimal) -> None:
         """Append a request, which usually costs `usual_usd`.
@@ -97,8 +95,7 @@ class RequestFile:
         with self._explained():
             self._file.write(line)
         self._rows.append(row.line())
-        self.requests += 1
-        self.bytes += len(line)
+        self.size_bytes += len(line)
         self.input_tokens += row.input_tokens
         self.usd += row.usd
         self.usual_usd += usual_usd
@@ -118,17 +115,14 @@ class RequestFile:
             settings=settings_key(settings),
             model=settings.model,
             questions=_questions(settings),
-            price={
-                name: str(getattr(price, name))
-                for name in ("input_usd_per_million", "output_usd_per_million", "batch_factor")
-            },
-            requests=self.requests,
+            price={name: str(getattr(price, name)) for name in _DOLLARS},
+            requests=len(self._rows),
             input_tokens=self.input_tokens,
             usd=self.usd,
             usual_usd=self.usual_usd,
         )
-        self._store.save_rows(self.id, self._rows)
-        self._store.save(state)
+        self.store.save_rows(self.id, self._rows)
+        self.store.save(state)
         return state
 
     def discard(self) -> None:
