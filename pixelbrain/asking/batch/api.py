@@ -39,11 +39,8 @@ class RejectedError(Exception):
 class BatchApi:
     """What we ask of the server about batches; each call is tried again while that can help.
 
-    Every method raises `StopJob` for what waiting does not heal, and after `patience_s`.
-
-    Args:
-        client: an `openai.OpenAI`; its own retries are turned off.
-        patience_s: how long one call is tried again.
+    Every method raises `StopJob` for what waiting does not heal, and after `patience_s` of tries. The client's own
+    retries are turned off.
     """
 
     def __init__(self, client: openai.OpenAI, *, patience_s: float | None = None) -> None:
@@ -57,10 +54,8 @@ class BatchApi:
 
         def send() -> str:
             with open(path, "rb") as file:
-                sent = self._client.files.create(
-                    file=(path.name, file, "application/jsonl"), purpose="batch", timeout=_UPLOAD_TIMEOUT_S
-                )
-            return sent.id
+                named = (path.name, file, "application/jsonl")
+                return self._client.files.create(file=named, purpose="batch", timeout=_UPLOAD_TIMEOUT_S).id
 
         return self._call("uploading a batch's requests", send)
 

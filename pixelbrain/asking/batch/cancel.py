@@ -57,8 +57,6 @@ def cancel_batches(
     """Cancel what is on its way, wait until it has stopped, and keep what it finished.
 
     Args:
-        storage: where OUT is.
-        client: see `make_sync_client`.
         memory: opened once OUT is ours: the journal of a run that waits for its batches is not to be folded.
         poll_s: seconds between looks at the server.
 

@@ -61,13 +61,9 @@ class Collector:
     asked: Sequence[Question] = ()  # by this run
 
     def collect(self, state: BatchState, batch: Batch) -> Collected:
-        """Journal everything that a batch brought, and end its state.
+        """Journal everything that a batch, in one of the statuses `ENDED`, brought, and end its state.
 
         May be killed at any point, and be done again by another process.
-
-        Args:
-            state: of the batch.
-            batch: as the server shows it, in one of the statuses `ENDED`.
         """
         found = Collected(status=batch.status)
         again: list[Row] = []
@@ -82,7 +78,10 @@ class Collector:
         self.store.end(state, again)
         # a killed process finds the rows on the disk; this one goes on with what it has in hand
         for row in again:
-            self._hand_back(state, row)
+            if row.has_history:
+                self.pending.put_again(row)
+            if state.settings == self.settings_key:  # else the next run that asks the same does
+                self.pending.push_redo(row.image_id, row.version)
         if state.input_file_id:
             self.api.delete_file(state.input_file_id)
         logger.info("batch %s %s: %s, %d to ask again", state.id, batch.status, dict(found.answers), found.again)
@@ -165,13 +164,6 @@ class Collector:
             and all(known.get(name) == record[name] for name in ("image_id", "version", "field", "answered_at"))
             and Decimal(known["cost_usd"]) == Decimal(record["cost_usd"])
         )
-
-    def _hand_back(self, state: BatchState, row: Row) -> None:
-        """A request is to be asked again: by this run, if it asks the same; else by the next that does."""
-        if row.has_history:
-            self.pending.put_again(row)
-        if state.settings == self.settings_key:
-            self.pending.push_redo(row.image_id, row.version)
 
 
 def read_token_limit(message: str) -> int | None:

@@ -1,8 +1,4 @@
-"""Which answers are on their way, who else waits for them, and what is to be asked over.
-
-A run of millions of images keeps this in a private temporary database of SQLite (it spills to disk, and goes with the
-process): memory stays flat. It is made again from the rows under OUT when a run starts. For one thread.
-"""
+"""Which answers are on their way, who else waits for them, and what is to be asked over."""
 
 from __future__ import annotations
 
@@ -28,7 +24,10 @@ CREATE TABLE redo (image_id TEXT NOT NULL, version TEXT NOT NULL);
 
 
 class PendingAnswers:
-    """See the module."""
+    """A private temporary database of SQLite, which spills to disk and goes with the process: memory stays flat.
+
+    It is made again from the rows under OUT when a run starts. For one thread.
+    """
 
     def __init__(self) -> None:
         self._db = sqlite3.connect("", isolation_level=None)  # "": temporary, on disk, deleted when closed
@@ -39,11 +38,7 @@ class PendingAnswers:
         self._db.close()
 
     def load(self, store: BatchStore) -> Decimal:
-        """Note what is on its way, and the history of what is to be asked again.
-
-        Returns:
-            What earlier tries of those requests have cost, which is in no record yet.
-        """
+        """Note what is on its way, and the history of what is to be asked again; what that cost is in no record yet."""
         spent = Decimal(0)
         for state in store.active():
             for row in store.rows(state):
@@ -54,8 +49,6 @@ class PendingAnswers:
             self.put_again(row)
         return spent + self.again_usd()
 
-    # on their way
-
     def add(self, row: Row, settings: str) -> None:
         """A request goes out, in a batch of a run with these settings (`settings_key`)."""
         answers = [(key, _digest(row.image_id, row.version, field)) for field, key in row.keys.items()]
@@ -63,11 +56,7 @@ class PendingAnswers:
         self._db.execute("INSERT OR IGNORE INTO image VALUES (?)", (_digest(settings, row.image_id, row.version),))
 
     def remove(self, row: Row, settings: str, *, done: bool = False) -> None:
-        """Its batch has ended.
-
-        Args:
-            done: all that such a run asks about the image is journalled: this run need not look at it.
-        """
+        """Its batch has ended. Where `done`, all that such a run asks about the image is journalled."""
         self._db.executemany("DELETE FROM answer WHERE key = ?", [(k,) for k in row.keys.values()])
         if not done:
             self._db.execute("DELETE FROM image WHERE digest = ?", (_digest(settings, row.image_id, row.version),))
@@ -87,17 +76,13 @@ class PendingAnswers:
         """An answer that this request asks for is on its way."""
         return any(self._first("SELECT 1 FROM answer WHERE key = ?", key) for key in row.keys.values())
 
-    # what this run has journalled: its entries were listed before
-
     def journalled(self, record: Mapping[str, Any]) -> None:
-        """A record of this run."""
+        """A record of this run, whose entries were listed before."""
         self._db.execute("INSERT OR IGNORE INTO done VALUES (?)", (_record_digest(record),))
 
     def is_journalled(self, record: Mapping[str, Any]) -> bool:
         """This run has journalled an answer for this field of this image."""
         return self._first("SELECT 1 FROM done WHERE digest = ?", _record_digest(record)) is not None
-
-    # who waits for the answer to another image's request
 
     def wait(self, key: str, field: str, image_id: str, version: str) -> None:
         """An image looks the same as one whose answer is on its way: it is not asked about, it waits."""
@@ -114,8 +99,6 @@ class PendingAnswers:
         """Nothing is on its way any more: who still waits is to be looked at again."""
         self._db.execute("INSERT INTO redo SELECT DISTINCT image_id, version FROM waiting")
         self._db.execute("DELETE FROM waiting")
-
-    # what earlier tries of a request left
 
     def put_again(self, row: Row) -> None:
         """A request is to be asked again, with what its earlier tries taught and cost."""
@@ -135,10 +118,8 @@ class PendingAnswers:
         lines = self._db.execute("SELECT line FROM again")
         return sum((Row.from_line(line).spent.usd for (line,) in lines), Decimal(0))
 
-    # what this run does over, first in first out
-
     def push_redo(self, image_id: str, version: str) -> None:
-        """This run is to look at an image again."""
+        """This run is to look at an image again, first in first out."""
         self._db.execute("INSERT INTO redo VALUES (?, ?)", (image_id, version))
 
     def pop_redo(self) -> dict[str, str] | None:

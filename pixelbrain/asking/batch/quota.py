@@ -26,16 +26,6 @@ _MAX_REFUSALS = 10
 Block = Literal["tokens", "budget", "unchecked", "hold", "cancelled"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class BatchLimits:
-    """Of a run."""
-
-    budget_usd: Decimal | None
-    poll_s: float
-    max_bytes: int  # of one file
-    max_requests: int
-
-
 @dataclass
 class TokenQueue:
     """The account's queue of one model."""
@@ -51,14 +41,9 @@ class TokenQueue:
         return _least(self.setting, self._learnt, self._for_now)
 
     def fits(self, tokens: int, *, enqueued: int, in_file: int) -> bool:
-        """One more request may go into the batch that is being made.
+        """One more request may go into the batch that is being made, beside those that are on their way.
 
         A batch is not begun for a small corner of the queue, and one request alone is always tried.
-
-        Args:
-            tokens: of the request.
-            enqueued: of the batches on their way.
-            in_file: of the batch that is being made.
         """
         limit = self.limit
         if limit is None or not (enqueued or in_file):
@@ -68,12 +53,7 @@ class TokenQueue:
         return enqueued + in_file + tokens <= limit
 
     def refused(self, tokens: int, *, enqueued: int, said: int | None) -> None:
-        """A batch was turned away.
-
-        Args:
-            tokens: of the batch, by our estimate.
-            enqueued: of our other batches on their way.
-            said: the limit that the server named.
+        """A batch of so many tokens, by our estimate, was turned away; `said` is the limit that the server named.
 
         Raises:
             StopJob: this happened too often in a row.
@@ -107,7 +87,8 @@ def _least(*limits: int | None) -> int | None:
 class Quota:
     """What is on its way, and what may follow it."""
 
-    limits: BatchLimits  # of the run
+    budget_usd: Decimal | None
+    poll_s: float
     queue: TokenQueue  # the account's
     active: list[BatchState]  # batches on their way
     spent_usd: Decimal  # for certain, before this run too
@@ -122,17 +103,10 @@ class Quota:
     @property
     def left_usd(self) -> Decimal | None:
         """Of the budget, of what is neither spent nor reserved."""
-        budget = self.limits.budget_usd
-        return None if budget is None else budget - self.spent_usd - self.reserved_usd
+        return None if self.budget_usd is None else self.budget_usd - self.spent_usd - self.reserved_usd
 
     def blocked(self, row: Row, model: str, file: RequestFile | None) -> Block | None:
-        """Why a request may not go now; None: it may.
-
-        Args:
-            row: the request.
-            model: that it asks.
-            file: the batch that is being made; None: one would begin with this request.
-        """
+        """Why a request may not go now; None: it may. Without a `file`, it would be the first of a batch."""
         if file is None:
             if (self._drain and self.active) or time.monotonic() < self._hold_until:
                 return "hold"
@@ -155,7 +129,7 @@ class Quota:
             StopJob: this happened too often in a row.
         """
         self.queue.refused(state.input_tokens, enqueued=self._enqueued(state.model), said=said)
-        hold_s = min(_LONGEST_HOLD_S, self.limits.poll_s * 2 ** (self.queue.refusals - 1))
+        hold_s = min(_LONGEST_HOLD_S, self.poll_s * 2 ** (self.queue.refusals - 1))
         self._hold_until = time.monotonic() + hold_s
         self._drain = True
         logger.warning(

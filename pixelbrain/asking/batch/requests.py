@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
@@ -57,7 +57,7 @@ class RequestMaker:
     _over: bool = False
 
     def __post_init__(self) -> None:
-        self._settings_key = settings_key(self.settings)
+        self.settings_key = settings_key(self.settings)
         self._hashes = {question.field: question_hash(self.settings, question) for question in self.settings.questions}
         self._preparer = PhotoPreparer(self.settings, self.price, self._read_image)
         self._prepared = self._prepare_ahead()
@@ -98,15 +98,13 @@ class RequestMaker:
     def _prepare_ahead(self) -> Generator[_Prepared, None, None]:
         """Photos, or why there is none, in the order of their entries; read a few ahead by threads."""
         pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="batch-prepare")
-        ahead: deque[tuple[dict[str, str], Future[Photo | Outcome]]] = deque()
+        begun = ((entry, pool.submit(self._preparer.prepare, entry)) for entry in self._source())
         try:
-            for entry in self._source():
-                ahead.append((entry, pool.submit(self._preparer.prepare, entry)))
-                if len(ahead) >= _AHEAD:
-                    entry, photo = ahead.popleft()
-                    yield entry, photo.result()
-            for entry, photo in ahead:
+            ahead = deque(itertools.islice(begun, _AHEAD))
+            while ahead:
+                entry, photo = ahead.popleft()
                 yield entry, photo.result()
+                ahead.extend(itertools.islice(begun, 1))
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -116,7 +114,7 @@ class RequestMaker:
             found = self.pending.pop_redo() or next(self.entries, None)
             if found is None:
                 return
-            if not self.pending.has_image(self._settings_key, found["image_id"], found["version"]):
+            if not self.pending.has_image(self.settings_key, found["image_id"], found["version"]):
                 yield {"image_id": found["image_id"], "version": found["version"]}
 
     def _make(self, entry: dict[str, str], photo: Photo | Outcome) -> Request | None:

@@ -49,12 +49,7 @@ class ResultReader:
         self._price = ModelPrice(model=self.state.model, tokens=TileTokens(base=0, tile=0), **dollars)
 
     def read(self, row: Row, result: Mapping[str, Any]) -> Result:
-        """One line of an output or error file.
-
-        Args:
-            row: the request with the line's custom_id.
-            result: the line.
-        """
+        """One line of an output or error file, about the request with its custom_id."""
         response = result.get("response")
         if not isinstance(response, Mapping):
             error = result.get("error")
@@ -77,8 +72,7 @@ class ResultReader:
     def unanswered(self, row: Row, error_type: str, message: str, *, counts: bool = True) -> Result:
         """The batch ended without an answer: again, unless that has happened often enough.
 
-        Args:
-            counts: it is the request's own try that failed.
+        It `counts` where it is the request's own try that failed.
         """
         tries = row.tries + counts
         if tries < MAX_TRIES:

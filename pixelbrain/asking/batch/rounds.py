@@ -13,14 +13,12 @@ from openai.types import Batch
 from pixelbrain.asking.batch.api import BatchApi, RejectedError
 from pixelbrain.asking.batch.collect import ENDED, TOKEN_LIMIT, Collected, Collector, read_token_limit
 from pixelbrain.asking.batch.pending_answers import PendingAnswers
-from pixelbrain.asking.batch.quota import BatchLimits, Block, Quota
+from pixelbrain.asking.batch.quota import Block, Quota
 from pixelbrain.asking.batch.requests import RequestMaker
 from pixelbrain.asking.batch.store import BatchState, BatchStore
 from pixelbrain.asking.batch.submit import RequestFile, submit
-from pixelbrain.asking.cost.prices import ModelPrice
 from pixelbrain.asking.request.estimate import Overrun
 from pixelbrain.asking.request.failures import StopJob
-from pixelbrain.asking.settings import AskSettings
 
 #: A batch that has not ended so long after its 24 hours never will.
 _OVERDUE_S = 7200.0
@@ -56,16 +54,13 @@ class BatchReport:
 class Rounds:
     """One run; `run` is called once."""
 
-    settings: AskSettings  # what is asked
-    price: ModelPrice
-    limits: BatchLimits
-    settings_key: str
+    maker: RequestMaker  # knows what is asked
+    new_file: Callable[[], RequestFile]
     quota: Quota  # for more
     store: BatchStore
     api: BatchApi
     pending: PendingAnswers  # knows what is in `store`
     collector: Collector
-    maker: RequestMaker
     progress: Callable[[int, int, int], None] | None  # called with (done, total, failed) requests
     report: BatchReport = field(default_factory=BatchReport)
     _polled_at: float = 0.0  # monotonic
@@ -82,7 +77,7 @@ class Rounds:
                 self.pending.release_waiting()
                 if self._block == "budget":
                     self.maker.rest_over_budget(
-                        f"${self.quota.left_usd:.6f} of the budget of ${self.limits.budget_usd} is left, and the next "
+                        f"${self.quota.left_usd:.6f} of the budget of ${self.quota.budget_usd} is left, and the next "
                         "request can cost more; run it again with a larger budget"
                     )
                     self._block = None
@@ -93,10 +88,10 @@ class Rounds:
                     continue
             if not wait and not (self.quota.active and self._block == "unchecked"):
                 break
-            time.sleep(self.limits.poll_s)
+            time.sleep(self.quota.poll_s)
             self._poll()
         while wait and self.quota.active:  # cancelled: what they finished is still to come
-            time.sleep(self.limits.poll_s)
+            time.sleep(self.quota.poll_s)
             self._poll()
         self.report.running = len(self.quota.active)
         self.report.reserved_usd = self.quota.reserved_usd
@@ -106,20 +101,19 @@ class Rounds:
     def _fill(self) -> None:
         """Send as many batches as fit now; `_block` says why no more."""
         file: RequestFile | None = None
-        limits = self.limits
+        model = self.maker.settings.model
         try:
             while (request := self.maker.take()) is not None:
                 if file is not None and not file.has_room(request.line):
                     full, file = file, None
                     self._send(full)
-                cancelled = self.report.cancelled
-                self._block = "cancelled" if cancelled else self.quota.blocked(request.row, self.settings.model, file)
+                self._block = "cancelled" if self.report.cancelled else self.quota.blocked(request.row, model, file)
                 if self._block is not None:
                     self.maker.put_back(request)
                     break
-                file = file or RequestFile(self.store, max_bytes=limits.max_bytes, max_requests=limits.max_requests)
+                file = file or self.new_file()
                 file.add(request.row, request.line, request.usual_usd)
-                self.pending.add(request.row, self.settings_key)
+                self.pending.add(request.row, self.maker.settings_key)
             else:
                 self._block = None
             if file is not None:
@@ -130,7 +124,7 @@ class Rounds:
                 file.discard()
 
     def _send(self, file: RequestFile) -> None:
-        state = file.finish(self.settings, self.price)
+        state = file.finish(self.maker.settings, self.maker.price)
         self._forget_history(state)
         try:
             submit(state, file, self.store, self.api)
@@ -141,7 +135,7 @@ class Rounds:
         self.report.submitted += 1
         self.report.requests += state.requests
         self._tell()
-        if time.monotonic() - self._polled_at >= self.limits.poll_s:
+        if time.monotonic() - self._polled_at >= self.quota.poll_s:
             self._poll()
 
     def _forget_history(self, state: BatchState) -> None:
