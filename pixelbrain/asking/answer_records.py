@@ -56,8 +56,6 @@ def answer_records(
     Args:
         entry: with image_id and version.
         keys: under which each field's answer is remembered; None: the image was not read.
-        questions: that were in the request.
-        outcome: of the request.
     """
     answered_at = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
     return [

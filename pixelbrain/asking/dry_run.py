@@ -107,9 +107,6 @@ def _first_request(settings: AskSettings, price: ModelPrice, image_id: str, widt
     return build_body(settings, settings.questions, f"<presigned URL of {image_id}>" if settings.image_urls else jpeg)
 
 
-# --- for people -------------------------------------------------------------------------------------------------------
-
-
 def describe(found: DryRun) -> list[str]:
     """The dry run as lines of text: the table, what it rests on, and the first request as it would be sent."""
     asked = found.images - found.without_size

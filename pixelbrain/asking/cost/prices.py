@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -110,8 +110,6 @@ def find_price(model: str, overrides: Mapping[str, Mapping[str, Any]] | None = N
 
 
 _SETTINGS = tuple(field.name for field in fields(ModelPrice) if field.name != "model")
-_TILE_SETTINGS = tuple(field.name for field in fields(TileTokens))
-_PATCH_SETTINGS = tuple(field.name for field in fields(PatchTokens))
 _TOKENS_HINT = "write `like: gpt-4o`, or base and tile, or multiplier and budget"
 
 
@@ -144,10 +142,9 @@ def _tokens(where: str, settings: Any) -> TileTokens | PatchTokens:
         if settings["like"] not in PRICES:
             raise ConfigError(f"{where}: like is {settings['like']!r}: it is one of {', '.join(PRICES)}")
         return PRICES[settings["like"]].tokens
-    patches = "multiplier" in settings
-    _known_keys(where, settings, _PATCH_SETTINGS if patches else _TILE_SETTINGS)
-    needed = ("multiplier",) if patches else ("base", "tile")
-    if missing := [name for name in needed if name not in settings]:
+    kind = PatchTokens if "multiplier" in settings else TileTokens
+    _known_keys(where, settings, tuple(field.name for field in fields(kind)))
+    if missing := [field.name for field in fields(kind) if field.default is MISSING and field.name not in settings]:
         raise ConfigError(f"{where} lacks {missing[0]}: {_TOKENS_HINT}")
     found: dict[str, Any] = {}
     for name, value in settings.items():
@@ -157,7 +154,7 @@ def _tokens(where: str, settings: Any) -> TileTokens | PatchTokens:
             raise ConfigError(f"{where}: {name} is {value!r}: it is a whole number")
         else:
             found[name] = value
-    return PatchTokens(**found) if patches else TileTokens(**found)
+    return kind(**found)
 
 
 def _known_keys(where: str, settings: Mapping[str, Any], known: tuple[str, ...]) -> None:

@@ -69,7 +69,6 @@ class Gate:
         """Say what the request came to.
 
         Args:
-            permit: of the request.
             tokens: used, input and output. None: unknown.
             usd: spent. None: unknown, and the most that it can be counts as spent.
             headers: of the response; None: there was none.

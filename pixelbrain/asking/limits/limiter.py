@@ -75,13 +75,12 @@ class RateLimiter:
         self._requests, self._tokens = PacedWindow(self.rpm, **counted), PacedWindow(self.tpm, **counted)
         self._responded = self.rpm is not None and self.tpm is not None  # no first response to wait for
         self._rng = random.Random(self.seed)
-        self._budget = Budget(self.budget_usd, self.already_spent_usd)
+        self.budget = Budget(self.budget_usd, self.already_spent_usd)
 
     def lease(self, now: float, wanted: Sequence[Want]) -> LeaseAnswer:
         """Permit as many of the wanted requests as may be sent now, the first ones first.
 
         Args:
-            now: seconds.
             wanted: what waits, at least one, each with the most that it can come to; longer lists do no harm.
 
         Returns:
@@ -103,9 +102,9 @@ class RateLimiter:
         for one in settled:
             reservation = self._open.pop(one.permit, None)
             if reservation is None:
-                self._budget.find(one.permit, one.usd)  # the actor was slow, not dead
+                self.budget.find(one.permit, one.usd)  # the actor was slow, not dead
                 continue
-            self._budget.settle(reservation.usd, one.usd)
+            self.budget.settle(reservation.usd, one.usd)
             if one.tokens is not None:
                 self._tokens.amend(reservation.expense, reservation.tokens, one.tokens)
             if one.limits is not None:
@@ -129,16 +128,6 @@ class RateLimiter:
         self._responded = True
         self._follow(now)
 
-    @property
-    def spent_usd(self) -> Decimal:
-        """Spent, earlier runs included, and what lost requests may have cost."""
-        return self._budget.spent_usd
-
-    @property
-    def reserved_usd(self) -> Decimal:
-        """The most that requests in flight can come to."""
-        return self._budget.reserved_usd
-
     def stats(self, now: float) -> dict[str, Any]:
         """Figures for a progress display: limits and use a minute, and requests in flight."""
         return {
@@ -149,7 +138,7 @@ class RateLimiter:
         }
 
     def _refuse(self, now: float, want: Want) -> Wait | OverBudget | None:
-        money = self._budget.check(want.usd)
+        money = self.budget.check(want.usd)
         if isinstance(money, OverBudget):
             return money
         if now < self._paused_until:
@@ -169,7 +158,7 @@ class RateLimiter:
             self._first_at = now
         permit = self._next_permit
         self._next_permit += 1
-        self._budget.reserve(want.usd)
+        self.budget.reserve(want.usd)
         self._requests.spend(now, 1)
         expense = self._tokens.spend(now, want.tokens)
         self._open[permit] = _Reservation(
@@ -183,7 +172,7 @@ class RateLimiter:
             if reservation.at > now - self.lease_timeout_s:
                 return
             del self._open[permit]
-            self._budget.lose(permit, reservation.usd)
+            self.budget.lose(permit, reservation.usd)
 
     def _follow(self, now: float) -> None:
         """Set the windows to the limits that hold now."""

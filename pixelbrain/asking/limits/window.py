@@ -109,7 +109,6 @@ class PacedWindow:
         they count beyond all that we reserved is spent by others.
 
         Args:
-            now: seconds.
             per_minute: the server's limit.
             remaining: of it, says the server.
             before: our own count when the response's request was permitted. A response may be late by a minute, and

@@ -113,8 +113,6 @@ def _nullable(schema: Mapping[str, Any]) -> bool:
     return "null" in _kinds(schema) or any(_nullable(one) for one in schema.get("anyOf", ()))
 
 
-# --- checking a value ------------------------------------------------------------------------------------------------
-
 _JSON_TYPES = Draft202012Validator.TYPE_CHECKER
 
 
@@ -162,9 +160,6 @@ def shown(value: Any) -> str:
     """A value in an error's message: short, and on one line."""
     text = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-# --- storing it ------------------------------------------------------------------------------------------------------
 
 
 def stored(value: Any, schema: Mapping[str, Any]) -> Any:

@@ -57,14 +57,13 @@ class Where:
     """A checked expression. Make one with `parse_where`."""
 
     text: str
-    columns: frozenset[str]  # the names that it uses, as `label` or `module.field`
-    types: Mapping[str, pa.DataType] = field(repr=False, compare=False)  # of these columns
+    types: Mapping[str, pa.DataType] = field(repr=False, compare=False)  # of what it names: `label`, `module.field`
 
     def mask(self, table: pa.Table) -> pa.BooleanArray:
         """Which rows the expression is true for; no nulls.
 
         Args:
-            table: with a column for each of `columns`, under exactly that name; one of Arrow's type null, as a batch
+            table: with a column for each of `types`, under exactly that name; one of Arrow's type null, as a batch
                 in which nothing is known of it may have, is taken for one of its own type.
 
         Raises:
@@ -87,8 +86,7 @@ def parse_where(text: str, known: Mapping[str, pa.DataType]) -> Where:
     """
     evaluation = _Evaluation(text, pa.schema(known).empty_table(), known)
     evaluation.truth(_parse(text))  # on no rows: all names and types are looked at
-    types = {name: known[name] for name in evaluation.used}
-    return Where(text=text, columns=frozenset(evaluation.used), types=types)
+    return Where(text=text, types={name: known[name] for name in evaluation.used})
 
 
 def _parse(text: str) -> ast.expr:

@@ -74,10 +74,7 @@ class AskClient:
         self._timeout_s = timeout_s
 
     async def send(self, body: Mapping[str, Any]) -> Reply:
-        """POST one body to chat/completions.
-
-        Args:
-            body: as `request.body.build_body` makes it.
+        """POST one body, as `request.body.build_body` makes it, to chat/completions.
 
         Raises:
             Retry: it may work another time.
@@ -113,10 +110,7 @@ class AskClient:
 def classify_error(error: Exception, *, model: str = "", key: str | None) -> Retry | RowFailed | StopJob:
     """What an error of the SDK means, or one of the HTTP library below it, which comes through while a body is read.
 
-    Args:
-        error: that was raised.
-        model: that was asked, for the message.
-        key: that was sent; it is masked.
+    The message names the model that was asked, and masks the key that was sent.
     """
     if isinstance(error, openai.APIStatusError):
         body = error.body if error.body is not None else error.response.text

@@ -81,7 +81,6 @@ def classify_response(
     Args:
         status: of the response, 300 to 599.
         body: its error: the object under "error", or what else there was.
-        headers: of the response.
         model: that was asked, for the message.
         key: that was sent; it is masked wherever the server repeats it.
     """
@@ -136,6 +135,5 @@ def mask_keys(text: str, key: str | None = None) -> str:
 
 def _message(body: Any) -> str:
     if isinstance(body, Mapping):
-        found = body.get("message") or body.get("detail") or body.get("error") or ""
-        return found if isinstance(found, str) else str(found)
+        return str(body.get("message") or body.get("detail") or body.get("error") or "")
     return body if isinstance(body, str) else ""

@@ -53,12 +53,8 @@ def parse_duration(text: str | None) -> float | None:
 def retry_after_s(headers: Mapping[str, str], message: str = "") -> float | None:
     """Seconds that a 429 or a 5xx asks to wait, or None when it does not say.
 
-    Looked for in `retry-after-ms`, `retry-after` (seconds or an HTTP date), the body's "try again in", and, for what
-    is used up, `x-ratelimit-reset-*`, in that order.
-
-    Args:
-        headers: of the response.
-        message: of its error body.
+    Looked for in `retry-after-ms`, `retry-after` (seconds or an HTTP date), the body's message ("try again in"), and,
+    for what is used up, `x-ratelimit-reset-*`, in that order.
     """
     lower = {name.lower(): value.strip() for name, value in headers.items()}
     if (milliseconds := _number(lower.get("retry-after-ms"))) is not None:

@@ -46,7 +46,6 @@ def prepare_photo(data: bytes, *, price: ModelPrice, detail: Detail, image_id: s
     Args:
         data: an encoded image, as `decode_image` takes it.
         price: of the model, which knows the sizes it takes.
-        detail: "low" or "high".
         image_id: for messages.
 
     Raises:
@@ -73,10 +72,7 @@ def data_url(jpeg: bytes) -> str:
 
 
 def read_size(data: bytes) -> tuple[int, int]:
-    """The size of an encoded image from its header, without decoding it.
-
-    Args:
-        data: the file; of most formats the first kilobytes do.
+    """The size of an encoded image from its header, without decoding it; of most formats the first kilobytes do.
 
     Returns:
         Width and height in pixels of the upright image.

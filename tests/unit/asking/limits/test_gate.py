@@ -168,7 +168,7 @@ def test_what_was_not_spent_is_reported_while_others_wait():
         gate.release(await first, tokens=10, usd=Decimal(0), headers=None)
         assert await second == 2
         await gate.aclose()
-        assert limiter.reserved_usd == CENT
+        assert limiter.budget.reserved_usd == CENT
 
     asyncio.run(main())
 
