@@ -55,8 +55,7 @@ class TokenQueue:
     def refused(self, tokens: int, *, enqueued: int, said: int | None) -> None:
         """A batch of so many tokens, by our estimate, was turned away; `said` is the limit that the server named.
 
-        Raises:
-            StopJob: this happened too often in a row.
+        Raises `StopJob` where this happened too often in a row.
         """
         self.refusals += 1
         if self.refusals >= _MAX_REFUSALS:
@@ -123,11 +122,7 @@ class Quota:
         return None
 
     def refused(self, state: BatchState, said: int | None) -> None:
-        """The account's queue is full: a smaller round, once what is on its way has ended.
-
-        Raises:
-            StopJob: this happened too often in a row.
-        """
+        """The account's queue is full: a smaller round, once what is on its way has ended; `StopJob` if too often."""
         self.queue.refused(state.input_tokens, enqueued=self._enqueued(state.model), said=said)
         hold_s = min(_LONGEST_HOLD_S, self.poll_s * 2 ** (self.queue.refusals - 1))
         self._hold_until = time.monotonic() + hold_s

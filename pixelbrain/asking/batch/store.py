@@ -118,11 +118,7 @@ class BatchStore:
             self.storage.delete(_CANCEL)
 
     def states(self) -> list[BatchState]:
-        """All batches, oldest first.
-
-        Raises:
-            LandingError: a file is not a batch's state.
-        """
+        """All batches, oldest first. Raises `LandingError` for a file that is not a batch's state."""
         found = ((name, self.storage.read(f"{_FOLDER}/{name}")) for name in self._names(".json"))
         return [_read_state(name, data) for name, data in found if data is not None]  # None: dropped meanwhile
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from pixelbrain.asking.batch.api import ENDPOINT, BatchApi, RejectedError
 from pixelbrain.asking.batch.store import BatchState, BatchStore, Row
-from pixelbrain.asking.cost.prices import ModelPrice
+from pixelbrain.asking.cost.prices import DOLLARS, ModelPrice
 from pixelbrain.asking.request.body import question_hash, sent_parameters
 from pixelbrain.asking.settings import AskSettings
 from pixelbrain.errors import LandingError
@@ -28,8 +28,6 @@ logger = logging.getLogger(__name__)
 # 200 * 2^20 bytes is not said: the smaller one is safe.
 MAX_REQUESTS = 50_000
 MAX_BYTES = 200_000_000
-
-_DOLLARS = ("input_usd_per_million", "output_usd_per_million", "batch_factor")  # of a `ModelPrice`
 
 
 def custom_id(keys: Mapping[str, str]) -> str:
@@ -87,11 +85,7 @@ class RequestFile:
         return not self._rows or (len(self._rows) < self.max_requests and self.size_bytes + len(line) <= self.max_bytes)
 
     def add(self, row: Row, line: bytes, usual_usd: Decimal) -> None:
-        """Append a request, which usually costs `usual_usd`.
-
-        Raises:
-            LandingError: the disk is full, or not writable.
-        """
+        """Append a request that usually costs `usual_usd`. Raises `LandingError`: the disk is full, or not writable."""
         with self._explained():
             self._file.write(line)
         self._rows.append(row.line())
@@ -103,8 +97,7 @@ class RequestFile:
     def finish(self, settings: AskSettings, price: ModelPrice) -> BatchState:
         """Close the file, and record the batch as `submitting`.
 
-        Raises:
-            LandingError: the disk is full, or OUT not writable.
+        Raises `LandingError` where the disk is full, or OUT not writable.
         """
         with self._explained():
             self._file.close()
@@ -115,7 +108,7 @@ class RequestFile:
             settings=settings_key(settings),
             model=settings.model,
             questions=_questions(settings),
-            price={name: str(getattr(price, name)) for name in _DOLLARS},
+            price={name: str(getattr(price, name)) for name in DOLLARS},
             requests=len(self._rows),
             input_tokens=self.input_tokens,
             usd=self.usd,

@@ -41,6 +41,10 @@ class ModelPrice:
     reasoning: bool = False  # thinks before it answers (billed as output), and takes no temperature
 
 
+#: The figures of a `ModelPrice` that say what its tokens cost.
+DOLLARS = ("input_usd_per_million", "output_usd_per_million", "batch_factor")
+
+
 def _price(model: str, input_usd: str, output_usd: str, tokens: TileTokens | PatchTokens, **more: Any) -> ModelPrice:
     prices = {"input_usd_per_million": Decimal(input_usd), "output_usd_per_million": Decimal(output_usd)}
     return ModelPrice(model=model, tokens=tokens, **prices, **more)
@@ -118,8 +122,7 @@ def _overridden(model: str, settings: Any) -> ModelPrice:
     if not isinstance(settings, Mapping):
         raise ConfigError(f"{where} is {settings!r}: it has keys, {', '.join(_SETTINGS)}")
     _known_keys(where, settings, _SETTINGS)
-    dollars = ("input_usd_per_million", "output_usd_per_million", "batch_factor")
-    found: dict[str, Any] = {n: _decimal(f"{where}: {n}", settings[n]) for n in dollars if n in settings}
+    found: dict[str, Any] = {n: _decimal(f"{where}: {n}", settings[n]) for n in DOLLARS if n in settings}
     if "reasoning" in settings:
         if not isinstance(settings["reasoning"], bool):
             raise ConfigError(f"{where}: reasoning is {settings['reasoning']!r}: it is true or false")

@@ -71,11 +71,7 @@ PREBUILT: dict[str, Question] = {
 
 
 def prebuilt_question(name: str) -> Question:
-    """The question of this name.
-
-    Raises:
-        ConfigError: there is none; the names are listed.
-    """
+    """The question of this name. Raises `ConfigError` where there is none, and lists the names."""
     if name not in PREBUILT:
         raise ConfigError(f"no prebuilt question is named {name!r}: they are {', '.join(PREBUILT)}")
     return PREBUILT[name]

@@ -40,9 +40,7 @@ def strict_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     """An object's JSON schema as strict structured outputs want it.
 
     References are inlined, every property becomes required (an optional one may be null), titles and defaults go.
-
-    Raises:
-        ConfigError: not an object with named properties, or something that strict mode cannot express.
+    Raises `ConfigError` for what is no object with named properties, or what strict mode cannot express.
     """
     strict = _strict(schema, schema, "the answer", ())
     if strict.get("type") != "object":
