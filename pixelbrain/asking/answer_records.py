@@ -25,6 +25,14 @@ class Spent:
             self.input_tokens + other.input_tokens, self.output_tokens + other.output_tokens, self.usd + other.usd
         )
 
+    def split(self, parts: int) -> list[Spent]:
+        """Equal shares, and with the first one what is left over, so that the sums are exact."""
+        unit, rest = Decimal(1).scaleb(int(self.usd.as_tuple().exponent)), parts - 1
+        input_tokens, output_tokens = self.input_tokens // parts, self.output_tokens // parts
+        usd = (self.usd / parts).quantize(unit, rounding=ROUND_DOWN)
+        left = self.input_tokens - rest * input_tokens, self.output_tokens - rest * output_tokens, self.usd - rest * usd
+        return [Spent(*left)] + [Spent(input_tokens, output_tokens, usd)] * rest
+
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
@@ -43,49 +51,35 @@ class Outcome:
 def answer_records(
     entry: Mapping[str, Any], keys: Mapping[str, str] | None, questions: Sequence[Question], outcome: Outcome
 ) -> list[dict[str, Any]]:
-    """The records of a request's questions, in their order.
-
-    The request's tokens and dollars are split among them so that the sums are exact: each gets an equal share, and
-    the first one what is left over.
+    """The records of a request's questions, in their order; its tokens and dollars are split among them.
 
     Args:
         entry: with image_id and version.
         keys: under which each field's answer is remembered; None: the image was not read.
-        questions: that were in the request.
-        outcome: of the request.
     """
     answered_at = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-    parts = zip(
-        questions,
-        _split(outcome.spent.input_tokens, len(questions)),
-        _split(outcome.spent.output_tokens, len(questions)),
-        _split_usd(outcome.spent.usd, len(questions)),
-        strict=True,
-    )
-    records = []
-    for question, input_tokens, output_tokens, usd in parts:
-        answered = question.field in outcome.answers
-        records.append(
-            {
-                "image_id": entry["image_id"],
-                "version": entry["version"],
-                "field": question.field,
-                "key": keys and keys[question.field],
-                "status": str(AnswerStatus.OK if answered else outcome.status),
-                "answer": outcome.answers.get(question.field),
-                "raw": None if answered else outcome.raw,
-                "error_type": None if answered else outcome.error_type,
-                "error": None if answered else outcome.error,
-                "model": outcome.model,
-                "input_tokens": input_tokens,
-                "output_tokens": output_tokens,
-                "cost_usd": f"{usd:f}",
-                "latency_s": outcome.latency_s,
-                "answered_at": answered_at,
-                "remembered": False,
-            }
-        )
-    return records
+    return [
+        {
+            "image_id": entry["image_id"],
+            "version": entry["version"],
+            "field": question.field,
+            "key": keys and keys[question.field],
+            "status": str(AnswerStatus.OK if answered else outcome.status),
+            "answer": outcome.answers.get(question.field),
+            "raw": None if answered else outcome.raw,
+            "error_type": None if answered else outcome.error_type,
+            "error": None if answered else outcome.error,
+            "model": outcome.model,
+            "input_tokens": share.input_tokens,
+            "output_tokens": share.output_tokens,
+            "cost_usd": f"{share.usd:f}",
+            "latency_s": outcome.latency_s,
+            "answered_at": answered_at,
+            "remembered": False,
+        }
+        for question, share in zip(questions, outcome.spent.split(len(questions)), strict=True)
+        for answered in [question.field in outcome.answers]
+    ]
 
 
 def remembered_record(entry: Mapping[str, Any], question: Question, record: Mapping[str, Any]) -> dict[str, Any]:
@@ -101,13 +95,3 @@ def remembered_record(entry: Mapping[str, Any], question: Question, record: Mapp
         "cost_usd": "0",
         "remembered": True,
     }
-
-
-def _split(amount: int, parts: int) -> list[int]:
-    share, left_over = divmod(amount, parts)
-    return [share + left_over] + [share] * (parts - 1)
-
-
-def _split_usd(amount: Decimal, parts: int) -> list[Decimal]:
-    share = (amount / parts).quantize(Decimal(1).scaleb(int(amount.as_tuple().exponent)), rounding=ROUND_DOWN)
-    return [amount - share * (parts - 1)] + [share] * (parts - 1)

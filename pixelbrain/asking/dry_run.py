@@ -5,13 +5,13 @@ from __future__ import annotations
 import collections
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
 from pixelbrain.asking.cost.image_tokens import Detail
-from pixelbrain.asking.cost.prices import PRICES_DATE, ModelPrice, target_size
+from pixelbrain.asking.cost.prices import PRICES_DATE, ModelPrice
 from pixelbrain.asking.request.body import build_body
 from pixelbrain.asking.request.estimate import estimate
 from pixelbrain.asking.settings import AskSettings
@@ -70,70 +70,56 @@ def dry_run(
             continue
         first = first or (image_id, width, height)
         sizes[width, height] += 1
+    requests = sum(sizes.values())
+
+    def line(detail: Detail, batch: bool) -> DryRunLine:
+        asked = replace(settings, detail=detail)
+        each = [(count, estimate(asked, price, *size, batch=batch)) for size, count in sizes.items()]
+        input_tokens = sum(count * one.input_tokens for count, one in each)
+        output_tokens = sum(count * one.output_tokens_max for count, one in each)
+        # before an answer is there, a limiter has to count the most that it may take against the tokens a minute
+        waits = [requests / rpm] if rpm else []
+        waits += [(input_tokens + output_tokens) / tpm] if tpm else []
+        return DryRunLine(
+            detail=detail,
+            batch=batch,
+            requests=requests,
+            input_tokens=input_tokens,
+            output_tokens_max=output_tokens,
+            cost_usd_expected=sum((count * one.cost_usd_expected for count, one in each), Decimal(0)),
+            cost_usd_max=sum((count * one.cost_usd_max for count, one in each), Decimal(0)),
+            minutes=max(waits) if waits and not batch else None,
+        )
+
     return DryRun(
         model=settings.model,
         detail=settings.detail,
         images=images,
         without_size=without_size,
-        lines=tuple(_line(settings, price, sizes, d, batch, rpm, tpm) for d in _DETAILS for batch in (False, True)),
+        lines=tuple(line(detail, batch) for detail in _DETAILS for batch in (False, True)),
         first_request=first and _first_request(settings, price, *first),
     )
 
 
-def _line(
-    settings: AskSettings,
-    price: ModelPrice,
-    sizes: Mapping[tuple[int, int], int],
-    detail: Detail,
-    batch: bool,
-    rpm: float | None,
-    tpm: float | None,
-) -> DryRunLine:
-    asked = replace(settings, detail=detail)
-    each = [(count, estimate(asked, price, *size, batch=batch)) for size, count in sizes.items()]
-    requests = sum(sizes.values())
-    input_tokens = sum(count * one.input_tokens for count, one in each)
-    output_tokens = sum(count * one.output_tokens_max for count, one in each)
-    # before an answer is there, a limiter has to count the most that it may take against the tokens a minute
-    waits = [requests / rpm] if rpm else []
-    waits += [(input_tokens + output_tokens) / tpm] if tpm else []
-    return DryRunLine(
-        detail=detail,
-        batch=batch,
-        requests=requests,
-        input_tokens=input_tokens,
-        output_tokens_max=output_tokens,
-        cost_usd_expected=sum((count * one.cost_usd_expected for count, one in each), Decimal(0)),
-        cost_usd_max=sum((count * one.cost_usd_max for count, one in each), Decimal(0)),
-        minutes=max(waits) if waits and not batch else None,
-    )
-
-
 def _first_request(settings: AskSettings, price: ModelPrice, image_id: str, width: int, height: int) -> dict[str, Any]:
-    if settings.image_urls:
-        url = f"<presigned URL of {image_id}>"
-    else:
-        sent = target_size(price, width, height, settings.detail)
-        url = f"data:image/jpeg;base64,<{image_id} in {sent[0]} x {sent[1]} pixels>"
-    return build_body(settings, settings.questions, url)
-
-
-# --- for people -------------------------------------------------------------------------------------------------------
+    width, height = price.tokens.target(width, height, settings.detail)
+    jpeg = f"data:image/jpeg;base64,<{image_id} in {width} x {height} pixels>"
+    return build_body(settings, settings.questions, f"<presigned URL of {image_id}>" if settings.image_urls else jpeg)
 
 
 def describe(found: DryRun) -> list[str]:
     """The dry run as lines of text: the table, what it rests on, and the first request as it would be sent."""
-    lines = [f"{_count(found.images - found.without_size, 'image')} to ask {found.model} about"]
+    asked = found.images - found.without_size
+    lines = [f"{asked:,} image{'' if asked == 1 else 's'} to ask {found.model} about"]
     if found.without_size:
         lines[0] += f"; {found.without_size:,} more cannot be read, and are left out"
     rows = [("detail", "", "requests", "tokens in", "tokens out", "expected", "at most", "time")]
     rows += [_cells(line, found.detail) for line in found.lines]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines.append("")
     for row in rows:
-        left = [cell.ljust(width) for cell, width in zip(row[:2], widths[:2], strict=True)]
-        right = [cell.rjust(width) for cell, width in zip(row[2:], widths[2:], strict=True)]
-        lines.append("  ".join([*left, *right]).rstrip())
+        cells = [f"{cell:{'<' if i < 2 else '>'}{widths[i]}}" for i, cell in enumerate(row)]
+        lines.append("  ".join(cells).rstrip())
     lines += [
         "",
         f"* these settings. Prices of {PRICES_DATE}; tokens out and dollars at most are if every answer is as long as "
@@ -156,10 +142,6 @@ def _cells(line: DryRunLine, detail: Detail) -> tuple[str, ...]:
         _dollars(line.cost_usd_max),
         "up to 24 h" if line.batch else _time(line.minutes),
     )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _dollars(amount: Decimal) -> str:

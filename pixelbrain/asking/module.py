@@ -13,8 +13,7 @@ from typing import Any
 from pixelbrain.asking.cost.prices import ModelPrice, find_price
 from pixelbrain.asking.online.asker import choose_concurrency
 from pixelbrain.asking.questions.answer_types import answer_type
-from pixelbrain.asking.questions.prebuilt import PREBUILT, prebuilt_question
-from pixelbrain.asking.questions.question import Question
+from pixelbrain.asking.questions.question import PREBUILT, Question, prebuilt_question
 from pixelbrain.asking.request.body import check_parameters
 from pixelbrain.asking.request.estimate import estimate
 from pixelbrain.asking.settings import AskLimits, AskSettings
@@ -83,9 +82,8 @@ class Gpt4VModule:
     ) -> None:
         if bool(question) == bool(questions):
             raise ConfigError("give a question, or several as questions")
-        asked: Sequence[str | Mapping[str, Any]] = questions
         if question:
-            asked = [question if question in PREBUILT else {"question": question, "field": field, "answer": answer}]
+            questions = [question if question in PREBUILT else {"question": question, "field": field, "answer": answer}]
         choose("detail", detail, ("low", "high"))
         check_parameters(parameters or {})
         self.price: ModelPrice = find_price(model, prices)
@@ -94,7 +92,7 @@ class Gpt4VModule:
         if type(max_output_tokens) is not int or max_output_tokens < 16:
             raise ConfigError(f"max_output_tokens is {max_output_tokens!r}: a whole number of at least 16")
         self.settings = AskSettings(
-            questions=tuple(_question(one) for one in asked),
+            questions=tuple(map(_question, questions)),
             model=model,
             detail=detail,  # type: ignore[arg-type]  # chosen above
             base_url=base_url,

@@ -69,11 +69,9 @@ def _known_columns(table: pa.Table) -> pa.Table:
         if column.name in ("resnet", "facenet") or not pa.types.is_struct(column.type):
             continue
         for inner in column.type:
-            values = pc.struct_field(table[column.name], inner.name)
-            if inner.name == "answer":  # an asked field goes by its own name
-                flat[column.name] = values
-            else:
-                flat[f"{column.name}.{inner.name}"] = values
+            # an asked field goes by its own name
+            name = column.name if inner.name == "answer" else f"{column.name}.{inner.name}"
+            flat[name] = pc.struct_field(table[column.name], inner.name)
     return pa.table(flat)
 
 

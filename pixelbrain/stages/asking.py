@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pixelbrain.stages.wording import tell_batches
 
 if TYPE_CHECKING:
-    from pixelbrain.asking.batch.report import BatchReport
+    from pixelbrain.asking.batch.rounds import BatchReport
     from pixelbrain.asking.module import Gpt4VModule
     from pixelbrain.landing.landing import Landing
     from pixelbrain.stages.stages import Stages

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pixelbrain.stages.display import Display
 
 if TYPE_CHECKING:
-    from pixelbrain.asking.batch.report import BatchReport
+    from pixelbrain.asking.batch.rounds import BatchReport
     from pixelbrain.asking.online.report import AskReport
     from pixelbrain.engine.extract import ExtractReport
     from pixelbrain.identity.group import GroupReport

@@ -6,8 +6,7 @@
 | `CancelReport` | cancel | cancel the batches of an OUT, and keep what they have finished |
 | `Collected` | collect | bring an ended batch home: answers to the journal, the rest back to be asked again |
 | `PendingAnswers` | pending_answers | which answers are on their way, who else waits for them, what is asked over |
-| `BatchLimits` | quota | whether one more request may go: the account's queue, the budget, what is on its way |
-| `BatchReport` | report | what a run of batches did |
+| `Quota` | quota | whether one more request may go: the account's queue, the budget, what is on its way |
 | `Request` | requests | images become requests; what is known, on its way or unreadable does not |
 | `Result` | results | what became of one request: records to land, or a request to be asked again |
 | `Rounds` | rounds | the rounds of a run: fill, send, look, collect, until everything is answered |

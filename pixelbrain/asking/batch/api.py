@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import random
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
+
+import openai
+from openai.types import Batch
 
 from pixelbrain.asking.request.client import classify_error, is_transport_error, sent_key
 from pixelbrain.asking.request.failures import Backoff, Retry, StopJob, mask_keys
-
-if TYPE_CHECKING:
-    from openai import OpenAI
-    from openai.types import Batch
-
 
 logger = logging.getLogger(__name__)
 
@@ -40,14 +39,11 @@ class RejectedError(Exception):
 class BatchApi:
     """What we ask of the server about batches; each call is tried again while that can help.
 
-    Every method raises `StopJob` for what waiting does not heal, and after `patience_s`.
-
-    Args:
-        client: an `openai.OpenAI`; its own retries are turned off.
-        patience_s: how long one call is tried again.
+    Every method raises `StopJob` for what waiting does not heal, and after `patience_s` of tries. The client's own
+    retries are turned off.
     """
 
-    def __init__(self, client: OpenAI, *, patience_s: float | None = None) -> None:
+    def __init__(self, client: openai.OpenAI, *, patience_s: float | None = None) -> None:
         self._client = client.with_options(max_retries=0)
         self._key = sent_key(client)  # to be masked in messages
         self._patience_s = PATIENCE_S if patience_s is None else patience_s
@@ -58,10 +54,8 @@ class BatchApi:
 
         def send() -> str:
             with open(path, "rb") as file:
-                sent = self._client.files.create(
-                    file=(path.name, file, "application/jsonl"), purpose="batch", timeout=_UPLOAD_TIMEOUT_S
-                )
-            return sent.id
+                named = (path.name, file, "application/jsonl")
+                return self._client.files.create(file=named, purpose="batch", timeout=_UPLOAD_TIMEOUT_S).id
 
         return self._call("uploading a batch's requests", send)
 
@@ -71,16 +65,13 @@ class BatchApi:
         Raises:
             RejectedError: the server refuses it.
         """
-        import openai
-
-        def make() -> Batch:
-            return self._client.batches.create(
-                input_file_id=file_id,
-                endpoint=ENDPOINT,
-                completion_window="24h",
-                metadata={METADATA_KEY: our_id},
-            )
-
+        make = functools.partial(
+            self._client.batches.create,
+            input_file_id=file_id,
+            endpoint=ENDPOINT,
+            completion_window="24h",
+            metadata={METADATA_KEY: our_id},
+        )
         try:
             return self._call("starting a batch", make, made=lambda: self.find(our_id), expected=(400, 422))
         except openai.APIStatusError as error:
@@ -90,17 +81,13 @@ class BatchApi:
         """The batch that carries our id, if the server knows one."""
 
         def look() -> Batch | None:
-            for batch in self._client.batches.list(limit=100):  # it pages on by itself
-                if (batch.metadata or {}).get(METADATA_KEY) == our_id:
-                    return batch
-            return None
+            batches = self._client.batches.list(limit=100)  # it pages on by itself
+            return next((one for one in batches if (one.metadata or {}).get(METADATA_KEY) == our_id), None)
 
         return self._call("listing the batches", look)
 
     def retrieve(self, batch_id: str) -> Batch:
         """How far a batch is."""
-        import openai
-
         try:
             return self._call("asking for a batch", lambda: self._client.batches.retrieve(batch_id), expected=(404,))
         except openai.NotFoundError:
@@ -111,18 +98,14 @@ class BatchApi:
 
     def cancel(self, batch_id: str) -> Batch:
         """Ask for a batch's end; one that has ended already stays as it is."""
-        import openai
-
+        cancel = functools.partial(self._client.batches.cancel, batch_id)
         try:
-            cancel = self._client.batches.cancel
-            return self._call("cancelling a batch", lambda: cancel(batch_id), expected=(400, 404, 409))
+            return self._call("cancelling a batch", cancel, expected=(400, 404, 409))
         except openai.APIStatusError:
             return self.retrieve(batch_id)  # it ended meanwhile
 
     def lines(self, file_id: str) -> Iterator[bytes]:
         """A result file's lines, as they come; after a broken connection from the first one again."""
-        import openai
-
         started, tries = time.monotonic(), 0
         while True:
             try:
@@ -141,8 +124,6 @@ class BatchApi:
 
     def delete_file(self, file_id: str) -> None:
         """Remove a file of ours from the server; where that fails it stays, and costs nothing."""
-        import openai
-
         try:
             self._client.files.delete(file_id)
         except openai.OpenAIError as error:
@@ -167,8 +148,6 @@ class BatchApi:
         expected: tuple[int, ...] = (),
     ) -> _T:
         """Call, again and again; `expected` statuses are the caller's, `made` finds what a lost reply spoke of."""
-        import openai
-
         started, tries = time.monotonic(), 0
         while True:
             try:

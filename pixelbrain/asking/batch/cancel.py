@@ -9,7 +9,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING
+
+from openai import OpenAI
 
 from pixelbrain.asking.batch.api import BatchApi
 from pixelbrain.asking.batch.collect import ENDED, Collector
@@ -23,10 +24,6 @@ from pixelbrain.landing.answers.memory import AnswerMemory
 from pixelbrain.landing.landing import Landing
 from pixelbrain.locks.run import RunLock
 from pixelbrain.storage.base import Storage
-
-if TYPE_CHECKING:
-    from openai import OpenAI
-
 
 #: platform.openai.com/docs/guides/batch, "Cancel a batch": up to 10 minutes; and a little for our own looks.
 _PATIENCE_S = 660.0
@@ -56,16 +53,12 @@ def cancel_batches(
     memory: Callable[[], AbstractContextManager[AnswerMemory]],
     *,
     poll_s: float = 5.0,
-    patience_s: float = _PATIENCE_S,
 ) -> CancelReport:
     """Cancel what is on its way, wait until it has stopped, and keep what it finished.
 
     Args:
-        storage: where OUT is.
-        client: see `make_sync_client`.
         memory: opened once OUT is ours: the journal of a run that waits for its batches is not to be folded.
         poll_s: seconds between looks at the server.
-        patience_s: how long to wait for the batches to stop.
 
     Raises:
         StopJob: the server cannot be reached, or does not know a batch.
@@ -76,19 +69,23 @@ def cancel_batches(
     with contextlib.ExitStack() as held:
         try:
             held.enter_context(RunLock(storage, what="ask --cancel"))
-        except OutLockedError:
-            return _hand_over(store, api, report)
+        except OutLockedError:  # its batches are cancelled here; who holds OUT collects them, and sends no more
+            store.cancel_wanted = report.handed_over = True
+            for batch_id in filter(None, [state.batch_id for state in store.active()]):
+                api.cancel(batch_id)
+                report.cancelled += 1
+            return report
         recover(store, api, settle_s=poll_s)
         pending = held.enter_context(contextlib.closing(PendingAnswers()))
         pending.load(store)
         collector = Collector(store, api, pending, held.enter_context(memory()))
         active = store.active()
-        batches = {state.id: api.cancel(state.batch_id or "") for state in active}
-        until = time.monotonic() + patience_s
+        look = api.cancel
+        until = time.monotonic() + _PATIENCE_S
         while True:
-            for state in list(active):
-                if batches[state.id].status in ENDED:
-                    found = collector.collect(state, batches[state.id])
+            for state, batch in [(state, look(state.batch_id or "")) for state in active]:
+                if batch.status in ENDED:
+                    found = collector.collect(state, batch)
                     active.remove(state)
                     report.cancelled += found.status == "cancelled"
                     report.ended += found.status != "cancelled"
@@ -97,17 +94,6 @@ def cancel_batches(
             if not active or time.monotonic() > until:
                 break
             time.sleep(poll_s)
-            batches = {state.id: api.retrieve(state.batch_id or "") for state in active}
+            look = api.retrieve
         report.pending = len(active)
-    return report
-
-
-def _hand_over(store: BatchStore, api: BatchApi, report: CancelReport) -> CancelReport:
-    """Another process holds OUT: its batches are cancelled here, it collects them and sends no more."""
-    store.cancel_wanted = True
-    for state in store.active():
-        if state.batch_id is not None:
-            api.cancel(state.batch_id)
-            report.cancelled += 1
-    report.handed_over = True
     return report

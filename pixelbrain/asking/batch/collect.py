@@ -10,7 +10,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from openai.types import Batch
 
 from pixelbrain.asking.answer_records import remembered_record
 from pixelbrain.asking.batch.api import BatchApi
@@ -20,10 +22,6 @@ from pixelbrain.asking.batch.store import BatchState, BatchStore, Row
 from pixelbrain.asking.questions.question import Question
 from pixelbrain.asking.request.failures import StopJob, classify_response, mask_keys
 from pixelbrain.landing.answers.memory import AnswerMemory
-
-if TYPE_CHECKING:
-    from openai.types import Batch
-
 
 logger = logging.getLogger(__name__)
 
@@ -63,13 +61,9 @@ class Collector:
     asked: Sequence[Question] = ()  # by this run
 
     def collect(self, state: BatchState, batch: Batch) -> Collected:
-        """Journal everything that a batch brought, and end its state.
+        """Journal everything that a batch, in one of the statuses `ENDED`, brought, and end its state.
 
         May be killed at any point, and be done again by another process.
-
-        Args:
-            state: of the batch.
-            batch: as the server shows it, in one of the statuses `ENDED`.
         """
         found = Collected(status=batch.status)
         again: list[Row] = []
@@ -84,7 +78,10 @@ class Collector:
         self.store.end(state, again)
         # a killed process finds the rows on the disk; this one goes on with what it has in hand
         for row in again:
-            self._hand_back(state, row)
+            if row.has_history:
+                self.pending.put_again(row)
+            if state.settings == self.settings_key:  # else the next run that asks the same does
+                self.pending.push_redo(row.image_id, row.version)
         if state.input_file_id:
             self.api.delete_file(state.input_file_id)
         logger.info("batch %s %s: %s, %d to ask again", state.id, batch.status, dict(found.answers), found.again)
@@ -117,17 +114,15 @@ class Collector:
         errors = (batch.errors.data if batch.errors else None) or []
         by_line: dict[int, str] = {}
         for error in errors:
-            message = mask_keys(f"{error.code}: {error.message}")
-            verdict = classify_response(
-                400, {"code": error.code, "message": error.message}, {}, model=batch.model or ""
-            )
+            said = {"code": error.code, "message": error.message}
+            verdict = classify_response(400, said, {}, model=batch.model or "")
             if error.code == TOKEN_LIMIT:
                 found.too_many_tokens = True
                 found.token_limit = read_token_limit(error.message or "")
             elif isinstance(verdict, StopJob):
                 found.stop = verdict
             elif error.line is not None:
-                by_line.setdefault(error.line, message)
+                by_line.setdefault(error.line, mask_keys(f"{error.code}: {error.message}"))
         whole = not (found.too_many_tokens or found.stop or by_line)
         why = mask_keys("; ".join(f"{e.code}: {e.message}" for e in errors)) or "the server does not say why"
         if whole:
@@ -169,13 +164,6 @@ class Collector:
             and all(known.get(name) == record[name] for name in ("image_id", "version", "field", "answered_at"))
             and Decimal(known["cost_usd"]) == Decimal(record["cost_usd"])
         )
-
-    def _hand_back(self, state: BatchState, row: Row) -> None:
-        """A request is to be asked again: by this run, if it asks the same; else by the next that does."""
-        if row.has_history:
-            self.pending.put_again(row)
-        if state.settings == self.settings_key:
-            self.pending.push_redo(row.image_id, row.version)
 
 
 def read_token_limit(message: str) -> int | None:

@@ -1,8 +1,4 @@
-"""Which answers are on their way, who else waits for them, and what is to be asked over.
-
-A run of millions of images keeps this in a private temporary database of SQLite (it spills to disk, and goes with the
-process): memory stays flat. It is made again from the rows under OUT when a run starts. For one thread.
-"""
+"""Which answers are on their way, who else waits for them, and what is to be asked over."""
 
 from __future__ import annotations
 
@@ -28,7 +24,10 @@ CREATE TABLE redo (image_id TEXT NOT NULL, version TEXT NOT NULL);
 
 
 class PendingAnswers:
-    """See the module."""
+    """A private temporary database of SQLite, which spills to disk and goes with the process: memory stays flat.
+
+    It is made again from the rows under OUT when a run starts. For one thread.
+    """
 
     def __init__(self) -> None:
         self._db = sqlite3.connect("", isolation_level=None)  # "": temporary, on disk, deleted when closed
@@ -39,11 +38,7 @@ class PendingAnswers:
         self._db.close()
 
     def load(self, store: BatchStore) -> Decimal:
-        """Note what is on its way, and the history of what is to be asked again.
-
-        Returns:
-            What earlier tries of those requests have cost, which is in no record yet.
-        """
+        """Note what is on its way, and the history of what is to be asked again; what that cost is in no record yet."""
         spent = Decimal(0)
         for state in store.active():
             for row in store.rows(state):
@@ -54,8 +49,6 @@ class PendingAnswers:
             self.put_again(row)
         return spent + self.again_usd()
 
-    # on their way
-
     def add(self, row: Row, settings: str) -> None:
         """A request goes out, in a batch of a run with these settings (`settings_key`)."""
         answers = [(key, _digest(row.image_id, row.version, field)) for field, key in row.keys.items()]
@@ -63,46 +56,33 @@ class PendingAnswers:
         self._db.execute("INSERT OR IGNORE INTO image VALUES (?)", (_digest(settings, row.image_id, row.version),))
 
     def remove(self, row: Row, settings: str, *, done: bool = False) -> None:
-        """Its batch has ended.
-
-        Args:
-            done: all that such a run asks about the image is journalled: this run need not look at it.
-        """
+        """Its batch has ended. Where `done`, all that such a run asks about the image is journalled."""
         self._db.executemany("DELETE FROM answer WHERE key = ?", [(k,) for k in row.keys.values()])
         if not done:
             self._db.execute("DELETE FROM image WHERE digest = ?", (_digest(settings, row.image_id, row.version),))
 
     def has_image(self, settings: str, image_id: str, version: str) -> bool:
         """A request about this image, of a run with these settings, is on its way, or done."""
-        digest = _digest(settings, image_id, version)
-        return self._db.execute("SELECT 1 FROM image WHERE digest = ?", (digest,)).fetchone() is not None
+        return self._first("SELECT 1 FROM image WHERE digest = ?", _digest(settings, image_id, version)) is not None
 
     def whose(self, key: str, field: str, image_id: str, version: str) -> Literal["nobody", "same", "other"]:
         """For whom an answer is on its way: nobody, this field of this image, or another that asks the same."""
-        found = self._db.execute("SELECT whose FROM answer WHERE key = ?", (key,)).fetchone()
+        found = self._first("SELECT whose FROM answer WHERE key = ?", key)
         if found is None:
             return "nobody"
         return "same" if found[0] == _digest(image_id, version, field) else "other"
 
     def has_answer(self, row: Row) -> bool:
         """An answer that this request asks for is on its way."""
-        wanted = list(row.keys.values())
-        marks = ", ".join("?" * len(wanted))
-        return self._db.execute(f"SELECT 1 FROM answer WHERE key IN ({marks}) LIMIT 1", wanted).fetchone() is not None
-
-    # what this run has journalled: its entries were listed before
+        return any(self._first("SELECT 1 FROM answer WHERE key = ?", key) for key in row.keys.values())
 
     def journalled(self, record: Mapping[str, Any]) -> None:
-        """A record of this run."""
-        digest = _record_digest(record)
-        self._db.execute("INSERT OR IGNORE INTO done VALUES (?)", (digest,))
+        """A record of this run, whose entries were listed before."""
+        self._db.execute("INSERT OR IGNORE INTO done VALUES (?)", (_record_digest(record),))
 
     def is_journalled(self, record: Mapping[str, Any]) -> bool:
         """This run has journalled an answer for this field of this image."""
-        digest = _record_digest(record)
-        return self._db.execute("SELECT 1 FROM done WHERE digest = ?", (digest,)).fetchone() is not None
-
-    # who waits for the answer to another image's request
+        return self._first("SELECT 1 FROM done WHERE digest = ?", _record_digest(record)) is not None
 
     def wait(self, key: str, field: str, image_id: str, version: str) -> None:
         """An image looks the same as one whose answer is on its way: it is not asked about, it waits."""
@@ -120,15 +100,13 @@ class PendingAnswers:
         self._db.execute("INSERT INTO redo SELECT DISTINCT image_id, version FROM waiting")
         self._db.execute("DELETE FROM waiting")
 
-    # what earlier tries of a request left
-
     def put_again(self, row: Row) -> None:
         """A request is to be asked again, with what its earlier tries taught and cost."""
         self._db.execute("INSERT OR REPLACE INTO again VALUES (?, ?)", (row.custom_id, row.line()))
 
     def look_again(self, custom_id: str) -> Row | None:
         """The earlier tries of a request, if there were any."""
-        found = self._db.execute("SELECT line FROM again WHERE custom_id = ?", (custom_id,)).fetchone()
+        found = self._first("SELECT line FROM again WHERE custom_id = ?", custom_id)
         return None if found is None else Row.from_line(found[0])
 
     def drop_again(self, custom_id: str) -> None:
@@ -140,15 +118,13 @@ class PendingAnswers:
         lines = self._db.execute("SELECT line FROM again")
         return sum((Row.from_line(line).spent.usd for (line,) in lines), Decimal(0))
 
-    # what this run does over, first in first out
-
     def push_redo(self, image_id: str, version: str) -> None:
-        """This run is to look at an image again."""
+        """This run is to look at an image again, first in first out."""
         self._db.execute("INSERT INTO redo VALUES (?, ?)", (image_id, version))
 
     def pop_redo(self) -> dict[str, str] | None:
         """The next image to look at again: its image_id and version."""
-        found = self._db.execute("SELECT rowid, image_id, version FROM redo ORDER BY rowid LIMIT 1").fetchone()
+        found = self._first("SELECT rowid, image_id, version FROM redo ORDER BY rowid LIMIT 1")
         if found is None:
             return None
         self._db.execute("DELETE FROM redo WHERE rowid = ?", (found[0],))
@@ -156,7 +132,10 @@ class PendingAnswers:
 
     def has_redo(self) -> bool:
         """There is one."""
-        return self._db.execute("SELECT 1 FROM redo LIMIT 1").fetchone() is not None
+        return self._first("SELECT 1 FROM redo LIMIT 1") is not None
+
+    def _first(self, query: str, *values: str | bytes) -> tuple[Any, ...] | None:
+        return self._db.execute(query, values).fetchone()
 
 
 def _digest(*parts: str) -> bytes:

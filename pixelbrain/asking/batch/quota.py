@@ -26,44 +26,24 @@ _MAX_REFUSALS = 10
 Block = Literal["tokens", "budget", "unchecked", "hold", "cancelled"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class BatchLimits:
-    """Of a run."""
-
-    budget_usd: Decimal | None
-    poll_s: float
-    max_bytes: int  # of one file
-    max_requests: int
-
-
+@dataclass
 class TokenQueue:
-    """The account's queue of one model.
+    """The account's queue of one model."""
 
-    Args:
-        limit: input tokens; None: not known.
-    """
-
-    def __init__(self, limit: int | None) -> None:
-        self._setting = limit
-        self._learnt: int | None = None
-        self._for_now: int | None = None  # less than the limit, because others fill the queue too
-        self.refusals = 0  # batches turned away since the last one that was not
+    setting: int | None  # input tokens; None: not known
+    refusals: int = 0  # batches turned away since the last one that was not
+    _learnt: int | None = None
+    _for_now: int | None = None  # less than the limit, because others fill the queue too
 
     @property
     def limit(self) -> int | None:
         """Input tokens that may be on their way; None: not known."""
-        known = [limit for limit in (self._setting, self._learnt, self._for_now) if limit is not None]
-        return min(known) if known else None
+        return _least(self.setting, self._learnt, self._for_now)
 
     def fits(self, tokens: int, *, enqueued: int, in_file: int) -> bool:
-        """One more request may go into the batch that is being made.
+        """One more request may go into the batch that is being made, beside those that are on their way.
 
         A batch is not begun for a small corner of the queue, and one request alone is always tried.
-
-        Args:
-            tokens: of the request.
-            enqueued: of the batches on their way.
-            in_file: of the batch that is being made.
         """
         limit = self.limit
         if limit is None or not (enqueued or in_file):
@@ -73,15 +53,9 @@ class TokenQueue:
         return enqueued + in_file + tokens <= limit
 
     def refused(self, tokens: int, *, enqueued: int, said: int | None) -> None:
-        """A batch was turned away.
+        """A batch of so many tokens, by our estimate, was turned away; `said` is the limit that the server named.
 
-        Args:
-            tokens: of the batch, by our estimate.
-            enqueued: of our other batches on their way.
-            said: the limit that the server named.
-
-        Raises:
-            StopJob: this happened too often in a row.
+        Raises `StopJob` where this happened too often in a row.
         """
         self.refusals += 1
         if self.refusals >= _MAX_REFUSALS:
@@ -99,28 +73,26 @@ class TokenQueue:
         self.refusals = 0
         if self._for_now is not None:
             self._for_now *= 2
-            known = [limit for limit in (self._setting, self._learnt) if limit is not None]
-            if known and self._for_now >= min(known):
+            known = _least(self.setting, self._learnt)
+            if known is not None and self._for_now >= known:
                 self._for_now = None
 
 
+def _least(*limits: int | None) -> int | None:
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+@dataclass
 class Quota:
-    """What is on its way, and what may follow it.
+    """What is on its way, and what may follow it."""
 
-    Args:
-        limits: of the run.
-        queue: the account's.
-        active: batches on their way.
-        spent_usd: before this run.
-    """
-
-    def __init__(self, limits: BatchLimits, queue: TokenQueue, active: list[BatchState], spent_usd: Decimal) -> None:
-        self.active = active
-        self.spent_usd = spent_usd
-        self._limits = limits
-        self._queue = queue
-        self._hold_until = 0.0  # monotonic; after a refusal
-        self._drain = False  # no batch is begun before all that are on their way have ended
+    budget_usd: Decimal | None
+    poll_s: float
+    queue: TokenQueue  # the account's
+    active: list[BatchState]  # batches on their way
+    spent_usd: Decimal  # for certain, before this run too
+    _hold_until: float = 0.0  # monotonic; after a refusal
+    _drain: bool = False  # no batch is begun before all that are on their way have ended
 
     @property
     def reserved_usd(self) -> Decimal:
@@ -130,26 +102,18 @@ class Quota:
     @property
     def left_usd(self) -> Decimal | None:
         """Of the budget, of what is neither spent nor reserved."""
-        budget = self._limits.budget_usd
-        return None if budget is None else budget - self.spent_usd - self.reserved_usd
+        return None if self.budget_usd is None else self.budget_usd - self.spent_usd - self.reserved_usd
 
     def blocked(self, row: Row, model: str, file: RequestFile | None) -> Block | None:
-        """Why a request may not go now; None: it may.
-
-        Args:
-            row: the request.
-            model: that it asks.
-            file: the batch that is being made; None: one would begin with this request.
-        """
+        """Why a request may not go now; None: it may. Without a `file`, it would be the first of a batch."""
         if file is None:
             if (self._drain and self.active) or time.monotonic() < self._hold_until:
                 return "hold"
-            if self._queue.limit is None and self._unchecked() >= _UNCHECKED:
+            if self.queue.limit is None and self._unchecked() >= _UNCHECKED:
                 return "unchecked"
             self._drain = False
-        if not self._queue.fits(
-            row.input_tokens, enqueued=self._enqueued(model), in_file=file.input_tokens if file else 0
-        ):
+        in_file = file.input_tokens if file else 0
+        if not self.queue.fits(row.input_tokens, enqueued=self._enqueued(model), in_file=in_file):
             return "tokens"
         left = self.left_usd
         if left is not None and row.usd > left - (file.usd if file else 0):
@@ -157,18 +121,10 @@ class Quota:
             return "budget"
         return None
 
-    def accepted(self) -> None:
-        """The server has let a batch in."""
-        self._queue.accepted()
-
     def refused(self, state: BatchState, said: int | None) -> None:
-        """The account's queue is full: a smaller round, once what is on its way has ended.
-
-        Raises:
-            StopJob: this happened too often in a row.
-        """
-        self._queue.refused(state.input_tokens, enqueued=self._enqueued(state.model), said=said)
-        hold_s = min(_LONGEST_HOLD_S, self._limits.poll_s * 2 ** (self._queue.refusals - 1))
+        """The account's queue is full: a smaller round, once what is on its way has ended; `StopJob` if too often."""
+        self.queue.refused(state.input_tokens, enqueued=self._enqueued(state.model), said=said)
+        hold_s = min(_LONGEST_HOLD_S, self.poll_s * 2 ** (self.queue.refusals - 1))
         self._hold_until = time.monotonic() + hold_s
         self._drain = True
         logger.warning(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -41,41 +41,26 @@ class Request:
     usual_usd: Decimal  # what such a request usually costs, where `row.usd` is the most
 
 
+@dataclass
 class RequestMaker:
-    """Makes the requests of a run, one after the other, and records what needs none.
+    """Makes the requests of a run, one after the other, and records what needs none."""
 
-    Args:
-        entries: image_id and version.
-        settings: what is asked.
-        price: of the model.
-        pending: what is on its way.
-        memory: what was answered before, and the journal.
-        read: the bytes of an image; called by several threads at once.
-    """
+    entries: Iterator[Mapping[str, str]]  # image_id and version
+    settings: AskSettings  # what is asked
+    price: ModelPrice
+    pending: PendingAnswers  # what is on its way
+    memory: AnswerMemory  # what was answered before, and the journal
+    read: Callable[[str], bytes]  # the bytes of an image; called by several threads at once
+    answers: Counter[str] = field(default_factory=Counter)  # records by status, of what needed no request
+    remembered: int = 0  # of them
+    _returned: Request | None = None
+    _over: bool = False
 
-    def __init__(
-        self,
-        entries: Iterable[Mapping[str, str]],
-        settings: AskSettings,
-        price: ModelPrice,
-        pending: PendingAnswers,
-        memory: AnswerMemory,
-        read: Callable[[str], bytes],
-    ) -> None:
-        self.answers: Counter[str] = Counter()  # records by status, of what needed no request
-        self.remembered = 0  # of them
-        self._entries = iter(entries)
-        self._settings = settings
-        self._settings_key = settings_key(settings)
-        self._hashes = {question.field: question_hash(settings, question) for question in settings.questions}
-        self._price = price
-        self._pending = pending
-        self._memory = memory
-        self._read = read
-        self._preparer = PhotoPreparer(settings, price, self._read_image)
+    def __post_init__(self) -> None:
+        self.settings_key = settings_key(self.settings)
+        self._hashes = {question.field: question_hash(self.settings, question) for question in self.settings.questions}
+        self._preparer = PhotoPreparer(self.settings, self.price, self._read_image)
         self._prepared = self._prepare_ahead()
-        self._returned: Request | None = None
-        self._over = False
 
     def close(self) -> None:
         """End the threads."""
@@ -89,7 +74,7 @@ class RequestMaker:
         while True:
             prepared = next(self._prepared, None)
             if prepared is None:
-                if not self._pending.has_redo():
+                if not self.pending.has_redo():
                     return None
                 self._prepared = self._prepare_ahead()
             elif (request := self._make(*prepared)) is not None:
@@ -113,26 +98,23 @@ class RequestMaker:
     def _prepare_ahead(self) -> Generator[_Prepared, None, None]:
         """Photos, or why there is none, in the order of their entries; read a few ahead by threads."""
         pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="batch-prepare")
-        ahead: deque[tuple[dict[str, str], Future[Photo | Outcome]]] = deque()
+        begun = ((entry, pool.submit(self._preparer.prepare, entry)) for entry in self._source())
         try:
-            for entry in self._source():
-                ahead.append((entry, pool.submit(self._preparer.prepare, entry)))
-                if len(ahead) >= _AHEAD:
-                    entry, photo = ahead.popleft()
-                    yield entry, photo.result()
-            for entry, photo in ahead:
+            ahead = deque(itertools.islice(begun, _AHEAD))
+            while ahead:
+                entry, photo = ahead.popleft()
                 yield entry, photo.result()
+                ahead.extend(itertools.islice(begun, 1))
         finally:
             pool.shutdown(cancel_futures=True)
 
     def _source(self) -> Iterator[dict[str, str]]:
         """What is to be done over, then what has not been looked at; not what is on its way."""
         while True:
-            again = self._pending.pop_redo()
-            found = again if again is not None else next(self._entries, None)
+            found = self.pending.pop_redo() or next(self.entries, None)
             if found is None:
                 return
-            if not self._pending.has_image(self._settings_key, found["image_id"], found["version"]):
+            if not self.pending.has_image(self.settings_key, found["image_id"], found["version"]):
                 yield {"image_id": found["image_id"], "version": found["version"]}
 
     def _make(self, entry: dict[str, str], photo: Photo | Outcome) -> Request | None:
@@ -142,45 +124,45 @@ class RequestMaker:
             return None
         keys: dict[str, str] = {}
         asked: list[Question] = []
-        for question in self._settings.questions:
+        for question in self.settings.questions:
             key = photo.keys[question.field]
             answer = {"key": key, "field": question.field, **entry}
-            if self._pending.is_journalled(answer):
+            if self.pending.is_journalled(answer):
                 continue  # collected since the entries were listed
-            known = self._memory.remembered(key)
+            known = self.memory.remembered(key)
             if known is not None and known["status"] in FINAL_STATUSES:
                 self._record(remembered_record(entry, question, known))
                 continue
-            whose = self._pending.whose(**answer)
+            whose = self.pending.whose(**answer)
             if whose == "other" or key in keys.values():
-                self._pending.wait(**answer)
+                self.pending.wait(**answer)
             elif whose == "nobody":
                 keys[question.field] = key
                 asked.append(question)
         return self._request(entry, photo, asked, keys) if asked else None
 
     def _request(self, entry: dict[str, str], photo: Photo, asked: list[Question], keys: dict[str, str]) -> Request:
-        earlier = self._pending.look_again(custom_id(keys))
-        room = MORE_ROOM * self._settings.max_output_tokens if earlier is not None and earlier.more_room else None
+        earlier = self.pending.look_again(custom_id(keys))
+        room = MORE_ROOM * self.settings.max_output_tokens if earlier is not None and earlier.more_room else None
         size = photo.width, photo.height
-        most = estimate(self._settings, self._price, *size, questions=asked, max_output_tokens=room, batch=True)
+        most = estimate(self.settings, self.price, *size, questions=asked, max_output_tokens=room, batch=True)
         known = {"keys": keys, "input_tokens": most.input_tokens, "usd": most.cost_usd_max, **entry}
         row = replace(earlier, **known) if earlier is not None else Row(custom_id=custom_id(keys), **known)
-        body = build_body(self._settings, asked, photo.url(), max_output_tokens=room)
+        body = build_body(self.settings, asked, photo.url(), max_output_tokens=room)
         return Request(row=row, line=request_line(row, body), usual_usd=most.cost_usd_expected)
 
     def _end(self, entry: dict[str, str], keys: Mapping[str, str] | None, outcome: Outcome) -> None:
         """Record that some questions about an image are not asked; all where there are no `keys`."""
-        questions = [q for q in self._settings.questions if keys is None or q.field in keys]
+        questions = [q for q in self.settings.questions if keys is None or q.field in keys]
         for record in answer_records(entry, keys, questions, outcome):
             self._record(record)
 
     def _read_image(self, image_id: str) -> bytes:
         if self._over:
             raise ReadError("not read: over budget")
-        return self._read(image_id)
+        return self.read(image_id)
 
     def _record(self, record: dict[str, Any]) -> None:
         self.answers[record["status"]] += 1
         self.remembered += record["remembered"]
-        self._memory.journal({**record, "question": self._hashes[record["field"]]})
+        self.memory.journal({**record, "question": self._hashes[record["field"]]})

@@ -10,7 +10,8 @@ from typing import Any
 
 from pixelbrain.asking.answer_records import Outcome, Spent, answer_records
 from pixelbrain.asking.batch.store import BatchState, Row
-from pixelbrain.asking.cost.prices import ModelPrice, TileTokens
+from pixelbrain.asking.cost.image_tokens import TileTokens
+from pixelbrain.asking.cost.prices import ModelPrice
 from pixelbrain.asking.questions.question import AnswerStatus
 from pixelbrain.asking.request.failures import Retry, StopJob, classify_response, mask_keys
 from pixelbrain.asking.request.replies import GarbledReplyError, read_reply
@@ -29,36 +30,26 @@ class Result:
     stop: StopJob | None = None  # no other request will do better
 
 
+@dataclass
 class ResultReader:
     """Reads the results of one batch.
 
     A result read twice gives equal records: `answered_at` is the server's time. A batch that was only half read when
     its process was killed can so be read again.
-
-    Args:
-        state: the batch.
-        ended_at: Unix time; for results that bring no time of their own.
     """
 
-    def __init__(self, state: BatchState, ended_at: float) -> None:
-        self._state = state
-        self._ended_at = ended_at
-        self._questions = {question.field: question for question in state.read_questions()}
-        self._hashes = {question["field"]: question["hash"] for question in state.questions}
+    state: BatchState
+    ended_at: float  # Unix time; for results that bring no time of their own
+
+    def __post_init__(self) -> None:
+        self._questions = {question.field: question for question in self.state.read_questions()}
+        self._hashes = {question["field"]: question["hash"] for question in self.state.questions}
+        dollars = {name: Decimal(value) for name, value in self.state.price.items()}
         # tokens=: images are counted in the usage already
-        self._price = ModelPrice(
-            model=state.model,
-            tokens=TileTokens(base=0, tile=0),
-            **{name: Decimal(value) for name, value in state.price.items()},
-        )
+        self._price = ModelPrice(model=self.state.model, tokens=TileTokens(base=0, tile=0), **dollars)
 
     def read(self, row: Row, result: Mapping[str, Any]) -> Result:
-        """One line of an output or error file.
-
-        Args:
-            row: the request with the line's custom_id.
-            result: the line.
-        """
+        """One line of an output or error file, about the request with its custom_id."""
         response = result.get("response")
         if not isinstance(response, Mapping):
             error = result.get("error")
@@ -71,32 +62,31 @@ class ResultReader:
         if status == 200:
             return self._answered(row, body)
         error = body.get("error", body) if isinstance(body, Mapping) else body
-        verdict = classify_response(status if isinstance(status, int) else 500, error, {}, model=self._state.model)
+        verdict = classify_response(status if isinstance(status, int) else 500, error, {}, model=self.state.model)
         if isinstance(verdict, StopJob):
             return replace(self.unanswered(row, "", "", counts=False), stop=verdict)
         if isinstance(verdict, Retry):
             return self.unanswered(row, verdict.error_type, str(verdict))
-        return Result(records=self._end(row, _failure(verdict.error_type, str(verdict), refused=verdict.refused)))
+        return self.failed(row, verdict.error_type, str(verdict), refused=verdict.refused)
 
     def unanswered(self, row: Row, error_type: str, message: str, *, counts: bool = True) -> Result:
         """The batch ended without an answer: again, unless that has happened often enough.
 
-        Args:
-            counts: it is the request's own try that failed.
+        It `counts` where it is the request's own try that failed.
         """
         tries = row.tries + counts
         if tries < MAX_TRIES:
             return Result(again=replace(row, tries=tries))
-        error = f"{tries} batches brought no answer; the last time: {message}"
-        return Result(records=self._end(row, _failure(error_type, error)))
+        return self.failed(row, error_type, f"{tries} batches brought no answer; the last time: {message}")
 
-    def failed(self, row: Row, error_type: str, message: str) -> Result:
+    def failed(self, row: Row, error_type: str, error: str, *, refused: bool = False) -> Result:
         """The server will not answer this request."""
-        return Result(records=self._end(row, _failure(error_type, message)))
+        status = AnswerStatus.REFUSED if refused else AnswerStatus.FAILED
+        return Result(records=self._end(row, Outcome(status=status, error_type=error_type, error=error)))
 
     def _answered(self, row: Row, body: Any) -> Result:
         try:
-            reply = read_reply(body, model=self._state.model)
+            reply = read_reply(body, model=self.state.model)
         except GarbledReplyError as error:
             return self.unanswered(row, "GarbledResponse", str(error))
         paid = reply.paid(self._price, Spent(row.input_tokens, 0, row.usd), batch=True)
@@ -112,13 +102,8 @@ class ResultReader:
     def _end(self, row: Row, outcome: Outcome, created: Any = None) -> list[dict[str, Any]]:
         """One record a question; those that have an answer are ok, whatever the others are."""
         # a batch tells when it ended, and not how long each request took: there is no latency
-        outcome = replace(outcome, model=outcome.model or self._state.model, spent=row.spent)
-        at = created if type(created) is int and 0 < created < 2**33 else self._ended_at
+        outcome = replace(outcome, model=outcome.model or self.state.model, spent=row.spent)
+        at = created if type(created) is int and 0 < created < 2**33 else self.ended_at
         answered_at = datetime.fromtimestamp(at, timezone.utc).isoformat(timespec="milliseconds")
         records = answer_records(row.entry, row.keys, [self._questions[f] for f in row.keys], outcome)
         return [{**record, "answered_at": answered_at, "question": self._hashes[record["field"]]} for record in records]
-
-
-def _failure(error_type: str, error: str, *, refused: bool = False) -> Outcome:
-    status = AnswerStatus.REFUSED if refused else AnswerStatus.FAILED
-    return Outcome(status=status, error_type=error_type, error=error)

@@ -3,44 +3,64 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from decimal import Decimal
+
+from openai.types import Batch
 
 from pixelbrain.asking.batch.api import BatchApi, RejectedError
 from pixelbrain.asking.batch.collect import ENDED, TOKEN_LIMIT, Collected, Collector, read_token_limit
 from pixelbrain.asking.batch.pending_answers import PendingAnswers
-from pixelbrain.asking.batch.quota import BatchLimits, Block, Quota
-from pixelbrain.asking.batch.report import BatchReport
-from pixelbrain.asking.batch.requests import Request, RequestMaker
+from pixelbrain.asking.batch.quota import Block, Quota
+from pixelbrain.asking.batch.requests import RequestMaker
 from pixelbrain.asking.batch.store import BatchState, BatchStore
 from pixelbrain.asking.batch.submit import RequestFile, submit
-from pixelbrain.asking.cost.prices import ModelPrice
+from pixelbrain.asking.request.estimate import Overrun
 from pixelbrain.asking.request.failures import StopJob
-from pixelbrain.asking.settings import AskSettings
-
-if TYPE_CHECKING:
-    from openai.types import Batch
-
 
 #: A batch that has not ended so long after its 24 hours never will.
 _OVERDUE_S = 7200.0
 
 
 @dataclass(kw_only=True)
+class BatchReport:
+    """What a run did."""
+
+    submitted: int = 0  # batches
+    requests: int = 0  # in them
+    collected: int = 0  # batches, earlier runs' too
+    running: int = 0  # batches that are still on their way
+    more: bool = False  # images are left that were not sent: run again
+    cancelled: bool = False
+    answers: Counter[str] = field(default_factory=Counter)  # records by status
+    remembered: int = 0  # of them, not paid for again
+    cost_usd: Decimal = Decimal(0)  # of what was collected, answers that were asked for again included
+    reserved_usd: Decimal = Decimal(0)  # for what is still on its way, at most
+    overrun: Overrun = field(default_factory=Overrun)
+
+    def add(self, state: BatchState, found: Collected) -> None:
+        """Count a collected batch, and warn if it cost much more than was expected."""
+        self.collected += 1
+        self.answers += found.answers
+        self.remembered += found.remembered
+        self.cost_usd += found.paid_usd
+        requests = state.requests - found.again
+        self.overrun.add(state.usual_usd * requests / state.requests, found.paid_usd, requests=requests)
+
+
+@dataclass(kw_only=True)
 class Rounds:
     """One run; `run` is called once."""
 
-    settings: AskSettings  # what is asked
-    price: ModelPrice
-    limits: BatchLimits
-    settings_key: str
+    maker: RequestMaker  # knows what is asked
+    new_file: Callable[[], RequestFile]
     quota: Quota  # for more
     store: BatchStore
     api: BatchApi
     pending: PendingAnswers  # knows what is in `store`
     collector: Collector
-    maker: RequestMaker
     progress: Callable[[int, int, int], None] | None  # called with (done, total, failed) requests
     report: BatchReport = field(default_factory=BatchReport)
     _polled_at: float = 0.0  # monotonic
@@ -56,7 +76,10 @@ class Rounds:
             if not self.quota.active:
                 self.pending.release_waiting()
                 if self._block == "budget":
-                    self._over_budget()
+                    self.maker.rest_over_budget(
+                        f"${self.quota.left_usd:.6f} of the budget of ${self.quota.budget_usd} is left, and the next "
+                        "request can cost more; run it again with a larger budget"
+                    )
                     self._block = None
                     break
                 if self._block is None:
@@ -65,36 +88,32 @@ class Rounds:
                     continue
             if not wait and not (self.quota.active and self._block == "unchecked"):
                 break
-            time.sleep(self.limits.poll_s)
+            time.sleep(self.quota.poll_s)
             self._poll()
         while wait and self.quota.active:  # cancelled: what they finished is still to come
-            time.sleep(self.limits.poll_s)
+            time.sleep(self.quota.poll_s)
             self._poll()
         self.report.running = len(self.quota.active)
         self.report.reserved_usd = self.quota.reserved_usd
         self.report.more = self.report.cancelled or self._block is not None or self.pending.has_redo()
         return self.report
 
-    # --- sending -----------------------------------------------------------------------------------------------------
-
     def _fill(self) -> None:
         """Send as many batches as fit now; `_block` says why no more."""
         file: RequestFile | None = None
+        model = self.maker.settings.model
         try:
             while (request := self.maker.take()) is not None:
                 if file is not None and not file.has_room(request.line):
                     full, file = file, None
                     self._send(full)
-                self._block = self._blocked(request, file)
+                self._block = "cancelled" if self.report.cancelled else self.quota.blocked(request.row, model, file)
                 if self._block is not None:
                     self.maker.put_back(request)
                     break
-                if file is None:
-                    file = RequestFile(
-                        self.store, max_bytes=self.limits.max_bytes, max_requests=self.limits.max_requests
-                    )
+                file = file or self.new_file()
                 file.add(request.row, request.line, request.usual_usd)
-                self.pending.add(request.row, self.settings_key)
+                self.pending.add(request.row, self.maker.settings_key)
             else:
                 self._block = None
             if file is not None:
@@ -104,19 +123,8 @@ class Rounds:
             if file is not None:
                 file.discard()
 
-    def _blocked(self, request: Request, file: RequestFile | None) -> Block | None:
-        if self.report.cancelled:
-            return "cancelled"
-        return self.quota.blocked(request.row, self.settings.model, file)
-
-    def _over_budget(self) -> None:
-        self.maker.rest_over_budget(
-            f"${self.quota.left_usd:.6f} of the budget of ${self.limits.budget_usd} is left, and the next request "
-            "can cost more; run it again with a larger budget"
-        )
-
     def _send(self, file: RequestFile) -> None:
-        state = file.finish(self.settings, self.price)
+        state = file.finish(self.maker.settings, self.maker.price)
         self._forget_history(state)
         try:
             submit(state, file, self.store, self.api)
@@ -127,7 +135,7 @@ class Rounds:
         self.report.submitted += 1
         self.report.requests += state.requests
         self._tell()
-        if time.monotonic() - self._polled_at >= self.limits.poll_s:
+        if time.monotonic() - self._polled_at >= self.quota.poll_s:
             self._poll()
 
     def _forget_history(self, state: BatchState) -> None:
@@ -149,8 +157,6 @@ class Rounds:
         if error.code != TOKEN_LIMIT:
             raise StopJob(f"the server does not take the batch ({error.code}: {error}); answers so far are kept")
         self.quota.refused(state, read_token_limit(str(error)))
-
-    # --- looking -----------------------------------------------------------------------------------------------------
 
     def _poll(self) -> None:
         """Look at every batch, and collect those that have ended."""
@@ -185,7 +191,7 @@ class Rounds:
     def _look(self, state: BatchState, batch: Batch) -> None:
         """Note how far a batch is."""
         if state.status == "validating" and batch.status not in ("validating", "failed"):
-            self.quota.accepted()
+            self.quota.queue.accepted()
         if batch.status in ("cancelling", "cancelled") and self._known_cancelled is not None:
             # someone cancelled it while we ran: not to send it again, then
             self.report.cancelled |= state.id not in self._known_cancelled

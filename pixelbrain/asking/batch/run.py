@@ -9,17 +9,17 @@ import os
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING
+
+from openai import OpenAI
 
 from pixelbrain.asking.batch.api import BatchApi
 from pixelbrain.asking.batch.collect import Collector
 from pixelbrain.asking.batch.pending_answers import PendingAnswers
-from pixelbrain.asking.batch.quota import BatchLimits, Quota, TokenQueue
-from pixelbrain.asking.batch.report import BatchReport
+from pixelbrain.asking.batch.quota import Quota, TokenQueue
 from pixelbrain.asking.batch.requests import RequestMaker
-from pixelbrain.asking.batch.rounds import Rounds
+from pixelbrain.asking.batch.rounds import BatchReport, Rounds
 from pixelbrain.asking.batch.store import BatchStore
-from pixelbrain.asking.batch.submit import MAX_BYTES, MAX_REQUESTS, recover, settings_key
+from pixelbrain.asking.batch.submit import MAX_BYTES, MAX_REQUESTS, RequestFile, recover
 from pixelbrain.asking.cost.prices import ModelPrice
 from pixelbrain.asking.pending import pending_images, spent_usd
 from pixelbrain.asking.questions.where import Where
@@ -32,10 +32,6 @@ from pixelbrain.landing.landing import Landing
 from pixelbrain.locks.run import RunLock
 from pixelbrain.sources import read_bytes
 from pixelbrain.storage.base import Storage
-
-if TYPE_CHECKING:
-    from openai import OpenAI
-
 
 #: A batch whose creation was on its way when its process was killed is known to the server after so long.
 _SETTLE_S = 10.0
@@ -128,8 +124,6 @@ def run_batches(
 
     Args:
         entries: with image_id and version, of the images without an answer; taken as far as there is room.
-        settings: what is asked.
-        price: of the settings' model.
         storage: where OUT is, held by the caller; the states are in its answers/batches.
         client: see `make_sync_client`.
         memory: what was answered before, and the journal, which takes each record: answers, failures, what is over
@@ -139,7 +133,6 @@ def run_batches(
         already_spent_usd: the cost of all journalled records.
         wait: until everything is answered. False: collect what has ended, send what fits, and return.
         enqueued_token_limit: input tokens that may be on their way at once; None: learnt from the server's refusals.
-        poll_s: seconds between looks at the server.
         progress: called with (done, total, failed) requests.
         max_bytes, max_requests: of one file.
 
@@ -155,20 +148,15 @@ def run_batches(
         store.cancel_wanted = False  # said to a run that is no more
         recover(store, api, settle_s=min(poll_s, _SETTLE_S))
         spent = already_spent_usd + pending.load(store)
-        limits = BatchLimits(budget_usd=budget_usd, poll_s=poll_s, max_bytes=max_bytes, max_requests=max_requests)
-        key = settings_key(settings)
-        with contextlib.closing(RequestMaker(entries, settings, price, pending, memory, read)) as maker:
+        with contextlib.closing(RequestMaker(iter(entries), settings, price, pending, memory, read)) as maker:
             report = Rounds(
-                settings=settings,
-                price=price,
-                limits=limits,
-                settings_key=key,
-                quota=Quota(limits, TokenQueue(enqueued_token_limit), store.active(), spent),
+                maker=maker,
+                new_file=functools.partial(RequestFile, store, max_bytes=max_bytes, max_requests=max_requests),
+                quota=Quota(budget_usd, poll_s, TokenQueue(enqueued_token_limit), store.active(), spent),
                 store=store,
                 api=api,
                 pending=pending,
-                collector=Collector(store, api, pending, memory, settings_key=key, asked=settings.questions),
-                maker=maker,
+                collector=Collector(store, api, pending, memory, maker.settings_key, settings.questions),
                 progress=progress,
             ).run(wait=wait)
         report.answers += maker.answers

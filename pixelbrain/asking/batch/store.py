@@ -99,35 +99,27 @@ class BatchState:
         ]
 
 
+@dataclass
 class BatchStore:
-    """The states in one OUT.
+    """The states in one OUT."""
 
-    Args:
-        storage: where OUT is.
-    """
-
-    def __init__(self, storage: Storage) -> None:
-        self._storage = storage
+    storage: Storage  # where OUT is
 
     @property
     def cancel_wanted(self) -> bool:
         """Another process wants the one that waits for the batches to cancel them."""
-        return self._storage.read(_CANCEL) is not None
+        return self.storage.read(_CANCEL) is not None
 
     @cancel_wanted.setter
     def cancel_wanted(self, wanted: bool) -> None:
         if wanted:
-            self._storage.write(_CANCEL, b"")
+            self.storage.write(_CANCEL, b"")
         else:
-            self._storage.delete(_CANCEL)
+            self.storage.delete(_CANCEL)
 
     def states(self) -> list[BatchState]:
-        """All batches, oldest first.
-
-        Raises:
-            LandingError: a file is not a batch's state.
-        """
-        found = ((name, self._storage.read(f"{_FOLDER}/{name}")) for name in self._names(".json"))
+        """All batches, oldest first. Raises `LandingError` for a file that is not a batch's state."""
+        found = ((name, self.storage.read(f"{_FOLDER}/{name}")) for name in self._names(".json"))
         return [_read_state(name, data) for name, data in found if data is not None]  # None: dropped meanwhile
 
     def active(self) -> list[BatchState]:
@@ -137,11 +129,11 @@ class BatchStore:
     def save(self, state: BatchState) -> None:
         """Write a state over its earlier one."""
         text = json.dumps(asdict(state), default=str, indent=1, ensure_ascii=False)
-        self._storage.write(f"{_FOLDER}/{state.id}.json", text.encode())
+        self.storage.write(f"{_FOLDER}/{state.id}.json", text.encode())
 
     def save_rows(self, batch: str, lines: Iterable[str]) -> None:
         """Write the requests of a batch that is about to be sent, by its id: `Row.line` of each."""
-        self._storage.write(f"{_FOLDER}/{batch}.requests.jsonl", "".join(lines).encode())
+        self.storage.write(f"{_FOLDER}/{batch}.requests.jsonl", "".join(lines).encode())
 
     def rows(self, state: BatchState) -> Iterator[Row]:
         """The requests of a batch that has not ended, in the order of its file's lines."""
@@ -157,23 +149,23 @@ class BatchStore:
         self._save_again(f"{state.id}.again.jsonl", again)
         state.stage = "ended"
         self.save(state)
-        self._storage.delete(f"{_FOLDER}/{state.id}.requests.jsonl")
+        self.storage.delete(f"{_FOLDER}/{state.id}.requests.jsonl")
 
     def drop(self, state: BatchState) -> None:
         """Forget a batch that the server never knew; what its requests have cost before is kept."""
         self._save_again(f"{state.id}.again.jsonl", self.rows(state))
-        self._storage.delete(f"{_FOLDER}/{state.id}.json")
-        self._storage.delete(f"{_FOLDER}/{state.id}.requests.jsonl")
+        self.storage.delete(f"{_FOLDER}/{state.id}.json")
+        self.storage.delete(f"{_FOLDER}/{state.id}.requests.jsonl")
 
     def prune_again(self, keep: Callable[[Row], bool]) -> None:
         """Drop the rows that need no asking any more."""
         for name in self._names(".again.jsonl"):
             if not self._save_again(name, filter(keep, self._read_rows(name))):
-                self._storage.delete(f"{_FOLDER}/{name}")
+                self.storage.delete(f"{_FOLDER}/{name}")
 
     def upload_path(self, batch: str) -> Path:
         """Where the file that is sent is made, on this machine's disk."""
-        folder = self._storage.local / _FOLDER
+        folder = self.storage.local / _FOLDER
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -185,23 +177,23 @@ class BatchStore:
         known = {name.removesuffix(".json") for name in self._names(".json")}
         for name in self._names(".requests.jsonl"):
             if name.removesuffix(".requests.jsonl") not in known:
-                self._storage.delete(f"{_FOLDER}/{name}")
+                self.storage.delete(f"{_FOLDER}/{name}")
         for pattern in ("*.upload.jsonl", ".*.json*.tmp"):  # who holds OUT is the only one that writes these
-            for path in (self._storage.local / _FOLDER).glob(pattern):
+            for path in (self.storage.local / _FOLDER).glob(pattern):
                 path.unlink(missing_ok=True)
 
     def _names(self, ending: str) -> list[str]:
-        return [name for name in self._storage.names(_FOLDER) if name.endswith(ending)]
+        return [name for name in self.storage.names(_FOLDER) if name.endswith(ending)]
 
     def _save_again(self, name: str, rows: Iterable[Row]) -> bool:
         """Write the rows that have a history; False: there are none, and nothing was written."""
         lines = [row.line() for row in rows if row.has_history]
         if lines:
-            self._storage.write(f"{_FOLDER}/{name}", "".join(lines).encode())
+            self.storage.write(f"{_FOLDER}/{name}", "".join(lines).encode())
         return bool(lines)
 
     def _read_rows(self, name: str) -> Iterator[Row]:
-        data = self._storage.read(f"{_FOLDER}/{name}")
+        data = self.storage.read(f"{_FOLDER}/{name}")
         try:
             if data is None:
                 raise KeyError("it is not there")

@@ -9,13 +9,14 @@ import logging
 import secrets
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import datetime, timezone
 from decimal import Decimal
 from typing import Any
 
 from pixelbrain.asking.batch.api import ENDPOINT, BatchApi, RejectedError
 from pixelbrain.asking.batch.store import BatchState, BatchStore, Row
-from pixelbrain.asking.cost.prices import ModelPrice
+from pixelbrain.asking.cost.prices import DOLLARS, ModelPrice
 from pixelbrain.asking.request.body import question_hash, sent_parameters
 from pixelbrain.asking.settings import AskSettings
 from pixelbrain.errors import LandingError
@@ -58,47 +59,37 @@ def _questions(settings: AskSettings) -> list[dict[str, Any]]:
     ]
 
 
+@dataclass
 class RequestFile:
-    """One batch in the making: JSONL within the API's limits, streamed to this machine's disk, and its rows for us.
+    """One batch in the making: JSONL within the API's limits, streamed to this machine's disk, and its rows for us."""
 
-    Args:
-        store: where its state goes.
-        max_bytes, max_requests: of one file.
-    """
+    store: BatchStore  # where its state goes
+    _: KW_ONLY
+    max_bytes: int = MAX_BYTES  # of one file
+    max_requests: int = MAX_REQUESTS
+    size_bytes: int = 0
+    input_tokens: int = 0
+    usd: Decimal = Decimal(0)
+    usual_usd: Decimal = Decimal(0)
+    _rows: list[str] = field(default_factory=list)  # some 300 bytes each
 
-    def __init__(self, store: BatchStore, *, max_bytes: int = MAX_BYTES, max_requests: int = MAX_REQUESTS) -> None:
+    def __post_init__(self) -> None:
         # by time, so that a folder's listing is their order; the random half keeps two machines apart
         self.id = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}"
-        self.path = store.upload_path(self.id)
-        self.requests = 0
-        self.bytes = 0
-        self.input_tokens = 0
-        self.usd = Decimal(0)
-        self.usual_usd = Decimal(0)
-        self._store = store
-        self._max_bytes = max_bytes
-        self._max_requests = max_requests
-        self._rows: list[str] = []  # some 300 bytes each
+        self.path = self.store.upload_path(self.id)
         with self._explained():
             self._file = open(self.path, "wb")  # noqa: SIM115 - closed by finish() or discard()
 
     def has_room(self, line: bytes) -> bool:
         """One more request fits; the first one always does."""
-        if not self.requests:
-            return True
-        return self.requests < self._max_requests and self.bytes + len(line) <= self._max_bytes
+        return not self._rows or (len(self._rows) < self.max_requests and self.size_bytes + len(line) <= self.max_bytes)
 
     def add(self, row: Row, line: bytes, usual_usd: Decimal) -> None:
-        """Append a request, which usually costs `usual_usd`.
-
-        Raises:
-            LandingError: the disk is full, or not writable.
-        """
+        """Append a request that usually costs `usual_usd`. Raises `LandingError`: the disk is full, or not writable."""
         with self._explained():
             self._file.write(line)
         self._rows.append(row.line())
-        self.requests += 1
-        self.bytes += len(line)
+        self.size_bytes += len(line)
         self.input_tokens += row.input_tokens
         self.usd += row.usd
         self.usual_usd += usual_usd
@@ -106,8 +97,7 @@ class RequestFile:
     def finish(self, settings: AskSettings, price: ModelPrice) -> BatchState:
         """Close the file, and record the batch as `submitting`.
 
-        Raises:
-            LandingError: the disk is full, or OUT not writable.
+        Raises `LandingError` where the disk is full, or OUT not writable.
         """
         with self._explained():
             self._file.close()
@@ -118,17 +108,14 @@ class RequestFile:
             settings=settings_key(settings),
             model=settings.model,
             questions=_questions(settings),
-            price={
-                name: str(getattr(price, name))
-                for name in ("input_usd_per_million", "output_usd_per_million", "batch_factor")
-            },
-            requests=self.requests,
+            price={name: str(getattr(price, name)) for name in DOLLARS},
+            requests=len(self._rows),
             input_tokens=self.input_tokens,
             usd=self.usd,
             usual_usd=self.usual_usd,
         )
-        self._store.save_rows(self.id, self._rows)
-        self._store.save(state)
+        self.store.save_rows(self.id, self._rows)
+        self.store.save(state)
         return state
 
     def discard(self) -> None:

@@ -30,7 +30,7 @@ class TileTokens:
     short_side_px: int = 768
 
     def target(self, width: int, height: int, detail: Detail) -> tuple[int, int]:
-        """The largest size of which the model sees every pixel."""
+        """The largest size of which the model sees every pixel, never more than the upright original's, 1 or more."""
         if detail == "low":
             return _fit(width, height, LOW_SIDE_PX)
         short, long = min(width, height), max(width, height)

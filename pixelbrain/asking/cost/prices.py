@@ -19,25 +19,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from pixelbrain.asking.cost.image_tokens import Detail, PatchTokens, TileTokens
 from pixelbrain.errors import ConfigError
-
-__all__ = [
-    "PRICES",
-    "PRICES_DATE",
-    "ModelPrice",
-    "PatchTokens",
-    "TileTokens",
-    "cost_usd",
-    "find_price",
-    "image_tokens",
-    "target_size",
-    "text_tokens",
-]
 
 PRICES_DATE = "2026-11-22"
 
@@ -52,6 +39,10 @@ class ModelPrice:
     tokens: TileTokens | PatchTokens
     batch_factor: Decimal = Decimal("0.5")  # the Batch API's price, as a part of this one
     reasoning: bool = False  # thinks before it answers (billed as output), and takes no temperature
+
+
+#: The figures of a `ModelPrice` that say what its tokens cost.
+DOLLARS = ("input_usd_per_million", "output_usd_per_million", "batch_factor")
 
 
 def _price(model: str, input_usd: str, output_usd: str, tokens: TileTokens | PatchTokens, **more: Any) -> ModelPrice:
@@ -110,9 +101,7 @@ def find_price(model: str, overrides: Mapping[str, Mapping[str, Any]] | None = N
     Raises:
         ConfigError: a model that nobody priced, which is never guessed at, or an override that cannot be.
     """
-    table = dict(PRICES)
-    for name, settings in (overrides or {}).items():
-        table[name] = _overridden(name, settings)
+    table = {**PRICES, **{name: _overridden(name, settings) for name, settings in (overrides or {}).items()}}
     if model in table:
         return table[model]
     family = max((name for name in table if model.startswith(name)), key=len, default=None)
@@ -125,8 +114,6 @@ def find_price(model: str, overrides: Mapping[str, Mapping[str, Any]] | None = N
 
 
 _SETTINGS = tuple(field.name for field in fields(ModelPrice) if field.name != "model")
-_TILE_SETTINGS = tuple(field.name for field in fields(TileTokens))
-_PATCH_SETTINGS = tuple(field.name for field in fields(PatchTokens))
 _TOKENS_HINT = "write `like: gpt-4o`, or base and tile, or multiplier and budget"
 
 
@@ -135,10 +122,7 @@ def _overridden(model: str, settings: Any) -> ModelPrice:
     if not isinstance(settings, Mapping):
         raise ConfigError(f"{where} is {settings!r}: it has keys, {', '.join(_SETTINGS)}")
     _known_keys(where, settings, _SETTINGS)
-    found: dict[str, Any] = {}
-    for name in ("input_usd_per_million", "output_usd_per_million", "batch_factor"):
-        if name in settings:
-            found[name] = _decimal(f"{where}: {name}", settings[name])
+    found: dict[str, Any] = {n: _decimal(f"{where}: {n}", settings[n]) for n in DOLLARS if n in settings}
     if "reasoning" in settings:
         if not isinstance(settings["reasoning"], bool):
             raise ConfigError(f"{where}: reasoning is {settings['reasoning']!r}: it is true or false")
@@ -161,10 +145,9 @@ def _tokens(where: str, settings: Any) -> TileTokens | PatchTokens:
         if settings["like"] not in PRICES:
             raise ConfigError(f"{where}: like is {settings['like']!r}: it is one of {', '.join(PRICES)}")
         return PRICES[settings["like"]].tokens
-    patches = "multiplier" in settings
-    _known_keys(where, settings, _PATCH_SETTINGS if patches else _TILE_SETTINGS)
-    needed = ("multiplier",) if patches else ("base", "tile")
-    if missing := [name for name in needed if name not in settings]:
+    kind = PatchTokens if "multiplier" in settings else TileTokens
+    _known_keys(where, settings, tuple(field.name for field in fields(kind)))
+    if missing := [field.name for field in fields(kind) if field.default is MISSING and field.name not in settings]:
         raise ConfigError(f"{where} lacks {missing[0]}: {_TOKENS_HINT}")
     found: dict[str, Any] = {}
     for name, value in settings.items():
@@ -174,7 +157,7 @@ def _tokens(where: str, settings: Any) -> TileTokens | PatchTokens:
             raise ConfigError(f"{where}: {name} is {value!r}: it is a whole number")
         else:
             found[name] = value
-    return PatchTokens(**found) if patches else TileTokens(**found)
+    return kind(**found)
 
 
 def _known_keys(where: str, settings: Mapping[str, Any], known: tuple[str, ...]) -> None:
@@ -192,24 +175,12 @@ def _decimal(where: str, value: Any) -> Decimal:
     return found
 
 
-# --- counting ---------------------------------------------------------------------------------------------------------
-
-
-def target_size(price: ModelPrice, width: int, height: int, detail: Detail) -> tuple[int, int]:
-    """The size in which to send an image: what the detail level can use, and never more than there is.
-
-    Args:
-        width, height: pixels of the upright original, 1 or more.
-    """
-    return price.tokens.target(width, height, detail)
-
-
 def image_tokens(price: ModelPrice, width: int, height: int, detail: Detail, *, reduced: bool = True) -> int:
     """The tokens that an image costs.
 
     Args:
         width, height: pixels of the upright original, 1 or more.
-        reduced: it is sent in its `target_size`; False: as it is, as with `image_urls`.
+        reduced: it is sent in the size that `price.tokens.target` gives; False: as it is, as with `image_urls`.
     """
     if reduced:
         width, height = price.tokens.target(width, height, detail)

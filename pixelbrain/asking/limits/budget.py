@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 
 from pixelbrain.asking.limits.leases import OverBudget
 
 
+@dataclass
 class Budget:
-    """A hard cap on what is spent.
+    """A hard cap on what is spent."""
 
-    Args:
-        cap_usd: None: there is none, and dollars are only counted.
-        already_spent_usd: of the cap, by earlier runs.
-    """
-
-    def __init__(self, cap_usd: Decimal | None, already_spent_usd: Decimal = Decimal(0)) -> None:
-        self.spent_usd = Decimal(already_spent_usd)  # for certain, and what lost requests may have cost
-        self.reserved_usd = Decimal(0)  # the most that requests in flight can come to
-        self.over: OverBudget | None = None  # final once set
-        self._cap_usd = cap_usd
-        self._lost: dict[int, Decimal] = {}
+    cap_usd: Decimal | None  # None: there is none, and dollars are only counted
+    spent_usd: Decimal = Decimal(0)  # for certain, by earlier runs too, and what lost requests may have cost
+    reserved_usd: Decimal = Decimal(0)  # the most that requests in flight can come to
+    over: OverBudget | None = None  # final once set
+    _lost: dict[int, Decimal] = field(default_factory=dict)
 
     def check(self, usd: Decimal) -> Literal["fits", "wait"] | OverBudget:
         """Whether a request of at most `usd` fits, may fit once those in flight came to less, or ends the asking."""
         if self.over is not None:
             return self.over
-        if self._cap_usd is None:
+        if self.cap_usd is None:
             return "fits"
-        left = self._cap_usd - self.spent_usd
+        left = self.cap_usd - self.spent_usd
         if usd > left:
             self.over = OverBudget(usd, left)
             return self.over

@@ -6,11 +6,13 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import islice
 
-from pixelbrain.asking.limits.leases import Granted, LeaseAnswer, OverBudget, OverBudgetError, Settlement, Wait, Want
+from pixelbrain.asking.limits.leases import Granted, LeaseAnswer, OverBudget, Settlement, Wait, Want
 from pixelbrain.asking.request.headers import RateHeaders
+from pixelbrain.errors import OverBudgetError
 
 logger = logging.getLogger(__name__)
 
@@ -20,35 +22,24 @@ _MOST_WANTED = 256
 _SETTLE_WITHIN_S = 0.1
 
 
+@dataclass(kw_only=True)
 class Gate:
     """Where the requests of one event loop wait until they may be sent.
 
     One task at a time asks the limiter for permits, for as many waiting requests at once as it may get, first come
     first served, and reports what earlier ones came to along with the question; it ends when nobody waits. An error of
     the limiter is raised to all who wait.
-
-    Args:
-        lease: report what earlier requests came to, then ask for permits; see `RateLimiter.settle` and `lease`.
-        settle: report alone.
-        pause: the server said 429: nobody sends for so many seconds.
     """
 
-    def __init__(
-        self,
-        *,
-        lease: Callable[[list[Want], list[Settlement]], Awaitable[LeaseAnswer]],
-        settle: Callable[[list[Settlement]], Awaitable[None]],
-        pause: Callable[[float], Awaitable[None]],
-    ) -> None:
-        self._lease = lease
-        self._settle = settle
-        self.pause = pause
-        #: Why asking is over, once it is: nothing will be permitted any more.
-        self.over_budget: OverBudget | None = None
-        self._waiting: deque[tuple[Want, asyncio.Future[int]]] = deque()
-        self._settled: list[Settlement] = []
-        self._pump: asyncio.Task[None] | None = None
-        self._settling: asyncio.Task[None] | None = None
+    #: Report what earlier requests came to, then ask for permits; see `RateLimiter.settle` and `lease`.
+    lease: Callable[[list[Want], list[Settlement]], Awaitable[LeaseAnswer]]
+    settle: Callable[[list[Settlement]], Awaitable[None]]  # report alone
+    pause: Callable[[float], Awaitable[None]]  # the server said 429: nobody sends for so many seconds
+    over_budget: OverBudget | None = None  # why asking is over, once it is: nothing will be permitted any more
+    _waiting: deque[tuple[Want, asyncio.Future[int]]] = field(default_factory=deque)
+    _settled: list[Settlement] = field(default_factory=list)
+    _pump: asyncio.Task[None] | None = None
+    _settling: asyncio.Task[None] | None = None
 
     async def acquire(self, *, tokens: int, usd: Decimal) -> int:
         """Wait until a request of at most so many tokens and dollars may be sent. Send it without delay.
@@ -78,7 +69,6 @@ class Gate:
         """Say what the request came to.
 
         Args:
-            permit: of the request.
             tokens: used, input and output. None: unknown.
             usd: spent. None: unknown, and the most that it can be counts as spent.
             headers: of the response; None: there was none.
@@ -104,9 +94,7 @@ class Gate:
             waiter.cancel()
         self._waiting.clear()
         # also when there is nothing: it comes after what was on its way to the limiter
-        await self._settle(self._take_settled())
-
-    # --- inside --------------------------------------------------------------------------------------------------
+        await self.settle(self._take_settled())
 
     async def _serve(self) -> None:
         try:
@@ -116,7 +104,7 @@ class Gate:
                 wanted = [want for want, _waiter in islice(self._waiting, _MOST_WANTED)]
                 if not wanted:
                     break
-                answer = await self._lease(wanted, self._take_settled())
+                answer = await self.lease(wanted, self._take_settled())
                 if isinstance(answer, Granted):
                     self._hand_on(answer)
                 elif isinstance(answer, Wait):
@@ -140,7 +128,7 @@ class Gate:
         await asyncio.sleep(_SETTLE_WITHIN_S)
         try:
             while self._settled:  # unless the question for permits took them along
-                await self._settle(self._take_settled())
+                await self.settle(self._take_settled())
         except Exception as error:  # the limiter's actor is gone; what was reserved stays counted as spent
             logger.warning("could not report to the limiter what requests came to: %s", error)
 

@@ -7,9 +7,6 @@ from decimal import Decimal
 from typing import Literal
 
 from pixelbrain.asking.request.headers import RateHeaders
-from pixelbrain.errors import OverBudgetError
-
-__all__ = ["Granted", "LeaseAnswer", "OverBudget", "OverBudgetError", "Settlement", "Wait", "Want"]
 
 
 @dataclass(frozen=True)

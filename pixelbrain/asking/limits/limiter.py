@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -40,64 +40,47 @@ class _Reservation:
     tokens_before: Count
 
 
+@dataclass(kw_only=True)
 class RateLimiter:
     """Leases requests, tokens and dollars, and takes back what was not used of them.
 
-    Args:
-        rpm: requests a minute; None: learned from the headers of the first response.
-        tpm: tokens a minute, input and output; None: likewise.
-        budget_usd: a hard cap on what is spent; None: there is none.
-        already_spent_usd: of the budget, by earlier runs: what the journal of answers adds up to.
-        window_s: over which the server counts requests and tokens.
-        slack_s: the longest time between a permit and its request's arrival at the server. The limits are kept in
-            windows longer by this, so 2 s leave 97 % of a minute's limit to use.
-        burst_s: seconds of unused pace that may be caught up on.
-        lease_timeout_s: a permit of which nothing was heard for so long belonged to an actor that died. What it may
-            have cost stays counted as spent. At least twice the timeout of a request.
-        seed: of the jitter on pauses.
-
-    Raises:
-        ConfigError: a limit that lets nothing through.
+    Raises `ConfigError` for a limit that lets nothing through.
     """
 
-    def __init__(
-        self,
-        *,
-        rpm: float | None = None,
-        tpm: float | None = None,
-        budget_usd: Decimal | None = None,
-        already_spent_usd: Decimal = Decimal(0),
-        window_s: float = 60.0,
-        slack_s: float = 2.0,
-        burst_s: float = 0.5,
-        lease_timeout_s: float = 300.0,
-        seed: int | None = None,
-    ) -> None:
-        for name, value, least in (("rpm", rpm, 1), ("tpm", tpm, 1), ("budget", budget_usd, 0)):
+    rpm: float | None = None  # requests a minute; None: learned from the headers of the first response
+    tpm: float | None = None  # tokens a minute, input and output; None: likewise
+    budget_usd: Decimal | None = None  # a hard cap on what is spent; None: there is none
+    already_spent_usd: Decimal = Decimal(0)  # of the budget, by earlier runs: what the journal of answers adds up to
+    window_s: float = 60.0  # over which the server counts requests and tokens
+    #: The longest time between a permit and its request's arrival at the server. The limits are kept in windows longer
+    #: by this, so 2 s leave 97 % of a minute's limit to use.
+    slack_s: float = 2.0
+    burst_s: float = 0.5  # seconds of unused pace that may be caught up on
+    #: A permit of which nothing was heard for so long belonged to an actor that died. What it may have cost stays
+    #: counted as spent. At least twice the timeout of a request.
+    lease_timeout_s: float = 300.0
+    seed: int | None = None  # of the jitter on pauses
+    _named: tuple[float | None, float | None] = (None, None)  # by the server
+    _paused_until: float = 0.0
+    _brake: tuple[float, float] | None = None  # requests a minute, and when they were set
+    _open: dict[int, _Reservation] = field(default_factory=dict)  # oldest first
+    _next_permit: int = 1
+    _first_at: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, value, least in (("rpm", self.rpm, 1), ("tpm", self.tpm, 1), ("budget", self.budget_usd, 0)):
             if value is not None and not value >= least:
                 raise ConfigError(f"{name} is {value}: at least {least}")
-        self._given = (rpm, tpm)
-        self._named: tuple[float | None, float | None] = (None, None)  # by the server
-        self._requests = PacedWindow(rpm, window_s=window_s, slack_s=slack_s, burst_s=burst_s)
-        self._tokens = PacedWindow(tpm, window_s=window_s, slack_s=slack_s, burst_s=burst_s)
-        self._window_s = window_s
-        self._responded = rpm is not None and tpm is not None  # no first response to wait for
-        self._paused_until = 0.0
-        self._brake: tuple[float, float] | None = None  # requests a minute, and when they were set
-        self._rng = random.Random(seed)
-        self._budget = Budget(budget_usd, already_spent_usd)
-        self._lease_timeout_s = lease_timeout_s
-        self._open: dict[int, _Reservation] = {}  # oldest first
-        self._next_permit = 1
-        self._first_at: float | None = None
-
-    # --- leasing -------------------------------------------------------------------------------------------------
+        counted = {"window_s": self.window_s, "slack_s": self.slack_s, "burst_s": self.burst_s}
+        self._requests, self._tokens = PacedWindow(self.rpm, **counted), PacedWindow(self.tpm, **counted)
+        self._responded = self.rpm is not None and self.tpm is not None  # no first response to wait for
+        self._rng = random.Random(self.seed)
+        self.budget = Budget(self.budget_usd, self.already_spent_usd)
 
     def lease(self, now: float, wanted: Sequence[Want]) -> LeaseAnswer:
         """Permit as many of the wanted requests as may be sent now, the first ones first.
 
         Args:
-            now: seconds.
             wanted: what waits, at least one, each with the most that it can come to; longer lists do no harm.
 
         Returns:
@@ -107,13 +90,11 @@ class RateLimiter:
         self._follow(now)
         permits: list[int] = []
         for want in wanted:
-            refused = self._refuse(now, want)
-            if refused is None:
-                permits.append(self._grant(now, want))
-            elif not permits:
-                return refused
-            else:
+            if (refused := self._refuse(now, want)) is not None:
+                if not permits:
+                    return refused
                 break
+            permits.append(self._grant(now, want))
         return Granted(tuple(permits))
 
     def settle(self, now: float, settled: Iterable[Settlement]) -> None:
@@ -121,9 +102,9 @@ class RateLimiter:
         for one in settled:
             reservation = self._open.pop(one.permit, None)
             if reservation is None:
-                self._budget.find(one.permit, one.usd)  # the actor was slow, not dead
+                self.budget.find(one.permit, one.usd)  # the actor was slow, not dead
                 continue
-            self._budget.settle(reservation.usd, one.usd)
+            self.budget.settle(reservation.usd, one.usd)
             if one.tokens is not None:
                 self._tokens.amend(reservation.expense, reservation.tokens, one.tokens)
             if one.limits is not None:
@@ -147,18 +128,6 @@ class RateLimiter:
         self._responded = True
         self._follow(now)
 
-    # --- what is going on ----------------------------------------------------------------------------------------
-
-    @property
-    def spent_usd(self) -> Decimal:
-        """Spent, earlier runs included, and what lost requests may have cost."""
-        return self._budget.spent_usd
-
-    @property
-    def reserved_usd(self) -> Decimal:
-        """The most that requests in flight can come to."""
-        return self._budget.reserved_usd
-
     def stats(self, now: float) -> dict[str, Any]:
         """Figures for a progress display: limits and use a minute, and requests in flight."""
         return {
@@ -168,17 +137,15 @@ class RateLimiter:
             "in_flight": len(self._open),
         }
 
-    # --- inside --------------------------------------------------------------------------------------------------
-
     def _refuse(self, now: float, want: Want) -> Wait | OverBudget | None:
-        money = self._budget.check(want.usd)
+        money = self.budget.check(want.usd)
         if isinstance(money, OverBudget):
             return money
         if now < self._paused_until:
             return Wait(self._paused_until - now, "paused")
         if money == "wait":
             return Wait(_POLL_S, "budget")
-        if not self._responded and self._open and next(iter(self._open.values())).at > now - self._window_s:
+        if not self._responded and self._open and next(iter(self._open.values())).at > now - self.window_s:
             return Wait(_POLL_S, "learning")  # one request goes ahead to learn the limits
         requests_s = self._requests.wait_s(now, 1)
         tokens_s = self._tokens.wait_s(now, want.tokens)
@@ -191,7 +158,7 @@ class RateLimiter:
             self._first_at = now
         permit = self._next_permit
         self._next_permit += 1
-        self._budget.reserve(want.usd)
+        self.budget.reserve(want.usd)
         self._requests.spend(now, 1)
         expense = self._tokens.spend(now, want.tokens)
         self._open[permit] = _Reservation(
@@ -202,15 +169,16 @@ class RateLimiter:
     def _expire(self, now: float) -> None:
         while self._open:
             permit, reservation = next(iter(self._open.items()))
-            if reservation.at > now - self._lease_timeout_s:
+            if reservation.at > now - self.lease_timeout_s:
                 return
             del self._open[permit]
-            self._budget.lose(permit, reservation.usd)
+            self.budget.lose(permit, reservation.usd)
 
     def _follow(self, now: float) -> None:
         """Set the windows to the limits that hold now."""
-        for window, given, named in zip((self._requests, self._tokens), self._given, self._named, strict=True):
-            window.per_minute = min((x for x in (given, named) if x is not None), default=None)
+        requests, tokens = self._named
+        for window, *limits in ((self._requests, self.rpm, requests), (self._tokens, self.tpm, tokens)):
+            window.per_minute = min((limit for limit in limits if limit is not None), default=None)
         if self._brake is not None:
             rpm, since = self._brake
             # without a limit to come back to, the brake goes where it does nothing any more
@@ -235,7 +203,7 @@ class RateLimiter:
         if self._requests.brake_per_minute is not None:  # again
             rate, factor = self._requests.brake_per_minute, _BRAKE if rate is not None else _BRAKE_BLIND
         elif rate is None:  # as many as there were
-            elapsed = min(self._window_s, now - (self._first_at if self._first_at is not None else now))
+            elapsed = min(self.window_s, now - (self._first_at if self._first_at is not None else now))
             rate, factor = self._requests.count(now).used / max(1.0, elapsed) * 60, _BRAKE_BLIND
         rpm = max(1.0, factor * rate)
         self._brake = (rpm, now)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from typing import NamedTuple
 
 #: Sums of floats that should be equal may differ by so much.
@@ -32,35 +32,35 @@ class Expense:
     gone: bool = False  # out of the window
 
 
+@dataclass
 class PacedWindow:
     """The requests, or the tokens, of one limit.
 
     Two rules hold at once. The pace: credit accrues evenly, at most `burst_s` seconds of it, so that a minute's limit
     is not gone in its first second. The window: what was spent within the last `window_s + slack_s` seconds never
     exceeds the limit. The pace alone could exceed it by one burst; the window alone would send in bursts.
-
-    Args:
-        per_minute: the limit; None: there is none.
-        window_s: over which the server counts; a window allows `per_minute * window_s / 60`.
-        slack_s: the longest time between a permit and its request's arrival at the server: what arrives within a
-            window was permitted within a window that is longer by this.
-        burst_s: how many seconds of unused pace may be caught up on.
     """
 
-    def __init__(self, per_minute: float | None, *, window_s: float, slack_s: float, burst_s: float) -> None:
-        self.per_minute = per_minute
-        self.brake_per_minute: float | None = None  # a slower pace for a while; the window stays what it is
-        self._minutes = window_s / 60
-        self._span_s = window_s + slack_s
-        self._burst_s = burst_s
-        self._log: deque[Expense] = deque()
-        self._used = 0.0
-        self._held = 0.0
-        self._kept = 1.0  # the part of a refund that the server does not give, 0 to 1; all, until it shows
-        self._foreign = 0.0  # spent by others on the same account
-        self._foreign_until = 0.0
-        self._credit = 0.0  # below zero: a debt, which is waited for
-        self._credit_at: float | None = None  # None: nothing was asked yet
+    per_minute: float | None  # the limit; None: there is none
+    _: KW_ONLY
+    window_s: float  # over which the server counts; a window allows `per_minute * window_s / 60`
+    #: The longest time between a permit and its request's arrival at the server: what arrives within a window was
+    #: permitted within a window that is longer by this.
+    slack_s: float
+    burst_s: float  # how many seconds of unused pace may be caught up on
+    brake_per_minute: float | None = None  # a slower pace for a while; the window stays what it is
+    _log: deque[Expense] = field(default_factory=deque)
+    _used: float = 0.0
+    _held: float = 0.0
+    _kept: float = 1.0  # the part of a refund that the server does not give, 0 to 1; all, until it shows
+    _foreign: float = 0.0  # spent by others on the same account
+    _foreign_until: float = 0.0
+    _credit: float = 0.0  # below zero: a debt, which is waited for
+    _credit_at: float | None = None  # None: nothing was asked yet
+
+    def __post_init__(self) -> None:
+        self._minutes = self.window_s / 60
+        self._span_s = self.window_s + self.slack_s
 
     def count(self, now: float) -> Count:
         """Spent within the last `window_s + slack_s` seconds."""
@@ -109,7 +109,6 @@ class PacedWindow:
         they count beyond all that we reserved is spent by others.
 
         Args:
-            now: seconds.
             per_minute: the server's limit.
             remaining: of it, says the server.
             before: our own count when the response's request was permitted. A response may be late by a minute, and
@@ -170,4 +169,4 @@ class PacedWindow:
             self._credit = 0.0  # no pace, and no debt once there is one
         else:
             # what accrues stops at a burst; what is given back had been taken, and is not cut
-            self._credit = max(self._credit, min(self._credit + elapsed * rate, self._burst_s * rate))
+            self._credit = max(self._credit, min(self._credit + elapsed * rate, self.burst_s * rate))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 from pixelbrain.asking.answer_records import Outcome, answer_records, remembered_record
@@ -26,42 +27,31 @@ def choose_concurrency(rpm: float | None, tpm: float | None, *, tokens_per_reque
 
     Little's law with 8 s an answer; 4 to 512 an actor, and 32 where no limit is known.
     """
-    by_tokens = None if tpm is None else tpm / max(1.0, tokens_per_request)
-    rates = [rate for rate in (rpm, by_tokens) if rate is not None]
+    rates = [] if rpm is None else [rpm]
+    rates += [] if tpm is None else [tpm / max(1.0, tokens_per_request)]
     if not rates:
         return _DEFAULT_CONCURRENCY
     wanted = min(rates) / 60 * _EXPECTED_LATENCY_S / actors
     return max(4, min(_MOST_CONCURRENCY, round(wanted)))
 
 
+@dataclass
 class Asker:
-    """Asks the questions of the settings about images. Made, used and closed in one event loop.
+    """Asks the questions of the settings about images. Made, used and closed in one event loop."""
 
-    Args:
-        requester: asks in one request; its settings hold the questions, its gate the budget.
-        preparer: reads images and brings them to size; called in threads.
-        remembered: the record journalled under an answer's key, or None. What `journal` got, it finds from then on.
-        journal: takes each record, as soon as it is there.
-        threads: that read, decode and encode images beside the event loop.
-    """
+    requester: Requester  # asks in one request; its settings hold the questions, its gate the budget
+    preparer: PhotoPreparer  # reads images and brings them to size; called in threads
+    _: KW_ONLY
+    #: The record journalled under an answer's key, or None. What `journal` got, it finds from then on.
+    remembered: Callable[[str], Mapping[str, Any] | None]
+    journal: Callable[[Record], None]  # takes each record, as soon as it is there
+    threads: int = 4  # that read, decode and encode images beside the event loop
+    #: Answers that are being asked for, by key: whoever wants the same waits instead of paying twice.
+    _coming: dict[str, asyncio.Future[Record | None]] = field(default_factory=dict)
 
-    def __init__(
-        self,
-        requester: Requester,
-        preparer: PhotoPreparer,
-        *,
-        remembered: Callable[[str], Mapping[str, Any] | None],
-        journal: Callable[[Record], None],
-        threads: int = 4,
-    ) -> None:
-        self.requester = requester
-        self._preparer = preparer
-        self._questions = requester.settings.questions
-        self._remembered = remembered
-        self._journal = journal
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="asker")
-        #: Answers that are being asked for, by key: whoever wants the same waits instead of paying twice.
-        self._coming: dict[str, asyncio.Future[Record | None]] = {}
+    def __post_init__(self) -> None:
+        self._questions = self.requester.settings.questions
+        self._threads = ThreadPoolExecutor(self.threads, thread_name_prefix="asker")
 
     async def ask_image(self, entry: Entry) -> list[Record]:
         """The answers about one image.
@@ -78,7 +68,7 @@ class Asker:
         if self.requester.gate.over_budget is not None:  # reading them all would find only what a rerun finds, too
             why = str(self.requester.gate.over_budget)
             return self._not_asked(entry, Outcome(status=AnswerStatus.OVER_BUDGET, error_type="OverBudget", error=why))
-        photo = await asyncio.get_running_loop().run_in_executor(self._threads, self._preparer.prepare, entry)
+        photo = await asyncio.get_running_loop().run_in_executor(self._threads, self.preparer.prepare, entry)
         if isinstance(photo, Outcome):
             return self._not_asked(entry, photo)
         records: dict[str, Record] = {}
@@ -90,12 +80,10 @@ class Asker:
         """End the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    # --- inside --------------------------------------------------------------------------------------------------
-
     def _not_asked(self, entry: Entry, outcome: Outcome) -> list[Record]:
         records = answer_records(entry, None, self._questions, outcome)
         for record in records:
-            self._journal(record)
+            self.journal(record)
         return records
 
     async def _answer(self, entry: Entry, photo: Photo, left: Sequence[Question], records: dict[str, Record]) -> None:
@@ -104,12 +92,12 @@ class Asker:
         coming: list[tuple[Question, asyncio.Future[Record | None]]] = []
 
         def keep(record: Record) -> None:
-            self._journal(record)
+            self.journal(record)
             records[record["field"]] = record
 
         for question in left:
             key = photo.keys[question.field]
-            known = self._remembered(key)
+            known = self.remembered(key)
             if known is not None and known["status"] in FINAL_STATUSES:
                 keep(remembered_record(entry, question, known))
             elif key in self._coming:

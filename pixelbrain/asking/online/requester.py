@@ -14,7 +14,6 @@ from typing import Any, Protocol
 from pixelbrain.asking.answer_records import Outcome, Spent
 from pixelbrain.asking.cost.prices import ModelPrice
 from pixelbrain.asking.limits.gate import Gate
-from pixelbrain.asking.limits.leases import OverBudgetError
 from pixelbrain.asking.questions.question import AnswerStatus, Question
 from pixelbrain.asking.request.body import build_body
 from pixelbrain.asking.request.estimate import Overrun, estimate
@@ -22,6 +21,7 @@ from pixelbrain.asking.request.failures import Backoff, Retry, RowFailed, StopJo
 from pixelbrain.asking.request.photo import Photo
 from pixelbrain.asking.request.replies import MORE_ROOM, Reply
 from pixelbrain.asking.settings import AskSettings
+from pixelbrain.errors import OverBudgetError
 
 logger = logging.getLogger(__name__)
 

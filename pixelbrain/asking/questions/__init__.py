@@ -3,8 +3,7 @@
 | what | file | role |
 | --- | --- | --- |
 | `AnswerType` | answer_types | the types of answers: what the model is told, what is accepted, how it is stored |
-| `prebuilt_question` | prebuilt | questions that are there by name |
-| `Question` | question | a question about an image, and what became of it |
+| `Question` | question | a question about an image, what became of it, and the questions that are there by name |
 | `strict_schema` | schemas | JSON schemas: made strict, checked against, and as Arrow types |
 | `Where` | where | which images to ask about: a small expression over what is known of them |
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,16 +14,9 @@ from pixelbrain.errors import ConfigError
 
 #: Spec of an answer, and its JSON schema's type; `choice` and `schema` say more.
 _JSON_TYPES = {"text": "string", "bool": "boolean", "int": "integer", "float": "number", "choice": "string"}
-_ARROW_TYPES = {
-    "text": pa.string(),
-    "bool": pa.bool_(),
-    "int": pa.int64(),
-    "float": pa.float64(),
-    "choice": pa.string(),
-}
 _PYTHON_TYPES = {str: "text", bool: "bool", int: "int", float: "float"}
 
-KINDS = ("text", "bool", "int", "float", "choice", "tags", "schema")
+KINDS = (*_JSON_TYPES, "tags", "schema")
 
 #: Values of one enum that strict structured outputs take (OpenAI's guide "Structured outputs", "Supported schemas").
 MAX_CHOICES = 1000
@@ -52,7 +45,7 @@ class AnswerType:
         if self.kind not in KINDS:
             raise ConfigError(f"answer is {self.kind!r}: it is one of {_SPECS}")
         if self.kind == "choice":
-            _check_choices(self.choices)
+            _check_choices(list(self.choices))
         if (self.kind == "schema") != bool(self.schema) or (self.kind != "choice" and self.choices):
             raise ConfigError(f"an answer of kind {self.kind} with other settings than its own: use answer_type()")
 
@@ -70,11 +63,7 @@ class AnswerType:
 
     def arrow_type(self) -> pa.DataType:
         """What `parse` returns, in Parquet; a schema that Arrow has no type for is stored as JSON text."""
-        if self.kind == "tags":
-            return pa.list_(pa.string())
-        if self.kind == "schema":
-            return schemas.arrow_type_of(self.json_schema()) or pa.string()
-        return _ARROW_TYPES[self.kind]
+        return schemas.arrow_type_of(self.json_schema()) or pa.string()
 
     def parse(self, value: Any) -> Any:
         """A JSON value as the answer that is stored.
@@ -176,14 +165,12 @@ def answer_type(spec: Any) -> AnswerType:
 def _of_class(spec: type) -> AnswerType:
     if spec in _PYTHON_TYPES:
         return AnswerType(kind=_PYTHON_TYPES[spec])
-    to_schema = getattr(spec, "model_json_schema", None)
-    if to_schema is None:
+    if (to_schema := getattr(spec, "model_json_schema", None)) is None:
         raise ConfigError(f"answer is the class {spec.__qualname__}: it is str, bool, int, float or a pydantic model")
     return answer_type(to_schema())
 
 
-def _check_choices(choices: Iterable[Any]) -> None:
-    found = list(choices)
+def _check_choices(found: list[Any]) -> None:
     if not all(isinstance(choice, str) and choice.strip() for choice in found):
         raise ConfigError(f"the choices of an answer are {found}: each is a text, and none is empty")
     if len(set(found)) != len(found):

@@ -40,9 +40,7 @@ def strict_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     """An object's JSON schema as strict structured outputs want it.
 
     References are inlined, every property becomes required (an optional one may be null), titles and defaults go.
-
-    Raises:
-        ConfigError: not an object with named properties, or something that strict mode cannot express.
+    Raises `ConfigError` for what is no object with named properties, or what strict mode cannot express.
     """
     strict = _strict(schema, schema, "the answer", ())
     if strict.get("type") != "object":
@@ -113,8 +111,6 @@ def _nullable(schema: Mapping[str, Any]) -> bool:
     return "null" in _kinds(schema) or any(_nullable(one) for one in schema.get("anyOf", ()))
 
 
-# --- checking a value ------------------------------------------------------------------------------------------------
-
 _JSON_TYPES = Draft202012Validator.TYPE_CHECKER
 
 
@@ -162,9 +158,6 @@ def shown(value: Any) -> str:
     """A value in an error's message: short, and on one line."""
     text = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-# --- storing it ------------------------------------------------------------------------------------------------------
 
 
 def stored(value: Any, schema: Mapping[str, Any]) -> Any:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import functools
 import operator
 import re
 import warnings
@@ -28,17 +29,6 @@ import pyarrow.compute as pc
 
 from pixelbrain.asking.questions.schemas import shown
 from pixelbrain.errors import ConfigError
-
-#: What is known of every image after `pixelbrain run`; answers and users' modules add to it.
-BASE_NAMES: dict[str, pa.DataType] = {
-    "image_id": pa.string(),
-    "status": pa.string(),
-    "width": pa.int32(),
-    "height": pa.int32(),
-    "label": pa.string(),
-    "label_score": pa.float32(),
-    "n_faces": pa.int32(),
-}
 
 #: Longer than any that a person writes; it bounds the parser's work.
 _MAX_CHARACTERS = 4000
@@ -67,41 +57,36 @@ class Where:
     """A checked expression. Make one with `parse_where`."""
 
     text: str
-    columns: frozenset[str]  # the names that it uses, as `label` or `module.field`
-    types: Mapping[str, pa.DataType] = field(repr=False, compare=False)  # of these columns
+    types: Mapping[str, pa.DataType] = field(repr=False, compare=False)  # of what it names: `label`, `module.field`
 
     def mask(self, table: pa.Table) -> pa.BooleanArray:
         """Which rows the expression is true for; no nulls.
 
         Args:
-            table: with a column for each of `columns`, under exactly that name; one of Arrow's type null, as a batch
+            table: with a column for each of `types`, under exactly that name; one of Arrow's type null, as a batch
                 in which nothing is known of it may have, is taken for one of its own type.
 
         Raises:
             ConfigError: a column has a type for which the expression makes no sense.
         """
-        found = _Evaluation(self.text, table, self.types).truth(_parse(self.text))
-        return pc.fill_null(found, False)
+        return pc.fill_null(_Evaluation(self.text, table, self.types).truth(_parse(self.text)), False)
 
 
-def parse_where(text: str, known: Mapping[str, pa.DataType] = BASE_NAMES) -> Where:
+def parse_where(text: str, known: Mapping[str, pa.DataType]) -> Where:
     """Check an expression.
 
     Args:
         text: see the module's docstring.
-        known: the type of every name that may be used: `BASE_NAMES`, answers by their field, and users' modules as
-            `module.field`.
+        known: the type of every name that may be used: what is known of every image after `pixelbrain run`, answers by
+            their field, and users' modules as `module.field`.
 
     Raises:
         ConfigError: it cannot be read, uses a name that is not known, or compares what cannot be compared; the message
             names the place.
     """
-    tree = _parse(text)
-    empty = pa.table({name: pa.array([], kind) for name, kind in known.items()})
-    evaluation = _Evaluation(text, empty, known)
-    evaluation.truth(tree)  # on no rows: all names and types are looked at
-    types = {name: known[name] for name in evaluation.used}
-    return Where(text=text, columns=frozenset(evaluation.used), types=types)
+    evaluation = _Evaluation(text, pa.schema(known).empty_table(), known)
+    evaluation.truth(_parse(text))  # on no rows: all names and types are looked at
+    return Where(text=text, types={name: known[name] for name in evaluation.used})
 
 
 def _parse(text: str) -> ast.expr:
@@ -127,32 +112,25 @@ def _parse(text: str) -> ast.expr:
     return tree.elts[0]
 
 
+@dataclass
 class _Evaluation:
     """One walk over an expression's tree, on the columns of one table."""
 
-    def __init__(self, text: str, table: pa.Table, types: Mapping[str, pa.DataType]) -> None:
-        self.text = text
-        self.table = table
-        self.types = types
-        self.used: set[str] = set()
+    text: str
+    table: pa.Table
+    types: Mapping[str, pa.DataType]
+    used: set[str] = field(default_factory=set)
 
     def truth(self, node: ast.expr) -> pa.BooleanArray:
         """What can stand alone, beside `and`, `or`, `not`."""
         if isinstance(node, ast.BoolOp):
             combine = pc.and_kleene if isinstance(node.op, ast.And) else pc.or_kleene
-            found = self.truth(node.values[0])
-            for value in node.values[1:]:
-                found = combine(found, self.truth(value))
-            return found
+            return functools.reduce(combine, map(self.truth, node.values))
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
             return pc.invert(self.truth(node.operand))
         if isinstance(node, ast.Compare):
-            found, left = None, node.left
-            for operation, right in zip(node.ops, node.comparators, strict=True):
-                one = self.comparison(left, operation, right)
-                found = one if found is None else pc.and_kleene(found, one)
-                left = right
-            return found
+            links = map(self.comparison, [node.left, *node.comparators], node.ops, node.comparators)
+            return functools.reduce(pc.and_kleene, links)
         value = self.value(node)
         if isinstance(value, bool):
             return pa.array(np.full(len(self.table), value))
@@ -220,9 +198,11 @@ class _Evaluation:
     def value(self, node: ast.expr) -> Any:
         """A column as an array, or a constant."""
         if isinstance(node, ast.Constant):
-            if node.value is None or isinstance(node.value, (bool, int, float, str)):
-                return self.fitting(node, node.value)
-            raise self.wrong(node, "is no value that a column has")
+            if not isinstance(node.value, (type(None), int, float, str)):
+                raise self.wrong(node, "is no value that a column has")
+            if isinstance(node.value, int) and not -(2**63) <= node.value < 2**63:
+                raise self.wrong(node, "is too large")
+            return node.value
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
             number = self.value(node.operand)
             if _kind(number) != "a number" or isinstance(number, pa.Array):
@@ -235,11 +215,6 @@ class _Evaluation:
         if isinstance(node, ast.BinOp):
             raise self.wrong(node, "is arithmetic, which is not there; conditions are joined with and, or")
         raise self.wrong(node, "is not understood: comparisons, and, or, not, in, is null are")
-
-    def fitting(self, node: ast.expr, value: Any) -> Any:
-        if isinstance(value, int) and not -(2**63) <= value < 2**63:
-            raise self.wrong(node, "is too large")
-        return value
 
     def column(self, node: ast.Name | ast.Attribute) -> pa.Array:
         name = ast.unparse(node)

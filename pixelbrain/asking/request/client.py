@@ -9,21 +9,20 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import openai
 
 from pixelbrain.asking.request.failures import Retry, RowFailed, StopJob, classify_response, mask_keys
 from pixelbrain.asking.request.replies import GarbledReplyError, Reply, read_reply
 from pixelbrain.errors import ConfigError
 
-if TYPE_CHECKING:
-    from openai import OpenAI
-
-
 KEY_VARIABLE = "OPENAI_API_KEY"
 _NO_KEY = "none"  # the SDK wants one, where the server does not
 
 
-def _read_key(base_url: str | None) -> str:
+def _options(base_url: str | None, timeout_s: float) -> dict[str, Any]:
+    """What every client is made with. The key is read from the environment here and nowhere else."""
     key = os.environ.get(KEY_VARIABLE, "").strip()
     if not key and base_url is None and not os.environ.get("OPENAI_BASE_URL"):
         raise ConfigError(
@@ -32,15 +31,10 @@ def _read_key(base_url: str | None) -> str:
         )
     if not (key.isascii() and key.isprintable() and " " not in key):
         raise ConfigError(f"{KEY_VARIABLE} holds characters that no key has: copy it again")
-    return key or _NO_KEY
+    return {"api_key": key or _NO_KEY, "base_url": base_url, "max_retries": 0, "timeout": timeout_s}
 
 
-def _options(base_url: str | None, timeout_s: float) -> dict[str, Any]:
-    """What every client is made with. The key is read from the environment here and nowhere else."""
-    return {"api_key": _read_key(base_url), "base_url": base_url, "max_retries": 0, "timeout": timeout_s}
-
-
-def make_sync_client(*, base_url: str | None = None, timeout_s: float = 60.0) -> OpenAI:
+def make_sync_client(*, base_url: str | None = None, timeout_s: float = 60.0) -> openai.OpenAI:
     """A client for the Files and Batches endpoints.
 
     Args:
@@ -50,8 +44,6 @@ def make_sync_client(*, base_url: str | None = None, timeout_s: float = 60.0) ->
     Raises:
         ConfigError: no key for OpenAI's server, or one that cannot be sent.
     """
-    import openai
-
     return openai.OpenAI(**_options(base_url, timeout_s))
 
 
@@ -73,8 +65,6 @@ class AskClient:
     """
 
     def __init__(self, *, base_url: str | None = None, connections: int = 32, timeout_s: float = 60.0) -> None:
-        import openai
-
         limits = type(openai.DEFAULT_CONNECTION_LIMITS)  # of httpx or its successor, whichever the SDK brings
         http_client = openai.DefaultAsyncHttpxClient(
             limits=limits(max_connections=connections, max_keepalive_connections=connections), timeout=timeout_s
@@ -84,18 +74,13 @@ class AskClient:
         self._timeout_s = timeout_s
 
     async def send(self, body: Mapping[str, Any]) -> Reply:
-        """POST one body to chat/completions.
-
-        Args:
-            body: as `request.body.build_body` makes it.
+        """POST one body, as `request.body.build_body` makes it, to chat/completions.
 
         Raises:
             Retry: it may work another time.
             RowFailed: it never will.
             StopJob: nor will any other request.
         """
-        import openai
-
         extra = {name: value for name, value in body.items() if name not in ("model", "messages")}
         try:
             raw = await self._openai.chat.completions.with_raw_response.create(
@@ -125,13 +110,8 @@ class AskClient:
 def classify_error(error: Exception, *, model: str = "", key: str | None) -> Retry | RowFailed | StopJob:
     """What an error of the SDK means, or one of the HTTP library below it, which comes through while a body is read.
 
-    Args:
-        error: that was raised.
-        model: that was asked, for the message.
-        key: that was sent; it is masked.
+    The message names the model that was asked, and masks the key that was sent.
     """
-    import openai
-
     if isinstance(error, openai.APIStatusError):
         body = error.body if error.body is not None else error.response.text
         return classify_response(error.status_code, body, dict(error.response.headers), model=model, key=key)

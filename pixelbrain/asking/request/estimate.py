@@ -63,7 +63,8 @@ def estimate(
     texts = sum(map(text_tokens, (SYSTEM_PROMPT, questions_text(questions), schema)))
     image = image_tokens(price, width, height, settings.detail, reduced=not settings.image_urls)
     most = max_output_tokens or settings.max_output_tokens
-    usual = 4 + sum(_usual_tokens(question) for question in questions)
+    # of an answer with its name and the JSON around it
+    usual = 4 + sum(3 + math.ceil(len(one.field) / 4) + _usual_tokens(one.answer) for one in questions)
     expected = most if price.reasoning else min(most, usual)  # how long a model thinks, nobody knows
     input_tokens = image + texts + OVERHEAD_TOKENS
     return Estimate(
@@ -75,12 +76,7 @@ def estimate(
     )
 
 
-def _usual_tokens(question: Question) -> int:
-    """Of an answer with its name and the JSON around it."""
-    return 3 + math.ceil(len(question.field) / 4) + _usual_value_tokens(question.answer)
-
-
-def _usual_value_tokens(answer: AnswerType) -> int:
+def _usual_tokens(answer: AnswerType) -> int:
     if answer.kind == "choice":
         return max(text_tokens(choice) for choice in answer.choices)
     if answer.kind == "schema":
@@ -88,13 +84,14 @@ def _usual_value_tokens(answer: AnswerType) -> int:
     return _USUAL_TOKENS[answer.kind]
 
 
+@dataclass
 class Overrun:
     """Adds up what requests cost beside what was estimated, and warns once of much more."""
 
-    def __init__(self) -> None:
-        #: What to tell whoever pays, once requests cost more than a fifth above the estimate.
-        self.message: str | None = None
-        self._requests, self._expected, self._observed = 0, Decimal(0), Decimal(0)
+    message: str | None = None  # to whoever pays, once requests cost more than a fifth above the estimate
+    _requests: int = 0
+    _expected: Decimal = Decimal(0)
+    _observed: Decimal = Decimal(0)
 
     def add(self, expected: Decimal, observed: Decimal, *, requests: int = 1) -> None:
         """Requests were expected to cost, and cost, so many dollars."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pixelbrain.asking.request.headers import retry_after_s
 from pixelbrain.errors import StopJob
-
-__all__ = ["Backoff", "Retry", "RowFailed", "StopJob", "classify_response", "mask_keys"]
 
 #: Longest part of a server's message that is kept.
 _MESSAGE_CHARS = 500
@@ -31,21 +30,15 @@ class _Failure(Exception):
 
 
 class Retry(_Failure):
-    """A try failed in a way that passes.
-
-    Attributes:
-        after_s: how long the server asks to wait; None: it does not say.
-        everyone: a 429, which is about all requests and not about this one.
-        maybe_billed: the request may have been answered, and the answer lost on its way.
-    """
+    """A try failed in a way that passes."""
 
     def __init__(
         self,
         message: str,
         *,
-        after_s: float | None = None,
-        everyone: bool = False,
-        maybe_billed: bool = False,
+        after_s: float | None = None,  # that the server asks to wait; None: it does not say
+        everyone: bool = False,  # a 429, which is about all requests and not about this one
+        maybe_billed: bool = False,  # the request may have been answered, and the answer lost on its way
         **row: Any,
     ) -> None:
         super().__init__(message, **row)
@@ -55,17 +48,14 @@ class Retry(_Failure):
 
 
 class RowFailed(_Failure):
-    """The server will not answer this request, however often it is sent.
-
-    Attributes:
-        refused: a content filter stopped it: that is an answer, if not one to the question.
-    """
+    """The server will not answer this request, however often it is sent."""
 
     def __init__(self, message: str, *, refused: bool = False, **row: Any) -> None:
         super().__init__(message, **row)
-        self.refused = refused
+        self.refused = refused  # by a content filter: that is an answer, if not one to the question
 
 
+@dataclass(frozen=True)
 class Backoff:
     """Waits before retries, for sharing by all requests of a process.
 
@@ -73,15 +63,14 @@ class Backoff:
     together do not come back together.
     """
 
-    def __init__(self, rng: random.Random, *, first_s: float = 0.5, most_s: float = 30.0) -> None:
-        self._rng = rng
-        self._first_s = first_s
-        self._most_s = most_s
+    rng: random.Random
+    first_s: float = 0.5
+    most_s: float = 30.0
 
     def delay_s(self, tries: int) -> float:
         """Seconds to wait after so many tries, at least one."""
-        full = min(self._most_s, self._first_s * 2 ** min(tries - 1, 30))
-        return full * (1 - 0.5 * self._rng.random())
+        full = min(self.most_s, self.first_s * 2 ** min(tries - 1, 30))
+        return full * (1 - 0.5 * self.rng.random())
 
 
 def classify_response(
@@ -92,7 +81,6 @@ def classify_response(
     Args:
         status: of the response, 300 to 599.
         body: its error: the object under "error", or what else there was.
-        headers: of the response.
         model: that was asked, for the message.
         key: that was sent; it is masked wherever the server repeats it.
     """
@@ -147,6 +135,5 @@ def mask_keys(text: str, key: str | None = None) -> str:
 
 def _message(body: Any) -> str:
     if isinstance(body, Mapping):
-        found = body.get("message") or body.get("detail") or body.get("error") or ""
-        return found if isinstance(found, str) else str(found)
+        return str(body.get("message") or body.get("detail") or body.get("error") or "")
     return body if isinstance(body, str) else ""

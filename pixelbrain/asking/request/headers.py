@@ -43,8 +43,7 @@ class RateHeaders:
 def parse_duration(text: str | None) -> float | None:
     """Seconds of a duration such as "120ms", "6m0s" or "1h2m3.5s", or of a bare number; None if it is neither."""
     text = (text or "").strip()
-    bare = _number(text)
-    if bare is not None:
+    if (bare := _number(text)) is not None:
         return bare
     if not re.fullmatch(f"(?:{_DURATION_PART.pattern})+", text):
         return None
@@ -54,36 +53,23 @@ def parse_duration(text: str | None) -> float | None:
 def retry_after_s(headers: Mapping[str, str], message: str = "") -> float | None:
     """Seconds that a 429 or a 5xx asks to wait, or None when it does not say.
 
-    Looked for in `retry-after-ms`, `retry-after` (seconds or an HTTP date), the body's "try again in", and, for what
-    is used up, `x-ratelimit-reset-*`, in that order.
-
-    Args:
-        headers: of the response.
-        message: of its error body.
+    Looked for in `retry-after-ms`, `retry-after` (seconds or an HTTP date), the body's message ("try again in"), and,
+    for what is used up, `x-ratelimit-reset-*`, in that order.
     """
     lower = {name.lower(): value.strip() for name, value in headers.items()}
-    milliseconds = _number(lower.get("retry-after-ms"))
-    if milliseconds is not None:
+    if (milliseconds := _number(lower.get("retry-after-ms"))) is not None:
         return milliseconds / 1000
     retry_after = lower.get("retry-after", "")
-    seconds = _number(retry_after)
-    if seconds is not None:
+    if (seconds := _number(retry_after)) is not None:
         return seconds
-    date = email.utils.parsedate_tz(retry_after) if retry_after else None
-    if date is not None:
+    if retry_after and (date := email.utils.parsedate_tz(retry_after)) is not None:
         return max(0.0, email.utils.mktime_tz(date) - time.time())
-    named = _TRY_AGAIN.search(message)
-    if named:
+    if named := _TRY_AGAIN.search(message):
         return parse_duration(named[1])
     limits = RateHeaders.parse(lower)
-    resets = [
-        reset
-        for remaining, reset in (
-            (limits.remaining_requests, limits.reset_requests_s),
-            (limits.remaining_tokens, limits.reset_tokens_s),
-        )
-        if remaining == 0 and reset is not None
-    ]
+    requests = limits.remaining_requests, limits.reset_requests_s
+    tokens = limits.remaining_tokens, limits.reset_tokens_s
+    resets = (reset for remaining, reset in (requests, tokens) if remaining == 0 and reset is not None)
     return max(resets, default=None)
 
 

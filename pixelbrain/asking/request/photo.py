@@ -15,7 +15,7 @@ from PIL import Image
 
 from pixelbrain.asking.answer_records import Outcome
 from pixelbrain.asking.cost.image_tokens import Detail
-from pixelbrain.asking.cost.prices import ModelPrice, target_size
+from pixelbrain.asking.cost.prices import ModelPrice
 from pixelbrain.asking.questions.question import AnswerStatus
 from pixelbrain.asking.request.body import answer_key
 from pixelbrain.asking.settings import AskSettings
@@ -46,18 +46,17 @@ def prepare_photo(data: bytes, *, price: ModelPrice, detail: Detail, image_id: s
     Args:
         data: an encoded image, as `decode_image` takes it.
         price: of the model, which knows the sizes it takes.
-        detail: "low" or "high".
         image_id: for messages.
 
     Raises:
         DecodeError: empty, truncated, or not an image.
         ImageTooLargeError: more pixels than are safe to allocate.
     """
-    width, height = target_size(price, *read_size(data), detail)
+    width, height = price.tokens.target(*read_size(data), detail)
     # one pixel more than wanted, because the decoder rounds down where it reduces; it does not tell which side is which
     reduced = DecodeTarget(short_side_px=min(width, height) + 1, long_side_px=max(width, height) + 1)
     decoded = decode_image(data, image_id=image_id, target=reduced)
-    size = target_size(price, decoded.width, decoded.height, detail)
+    size = price.tokens.target(decoded.width, decoded.height, detail)
     image = decoded.pil()
     if image.size != size:
         image = image.resize(size, Image.Resampling.LANCZOS)
@@ -73,10 +72,7 @@ def data_url(jpeg: bytes) -> str:
 
 
 def read_size(data: bytes) -> tuple[int, int]:
-    """The size of an encoded image from its header, without decoding it.
-
-    Args:
-        data: the file; of most formats the first kilobytes do.
+    """The size of an encoded image from its header, without decoding it; of most formats the first kilobytes do.
 
     Returns:
         Width and height in pixels of the upright image.

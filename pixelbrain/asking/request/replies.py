@@ -71,9 +71,7 @@ def read_reply(body: Any, *, model: str, headers: Mapping[str, str] | None = Non
     An empty refusal is none: servers that know no refusals write one beside their answers.
 
     Args:
-        body: as parsed.
         model: that was asked, should the body name none.
-        headers: of the response.
 
     Raises:
         GarbledReplyError: it is no chat completion.

@@ -97,10 +97,10 @@ class LimiterActor:
 
     async def spent_usd(self) -> Decimal:
         """For certain, and what lost requests may have cost."""
-        return self._limiter.spent_usd + self._limiter.reserved_usd
+        return self._limiter.budget.spent_usd + self._limiter.budget.reserved_usd
 
     def _tell(self, now: float) -> None:
-        spent, reserved = self._limiter.spent_usd, self._limiter.reserved_usd
+        spent, reserved = self._limiter.budget.spent_usd, self._limiter.budget.reserved_usd
         left = None if self._budget_usd is None else float(self._budget_usd - spent - reserved)
         self._meter.limiter(self._limiter.stats(now)["in_flight"], float(spent), left)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pixelbrain.asking.batch.cancel import CancelReport, cancel_batches
-from pixelbrain.asking.batch.report import BatchReport
+from pixelbrain.asking.batch.rounds import BatchReport
 from pixelbrain.asking.batch.run import run_batches
 from pixelbrain.asking.cost.prices import find_price
 from pixelbrain.asking.questions.answer_types import answer_type

@@ -210,8 +210,8 @@ def test_a_fault_that_passes_ends_with_each_image_answered_once(
     assert stats["answered_distinct"] == 40 and stats["requests"] > 40
     assert Decimal(stats["billed_usd"]) - Decimal(stats["lost_usd"]) == done.cost_usd  # to the cent, and beyond
     assert Decimal(stats["lost_usd"]) <= done.unconfirmed_usd
-    assert limiter.spent_usd == done.cost_usd + done.unconfirmed_usd >= Decimal(stats["billed_usd"])
-    assert limiter.reserved_usd == 0
+    assert limiter.budget.spent_usd == done.cost_usd + done.unconfirmed_usd >= Decimal(stats["billed_usd"])
+    assert limiter.budget.reserved_usd == 0
 
 
 @pytest.mark.parametrize(
@@ -316,7 +316,7 @@ def test_a_server_that_is_not_there_is_a_failed_row(fake: FakeOpenAI, monkeypatc
     done = run(gone, range(2), limiter, monkeypatch, settings=settings)
     assert done.statuses == {"failed": 4}
     assert {record["error_type"] for row in done.rows for record in row} == {"ConnectionBroken"}
-    assert limiter.spent_usd == 0  # nothing was sent, so nothing can have been billed
+    assert limiter.budget.spent_usd == 0  # nothing was sent, so nothing can have been billed
 
 
 def test_the_key_is_looked_at_before_anything_is_sent(monkeypatch: pytest.MonkeyPatch):

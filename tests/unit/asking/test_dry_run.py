@@ -9,7 +9,7 @@ import pytest
 
 from pixelbrain.asking.cost.prices import PRICES_DATE, find_price
 from pixelbrain.asking.dry_run import describe, dry_run
-from pixelbrain.asking.questions.prebuilt import PREBUILT
+from pixelbrain.asking.questions.question import PREBUILT
 from pixelbrain.asking.request.estimate import estimate
 from pixelbrain.asking.settings import AskSettings
 

@@ -7,7 +7,7 @@ import collections
 import pytest
 
 import pixelbrain as pb
-from pixelbrain.asking.batch.report import BatchReport
+from pixelbrain.asking.batch.rounds import BatchReport
 from pixelbrain.config import RunConfig
 from pixelbrain.errors import ConfigError, LandingError
 from pixelbrain.landing.landing import Landing

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pixelbrain.asking.batch.report import BatchReport
+from pixelbrain.asking.batch.rounds import BatchReport
 from pixelbrain.asking.online.report import AskReport
 from pixelbrain.engine.extract import ExtractReport
 from pixelbrain.stages.display import Display

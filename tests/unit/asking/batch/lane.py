@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from pixelbrain.asking.batch import run as lane
-from pixelbrain.asking.batch.report import BatchReport
+from pixelbrain.asking.batch.rounds import BatchReport
 from pixelbrain.asking.batch.store import BatchStore
 from pixelbrain.storage.open import open_storage
 from tests.unit.asking.batch.fake_api import FakeApi, FakeMemory

@@ -76,3 +76,13 @@ def test_a_full_queue_makes_smaller_rounds_and_another_refusal_stops(
     with pytest.raises(StopJob, match="does not take the batch"):
         other.run("1")
     assert other.store.states() == [] and {path.name for path in folder(tmp_path / "other").iterdir()} == set()
+
+
+def test_more_than_was_estimated_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = Lane(tmp_path, monkeypatch)
+    monkeypatch.setattr("pixelbrain.asking.request.estimate._OVERRUN", Decimal("0.001"))
+    report = one.run(*map(str, range(19)), max_requests=10)
+    assert report.overrun.message is not None and report.overrun.message.startswith("19 requests cost")
+    assert len([text for text in caplog.messages if "more than the estimate" in text]) == 1

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pixelbrain.asking.cost.prices import PRICES, find_price, image_tokens, target_size
+from pixelbrain.asking.cost.prices import PRICES, find_price, image_tokens
 from tests.fake_openai import billing
 
 
@@ -54,9 +54,9 @@ def test_the_target_is_never_larger_and_costs_what_the_original_would(model: str
     for _ in range(400):
         most = rng.choice([3, 40, 600, 3000, 20_000])
         width, height = rng.randint(1, most), rng.randint(1, rng.choice([most, 20_000]))
-        target = target_size(price, width, height, detail)
+        target = price.tokens.target(width, height, detail)
         assert 1 <= target[0] <= width and 1 <= target[1] <= height, (width, height, target)
-        assert target_size(price, *target, detail) == target, (width, height)
+        assert price.tokens.target(*target, detail) == target, (width, height)
         tokens = image_tokens(price, width, height, detail)
         assert image_tokens(price, *target, detail) == tokens, (width, height, target)
         assert image_tokens(price, *target, detail, reduced=False) == tokens, (width, height, target)
@@ -71,7 +71,7 @@ def test_patches_stay_within_the_budget(model: str) -> None:
     tokens = PRICES[model].tokens
     rng = random.Random(model)
     for _ in range(500):
-        width, height = target_size(PRICES[model], rng.randint(1, 9000), rng.randint(1, 9000), "high")
+        width, height = PRICES[model].tokens.target(rng.randint(1, 9000), rng.randint(1, 9000), "high")
         assert -(-width // 32) * -(-height // 32) <= tokens.budget
         assert max(width, height) <= 2048
 
@@ -84,7 +84,7 @@ def test_the_fake_server_which_has_rules_of_its_own_bills_the_same(model: str, d
     rng = random.Random(model)
     for _ in range(300):
         width, height = rng.randint(1, 6000), rng.randint(1, 6000)
-        target = target_size(price, width, height, detail)
+        target = price.tokens.target(width, height, detail)
         assert image_tokens(price, width, height, detail) == billing.image_tokens(bill, *target, detail)
 
 
@@ -94,6 +94,6 @@ def test_a_tiny_budget_leaves_a_ribbon_something() -> None:
     }
     price = find_price("mine", overrides)
     for width, height in [(2048, 5), (5, 2048), (64, 64), (1, 1), (20_000, 20_000)]:
-        target = target_size(price, width, height, "high")
+        target = price.tokens.target(width, height, "high")
         assert 1 <= target[0] <= width and 1 <= target[1] <= height
         assert image_tokens(price, width, height, "high") <= 3

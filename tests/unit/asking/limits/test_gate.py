@@ -11,8 +11,9 @@ from decimal import Decimal
 import pytest
 
 from pixelbrain.asking.limits.gate import Gate
-from pixelbrain.asking.limits.leases import Granted, LeaseAnswer, OverBudgetError, Settlement, Wait, Want
+from pixelbrain.asking.limits.leases import Granted, LeaseAnswer, Settlement, Wait, Want
 from pixelbrain.asking.limits.limiter import RateLimiter
+from pixelbrain.errors import OverBudgetError
 from tests.unit.asking.limits.local_gate import local_gate
 
 CENT = Decimal("0.01")
@@ -167,7 +168,7 @@ def test_what_was_not_spent_is_reported_while_others_wait():
         gate.release(await first, tokens=10, usd=Decimal(0), headers=None)
         assert await second == 2
         await gate.aclose()
-        assert limiter.reserved_usd == CENT
+        assert limiter.budget.reserved_usd == CENT
 
     asyncio.run(main())
 

@@ -223,7 +223,7 @@ def test_the_budget_is_reserved_before_and_never_exceeded_by_a_cent():
             spent += cost
             limiter.settle(now, [Settlement(flying.pop(0), 10, cost)])
         assert spent + CENT * len(flying) <= 1
-    assert limiter.spent_usd == spent and limiter.reserved_usd == 0
+    assert limiter.budget.spent_usd == spent and limiter.budget.reserved_usd == 0
     assert 1 - spent < CENT  # all of it was used, as far as whole requests go
     assert limiter.lease(now, [want(usd="0.000001")]) == over  # final
     assert "--budget" in str(over)
@@ -249,16 +249,16 @@ def test_leases_of_the_dead_expire_and_their_dollars_stay_counted():
     limiter.settle(1.0, [Settlement(2, 50, CENT / 2)])
     assert isinstance(limiter.lease(299.0, [want(usd=CENT)]), Wait)
     assert isinstance(limiter.lease(301.0, [want(usd=CENT)]), OverBudget)
-    assert limiter.spent_usd == CENT * 5 / 2 and limiter.stats(301.0)["in_flight"] == 0
+    assert limiter.budget.spent_usd == CENT * 5 / 2 and limiter.stats(301.0)["in_flight"] == 0
     limiter.settle(302.0, [Settlement(1, 50, Decimal(0)), Settlement(1, 50, CENT), Settlement(99, 1, CENT)])
-    assert limiter.spent_usd == CENT * 3 / 2  # one of them was alive after all; twice and unknown change nothing
+    assert limiter.budget.spent_usd == CENT * 3 / 2  # one of them was alive after all; twice and unknown change nothing
 
 
 def test_what_nobody_knows_counts_in_full():
     limiter = RateLimiter(rpm=600, tpm=1_000)
     limiter.lease(0.0, [want(800, CENT)])
     limiter.settle(1.0, [Settlement(1, None, None)])
-    assert limiter.spent_usd == CENT and limiter.stats(1.0)["tokens_in_window"] == 800
+    assert limiter.budget.spent_usd == CENT and limiter.stats(1.0)["tokens_in_window"] == 800
 
 
 @pytest.mark.parametrize("given", [{"rpm": 0}, {"tpm": 0.5}, {"budget_usd": Decimal(-1)}])

@@ -22,7 +22,7 @@ def test_one_request_answers_all_questions_and_its_cost_is_split_exactly():
     assert (person["input_tokens"], count["input_tokens"]) == (1501, 1500)
     assert (person["output_tokens"], count["output_tokens"]) == (6, 5)
     total = cost_usd(PRICE, 3001, 11)
-    assert Decimal(person["cost_usd"]) + Decimal(count["cost_usd"]) == total == bench.limiter.spent_usd
+    assert Decimal(person["cost_usd"]) + Decimal(count["cost_usd"]) == total == bench.limiter.budget.spent_usd
     assert not person["remembered"] and person["raw"] is None and person["error"] is None
     assert bench.journal == rows[0]
     json.dumps(rows)
@@ -50,7 +50,7 @@ def test_what_is_remembered_is_not_asked_and_costs_nothing():
     run(bench, "1")
     again = Bench(server)
     again.memory = {key: dict(record) for key, record in bench.memory.items() if record["field"] == "is_person"}
-    again.asker._remembered = again.memory.get
+    again.asker.remembered = again.memory.get
     server.answer = lambda _number: reply(json.dumps({"people": 3}))
     rows = run(again, "1")
     assert server.fields() == ["people"] and len(server.bodies) == 2
@@ -66,7 +66,7 @@ def test_the_same_picture_in_flight_is_paid_once():
     assert len(rows) == 20 and len(server.bodies) == 1
     assert sum(not record["remembered"] for row in rows for record in row) == 2
     assert {record["answer"] for row in rows for record in row} == {True, 2}
-    assert sum(Decimal(record["cost_usd"]) for row in rows for record in row) == bench.limiter.spent_usd
+    assert sum(Decimal(record["cost_usd"]) for row in rows for record in row) == bench.limiter.budget.spent_usd
 
 
 def test_a_duplicate_of_a_failed_request_is_asked_itself():

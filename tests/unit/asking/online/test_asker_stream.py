@@ -25,7 +25,7 @@ def test_over_budget_stops_asking_and_reading():
     statuses = [row[0]["status"] for row in rows]
     assert len(rows) == 100 and set(statuses) == {"ok", "over_budget"}
     assert statuses.count("ok") == len(server.bodies) >= 5
-    assert bench.limiter.spent_usd <= most * 5
+    assert bench.limiter.budget.spent_usd <= most * 5
     assert len(bench.reads) <= len(server.bodies) + 4
     late = rows[-1][0]
     assert (late["key"], late["error_type"], late["cost_usd"]) == (None, "OverBudget", "0")
@@ -66,7 +66,7 @@ def test_memory_stays_flat_over_many_rows():
     server.bodies = Forgetful()
     bench = Bench(server, settings, presign=lambda image_id: image_id)
     bench.journal = Forgetful()
-    bench.asker._journal = bench.journal.append
+    bench.asker.journal = bench.journal.append
     blocks: dict[int, int] = {}
     most_tasks = 0
 

@@ -25,7 +25,7 @@ def test_a_truncated_answer_gets_more_room_once():
     assert [body["max_completion_tokens"] for body in server.bodies] == [300, 1200]
     assert [r["status"] for r in rows[0]] == ["ok", "ok"]
     total = cost_usd(PRICE, 3001, 300) + cost_usd(PRICE, 3001, 11)
-    assert sum(Decimal(r["cost_usd"]) for r in rows[0]) == total == bench.limiter.spent_usd  # both were paid for
+    assert sum(Decimal(r["cost_usd"]) for r in rows[0]) == total == bench.limiter.budget.spent_usd  # both were paid for
 
     server = Server(lambda _n: cut)
     rows = run(Bench(server), "1")
@@ -72,7 +72,7 @@ def test_failed_tries_are_repeated_up_to_their_limit(monkeypatch: pytest.MonkeyP
     assert len(server.bodies) == SETTINGS.max_tries
     assert (record["status"], record["error_type"]) == ("failed", "ServerError")
     assert record["error"].startswith("HTTP 500: oh (4 tries within ")
-    assert bench.limiter.spent_usd == 0 and {r["status"] for r in bench.journal} == {"failed"}
+    assert bench.limiter.budget.spent_usd == 0 and {r["status"] for r in bench.journal} == {"failed"}
     assert len(waits) == 6 and all(0.2 < wait < 5 for wait in waits)
 
 
@@ -104,7 +104,7 @@ def test_a_lost_answer_counts_against_the_budget_and_in_no_record(monkeypatch: p
     most = estimate(SETTINGS, PRICE, 8, 8).cost_usd_max
     assert bench.asker.requester.unconfirmed_usd == most
     assert sum(Decimal(r["cost_usd"]) for r in rows[0]) == cost_usd(PRICE, 3001, 11)
-    assert bench.limiter.spent_usd == most + cost_usd(PRICE, 3001, 11)
+    assert bench.limiter.budget.spent_usd == most + cost_usd(PRICE, 3001, 11)
 
 
 def test_images_sent_as_urls_are_not_read_and_each_try_gets_a_fresh_one(monkeypatch: pytest.MonkeyPatch):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pixelbrain.asking.cost.prices import find_price, target_size
+from pixelbrain.asking.cost.prices import find_price
 from pixelbrain.asking.request.photo import data_url, prepare_photo, read_size
 from pixelbrain.errors import DecodeError, ImageTooLargeError
 from tests.hostile.case import png
@@ -37,7 +37,7 @@ def encoded(width: int, height: int, kind: str = "JPEG", *, orientation: int = 1
 @pytest.mark.parametrize("size", [(3000, 2000), (640, 480), (90, 1300), (17, 11), (6136, 800)])
 def test_sent_image_has_exactly_the_target_size(price, detail: str, size: tuple[int, int]) -> None:
     sent = prepare_photo(encoded(*size), price=price, detail=detail, image_id="a")
-    assert (sent.width, sent.height) == target_size(price, *size, detail)
+    assert (sent.width, sent.height) == price.tokens.target(*size, detail)
     assert sent.width <= size[0] and sent.height <= size[1]
     with Image.open(io.BytesIO(sent.jpeg)) as image:
         assert image.size == (sent.width, sent.height)
@@ -53,7 +53,7 @@ def test_sent_image_is_upright(kind: str, orientation: int) -> None:
     upright = (400, 800) if orientation >= 5 else (800, 400)
     assert read_size(data) == upright
     sent = prepare_photo(data, price=TILES, detail="low", image_id="a")
-    assert (sent.width, sent.height) == target_size(TILES, *upright, "low")
+    assert (sent.width, sent.height) == TILES.tokens.target(*upright, "low")
     with Image.open(io.BytesIO(sent.jpeg)) as image:
         red, _green, blue = image.resize((1, 1), box=(0, 0, 100, 100)).getpixel((0, 0))
     red_first = {1: True, 2: False, 3: False, 4: True, 5: True, 6: True, 7: False, 8: False}[orientation]
