@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from PIL import Image
 
-from pixelbrain.images.decode import DecodedImage, decode_rgb
+from pixelbrain.images.decode import DecodedImage, decode_image
 
 if TYPE_CHECKING:
     import torch
@@ -162,6 +162,6 @@ class FacePreprocessor(Preprocessor):
 
 
 def _to_pil(photo: Photo) -> Image.Image:
-    if isinstance(photo, DecodedImage):
-        return photo.pil()
-    return Image.fromarray(decode_rgb(photo) if isinstance(photo, bytes) else photo)
+    if isinstance(photo, bytes):
+        photo = decode_image(photo)
+    return photo.pil() if isinstance(photo, DecodedImage) else Image.fromarray(photo)

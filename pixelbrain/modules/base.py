@@ -28,7 +28,7 @@ import pyarrow as pa
 from pixelbrain import schema
 from pixelbrain.errors import ConfigError, ModuleError
 from pixelbrain.images.decode import DecodedImage, DecodeTarget
-from pixelbrain.modules.weights.model_file import ModelFile
+from pixelbrain.modules.weights.find import ModelFile
 
 logger = logging.getLogger(__name__)
 
