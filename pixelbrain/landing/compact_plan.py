@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -34,27 +35,21 @@ class Footer:
 class CompactPlan:
     """What to write, and what to remove then. Numbers of parts, and positions in the index."""
 
-    old: frozenset[int] = frozenset()
-    new: Sequence[np.ndarray] = field(default_factory=list)  # int64, ascending: the images of each new file
+    old: frozenset[int]
+    new: Sequence[np.ndarray]  # int64, ascending: the images of each new file
 
 
-def read_footer(storage: Storage, name: str, version: str | None = None) -> Footer:
-    """Open a part file.
-
-    Raises:
-        LandingError: it cannot be read.
-    """
+def read_footer(storage: Storage, name: str, version: str | None) -> Footer:
+    """Open a part file. Raises `LandingError`."""
     with storage.open_parquet(name, version) as file:
         found = file.metadata
         arrow = file.schema_arrow
-        groups = [found.row_group(i) for i in range(found.num_row_groups)]
         sizes = dict.fromkeys(arrow.names, 0)
         compressed = 0
-        for group in groups:
-            for number in range(group.num_columns):
-                column = group.column(number)
-                sizes[column.path_in_schema.split(".")[0]] += column.total_uncompressed_size
-                compressed += column.total_compressed_size
+        for group, number in itertools.product(range(found.num_row_groups), range(found.num_columns)):
+            column = found.row_group(group).column(number)
+            sizes[column.path_in_schema.split(".")[0]] += column.total_uncompressed_size
+            compressed += column.total_compressed_size
     return Footer(
         file_bytes=compressed + found.serialized_size + 12,  # 12: the magic bytes at both ends, the footer's length
         column_bytes=sizes,

@@ -59,12 +59,7 @@ class LandedIndex:
 def build_index(storage: Storage, parts: Sequence[Part]) -> LandedIndex:
     """Read the ids of all parts and find, per image, the newest row, and per module the newest one of that version.
 
-    Args:
-        storage: where they are.
-        parts: in the order of the listing.
-
-    Raises:
-        LandingError: a part file cannot be read.
+    The parts are in the order of the listing. Raises `LandingError` if one cannot be read.
     """
     numbers = {part.name: number for number, part in enumerate(parts)}
     ids = {numbers[p.name]: found for p, found in scan_columns(storage, newest_first(parts), lambda _: _COLUMNS)}
@@ -89,16 +84,8 @@ def build_index(storage: Storage, parts: Sequence[Part]) -> LandedIndex:
         at = _newest_of(holds[part[order]] & current, first, order)[listed]
         modules[name] = np.where(at < 0, -1, part[at]).astype(np.int32), np.where(at < 0, -1, row[at]).astype(np.int32)
     del order, first, current, newest, listed
-    strings = _strings(*base, ids)
-    return LandedIndex(
-        parts=parts,
-        image_id=strings["image_id"],
-        version=strings["version"],
-        status=strings["status"],
-        part=base[0],
-        row=base[1],
-        modules=modules,
-    )
+    strings = dict(zip(_COLUMNS, _strings(*base, ids).columns, strict=True))
+    return LandedIndex(parts=parts, **strings, part=base[0], row=base[1], modules=modules)
 
 
 def _without_pruned(

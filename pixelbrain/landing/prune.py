@@ -27,15 +27,12 @@ def prune(landing: Landing, rows: pa.Table) -> None:
     """
     if not len(rows):
         return
+    base = pa.schema(schema.BASE_FIELDS)
+    tombstones = rows.append_column("status", pa.array([schema.Status.PRUNED.value] * len(rows)))
+    tombstones = pa.concat_tables([base.empty_table(), tombstones], promote_options="default").cast(base)
     with RunLock(landing.storage, what="prune"):
         generation = claim_generation(landing.storage)
         for block, start in enumerate(range(0, len(rows), _ROWS)):
-            chosen = rows.slice(start, _ROWS)
-            columns = {"image_id": chosen["image_id"], "version": chosen["version"]}
-            columns["status"] = pa.array([schema.Status.PRUNED.value] * len(chosen))
-            table = pa.table(
-                [columns.get(f.name, pa.nulls(len(chosen), f.type)) for f in schema.BASE_FIELDS],
-                schema=pa.schema(schema.BASE_FIELDS),
-            )
+            table = tombstones.slice(start, _ROWS)
             landing.write_part(table, generation=generation, block=block, piece=0, modules={})
     landing.refresh()

@@ -123,7 +123,12 @@ class Remaining:
 
     def _read(self) -> _Rows:
         """One row an image, sorted by digest."""
-        kept = _Rows.none(len(self._hashes))
+        kept = _Rows(
+            digest=np.empty((0, 2), np.uint64),
+            version=np.empty(0, np.uint64),
+            state=np.empty((0, len(self._hashes)), np.uint8),
+            flags=np.empty(0, np.uint8),
+        )
         waiting: list[_Rows] = []
         for part, table in scan_columns(self._storage, self._parts, self._columns):
             waiting.append(self._rows(part, table))
@@ -168,15 +173,6 @@ class _Rows:
 
     def __len__(self) -> int:
         return len(self.digest)
-
-    @classmethod
-    def none(cls, modules: int) -> _Rows:
-        return cls(
-            digest=np.empty((0, 2), np.uint64),
-            version=np.empty(0, np.uint64),
-            state=np.empty((0, modules), np.uint8),
-            flags=np.empty(0, np.uint8),
-        )
 
 
 def _fold(newest_first: Sequence[_Rows]) -> _Rows:

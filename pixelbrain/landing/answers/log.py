@@ -49,7 +49,6 @@ ANSWER_FIELDS: tuple[pa.Field, ...] = (
 FINAL_STATUSES = frozenset({"ok", "refused", "invalid"})
 
 _FOLDER = "answers"
-_NOT_FIELDS = frozenset({"journal"})
 _FOLD_ROWS = 50_000  # of one part file, and in memory at once
 _PART_NAME = re.compile(r"part-(\d{6})\.parquet")
 _LOST_NAME = re.compile(r"lost-.+\.json")
@@ -67,8 +66,7 @@ class AnswerLog:
 
     def fields(self) -> list[str]:
         """Fields that have folded answers."""
-        names = [name for name in self.storage.folders(_FOLDER) if name not in _NOT_FIELDS]
-        return [name for name in names if self._parts(name)]
+        return [name for name in self.storage.folders(_FOLDER) if name != "journal" and self._parts(name)]
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Every record there is, those in journals last. `answer` is a JSON value, `cost_usd` text."""
@@ -152,9 +150,7 @@ class AnswerLog:
     def _flush(self, waiting: dict[str, list[dict[str, Any]]], types: Mapping[str, pa.DataType]) -> None:
         for field, rows in waiting.items():
             if rows:
-                last = max(
-                    (int(_PART_NAME.fullmatch(name.rpartition("/")[2])[1]) for name in self._parts(field)), default=0
-                )
+                last = max((int(_PART_NAME.search(name)[1]) for name in self._parts(field)), default=0)
                 write_table(self.storage, f"{_FOLDER}/{field}/part-{last + 1:06d}.parquet", _table(rows, types[field]))
                 rows.clear()
 

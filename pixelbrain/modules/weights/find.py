@@ -50,7 +50,9 @@ def find_weights(name: str, weights_dir: str | Path | None = None) -> Path | Non
         ConfigError: no weights have that name.
         MissingExtraError: the package that it comes in is not installed.
     """
-    file = _by_name(name)
+    if name not in WEIGHTS:
+        raise ConfigError(f"no weights are named {name!r}; there are {', '.join(WEIGHTS)}")
+    file = WEIGHTS[name]
     folders = [_package_folder(file)] if file.package else search_folders(weights_dir)
     return next((path for folder in folders if (path := folder / file.file_name).is_file()), None)
 
@@ -74,8 +76,8 @@ def fetch_weights(
         ConfigError, MissingExtraError: as `find_weights`.
         WeightsError: not here and not to be had, or not what it should be; it names the ways out.
     """
-    file = _by_name(name)
     path = find_weights(name, weights_dir)
+    file = WEIGHTS[name]
     if path is None:
         folders = search_folders(weights_dir)
         if file.url is None:
@@ -174,13 +176,6 @@ def _problem(file: WeightsFile, path: Path) -> str | None:
     if file.sha256 is not None and (sha256 := hash_file(path)) != file.sha256:
         return f"has sha256 {sha256} instead of {file.sha256}"
     return None
-
-
-def _by_name(name: str) -> WeightsFile:
-    try:
-        return WEIGHTS[name]
-    except KeyError:
-        raise ConfigError(f"no weights are named {name!r}; there are {', '.join(WEIGHTS)}") from None
 
 
 def _package_folder(file: WeightsFile) -> Path:
