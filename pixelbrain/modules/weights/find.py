@@ -141,8 +141,7 @@ class ModelFile:
 
     def sha256(self) -> str:
         """Of the file, as hex: the published one, or else that of the file as it is here, if it is (`WeightsError`)."""
-        published = None if self._own else WEIGHTS[self._name].sha256
-        if published:
+        if self._own is None and (published := WEIGHTS[self._name].sha256):
             return published
         path = self._own or find_weights(self._name, self._weights_dir)
         if path is None or not path.is_file():
