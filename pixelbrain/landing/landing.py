@@ -145,7 +145,7 @@ class Landing:
     def _build_index(self) -> LandedIndex:
         parts = self.parts  # of which a new list drops the index
         if self._index is None:
-            self._index = build_index(self.storage, list(parts))
+            self._index = build_index(list(parts))
         return self._index
 
     def _tell_broken(self, name: str, why: str) -> None:

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pixelbrain.landing.parts import Part
-from pixelbrain.storage.base import BrokenFileError, Storage
+from pixelbrain.storage.base import BrokenFileError
 
 T = TypeVar("T")
 
@@ -51,11 +51,11 @@ def read_columns(part: Part, columns: list[str]) -> pa.Table:
         return file.read(columns=columns).replace_schema_metadata(None)
 
 
-def scan_columns(
-    storage: Storage, parts: Sequence[Part], columns: Callable[[Part], list[str]]
-) -> Iterator[tuple[Part, pa.Table]]:
+def scan_columns(parts: Sequence[Part], columns: Callable[[Part], list[str]]) -> Iterator[tuple[Part, pa.Table]]:
     """Each part with its columns, in this order; memory holds a few parts at a time. Raises `LandingError`."""
-    threads = _THREADS[storage.is_local]
+    if not parts:
+        return
+    threads = _THREADS[parts[0].storage.is_local]
     jobs = ([functools.partial(read_columns, part, columns(part))] for part in parts)
     with contextlib.closing(_fetch_ahead(jobs, threads=threads, ahead=threads)) as fetched:
         for part, (table,) in zip(parts, fetched, strict=True):

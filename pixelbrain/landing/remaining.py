@@ -53,7 +53,6 @@ class Remaining:
         force: bool = False,
         again_before: int | None = None,
     ) -> None:
-        self._storage = landing.storage
         self._again_before = float("inf") if again_before is None else again_before
         self._force, self._retry_failed = force, retry_failed
         self._parts = newest_first(
@@ -108,7 +107,7 @@ class Remaining:
         unlisted = ~self._listed
         found = [_GONE_SCHEMA.empty_table()]
         left = int(unlisted.sum())
-        for _part, ids in scan_columns(self._storage, self._parts, lambda part: _GONE_SCHEMA.names) if left else ():
+        for _part, ids in scan_columns(self._parts, lambda part: _GONE_SCHEMA.names) if left else ():
             place = self._table.find(digest_ids(ids["image_id"]))
             fresh = np.flatnonzero((place >= 0) & unlisted[place])
             _distinct, first = np.unique(place[fresh], return_index=True)
@@ -132,7 +131,7 @@ class Remaining:
             flags=np.empty(0, np.uint8),
         )
         waiting: list[_Rows] = []
-        for part, table in scan_columns(self._storage, self._parts, self._columns):
+        for part, table in scan_columns(self._parts, self._columns):
             waiting.append(self._rows(part, table))
             # as many as are kept: each row is sorted a few times, however many parts there are
             if sum(map(len, waiting)) >= max(_FOLD_ROWS, len(kept)):
