@@ -72,9 +72,9 @@ def weights_fetch(names: tuple[str, ...], weights_dir: str | None, display: Disp
 @command_options
 def weights_verify(weights_dir: str | None, display: Display, debug: bool) -> None:
     """Check the sha256 of the weights that are here; exit 1 if one is not what it should be."""
-    from pixelbrain.modules.weights.find import verify_weights
+    from pixelbrain.modules.weights.find import list_weights
 
-    states = verify_weights(weights_dir)
+    states = list_weights(weights_dir, verify=True)
     for state in states:
         good = "good" if state.file.sha256 else "here, but its publisher names no sha256 to compare with"
         click.echo(f"{state.file.name}: {state.problem or ('missing' if state.path is None else good)}")

@@ -21,8 +21,8 @@ from pixelbrain.errors import ConfigError, ModuleError, SourceError
 from pixelbrain.images.loader import DataLoader
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState, claim_generation
-from pixelbrain.landing.prune import prune as prune_images
 from pixelbrain.landing.remaining import Remaining
+from pixelbrain.landing.remaining import prune as prune_images
 from pixelbrain.locks.run import RunLock
 from pixelbrain.modules.base import PipelineModule, Resources
 from pixelbrain.schema import check_name

@@ -124,15 +124,3 @@ def decode_image(
             width, height = height, width
         pixels = np.asarray(to_srgb(image, profile))
     return DecodedImage(image_id=image_id, pixels=pixels, width=width, height=height, format=image_format)
-
-
-def decode_rgb(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Decode an encoded image, upright, at its full size.
-
-    Returns:
-        uint8 (H, W, 3), sRGB, the EXIF orientation applied.
-
-    Raises:
-        DecodeError, UnsupportedFormatError, ImageTooLargeError: as `decode_image`.
-    """
-    return decode_image(data, max_pixels=max_pixels).pixels

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -79,14 +80,12 @@ class DataLoader:
         ids = (i for table in self.list_images() for i in table["image_id"].to_pylist())
         with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
             ahead = None
-            while True:
-                chunk = [i for _, i in zip(range(batch_size), ids, strict=False)]
-                submitted = [(i, pool.submit(self._decode, i, target)) for i in chunk]
+            while submitted := [(i, pool.submit(self._decode, i, target)) for i in itertools.islice(ids, batch_size)]:
                 if ahead:
                     yield _collect(ahead)
-                if not submitted:
-                    return
                 ahead = submitted
+            if ahead:
+                yield _collect(ahead)
 
     def _decode(self, image_id: str, target: DecodeTarget) -> DecodedImage:
         return decode_image(read_bytes(image_id, s3_endpoint=self.s3_endpoint), image_id=image_id, target=target)

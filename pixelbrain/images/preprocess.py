@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from PIL import Image
 
-from pixelbrain.images.decode import DecodedImage, decode_rgb
+from pixelbrain.images.decode import DecodedImage, decode_image
 
 if TYPE_CHECKING:
     import torch
@@ -48,7 +48,10 @@ class Preprocessor(abc.ABC):
         """
         batch = np.empty((len(photos), self.crop_px, self.crop_px, 3), dtype=np.uint8)
         for index, photo in enumerate(photos):
-            batch[index] = self.to_pixels(_to_pil(photo))
+            if isinstance(photo, bytes):
+                photo = decode_image(photo)
+            image = photo.pil() if isinstance(photo, DecodedImage) else Image.fromarray(photo)
+            batch[index] = self.to_pixels(image)
         return batch
 
     def to_tensor(self, batch: np.ndarray, *, device: str = "cpu", dtype: torch.dtype | None = None) -> torch.Tensor:
@@ -159,9 +162,3 @@ class FacePreprocessor(Preprocessor):
         from facenet_pytorch import fixed_image_standardization
 
         return fixed_image_standardization(values)
-
-
-def _to_pil(photo: Photo) -> Image.Image:
-    if isinstance(photo, DecodedImage):
-        return photo.pil()
-    return Image.fromarray(decode_rgb(photo) if isinstance(photo, bytes) else photo)

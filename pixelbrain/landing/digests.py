@@ -46,15 +46,11 @@ def sort_digests(digests: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         int64 (n,): the positions in sorted order. bool (n,): whether the digest there is the first of its kind.
     """
     order = np.argsort(digests[:, 0], kind="stable")
-    high, low = digests[order, 0], digests[order, 1]
-    same_high = high[1:] == high[:-1]
-    if (same_high & (low[1:] != low[:-1])).any():  # one time in 370,000 among 10^7 distinct ones
+    high, low = (first_of_runs(half[order]) for half in digests.T)
+    if (low & ~high).any():  # one time in 370,000 among 10^7 distinct ones
         order = np.lexsort((digests[:, 1], digests[:, 0]))
-        high, low = digests[order, 0], digests[order, 1]
-        same_high = high[1:] == high[:-1]
-    first = np.ones(len(digests), bool)
-    first[1:] = ~(same_high & (low[1:] == low[:-1]))
-    return order, first
+        high, low = (first_of_runs(half[order]) for half in digests.T)
+    return order, high | low
 
 
 def first_of_runs(values: np.ndarray) -> np.ndarray:

@@ -13,7 +13,6 @@ from pixelbrain.landing.digests import digest_ids, digest_versions, first_of_run
 from pixelbrain.landing.parts import Part
 from pixelbrain.landing.reader import Layer, newest_first, scan_columns
 from pixelbrain.schema import BASE_FIELDS, Status
-from pixelbrain.storage.base import Storage
 
 _COLUMNS = ["image_id", "version", "status"]
 _CHUNK_ROWS = 65_536  # of the index's strings: many small chunks are slow to go through
@@ -56,18 +55,13 @@ class LandedIndex:
         return pc.if_else(pc.fill_null(same, False), place, pa.scalar(None, place.type)).combine_chunks()
 
 
-def build_index(storage: Storage, parts: Sequence[Part]) -> LandedIndex:
+def build_index(parts: Sequence[Part]) -> LandedIndex:
     """Read the ids of all parts and find, per image, the newest row, and per module the newest one of that version.
 
-    Args:
-        storage: where they are.
-        parts: in the order of the listing.
-
-    Raises:
-        LandingError: a part file cannot be read.
+    The parts are in the order of the listing. Raises `LandingError` if one cannot be read.
     """
     numbers = {part.name: number for number, part in enumerate(parts)}
-    ids = {numbers[p.name]: found for p, found in scan_columns(storage, newest_first(parts), lambda _: _COLUMNS)}
+    ids = {numbers[p.name]: found for p, found in scan_columns(newest_first(parts), lambda _: _COLUMNS)}
     part = np.repeat(np.array(list(ids), np.int32), [len(table) for table in ids.values()])
     row = np.concatenate([np.empty(0, np.int32), *(np.arange(len(table), dtype=np.int32) for table in ids.values())])
     order, first = sort_digests(
@@ -89,16 +83,8 @@ def build_index(storage: Storage, parts: Sequence[Part]) -> LandedIndex:
         at = _newest_of(holds[part[order]] & current, first, order)[listed]
         modules[name] = np.where(at < 0, -1, part[at]).astype(np.int32), np.where(at < 0, -1, row[at]).astype(np.int32)
     del order, first, current, newest, listed
-    strings = _strings(*base, ids)
-    return LandedIndex(
-        parts=parts,
-        image_id=strings["image_id"],
-        version=strings["version"],
-        status=strings["status"],
-        part=base[0],
-        row=base[1],
-        modules=modules,
-    )
+    strings = dict(zip(_COLUMNS, _strings(*base, ids).columns, strict=True))
+    return LandedIndex(parts=parts, **strings, part=base[0], row=base[1], modules=modules)
 
 
 def _without_pruned(

@@ -98,14 +98,13 @@ class Landing:
         self.refresh()
         # a PUT is complete or absent; of a disk that lost power, hardly a block is certain
         self._list(check_ids=self.storage.is_local)
-        moved = []
-        for name in sorted(self._list().broken):
-            self.storage.move(name, f"{_BROKEN}/{name.rpartition('/')[2]}")
-            moved.append(f"{_BROKEN}/{name.rpartition('/')[2]}")
+        moved = {name: f"{_BROKEN}/{name.rpartition('/')[2]}" for name in sorted(self._list().broken)}
+        for name, to in moved.items():
+            self.storage.move(name, to)
         self.storage.sweep(IMAGES)
         if moved:
             self.refresh()
-        return moved
+        return list(moved.values())
 
     # --- what is there -------------------------------------------------------------------------------------------
 
@@ -146,7 +145,7 @@ class Landing:
     def _build_index(self) -> LandedIndex:
         parts = self.parts  # of which a new list drops the index
         if self._index is None:
-            self._index = build_index(self.storage, list(parts))
+            self._index = build_index(list(parts))
         return self._index
 
     def _tell_broken(self, name: str, why: str) -> None:

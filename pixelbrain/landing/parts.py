@@ -77,8 +77,8 @@ class Part:
 class PartList:
     """The part files of an OUT."""
 
-    parts: list[Part] = field(default_factory=list)  # in the order in which their images were listed
-    broken: dict[str, str] = field(default_factory=dict)  # names of those that cannot be read, and why
+    parts: list[Part]  # in the order in which their images were listed
+    broken: dict[str, str]  # names of those that cannot be read, and why
 
 
 def part_name(generation: int, block: int, piece: int) -> str:
@@ -131,9 +131,8 @@ def list_parts(storage: Storage, *, check_ids: bool = False) -> PartList:
         new = [key for key in keys if key not in found]
         try:
             with ThreadPoolExecutor(_READERS[storage.is_local]) as pool:
-                opened = dict(
-                    zip(new, pool.map(lambda key: _open(storage, key[1], key[2], check_ids), new), strict=True)
-                )
+                answers = pool.map(lambda key: _open(storage, key[1], key[2], check_ids), new)
+                opened = dict(zip(new, answers, strict=True))
             break
         except FileGoneError:
             if attempt + 1 == _LISTINGS:

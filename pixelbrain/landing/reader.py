@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pixelbrain.landing.parts import Part
-from pixelbrain.storage.base import BrokenFileError, Storage
+from pixelbrain.storage.base import BrokenFileError
 
 T = TypeVar("T")
 
@@ -46,30 +46,20 @@ def newest_first(parts: Iterable[Part]) -> list[Part]:
 
 
 def read_columns(part: Part, columns: list[str]) -> pa.Table:
-    """Columns of a part file; "module.field" is a struct of that field alone.
-
-    Raises:
-        LandingError: the file cannot be read.
-    """
+    """Columns of a part file; "module.field" is a struct of that field alone. Raises `LandingError`."""
     with part.open() as file:
         return file.read(columns=columns).replace_schema_metadata(None)
 
 
-def scan_columns(
-    storage: Storage, parts: Iterable[Part], columns: Callable[[Part], list[str]]
-) -> Iterator[tuple[Part, pa.Table]]:
-    """Each part with its columns, in this order; memory holds a few parts at a time.
-
-    Raises:
-        LandingError: a file cannot be read.
-    """
-
-    def read(part: Part) -> tuple[Part, pa.Table]:
-        return part, read_columns(part, columns(part))
-
-    threads = _THREADS[storage.is_local]
-    for found in _fetch_ahead(([functools.partial(read, part)] for part in parts), threads=threads, ahead=threads):
-        yield from found
+def scan_columns(parts: Sequence[Part], columns: Callable[[Part], list[str]]) -> Iterator[tuple[Part, pa.Table]]:
+    """Each part with its columns, in this order; memory holds a few parts at a time. Raises `LandingError`."""
+    if not parts:
+        return
+    threads = _THREADS[parts[0].storage.is_local]
+    jobs = ([functools.partial(read_columns, part, columns(part))] for part in parts)
+    with contextlib.closing(_fetch_ahead(jobs, threads=threads, ahead=threads)) as fetched:
+        for part, (table,) in zip(parts, fetched, strict=True):
+            yield part, table
 
 
 def read_layers(

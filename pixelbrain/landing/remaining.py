@@ -1,4 +1,4 @@
-"""What is left to do: the listed images minus those that have landed, module by module, in little memory."""
+"""What is left to do: the listed images minus those that have landed; and what is gone from the source, to prune."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ import pyarrow.compute as pc
 from pixelbrain import schema
 from pixelbrain.landing.digests import DigestTable, digest_ids, digest_versions, first_of_runs, sort_digests
 from pixelbrain.landing.landing import Landing
-from pixelbrain.landing.parts import Part
+from pixelbrain.landing.parts import Part, claim_generation
 from pixelbrain.landing.reader import newest_first, scan_columns
+from pixelbrain.locks.run import RunLock
 
 _GONE_SCHEMA = pa.schema([schema.MANIFEST_SCHEMA.field("image_id"), schema.MANIFEST_SCHEMA.field("version")])
 _FOLD_ROWS = 2**20  # at least so many are sorted at a time
+_PRUNED_ROWS = 50_000  # of one part file
 _PRUNED, _CLOSED = 1, 2  # it is a tombstone, or none of its image; no older row of the image counts
 _UNKNOWN, _MISSING, _LANDED = 0, 1, 2  # no row of a module was met yet; its newest one is not what is wanted; it is
 
@@ -51,7 +53,6 @@ class Remaining:
         force: bool = False,
         again_before: int | None = None,
     ) -> None:
-        self._storage = landing.storage
         self._again_before = float("inf") if again_before is None else again_before
         self._force, self._retry_failed = force, retry_failed
         self._parts = newest_first(
@@ -106,7 +107,7 @@ class Remaining:
         unlisted = ~self._listed
         found = [_GONE_SCHEMA.empty_table()]
         left = int(unlisted.sum())
-        for _part, ids in scan_columns(self._storage, self._parts, lambda part: _GONE_SCHEMA.names) if left else ():
+        for _part, ids in scan_columns(self._parts, lambda part: _GONE_SCHEMA.names) if left else ():
             place = self._table.find(digest_ids(ids["image_id"]))
             fresh = np.flatnonzero((place >= 0) & unlisted[place])
             _distinct, first = np.unique(place[fresh], return_index=True)
@@ -123,9 +124,14 @@ class Remaining:
 
     def _read(self) -> _Rows:
         """One row an image, sorted by digest."""
-        kept = _Rows.none(len(self._hashes))
+        kept = _Rows(
+            digest=np.empty((0, 2), np.uint64),
+            version=np.empty(0, np.uint64),
+            state=np.empty((0, len(self._hashes)), np.uint8),
+            flags=np.empty(0, np.uint8),
+        )
         waiting: list[_Rows] = []
-        for part, table in scan_columns(self._storage, self._parts, self._columns):
+        for part, table in scan_columns(self._parts, self._columns):
             waiting.append(self._rows(part, table))
             # as many as are kept: each row is sorted a few times, however many parts there are
             if sum(map(len, waiting)) >= max(_FOLD_ROWS, len(kept)):
@@ -169,15 +175,6 @@ class _Rows:
     def __len__(self) -> int:
         return len(self.digest)
 
-    @classmethod
-    def none(cls, modules: int) -> _Rows:
-        return cls(
-            digest=np.empty((0, 2), np.uint64),
-            version=np.empty(0, np.uint64),
-            state=np.empty((0, modules), np.uint8),
-            flags=np.empty(0, np.uint8),
-        )
-
 
 def _fold(newest_first: Sequence[_Rows]) -> _Rows:
     """One row an image, sorted by digest: its newest version, and what the rows about that version say of modules."""
@@ -205,3 +202,29 @@ def _fold(newest_first: Sequence[_Rows]) -> _Rows:
         state=folded,
         flags=flags[starts] | np.where(np.logical_or.reduceat(closed, starts), _CLOSED, 0).astype(np.uint8),
     )
+
+
+def prune(landing: Landing, rows: pa.Table) -> None:
+    """Remove images, by a tombstone each that hides all older rows; one that comes back is new.
+
+    Readers leave them out from now on, `load` takes them out of the stores, `compact` off the disk.
+
+    Args:
+        landing: where they landed; refreshed afterwards.
+        rows: `image_id` and `version`, as `Remaining.gone` returns them.
+
+    Raises:
+        OutLockedError: another process is at work on OUT.
+        LandingError: OUT cannot be written.
+    """
+    if not len(rows):
+        return
+    base = pa.schema(schema.BASE_FIELDS)
+    tombstones = rows.append_column("status", pa.array([schema.Status.PRUNED.value] * len(rows)))
+    tombstones = pa.concat_tables([base.empty_table(), tombstones], promote_options="default").cast(base)
+    with RunLock(landing.storage, what="prune"):
+        generation = claim_generation(landing.storage)
+        for block, start in enumerate(range(0, len(rows), _PRUNED_ROWS)):
+            table = tombstones.slice(start, _PRUNED_ROWS)
+            landing.write_part(table, generation=generation, block=block, piece=0, modules={})
+    landing.refresh()

@@ -4,8 +4,7 @@
 | --- | --- | --- |
 | `Backbone` | backbones | the image classifiers to choose from: class names, preprocessing, loading |
 | `PipelineModule` | base | what a module is: a batch of images in, one struct column out |
-| `DlibEmbedder` | dlib_embedder | dlib's face network, whose weights come in a package: 128 numbers a face |
-| `FaceEmbedder` | face_embedders | from a face to a vector; InceptionResnetV1 (FaceNet) |
+| `FaceEmbedder` | face_embedders | from a face to a vector: InceptionResnetV1 (FaceNet), or dlib's network |
 | `FacenetEmbedderModule` | facenet | all faces of a photo, embedded: what identities are clustered from |
 | `Face` | faces | every face of a photo: box, landmarks, probability, sharpness, pixels |
 | `load_state` | inference | loads a state dict safely, folds batch norms, picks the fastest exact-enough dtype |

@@ -28,7 +28,7 @@ import pyarrow as pa
 from pixelbrain import schema
 from pixelbrain.errors import ConfigError, ModuleError
 from pixelbrain.images.decode import DecodedImage, DecodeTarget
-from pixelbrain.modules.weights.model_file import ModelFile
+from pixelbrain.modules.weights.find import ModelFile
 
 logger = logging.getLogger(__name__)
 
@@ -47,10 +47,9 @@ class Resources:
     input_bytes: int = 3 * 1024**2  # that `preprocess` returns for a photo, about: they wait in Ray's object store
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1:
-            raise ConfigError(f"batch_size is {self.batch_size}: it is 1 or more")
-        if self.input_bytes < 1:
-            raise ConfigError(f"input_bytes is {self.input_bytes}: it is 1 or more")
+        for name in ("batch_size", "input_bytes"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}: it is 1 or more")
 
 
 class PipelineModule(abc.ABC):
@@ -144,11 +143,8 @@ class PipelineModule(abc.ABC):
 
     def run_inputs(self, inputs: Sequence[Any]) -> list[dict[str, Any]]:
         """As `run`, from what `try_preprocess` returned."""
-        rows: list[dict[str, Any] | None] = [_failed(i) if isinstance(i, Exception) else None for i in inputs]
-        good = [i for i, row in enumerate(rows) if row is None]
-        for i, row in zip(good, self._run_batch([inputs[i] for i in good]), strict=True):
-            rows[i] = row
-        return rows  # type: ignore[return-value]
+        good = iter(self._run_batch([one for one in inputs if not isinstance(one, Exception)]))
+        return [_failed(one) if isinstance(one, Exception) else next(good) for one in inputs]
 
     def _run_batch(self, inputs: list[Any]) -> list[dict[str, Any]]:
         if not inputs:

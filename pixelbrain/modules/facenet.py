@@ -13,8 +13,7 @@ from pixelbrain.config import EMBEDDERS, choose
 from pixelbrain.errors import ConfigError, ModuleError
 from pixelbrain.images.decode import DecodedImage, DecodeTarget
 from pixelbrain.modules.base import PipelineModule, Resources
-from pixelbrain.modules.dlib_embedder import DlibEmbedder
-from pixelbrain.modules.face_embedders import FaceEmbedder, InceptionEmbedder
+from pixelbrain.modules.face_embedders import DlibEmbedder, FaceEmbedder, InceptionEmbedder
 from pixelbrain.modules.faces import FaceDetector
 
 

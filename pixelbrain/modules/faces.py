@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import types
 import warnings
@@ -20,6 +21,7 @@ from pixelbrain.modules.weights.table import WEIGHTS
 
 logger = logging.getLogger(__name__)
 _WEIGHTS = ("mtcnn-pnet", "mtcnn-rnet", "mtcnn-onet")
+_PREPROCESSOR = FacePreprocessor()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,41 +37,34 @@ class Face:
     photo_box: np.ndarray  # float32 (4,): the box in that one's pixels, may reach over its edges
 
 
+@dataclass(kw_only=True, eq=False)
 class FaceDetector:
-    """facenet-pytorch's MTCNN, whose weights come in its wheel."""
+    """facenet-pytorch's MTCNN, whose weights come in its wheel; they are loaded by `setup`.
 
-    def __init__(self, *, detect_max_side_px: int = 1024, min_face_px: int = 20, min_score: float = 0.9) -> None:
-        """Configure; nothing is loaded.
+    Raises:
+        ConfigError: a value that cannot work.
+    """
 
-        Args:
-            detect_max_side_px: detect on a copy no longer than this: the time goes with its area.
-            min_face_px: the smallest face to look for, in pixels of that copy; MTCNN sees 12 or more.
-            min_score: the least detection probability. MTCNN itself lets boxes from 0.7 on through: on 96 photos, 92
-                of them of people, all nine from 0.7 to 0.9 were hands, wheels, ornaments and the like.
+    detect_max_side_px: int = 1024  # detect on a copy no longer than this: the time goes with its area
+    min_face_px: int = 20  # the smallest face to look for, in pixels of that copy; MTCNN sees 12 or more
+    #: The least detection probability. MTCNN itself lets boxes from 0.7 on through: on 96 photos, 92 of them of
+    #: people, all nine from 0.7 to 0.9 were hands, wheels, ornaments and the like.
+    min_score: float = 0.9
 
-        Raises:
-            ConfigError: a value that cannot work.
-        """
-        if min_face_px < 12:
-            raise ConfigError(f"min_face_px is {min_face_px}; MTCNN's smallest face is 12 px")
-        if detect_max_side_px < min_face_px:
-            raise ConfigError(f"detect_max_side_px is {detect_max_side_px}, less than min_face_px, {min_face_px}")
-        if not 0 <= min_score <= 1:
-            raise ConfigError(f"min_score is {min_score}; a probability is 0 to 1")
-        self._max_side_px = detect_max_side_px
-        self._min_face_px = min_face_px
-        self._min_score = min_score
-        self._preprocessor = FacePreprocessor()
+    def __post_init__(self) -> None:
+        if self.min_face_px < 12:
+            raise ConfigError(f"min_face_px is {self.min_face_px}; MTCNN's smallest face is 12 px")
+        if self.detect_max_side_px < self.min_face_px:
+            raise ConfigError(
+                f"detect_max_side_px is {self.detect_max_side_px}, less than min_face_px, {self.min_face_px}"
+            )
+        if not 0 <= self.min_score <= 1:
+            raise ConfigError(f"min_score is {self.min_score}; a probability is 0 to 1")
 
     def settings(self) -> dict[str, object]:
         """What decides the result, as JSON."""
-        return {
-            "detector": "mtcnn",
-            "detector_sha256": [WEIGHTS[name].sha256 for name in _WEIGHTS],
-            "detect_max_side_px": self._max_side_px,
-            "min_face_px": self._min_face_px,
-            "min_score": self._min_score,
-        }
+        sha256 = [WEIGHTS[name].sha256 for name in _WEIGHTS]
+        return {"detector": "mtcnn", "detector_sha256": sha256, **dataclasses.asdict(self)}
 
     def prepare(self) -> None:
         """Check the weights. Raises `WeightsError` for others than this was measured with."""
@@ -82,7 +77,7 @@ class FaceDetector:
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # older torch: on its own torch.load of its own files
-            net = MTCNN(keep_all=True, min_face_size=self._min_face_px, select_largest=False, device=device)
+            net = MTCNN(keep_all=True, min_face_size=self.min_face_px, select_largest=False, device=device)
         self._mtcnn = net.eval()
         self._detect_face = _tolerant_detect_face()
 
@@ -99,10 +94,10 @@ class FaceDetector:
         limit = np.array([image.width, image.height], dtype=np.float32)
         faces = []
         for box, score, points in zip(boxes, scores, landmarks, strict=True):
-            if score < self._min_score:
+            if score < self.min_score:
                 continue
             photo_box = box * np.tile(to_photo, 2)
-            square = self._preprocessor.crop(photo, photo_box)
+            square = _PREPROCESSOR.crop(photo, photo_box)
             if square is None:
                 logger.debug("%s: a box wholly outside the photo is dropped: %s", image.image_id, photo_box)
                 continue
@@ -120,7 +115,7 @@ class FaceDetector:
         return sorted(faces, key=lambda face: (face.box[1], face.box[0], *face.box[2:], -face.score))
 
     def _shrink(self, photo: Image.Image) -> Image.Image:
-        scale = self._max_side_px / max(photo.size)
+        scale = self.detect_max_side_px / max(photo.size)
         if scale >= 1:
             return photo
         size = (max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
@@ -131,7 +126,7 @@ class FaceDetector:
         import torch
 
         height, width = pixels.shape[:2]
-        if min(height, width) * (12.0 / self._min_face_px) < 12:
+        if min(height, width) * (12.0 / self.min_face_px) < 12:
             # no scale is left to look at, of which facenet-pytorch makes an error
             return np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty((0, 5, 2), np.float32)
         net = self._mtcnn

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -12,7 +12,6 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from pixelbrain.errors import ModuleError, WeightsError
 
-Precision = Literal["auto", "float32", "bfloat16"]
 ModelT = TypeVar("ModelT", bound=nn.Module)
 
 
@@ -72,10 +71,10 @@ def check_device(device: str) -> None:
         raise ModuleError(f"device {device}: torch finds no CUDA GPU here; use --device cpu")
 
 
-def choose_dtype(precision: Precision, device: str) -> torch.dtype:
-    """The dtype to run a model in: what `precision` names, or for "auto" the fastest that the device has units for.
+def choose_dtype(precision: str, device: str) -> torch.dtype:
+    """The dtype to run a model in: float32 or bfloat16 by name, or for "auto" the fastest that the device can.
 
-    bfloat16 without such units is emulated, and slower than float32.
+    bfloat16 on a device without units for it is emulated, and slower than float32.
     """
     if precision != "auto":
         return {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]

@@ -29,16 +29,6 @@ def create_module(spec: str, **settings: Any) -> PipelineModule:
         ModuleError: there is no such module, it cannot be imported, or it is not a `PipelineModule`.
         ConfigError: a setting that the module does not have, or that cannot work.
     """
-    cls = find_module_class(spec)
-    try:
-        inspect.signature(cls).bind(**settings)
-    except TypeError as error:
-        raise ConfigError(f"module {spec}: {error}") from None
-    return cls(**settings)
-
-
-def find_module_class(spec: str) -> type[PipelineModule]:
-    """The class that `spec` names; see `create_module`."""
     path, colon, class_name = MODULES.get(spec, spec).partition(":")
     if not colon or not path or not class_name:
         raise ModuleError(f"no module {spec!r}: name one of {', '.join(MODULES)}, or your own as package.file:Class")
@@ -49,7 +39,11 @@ def find_module_class(spec: str) -> type[PipelineModule]:
         raise ModuleError(f"module {spec}: {class_name} is not a subclass of PipelineModule")
     if inspect.isabstract(cls) or not hasattr(cls, "name"):
         raise ModuleError(f"module {spec}: {class_name} lacks its name or its fields(); see PipelineModule")
-    return cls
+    try:
+        inspect.signature(cls).bind(**settings)
+    except TypeError as error:
+        raise ConfigError(f"module {spec}: {error}") from None
+    return cls(**settings)
 
 
 def _import(path: str) -> Any:

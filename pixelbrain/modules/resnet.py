@@ -18,9 +18,7 @@ from pixelbrain.images.decode import DecodedImage, DecodeTarget
 from pixelbrain.images.preprocess import Preprocessor
 from pixelbrain.modules.backbones import BACKBONES
 from pixelbrain.modules.base import PipelineModule, Resources
-from pixelbrain.modules.weights.model_file import ModelFile
-
-_PRECISIONS = ("auto", "float32", "bfloat16")
+from pixelbrain.modules.weights.find import ModelFile
 
 
 class ResnetClassifierModule(PipelineModule):
@@ -62,7 +60,7 @@ class ResnetClassifierModule(PipelineModule):
             ConfigError: a value that cannot work; an unknown class comes with the nearest ones.
         """
         choose("classifier", model, BACKBONES)
-        choose("precision", precision, _PRECISIONS)
+        choose("precision", precision, ("auto", "float32", "bfloat16"))
         if top_k < 1:
             raise ConfigError(f"top_k is {top_k}: it is 1 or more")
         # torch, a model and a batch: measured, 0.9 GB with the rest of a process
@@ -107,7 +105,7 @@ class ResnetClassifierModule(PipelineModule):
         check_device(device)
         body, head = self._backbone.load(self.weights_files[0].path())
         self._device = device
-        self._dtype = choose_dtype(self._precision, device)  # type: ignore[arg-type]  # checked in __init__
+        self._dtype = choose_dtype(self._precision, device)
         self._body = fold_batch_norms(body).to(device, self._dtype, memory_format=torch.channels_last)
         names = self._backbone.class_names()
         if self._classes is not None:

@@ -6,7 +6,7 @@
 | `ManifestSource` | lists | images named in a list file: .txt (a URI a line), .csv or .parquet (a `uri` column) |
 | `LocalSource` | local | images on this machine's disk: a folder, searched with everything below it, or one file |
 | `S3Source` | s3 | images in S3, listed in pages of which the next waits to be asked for |
-| `read_s3` | s3_read | the bytes of an object: whole, of one version, within a limit |
+| `read_s3` | s3_read | the bytes of an object: whole, of one version, within a limit; a URL for who may fetch it |
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from pixelbrain.sources.base import ImageBytes, ImageSource
 from pixelbrain.sources.lists import LIST_SUFFIXES, ManifestSource
 from pixelbrain.sources.local import FILE_SCHEME, LocalSource, read_local, uri_to_path
 from pixelbrain.sources.s3 import S3Source
-from pixelbrain.sources.s3_read import presign_s3, read_s3
+from pixelbrain.sources.s3_read import read_s3
 from pixelbrain.storage.s3_uri import S3_SCHEME
 
-__all__ = ["ImageBytes", "ImageSource", "open_source", "presign", "read_bytes", "read_image"]
+__all__ = ["ImageBytes", "ImageSource", "open_source", "read_bytes", "read_image"]
 
 
 def open_source(source: str, *, s3_endpoint: str | None = None) -> ImageSource:
@@ -48,10 +48,3 @@ def read_image(image_id: str, *, s3_endpoint: str | None = None) -> ImageBytes:
 def read_bytes(image_id: str, *, s3_endpoint: str | None = None) -> bytes:
     """The bytes of an image. Raises `ReadError`."""
     return read_image(image_id, s3_endpoint=s3_endpoint).data
-
-
-def presign(image_id: str, *, s3_endpoint: str | None = None) -> str:
-    """A URL for an s3:// image that a server without credentials can fetch for an hour. Raises `ReadError`."""
-    if not image_id.startswith(S3_SCHEME):
-        raise ReadError(f"only s3:// images can be sent as URLs: {image_id[:100]}")
-    return presign_s3(image_id, endpoint=s3_endpoint)

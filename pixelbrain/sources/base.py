@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar, NamedTuple
 
@@ -57,20 +58,20 @@ def is_image_name(name: str) -> bool:
     return name.lower().endswith(IMAGE_SUFFIXES)
 
 
+def one_line(place: str) -> str:
+    """A path or URI as a message can hold it, whatever bytes are in the name."""
+    return place if place.isprintable() else repr(place)
+
+
 def manifest_tables(rows: Iterable[ManifestRow]) -> Iterator[pa.Table]:
     """Rows as manifest tables: the first of 1,000 rows at most, that it comes soon, the others of 10,000."""
-    buffer: list[ManifestRow] = []
+    left = iter(rows)
     wanted = _FIRST_ROWS
-    for row in rows:
-        buffer.append(row)
-        if len(buffer) == wanted:
-            yield manifest_table(buffer)
-            buffer, wanted = [], LISTING_ROWS
-    if buffer:
-        yield manifest_table(buffer)
+    while found := list(itertools.islice(left, wanted)):
+        yield manifest_table(found)
+        wanted = LISTING_ROWS
 
 
 def manifest_table(rows: Sequence[ManifestRow]) -> pa.Table:
     """One or more rows as a table of `schema.MANIFEST_SCHEMA`."""
-    columns = list(zip(*rows, strict=True))
-    return pa.table([pa.array(c, f.type) for c, f in zip(columns, MANIFEST_SCHEMA, strict=True)], MANIFEST_SCHEMA)
+    return pa.table(list(zip(*rows, strict=True)), MANIFEST_SCHEMA)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from pixelbrain.errors import ReadError, SourceError
-from pixelbrain.sources.base import MAX_IMAGE_BYTES, ImageBytes, ImageSource, is_image_name, manifest_tables
+from pixelbrain.sources.base import MAX_IMAGE_BYTES, ImageBytes, ImageSource, is_image_name, manifest_tables, one_line
 
 FILE_SCHEME = "file://"
 
@@ -32,9 +32,9 @@ class LocalSource(ImageSource):
             return manifest_tables([_row(self.path, os.stat(self.path))])
         if not os.path.isdir(self.path):
             problem = "neither a file nor a folder" if os.path.lexists(self.path) else "no such file or folder"
-            raise SourceError(f"{problem}: {_shown(self.path)}")
+            raise SourceError(f"{problem}: {one_line(self.path)}")
         if not os.access(self.path, os.R_OK | os.X_OK):
-            raise SourceError(f"not permitted to list the folder {_shown(self.path)}")
+            raise SourceError(f"not permitted to list the folder {one_line(self.path)}")
         return manifest_tables(self._walk())
 
     def covers(self, image_id: str) -> bool:
@@ -61,12 +61,7 @@ class LocalSource(ImageSource):
 def _raise_source_error(error: OSError) -> None:
     if isinstance(error, FileNotFoundError):
         return  # a folder that was removed since its parent was listed has no images
-    raise SourceError(f"cannot list {_shown(error.filename)}: {error.strerror}") from error
-
-
-def _shown(path: str) -> str:
-    """A path as a message can hold it: one line, whatever bytes are in the name."""
-    return path if path.isprintable() else repr(path)
+    raise SourceError(f"cannot list {one_line(error.filename)}: {error.strerror}") from error
 
 
 def _row(path: str, found: os.stat_result) -> tuple[str, str, int | None]:

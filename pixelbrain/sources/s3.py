@@ -5,6 +5,7 @@ Credentials come the usual AWS ways (environment, profile, instance role); none 
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 
 from pixelbrain.errors import SourceError
-from pixelbrain.sources.base import LISTING_ROWS, ImageSource, ManifestRow, is_image_name, manifest_table
+from pixelbrain.sources.base import LISTING_ROWS, ImageSource, ManifestRow, is_image_name, manifest_table, one_line
 from pixelbrain.storage.retry import Retries, with_retries
 from pixelbrain.storage.s3_client import forget_s3_clients, s3_client
 from pixelbrain.storage.s3_errors import NOT_S3, AnswerError
@@ -63,10 +64,8 @@ class S3Source(ImageSource):
         client = s3_client(self.endpoint)  # here, because it may ask for a password
 
         def knock() -> None:
-            try:
+            with contextlib.suppress(ClientError):
                 client.head_bucket(Bucket=self.bucket)
-            except ClientError:
-                return
 
         _within(_REACH_S, lambda: with_retries(knock, _REACH_RETRIES, self._failure), self._failure)
 
@@ -121,8 +120,7 @@ class S3Source(ImageSource):
     def _failure(self, explained: str) -> SourceError:
         path = urlsplit(self.endpoint or "").path.strip("/")
         hint = f" (--s3-endpoint ends in /{path}: is that the bucket?)" if path and "no such" in explained else ""
-        shown = self.uri if self.uri.isprintable() else repr(self.uri)
-        return SourceError(f"cannot list {shown}: {explained}{hint}")
+        return SourceError(f"cannot list {one_line(self.uri)}: {explained}{hint}")
 
 
 def _within(seconds: float, action: Callable[[], None], failure: Callable[[str], SourceError]) -> None:

@@ -10,7 +10,7 @@ from pixelbrain.sources.base import MAX_IMAGE_BYTES, ImageBytes
 from pixelbrain.storage.retry import Retries, with_retries
 from pixelbrain.storage.s3_client import s3_client
 from pixelbrain.storage.s3_errors import AnswerError, error_status, explain_s3, s3_errors
-from pixelbrain.storage.s3_uri import split_s3_uri, version_of
+from pixelbrain.storage.s3_uri import S3_SCHEME, split_s3_uri, version_of
 
 _SILENCE_S = 30.0  # a connection on which nothing comes for so long is dead
 _PIECE_BYTES = 1 << 20  # at most; a piece is what has arrived
@@ -61,7 +61,9 @@ class _Download:
                 if "ContentRange" in answer:  # the rest of another version: rclone ignores If-Match
                     self._begin_again()
                 self._start_anew()
-                self._note(answer)
+                self._etag, self._size = answer.get("ETag"), answer.get("ContentLength")
+                self._version = version_of(self._etag, answer.get("LastModified"), self._size)
+                self._check_size(self._size or 0)
             self._receive(body)
         if self._size is not None and self._have != self._size:
             raise AnswerError(f"only {self._have:,} of {self._size:,} bytes came", transient=True)
@@ -80,11 +82,6 @@ class _Download:
             and str(answer.get("ContentRange", "")).startswith(f"bytes {self._have}-")
         )
 
-    def _note(self, answer: dict[str, Any]) -> None:
-        self._etag, self._size = answer.get("ETag"), answer.get("ContentLength")
-        self._version = version_of(self._etag, answer.get("LastModified"), self._size)
-        self._check_size(self._size or 0)
-
     def _receive(self, body: Any) -> None:
         while piece := body.read1(_PIECE_BYTES):  # what is there: read() would wait for all of it
             self._pieces.append(piece)
@@ -99,16 +96,18 @@ class _Download:
             raise ReadError(f"{size:,} bytes are no image: more than {MAX_IMAGE_BYTES:,} are not read")
 
 
-def presign_s3(uri: str, *, endpoint: str | None = None, valid_s: int = 3600) -> str:
-    """A URL under which anyone may read the object for `valid_s` seconds; raises `ReadError` if it cannot be signed.
+def presign(image_id: str, *, s3_endpoint: str | None = None) -> str:
+    """A URL for an s3:// image that a server without credentials can fetch for an hour. Raises `ReadError`.
 
     It holds the access key's id and a signature, not the secret, but is as good as one while it is valid: it goes to
     nobody but to who is to fetch the object.
     """
+    if not image_id.startswith(S3_SCHEME):
+        raise ReadError(f"only s3:// images can be sent as URLs: {image_id[:100]}")
     try:
-        bucket, key = split_s3_uri(uri)
-        return s3_client(endpoint).generate_presigned_url(
-            "get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=valid_s
+        bucket, key = split_s3_uri(image_id)
+        return s3_client(s3_endpoint).generate_presigned_url(
+            "get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=3600
         )
     except SourceError as error:
         raise ReadError(str(error)) from None

@@ -14,8 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from pixelbrain.landing import compact_plan
-from pixelbrain.landing.compact import compact
+from pixelbrain.landing import compact
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import claim_generation
 from tests.unit.landing.histories import History, read_all
@@ -32,17 +31,16 @@ import sys
 
 import pyarrow
 
-from pixelbrain.landing import compact_plan
-from pixelbrain.landing.compact import compact
+from pixelbrain.landing import compact
 from pixelbrain.landing.landing import Landing
 
 pyarrow.array([1])  # imports pandas
-vars(compact_plan).update({SMALL!r})
+vars(compact).update({SMALL!r})
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 for out in sys.stdin:
     pid = os.fork()
     while pid == 0:
-        compact(Landing(out.strip()))
+        compact.compact(Landing(out.strip()))
     print(pid, flush=True)
 """
 
@@ -83,7 +81,7 @@ def wait_for_a_change(landing: Landing, files: set[str]) -> None:
 
 def test_killed_at_any_moment_it_loses_and_doubles_nothing(tmp_path, monkeypatch, starter):
     for name, value in SMALL.items():
-        monkeypatch.setattr(compact_plan, name, value)
+        monkeypatch.setattr(compact, name, value)
     seed = random.randrange(2**32)
     print("seed", seed)
     rng = random.Random(seed)
@@ -101,6 +99,6 @@ def test_killed_at_any_moment_it_loses_and_doubles_nothing(tmp_path, monkeypatch
         left = set(landing.storage.names("images"))
         print(f"{len(left - files)} files written, {len(files - left)} of {len(files)} removed")
         assert read_all(landing) == expected
-    report = compact(landing)
+    report = compact.compact(landing)
     assert read_all(landing) == expected and report.rows == len(expected)
     assert sum(part.rows for part in landing.parts) == report.rows

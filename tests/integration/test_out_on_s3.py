@@ -15,8 +15,7 @@ import pytest
 
 from pixelbrain import schema
 from pixelbrain.errors import LandingError
-from pixelbrain.landing.answers.log import AnswerLog
-from pixelbrain.landing.answers.memory import AnswerMemory
+from pixelbrain.landing.answers.log import AnswerLog, AnswerMemory
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
 from pixelbrain.landing.remaining import Remaining

@@ -15,8 +15,7 @@ import pytest
 from pixelbrain.errors import OutLockedError
 from pixelbrain.landing.compact import compact
 from pixelbrain.landing.landing import Landing
-from pixelbrain.landing.prune import prune
-from pixelbrain.landing.remaining import Remaining
+from pixelbrain.landing.remaining import Remaining, prune
 from pixelbrain.locks.run import RunLock
 from pixelbrain.storage.open import open_storage
 from tests.unit.landing.histories import Row, land, manifest, read_all, state

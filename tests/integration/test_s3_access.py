@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from pixelbrain.errors import ReadError, SourceError
-from pixelbrain.sources import open_source, presign, read_bytes, s3
+from pixelbrain.sources import open_source, read_bytes, s3
+from pixelbrain.sources.s3_read import presign
 from pixelbrain.storage.s3_client import forget_s3_clients
 from tests.integration.s3_servers import (
     ACCESS_KEY,

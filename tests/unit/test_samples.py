@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pixelbrain.apps.demo import SAMPLES
-from pixelbrain.images.decode import decode_rgb
+from pixelbrain.images.decode import decode_image
 
 
 def test_three_people_four_times_and_four_things():
@@ -16,4 +16,4 @@ def test_three_people_four_times_and_four_things():
     sources = (SAMPLES / "SOURCES.md").read_text(encoding="utf-8")
     for photo in photos:
         assert f"`{photo.parent.name}/{photo.name}`" in sources
-        assert decode_rgb(photo.read_bytes()).shape[2] == 3
+        assert decode_image(photo.read_bytes()).pixels.shape[2] == 3

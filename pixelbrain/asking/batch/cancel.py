@@ -20,7 +20,7 @@ from pixelbrain.asking.batch.store import BatchStore
 from pixelbrain.asking.batch.submit import recover
 from pixelbrain.asking.request.client import make_sync_client
 from pixelbrain.errors import OutLockedError
-from pixelbrain.landing.answers.memory import AnswerMemory
+from pixelbrain.landing.answers.log import AnswerMemory
 from pixelbrain.landing.landing import Landing
 from pixelbrain.locks.run import RunLock
 from pixelbrain.storage.base import Storage

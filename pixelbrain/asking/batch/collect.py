@@ -21,7 +21,7 @@ from pixelbrain.asking.batch.results import Result, ResultReader
 from pixelbrain.asking.batch.store import BatchState, BatchStore, Row
 from pixelbrain.asking.questions.question import Question
 from pixelbrain.asking.request.failures import StopJob, classify_response, mask_keys
-from pixelbrain.landing.answers.memory import AnswerMemory
+from pixelbrain.landing.answers.log import AnswerMemory
 
 logger = logging.getLogger(__name__)
 

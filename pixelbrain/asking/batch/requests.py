@@ -22,8 +22,7 @@ from pixelbrain.asking.request.photo import Photo, PhotoPreparer
 from pixelbrain.asking.request.replies import MORE_ROOM
 from pixelbrain.asking.settings import AskSettings
 from pixelbrain.errors import ReadError
-from pixelbrain.landing.answers.log import FINAL_STATUSES
-from pixelbrain.landing.answers.memory import AnswerMemory
+from pixelbrain.landing.answers.log import FINAL_STATUSES, AnswerMemory
 
 #: Reading from S3 waits more than it works; Pillow lets go of the interpreter while it decodes and resizes.
 _THREADS = 8

@@ -27,7 +27,7 @@ from pixelbrain.asking.request.body import question_hash
 from pixelbrain.asking.request.client import make_sync_client
 from pixelbrain.asking.settings import AskLimits, AskSettings
 from pixelbrain.errors import ConfigError
-from pixelbrain.landing.answers.memory import AnswerMemory
+from pixelbrain.landing.answers.log import AnswerMemory
 from pixelbrain.landing.landing import Landing
 from pixelbrain.locks.run import RunLock
 from pixelbrain.sources import read_bytes

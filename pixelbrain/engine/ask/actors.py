@@ -21,9 +21,9 @@ from pixelbrain.asking.request.failures import StopJob
 from pixelbrain.asking.settings import AskLimits, AskSettings
 from pixelbrain.engine.work.environment import DriverEnvironment
 from pixelbrain.engine.work.meter import Meter
-from pixelbrain.landing.answers.log import AnswerLog
-from pixelbrain.landing.answers.memory import AnswerMemory
-from pixelbrain.sources import presign, read_bytes
+from pixelbrain.landing.answers.log import AnswerLog, AnswerMemory
+from pixelbrain.sources import read_bytes
+from pixelbrain.sources.s3_read import presign
 from pixelbrain.storage.base import Storage
 
 if TYPE_CHECKING:

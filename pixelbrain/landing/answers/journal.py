@@ -81,15 +81,18 @@ class _FileJournal:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = open(self._path, "ab", buffering=0)  # noqa: SIM115  (closed by close)
         self._synced_at = time.monotonic()
-        self._write([first])
+        self.append(first)
 
     def append(self, *records: Mapping[str, Any]) -> None:
         """Write records, in one call to the system: a killed process leaves whole lines, and at most a torn end."""
-        self._write(records)
-        if time.monotonic() - self._synced_at >= _FSYNC_S:
-            with self._explained():
+        # the newline in front ends a line that an earlier process may have left torn
+        left = memoryview(b"\n" + _lines(records))
+        with self._explained():
+            while left:  # a disk that is nearly full takes a part, and says so only when it is given the rest
+                left = left[self._file.write(left) :]
+            if time.monotonic() - self._synced_at >= _FSYNC_S:
                 os.fsync(self._file.fileno())
-            self._synced_at = time.monotonic()
+                self._synced_at = time.monotonic()
 
     def flush(self) -> None:
         """Nothing to do: the operating system has it all."""
@@ -98,13 +101,6 @@ class _FileJournal:
         """Put everything on the disk."""
         with self._explained(), self._file:
             os.fsync(self._file.fileno())
-
-    def _write(self, records: Iterable[Mapping[str, Any]]) -> None:
-        # the newline in front ends a line that an earlier process may have left torn
-        left = memoryview(b"\n" + _lines(records))
-        with self._explained():
-            while left:  # a disk that is nearly full takes a part, and says so only when it is given the rest
-                left = left[self._file.write(left) :]
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:

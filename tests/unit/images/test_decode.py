@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from pixelbrain.errors import DecodeError
-from pixelbrain.images.decode import DecodeTarget, decode_image, decode_rgb
+from pixelbrain.images.decode import DecodeTarget, decode_image
 
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
@@ -63,26 +63,26 @@ def test_targets_unite():
 )
 def test_what_is_no_image_is_named(data):
     with pytest.raises(DecodeError):
-        decode_rgb(data)
+        decode_image(data)
 
 
 def test_half_a_photo_is_not_a_photo(encode):
     data = encode(size=(400, 300))
     with pytest.raises(DecodeError, match="truncated"):
-        decode_rgb(data[: len(data) // 2])
+        decode_image(data[: len(data) // 2])
 
 
 def test_modes_become_rgb(encode):
     grey16 = np.linspace(0, 65535, 48 * 64).reshape(48, 64).astype(np.uint16)
-    assert decode_rgb(encode("PNG", array=grey16)).max() == 255
+    assert decode_image(encode("PNG", array=grey16)).pixels.max() == 255
     transparent = np.zeros((8, 8, 4), np.uint8)
-    assert (decode_rgb(encode("PNG", array=transparent)) == 255).all()
+    assert (decode_image(encode("PNG", array=transparent)).pixels == 255).all()
     buffer = io.BytesIO()
     Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(buffer, "JPEG")
-    red, green, blue = decode_rgb(buffer.getvalue())[4, 4]
+    red, green, blue = decode_image(buffer.getvalue()).pixels[4, 4]
     assert red > 200 and green < 60 and blue < 60
 
 
 def test_a_damaged_exif_block_does_not_cost_the_photo(encode):
     data = encode("JPEG", exif=b"Exif\x00\x00MM\x00\x2a\xff\xff\xff\xff")
-    assert decode_rgb(data).shape == (48, 64, 3)
+    assert decode_image(data).pixels.shape == (48, 64, 3)

@@ -27,8 +27,8 @@ def files(landing: Landing) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("_round", range(6))
 def test_any_history_reads_the_same_afterwards(tmp_path, monkeypatch, _round):
-    monkeypatch.setattr("pixelbrain.landing.compact_plan.TARGET_ROWS", 20)  # as if files were large
-    monkeypatch.setattr("pixelbrain.landing.compact_plan._SMALL_ROWS", 10)
+    monkeypatch.setattr("pixelbrain.landing.compact.TARGET_ROWS", 20)  # as if files were large
+    monkeypatch.setattr("pixelbrain.landing.compact._SMALL_ROWS", 10)
     seed = random.randrange(2**32)
     print("seed", seed)
     history = History(Landing(tmp_path), random.Random(seed), images=40)
@@ -51,8 +51,8 @@ def test_any_history_reads_the_same_afterwards(tmp_path, monkeypatch, _round):
 
 
 def test_small_files_become_large_ones_in_the_order_of_the_listing(tmp_path, monkeypatch):
-    monkeypatch.setattr("pixelbrain.landing.compact_plan.TARGET_ROWS", 50)
-    monkeypatch.setattr("pixelbrain.landing.compact_plan._SMALL_ROWS", 25)
+    monkeypatch.setattr("pixelbrain.landing.compact.TARGET_ROWS", 50)
+    monkeypatch.setattr("pixelbrain.landing.compact._SMALL_ROWS", 25)
     landing = Landing(tmp_path)
     names = [f"{number:03d}" for number in range(120)]
     for block in range(40):
@@ -72,7 +72,7 @@ def test_small_files_become_large_ones_in_the_order_of_the_listing(tmp_path, mon
 
 
 def test_large_rows_fill_a_file_before_many_rows_do(tmp_path, monkeypatch):
-    monkeypatch.setattr("pixelbrain.landing.compact_plan.TARGET_BYTES", 1000)
+    monkeypatch.setattr("pixelbrain.landing.compact.TARGET_BYTES", 1000)
     landing = Landing(tmp_path)
     for block in range(4):
         chosen = [Row(image_id=f"{block}-{i}", values={"colour": i}) for i in range(50)]
@@ -136,8 +136,8 @@ class StoppingStorage(LocalStorage):
 
 
 def test_stopped_after_any_step_it_loses_and_doubles_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr("pixelbrain.landing.compact_plan.TARGET_ROWS", 10)
-    monkeypatch.setattr("pixelbrain.landing.compact_plan._SMALL_ROWS", 5)
+    monkeypatch.setattr("pixelbrain.landing.compact.TARGET_ROWS", 10)
+    monkeypatch.setattr("pixelbrain.landing.compact._SMALL_ROWS", 5)
     # files are removed in the order of their names, so that each step is a state of its own
     monkeypatch.setattr("pixelbrain.landing.compact._THREADS", {True: 1})
     seed = random.randrange(2**32)

@@ -8,8 +8,7 @@ import pytest
 from pixelbrain import schema
 from pixelbrain.errors import OutLockedError
 from pixelbrain.landing.landing import Landing
-from pixelbrain.landing.prune import prune
-from pixelbrain.landing.remaining import Remaining
+from pixelbrain.landing.remaining import Remaining, prune
 from tests.unit.landing.histories import Row, land, manifest, read_all, state
 
 SIZE = {"size": state("size").settings_hash}
@@ -24,7 +23,7 @@ def landed(tmp_path) -> Landing:
 
 
 def test_what_a_listing_misses_is_pruned(tmp_path, monkeypatch):
-    monkeypatch.setattr("pixelbrain.landing.prune._ROWS", 1)
+    monkeypatch.setattr("pixelbrain.landing.remaining._PRUNED_ROWS", 1)
     landing = landed(tmp_path)
     assert landing.count_images() == 3
     remaining = Remaining(landing, SIZE)

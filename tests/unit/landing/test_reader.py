@@ -145,7 +145,7 @@ def test_only_the_row_groups_that_are_asked_for_are_read(tmp_path, monkeypatch):
 def test_a_scan_keeps_the_order(tmp_path):
     landing = landed(tmp_path)
     parts = random.Random(1).sample(landing.parts, 5)
-    found = list(scan_columns(landing.storage, parts, lambda part: ["image_id"]))
+    found = list(scan_columns(parts, lambda part: ["image_id"]))
     assert [part.name for part, _table in found] == [part.name for part in parts]
     assert [table["image_id"][0].as_py()[:2] for _part, table in found] == [part.name[-14:-12] for part in parts]
 

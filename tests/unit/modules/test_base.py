@@ -9,7 +9,7 @@ import pytest
 from pixelbrain.errors import ConfigError, ModuleError
 from pixelbrain.images.decode import DecodedImage
 from pixelbrain.modules.base import PipelineModule, Resources
-from pixelbrain.modules.weights.model_file import ModelFile
+from pixelbrain.modules.weights.find import ModelFile
 
 
 class Half(PipelineModule):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from pixelbrain.errors import WeightsError
+from pixelbrain.errors import MissingExtraError, WeightsError
 from pixelbrain.modules.face_embedders import normalise_rows
 from pixelbrain.modules.facenet import FacenetEmbedderModule
+from tests.unit.modules.decoded import decoded
 
 
 def test_casia_is_known_by_its_file_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,3 +39,37 @@ def test_a_vector_without_direction_is_an_error() -> None:
         normalise_rows(np.array([[3.0, 4.0], [0.0, 0.0]]))
     with pytest.raises(ModuleError):
         normalise_rows(np.array([[np.nan, 4.0]]))
+
+
+@pytest.fixture(scope="module")
+def dlib_module() -> FacenetEmbedderModule:
+    module = FacenetEmbedderModule("dlib")
+    module.prepare()
+    module.setup()
+    return module
+
+
+def test_dlib_tells_people_from_each_other_by_aligned_faces(
+    dlib_module: FacenetEmbedderModule, photo: Callable
+) -> None:
+    image = photo("astronaut.png")
+    mirrored = decoded(np.ascontiguousarray(image.pixels[:, ::-1]))
+    turned = decoded(np.asarray(image.pil().rotate(8, Image.Resampling.BILINEAR)))
+    rows = dlib_module.run([image, mirrored, turned])
+    assert [row.get("n_faces") for row in rows] == [1, 1, 1]
+    vectors = [row["faces"][0]["embedding"] for row in rows]
+    for vector in vectors:
+        assert vector.shape == (128,)
+        assert vector.dtype == np.float32
+        assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
+    assert vectors[0] @ vectors[1] > 0.95
+    assert vectors[0] @ vectors[2] > 0.95
+
+
+def test_without_dlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    import importlib.util
+
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "dlib" else find_spec(name))
+    with pytest.raises(MissingExtraError, match=r"pip install 'pixelbrain\[offline\]'"):
+        FacenetEmbedderModule("dlib").prepare()

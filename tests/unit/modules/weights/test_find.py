@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import os
+import pickle
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +17,7 @@ import pytest
 from pixelbrain.errors import ConfigError, MissingExtraError, WeightsError
 from pixelbrain.modules.weights import download as weights_download
 from pixelbrain.modules.weights import find as weights
+from pixelbrain.modules.weights.find import ModelFile
 from pixelbrain.modules.weights.table import WEIGHTS, WeightsFile
 
 CONTENT = b"the weights of a very small model " * 4096
@@ -197,7 +200,7 @@ def test_search_folders_agree_with_torch_hub() -> None:
 
 
 def test_packaged_weights_are_here_and_right() -> None:
-    packaged = [state for state in weights.verify_weights() if state.file.package]
+    packaged = [state for state in weights.list_weights(verify=True) if state.file.package]
     assert len(packaged) == 6
     for state in packaged:
         assert state.path is not None, state.file.name
@@ -206,7 +209,7 @@ def test_packaged_weights_are_here_and_right() -> None:
 
 def test_verify_tells_a_damaged_file_from_a_missing_one(tmp_path: Path) -> None:
     (tmp_path / "tiny.pt").write_bytes(b"damaged")
-    by_name = {state.file.name: state for state in weights.verify_weights(tmp_path)}
+    by_name = {state.file.name: state for state in weights.list_weights(tmp_path, verify=True)}
     assert by_name["tiny"].problem == f"has 7 bytes instead of {len(CONTENT):,}"
     assert by_name["resnet50"].path is None
     assert by_name["resnet50"].problem is None
@@ -223,3 +226,36 @@ def test_an_absent_package_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> N
 def test_an_unknown_name_is_an_error() -> None:
     with pytest.raises(ConfigError, match="resnet50"):
         weights.find_weights("resnet51")
+
+
+def test_the_published_hash_needs_no_file(tmp_path):
+    file = ModelFile("resnet50", weights_dir=tmp_path, offline=True)
+    assert file.sha256() == WEIGHTS["resnet50"].sha256 and file.required() == ["resnet50"]
+
+
+def test_an_own_file_is_hashed_and_not_required(tmp_path):
+    own = tmp_path / "own.pth"
+    file = ModelFile("resnet50", own=own)
+    for ask in (file.path, file.sha256):
+        with pytest.raises(WeightsError, match=r"own\.pth"):
+            ask()
+    own.write_bytes(b"weights")
+    assert (file.path(), file.required()) == (own, [])
+    assert file.sha256() == hashlib.sha256(b"weights").hexdigest()
+
+
+def test_it_means_the_same_in_another_folder(tmp_path, monkeypatch):
+    (tmp_path / "own.pth").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    packed = pickle.dumps(ModelFile("resnet50", own="own.pth"))
+    os.chdir("/")
+    assert pickle.loads(packed).path() == tmp_path / "own.pth"
+
+
+def test_a_hash_that_nobody_publishes_wants_the_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    file = ModelFile("facenet-casia-webface", weights_dir=tmp_path, offline=True)
+    with pytest.raises(WeightsError, match="is not here, and its sha256 is published nowhere: fetch it first"):
+        file.sha256()
+    (tmp_path / WEIGHTS["facenet-casia-webface"].file_name).write_bytes(b"weights")
+    assert file.sha256() == hashlib.sha256(b"weights").hexdigest()
