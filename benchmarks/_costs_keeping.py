@@ -108,14 +108,14 @@ def documents(root: Path, count: int) -> Iterator[Cost]:
     from pixelbrain.stores.mongo.upsert import upsert_images
 
     with EmbeddedMongo(root / "mongo") as mongod:
-        client, database = connect(mongod.uri.replace("/?", "/bench?"))
+        database = connect(mongod.uri.replace("/?", "/bench?"))
         create_indexes(database["images"])
         start = time.perf_counter()
         upsert_images(database["images"], map(document, range(count)), landed=True)
         yield Cost("MongoDB, new documents", count / (time.perf_counter() - start), "documents/s")
         database.client.admin.command("fsync")
         stats = database.command("collStats", "images")
-        client.close()
+        database.client.close()
     assert stats["count"] == count
     yield Cost("MongoDB, a document as sent", stats["size"] / count, "bytes")
     yield Cost("MongoDB, a document on disk, compressed", stats["storageSize"] / count, "bytes")

@@ -42,10 +42,10 @@ def mongo_errors(where: str) -> Iterator[None]:
         raise StoreError(f"MongoDB at {where}: {_reason(error)}") from None
 
 
-def connect(uri: str, *, own: bool = False) -> tuple[pymongo.MongoClient, MongoDatabase]:
-    """Connect, and make sure that it answers.
+def connect(uri: str, *, own: bool = False) -> MongoDatabase:
+    """The database that the URI names, of a new client (`.client`, to be closed) whose server was seen to answer.
 
-    The database, which the URI names, has write concern w="majority", j=True: what is acknowledged survives a crash.
+    It has write concern w="majority", j=True: what is acknowledged survives a crash.
     `own`: it is a mongod of our own, which was seen to answer.
 
     Raises:
@@ -75,7 +75,7 @@ def connect(uri: str, *, own: bool = False) -> tuple[pymongo.MongoClient, MongoD
         client.close()
         raise
     concern = WriteConcern(w="majority", j=True, wtimeout=WRITE_TIMEOUT_MS)
-    return client, client.get_database(name, write_concern=concern)
+    return client.get_database(name, write_concern=concern)
 
 
 def create_indexes(images: Collection) -> None:

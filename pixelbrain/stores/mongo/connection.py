@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-import pymongo
 from pymongo.database import Database as MongoDatabase
 from pymongo.errors import PyMongoError
 
@@ -42,7 +41,6 @@ class MongoConnection:
         self.embedded: EmbeddedMongo | None = None
         self._uri = uri
         self._folder = folder
-        self._client: pymongo.MongoClient | None = None
         self._database: MongoDatabase | None = None
         self._closed = False
 
@@ -58,10 +56,10 @@ class MongoConnection:
             raise StoreError("this database is closed: open it again with Database.open")
         if self._database is None:
             if self._uri is None:
-                self.embedded = EmbeddedMongo(self._folder).start()
+                self.embedded = EmbeddedMongo(self._folder)
             try:
                 uri = self.embedded.uri if self.embedded is not None else str(self._uri)
-                self._client, self._database = connect(uri, own=not self.shared)
+                self._database = connect(uri, own=not self.shared)
             except BaseException:
                 self._stop()
                 raise
@@ -86,10 +84,10 @@ class MongoConnection:
         self._stop()
 
     def _stop(self) -> None:
-        client, self._client, self._database = self._client, None, None
+        database, self._database = self._database, None
         embedded, self.embedded = self.embedded, None
-        if client is not None:
-            client.close()
+        if database is not None:
+            database.client.close()
         if embedded is not None:
             embedded.stop()
 
