@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 import logging
+import operator
 
 import numpy as np
 import pyarrow as pa
@@ -44,11 +46,6 @@ class VectorLoad:
         self._owner = owner
         self._ledgers = {name: IdLedger() for name in COLLECTION_COLUMNS}
         self._samples = {name: _Sampler() for name in COLLECTION_COLUMNS}
-
-    def close(self) -> None:
-        """Remove the ledgers' files."""
-        for ledger in self._ledgers.values():
-            ledger.close()
 
     def counts(self) -> dict[str, int]:
         """Vectors a collection, as Parquet has them."""
@@ -153,24 +150,18 @@ class _Sampler:
 
     def __init__(self) -> None:
         self._random = np.random.default_rng()
-        self._keys = np.empty(0)
-        self._ids = np.empty(0, object)
-        self._vectors: np.ndarray | None = None
+        self._best: list[tuple[float, str, np.ndarray]] = []  # those with the smallest random keys
 
     def add(self, batch: VectorBatch, refused: set[str]) -> None:
         """Take note of a batch, less the ids that were refused."""
-        keys = self._random.random(len(batch))
-        keys[[i for i, one in enumerate(batch.ids) if one in refused]] = np.inf
-        ids = np.array(batch.ids, object)
-        if self._vectors is not None:
-            keys, ids = np.concatenate([self._keys, keys]), np.concatenate([self._ids, ids])
-        rows = batch.vectors if self._vectors is None else np.concatenate([self._vectors, batch.vectors])
-        best = np.argsort(keys)[:_SAMPLED]
-        best = best[np.isfinite(keys[best])]
-        self._keys, self._ids, self._vectors = keys[best], ids[best], rows[best]
+        keyed = zip(self._random.random(len(batch)), batch.ids, batch.vectors, strict=True)
+        # copied: a view would keep its whole batch in memory
+        rows = [(key, one, vector.copy()) for key, one, vector in keyed if one not in refused]
+        self._best = heapq.nsmallest(_SAMPLED, self._best + rows, key=operator.itemgetter(0))
 
     def taken(self, count: int) -> Sample:
         """The sample of a collection that should hold `count` vectors."""
-        if self._vectors is None:
+        if not self._best:
             return Sample(count=count)
-        return Sample(count=count, ids=self._ids.tolist(), vectors=self._vectors)
+        _keys, ids, vectors = zip(*self._best, strict=True)
+        return Sample(count=count, ids=ids, vectors=np.stack(vectors))

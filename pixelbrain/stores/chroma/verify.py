@@ -41,10 +41,6 @@ class CollectionCheck:
         self._problem = self._look(finding)
         self._found = 0
 
-    def close(self) -> None:
-        """Remove the ledger's file."""
-        self._ledger.close()
-
     def _look(self, finding: Finding | None) -> tuple[Kind, str] | None:
         """What is wrong with the whole collection, and the kind of it: it is not read then, which may crash."""
         if self._store is None:

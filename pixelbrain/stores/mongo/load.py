@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
@@ -37,10 +38,6 @@ class DocumentLoad:
         self._rebuild = rebuild
         self._digest = 0
         self._ledger = IdLedger()
-
-    def close(self) -> None:
-        """Remove the ledger's file."""
-        self._ledger.close()
 
     def prepare(self) -> None:
         """Make sure that these rows belong into this database, before anything is written."""
@@ -104,6 +101,6 @@ class DocumentLoad:
                 "process writing them? `pixelbrain load OUT` again, or with --rebuild"
             )
         counts = StoreCounts(documents=held, images=vectors["images"], faces=vectors["faces"])
-        loaded = {"landed": self._landed, "digest": f"{self._digest:016x}", "counts": counts.as_dict()}
+        loaded = {"landed": self._landed, "digest": f"{self._digest:016x}", "counts": asdict(counts)}
         self._connection.patiently(lambda: self._meta.update_one({"_id": RECORD_ID}, {"$set": loaded}, upsert=True))
         return held

@@ -19,7 +19,8 @@ from pixelbrain.report.search import search_faces, search_similar
 from pixelbrain.stores.chroma import health_process
 from pixelbrain.stores.chroma.health import Finding, Sample
 from pixelbrain.stores.database import Database
-from pixelbrain.stores.load import LoadReport, load, store_state
+from pixelbrain.stores.in_step import store_state
+from pixelbrain.stores.load import LoadReport, load
 from pixelbrain.stores.verify import verify
 from tests.integration.stores.conftest import land_rows, make_image
 

@@ -21,7 +21,8 @@ from pixelbrain.stores import load as load_file
 from pixelbrain.stores import reconnect
 from pixelbrain.stores.chroma.health import same_direction
 from pixelbrain.stores.database import Database
-from pixelbrain.stores.load import load, store_state
+from pixelbrain.stores.in_step import store_state
+from pixelbrain.stores.load import load
 from pixelbrain.stores.mongo import client as mongo_file
 from pixelbrain.stores.mongo import mongod as mongod_file
 from pixelbrain.stores.mongo.documents import documents
