@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,6 +38,10 @@ class VectorBatch:
             vectors=self.vectors[list(chosen)],
             metadata=[self.metadata[i] for i in chosen],
         )
+
+    def parts(self, size: int) -> Iterator[VectorBatch]:
+        """The rows, `size` at a time."""
+        return (self.take(range(start, min(start + size, len(self)))) for start in range(0, len(self), size))
 
     def row_hashes(self) -> list[str]:
         """16 hex digits a row that change with its vector, its image's version or any other of its metadata."""

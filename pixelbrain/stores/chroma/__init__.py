@@ -2,7 +2,6 @@
 
 | what | file | role |
 | --- | --- | --- |
-| `write_changed`, `nearest` | batches | vectors into one collection and out of it again, in batches that it takes |
 | `connect`, `open_folder` | client | a client, embedded or remote, with a limit on every wait and named errors |
 | `VectorStore` | collections | two collections in cosine space, each of one model |
 | `ChromaConnection` | connection | one ChromaDB: opened when needed, examined from outside, set aside if damaged |
