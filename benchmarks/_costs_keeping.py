@@ -103,9 +103,9 @@ def landing(root: Path, files: int) -> Iterator[Cost]:
 
 def documents(root: Path, count: int) -> Iterator[Cost]:
     """Documents of 500 bytes or so, with their indexes."""
-    from pixelbrain.stores.mongo.client import connect, create_indexes
+    from pixelbrain.stores.mongo.connection import connect
     from pixelbrain.stores.mongo.embedded import EmbeddedMongo
-    from pixelbrain.stores.mongo.upsert import upsert_images
+    from pixelbrain.stores.mongo.upsert import create_indexes, upsert_images
 
     with EmbeddedMongo(root / "mongo") as mongod:
         database = connect(mongod.uri.replace("/?", "/bench?"))

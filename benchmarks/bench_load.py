@@ -57,7 +57,7 @@ QUICK = Sizes(batches=4, writers=(1, 4), dims=(512,), images=2_000, repeats=1)
 
 def write_documents(uri: str, blocks: list[int]) -> None:
     """One writer's share of the documents."""
-    from pixelbrain.stores.mongo.client import connect
+    from pixelbrain.stores.mongo.connection import connect
     from pixelbrain.stores.mongo.upsert import upsert_images
 
     database = connect(uri)
@@ -92,7 +92,8 @@ def seconds_by(pool: Executor, writers: int, blocks: int, write: Callable[[list[
 
 def measure_documents(uri: str, *, pool: Executor, writers: int, blocks: int) -> dict[str, float]:
     """Documents a second, new and again."""
-    from pixelbrain.stores.mongo.client import connect, create_indexes
+    from pixelbrain.stores.mongo.connection import connect
+    from pixelbrain.stores.mongo.upsert import create_indexes
 
     database = connect(uri)
     database.client.drop_database(database.name)

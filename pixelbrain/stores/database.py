@@ -23,10 +23,9 @@ from pixelbrain.stores.chroma import health_process
 from pixelbrain.stores.load_record import GROUP_COLUMNS, IDENTITY_COLUMNS, RECORD_ID, table_digest
 from pixelbrain.stores.mongo import derived
 from pixelbrain.stores.mongo import fields as image_fields
-from pixelbrain.stores.mongo.client import create_indexes
 from pixelbrain.stores.mongo.connection import MongoConnection
 from pixelbrain.stores.mongo.fields import FieldSummary, check_field, check_filter
-from pixelbrain.stores.mongo.upsert import upsert_images
+from pixelbrain.stores.mongo.upsert import create_indexes, upsert_images
 from pixelbrain.stores.results import WriteResult
 from pixelbrain.stores.vectors import COLLECTION_COLUMNS, Match, VectorBatch
 

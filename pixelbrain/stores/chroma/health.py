@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import re
 import sqlite3
@@ -86,11 +87,8 @@ def examine_file(folder: Path) -> Finding | None:
         if path.stat().st_size > _CHECKED_BYTES:
             return None
         # not read-only: the journal of a killed process is to be rolled back first
-        connection = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True)
-        try:
+        with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True)) as connection:
             ((said,), *_rest) = connection.execute("PRAGMA quick_check(1)").fetchall()
-        finally:
-            connection.close()
     except (OSError, sqlite3.OperationalError):  # locked, no permission, no room: ChromaDB will say so
         return None
     except sqlite3.DatabaseError as error:

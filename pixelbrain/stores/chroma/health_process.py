@@ -92,7 +92,7 @@ class _Examiner:
             "OPENBLAS_NUM_THREADS": "1",  # no threads of numpy's in a process that forks
         }
         try:
-            self._process = subprocess.Popen(
+            self.process = subprocess.Popen(
                 [sys.executable, "-m", "pixelbrain.stores.chroma.health_process"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -104,28 +104,24 @@ class _Examiner:
             self._said.close()
             raise StoreError(f"cannot start {sys.executable}: {error.strerror or error}") from None
 
-    def alive(self) -> bool:
-        """Whether it runs."""
-        return self._process.poll() is None
-
     def ask(self, request: _Request) -> _Answer | None:
         """Its answer; None when it ended."""
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self.process.stdin is not None and self.process.stdout is not None
         try:
-            self._process.stdin.write(pickle.dumps(request))
-            self._process.stdin.flush()
-            return pickle.load(self._process.stdout)
+            self.process.stdin.write(pickle.dumps(request))
+            self.process.stdin.flush()
+            return pickle.load(self.process.stdout)
         except (OSError, EOFError, pickle.UnpicklingError):  # a broken pipe, or an answer cut short
             self.end()
             return None
 
     def end(self) -> None:
         """Let it end, and forget it."""
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self.process.stdin is not None and self.process.stdout is not None
         with contextlib.suppress(OSError):
-            self._process.stdin.close()
-        self._process.stdout.close()
-        self._process.wait()
+            self.process.stdin.close()
+        self.process.stdout.close()
+        self.process.wait()
         if not self._said.closed:
             self._said.seek(0)
             self.last_words = " ".join(self._said.read()[-500:].decode(errors="replace").split()) or "nothing"
@@ -139,15 +135,14 @@ _examiners: dict[int, _Examiner] = {}
 
 def _running() -> _Examiner:
     examiner = _examiners.get(os.getpid())
-    if examiner is None or not examiner.alive():
-        if examiner is not None:
-            examiner.end()
+    if examiner is None or examiner.process.poll() is not None:
+        _end()
         examiner = _examiners[os.getpid()] = _Examiner()
     return examiner
 
 
 @atexit.register
-def _end_all() -> None:
+def _end() -> None:
     with _guard:
         examiner = _examiners.pop(os.getpid(), None)
         if examiner is not None:

