@@ -58,8 +58,6 @@ def load(
     ChromaDB: a damaged index is written again from Parquet, which the report and a warning say.
 
     Args:
-        landing: what landed.
-        database: where to.
         rebuild: replace the vector collections and write every document again, whatever is there.
         progress: called as `progress(images done, images in all)`.
 

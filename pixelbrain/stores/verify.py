@@ -26,7 +26,6 @@ def verify(landing: Landing, database: Database, *, progress: Callable[[int, int
     streamed: what is kept in memory is one batch, and 8 bytes an id on disk. `load(rebuild=True)` repairs it all.
 
     Args:
-        landing: what landed.
         database: the stores; those that are not there are not made.
         progress: called as `progress(images done, images in all)`.
 

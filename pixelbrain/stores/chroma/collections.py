@@ -47,7 +47,6 @@ class VectorStore:
 
         Args:
             name: `faces` or `images`.
-            model: what computed the vectors.
             owner: which OUT they are from; two of them in one collection would remove each other's.
 
         Raises:

@@ -54,13 +54,18 @@ class Sample:
     vectors: np.ndarray = field(default_factory=lambda: np.empty((0, 0), np.float32))  # (n, dim), as they were written
 
 
-def examine_collection(client: Any, name: str, sample: Sample) -> Finding | None:
-    """Compare a collection with what it should hold, by a client opened after the last write; None: it is sound.
+def examine_collections(client: Any, samples: Mapping[str, Sample]) -> dict[str, Finding]:
+    """Compare collections with what they should hold, by a client opened after the last write; what is wrong, by name.
 
     Raises:
-        StoreError: it cannot be read for another reason than damage: no permission, no room.
+        StoreError: one cannot be read for another reason than damage: no permission, no room.
         httpx.HTTPError: the client's server went away.
     """
+    found = {name: _examine_collection(client, name, sample) for name, sample in samples.items()}
+    return {name: finding for name, finding in found.items() if finding is not None}
+
+
+def _examine_collection(client: Any, name: str, sample: Sample) -> Finding | None:
     from chromadb.errors import ChromaError, NotFoundError
 
     try:

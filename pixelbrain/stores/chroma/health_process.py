@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pixelbrain.errors import StoreError
-from pixelbrain.stores.chroma.health import Finding, Sample, examine_collection, examine_file, is_damage
+from pixelbrain.stores.chroma.health import Finding, Sample, examine_collections, examine_file, is_damage
 
 #: Seconds for a look at an empty collection, and what each vector adds: a large index is read from disk first.
 _LIMIT_S, _VECTORS_A_SECOND = 120, 2_000
@@ -214,12 +214,11 @@ def _examine(folder: Path, samples: Mapping[str, Sample]) -> _Answer:
                 if not is_damage(str(error)):
                     return StoreError(f"ChromaDB in {folder} cannot be read: {error}")
                 problem = Finding(kind="folder", reason=str(error))
-        found = {name: problem or examine_collection(client, name, sample) for name, sample in samples.items()}
+        return dict.fromkeys(samples, problem) if problem is not None else examine_collections(client, samples)
     except StoreError as error:
         return error
     except OSError as error:
         return StoreError(f"cannot use {folder} for ChromaDB: {error.strerror or error}")
-    return {name: finding for name, finding in found.items() if finding is not None}
 
 
 if __name__ == "__main__":

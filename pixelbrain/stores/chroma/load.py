@@ -29,7 +29,6 @@ class VectorLoad:
 
     Args:
         landing: where the vectors come from, again if an index turns out to be damaged.
-        store: where to.
         models: what computed the vectors of each collection that landed.
         owner: see `VectorStore.ensure`.
     """

@@ -23,7 +23,6 @@ class CollectionCheck:
     """A vector collection's comparison in progress.
 
     Args:
-        name: of the collection.
         model: what computed the landed vectors; None: none landed, and none should be there.
         store: where the vectors are; None: there is none yet.
         finding: what is wrong with the collection, seen from outside.

@@ -2,7 +2,7 @@
 
 | what | file | role |
 | --- | --- | --- |
-| `MongoConnection` | connection | MongoDB of one OUT, a server or our own mongod: opened, waited for, closed; named errors |
+| `MongoConnection` | connection | MongoDB of one OUT, a server or our own mongod: opened, waited for, closed |
 | `store_identities`, `store_groups` | derived | people and groups, from their tables into the documents |
 | `documents`, `encode` | documents | landed rows as documents; encoding, and why MongoDB cannot have one |
 | `EmbeddedMongo` | embedded | a mongod of our own with its files in OUT, shared within the process |

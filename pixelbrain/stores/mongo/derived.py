@@ -92,10 +92,8 @@ def group_changes(images: Collection, table: pa.Table) -> Iterator[list[Change]]
 
 
 def _write(collection: Collection, changes: Iterator[list[Change]]) -> WriteResult:
-    result = WriteResult()
-    for batch in changes:
-        result += bulk_write(collection, [update for _one, update in batch])
-    return result
+    results = (bulk_write(collection, [update for _one, update in batch]) for batch in changes)
+    return sum(results, WriteResult())
 
 
 def _differing(collection: Collection, wanted: dict[str, dict[str, Any]], *, upsert: bool) -> list[Change]:

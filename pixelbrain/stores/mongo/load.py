@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import asdict
 from typing import Any
 
@@ -77,12 +78,12 @@ class DocumentLoad:
 
     def remove_stale(self) -> None:
         """Remove the documents that Parquet does not have, if the counts say that there are any."""
-        self.removed += self._connection.patiently(self._remove_stale)
+        if self._held() > self._ledger.count():
+            step = functools.partial(remove_others, self._documents, LANDED, self._ledger.holds)
+            self.removed += self._connection.patiently(step)
 
-    def _remove_stale(self) -> int:
-        if self._documents.count_documents(LANDED) <= self._ledger.count():
-            return 0
-        return remove_others(self._documents, LANDED, self._ledger.holds)
+    def _held(self) -> int:
+        return self._connection.patiently(lambda: self._documents.count_documents(LANDED))
 
     def finish(self, vectors: dict[str, int]) -> int:
         """Compare, and remember what was loaded; how many documents there are.
@@ -93,7 +94,7 @@ class DocumentLoad:
         Raises:
             StoreError: there are more documents, or fewer, than were written.
         """
-        held = self._connection.patiently(lambda: self._documents.count_documents(LANDED))
+        held = self._held()
         if held != self._ledger.count():
             raise StoreError(
                 f"after the load MongoDB holds {held:,} images, and Parquet {self._ledger.count():,}: is another "

@@ -29,7 +29,6 @@ def upsert_images(
     """Write documents by their `_id`, 1,000 at a time; their other fields in the store stay.
 
     Args:
-        images: the collection.
         docs: each has `_id`; a top-level field that is None is removed. numpy's scalars and arrays are taken.
         landed: these are landed rows: a document whose `row_hash` in the store is the same is not written again.
         rewrite: write also those.
@@ -38,10 +37,8 @@ def upsert_images(
         What was written. A document that is refused (over 16 MB, say) is in `errors` and does not cost its
         neighbours.
     """
-    result = WriteResult()
-    for batch in batches(docs):
-        result += _upsert_batch(images, batch, landed=landed, rewrite=rewrite)
-    return result
+    results = (_upsert_batch(images, batch, landed=landed, rewrite=rewrite) for batch in batches(docs))
+    return sum(results, WriteResult())
 
 
 def _upsert_batch(
