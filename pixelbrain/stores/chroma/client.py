@@ -45,7 +45,6 @@ def chroma_errors(where: str) -> Iterator[None]:
 
 
 def _reason(error: BaseException) -> str:
-    """What happened, on one line."""
     return (str(error) or repr(error)).splitlines()[0]
 
 

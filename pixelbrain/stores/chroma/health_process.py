@@ -30,7 +30,6 @@ _IDLE_LIMIT_S = 30.0
 _NOT_DAMAGE = ("SIGKILL", "SIGTERM", "SIGINT")  # somebody's doing, or the system's when memory runs out
 _PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 
-
 #: The folder, what its collections should hold, and for how many seconds it may be looked at.
 _Request = tuple[Path, Mapping[str, Sample], int]
 #: What is wrong by collection, why nothing could be read, or how the process ended that looked.
@@ -153,7 +152,6 @@ def _end() -> None:
 
 
 def _serve() -> None:
-    """Answer requests until there are none."""
     _end_with_parent()
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what native code prints is no answer

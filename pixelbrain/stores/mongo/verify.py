@@ -42,10 +42,8 @@ class DocumentCheck:
         )
         self._ledger.add(wanted)
         self._images.add("missing", (one for one in wanted if one not in found))
-        self._images.add(
-            "different",
-            (one for one, encoded in wanted.items() if one in found and not _same(encoded, found[one], known)),
-        )
+        there = ((one, encoded) for one, encoded in wanted.items() if one in found)
+        self._images.add("different", (one for one, encoded in there if not _same(encoded, found[one], known)))
 
     def finish(self, identities: pa.Table, groups: pa.Table) -> list[DifferenceCounter]:
         """Compare what needs all rows: documents without a row, people, and groups."""
