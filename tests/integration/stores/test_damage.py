@@ -219,8 +219,8 @@ def test_copies_of_one_photo_and_vectors_of_zeros_are_no_damage(land, image, dat
 
 def test_the_process_that_looks_may_end_at_any_time(loaded, folder):
     assert health_process.examine_folder(folder, {"images": Sample(count=IMAGES)}) == {}
-    health_process._examiners[os.getpid()]._process.kill()
-    health_process._examiners[os.getpid()]._process.wait()
+    health_process._examiners[os.getpid()].process.kill()
+    health_process._examiners[os.getpid()].process.wait()
     assert health_process.examine_folder(folder, {"images": Sample(count=IMAGES)}) == {}
     ((name, finding),) = health_process.examine_folder(
         folder, {"images": Sample(count=7), "faces": Sample(count=3)}
