@@ -67,8 +67,7 @@ class VectorLoad:
     def add(self, table: pa.Table) -> None:
         """Write a batch of landed rows."""
         for name in self._models:
-            batch = landed_vectors(name, table)
-            if batch is not None:
+            if (batch := landed_vectors(name, table)) is not None:
                 result = self._store.upsert(name, batch)
                 self.written[name] += result
                 refused = {one for one, _ in result.errors}
@@ -97,8 +96,7 @@ class VectorLoad:
             self._store.ensure(name, self._models[name], owner=self._owner)
         for table in self._landing.iter_images([COLLECTION_COLUMNS[name] for name in names]):
             for name in names:
-                batch = landed_vectors(name, table)
-                if batch is not None:
+                if (batch := landed_vectors(name, table)) is not None:
                     self.written[name] += WriteResult(written=self._store.upsert(name, batch).written)
         for name, finding in self._damaged().items():
             raise StoreError(
