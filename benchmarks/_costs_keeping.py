@@ -103,19 +103,19 @@ def landing(root: Path, files: int) -> Iterator[Cost]:
 
 def documents(root: Path, count: int) -> Iterator[Cost]:
     """Documents of 500 bytes or so, with their indexes."""
-    from pixelbrain.stores.mongo.client import connect, create_indexes
+    from pixelbrain.stores.mongo.connection import connect
     from pixelbrain.stores.mongo.embedded import EmbeddedMongo
-    from pixelbrain.stores.mongo.upsert import upsert_images
+    from pixelbrain.stores.mongo.upsert import create_indexes, upsert_images
 
     with EmbeddedMongo(root / "mongo") as mongod:
-        client, database = connect(mongod.uri.replace("/?", "/bench?"))
+        database = connect(mongod.uri.replace("/?", "/bench?"))
         create_indexes(database["images"])
         start = time.perf_counter()
         upsert_images(database["images"], map(document, range(count)), landed=True)
         yield Cost("MongoDB, new documents", count / (time.perf_counter() - start), "documents/s")
         database.client.admin.command("fsync")
         stats = database.command("collStats", "images")
-        client.close()
+        database.client.close()
     assert stats["count"] == count
     yield Cost("MongoDB, a document as sent", stats["size"] / count, "bytes")
     yield Cost("MongoDB, a document on disk, compressed", stats["storageSize"] / count, "bytes")

@@ -57,13 +57,13 @@ QUICK = Sizes(batches=4, writers=(1, 4), dims=(512,), images=2_000, repeats=1)
 
 def write_documents(uri: str, blocks: list[int]) -> None:
     """One writer's share of the documents."""
-    from pixelbrain.stores.mongo.client import connect
+    from pixelbrain.stores.mongo.connection import connect
     from pixelbrain.stores.mongo.upsert import upsert_images
 
-    client, database = connect(uri)
+    database = connect(uri)
     for block in blocks:
         upsert_images(database["images"], map(document, range(block * ROWS, (block + 1) * ROWS)), landed=True)
-    client.close()
+    database.client.close()
 
 
 def write_vectors(location: str, dim: int, blocks: list[int]) -> None:
@@ -92,15 +92,16 @@ def seconds_by(pool: Executor, writers: int, blocks: int, write: Callable[[list[
 
 def measure_documents(uri: str, *, pool: Executor, writers: int, blocks: int) -> dict[str, float]:
     """Documents a second, new and again."""
-    from pixelbrain.stores.mongo.client import connect, create_indexes
+    from pixelbrain.stores.mongo.connection import connect
+    from pixelbrain.stores.mongo.upsert import create_indexes
 
-    client, database = connect(uri)
-    client.drop_database(database.name)
+    database = connect(uri)
+    database.client.drop_database(database.name)
     create_indexes(database["images"])
     write = partial(write_documents, uri)
     rates = {phase: blocks * ROWS / seconds_by(pool, writers, blocks, write) for phase in ("new", "again")}
     assert database["images"].count_documents({}) == blocks * ROWS
-    client.close()
+    database.client.close()
     return rates
 
 

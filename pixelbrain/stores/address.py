@@ -78,14 +78,14 @@ def require_servers(nodes: int, *, mongo: str | None, chroma: str | Path | None)
     """
     if nodes <= 1:
         return
-    names, ways = [], []
+    ways = {}
     if mongo is None:
-        names.append("MongoDB")
-        ways.append("give --mongo mongodb://HOST:27017/NAME")
+        ways["MongoDB"] = "give --mongo mongodb://HOST:27017/NAME"
     if chroma is None or not is_url(chroma):
-        names.append("ChromaDB")
-        ways.append("start `chroma run --path DIR --host 0.0.0.0 --port 8000` and give --chroma http://HOST:8000")
-    if names:
+        way = "start `chroma run --path DIR --host 0.0.0.0 --port 8000` and give --chroma http://HOST:8000"
+        ways["ChromaDB"] = way
+    if ways:
+        names = " and ".join(ways)
         raise StoreError(
-            f"{' and '.join(names)} would be written to a folder, and the cluster has {nodes} nodes: {'; '.join(ways)}"
+            f"{names} would be written to a folder, and the cluster has {nodes} nodes: {'; '.join(ways.values())}"
         )

@@ -22,29 +22,15 @@ from pixelbrain.stores.address import chroma_database, is_url
 from pixelbrain.stores.chroma import health_process
 from pixelbrain.stores.load_record import GROUP_COLUMNS, IDENTITY_COLUMNS, RECORD_ID, table_digest
 from pixelbrain.stores.mongo import derived
-from pixelbrain.stores.mongo.client import create_indexes
+from pixelbrain.stores.mongo import fields as image_fields
 from pixelbrain.stores.mongo.connection import MongoConnection
-from pixelbrain.stores.mongo.fields import (
-    CSV_FIELDS,
-    FieldSummary,
-    check_documents,
-    check_field,
-    check_filter,
-    export_csv,
-    get_field,
-    most_common,
-    sort_keys,
-    store_field,
-    summarize,
-)
-from pixelbrain.stores.mongo.upsert import upsert_images
+from pixelbrain.stores.mongo.fields import FieldSummary, check_field, check_filter
+from pixelbrain.stores.mongo.upsert import create_indexes, upsert_images
 from pixelbrain.stores.results import WriteResult
 from pixelbrain.stores.vectors import COLLECTION_COLUMNS, Match, VectorBatch
 
 if TYPE_CHECKING:
     from pixelbrain.stores.chroma.collections import VectorStore
-
-__all__ = ["Database", "Match", "VectorBatch"]
 
 logger = logging.getLogger(__name__)
 
@@ -141,11 +127,9 @@ class Database:
         """Close both stores and stop an embedded mongod; twice is once."""
         self._closed = True
         vectors, self._vectors = self._vectors, None
-        try:
+        with contextlib.closing(self.mongo_connection):
             if vectors is not None:
                 vectors.close()
-        finally:
-            self.mongo_connection.close()
 
     def __enter__(self) -> Database:
         return self
@@ -169,7 +153,7 @@ class Database:
         errors: list[tuple[str, str]] = []
         with self._images() as images:
             create_indexes(images)
-            result = upsert_images(images, check_documents(documents, errors))
+            result = upsert_images(images, image_fields.check_documents(documents, errors))
         result += WriteResult(errors=tuple(errors))
         for one, reason in result.errors[:10]:
             logger.warning("not added: %s: %s", one, reason)
@@ -194,11 +178,16 @@ class Database:
         Raises:
             ConfigError: a name that is no field, or an operator that runs code in the server.
         """
-        query, order = check_filter(filter), sort_keys(sort)
+        query, order = check_filter(filter), image_fields.sort_keys(sort)
         projection = {check_field(field): 1 for field in fields} if fields else None
         if limit < 0:
             raise ConfigError(f"limit is {limit}: 0 (none) or more")
-        return self._iter_images(query, projection, order, limit)
+
+        def found() -> Iterator[dict[str, Any]]:  # the checks above are done before the first is asked for
+            with self._images() as images:
+                yield from images.find(query, projection, limit=limit).sort(order).allow_disk_use(True)
+
+        return found()
 
     def find(self, field: str, value: Any, *, limit: int = 0) -> Iterator[dict[str, Any]]:
         """Images whose field is `value`, or is a list that holds it."""
@@ -228,28 +217,28 @@ class Database:
         name = check_field(field).split(".")[0]
         check_name("field", name, modules=modules, questions=self.landing.answer_log.fields())
         with self._images() as images:
-            return store_field(images, field, values)
+            return image_fields.store_field(images, field, values)
 
     def get_field(self, field: str, image_ids: Iterable[str] | None = None) -> dict[str, Any]:
         """image_id -> value, of those images that have the field; of all images without `image_ids`."""
         with self._images() as images:
-            return get_field(images, field, image_ids)
+            return image_fields.get_field(images, field, image_ids)
 
     def aggregate(self, field: str) -> FieldSummary:
         """How many values a field has, how many distinct, and minimum, maximum and mean of the numbers."""
         with self._images() as images:
-            return summarize(images, field)
+            return image_fields.summarize(images, field)
 
     def most_common(self, field: str, n: int = 10) -> list[tuple[Any, int]]:
         """The most frequent values of a field with their counts, most frequent first."""
         with self._images() as images:
-            return most_common(images, field, n)
+            return image_fields.most_common(images, field, n)
 
     def export_csv(self, path: str | Path, fields: Sequence[str] | None = None) -> int:
         """Write one line an image; returns how many. `fields` may be dotted; lists are joined with `;`."""
-        chosen = list(fields or CSV_FIELDS)
+        chosen = list(fields or image_fields.CSV_FIELDS)
         with self._images() as images:
-            return export_csv(images, Path(path), chosen)
+            return image_fields.export_csv(images, Path(path), chosen)
 
     # --- vectors -------------------------------------------------------------------------------------------------
 
@@ -312,12 +301,6 @@ class Database:
                 self.vectors.drop(name)
 
     # --- inside --------------------------------------------------------------------------------------------------
-
-    def _iter_images(
-        self, query: dict[str, Any], projection: dict[str, int] | None, order: list[tuple[str, int]], limit: int
-    ) -> Iterator[dict[str, Any]]:
-        with self._images() as images:
-            yield from images.find(query, projection, limit=limit).sort(order).allow_disk_use(True)
 
     @contextlib.contextmanager
     def _images(self) -> Iterator[MongoCollection]:

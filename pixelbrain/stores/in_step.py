@@ -21,8 +21,6 @@ from pixelbrain.stores.load_record import (
 from pixelbrain.stores.mongo.documents import LANDED
 from pixelbrain.stores.vectors import vector_models
 
-__all__ = ["StoreCounts", "StoreState", "store_state"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class StoreState:
@@ -65,7 +63,7 @@ def store_state(landing: Landing, database: Database) -> StoreState:
     else:
         if loaded["digest"] != landed_digest(landing) or loaded["landed"] != landed_columns(landing):
             reasons.append("images landed or changed since the last load")
-        if loaded["counts"] != held.as_dict():
+        if loaded["counts"] != asdict(held):
             reasons.append(f"the stores hold {held}, and {StoreCounts(**loaded['counts'])} were loaded")
         if loaded.get("identities") != table_digest(landing.read_identities(), IDENTITY_COLUMNS):
             reasons.append("people were identified since the last load")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import weakref
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -15,14 +16,9 @@ class IdLedger:
     """A set of ids on disk. Write first (`add`), then ask (`count`, `holds`)."""
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile(prefix="pixelbrain-ids-")  # noqa: SIM115  (closed in close())
+        self._file = tempfile.TemporaryFile(prefix="pixelbrain-ids-")  # noqa: SIM115  (closed by the next line)
+        weakref.finalize(self, self._file.close)  # nobody else has it: it goes with the ledger
         self._sorted: np.ndarray | None = None
-
-    def __enter__(self) -> IdLedger:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self.close()
 
     def add(self, ids: Iterable[str]) -> None:
         """Remember ids; twice is once."""
@@ -46,11 +42,6 @@ class IdLedger:
     def unknown(self, ids: Sequence[str]) -> list[str]:
         """Those of `ids` that were not added."""
         return [one for one, known in zip(ids, self.holds(ids), strict=True) if not known]
-
-    def close(self) -> None:
-        """Remove the file."""
-        self._sorted = None
-        self._file.close()
 
     def _sort(self) -> np.ndarray:
         if self._sorted is None:

@@ -15,13 +15,10 @@ import pyarrow.compute as pc
 from pixelbrain.landing.landing import Landing
 from pixelbrain.stores.chroma import health_process
 from pixelbrain.stores.database import Database
-from pixelbrain.stores.in_step import StoreState, store_state
 from pixelbrain.stores.load_record import later_tables
 from pixelbrain.stores.mongo.load import DocumentLoad
 from pixelbrain.stores.parallel_writers import write_in_parallel
 from pixelbrain.stores.vectors import COLLECTION_COLUMNS, vector_models
-
-__all__ = ["LoadReport", "StoreState", "load", "store_state"]
 
 logger = logging.getLogger(__name__)
 
@@ -61,8 +58,6 @@ def load(
     ChromaDB: a damaged index is written again from Parquet, which the report and a warning say.
 
     Args:
-        landing: what landed.
-        database: where to.
         rebuild: replace the vector collections and write every document again, whatever is there.
         progress: called as `progress(images done, images in all)`.
 
@@ -80,13 +75,11 @@ def load(
         connection = database.mongo_connection
         stack.enter_context(connection.errors())
         documents = DocumentLoad(landing, connection, owner=database.owner, rebuild=rebuild)
-        stack.enter_context(contextlib.closing(documents))
         documents.prepare()
         from pixelbrain.stores.chroma.load import VectorLoad  # chromadb takes 2 s to import
 
         owner = database.owner if database.remote_vectors else ""
         vectors = VectorLoad(landing, database.vectors, models, owner=owner)
-        stack.enter_context(contextlib.closing(vectors))
         vectors.prepare(rebuild=rebuild)
         done = faces = 0
         # one writer a store: more of them do not make a ChromaDB server index faster (benchmarks/bench_load.py)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -37,10 +37,6 @@ class StoreCounts:
     def __str__(self) -> str:
         return f"{self.documents:,} images, {self.images:,} image vectors and {self.faces:,} face vectors"
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON and for MongoDB."""
-        return asdict(self)
-
 
 def landed_columns(landing: Landing) -> dict[str, Any]:
     """What computed each column, and for how many images: a column that was added or done again is to be loaded."""
@@ -56,9 +52,7 @@ def landed_columns(landing: Landing) -> dict[str, Any]:
 
 def landed_digest(landing: Landing) -> str:
     """`rows_digest` of all that landed."""
-    index = landing.index
-    table = pa.table({"image_id": index.image_id, "version": index.version, "status": index.status})
-    return f"{rows_digest(table):016x}"
+    return table_digest(pa.table({name: getattr(landing.index, name) for name in LANDED_COLUMNS}), LANDED_COLUMNS)
 
 
 def later_tables(landing: Landing) -> tuple[pa.Table, pa.Table]:

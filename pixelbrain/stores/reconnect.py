@@ -19,37 +19,30 @@ T = TypeVar("T")
 
 
 def ride_out(
-    step: Callable[[], T],
-    *,
-    server: str,
-    lost: tuple[type[Exception], ...],
-    answers: Callable[[], bool],
-    limit_s: float | None = None,
+    step: Callable[[], T], *, server: str, lost: tuple[type[Exception], ...], answers: Callable[[], bool]
 ) -> T:
-    """The result of `step`; when the server goes away meanwhile, wait until it is back and do the step again.
+    """The result of `step`; when its server goes away, wait `RECONNECT_LIMIT_S` at most, and do the step again.
 
     Args:
         step: may be done twice without harm, such as an upsert.
         server: its name in the log.
         lost: what `step` raises when the connection is lost. Other errors are not tried again.
         answers: whether the server answers; raises what the user is to be told when it cannot come back.
-        limit_s: how long to wait each time; `RECONNECT_LIMIT_S` by default.
 
     Raises:
         Exception: what `step` raised, when the server stays away, or went away for the fourth time.
     """
-    limit_s = RECONNECT_LIMIT_S if limit_s is None else limit_s
     for outage in range(_OUTAGES + 1):
         try:
             return step()
         except lost as error:
             began = time.monotonic()
-            if outage == _OUTAGES or limit_s <= 0:
+            if outage == _OUTAGES or RECONNECT_LIMIT_S <= 0:
                 raise
-            logger.warning("%s went away: waiting for it, %g s at most", server, limit_s)
+            logger.warning("%s went away: waiting for it, %g s at most", server, RECONNECT_LIMIT_S)
             wait_s = _FIRST_WAIT_S
             while not answers():
-                if time.monotonic() - began > limit_s:
+                if time.monotonic() - began > RECONNECT_LIMIT_S:
                     raise error
                 time.sleep(wait_s)
                 wait_s = min(2 * wait_s, _LONGEST_WAIT_S)

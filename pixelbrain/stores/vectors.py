@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,14 +39,17 @@ class VectorBatch:
             metadata=[self.metadata[i] for i in chosen],
         )
 
+    def parts(self, size: int) -> Iterator[VectorBatch]:
+        """The rows, `size` at a time."""
+        return (self.take(range(start, min(start + size, len(self)))) for start in range(0, len(self), size))
+
     def row_hashes(self) -> list[str]:
         """16 hex digits a row that change with its vector, its image's version or any other of its metadata."""
-        hashes = []
-        for vector, metadata in zip(self.vectors, self.metadata, strict=True):
-            digest = hashlib.blake2b(vector.tobytes(), digest_size=8)
-            digest.update(repr(sorted(metadata.items())).encode())
-            hashes.append(digest.hexdigest())
-        return hashes
+        rows = (
+            vector.tobytes() + repr(sorted(metadata.items())).encode()
+            for vector, metadata in zip(self.vectors, self.metadata, strict=True)
+        )
+        return [hashlib.blake2b(row, digest_size=8).hexdigest() for row in rows]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,25 +110,15 @@ def _face_vectors(table: pa.Table) -> VectorBatch:
 
 
 def _batch(ids: pa.Array | pa.ChunkedArray, embedding: pa.Array, metadata: pa.Table) -> VectorBatch:
-    """The rows that have an embedding."""
+    """The rows that have an embedding (a fixed-size list), and of their metadata what ChromaDB can keep."""
     there = pc.is_valid(embedding)
-    return VectorBatch(
-        ids=ids.filter(there).to_pylist(),
-        vectors=_matrix(embedding.filter(there)),
-        metadata=[_metadata(row) for row in metadata.filter(there).to_pylist()],
-    )
-
-
-def _matrix(embedding: pa.Array) -> np.ndarray:
-    """float32 (n, dim) of a fixed-size list array without nulls."""
+    ids, embedding = ids.filter(there).to_pylist(), embedding.filter(there)
     flat = embedding.flatten().to_numpy(zero_copy_only=False)
-    return np.ascontiguousarray(flat, dtype=np.float32).reshape(len(embedding), embedding.type.list_size)
-
-
-def _metadata(values: dict[str, Any]) -> dict[str, Any]:
-    """What ChromaDB can keep: no None, no NaN."""
-    return {
-        key: value
-        for key, value in values.items()
-        if value is not None and not (isinstance(value, float) and not math.isfinite(value))
-    }
+    return VectorBatch(
+        ids=ids,
+        vectors=np.ascontiguousarray(flat, dtype=np.float32).reshape(len(ids), embedding.type.list_size),
+        metadata=[
+            {name: v for name, v in row.items() if v is not None and (isinstance(v, str) or math.isfinite(v))}
+            for row in metadata.filter(there).to_pylist()
+        ],
+    )

@@ -13,9 +13,7 @@ from pixelbrain.stores.database import Database
 from pixelbrain.stores.load_record import later_tables
 from pixelbrain.stores.mongo.verify import DocumentCheck
 from pixelbrain.stores.vectors import COLLECTION_COLUMNS, vector_models
-from pixelbrain.stores.verify_report import Difference, DifferenceCounter, VerifyReport
-
-__all__ = ["Difference", "VerifyReport", "verify"]
+from pixelbrain.stores.verify_report import DifferenceCounter, VerifyReport
 
 _BATCH_ROWS = 1_000
 
@@ -28,7 +26,6 @@ def verify(landing: Landing, database: Database, *, progress: Callable[[int, int
     streamed: what is kept in memory is one batch, and 8 bytes an id on disk. `load(rebuild=True)` repairs it all.
 
     Args:
-        landing: what landed.
         database: the stores; those that are not there are not made.
         progress: called as `progress(images done, images in all)`.
 
@@ -45,14 +42,13 @@ def verify(landing: Landing, database: Database, *, progress: Callable[[int, int
         documents = store = None
         if database.has_mongo:
             stack.enter_context(database.mongo_connection.errors())
-            documents = stack.enter_context(contextlib.closing(DocumentCheck(database.mongo_connection)))
+            documents = DocumentCheck(database.mongo_connection)
         findings = {}
         if database.has_vectors:
             store = database.vectors
             findings = store.connection.examine()
         collections = [
-            stack.enter_context(contextlib.closing(CollectionCheck(name, models.get(name), store, findings.get(name))))
-            for name in COLLECTION_COLUMNS
+            CollectionCheck(name, models.get(name), store, findings.get(name)) for name in COLLECTION_COLUMNS
         ]
         done = 0
         for table in landing.iter_images(batch_rows=_BATCH_ROWS):
@@ -61,19 +57,18 @@ def verify(landing: Landing, database: Database, *, progress: Callable[[int, int
             done += len(table)
             if progress is not None:
                 progress(done, total)
-        compared = [collection.finish() for collection in collections]
         if documents is not None:
-            compared = [*documents.finish(*later_tables(landing)), *compared]
+            compared = documents.finish(*later_tables(landing))
         else:
-            nothing = DifferenceCounter(where="MongoDB images")
-            nothing.whole("missing", total, "nothing was loaded yet")
-            compared = [nothing, *compared]
+            compared = [DifferenceCounter(where="MongoDB images")]
+            compared[0].whole("missing", total, "nothing was loaded yet")
+        compared += [collection.finish() for collection in collections]
         held = {collection.name: collection.landed for collection in collections}
         return VerifyReport(
             images=total,
             image_vectors=held["images"],
             face_vectors=held["faces"],
             refused=(documents.refused if documents else 0) + sum(collection.refused for collection in collections),
-            differences=tuple(difference for counter in compared for difference in counter.differences()),
+            differences=tuple(difference for counter in compared for difference in counter.found.values()),
             seconds=time.monotonic() - began,
         )

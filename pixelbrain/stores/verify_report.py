@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 #: `missing`: Parquet has it, the store not; `extra`: the other way round; `different`: both, with other values;
@@ -63,31 +63,15 @@ class DifferenceCounter:
     """Counts the differences of one collection."""
 
     where: str
-    counts: dict[Kind, int] = field(default_factory=dict)
-    first: dict[Kind, list[str]] = field(default_factory=dict)
-    reasons: dict[Kind, str] = field(default_factory=dict)
+    found: dict[Kind, Difference] = field(default_factory=dict)
 
     def add(self, kind: Kind, ids: Iterable[str]) -> None:
         """Count these."""
-        for one in ids:
-            self.counts[kind] = self.counts.get(kind, 0) + 1
-            kept = self.first.setdefault(kind, [])
-            if len(kept) < _IDS_KEPT:
-                kept.append(one)
+        if more := tuple(ids):
+            so_far = self.found.get(kind, Difference(where=self.where, kind=kind, count=0))
+            first = (*so_far.first, *more)[:_IDS_KEPT]
+            self.found[kind] = replace(so_far, count=so_far.count + len(more), first=first)
 
     def whole(self, kind: Kind, count: int, reason: str) -> None:
         """All of the collection differs, for this reason."""
-        self.counts[kind], self.reasons[kind] = count, reason
-
-    def differences(self) -> list[Difference]:
-        """What was counted."""
-        return [
-            Difference(
-                where=self.where,
-                kind=kind,
-                count=count,
-                first=tuple(self.first.get(kind, ())),
-                reason=self.reasons.get(kind, ""),
-            )
-            for kind, count in self.counts.items()
-        ]
+        self.found[kind] = Difference(where=self.where, kind=kind, count=count, reason=reason)

@@ -2,11 +2,10 @@
 
 | what | file | role |
 | --- | --- | --- |
-| `write_changed`, `nearest` | batches | vectors into one collection and out of it again, in batches that it takes |
 | `connect`, `open_folder` | client | a client, embedded or remote, with a limit on every wait and named errors |
 | `VectorStore` | collections | two collections in cosine space, each of one model |
 | `ChromaConnection` | connection | one ChromaDB: opened when needed, examined from outside, set aside if damaged |
-| `examine_collection` | health | does a collection hold what it should, and does each vector find itself? |
+| `examine_collections` | health | does a collection hold what it should, and does each vector find itself? |
 | `examine_folder` | health_process | the process in which that is asked, as a damaged index may crash it |
 | `VectorLoad` | load | the ChromaDB half of a load; a damaged index is written again |
 | `CollectionCheck` | verify | are the vectors what Parquet says? |

@@ -45,7 +45,6 @@ def chroma_errors(where: str) -> Iterator[None]:
 
 
 def _reason(error: BaseException) -> str:
-    """What happened, on one line."""
     return (str(error) or repr(error)).splitlines()[0]
 
 
@@ -87,23 +86,17 @@ def connect(url: str) -> Any:
     except (urllib.error.URLError, OSError, ValueError) as error:
         raise StoreError(f"ChromaDB at {where} does not answer: {getattr(error, 'reason', None) or error}") from None
     with chroma_errors(where):
-        if name is not None:
-            _make_database(server, name)
+        if name is not None:  # made by the REST API, as chromadb's client opens none that is not there
+            url = f"{server}/tenants/{chromadb.DEFAULT_TENANT}/databases"
+            answer = httpx.post(url, json={"name": name}, timeout=_REQUEST_TIMEOUT_S)
+            if answer.status_code != httpx.codes.CONFLICT:
+                answer.raise_for_status()
         client = chromadb.HttpClient(
             host=host, port=port, ssl=ssl, settings=_settings(), database=name or chromadb.DEFAULT_DATABASE
         )
     for session in _sessions(client):
         session.timeout = httpx.Timeout(_REQUEST_TIMEOUT_S, connect=_ANSWER_TIMEOUT_S)  # chromadb sets none
     return client
-
-
-def _make_database(server: str, name: str) -> None:
-    """Make a database, unless it is there; asked by its REST API, as chromadb's client opens none that is not there."""
-    answer = httpx.post(
-        f"{server}/tenants/{chromadb.DEFAULT_TENANT}/databases", json={"name": name}, timeout=_REQUEST_TIMEOUT_S
-    )
-    if answer.status_code != httpx.codes.CONFLICT:
-        answer.raise_for_status()
 
 
 def close_client(client: Any) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
@@ -14,7 +15,6 @@ from chromadb.errors import NotFoundError
 
 from pixelbrain.errors import ConfigError, MixedModelsError, StoreError
 from pixelbrain.schema import ModelInfo
-from pixelbrain.stores.chroma import batches
 from pixelbrain.stores.chroma.client import CONNECTION_LOST, chroma_errors
 from pixelbrain.stores.chroma.connection import ChromaConnection, known_collection
 from pixelbrain.stores.reconnect import ride_out
@@ -22,6 +22,8 @@ from pixelbrain.stores.results import WriteResult
 from pixelbrain.stores.vectors import Match, VectorBatch
 
 _SPACE = "cosine"
+_PAGE_IDS = 50_000  # ids without vectors: FACTS has 275 k/s
+_QUERIES_AT_ONCE = 1_000
 
 T = TypeVar("T")
 
@@ -45,7 +47,6 @@ class VectorStore:
 
         Args:
             name: `faces` or `images`.
-            model: what computed the vectors.
             owner: which OUT they are from; two of them in one collection would remove each other's.
 
         Raises:
@@ -71,7 +72,12 @@ class VectorStore:
             self.drop(name)
             self.ensure(name, model, owner=owner)
             return
-        _check_space(found)
+        space = ((found.configuration or {}).get("hnsw") or {}).get("space")
+        if space != _SPACE:
+            raise StoreError(
+                f"the collection {name} measures {space!r} and not {_SPACE}: `pixelbrain load OUT --rebuild` "
+                "replaces it"
+            )
         if theirs != model:
             raise MixedModelsError(
                 f"the collection {name} holds vectors of {_describe(theirs)}, and these are of {_describe(model)}: "
@@ -130,10 +136,8 @@ class VectorStore:
         if errors:
             batch = batch.take(np.flatnonzero(finite).tolist())
         result = WriteResult(errors=errors)
-        size = self.connection.client().get_max_batch_size()
-        for start in range(0, len(batch), size):
-            part = batch.take(range(start, min(start + size, len(batch))))
-            result += batches.write_changed(collection, part)
+        for part in batch.parts(self.connection.client().get_max_batch_size()):
+            result += _write_changed(collection, part)
         return result
 
     def remove_where(self, name: str, keep: Callable[[list[str]], np.ndarray]) -> int:
@@ -145,24 +149,37 @@ class VectorStore:
         if collection is None:
             return 0
         self._require_ensured(collection)
-        return batches.remove_where(collection, keep, self.connection.client().get_max_batch_size())
+        at_once = self.connection.client().get_max_batch_size()
+        offset = removed = 0
+        while ids := collection.get(limit=_PAGE_IDS, offset=offset, include=[])["ids"]:
+            stale = [one for one, stays in zip(ids, keep(ids), strict=True) if not stays]
+            for start in range(0, len(stale), at_once):
+                collection.delete(ids=stale[start : start + at_once])
+            removed += len(stale)
+            offset += len(ids) - len(stale)  # what follows has moved up
+        return removed
 
     # --- reading -------------------------------------------------------------------------------------------------
 
     def iter_vectors(self, name: str, batch: int = 5000) -> Iterator[VectorBatch]:
-        """All vectors of a collection, in pages of `batch`; the store must not be written meanwhile."""
+        """All vectors of a collection, in pages of `batch` and in ChromaDB's order; not to be written meanwhile."""
         with self._reading(name) as collection:
-            yield from batches.iter_vectors(collection, batch)
+            for page in _pages(collection, batch, "embeddings", "metadatas"):
+                vectors = np.asarray(page["embeddings"], dtype=np.float32)
+                yield VectorBatch(ids=page["ids"], vectors=vectors, metadata=list(map(_public, page["metadatas"])))
 
     def iter_ids(self, name: str) -> Iterator[list[str]]:
         """All ids of a collection, in pages; the store must not be written meanwhile."""
         with self._reading(name) as collection:
-            yield from batches.iter_ids(collection)
+            for page in _pages(collection, _PAGE_IDS):
+                yield page["ids"]
 
-    def fetch(self, name: str, ids: Sequence[str]) -> dict[str, tuple[np.ndarray, str | None]]:
-        """Some vectors with their row hashes, see `batches.fetch`."""
+    def fetch(self, name: str, ids: list[str]) -> dict[str, tuple[np.ndarray, str | None]]:
+        """id -> its vector (float32, some of them normalised by ChromaDB) and its row hash, of those that are there."""
         with self._reading(name) as collection:
-            return batches.fetch(collection, ids)
+            page = collection.get(ids=ids, include=["embeddings", "metadatas"])
+            rows = zip(np.asarray(page["embeddings"], dtype=np.float32), map(_hash, page["metadatas"]), strict=True)
+            return dict(zip(page["ids"], rows, strict=True))
 
     def query(
         self, name: str, vectors: np.ndarray, n_results: int = 20, where: Mapping[str, Any] | None = None
@@ -171,11 +188,27 @@ class VectorStore:
         queries = np.atleast_2d(np.asarray(vectors, dtype=np.float32))
         if n_results < 1:
             raise ConfigError(f"n_results is {n_results}: at least 1")
+        matches: list[list[Match]] = []
         with self._reading(name) as collection:
             if queries.size == 0:
                 return []
             self._check_dim(name, collection, queries)
-            return batches.nearest(collection, queries, n_results, where)
+            for start in range(0, len(queries), _QUERIES_AT_ONCE):
+                answer = collection.query(
+                    query_embeddings=queries[start : start + _QUERIES_AT_ONCE],
+                    n_results=n_results,
+                    where=dict(where) if where else None,
+                    include=["metadatas", "distances"],
+                )
+                for row in zip(answer["ids"], answer["distances"], answer["metadatas"], strict=True):
+                    matches.append(
+                        [
+                            # rounding makes the distance to itself -1e-7 or so
+                            Match(id=one, distance=max(0.0, float(distance)), metadata=_public(values))
+                            for one, distance, values in zip(*row, strict=True)
+                        ]
+                    )
+        return matches
 
     # --- inside --------------------------------------------------------------------------------------------------
 
@@ -222,13 +255,32 @@ class VectorStore:
             )
 
 
-def _check_space(collection: Collection) -> None:
-    space = ((collection.configuration or {}).get("hnsw") or {}).get("space")
-    if space != _SPACE:
-        raise StoreError(
-            f"the collection {collection.name} measures {space!r} and not {_SPACE}: `pixelbrain load OUT --rebuild` "
-            "replaces it"
-        )
+def _write_changed(collection: Collection, batch: VectorBatch) -> WriteResult:
+    hashes = batch.row_hashes()
+    found = collection.get(ids=batch.ids, include=["metadatas"])
+    known = dict(zip(found["ids"], map(_hash, found["metadatas"]), strict=True))
+    changed = [i for i, one in enumerate(hashes) if known.get(batch.ids[i]) != one]
+    if changed:
+        fresh = batch.take(changed)
+        metadata = [{**values, "row_hash": hashes[i]} for i, values in zip(changed, fresh.metadata, strict=True)]
+        collection.upsert(ids=fresh.ids, embeddings=fresh.vectors, metadatas=metadata)
+    return WriteResult(written=len(changed), unchanged=len(batch) - len(changed))
+
+
+def _pages(collection: Collection, limit: int, *include: str) -> Iterator[Any]:
+    for offset in itertools.count(0, limit):
+        page = collection.get(limit=limit, offset=offset, include=list(include))
+        if not page["ids"]:
+            return
+        yield page
+
+
+def _hash(values: Mapping[str, Any] | None) -> str | None:
+    return (values or {}).get("row_hash")
+
+
+def _public(values: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {key: value for key, value in (values or {}).items() if key != "row_hash"}
 
 
 def _model_of(collection: Collection) -> ModelInfo:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +14,7 @@ from pixelbrain.locks.file import FolderLock
 from pixelbrain.stores.address import is_url
 from pixelbrain.stores.chroma import health_process
 from pixelbrain.stores.chroma.client import chroma_errors, close_client, connect, open_folder
-from pixelbrain.stores.chroma.health import Finding, Sample, examine_collection
+from pixelbrain.stores.chroma.health import Finding, Sample, examine_collections
 from pixelbrain.stores.vectors import COLLECTION_COLUMNS
 
 #: For a look at whatever is there.
@@ -83,11 +84,10 @@ class ChromaConnection:
 
     def answers(self) -> bool:
         """Whether the server answers now."""
-        try:
+        with contextlib.suppress(StoreError):
             close_client(connect(self._location))
-        except StoreError:
-            return False
-        return True
+            return True
+        return False
 
     def examine(self, samples: Mapping[str, Sample] = _ANYTHING) -> dict[str, Finding]:
         """What is wrong with collections, seen by a fresh process (of a server: by a fresh client).
@@ -102,10 +102,9 @@ class ChromaConnection:
             client = connect(self._location)
             try:
                 with chroma_errors(self.where):
-                    found = {name: examine_collection(client, name, sample) for name, sample in samples.items()}
+                    return examine_collections(client, samples)
             finally:
                 close_client(client)
-            return {name: finding for name, finding in found.items() if finding is not None}
         folder = Path(self._location)
         if (folder / "chroma.sqlite3").exists():
             self._close_client()
@@ -125,7 +124,7 @@ class ChromaConnection:
         Raises:
             StoreError: it is damaged, or cannot be read.
         """
-        if self.remote or self._lock is None:
+        if self._lock is None:
             return
         if known_collection(name) not in self._looked:
             if self._lock.holders() > 1:

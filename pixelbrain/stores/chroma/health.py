@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import re
 import sqlite3
@@ -53,13 +54,18 @@ class Sample:
     vectors: np.ndarray = field(default_factory=lambda: np.empty((0, 0), np.float32))  # (n, dim), as they were written
 
 
-def examine_collection(client: Any, name: str, sample: Sample) -> Finding | None:
-    """Compare a collection with what it should hold, by a client opened after the last write; None: it is sound.
+def examine_collections(client: Any, samples: Mapping[str, Sample]) -> dict[str, Finding]:
+    """Compare collections with what they should hold, by a client opened after the last write; what is wrong, by name.
 
     Raises:
-        StoreError: it cannot be read for another reason than damage: no permission, no room.
+        StoreError: one cannot be read for another reason than damage: no permission, no room.
         httpx.HTTPError: the client's server went away.
     """
+    found = {name: _examine_collection(client, name, sample) for name, sample in samples.items()}
+    return {name: finding for name, finding in found.items() if finding is not None}
+
+
+def _examine_collection(client: Any, name: str, sample: Sample) -> Finding | None:
     from chromadb.errors import ChromaError, NotFoundError
 
     try:
@@ -86,11 +92,8 @@ def examine_file(folder: Path) -> Finding | None:
         if path.stat().st_size > _CHECKED_BYTES:
             return None
         # not read-only: the journal of a killed process is to be rolled back first
-        connection = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True)
-        try:
+        with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True)) as connection:
             ((said,), *_rest) = connection.execute("PRAGMA quick_check(1)").fetchall()
-        finally:
-            connection.close()
     except (OSError, sqlite3.OperationalError):  # locked, no permission, no room: ChromaDB will say so
         return None
     except sqlite3.DatabaseError as error:

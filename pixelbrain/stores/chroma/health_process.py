@@ -22,14 +22,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pixelbrain.errors import StoreError
-from pixelbrain.stores.chroma.health import Finding, Sample, examine_collection, examine_file, is_damage
+from pixelbrain.stores.chroma.health import Finding, Sample, examine_collections, examine_file, is_damage
 
 #: Seconds for a look at an empty collection, and what each vector adds: a large index is read from disk first.
 _LIMIT_S, _VECTORS_A_SECOND = 120, 2_000
 _IDLE_LIMIT_S = 30.0
 _NOT_DAMAGE = ("SIGKILL", "SIGTERM", "SIGINT")  # somebody's doing, or the system's when memory runs out
 _PR_SET_PDEATHSIG = 1  # of linux/prctl.h
-
 
 #: The folder, what its collections should hold, and for how many seconds it may be looked at.
 _Request = tuple[Path, Mapping[str, Sample], int]
@@ -92,7 +91,7 @@ class _Examiner:
             "OPENBLAS_NUM_THREADS": "1",  # no threads of numpy's in a process that forks
         }
         try:
-            self._process = subprocess.Popen(
+            self.process = subprocess.Popen(
                 [sys.executable, "-m", "pixelbrain.stores.chroma.health_process"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -104,28 +103,24 @@ class _Examiner:
             self._said.close()
             raise StoreError(f"cannot start {sys.executable}: {error.strerror or error}") from None
 
-    def alive(self) -> bool:
-        """Whether it runs."""
-        return self._process.poll() is None
-
     def ask(self, request: _Request) -> _Answer | None:
         """Its answer; None when it ended."""
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self.process.stdin is not None and self.process.stdout is not None
         try:
-            self._process.stdin.write(pickle.dumps(request))
-            self._process.stdin.flush()
-            return pickle.load(self._process.stdout)
+            self.process.stdin.write(pickle.dumps(request))
+            self.process.stdin.flush()
+            return pickle.load(self.process.stdout)
         except (OSError, EOFError, pickle.UnpicklingError):  # a broken pipe, or an answer cut short
             self.end()
             return None
 
     def end(self) -> None:
         """Let it end, and forget it."""
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self.process.stdin is not None and self.process.stdout is not None
         with contextlib.suppress(OSError):
-            self._process.stdin.close()
-        self._process.stdout.close()
-        self._process.wait()
+            self.process.stdin.close()
+        self.process.stdout.close()
+        self.process.wait()
         if not self._said.closed:
             self._said.seek(0)
             self.last_words = " ".join(self._said.read()[-500:].decode(errors="replace").split()) or "nothing"
@@ -139,15 +134,14 @@ _examiners: dict[int, _Examiner] = {}
 
 def _running() -> _Examiner:
     examiner = _examiners.get(os.getpid())
-    if examiner is None or not examiner.alive():
-        if examiner is not None:
-            examiner.end()
+    if examiner is None or examiner.process.poll() is not None:
+        _end()
         examiner = _examiners[os.getpid()] = _Examiner()
     return examiner
 
 
 @atexit.register
-def _end_all() -> None:
+def _end() -> None:
     with _guard:
         examiner = _examiners.pop(os.getpid(), None)
         if examiner is not None:
@@ -158,7 +152,6 @@ def _end_all() -> None:
 
 
 def _serve() -> None:
-    """Answer requests until there are none."""
     _end_with_parent()
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what native code prints is no answer
@@ -219,12 +212,11 @@ def _examine(folder: Path, samples: Mapping[str, Sample]) -> _Answer:
                 if not is_damage(str(error)):
                     return StoreError(f"ChromaDB in {folder} cannot be read: {error}")
                 problem = Finding(kind="folder", reason=str(error))
-        found = {name: problem or examine_collection(client, name, sample) for name, sample in samples.items()}
+        return dict.fromkeys(samples, problem) if problem is not None else examine_collections(client, samples)
     except StoreError as error:
         return error
     except OSError as error:
         return StoreError(f"cannot use {folder} for ChromaDB: {error.strerror or error}")
-    return {name: finding for name, finding in found.items() if finding is not None}
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
 import logging
+import operator
 
 import numpy as np
 import pyarrow as pa
@@ -27,7 +29,6 @@ class VectorLoad:
 
     Args:
         landing: where the vectors come from, again if an index turns out to be damaged.
-        store: where to.
         models: what computed the vectors of each collection that landed.
         owner: see `VectorStore.ensure`.
     """
@@ -44,11 +45,6 @@ class VectorLoad:
         self._owner = owner
         self._ledgers = {name: IdLedger() for name in COLLECTION_COLUMNS}
         self._samples = {name: _Sampler() for name in COLLECTION_COLUMNS}
-
-    def close(self) -> None:
-        """Remove the ledgers' files."""
-        for ledger in self._ledgers.values():
-            ledger.close()
 
     def counts(self) -> dict[str, int]:
         """Vectors a collection, as Parquet has them."""
@@ -71,8 +67,7 @@ class VectorLoad:
     def add(self, table: pa.Table) -> None:
         """Write a batch of landed rows."""
         for name in self._models:
-            batch = landed_vectors(name, table)
-            if batch is not None:
+            if (batch := landed_vectors(name, table)) is not None:
                 result = self._store.upsert(name, batch)
                 self.written[name] += result
                 refused = {one for one, _ in result.errors}
@@ -101,8 +96,7 @@ class VectorLoad:
             self._store.ensure(name, self._models[name], owner=self._owner)
         for table in self._landing.iter_images([COLLECTION_COLUMNS[name] for name in names]):
             for name in names:
-                batch = landed_vectors(name, table)
-                if batch is not None:
+                if (batch := landed_vectors(name, table)) is not None:
                     self.written[name] += WriteResult(written=self._store.upsert(name, batch).written)
         for name, finding in self._damaged().items():
             raise StoreError(
@@ -153,24 +147,18 @@ class _Sampler:
 
     def __init__(self) -> None:
         self._random = np.random.default_rng()
-        self._keys = np.empty(0)
-        self._ids = np.empty(0, object)
-        self._vectors: np.ndarray | None = None
+        self._best: list[tuple[float, str, np.ndarray]] = []  # those with the smallest random keys
 
     def add(self, batch: VectorBatch, refused: set[str]) -> None:
         """Take note of a batch, less the ids that were refused."""
-        keys = self._random.random(len(batch))
-        keys[[i for i, one in enumerate(batch.ids) if one in refused]] = np.inf
-        ids = np.array(batch.ids, object)
-        if self._vectors is not None:
-            keys, ids = np.concatenate([self._keys, keys]), np.concatenate([self._ids, ids])
-        rows = batch.vectors if self._vectors is None else np.concatenate([self._vectors, batch.vectors])
-        best = np.argsort(keys)[:_SAMPLED]
-        best = best[np.isfinite(keys[best])]
-        self._keys, self._ids, self._vectors = keys[best], ids[best], rows[best]
+        keyed = zip(self._random.random(len(batch)), batch.ids, batch.vectors, strict=True)
+        # copied: a view would keep its whole batch in memory
+        rows = [(key, one, vector.copy()) for key, one, vector in keyed if one not in refused]
+        self._best = heapq.nsmallest(_SAMPLED, self._best + rows, key=operator.itemgetter(0))
 
     def taken(self, count: int) -> Sample:
         """The sample of a collection that should hold `count` vectors."""
-        if self._vectors is None:
+        if not self._best:
             return Sample(count=count)
-        return Sample(count=count, ids=self._ids.tolist(), vectors=self._vectors)
+        _keys, ids, vectors = zip(*self._best, strict=True)
+        return Sample(count=count, ids=ids, vectors=np.stack(vectors))

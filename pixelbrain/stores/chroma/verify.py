@@ -16,7 +16,6 @@ from pixelbrain.stores.verify_report import DifferenceCounter, Kind
 if TYPE_CHECKING:
     from pixelbrain.stores.chroma.collections import VectorStore
 
-
 _VECTORS_AT_ONCE = 1_000
 
 
@@ -24,7 +23,6 @@ class CollectionCheck:
     """A vector collection's comparison in progress.
 
     Args:
-        name: of the collection.
         model: what computed the landed vectors; None: none landed, and none should be there.
         store: where the vectors are; None: there is none yet.
         finding: what is wrong with the collection, seen from outside.
@@ -38,12 +36,8 @@ class CollectionCheck:
         self._store = store
         self._differences = DifferenceCounter(where=f"ChromaDB {name}")
         self._ledger = IdLedger()
-        self._problem = self._look(finding)
         self._found = 0
-
-    def close(self) -> None:
-        """Remove the ledger's file."""
-        self._ledger.close()
+        self._problem = self._look(finding)
 
     def _look(self, finding: Finding | None) -> tuple[Kind, str] | None:
         """What is wrong with the whole collection, and the kind of it: it is not read then, which may crash."""
@@ -69,24 +63,19 @@ class CollectionCheck:
         self.landed += len(batch)
         if self._store is not None and self._problem is None:
             self._ledger.add(batch.ids)
-            for start in range(0, len(batch), _VECTORS_AT_ONCE):
-                part = batch.take(range(start, min(start + _VECTORS_AT_ONCE, len(batch))))
+            for part in batch.parts(_VECTORS_AT_ONCE):
                 self._compare(self._store, part)
 
     def _compare(self, store: VectorStore, batch: VectorBatch) -> None:
         found = store.fetch(self.name, batch.ids)
         self._found += len(found)
         self._differences.add("missing", (one for one in batch.ids if one not in found))
-        here = [row for row, one in enumerate(batch.ids) if one in found]
-        if not here:
-            return
-        batch = batch.take(here)
-        stored = np.stack([found[one][0] for one in batch.ids])
-        same = same_direction(stored, batch.vectors)
-        hashes = zip(batch.ids, batch.row_hashes(), same, strict=True)
-        self._differences.add(
-            "different", (one for one, row_hash, alike in hashes if not alike or found[one][1] != row_hash)
-        )
+        batch = batch.take([row for row, one in enumerate(batch.ids) if one in found])
+        if len(batch):
+            same = same_direction(np.stack([found[one][0] for one in batch.ids]), batch.vectors)
+            rows = zip(batch.ids, batch.row_hashes(), same, strict=True)
+            different = (one for one, row_hash, alike in rows if not alike or found[one][1] != row_hash)
+            self._differences.add("different", different)
 
     def finish(self) -> DifferenceCounter:
         """Compare what needs all rows: vectors without one."""

@@ -2,7 +2,6 @@
 
 | what | file | role |
 | --- | --- | --- |
-| `connect` | client | a client of a server, the indexes, and errors that name the way out |
 | `MongoConnection` | connection | MongoDB of one OUT, a server or our own mongod: opened, waited for, closed |
 | `store_identities`, `store_groups` | derived | people and groups, from their tables into the documents |
 | `documents`, `encode` | documents | landed rows as documents; encoding, and why MongoDB cannot have one |
@@ -10,6 +9,6 @@
 | `store_field`, `check_filter` | fields | store, read, find, count and export fields of the images |
 | `DocumentLoad` | load | the MongoDB half of a load |
 | `MongodProcess` | mongod | one mongod process: find the binary, start it, stop it, leave none behind |
-| `upsert_images` | upsert | documents in bulk, so that a bad one costs only itself |
+| `upsert_images` | upsert | documents in bulk, so that a bad one costs only itself; the indexes |
 | `DocumentCheck` | verify | are the documents what Parquet says? |
 """

@@ -13,6 +13,7 @@ from pymongo import UpdateOne
 from pymongo.collection import Collection
 
 from pixelbrain.stores.ledger import IdLedger
+from pixelbrain.stores.mongo.documents import encode
 from pixelbrain.stores.mongo.upsert import BATCH_DOCUMENTS, batches, bulk_write, remove_others
 from pixelbrain.stores.results import WriteResult
 
@@ -27,11 +28,10 @@ def store_identities(images: Collection, identities: Collection, table: pa.Table
     running it again changes nothing. `images` get `facenet.faces[].identity_id` (absent: unassigned) and `identities`
     (sorted, each once); `identities` get `_id`, `n_faces` and `n_images`, and keep what others stored there.
     """
+    current = IdLedger()
     result = _write(images, identity_changes(images, table))
-    with IdLedger() as current:
-        result += _write(identities, count_changes(identities, table, current))
-        removed = remove_others(identities, {}, current.holds)
-    return result + WriteResult(written=removed)
+    result += _write(identities, count_changes(identities, table, current))
+    return result + WriteResult(written=remove_others(identities, {}, current.holds))
 
 
 def store_groups(images: Collection, table: pa.Table) -> WriteResult:
@@ -45,20 +45,20 @@ def identity_changes(images: Collection, table: pa.Table, *, everywhere: bool = 
     Each batch may be written before the next is asked for. `everywhere`: look also at faces of images that are not in
     the table and have no `identities`, which reads all images.
     """
-    with IdLedger() as seen:
-        for rows in _by_image(table.select(["image_id", "face_id", "identity_id"])):
-            wanted: dict[str, dict[str, str]] = {}
-            for row in rows.to_pylist():
-                faces = wanted.setdefault(row["image_id"], {})
-                if row["identity_id"] is not None:
-                    faces[row["face_id"]] = row["identity_id"]
-            seen.add(wanted)
-            yield _changes(images, {"_id": {"$in": list(wanted)}}, wanted)
-        named: dict[str, Any] = {"identities": {"$exists": True}}
-        if everywhere:
-            named = {"$or": [named, {"facenet.faces.identity_id": {"$exists": True}}]}
-        for ids in batches(document["_id"] for document in images.find(named, {"_id": 1})):
-            yield _changes(images, {"_id": {"$in": seen.unknown(ids)}}, {})
+    seen = IdLedger()
+    for rows in _by_image(table.select(["image_id", "face_id", "identity_id"])):
+        wanted: dict[str, dict[str, str]] = {}
+        for row in rows.to_pylist():
+            faces = wanted.setdefault(row["image_id"], {})
+            if row["identity_id"] is not None:
+                faces[row["face_id"]] = row["identity_id"]
+        seen.add(wanted)
+        yield _changes(images, list(wanted), wanted)
+    named: dict[str, Any] = {"identities": {"$exists": True}}
+    if everywhere:
+        named = {"$or": [named, {"facenet.faces.identity_id": {"$exists": True}}]}
+    for ids in batches(document["_id"] for document in images.find(named, {"_id": 1})):
+        yield _changes(images, seen.unknown(ids), {})
 
 
 def count_changes(identities: Collection, table: pa.Table, current: IdLedger) -> Iterator[list[Change]]:
@@ -71,70 +71,60 @@ def count_changes(identities: Collection, table: pa.Table, current: IdLedger) ->
             for row in chunk.to_pylist()
         }
         current.add(wanted)
-        found = identities.find({"_id": {"$in": list(wanted)}}, {"n_faces": 1, "n_images": 1})
-        there = {one.pop("_id"): one for one in found}
-        yield [
-            (one, UpdateOne({"_id": one}, {"$set": counted}, upsert=True))
-            for one, counted in wanted.items()
-            if there.get(one) != counted
-        ]
+        yield _differing(identities, wanted, upsert=True)
 
 
 def group_changes(images: Collection, table: pa.Table) -> Iterator[list[Change]]:
     """The updates after which the images' documents say what `table` (rows of `schema.GROUP_SCHEMA`) says."""
-    with IdLedger() as grouped:
-        rows = table.filter(pc.is_valid(table["group_id"]))
-        for chunk in rows.to_batches(max_chunksize=BATCH_DOCUMENTS):
-            wanted = {
-                row["image_id"]: {"group_id": row["group_id"], "group_distance": row["distance"]}
-                for row in chunk.to_pylist()
-            }
-            grouped.add(wanted)
-            found = images.find({"_id": {"$in": list(wanted)}}, {"group_id": 1, "group_distance": 1})
-            there = {one.pop("_id"): one for one in found}
-            yield [
-                (one, UpdateOne({"_id": one}, {"$set": wanted[one]}))
-                for one, present in there.items()
-                if present != wanted[one]
-            ]
-        older = images.find({"group_id": {"$exists": True}}, {"_id": 1})
-        for ids in batches(document["_id"] for document in older):
-            unset = {"$unset": {"group_id": "", "group_distance": ""}}
-            yield [(one, UpdateOne({"_id": one}, unset)) for one in grouped.unknown(ids)]
+    grouped = IdLedger()
+    rows = table.filter(pc.is_valid(table["group_id"]))
+    for chunk in rows.to_batches(max_chunksize=BATCH_DOCUMENTS):
+        wanted = {
+            row["image_id"]: {"group_id": row["group_id"], "group_distance": row["distance"]}
+            for row in chunk.to_pylist()
+        }
+        grouped.add(wanted)
+        yield _differing(images, wanted, upsert=False)
+    older = images.find({"group_id": {"$exists": True}}, {"_id": 1})
+    unset = {"$unset": {"group_id": "", "group_distance": ""}}
+    for ids in batches(document["_id"] for document in older):
+        yield [(one, UpdateOne({"_id": one}, unset)) for one in grouped.unknown(ids)]
 
 
 def _write(collection: Collection, changes: Iterator[list[Change]]) -> WriteResult:
-    result = WriteResult()
-    for batch in changes:
-        result += bulk_write(collection, [update for _one, update in batch])
-    return result
+    results = (bulk_write(collection, [update for _one, update in batch]) for batch in changes)
+    return sum(results, WriteResult())
 
 
-def _changes(images: Collection, query: dict[str, Any], wanted: dict[str, dict[str, str]]) -> list[Change]:
-    """The updates of those images whose faces say something else than `wanted` (image_id -> face_id -> identity_id)."""
+def _differing(collection: Collection, wanted: dict[str, dict[str, Any]], *, upsert: bool) -> list[Change]:
+    """The updates of the documents whose fields are not as wanted; with `upsert` also of those that are not there."""
+    fields = dict.fromkeys(itertools.chain(*wanted.values()), 1)
+    there = {one.pop("_id"): one for one in collection.find({"_id": {"$in": list(wanted)}}, fields)}
+    return [
+        (one, UpdateOne({"_id": one}, {"$set": wanted[one]}, upsert=upsert))
+        for one in (wanted if upsert else there)
+        if there.get(one) != wanted[one]
+    ]
+
+
+def _changes(images: Collection, ids: list[str], wanted: dict[str, dict[str, str]]) -> list[Change]:
+    """The updates of images whose faces say something else than `wanted` (image_id -> face_id -> identity_id)."""
     operations = []
-    for document in images.find(query, {"facenet.faces.face_id": 1, "facenet.faces.identity_id": 1, "identities": 1}):
-        faces = (document.get("facenet") or {}).get("faces") or []
-        names = wanted.get(document["_id"])
-        new: dict[str, Any] = {}
-        gone: dict[str, str] = {}
-        for place, face in enumerate(faces):
-            identity = (names or {}).get(face.get("face_id"))
-            if face.get("identity_id") != identity:
-                path = f"facenet.faces.{place}.identity_id"
-                if identity is None:
-                    gone[path] = ""
-                else:
-                    new[path] = identity
-        if names is None:
-            gone["identities"] = ""
-        else:
-            present = sorted({names[face["face_id"]] for face in faces if face.get("face_id") in names})
-            if document.get("identities") != present:
-                new["identities"] = present
-        update = {operator: fields for operator, fields in (("$set", new), ("$unset", gone)) if fields}
-        if update:
-            operations.append((document["_id"], UpdateOne({"_id": document["_id"]}, update)))
+    fields = {"facenet.faces.face_id": 1, "facenet.faces.identity_id": 1, "identities": 1}
+    for document in images.find({"_id": {"$in": ids}}, fields):
+        one, faces = document["_id"], (document.get("facenet") or {}).get("faces") or []
+        names = wanted.get(one)
+        people = [(names or {}).get(face.get("face_id")) for face in faces]
+        new: dict[str, Any] = {  # None: the field goes
+            f"facenet.faces.{place}.identity_id": identity
+            for place, (face, identity) in enumerate(zip(faces, people, strict=True))
+            if face.get("identity_id") != identity
+        }
+        present = sorted(set(people) - {None}) if names is not None else None
+        if names is None or document.get("identities") != present:
+            new["identities"] = present
+        if new:
+            operations.append((one, UpdateOne({"_id": one}, encode({"_id": one, **new}).update())))
     return operations
 
 

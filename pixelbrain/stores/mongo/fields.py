@@ -127,9 +127,6 @@ def store_field(images: Collection, field: str, values: Mapping[str, Any] | Iter
 def _store_values(images: Collection, field: str, values: Sequence[tuple[str, Any]]) -> WriteResult:
     operations, errors = [], []
     for one, value in values:
-        if value is None:
-            operations.append(UpdateOne({"_id": one}, {"$unset": {field: ""}}))
-            continue
         try:
             operations.append(UpdateOne({"_id": one}, encode({"_id": one, field: value}).update()))
         except StoreError as error:
@@ -140,14 +137,13 @@ def _store_values(images: Collection, field: str, values: Sequence[tuple[str, An
 def get_field(images: Collection, field: str, image_ids: Iterable[str] | None) -> dict[str, Any]:
     """image_id -> value, of the images that have it; all images without `image_ids`."""
     check_field(field)
-    found: dict[str, Any] = {}
     queries = [{}] if image_ids is None else ({"_id": {"$in": ids}} for ids in batches(image_ids))
-    for query in queries:
-        for document in images.find({"$and": [query, {field: {"$exists": True}}]}, {field: 1}):
-            value = _value(document, field)
-            if value is not None:
-                found[document["_id"]] = value
-    return found
+    return {
+        document["_id"]: value
+        for query in queries
+        for document in images.find({"$and": [query, {field: {"$exists": True}}]}, {field: 1})
+        if (value := _value(document, field)) is not None
+    }
 
 
 def summarize(images: Collection, field: str) -> FieldSummary:
@@ -165,19 +161,13 @@ def summarize(images: Collection, field: str) -> FieldSummary:
                 "mean": {"$avg": "$number"},
             }
         },
+        {"$project": {"_id": 0}},
     ]
+    nothing = {"count": 0, "numbers": 0, "min": None, "max": None, "mean": None}
     values = _values(field)
-    found = next(images.aggregate([*values, *totals], allowDiskUse=True), {})
+    found = next(images.aggregate([*values, *totals], allowDiskUse=True), nothing)
     distinct = next(images.aggregate([*values, {"$group": {"_id": "$v"}}, {"$count": "n"}], allowDiskUse=True), {})
-    return FieldSummary(
-        field=field,
-        count=found.get("count", 0),
-        distinct=distinct.get("n", 0),
-        numbers=found.get("numbers", 0),
-        min=found.get("min"),
-        max=found.get("max"),
-        mean=found.get("mean"),
-    )
+    return FieldSummary(field=field, distinct=distinct.get("n", 0), **found)
 
 
 def most_common(images: Collection, field: str, n: int) -> list[tuple[Any, int]]:

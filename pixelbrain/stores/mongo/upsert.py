@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from pymongo import UpdateOne
+from pymongo import IndexModel, UpdateOne
 from pymongo.collection import Collection
 from pymongo.errors import AutoReconnect, BulkWriteError, WriteConcernError
 
@@ -19,6 +19,8 @@ from pixelbrain.stores.results import WriteResult
 BATCH_DOCUMENTS = 1_000
 #: A server that is stopped in an orderly way says so: interrupted, or shutting down.
 _SHUTDOWN_CODES = frozenset({91, 11600, 11602})
+#: What the queries of the CLI, the gallery and `Database` look up.
+INDEXES = ("status", "sha256", "group_id", "identities", "resnet.label", "facenet.n_faces", "facenet.faces.face_id")
 
 
 def upsert_images(
@@ -27,7 +29,6 @@ def upsert_images(
     """Write documents by their `_id`, 1,000 at a time; their other fields in the store stay.
 
     Args:
-        images: the collection.
         docs: each has `_id`; a top-level field that is None is removed. numpy's scalars and arrays are taken.
         landed: these are landed rows: a document whose `row_hash` in the store is the same is not written again.
         rewrite: write also those.
@@ -36,10 +37,8 @@ def upsert_images(
         What was written. A document that is refused (over 16 MB, say) is in `errors` and does not cost its
         neighbours.
     """
-    result = WriteResult()
-    for batch in batches(docs):
-        result += _upsert_batch(images, batch, landed=landed, rewrite=rewrite)
-    return result
+    results = (_upsert_batch(images, batch, landed=landed, rewrite=rewrite) for batch in batches(docs))
+    return sum(results, WriteResult())
 
 
 def _upsert_batch(
@@ -108,3 +107,8 @@ def batches(items: Iterable[Any]) -> Iterator[list[Any]]:
     remaining = iter(items)
     while batch := list(itertools.islice(remaining, BATCH_DOCUMENTS)):
         yield batch
+
+
+def create_indexes(images: Collection) -> None:
+    """The indexes that the queries need; those already there cost nothing."""
+    images.create_indexes([IndexModel(field) for field in INDEXES])

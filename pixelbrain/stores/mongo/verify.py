@@ -26,10 +26,6 @@ class DocumentCheck:
         self._images = DifferenceCounter(where="MongoDB images")
         self._ledger = IdLedger()
 
-    def close(self) -> None:
-        """Remove the ledger's file."""
-        self._ledger.close()
-
     def add(self, table: pa.Table) -> None:
         """Compare a batch of landed rows."""
         wanted: dict[str, bytes] = {}
@@ -46,10 +42,8 @@ class DocumentCheck:
         )
         self._ledger.add(wanted)
         self._images.add("missing", (one for one in wanted if one not in found))
-        self._images.add(
-            "different",
-            (one for one, encoded in wanted.items() if one in found and not _same(encoded, found[one], known)),
-        )
+        there = ((one, encoded) for one, encoded in wanted.items() if one in found)
+        self._images.add("different", (one for one, encoded in there if not _same(encoded, found[one], known)))
 
     def finish(self, identities: pa.Table, groups: pa.Table) -> list[DifferenceCounter]:
         """Compare what needs all rows: documents without a row, people, and groups."""
@@ -59,11 +53,7 @@ class DocumentCheck:
         extra = DifferenceCounter(where=self._images.where)
         for ids in batches(document["_id"] for document in self._documents.find(LANDED, {"_id": 1})):
             extra.add("extra", self._ledger.unknown(ids))
-        return DifferenceCounter(
-            where=extra.where,
-            counts={**self._images.counts, **extra.counts},
-            first={**self._images.first, **extra.first},
-        )
+        return DifferenceCounter(where=extra.where, found={**self._images.found, **extra.found})
 
     def _later_tables(self, identities: pa.Table, groups: pa.Table) -> list[DifferenceCounter]:
         """What storing these tables would change."""
@@ -72,10 +62,10 @@ class DocumentCheck:
             people.add("different", (one for one, _update in changes))
         counts = DifferenceCounter(where="MongoDB identities")
         collection = self._connection.database["identities"]
-        with IdLedger() as current:
-            for changes in count_changes(collection, identities, current):
-                counts.add("different", (one for one, _update in changes))
-            counts.add("extra", current.unknown([one["_id"] for one in collection.find({}, {"_id": 1})]))
+        current = IdLedger()
+        for changes in count_changes(collection, identities, current):
+            counts.add("different", (one for one, _update in changes))
+        counts.add("extra", current.unknown([one["_id"] for one in collection.find({}, {"_id": 1})]))
         grouped = DifferenceCounter(where="MongoDB groups of images")
         for changes in group_changes(self._documents, groups):
             grouped.add("different", (one for one, _update in changes))

@@ -19,7 +19,8 @@ from pixelbrain.report.search import search_faces, search_similar
 from pixelbrain.stores.chroma import health_process
 from pixelbrain.stores.chroma.health import Finding, Sample
 from pixelbrain.stores.database import Database
-from pixelbrain.stores.load import LoadReport, load, store_state
+from pixelbrain.stores.in_step import store_state
+from pixelbrain.stores.load import LoadReport, load
 from pixelbrain.stores.verify import verify
 from tests.integration.stores.conftest import land_rows, make_image
 
@@ -218,8 +219,8 @@ def test_copies_of_one_photo_and_vectors_of_zeros_are_no_damage(land, image, dat
 
 def test_the_process_that_looks_may_end_at_any_time(loaded, folder):
     assert health_process.examine_folder(folder, {"images": Sample(count=IMAGES)}) == {}
-    health_process._examiners[os.getpid()]._process.kill()
-    health_process._examiners[os.getpid()]._process.wait()
+    health_process._examiners[os.getpid()].process.kill()
+    health_process._examiners[os.getpid()].process.wait()
     assert health_process.examine_folder(folder, {"images": Sample(count=IMAGES)}) == {}
     ((name, finding),) = health_process.examine_folder(
         folder, {"images": Sample(count=7), "faces": Sample(count=3)}

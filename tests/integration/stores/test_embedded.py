@@ -18,7 +18,8 @@ from pixelbrain.errors import StoreError, StoreLockedError
 from pixelbrain.stores.chroma.collections import VectorStore
 from pixelbrain.stores.database import Database
 from pixelbrain.stores.mongo import mongod as mongod_file
-from pixelbrain.stores.mongo.embedded import EmbeddedMongo, find_mongod
+from pixelbrain.stores.mongo.embedded import EmbeddedMongo
+from pixelbrain.stores.mongo.mongod import find_mongod
 from tests.integration.stores.loader import CONTEXT
 
 
@@ -129,12 +130,12 @@ def test_a_thread_that_ends_does_not_take_the_mongod_along(tmp_path):
         import sys, threading, time
         from pixelbrain.stores.mongo.embedded import EmbeddedMongo
         import pymongo
-        server = EmbeddedMongo(sys.argv[1])
-        thread = threading.Thread(target=server.start)
+        servers = []
+        thread = threading.Thread(target=lambda: servers.append(EmbeddedMongo(sys.argv[1])))
         thread.start()
         thread.join()
         time.sleep(0.5)
-        print(pymongo.MongoClient(server.uri).admin.command("ping")["ok"], flush=True)
+        print(pymongo.MongoClient(servers[0].uri).admin.command("ping")["ok"], flush=True)
     """
     with _python(code, tmp_path / "mongo") as process:
         assert process.stdout.readline().strip() == "1.0"
@@ -145,7 +146,7 @@ def test_a_folder_that_is_no_database_says_why(tmp_path):
     folder.mkdir()
     (folder / "storage.bson").write_text("nonsense")
     with pytest.raises(StoreError, match=r"mongod ended with code 14: Unable to read .*BSON.*mongod\.log") as caught:
-        EmbeddedMongo(folder).start()
+        EmbeddedMongo(folder)
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.glob("*.owner"))
 
@@ -170,7 +171,7 @@ def test_a_mongod_that_cannot_start_says_why(monkeypatch, tmp_path):
     broken.write_text("#!/bin/sh\necho 'libcurl.so.4: cannot open shared object file' >&2\nexit 127\n")
     broken.chmod(0o755)
     with pytest.raises(StoreError, match=r"code 127: libcurl.so.4: cannot open"):
-        EmbeddedMongo(tmp_path / "mongo").start()
+        EmbeddedMongo(tmp_path / "mongo")
 
 
 def test_a_search_starts_no_mongod(tmp_path):

@@ -21,8 +21,9 @@ from pixelbrain.stores import load as load_file
 from pixelbrain.stores import reconnect
 from pixelbrain.stores.chroma.health import same_direction
 from pixelbrain.stores.database import Database
-from pixelbrain.stores.load import load, store_state
-from pixelbrain.stores.mongo import client as mongo_file
+from pixelbrain.stores.in_step import store_state
+from pixelbrain.stores.load import load
+from pixelbrain.stores.mongo import connection as mongo_file
 from pixelbrain.stores.mongo import mongod as mongod_file
 from pixelbrain.stores.mongo.documents import documents
 from pixelbrain.stores.mongo.mongod import MongodProcess

@@ -14,7 +14,8 @@ from pixelbrain import schema
 from pixelbrain.errors import LandingError, MixedModelsError, StoreError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.stores.database import Database
-from pixelbrain.stores.load import load, store_state
+from pixelbrain.stores.in_step import store_state
+from pixelbrain.stores.load import load
 
 
 def _ids(database, collection):

@@ -17,7 +17,7 @@ from pixelbrain.config import mask_uri
 from pixelbrain.errors import ConfigError, StoreError
 from pixelbrain.stores.database import Database
 from pixelbrain.stores.load import load
-from pixelbrain.stores.mongo.client import connect
+from pixelbrain.stores.mongo.connection import connect
 
 PHOTOS = "file:///photos"
 

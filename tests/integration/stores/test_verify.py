@@ -10,7 +10,8 @@ from pixelbrain import schema
 from pixelbrain.errors import LandingError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.stores.database import Database
-from pixelbrain.stores.load import load, store_state
+from pixelbrain.stores.in_step import store_state
+from pixelbrain.stores.load import load
 from pixelbrain.stores.vectors import VectorBatch
 from pixelbrain.stores.verify import verify
 

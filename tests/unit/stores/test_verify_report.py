@@ -11,7 +11,7 @@ def _report(counter: DifferenceCounter, refused: int = 0) -> VerifyReport:
         image_vectors=2,
         face_vectors=3,
         refused=refused,
-        differences=tuple(counter.differences()),
+        differences=tuple(counter.found.values()),
         seconds=1.0,
     )
 
@@ -22,7 +22,7 @@ def test_ids_are_counted_and_the_first_five_named():
     counter.add("missing", ["x", "y"])
     counter.add("extra", [])
     counter.add("extra", ["z"])
-    missing, extra = counter.differences()
+    missing, extra = counter.found.values()
     assert (missing.count, missing.first) == (6, ("0", "1", "2", "3", "x"))
     assert str(missing) == "MongoDB images: 6 missing: '0', '1', '2', '3', 'x', ..."
     assert str(extra) == "MongoDB images: 1 extra: 'z'"

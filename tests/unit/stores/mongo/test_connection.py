@@ -38,7 +38,7 @@ def test_a_mongod_of_ours_that_ended_is_not_waited_for(tmp_path):
 def test_what_fails_to_connect_leaves_no_mongod(tmp_path, monkeypatch):
     stopped = []
     embedded = SimpleNamespace(uri="mongodb://127.0.0.1:1", stop=lambda: stopped.append(True))
-    monkeypatch.setattr(connection_file, "EmbeddedMongo", lambda _folder: SimpleNamespace(start=lambda: embedded))
+    monkeypatch.setattr(connection_file, "EmbeddedMongo", lambda _folder: embedded)
 
     def connect(uri: str, *, own: bool) -> None:
         assert own and uri == embedded.uri
