@@ -113,7 +113,7 @@ def describe(found: DryRun) -> list[str]:
     lines = [f"{asked:,} image{'' if asked == 1 else 's'} to ask {found.model} about"]
     if found.without_size:
         lines[0] += f"; {found.without_size:,} more cannot be read, and are left out"
-    rows = [("detail", "", "requests", "tokens in", "tokens out", "expected", "at most", "time")]
+    rows: list[tuple[str, ...]] = [("detail", "", "requests", "tokens in", "tokens out", "expected", "at most", "time")]
     rows += [_cells(line, found.detail) for line in found.lines]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines.append("")

@@ -55,8 +55,8 @@ def neighbour_graph(
     point, other, similarity = point[kept], other[kept], similarity[kept]
     first, second = np.minimum(point, other), np.maximum(point, other)
     # each pair once: that A is a neighbour of B does not make B one of A's, so most but not all pairs are here twice
-    _, kept = np.unique(first * size + second, return_index=True)
-    first, second, similarity = first[kept], second[kept], similarity[kept]
+    _, distinct = np.unique(first * size + second, return_index=True)
+    first, second, similarity = first[distinct], second[distinct], similarity[distinct]
     order = np.lexsort((second, first, -similarity))
     return NeighbourGraph(size, first[order], second[order], similarity[order])
 

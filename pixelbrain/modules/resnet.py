@@ -106,7 +106,7 @@ class ResnetClassifierModule(PipelineModule):
         body, head = self._backbone.load(self.weights_files[0].path())
         self._device = device
         self._dtype = choose_dtype(self._precision, device)
-        self._body = fold_batch_norms(body).to(device, self._dtype, memory_format=torch.channels_last)
+        self._body = fold_batch_norms(body).to(device, self._dtype).to(memory_format=torch.channels_last)
         names = self._backbone.class_names()
         if self._classes is not None:
             # of the last layer only the rows of these classes

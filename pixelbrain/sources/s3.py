@@ -133,7 +133,8 @@ def _within(seconds: float, action: Callable[[], None], failure: Callable[[str],
 
     def act() -> None:
         try:
-            outcome.set_result(action())
+            action()
+            outcome.set_result(None)
         except SourceError as error:
             outcome.set_exception(error)
 

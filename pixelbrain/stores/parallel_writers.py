@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -15,7 +15,7 @@ _AHEAD = 2
 B = TypeVar("B")
 
 
-def write_in_parallel(batches: Iterable[B], *writers: Callable[[B], object]) -> Iterator[B]:
+def write_in_parallel(batches: Iterable[B], *writers: Callable[[B], object]) -> Generator[B, None, None]:
     """Hand each batch to all writers, and yield it when all have written it, in order.
 
     When a writer raises, no other begins another batch: the ones that are at work finish theirs, and the error is

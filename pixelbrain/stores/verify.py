@@ -52,8 +52,10 @@ def verify(landing: Landing, database: Database, *, progress: Callable[[int, int
         ]
         done = 0
         for table in landing.iter_images(batch_rows=_BATCH_ROWS):
-            for check in filter(None, (documents, *collections)):
-                check.add(table)
+            if documents is not None:
+                documents.add(table)
+            for collection in collections:
+                collection.add(table)
             done += len(table)
             if progress is not None:
                 progress(done, total)

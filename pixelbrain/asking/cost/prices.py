@@ -46,7 +46,10 @@ DOLLARS = ("input_usd_per_million", "output_usd_per_million", "batch_factor")
 
 
 def _price(model: str, input_usd: str, output_usd: str, tokens: TileTokens | PatchTokens, **more: Any) -> ModelPrice:
-    prices = {"input_usd_per_million": Decimal(input_usd), "output_usd_per_million": Decimal(output_usd)}
+    prices: dict[str, Any] = {
+        "input_usd_per_million": Decimal(input_usd),
+        "output_usd_per_million": Decimal(output_usd),
+    }
     return ModelPrice(model=model, tokens=tokens, **prices, **more)
 
 

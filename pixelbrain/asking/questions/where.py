@@ -103,7 +103,8 @@ def _parse(text: str) -> ast.expr:
     except SyntaxError as error:
         unquoted = re.sub(r"'[^']*'|\"[^\"]*\"", "''", text)
         hint = next((f"; {hint}" for habit, hint in _HABITS if habit.search(unquoted)), "")
-        place = f" at character {error.offset - 1}" if (error.offset or 0) > 1 and error.lineno == 1 else ""
+        offset = error.offset or 0
+        place = f" at character {offset - 1}" if offset > 1 and error.lineno == 1 else ""
         raise ConfigError(f"where cannot be read{place}: {shown(text)}{hint}") from None
     except (ValueError, RecursionError, MemoryError):
         raise ConfigError(f"where cannot be read: {shown(text)}") from None

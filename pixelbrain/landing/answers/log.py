@@ -150,8 +150,12 @@ class AnswerLog:
     def _flush(self, waiting: dict[str, list[dict[str, Any]]], types: Mapping[str, pa.DataType]) -> None:
         for field, rows in waiting.items():
             if rows:
-                last = max((int(_PART_NAME.search(name)[1]) for name in self._parts(field)), default=0)
-                write_table(self.storage, f"{_FOLDER}/{field}/part-{last + 1:06d}.parquet", _table(rows, types[field]))
+                numbers = [int(found[1]) for name in self._parts(field) if (found := _PART_NAME.search(name))]
+                write_table(
+                    self.storage,
+                    f"{_FOLDER}/{field}/part-{max(numbers, default=0) + 1:06d}.parquet",
+                    _table(rows, types[field]),
+                )
                 rows.clear()
 
     def _parts(self, field: str) -> list[str]:
