@@ -71,25 +71,19 @@ def s3_errors() -> tuple[type[Exception], ...]:
 
 def is_transient(error: Exception) -> bool:
     """Whether the same request may succeed a little later."""
-    from botocore.exceptions import (
-        ClientError,
-        ConnectTimeoutError,
-        EndpointConnectionError,
-        HTTPClientError,
-        ProxyConnectionError,
-    )
+    from botocore import exceptions as boto
     from urllib3.exceptions import HTTPError
 
     if isinstance(error, AnswerError):
         return error.transient
-    if isinstance(error, ClientError):
+    if isinstance(error, boto.ClientError):
         if error_code(error) == "500" and _is_web_page(error):  # what boto3 makes of a page that came with status 200
             return False
         return error_status(error) in _TRANSIENT_STATUSES or error_code(error) in _TRANSIENT_CODES
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return False
-    passing = (ConnectTimeoutError, EndpointConnectionError, HTTPClientError, ProxyConnectionError, HTTPError, OSError)
-    return isinstance(error, passing)
+    connecting = (boto.ConnectTimeoutError, boto.EndpointConnectionError, boto.ProxyConnectionError)
+    return isinstance(error, (*connecting, boto.HTTPClientError, HTTPError, OSError))
 
 
 def hide(*secrets: str | None) -> None:
@@ -146,8 +140,7 @@ def _explain_answer(error: Any) -> str:
         return f"{_ELSEWHERE}={region}" if region else f"{_ELSEWHERE}, or check --s3-endpoint"
     if _is_web_page(error) and not is_transient(error):
         return NOT_S3
-    explained = _EXPLAINED.get(code)
-    if explained:
+    if explained := _EXPLAINED.get(code):
         return explained
     if code.isdigit():  # there was no error in the answer, as S3 would have written it
         return f"the server answers {code} ({said}): check --s3-endpoint"
