@@ -134,7 +134,7 @@ def _one_by_one(folder: Path, shape: Shape, times: Times) -> Times:
 @contextlib.contextmanager
 def ray_here() -> Iterator[None]:
     """A Ray of our own with more logical CPUs than the machine has, which the engine joins."""
-    from pixelbrain.engine.cluster.settings import RAY_ENVIRONMENT
+    from pixelbrain.engine.cluster.session import RAY_ENVIRONMENT
 
     os.environ.update(RAY_ENVIRONMENT)
     os.environ.pop("RAY_ADDRESS", None)

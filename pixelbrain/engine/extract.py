@@ -29,8 +29,6 @@ from pixelbrain.schema import check_name
 from pixelbrain.sources.base import IMAGE_SUFFIXES
 from pixelbrain.storage.base import Storage
 
-__all__ = ["ExtractProgress", "ExtractReport", "extract", "look_ahead"]
-
 logger = logging.getLogger(__name__)
 
 

@@ -93,8 +93,7 @@ class Passes:
 
     def _one_pass(self, left: Worklist | list[Left], interrupt: Interrupt) -> bool:
         """Work off what is left. Returns whether nodes were lost, so that there may be more to do."""
-        from pixelbrain.engine.dataset import Crew, work_off  # imports Ray, which nothing to do needs not
-        from pixelbrain.engine.node_loss import NodesGone
+        from pixelbrain.engine.dataset import Crew, NodesGone, work_off  # imports Ray, which nothing to do needs not
 
         known = sum(len(rows) for _, rows in left) if isinstance(left, list) else None
         self.plan = plan = self._make_plan(known, interrupt)

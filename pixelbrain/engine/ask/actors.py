@@ -8,6 +8,7 @@ import logging
 import time
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -105,35 +106,30 @@ class LimiterActor:
         self._meter.limiter(self._limiter.stats(now)["in_flight"], float(spent), left)
 
 
+@dataclass(eq=False)
 class AskingActor:
     """Asks about blocks of images, `concurrency` at a time over all its blocks, and journals every answer at once."""
 
-    def __init__(
-        self,
-        settings: AskSettings,
-        price: ModelPrice,
-        out: Storage,
-        limiter: Any,
-        concurrency: int,
-        writer: str,
-        environment: DriverEnvironment,
-        meter: Meter,
-    ) -> None:
-        environment.apply()
-        self._meter = meter
-        self._settings = settings
-        self._price = price
-        self._limiter = limiter
-        self._concurrency = concurrency
+    settings: AskSettings
+    price: ModelPrice
+    out: Storage
+    limiter: Any
+    concurrency: int
+    writer: str
+    environment: DriverEnvironment
+    meter: Meter
+
+    def __post_init__(self) -> None:
+        self.environment.apply()
         self._memory = AnswerMemory(
-            AnswerLog(out),
-            f"{writer}-{uuid.uuid4().hex[:8]}",  # one that was restarted on another node may find its own pid there
-            types={question.field: question.answer.arrow_type() for question in settings.questions},
-            questions={question.field: question_hash(settings, question) for question in settings.questions},
+            AnswerLog(self.out),
+            # one that was restarted on another node may find its own pid there
+            f"{self.writer}-{uuid.uuid4().hex[:8]}",
+            types={question.field: question.answer.arrow_type() for question in self.settings.questions},
+            questions={question.field: question_hash(self.settings, question) for question in self.settings.questions},
         )
         self._asker: Asker | None = None
-        self._gate: Gate | None = None
-        self._slots = asyncio.Semaphore(concurrency + _PREPARED_AHEAD)
+        self._slots = asyncio.Semaphore(self.concurrency + _PREPARED_AHEAD)
 
     async def ask(self, entries: list[dict[str, Any]]) -> AskReport:
         """Ask about a block.
@@ -165,8 +161,8 @@ class AskingActor:
 
     async def settle(self) -> None:
         """Report to the limiter what the last requests came to; nothing is sent afterwards."""
-        if self._gate is not None:
-            await self._gate.aclose()
+        if self._asker is not None:
+            await self._asker.requester.gate.aclose()
 
     async def _one(self, entry: dict[str, Any]) -> list[dict[str, Any]]:
         assert self._asker is not None
@@ -181,21 +177,12 @@ class AskingActor:
         from pixelbrain.asking.request.client import AskClient
         from pixelbrain.asking.request.photo import PhotoPreparer
 
-        settings, limiter = self._settings, self._limiter
-        client = AskClient(base_url=settings.base_url, connections=self._concurrency, timeout_s=settings.timeout_s)
-        self._gate = Gate(lease=limiter.lease.remote, settle=limiter.settle.remote, pause=limiter.pause.remote)
+        settings, price, limiter, concurrency = self.settings, self.price, self.limiter, self.concurrency
+        send = AskClient(base_url=settings.base_url, connections=concurrency, timeout_s=settings.timeout_s).send
+        gate = Gate(lease=limiter.lease.remote, settle=limiter.settle.remote, pause=limiter.pause.remote)
         requester = Requester(
-            settings=settings,
-            price=self._price,
-            gate=self._gate,
-            send=client.send,
-            concurrency=self._concurrency,
-            meter=self._meter,
+            settings=settings, price=price, gate=gate, send=send, concurrency=concurrency, meter=self.meter
         )
         read, sign = (functools.partial(one, s3_endpoint=settings.s3_endpoint) for one in (read_bytes, presign))
-        return Asker(
-            requester,
-            PhotoPreparer(settings, self._price, read, sign),
-            remembered=self._memory.remembered,
-            journal=self._memory.journal,
-        )
+        preparer = PhotoPreparer(settings, price, read, sign)
+        return Asker(requester, preparer, remembered=self._memory.remembered, journal=self._memory.journal)

@@ -121,6 +121,4 @@ class ImageWorker:
             yield table
 
     def _land(self, tables: list[pa.Table], names: Sequence[str], block: int, piece: int, tally: Tally) -> None:
-        took = self.order.land(pa.concat_tables(tables), names, block, piece)
-        self._meter.activity("landing", took)
-        tally.seconds["landing"] += took
+        tally.seconds["landing"] += self.order.land(pa.concat_tables(tables), names, block, piece, self._meter)

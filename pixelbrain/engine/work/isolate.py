@@ -38,8 +38,12 @@ class Suspicion:
 
     def __init__(self, notes: RunNotes, make: Callable[[], Any], *, wary: bool) -> None:
         self._notes = notes
-        # before any model is loaded, and as Ray sends modules, so that a user's own arrive in the child, too
-        self._make = _pickled(make) if wary else None
+        self._make: bytes | None = None
+        if wary:
+            from ray import cloudpickle
+
+            # before any model is loaded, and as Ray sends modules, so that a user's own arrive in the child, too
+            self._make = cloudpickle.dumps(make)
 
     def begin(self, work: str, modules: Sequence[str], *, deaths: int = _DEATHS) -> Isolation | None:
         """Note that this work is in hand; where it has killed so many workers, what it is to be done in."""
@@ -88,12 +92,8 @@ class Isolation:
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(
-            target=serve,
-            args=(theirs, self._worker, self._modules, list(sys.path)),
-            name="pixelbrain-isolated",
-            daemon=True,
-        )
+        arguments = theirs, self._worker, self._modules, list(sys.path)
+        self._process = context.Process(target=serve, args=arguments, name="pixelbrain-isolated", daemon=True)
         self._process.start()
         theirs.close()
         try:
@@ -141,17 +141,8 @@ def crash(why: str) -> dict[str, str]:
     return {"error_type": _CRASH, "error": f"the process that worked on it died three times: {why}"}
 
 
-def _pickled(made: Callable[[], Any]) -> bytes:
-    from ray import cloudpickle
-
-    return cloudpickle.dumps(made)
-
-
 def _how_it_ended(code: int | None) -> str:
     if code is None or code >= 0:
         return f"exit code {code}"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"signal {-code}"
+    name = signal.Signals(-code).name if -code in list(signal.Signals) else f"signal {-code}"
     return f"{name}, out of memory perhaps" if name == "SIGKILL" else name

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from pixelbrain.engine.work.meter import Meter
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
 from pixelbrain.storage.base import Storage
@@ -25,9 +26,11 @@ class WorkOrder:
     device: str = "cpu"
     threads: int = 2  # for decoding, and for the models on a CPU
 
-    def land(self, rows: pa.Table, names: Iterable[str], block: int, piece: int) -> float:
+    def land(self, rows: pa.Table, names: Iterable[str], block: int, piece: int, meter: Meter) -> float:
         """Land rows with these modules' columns as a piece of a block; returns the seconds that it took."""
         started = time.perf_counter()
         states = {name: self.states[name] for name in names}
         Landing(self.storage).write_part(rows, generation=self.generation, block=block, piece=piece, modules=states)
-        return time.perf_counter() - started
+        took = time.perf_counter() - started
+        meter.activity("landing", took)
+        return took

@@ -122,18 +122,16 @@ class ModelRunner:
         return pack(chunks, self._later)
 
     def _run(self, chunks: list[Chunk]) -> None:
-        if not self._wary:
-            self._together(chunks)
-            return
         work = " ".join(f"{self._module.name} {chunk.block}-{chunk.piece}" for chunk in chunks)
         # one death less: that which made this worker wary is not noted, as in the good case nothing is
-        isolation = self._suspicion.begin(work, [self._module.name], deaths=1)
+        isolation = self._suspicion.begin(work, [self._module.name], deaths=1) if self._wary else None
         if isolation is None:
             self._together(chunks)
         else:
             for chunk in chunks:
                 self._alone(isolation, chunk)
-        self.notes.end()
+        if self._wary:
+            self.notes.end()
 
     def _together(self, chunks: list[Chunk]) -> None:
         """All chunks' images as one batch."""
@@ -172,11 +170,9 @@ class Lander:
         return pa.concat_tables(self._land(chunk) for chunk in unpack(table))
 
     def _land(self, chunk: Chunk) -> pa.Table:
-        tally = Tally()
-        tally.images = chunk.landed
+        tally = Tally(images=chunk.landed)
         if chunk.rows is not None:
-            took = self._order.land(chunk.rows, chunk.modules, chunk.block, chunk.piece)
-            self._meter.activity("landing", took)
+            took = self._order.land(chunk.rows, chunk.modules, chunk.block, chunk.piece, self._meter)
             tally.add(chunk.rows, chunk.modules)
             tally.seconds.update(chunk.seconds, landing=took)
         return tally.summary()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pixelbrain.engine import node_loss
-from pixelbrain.engine.node_loss import LossWatch, NodesGone
+from pixelbrain.engine import dataset
+from pixelbrain.engine.dataset import LossWatch, NodesGone
 
 
 class Clock:
@@ -20,7 +20,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(node_loss, "time", made)
+    monkeypatch.setattr(dataset, "time", made)
     return made
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pixelbrain.engine.ask.placement import asker_placement, limiter_placement
+from pixelbrain.engine.ask.run import asker_placement, limiter_placement
 
 
 @pytest.fixture
