@@ -48,9 +48,6 @@ class S3Storage(Storage):
         self.uri = f"{S3_SCHEME}{self._bucket}/{self._prefix}".rstrip("/")
         self.local = _cache_folder(self.uri, self._endpoint)
 
-    def __repr__(self) -> str:
-        return f"S3Storage({self.uri!r})"
-
     def versions(self, folder: str) -> dict[str, str]:
         below, pages = self._pages(folder)
         found = {

@@ -39,6 +39,7 @@ _PREPARED_AHEAD = 16  # images, beyond the requests in flight
 _JOURNALLED_WITHIN_S = 5.0
 
 
+@dataclass(eq=False, repr=False)  # Ray would log a repr of its own
 class LimiterActor:
     """The one limiter of a run, see `asking.limits.limiter.RateLimiter`; its clock is the only one that counts.
 
@@ -46,28 +47,26 @@ class LimiterActor:
     was: it waits a whole window, and counts what may have been in flight as spent.
     """
 
-    def __init__(
-        self,
-        limits: AskLimits,
-        spent: Decimal,
-        at_risk: Decimal,
-        out: Storage,
-        fields: Sequence[str],
-        environment: DriverEnvironment,
-        meter: Meter,
-    ) -> None:
+    limits: AskLimits
+    spent: Decimal
+    at_risk: Decimal
+    out: Storage
+    fields: Sequence[str]
+    environment: DriverEnvironment
+    meter: Meter
+
+    def __post_init__(self) -> None:
         import ray
 
         from pixelbrain.asking.limits.limiter import RateLimiter
 
-        environment.apply()
-        self._budget_usd = limits.budget_usd
-        self._meter = meter
+        self.environment.apply()
+        spent, limits = self.spent, self.limits
         restarted = ray.get_runtime_context().was_current_actor_reconstructed
         if restarted:
-            if not out.is_local:
+            if not self.out.is_local:
                 time.sleep(_JOURNALLED_WITHIN_S)
-            spent = spent_usd(AnswerLog(out), fields) + at_risk
+            spent = spent_usd(AnswerLog(self.out), self.fields) + self.at_risk
         self._limiter = RateLimiter(
             rpm=limits.rpm,
             tpm=limits.tpm,
@@ -102,11 +101,11 @@ class LimiterActor:
 
     def _tell(self, now: float) -> None:
         spent, reserved = self._limiter.spent_usd, self._limiter.reserved_usd
-        left = None if self._budget_usd is None else float(self._budget_usd - spent - reserved)
-        self._meter.limiter(self._limiter.stats(now)["in_flight"], float(spent), left)
+        left = None if self.limits.budget_usd is None else float(self.limits.budget_usd - spent - reserved)
+        self.meter.limiter(self._limiter.stats(now)["in_flight"], float(spent), left)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)  # Ray would log a repr of its own
 class AskingActor:
     """Asks about blocks of images, `concurrency` at a time over all its blocks, and journals every answer at once."""
 

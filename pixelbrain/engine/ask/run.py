@@ -112,11 +112,8 @@ def _run(
     # its process, and its node: until Ray knows that a node is gone, some 10 s, each try to reach it counts as one; the
     # restarts are the limit
     survives = {"max_restarts": _RESTARTS, "max_task_retries": -1}
-    limiter = (
-        ray.remote(LimiterActor)
-        .options(**limiter_placement(), **survives)
-        .remote(limits, spent, at_risk, out, fields, environment, meter)
-    )
+    limiting = ray.remote(**limiter_placement(), **survives)(LimiterActor)
+    limiter = limiting.remote(limits, spent, at_risk, out, fields, environment, meter)
     asking = ray.remote(max_concurrency=ahead + 1, **survives)(AskingActor)
     run_id = uuid.uuid4().hex[:8]
     landing.answer_log.set_lost(run_id, fields, at_risk)  # true from now on, should everything be killed

@@ -55,8 +55,7 @@ def connect(address: str) -> JobSubmissionClient:
     try:
         answer = requests.get(f"{address}/api/version", timeout=_ANSWER_S)
         if answer.status_code == 401:  # the token goes only to who asks for one
-            token = find_token()
-            if token is not None:
+            if (token := find_token()) is not None:
                 headers["Authorization"] = f"Bearer {token.value}"
                 answer = requests.get(f"{address}/api/version", timeout=_ANSWER_S, headers=headers)
             if answer.status_code in (401, 403):

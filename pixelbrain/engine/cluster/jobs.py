@@ -134,8 +134,7 @@ class Jobs:
                     if self._details(job_id).status.is_terminal():
                         return
                     continue
-                text = waiting.result()
-                if text is None:
+                if (text := waiting.result()) is None:
                     return
                 if new := text[skip:]:
                     self._shown[job_id] = self._shown.get(job_id, 0) + len(new)
@@ -155,8 +154,7 @@ def _exit_code(job_id: str, details: JobDetails) -> int:
         return 0
     if details.status == "STOPPED":
         return EXIT_STOPPED
-    code = details.driver_exit_code
-    if code is None:
+    if (code := details.driver_exit_code) is None:
         raise EngineError(f"the job {job_id} failed: {_last_line(details.message or 'Ray does not say why')}")
     return 128 - code if code < 0 else code or _EXIT_UNKNOWN
 

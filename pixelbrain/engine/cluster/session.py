@@ -58,8 +58,7 @@ def ray_session(*, address: str | None = None, debug: bool = False) -> Iterator[
 def find_ray(address: str | None = None) -> str | None:
     """Where the Ray to join answers, see `ray_session`; None: there is none. Raises as that does."""
     set_environment()
-    given = address or os.environ.get("RAY_ADDRESS")
-    if given:
+    if given := address or os.environ.get("RAY_ADDRESS"):
         address = check_address(given)
         if address == "auto":
             try:
@@ -70,8 +69,7 @@ def find_ray(address: str | None = None) -> str | None:
             return None
         check_reachable(address)
         return address
-    cluster = find_fitting()
-    if cluster is not None:
+    if (cluster := find_fitting()) is not None:
         try:
             check_reachable(cluster.address)
             return cluster.address

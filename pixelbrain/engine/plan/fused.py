@@ -69,8 +69,7 @@ def actor_memory(nodes: Sequence[Node], needs: Iterable[Resources]) -> int:
 
 def _share(needs: Mapping[str, Resources], wishes: Placement) -> float:
     """GPUs of an actor: as wished, or as its modules want together, at most one whole."""
-    wished = wishes.gpu_share(FUSED)
-    if wished is not None:
+    if (wished := wishes.gpu_share(FUSED)) is not None:
         return wished
     wanted = [need.num_gpus for need in needs.values() if need.num_gpus is not None]
     return min(1.0, sum(wanted)) if len(wanted) == len(needs) and sum(wanted) > 0 else 1.0

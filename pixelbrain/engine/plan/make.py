@@ -86,8 +86,7 @@ def make_plan(
 
 def check_fit(plan: Plan, nodes: Sequence[Node]) -> None:
     """Raises `EngineError`, with the numbers, for a plan of which some actor would wait for ever."""
-    shortage = find_shortage(plan.pools, nodes)
-    if shortage is not None:
+    if (shortage := find_shortage(plan.pools, nodes)) is not None:
         pool, room = shortage
         fewer = f"--actors {pool.name}={room}" if room else None
         shared = f"--gpus-per-actor {pool.name}=0.5" if pool.gpus > 0.5 else None

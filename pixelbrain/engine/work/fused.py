@@ -59,14 +59,12 @@ class ImageWorker:
         if not self.notes.stop_requested():
             landed, piece = self.landing.block_so_far(self.order.generation, block["block"])
             tally.images = len(landed)
-            left = [entry for entry in block["images"] if entry["image_id"] not in landed]
-            if left:
+            if left := [entry for entry in block["images"] if entry["image_id"] not in landed]:
                 self._work_off(left, block["modules"], block["block"], piece, tally)
         return tally.summary()
 
     def _work_off(self, entries: list[dict[str, Any]], names: list[str], number: int, piece: int, tally: Tally) -> None:
-        isolation = self._suspicion.begin(str(number), names)
-        if isolation is None:
+        if (isolation := self._suspicion.begin(str(number), names)) is None:
             tables = self._tables(entries, names, tally.seconds)
         else:
             tables = self._isolated(isolation, entries, names)

@@ -116,8 +116,7 @@ class ModelRunner:
         if self.notes.stop_requested():
             for chunk in chunks:
                 chunk.rows = None
-        todo = [chunk for chunk in chunks if chunk.rows is not None and self._module.name in chunk.modules]
-        if todo:
+        if todo := [chunk for chunk in chunks if chunk.rows is not None and self._module.name in chunk.modules]:
             self._run(todo)
         return pack(chunks, self._later)
 

@@ -87,8 +87,7 @@ class Worklist:
                 return
         # a part of a source says nothing of what is gone from it
         gone = remaining.gone(self.loader.open().covers) if self.loader.limit is None else None
-        counts = Listing(listed=remaining.listed, pending=pending, gone=len(gone) if gone else 0, complete=True)
-        notes.write_listing(counts, gone)
+        notes.write_listing(Listing(listed=remaining.listed, pending=pending, complete=True), gone)
 
 
 def blocks(left: Iterable[Left], block_rows: int) -> Iterator[pa.Table]:
@@ -99,13 +98,6 @@ def blocks(left: Iterable[Left], block_rows: int) -> Iterator[pa.Table]:
     numbers = itertools.count()
     for modules, rows in left:
         for start in range(0, len(rows), block_rows):
-            yield _block(next(numbers), modules, rows.slice(start, block_rows))
-
-
-def _block(number: int, modules: tuple[str, ...], rows: pa.Table) -> pa.Table:
-    images = pa.StructArray.from_arrays(
-        [column.combine_chunks() for column in rows.columns], fields=list(schema.MANIFEST_SCHEMA)
-    )
-    row = [pa.array([number], pa.int64()), pa.array([list(modules)], pa.list_(pa.string()))]
-    offsets = pa.array([0, len(images)], pa.int32())
-    return pa.table([*row, pa.ListArray.from_arrays(offsets, images)], schema=WORK_SCHEMA)
+            images = rows.slice(start, block_rows).to_struct_array().combine_chunks()
+            row = [[next(numbers)], [list(modules)], pa.ListArray.from_arrays([0, len(images)], images)]
+            yield pa.table(row, schema=WORK_SCHEMA)
