@@ -86,8 +86,8 @@ def _one_by_one(folder: Path, shape: Shape, times: Times) -> Times:
     from pixelbrain.engine.work.loaded_modules import module_column
     from pixelbrain.engine.work.meter import Meter
     from pixelbrain.engine.work.opener import Opener
-    from pixelbrain.engine.work.order import WorkOrder
     from pixelbrain.engine.work.run_notes import RunNotes
+    from pixelbrain.engine.work.worklist import WorkOrder
     from pixelbrain.landing.landing import Landing
     from pixelbrain.landing.parts import ModuleState, claim_generation
 

@@ -27,9 +27,8 @@ from pixelbrain.engine.plan.staged import DECODE, LAND, LISTER, QUEUED_PER_ACTOR
 from pixelbrain.engine.ray_private import actors_restarting, between_steps
 from pixelbrain.engine.work.environment import DriverEnvironment
 from pixelbrain.engine.work.fused import ImageWorker
-from pixelbrain.engine.work.order import WorkOrder
 from pixelbrain.engine.work.staged import Decoder, Lander, ModelRunner
-from pixelbrain.engine.work.worklist import Left, Worklist, blocks
+from pixelbrain.engine.work.worklist import Left, Worklist, WorkOrder, blocks
 from pixelbrain.errors import EngineError, PixelbrainError
 from pixelbrain.modules.base import PipelineModule
 

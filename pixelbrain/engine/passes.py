@@ -19,9 +19,8 @@ from pixelbrain.engine.preflight import check_shared
 from pixelbrain.engine.progress import Progress
 from pixelbrain.engine.work.environment import DriverEnvironment
 from pixelbrain.engine.work.meter import run_label
-from pixelbrain.engine.work.order import WorkOrder
 from pixelbrain.engine.work.tally import Tally
-from pixelbrain.engine.work.worklist import Left, Worklist
+from pixelbrain.engine.work.worklist import Left, Worklist, WorkOrder
 from pixelbrain.errors import EngineError, OutLockedError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState, claim_generation

@@ -1,4 +1,7 @@
-"""The fused layout: equal actors that each do all of an image's work, one a GPU, or one for about four CPUs."""
+"""The fused layout: equal actors that each do all of an image's work, one a GPU, or one for about four CPUs.
+
+Pixels never leave an actor: it is the laptop's, and that of clusters whose GPU nodes have the CPUs to feed them.
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,4 @@
-"""Placement: which actors, how many, and what of the cluster each reserves, from the nodes that there are.
-
-Two layouts run the same modules. Fused: every actor reads, decodes, runs all modules and lands, and pixels never leave
-it: the laptop, and every cluster whose GPU nodes have the CPUs to feed them. Staged: actors on CPU nodes decode, and
-uint8 inputs travel to pools of actors for each module, pinned to GPUs; a last pool lands.
-"""
+"""Placement: which actors, how many, and what of the cluster each reserves, from the nodes that there are."""
 
 from __future__ import annotations
 

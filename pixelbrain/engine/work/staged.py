@@ -21,9 +21,9 @@ from pixelbrain.engine.work.isolate import Isolation, Suspicion, crash, failed_r
 from pixelbrain.engine.work.loaded_modules import LoadedModules, module_column
 from pixelbrain.engine.work.meter import Meter
 from pixelbrain.engine.work.opener import Batch, Opener
-from pixelbrain.engine.work.order import WorkOrder
 from pixelbrain.engine.work.run_notes import RunNotes
 from pixelbrain.engine.work.tally import Tally
+from pixelbrain.engine.work.worklist import WorkOrder
 from pixelbrain.landing.landing import Landing
 from pixelbrain.modules.base import PipelineModule
 

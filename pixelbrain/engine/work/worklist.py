@@ -1,4 +1,4 @@
-"""What is handed out to the workers: blocks of the images that are left to do, made while the source is listed."""
+"""What is handed out to the workers: an order, and blocks of what is left to do, made while the source is listed."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from typing import TypeAlias
 import pyarrow as pa
 
 from pixelbrain import schema
+from pixelbrain.engine.work.meter import Meter
 from pixelbrain.engine.work.run_notes import Listing, RunNotes
 from pixelbrain.images.loader import DataLoader
 from pixelbrain.landing.landing import Landing
+from pixelbrain.landing.parts import ModuleState
 from pixelbrain.landing.remaining import Remaining
 from pixelbrain.storage.base import Storage
 
@@ -31,6 +33,28 @@ Left: TypeAlias = tuple[tuple[str, ...], pa.Table]
 
 _PEEK_ROWS = 20_000
 _NOTE_EVERY_S = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkOrder:
+    """What all workers of a run share: how images are opened, and where their rows go."""
+
+    storage: Storage
+    generation: int
+    states: Mapping[str, ModuleState]
+    s3_endpoint: str | None = None  # of the images
+    versions_as_read: bool = True  # see `ImageSource.lists_read_versions`
+    device: str = "cpu"
+    threads: int = 2  # for decoding, and for the models on a CPU
+
+    def land(self, rows: pa.Table, names: Iterable[str], block: int, piece: int, meter: Meter) -> float:
+        """Land rows with these modules' columns as a piece of a block; returns the seconds that it took."""
+        started = time.perf_counter()
+        states = {name: self.states[name] for name in names}
+        Landing(self.storage).write_part(rows, generation=self.generation, block=block, piece=piece, modules=states)
+        took = time.perf_counter() - started
+        meter.activity("landing", took)
+        return took
 
 
 def peek(tables: Iterable[pa.Table]) -> tuple[list[pa.Table], bool]:

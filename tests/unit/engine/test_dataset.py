@@ -16,8 +16,8 @@ from pixelbrain.engine.plan.nodes import Node
 from pixelbrain.engine.plan.pools import Pool
 from pixelbrain.engine.work.environment import DriverEnvironment
 from pixelbrain.engine.work.fused import ImageWorker
-from pixelbrain.engine.work.order import WorkOrder
 from pixelbrain.engine.work.staged import Decoder, Lander, ModelRunner
+from pixelbrain.engine.work.worklist import WorkOrder
 from pixelbrain.errors import WeightsError
 from pixelbrain.modules.base import Resources
 from pixelbrain.storage.open import open_storage

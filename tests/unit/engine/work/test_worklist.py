@@ -5,9 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 
 from pixelbrain.engine.work.fused import ImageWorker
-from pixelbrain.engine.work.order import WorkOrder
 from pixelbrain.engine.work.run_notes import RunNotes
-from pixelbrain.engine.work.worklist import WORK_SCHEMA, Worklist, blocks, peek
+from pixelbrain.engine.work.worklist import WORK_SCHEMA, Worklist, WorkOrder, blocks, peek
 from pixelbrain.images.loader import DataLoader
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
