@@ -80,7 +80,7 @@ def open_ms(folder: Path, times: int = 1000) -> float:
     import pixelbrain as pb
     from pixelbrain.engine.work.meter import Meter
     from pixelbrain.engine.work.opener import Opener
-    from pixelbrain.engine.work.order import WorkOrder
+    from pixelbrain.engine.work.worklist import WorkOrder
     from pixelbrain.storage.open import open_storage
 
     class Nothing(pb.PipelineModule):

@@ -86,8 +86,8 @@ def _one_by_one(folder: Path, shape: Shape, times: Times) -> Times:
     from pixelbrain.engine.work.loaded_modules import module_column
     from pixelbrain.engine.work.meter import Meter
     from pixelbrain.engine.work.opener import Opener
-    from pixelbrain.engine.work.order import WorkOrder
     from pixelbrain.engine.work.run_notes import RunNotes
+    from pixelbrain.engine.work.worklist import WorkOrder
     from pixelbrain.landing.landing import Landing
     from pixelbrain.landing.parts import ModuleState, claim_generation
 
@@ -134,7 +134,7 @@ def _one_by_one(folder: Path, shape: Shape, times: Times) -> Times:
 @contextlib.contextmanager
 def ray_here() -> Iterator[None]:
     """A Ray of our own with more logical CPUs than the machine has, which the engine joins."""
-    from pixelbrain.engine.cluster.settings import RAY_ENVIRONMENT
+    from pixelbrain.engine.cluster.session import RAY_ENVIRONMENT
 
     os.environ.update(RAY_ENVIRONMENT)
     os.environ.pop("RAY_ADDRESS", None)

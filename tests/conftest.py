@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pixelbrain.engine.cluster.settings import RAY_ENVIRONMENT
+from pixelbrain.engine.cluster.session import RAY_ENVIRONMENT
 
 for name, value in RAY_ENVIRONMENT.items():  # read when ray is imported, which some tests do before the engine
     os.environ.setdefault(name, value)

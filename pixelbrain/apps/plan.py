@@ -44,8 +44,7 @@ def plan_run(stages: Stages) -> PlannedRun:
         SourceError: the source cannot be listed, or holds no image.
         EngineError: no Ray answers at the address, or there is no CPU or no GPU that was asked for.
     """
-    from pixelbrain.engine.cluster.session import find_ray, ray_session
-    from pixelbrain.engine.cluster.settings import OBJECT_STORE_BYTES
+    from pixelbrain.engine.cluster.session import OBJECT_STORE_BYTES, find_ray, ray_session
     from pixelbrain.engine.extract import look_ahead
     from pixelbrain.engine.plan.make import check_fit, make_plan
     from pixelbrain.engine.plan.nodes import cluster_nodes, this_machine

@@ -7,8 +7,9 @@ import functools
 import gc
 import logging
 import re
+import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,16 +21,14 @@ from ray.data import Datasource, ReadTask
 from ray.data.block import BlockMetadata
 
 from pixelbrain.engine.cluster.metrics import RayMeter
-from pixelbrain.engine.node_loss import LossWatch, NodesGone
 from pixelbrain.engine.plan.fused import FUSED
 from pixelbrain.engine.plan.pools import Plan, Pool
 from pixelbrain.engine.plan.staged import DECODE, LAND, LISTER, QUEUED_PER_ACTOR
 from pixelbrain.engine.ray_private import actors_restarting, between_steps
 from pixelbrain.engine.work.environment import DriverEnvironment
 from pixelbrain.engine.work.fused import ImageWorker
-from pixelbrain.engine.work.order import WorkOrder
 from pixelbrain.engine.work.staged import Decoder, Lander, ModelRunner
-from pixelbrain.engine.work.worklist import Left, Worklist, blocks
+from pixelbrain.engine.work.worklist import Left, Worklist, WorkOrder, blocks
 from pixelbrain.errors import EngineError, PixelbrainError
 from pixelbrain.modules.base import PipelineModule
 
@@ -43,6 +42,35 @@ _LOST = (
     exceptions.RaySystemError,
 )  # fmt: skip
 _ROW_BYTES = 1  # a row is more, and so a block of its own: it goes at once, and to the next free actor
+_LOOK_EVERY_S = 2.0  # which actors wait for a node or a process
+
+
+class NodesGone(Exception):
+    """The nodes that are left have no room for all actors of the pass."""
+
+
+class LossWatch:
+    """Called between two steps of a pass, it notices actors that wait for a node that will not come back.
+
+    Ray starts an actor again whose node died, where there is room. Where there is none for `patience_s` it would wait
+    for ever, and with it the blocks that it had in hand: the run goes on in a new pass, on the nodes that are left.
+    """
+
+    def __init__(self, restarting: Callable[[], Iterable[str]], patience_s: float) -> None:
+        self._restarting = restarting
+        self._patience_s = patience_s
+        self._looked_at = -_LOOK_EVERY_S
+        self._since: dict[str, float] = {}
+
+    def __call__(self) -> None:
+        """Raises `NodesGone` out of the pass."""
+        now = time.monotonic()
+        if now - self._looked_at < _LOOK_EVERY_S:
+            return
+        self._looked_at = now
+        self._since = {actor: self._since.get(actor, now) for actor in self._restarting()}
+        if any(now - since > self._patience_s for since in self._since.values()):
+            raise NodesGone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,23 +131,18 @@ def work_off(
     """
     if not debug:  # importing ray.data sets it
         logging.getLogger("ray.data").setLevel(logging.CRITICAL)
-    reason: str | None = None
-    gone = False
     try:
         yield from _summaries(left, crew, plan, patience_s).iter_batches(batch_size=None, batch_format="pyarrow")
+        return
     except NodesGone:
-        gone = True
+        failure: Exception = NodesGone()
     except exceptions.RayError as error:
         logger.debug("what Ray says", exc_info=True)
-        gone, reason = _is_loss(error), _reason(error)
+        failure = NodesGone() if _is_loss(error) else EngineError(_reason(error))
     # not `from` Ray's error, whose frames hold the actors, and they their CPUs: whoever keeps the last error, as a
     # notebook does, would wait for these in the next run for ever
-    if gone:
-        gc.collect()
-        raise NodesGone
-    if reason is not None:
-        gc.collect()
-        raise EngineError(reason)
+    gc.collect()
+    raise failure
 
 
 def _summaries(left: Worklist | Sequence[Left], crew: Crew, plan: Plan, patience_s: float) -> ray.data.Dataset:
@@ -192,12 +215,8 @@ def _worker(pool: Pool, crew: Crew, plan: Plan) -> tuple[Any, ...]:
 
 
 def _reserved(pool: Pool) -> dict[str, Any]:
-    reserved: dict[str, Any] = {}
-    if pool.memory_bytes:
-        reserved["memory"] = pool.memory_bytes
-    if pool.labels:
-        reserved["label_selector"] = dict(pool.labels)
-    return reserved
+    wanted = {"memory": pool.memory_bytes, "label_selector": dict(pool.labels)}
+    return {name: amount for name, amount in wanted.items() if amount}
 
 
 def _is_loss(error: exceptions.RayError) -> bool:

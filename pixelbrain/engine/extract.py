@@ -29,8 +29,6 @@ from pixelbrain.schema import check_name
 from pixelbrain.sources.base import IMAGE_SUFFIXES
 from pixelbrain.storage.base import Storage
 
-__all__ = ["ExtractProgress", "ExtractReport", "extract", "look_ahead"]
-
 logger = logging.getLogger(__name__)
 
 
@@ -172,8 +170,7 @@ def _states(modules: Sequence[PipelineModule]) -> dict[str, ModuleState]:
     if not names or len(set(names)) != len(names):
         raise ConfigError(f"modules are {names}: at least one, and no name twice")
     for module in modules:  # as modules said it before there was `Resources`; unheard, it would change what a run takes
-        loose = [field.name for field in dataclasses.fields(Resources) if hasattr(module, field.name)]
-        if loose:
+        if loose := [field.name for field in dataclasses.fields(Resources) if hasattr(module, field.name)]:
             wanted = ", ".join(f"{name}={getattr(module, name)!r}" for name in loose)
             raise ModuleError(
                 f"module {module.name}: instead of {', '.join(loose)}, set resources = Resources({wanted})"

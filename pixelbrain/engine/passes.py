@@ -19,9 +19,8 @@ from pixelbrain.engine.preflight import check_shared
 from pixelbrain.engine.progress import Progress
 from pixelbrain.engine.work.environment import DriverEnvironment
 from pixelbrain.engine.work.meter import run_label
-from pixelbrain.engine.work.order import WorkOrder
 from pixelbrain.engine.work.tally import Tally
-from pixelbrain.engine.work.worklist import Left, Worklist
+from pixelbrain.engine.work.worklist import Left, Worklist, WorkOrder
 from pixelbrain.errors import EngineError, OutLockedError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState, claim_generation
@@ -93,8 +92,7 @@ class Passes:
 
     def _one_pass(self, left: Worklist | list[Left], interrupt: Interrupt) -> bool:
         """Work off what is left. Returns whether nodes were lost, so that there may be more to do."""
-        from pixelbrain.engine.dataset import Crew, work_off  # imports Ray, which nothing to do needs not
-        from pixelbrain.engine.node_loss import NodesGone
+        from pixelbrain.engine.dataset import Crew, NodesGone, work_off  # imports Ray, which nothing to do needs not
 
         known = sum(len(rows) for _, rows in left) if isinstance(left, list) else None
         self.plan = plan = self._make_plan(known, interrupt)

@@ -34,7 +34,6 @@ def check_shared(nodes: Sequence[Node], storage: Storage, source: str, image_id:
         SourceError: the images are.
         EngineError: a node has no Pixelbrain, or another Python, or does not answer.
     """
-    working = [node for node in nodes if node.cpus > 0 or node.gpus > 0]
     if len(nodes) < 2:
         return
     import ray
@@ -46,7 +45,7 @@ def check_shared(nodes: Sequence[Node], storage: Storage, source: str, image_id:
     image = uri_to_path(image_id) if image_id.startswith(FILE_SCHEME) else None
     look = ray.remote(_look)
     asked = []
-    for node in working:
+    for node in (node for node in nodes if node.cpus > 0 or node.gpus > 0):
         there = NodeAffinitySchedulingStrategy(node.node_id, soft=False)
         on_node = look.options(num_cpus=0, max_retries=1, scheduling_strategy=there)
         asked.append((node.name, on_node.remote(storage if storage.is_local else None, image)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -16,17 +17,17 @@ from pixelbrain.locks.process import Hold, ProcessLock
 _OWNER_WAIT_S = 1.0  # for one that has just taken the lock to say who it is
 
 
+@dataclass
 class FileHold(Hold):
     """A lock file that this process has, and the file beside it that says so."""
 
-    def __init__(self, lock: FileLock, owner_path: Path) -> None:
-        self._lock = lock
-        self._owner_path = owner_path
+    lock: FileLock
+    owner_path: Path
 
     def free(self) -> None:
         with contextlib.suppress(OSError):  # what it says does not matter without the lock
-            self._owner_path.unlink()
-        self._lock.release()
+            self.owner_path.unlink()
+        self.lock.release()
 
 
 def hold_file(path: Path, owner: Owner) -> tuple[FileHold | None, Owner | None]:
@@ -58,10 +59,9 @@ def hold_file(path: Path, owner: Owner) -> tuple[FileHold | None, Owner | None]:
 def _read_owner(path: Path) -> Owner | None:
     give_up_at = time.monotonic() + _OWNER_WAIT_S
     while True:
-        try:
+        owner = None
+        with contextlib.suppress(OSError):
             owner = Owner.from_json(path.read_text())
-        except OSError:
-            owner = None
         # before a new owner has signed, the name of a killed one stands there
         if (owner is not None and not owner.is_dead()) or time.monotonic() >= give_up_at:
             return owner

@@ -15,7 +15,7 @@ import re
 import threading
 import time
 import uuid
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
 from pixelbrain.errors import LandingError
 from pixelbrain.locks.owner import Owner
@@ -74,43 +74,41 @@ def hold_object(
     return None, rival.owner if rival else None
 
 
+@dataclass
 class _Search:
     """Looks for others, and buries the dead."""
 
-    def __init__(self, storage: Storage, claim: _Claim, beat_s: float, stale_s: float) -> None:
-        self._storage = storage
-        self._claim = claim
-        self._beat_s = beat_s
-        self._stale_s = stale_s
-        self.buried: list[str] = []
+    storage: Storage
+    claim: _Claim
+    beat_s: float
+    stale_s: float
+    buried: list[str] = field(default_factory=list)
 
     def rival(self) -> _Claim | None:
         """A living claim besides our own; one that holds the lock, if there is one."""
         found = None
-        for other in _claims(self._storage, self._claim.name):
+        for other in _claims(self.storage, self.claim.name):
             if other.name not in self.buried:
                 if not self._is_dead(other):
                     if other.held:
                         return other
                     found = other
                     continue
-                logger.info("the lock of %s was held by %s, which is dead", self._storage.uri, other.owner)
+                logger.info("the lock of %s was held by %s, which is dead", self.storage.uri, other.owner)
                 self.buried.append(other.name)
-            self._storage.delete(_path(other.name))
+            self.storage.delete(_path(other.name))
         return found
 
     def _is_dead(self, other: _Claim) -> bool:
         # a claim of this very process is what it could not remove earlier: it has only one at a time
-        if other.owner.is_dead() or other.owner.is_same_process(self._claim.owner):
+        if other.owner.is_dead() or other.owner.is_same_process(self.claim.owner):
             return True
-        silent_s = time.time() - other.beat_at
-        if abs(silent_s) <= self._stale_s:
+        if abs(time.time() - other.beat_at) <= self.stale_s:
             return False
-        logger.warning(
-            "%s: no sign of %s; waiting %.0f s to be sure", self._storage.uri, other.owner, 1.5 * self._beat_s
-        )
-        time.sleep(1.5 * self._beat_s)
-        again = _read(self._storage, other.name)
+        watch_s = 1.5 * self.beat_s
+        logger.warning("%s: no sign of %s; waiting %.0f s to be sure", self.storage.uri, other.owner, watch_s)
+        time.sleep(watch_s)
+        again = _read(self.storage, other.name)
         return again is None or again.beat_at == other.beat_at
 
 
@@ -169,8 +167,7 @@ def _claims(storage: Storage, own: str) -> list[_Claim]:
 
 def _read(storage: Storage, name: str) -> _Claim | None:
     """A claim; None if it was removed just now."""
-    data = storage.read(_path(name))
-    if data is None:
+    if (data := storage.read(_path(name))) is None:
         return None
     try:
         found = json.loads(data)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import abc
 import os
 import threading
-from dataclasses import dataclass
 from typing import TypeVar
 
 
@@ -14,22 +13,18 @@ class Hold(abc.ABC):
 
     #: Whether another process has it by now, and this one must not go on.
     lost = False
+    #: How many in this process share it.
+    holders = 0
 
     @abc.abstractmethod
     def free(self) -> None:
         """Let others have it."""
 
 
-@dataclass
-class _Shared:
-    hold: Hold
-    holders: int
-
-
 _Self = TypeVar("_Self", bound="ProcessLock")
 _guard = threading.Lock()
 # The process id is part of the key: a forked child inherits this dict, but not the right to what is locked.
-_held: dict[tuple[int, str], _Shared] = {}
+_held: dict[tuple[int, str], Hold] = {}
 
 
 class ProcessLock(abc.ABC):
@@ -52,9 +47,9 @@ class ProcessLock(abc.ABC):
         with _guard:
             key = (os.getpid(), self._key)
             if key not in _held:
-                _held[key] = _Shared(self._take(), 0)
+                _held[key] = self._take()
             _held[key].holders += 1
-            self._shares.append((key, _held[key].hold))
+            self._shares.append((key, _held[key]))
 
     def release(self) -> None:
         """Give the share back; the last one frees the lock. Nothing happens when it is not held."""
@@ -62,8 +57,8 @@ class ProcessLock(abc.ABC):
             if not self._shares or self._shares[-1][0][0] != os.getpid():
                 return
             key, hold = self._shares.pop()
-            _held[key].holders -= 1
-            if _held[key].holders == 0:
+            hold.holders -= 1
+            if hold.holders == 0:
                 del _held[key]
                 hold.free()
 

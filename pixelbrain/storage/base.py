@@ -51,6 +51,9 @@ class Storage(abc.ABC):
     def __str__(self) -> str:
         return self.uri
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.uri!r})"
+
     @abc.abstractmethod
     def versions(self, folder: str) -> dict[str, str]:
         """By name, sorted, what tells each file directly in a folder from the one that it is replaced by.

@@ -31,9 +31,6 @@ class LocalStorage(Storage):
         self.local = Path(folder).expanduser().absolute()
         self.uri = str(self.local)
 
-    def __repr__(self) -> str:
-        return f"LocalStorage({self.uri!r})"
-
     def versions(self, folder: str) -> dict[str, str]:
         found = {}
         with self._explained("list", folder):

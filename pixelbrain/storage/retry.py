@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from pixelbrain.errors import PixelbrainError
-from pixelbrain.storage.s3_errors import explain_s3, is_transient, s3_errors
+from pixelbrain.storage.s3_errors import answer_headers, explain_s3, is_transient, s3_errors
 
 logger = logging.getLogger(__name__)
 
@@ -51,20 +51,14 @@ def with_retries(action: Callable[[], T], retries: Retries, failure: Callable[[s
             return action()
         except s3_errors() as error:
             # no error is raised in here: it would carry this one along, which may repeat credentials
-            explained, passes, asked_s = explain_s3(error), is_transient(error), _asked_wait_s(error)
+            explained, passes = explain_s3(error), is_transient(error)
+            asked = answer_headers(error).get("retry-after", "")  # in seconds
         if not passes:
             raise failure(explained)
-        wait_s = max(retries.wait_s(failed), asked_s)
+        wait_s = max(retries.wait_s(failed), min(float(asked), _LONGEST_WAIT_S) if asked.isdigit() else 0.0)
         spent_s = time.monotonic() - started
         if failed == retries.tries or spent_s + wait_s > retries.limit_s:
             break
         logger.debug("try %d failed: %s; the next one in %.1f s", failed, explained, wait_s)
         time.sleep(wait_s)
     raise failure(f"{explained}; tried {failed} times in {spent_s:.0f} s")
-
-
-def _asked_wait_s(error: Exception) -> float:
-    """The seconds that the server asks to wait."""
-    response = getattr(error, "response", None) or {}
-    asked = response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("retry-after", "")
-    return min(float(asked), _LONGEST_WAIT_S) if asked.isdigit() else 0.0

@@ -13,7 +13,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any
 
 import pyarrow.parquet as pq
 
@@ -24,8 +24,6 @@ from pixelbrain.storage.s3_client import normal_endpoint, s3_client
 from pixelbrain.storage.s3_errors import AnswerError, error_code, s3_errors
 from pixelbrain.storage.s3_file import open_object
 from pixelbrain.storage.s3_uri import S3_SCHEME, split_s3_uri, version_of
-
-T = TypeVar("T")
 
 _ABSENT = ("NoSuchKey", "404")
 _CHANGED = ("PreconditionFailed", "412")
@@ -49,11 +47,6 @@ class S3Storage(Storage):
         self._prefix = prefix.rstrip("/") + "/" if prefix.strip("/") else ""
         self.uri = f"{S3_SCHEME}{self._bucket}/{self._prefix}".rstrip("/")
         self.local = _cache_folder(self.uri, self._endpoint)
-
-    def __repr__(self) -> str:
-        return f"S3Storage({self.uri!r})"
-
-    # --- listing -------------------------------------------------------------------------------------------------
 
     def versions(self, folder: str) -> dict[str, str]:
         below, pages = self._pages(folder)
@@ -80,8 +73,6 @@ class S3Storage(Storage):
                 return below, pages
             where["ContinuationToken"] = pages[-1]["NextContinuationToken"]
 
-    # --- reading -------------------------------------------------------------------------------------------------
-
     def read(self, name: str) -> bytes | None:
         found = self._get(name)
         return None if found is None else found[0]
@@ -97,7 +88,7 @@ class S3Storage(Storage):
             FileGoneError: it is not the object any more that `IfMatch` asks for.
         """
 
-        def fetch() -> tuple[bytes, dict[str, Any]] | None:
+        def fetch() -> tuple[bytes, dict[str, Any]]:
             from botocore.exceptions import ClientError, IncompleteReadError
 
             try:
@@ -107,18 +98,13 @@ class S3Storage(Storage):
             except IncompleteReadError as error:
                 raise AnswerError(f"the connection broke off: {error}", transient=True) from None
             except ClientError as error:
-                code = error_code(error)
-                if code in _ABSENT:
-                    return None
-                if code in _CHANGED:
+                if error_code(error) in _CHANGED:
                     raise FileGoneError(f"{self.uri}/{name} was replaced while it was read") from None
-                if code == "InvalidRange" and which.pop("Range", ""):  # shorter than the tail that was asked for
+                if error_code(error) == "InvalidRange" and which.pop("Range", ""):  # shorter than the tail asked for
                     return fetch()
                 raise
 
         return self._ask("read", name, fetch)
-
-    # --- writing -------------------------------------------------------------------------------------------------
 
     def write_with(self, name: str, fill: Callable[[IO[bytes]], object]) -> None:
         buffer = io.BytesIO()
@@ -130,22 +116,10 @@ class S3Storage(Storage):
         self._ask("remove", name, lambda: self._client.delete_object(**self._where(name)))
 
     def move(self, name: str, to: str) -> None:
-        def copy() -> bool:
-            from botocore.exceptions import ClientError
-
-            try:
-                self._client.copy_object(**self._where(to), CopySource=self._where(name))
-            except ClientError as error:
-                if error_code(error) in _ABSENT:
-                    return False
-                raise
-            return True
-
-        if not self._ask("move", name, copy, _WRITE):
+        source, target = self._where(name), self._where(to)
+        if self._ask("move", name, lambda: self._client.copy_object(**target, CopySource=source), _WRITE) is None:
             raise FileGoneError(f"{self.uri}/{name} is not there any more")
         self.delete(name)
-
-    # --- asking --------------------------------------------------------------------------------------------------
 
     def _where(self, name: str) -> dict[str, str]:
         return {"Bucket": self._bucket, "Key": self._prefix + name}
@@ -157,14 +131,19 @@ class S3Storage(Storage):
         except SourceError as error:
             raise LandingError(str(error)) from None
 
-    def _ask(self, verb: str, name: str, request: Callable[[], T], retries: Retries = _READ) -> T:
-        """What a request answers, in the end; a `LandingError` that says what could not be done if it does not."""
+    def _ask(self, verb: str, name: str, request: Callable[[], Any], retries: Retries = _READ) -> Any:
+        """What a request answers, in the end; None where what is to be read or moved is absent.
+
+        A `LandingError` says what could not be done if it does not answer.
+        """
         what = f"cannot {verb} {self.uri}/{name}"
 
-        def act() -> T:
+        def act() -> Any:
             try:
                 return request()
             except s3_errors() as error:
+                if verb in ("read", "move") and error_code(error) in _ABSENT:
+                    return None
                 if verb not in ("list", "read") and error_code(error) in _DENIED:
                     rights = "s3:PutObject, s3:DeleteObject"
                     raise LandingError(f"{what}: access denied: the credentials need {rights} there") from None

@@ -83,10 +83,12 @@ def _make_session() -> Any:
     import boto3
     from botocore.exceptions import NoCredentialsError
 
-    _keep_signatures_out_of_logs()
+    # at DEBUG these write every request's signature, key id and session token; at INFO and above, nothing at all
+    for name in ("botocore.auth", "botocore.endpoint", "botocore.parsers"):
+        if (logger := logging.getLogger(name)).level == logging.NOTSET:
+            logger.setLevel(logging.INFO)
     session = boto3.session.Session()
-    credentials = session.get_credentials()
-    if credentials is None:
+    if (credentials := session.get_credentials()) is None:
         raise NoCredentialsError
     # a profile may ask for a second factor here, which it could not in a thread with a limit in time
     hide(*credentials.get_frozen_credentials())
@@ -117,11 +119,3 @@ def normal_endpoint(endpoint: str | None) -> str | None:
     if parts.query or parts.fragment:
         raise SourceError(f"--s3-endpoint has a query or a fragment: {example}")
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
-
-
-def _keep_signatures_out_of_logs() -> None:
-    """At DEBUG these write every request's signature, key id and session token; at INFO and above, nothing at all."""
-    for name in ("botocore.auth", "botocore.endpoint", "botocore.parsers"):
-        logger = logging.getLogger(name)
-        if logger.level == logging.NOTSET:
-            logger.setLevel(logging.INFO)

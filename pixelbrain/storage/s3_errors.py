@@ -71,25 +71,19 @@ def s3_errors() -> tuple[type[Exception], ...]:
 
 def is_transient(error: Exception) -> bool:
     """Whether the same request may succeed a little later."""
-    from botocore.exceptions import (
-        ClientError,
-        ConnectTimeoutError,
-        EndpointConnectionError,
-        HTTPClientError,
-        ProxyConnectionError,
-    )
+    from botocore import exceptions as boto
     from urllib3.exceptions import HTTPError
 
     if isinstance(error, AnswerError):
         return error.transient
-    if isinstance(error, ClientError):
+    if isinstance(error, boto.ClientError):
         if error_code(error) == "500" and _is_web_page(error):  # what boto3 makes of a page that came with status 200
             return False
         return error_status(error) in _TRANSIENT_STATUSES or error_code(error) in _TRANSIENT_CODES
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return False
-    passing = (ConnectTimeoutError, EndpointConnectionError, HTTPClientError, ProxyConnectionError, HTTPError, OSError)
-    return isinstance(error, passing)
+    connecting = (boto.ConnectTimeoutError, boto.EndpointConnectionError, boto.ProxyConnectionError)
+    return isinstance(error, (*connecting, boto.HTTPClientError, HTTPError, OSError))
 
 
 def hide(*secrets: str | None) -> None:
@@ -115,26 +109,23 @@ def _explain(error: Exception) -> str:
 
     if isinstance(error, boto.ClientError):
         return _explain_answer(error)
-    if isinstance(error, (boto.NoCredentialsError, boto.PartialCredentialsError)):
-        return _NO_CREDENTIALS
-    if isinstance(error, (boto.TokenRetrievalError, boto.SSOError)):
-        return f"{_EXPIRED} ({error})"
-    if isinstance(error, boto.ParamValidationError):
-        return "no such name can be a bucket's, or an object's"
-    if isinstance(error, ResponseParserError):
-        return NOT_S3
     if isinstance(error, OSError) and error.filename:  # of the files with the credentials
         return f"{error.filename}: {error.strerror}"
-    server = _server(error)
-    if isinstance(error, boto.SSLError):
-        return f"{server}: no TLS connection, check --s3-endpoint and its certificate ({_reason(error)})"
-    if isinstance(error, (boto.EndpointConnectionError, boto.ProxyConnectionError)):
-        return f"nothing answers at {server}: check --s3-endpoint, and the network ({_reason(error)})"
-    if isinstance(error, (boto.ConnectTimeoutError, boto.ReadTimeoutError)):
-        return f"{server} does not answer in time"
-    if isinstance(error, (boto.HTTPClientError, HTTPError, OSError)):
-        return f"the connection to {server} broke off ({_reason(error)})"
-    return str(error)
+    server, reason = _server(error), _reason(error)
+    explained: list[tuple[Any, str]] = [  # the narrower ones first
+        ((boto.NoCredentialsError, boto.PartialCredentialsError), _NO_CREDENTIALS),
+        ((boto.TokenRetrievalError, boto.SSOError), f"{_EXPIRED} ({error})"),
+        (boto.ParamValidationError, "no such name can be a bucket's, or an object's"),
+        (ResponseParserError, NOT_S3),
+        (boto.SSLError, f"{server}: no TLS connection, check --s3-endpoint and its certificate ({reason})"),
+        (
+            (boto.EndpointConnectionError, boto.ProxyConnectionError),
+            f"nothing answers at {server}: check --s3-endpoint, and the network ({reason})",
+        ),
+        ((boto.ConnectTimeoutError, boto.ReadTimeoutError), f"{server} does not answer in time"),
+        ((boto.HTTPClientError, HTTPError, OSError), f"the connection to {server} broke off ({reason})"),
+    ]
+    return next((text for kinds, text in explained if isinstance(error, kinds)), str(error))
 
 
 def _explain_answer(error: Any) -> str:
@@ -142,12 +133,11 @@ def _explain_answer(error: Any) -> str:
     if code.startswith("KMS.") or (code == "AccessDenied" and "kms:" in said.lower()):
         return f"it is encrypted, and the credentials may not use its key (kms:Decrypt): {code}"
     if code in ("AuthorizationHeaderMalformed", "PermanentRedirect", "301"):
-        region = error.response["Error"].get("Region") or _headers(error).get("x-amz-bucket-region")
+        region = error.response["Error"].get("Region") or answer_headers(error).get("x-amz-bucket-region")
         return f"{_ELSEWHERE}={region}" if region else f"{_ELSEWHERE}, or check --s3-endpoint"
     if _is_web_page(error) and not is_transient(error):
         return NOT_S3
-    explained = _EXPLAINED.get(code)
-    if explained:
+    if explained := _EXPLAINED.get(code):
         return explained
     if code.isdigit():  # there was no error in the answer, as S3 would have written it
         return f"the server answers {code} ({said}): check --s3-endpoint"
@@ -181,8 +171,9 @@ def error_status(error: Any) -> int:
 
 
 def _is_web_page(error: Any) -> bool:
-    return _headers(error).get("content-type", "").startswith("text/html")
+    return answer_headers(error).get("content-type", "").startswith("text/html")
 
 
-def _headers(error: Any) -> dict[str, str]:
-    return error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+def answer_headers(error: Any) -> dict[str, str]:
+    """Of an answer, in lower case; none if it is none."""
+    return (getattr(error, "response", None) or {}).get("ResponseMetadata", {}).get("HTTPHeaders", {})

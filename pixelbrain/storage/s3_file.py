@@ -36,8 +36,7 @@ def open_object(key: str, get: Get, version: str | None = None) -> io.RawIOBase:
     with _guard:
         tail = _kept.get((key, version)) if version else None
     if tail is None:
-        found = get(Range=f"bytes=-{_TAIL_BYTES}")
-        if found is None:
+        if (found := get(Range=f"bytes=-{_TAIL_BYTES}")) is None:
             raise FileNotFoundError(key)
         data, answer = found
         tail = (data, int(answer.get("ContentRange", f"/{len(data)}").rpartition("/")[2]), answer["ETag"])
@@ -79,7 +78,6 @@ class _RangedObject(io.RawIOBase):
         if start >= tail_at:
             return self._tail[start - tail_at : stop - tail_at]
         # If-Match: a file that is replaced meanwhile must not be read as a mixture of both
-        found = self._get(Range=f"bytes={start}-{stop - 1}", IfMatch=self._etag)
-        if found is None:
+        if (found := self._get(Range=f"bytes={start}-{stop - 1}", IfMatch=self._etag)) is None:
             raise FileNotFoundError
         return found[0]

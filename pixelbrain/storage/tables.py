@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import math
 import os
@@ -32,7 +33,8 @@ def write_table(file: Path, columns: pa.Schema, tables: Iterable[pa.Table]) -> i
     if suffix == ".parquet":
         return _write_parquet(file, columns, tables)
     if suffix == ".jsonl":
-        return _write_json_lines(file, columns.names, _rows(tables, finite=True))
+        rows = (dict(zip(columns.names, row, strict=True)) for row in _rows(tables, finite=True))
+        return _write_lines(file, (json.dumps(row, ensure_ascii=False) for row in rows))
     return write_csv(file, columns.names, _rows(tables, finite=False))
 
 
@@ -47,17 +49,9 @@ def write_csv(file: Path, names: Sequence[str], rows: Iterable[Sequence[Any]]) -
     Raises:
         OSError: it cannot be written.
     """
-    count = 0
-    with _replaced(file) as temporary, open(temporary, "wb") as target:
-        target.write(_line(_quoted(name) if _NEEDS_QUOTES.search(name) else name for name in names))
-        for row in rows:
-            target.write(_line(map(_cell, row)))
-            count += 1
-    return count
-
-
-def _line(cells: Iterable[str]) -> bytes:
-    return (",".join(cells) + "\n").encode("utf-8", "surrogateescape")
+    header = (_quoted(name) if _NEEDS_QUOTES.search(name) else name for name in names)
+    lines = map(",".join, itertools.chain([header], (map(_cell, row) for row in rows)))
+    return _write_lines(file, lines, errors="surrogateescape") - 1
 
 
 def _cell(value: Any) -> str:
@@ -72,11 +66,11 @@ def _quoted(text: str) -> str:
     return '"' + text.replace('"', '""') + '"'
 
 
-def _write_json_lines(file: Path, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
+def _write_lines(file: Path, lines: Iterable[str], errors: str = "strict") -> int:
     count = 0
-    with _replaced(file) as temporary, open(temporary, "w", encoding="utf-8", newline="\n") as text:
-        for row in rows:
-            text.write(json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) + "\n")
+    with _replaced(file) as temporary, open(temporary, "w", encoding="utf-8", errors=errors, newline="\n") as text:
+        for line in lines:
+            text.write(line + "\n")
             count += 1
     return count
 

@@ -10,8 +10,7 @@ import pytest
 
 import pixelbrain as pb
 from pixelbrain.engine.work.fused import ImageWorker
-from pixelbrain.engine.work.order import WorkOrder
-from pixelbrain.engine.work.worklist import Worklist, blocks
+from pixelbrain.engine.work.worklist import Worklist, WorkOrder, blocks
 from pixelbrain.landing.parts import ModuleState
 from pixelbrain.sources.local import path_to_uri
 from pixelbrain.storage.open import open_storage

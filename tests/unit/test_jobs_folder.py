@@ -13,7 +13,7 @@ import yaml
 
 from pixelbrain.cli.main import cli
 from pixelbrain.engine.cluster.job_check import read_runtime_env
-from pixelbrain.engine.cluster.settings import STOP_WAIT_S
+from pixelbrain.engine.cluster.jobs import STOP_WAIT_S
 
 JOBS = Path(__file__).parent.parent.parent / "jobs"
 

@@ -46,11 +46,8 @@ DOLLARS = ("input_usd_per_million", "output_usd_per_million", "batch_factor")
 
 
 def _price(model: str, input_usd: str, output_usd: str, tokens: TileTokens | PatchTokens, **more: Any) -> ModelPrice:
-    prices: dict[str, Any] = {
-        "input_usd_per_million": Decimal(input_usd),
-        "output_usd_per_million": Decimal(output_usd),
-    }
-    return ModelPrice(model=model, tokens=tokens, **prices, **more)
+    more |= {"input_usd_per_million": Decimal(input_usd), "output_usd_per_million": Decimal(output_usd)}
+    return ModelPrice(model=model, tokens=tokens, **more)
 
 
 _GPT_4 = TileTokens(base=85, tile=170)

@@ -3,6 +3,5 @@
 | what | file | role |
 | --- | --- | --- |
 | `LimiterActor` | actors | the actors: one says when each request may go, the others send and journal the answers |
-| `asker_placement` | placement | where they run: the limiter beside the driver, the askers on nodes without a GPU |
 | `ask` | run | hands out what is to be asked about, until all is answered or no request can succeed |
 """

@@ -8,6 +8,7 @@ import logging
 import time
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,7 @@ _PREPARED_AHEAD = 16  # images, beyond the requests in flight
 _JOURNALLED_WITHIN_S = 5.0
 
 
+@dataclass(eq=False, repr=False)  # Ray would log a repr of its own
 class LimiterActor:
     """The one limiter of a run, see `asking.limits.limiter.RateLimiter`; its clock is the only one that counts.
 
@@ -45,28 +47,26 @@ class LimiterActor:
     was: it waits a whole window, and counts what may have been in flight as spent.
     """
 
-    def __init__(
-        self,
-        limits: AskLimits,
-        spent: Decimal,
-        at_risk: Decimal,
-        out: Storage,
-        fields: Sequence[str],
-        environment: DriverEnvironment,
-        meter: Meter,
-    ) -> None:
+    limits: AskLimits
+    spent: Decimal
+    at_risk: Decimal
+    out: Storage
+    fields: Sequence[str]
+    environment: DriverEnvironment
+    meter: Meter
+
+    def __post_init__(self) -> None:
         import ray
 
         from pixelbrain.asking.limits.limiter import RateLimiter
 
-        environment.apply()
-        self._budget_usd = limits.budget_usd
-        self._meter = meter
+        self.environment.apply()
+        spent, limits = self.spent, self.limits
         restarted = ray.get_runtime_context().was_current_actor_reconstructed
         if restarted:
-            if not out.is_local:
+            if not self.out.is_local:
                 time.sleep(_JOURNALLED_WITHIN_S)
-            spent = spent_usd(AnswerLog(out), fields) + at_risk
+            spent = spent_usd(AnswerLog(self.out), self.fields) + self.at_risk
         self._limiter = RateLimiter(
             rpm=limits.rpm,
             tpm=limits.tpm,
@@ -101,39 +101,34 @@ class LimiterActor:
 
     def _tell(self, now: float) -> None:
         spent, reserved = self._limiter.budget.spent_usd, self._limiter.budget.reserved_usd
-        left = None if self._budget_usd is None else float(self._budget_usd - spent - reserved)
-        self._meter.limiter(self._limiter.stats(now)["in_flight"], float(spent), left)
+        left = None if self.limits.budget_usd is None else float(self.limits.budget_usd - spent - reserved)
+        self.meter.limiter(self._limiter.stats(now)["in_flight"], float(spent), left)
 
 
+@dataclass(eq=False, repr=False)  # Ray would log a repr of its own
 class AskingActor:
     """Asks about blocks of images, `concurrency` at a time over all its blocks, and journals every answer at once."""
 
-    def __init__(
-        self,
-        settings: AskSettings,
-        price: ModelPrice,
-        out: Storage,
-        limiter: Any,
-        concurrency: int,
-        writer: str,
-        environment: DriverEnvironment,
-        meter: Meter,
-    ) -> None:
-        environment.apply()
-        self._meter = meter
-        self._settings = settings
-        self._price = price
-        self._limiter = limiter
-        self._concurrency = concurrency
+    settings: AskSettings
+    price: ModelPrice
+    out: Storage
+    limiter: Any
+    concurrency: int
+    writer: str
+    environment: DriverEnvironment
+    meter: Meter
+
+    def __post_init__(self) -> None:
+        self.environment.apply()
         self._memory = AnswerMemory(
-            AnswerLog(out),
-            f"{writer}-{uuid.uuid4().hex[:8]}",  # one that was restarted on another node may find its own pid there
-            types={question.field: question.answer.arrow_type() for question in settings.questions},
-            questions={question.field: question_hash(settings, question) for question in settings.questions},
+            AnswerLog(self.out),
+            # one that was restarted on another node may find its own pid there
+            f"{self.writer}-{uuid.uuid4().hex[:8]}",
+            types={question.field: question.answer.arrow_type() for question in self.settings.questions},
+            questions={question.field: question_hash(self.settings, question) for question in self.settings.questions},
         )
         self._asker: Asker | None = None
-        self._gate: Gate | None = None
-        self._slots = asyncio.Semaphore(concurrency + _PREPARED_AHEAD)
+        self._slots = asyncio.Semaphore(self.concurrency + _PREPARED_AHEAD)
 
     async def ask(self, entries: list[dict[str, Any]]) -> AskReport:
         """Ask about a block.
@@ -165,8 +160,8 @@ class AskingActor:
 
     async def settle(self) -> None:
         """Report to the limiter what the last requests came to; nothing is sent afterwards."""
-        if self._gate is not None:
-            await self._gate.aclose()
+        if self._asker is not None:
+            await self._asker.requester.gate.aclose()
 
     async def _one(self, entry: dict[str, Any]) -> list[dict[str, Any]]:
         assert self._asker is not None
@@ -181,21 +176,12 @@ class AskingActor:
         from pixelbrain.asking.request.client import AskClient
         from pixelbrain.asking.request.photo import PhotoPreparer
 
-        settings, limiter = self._settings, self._limiter
-        client = AskClient(base_url=settings.base_url, connections=self._concurrency, timeout_s=settings.timeout_s)
-        self._gate = Gate(lease=limiter.lease.remote, settle=limiter.settle.remote, pause=limiter.pause.remote)
+        settings, price, limiter, concurrency = self.settings, self.price, self.limiter, self.concurrency
+        send = AskClient(base_url=settings.base_url, connections=concurrency, timeout_s=settings.timeout_s).send
+        gate = Gate(lease=limiter.lease.remote, settle=limiter.settle.remote, pause=limiter.pause.remote)
         requester = Requester(
-            settings=settings,
-            price=self._price,
-            gate=self._gate,
-            send=client.send,
-            concurrency=self._concurrency,
-            meter=self._meter,
+            settings=settings, price=price, gate=gate, send=send, concurrency=concurrency, meter=self.meter
         )
         read, sign = (functools.partial(one, s3_endpoint=settings.s3_endpoint) for one in (read_bytes, presign))
-        return Asker(
-            requester,
-            PhotoPreparer(settings, self._price, read, sign),
-            remembered=self._memory.remembered,
-            journal=self._memory.journal,
-        )
+        preparer = PhotoPreparer(settings, price, read, sign)
+        return Asker(requester, preparer, remembered=self._memory.remembered, journal=self._memory.journal)

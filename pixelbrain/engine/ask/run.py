@@ -24,7 +24,6 @@ from pixelbrain.asking.questions.where import Where
 from pixelbrain.asking.request.estimate import estimate
 from pixelbrain.asking.settings import AskLimits, AskSettings
 from pixelbrain.engine.ask.actors import AskingActor, LimiterActor
-from pixelbrain.engine.ask.placement import asker_placement, limiter_placement
 from pixelbrain.engine.cluster.session import ray_session
 from pixelbrain.engine.work.environment import DriverEnvironment
 from pixelbrain.engine.work.meter import run_label
@@ -57,12 +56,9 @@ def ask(
     """Ask the questions about all landed images that they are open for, and land the answers.
 
     Args:
-        landing: with images.
-        settings: what is asked, of whom.
         price: of the model.
         limits: how fast, and for how much.
-        where: only these images.
-        limit: only the first so many of them.
+        where: only these images; and with `limit` only the first so many of them.
         progress: called with (done, total, failed) images.
         debug: show Ray's log.
 
@@ -116,11 +112,8 @@ def _run(
     # its process, and its node: until Ray knows that a node is gone, some 10 s, each try to reach it counts as one; the
     # restarts are the limit
     survives = {"max_restarts": _RESTARTS, "max_task_retries": -1}
-    limiter = (
-        ray.remote(LimiterActor)
-        .options(**limiter_placement(), **survives)
-        .remote(limits, spent, at_risk, out, fields, environment, meter)
-    )
+    limiting = ray.remote(**limiter_placement(), **survives)(LimiterActor)
+    limiter = limiting.remote(limits, spent, at_risk, out, fields, environment, meter)
     asking = ray.remote(max_concurrency=ahead + 1, **survives)(AskingActor)
     run_id = uuid.uuid4().hex[:8]
     landing.answer_log.set_lost(run_id, fields, at_risk)  # true from now on, should everything be killed
@@ -174,9 +167,38 @@ def _run(
 def _blocks_by_actor(rows: pa.Table, actors: int) -> list[Iterator[list[dict[str, Any]]]]:
     """Each actor's blocks. Copies of one photo go to the same actor, which asks about it once."""
     owner = np.array([int(sha[:8], 16) % actors if sha else 0 for sha in rows["sha256"].to_pylist()])
-    return [_blocks(rows.filter(pa.array(owner == number))) for number in range(actors)]
+    shares = [rows.filter(pa.array(owner == number)).combine_chunks() for number in range(actors)]
+    return [map(pa.RecordBatch.to_pylist, share.to_batches(max_chunksize=_BLOCK_ROWS)) for share in shares]
 
 
-def _blocks(rows: pa.Table) -> Iterator[list[dict[str, Any]]]:
-    for start in range(0, len(rows), _BLOCK_ROWS):
-        yield rows.slice(start, _BLOCK_ROWS).to_pylist()
+def limiter_placement() -> dict[str, Any]:
+    """Options of the limiter: no CPU, and the driver's node.
+
+    It is the node whose loss ends the run in any case, so that a spot instance that is taken away does not take the
+    limiter, which would then wait for a whole window. Softly: if the driver's node takes no actor, it runs elsewhere.
+    """
+    import ray
+
+    # Ray puts an actor that needs nothing at all anywhere; a byte every node has, a head without CPUs, too
+    return {"num_cpus": 0, "memory": 1, "scheduling_strategy": _on(ray.get_runtime_context().get_node_id())}
+
+
+def asker_placement(number: int) -> dict[str, Any]:
+    """Options of the asker of this number, counted from 0: a tenth of a CPU, and a node without a GPU.
+
+    They take turns on these nodes, softly: asking needs no GPU, and an asker would keep an expensive node from being
+    given back when it is idle. Where all nodes are alike, Ray spreads them.
+    """
+    import ray
+
+    nodes = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
+    plain = sorted(node["NodeID"] for node in nodes if not node["Resources"].get("GPU"))
+    strategy = _on(plain[number % len(plain)]) if 0 < len(plain) < len(nodes) else "SPREAD"
+    return {"num_cpus": 0.1, "scheduling_strategy": strategy}
+
+
+def _on(node_id: str) -> Any:
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    # a node that is full takes none either, and an actor that waits for room there would wait for a whole run
+    return NodeAffinitySchedulingStrategy(node_id, soft=True, _spill_on_unavailable=True)

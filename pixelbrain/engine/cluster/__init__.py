@@ -3,7 +3,6 @@
 | what | file | role |
 | --- | --- | --- |
 | `ray_session` | session | one Ray for all stages of a run: found, joined, or started here and stopped afterwards |
-| `OBJECT_STORE_BYTES` | settings | what every Ray that we start, or join, is told before it is imported |
 | `check_address` | address | a Ray's address: its forms, and whether a Ray that we can join answers there |
 | `Token` | token | Ray's token: where it is looked for, and a new one where there is none |
 | `up` | local_cluster | laptop mode: one Ray on this machine that several commands share |

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pixelbrain.config import mask_uri
 from pixelbrain.engine.cluster.local_state import find
-from pixelbrain.engine.cluster.settings import RAY_ENVIRONMENT
+from pixelbrain.engine.cluster.session import set_environment
 from pixelbrain.engine.cluster.token import find_token, refused
 from pixelbrain.engine.ray_private import job_client
 from pixelbrain.errors import ConfigError, EngineError
@@ -55,8 +55,7 @@ def connect(address: str) -> JobSubmissionClient:
     try:
         answer = requests.get(f"{address}/api/version", timeout=_ANSWER_S)
         if answer.status_code == 401:  # the token goes only to who asks for one
-            token = find_token()
-            if token is not None:
+            if (token := find_token()) is not None:
                 headers["Authorization"] = f"Bearer {token.value}"
                 answer = requests.get(f"{address}/api/version", timeout=_ANSWER_S, headers=headers)
             if answer.status_code in (401, 403):
@@ -69,8 +68,7 @@ def connect(address: str) -> JobSubmissionClient:
     except (requests.RequestException, ValueError, KeyError, TypeError):
         raise EngineError(f"what answers at {address} is no dashboard of Ray's") from None
 
-    for name, value in RAY_ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    set_environment()
     with _without("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS"):  # they would win over an address that is given
         return job_client(
             address,

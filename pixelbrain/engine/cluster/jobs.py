@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pixelbrain.engine.cluster.dashboard import connect
-from pixelbrain.engine.cluster.settings import STOP_WAIT_S
 from pixelbrain.errors import EngineError
 
 if TYPE_CHECKING:
@@ -22,6 +21,9 @@ logger = logging.getLogger(__name__)
 
 #: What a stopped job's exit code is for us: Ray keeps none.
 EXIT_STOPPED = 130
+
+#: Of a job that is stopped; Ray's own 3 s are not enough to land what is in flight.
+STOP_WAIT_S = 60
 
 _EXIT_UNKNOWN = 1
 _SILENCE_S = 30.0  # of a log; then the job is asked for, as a connection may be dead without having said so
@@ -60,7 +62,6 @@ class Jobs:
         chosen = dict(runtime_env or {})
         if working_dir is not None:
             chosen["working_dir"] = working_dir
-        # Ray kills a stopped job after 3 s, which do not suffice to land what is in flight
         chosen["env_vars"] = {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S), **(chosen.get("env_vars") or {})}
         deadline = time.monotonic() + _AGENT_S
         while True:
@@ -133,8 +134,7 @@ class Jobs:
                     if self._details(job_id).status.is_terminal():
                         return
                     continue
-                text = waiting.result()
-                if text is None:
+                if (text := waiting.result()) is None:
                     return
                 if new := text[skip:]:
                     self._shown[job_id] = self._shown.get(job_id, 0) + len(new)
@@ -154,8 +154,7 @@ def _exit_code(job_id: str, details: JobDetails) -> int:
         return 0
     if details.status == "STOPPED":
         return EXIT_STOPPED
-    code = details.driver_exit_code
-    if code is None:
+    if (code := details.driver_exit_code) is None:
         raise EngineError(f"the job {job_id} failed: {_last_line(details.message or 'Ray does not say why')}")
     return 128 - code if code < 0 else code or _EXIT_UNKNOWN
 

@@ -17,8 +17,9 @@ from typing import Any
 import psutil
 
 from pixelbrain.engine.cluster import local_state
+from pixelbrain.engine.cluster.jobs import STOP_WAIT_S
 from pixelbrain.engine.cluster.local_state import FOLDER, LOG, LocalCluster
-from pixelbrain.engine.cluster.settings import OBJECT_STORE_BYTES, RAY_ENVIRONMENT, STOP_WAIT_S
+from pixelbrain.engine.cluster.session import OBJECT_STORE_BYTES, RAY_ENVIRONMENT, ray_session
 from pixelbrain.engine.cluster.token import ensure_token
 from pixelbrain.errors import EngineError
 
@@ -43,8 +44,7 @@ def up(
         EngineError: it did not start within 120 s; with the last line that Ray said.
     """
     with _one_at_a_time():
-        running = local_state.find()
-        if running is not None:
+        if (running := local_state.find()) is not None:
             return running, False
         ensure_token()
         folder = _new_folder()
@@ -64,11 +64,10 @@ def up(
                 start_new_session=True,
             )  # fmt: skip
         try:
-            address = _wait_until_up(process, folder)
             cluster = LocalCluster(
+                address=_wait_until_up(process, folder),
                 pid=process.pid,
                 created=psutil.Process(process.pid).create_time(),
-                address=address,
                 dashboard=f"http://127.0.0.1:{dashboard_port}" if dashboard else None,
                 folder=str(folder),
                 environment=local_state.environment(),
@@ -86,9 +85,7 @@ def up(
 def down() -> LocalCluster | None:
     """End the local cluster, and nobody else's Ray; returns when all its processes are gone. None: none was running."""
     with _one_at_a_time():
-        cluster = local_state.find()
-        process = cluster.process() if cluster is not None else None
-        if cluster is None or process is None:
+        if (cluster := local_state.find()) is None or (process := cluster.process()) is None:
             return None
         _end(process)
         local_state.forget(cluster)
@@ -97,8 +94,6 @@ def down() -> LocalCluster | None:
 
 def usage(cluster: LocalCluster) -> dict[str, Any]:
     """What the cluster has and what of it is reserved: `nodes`, and (used, total) of `cpus`, `gpus`, `memory_bytes`."""
-    from pixelbrain.engine.cluster.session import ray_session
-
     with ray_session(address=cluster.address):
         import ray
 

@@ -67,8 +67,7 @@ def find() -> LocalCluster | None:
 
 def find_fitting() -> LocalCluster | None:
     """The local cluster, if one runs whose workers are like the ones that this process would start."""
-    cluster = find()
-    if cluster is None:
+    if (cluster := find()) is None:
         return None
     now = environment()
     if other := " and ".join(sorted(name for name in now if cluster.environment.get(name) != now[name])):

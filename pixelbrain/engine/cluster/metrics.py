@@ -37,7 +37,6 @@ METRICS: Mapping[str, tuple[type[Counter] | type[Gauge], str, tuple[str, ...]]] 
 
 #: Labels are kept few: a server of metrics holds a series for each combination of them.
 _MOST_KINDS = 40
-_OTHER = "other"
 _LABEL_LENGTH = 60
 
 
@@ -75,7 +74,7 @@ class RayMeter(Meter):
         """The kind of a failure as a label; error classes of a user's modules could be any number."""
         kind = kind[:_LABEL_LENGTH]
         if kind not in self._kinds and len(self._kinds) >= _MOST_KINDS:
-            return _OTHER
+            return "other"
         self._kinds.add(kind)
         return kind
 

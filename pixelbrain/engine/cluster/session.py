@@ -11,11 +11,21 @@ from collections.abc import Iterator
 
 from pixelbrain.engine.cluster.address import check_address, check_reachable
 from pixelbrain.engine.cluster.local_state import find_fitting
-from pixelbrain.engine.cluster.settings import OBJECT_STORE_BYTES, RAY_ENVIRONMENT
 from pixelbrain.engine.ray_private import running_here
 from pixelbrain.errors import EngineError
 
 logger = logging.getLogger(__name__)
+
+#: Of every Ray that we start: no call home, the interpreter that runs us for the workers too, and GPUs as they are;
+#: workers stay for the next stage or command, where Ray would end them after a second and start others.
+RAY_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_idle_worker_killing_time_threshold_ms": "60000",
+}
+#: Of a Ray on one machine: no pixel travels through it; manifests and summaries do.
+OBJECT_STORE_BYTES = 256 * 1024 * 1024
 
 
 @contextlib.contextmanager
@@ -29,7 +39,7 @@ def ray_session(*, address: str | None = None, debug: bool = False) -> Iterator[
         ConfigError: an address that is none of a Ray's.
         EngineError: no Ray that we can join answers there, or none can be started.
     """
-    _prepare()
+    set_environment()
     import ray
 
     if not debug:  # Ray's log stays off the screen, its errors too: they come back as exceptions
@@ -47,9 +57,8 @@ def ray_session(*, address: str | None = None, debug: bool = False) -> Iterator[
 
 def find_ray(address: str | None = None) -> str | None:
     """Where the Ray to join answers, see `ray_session`; None: there is none. Raises as that does."""
-    _prepare()
-    given = address or os.environ.get("RAY_ADDRESS")
-    if given:
+    set_environment()
+    if given := address or os.environ.get("RAY_ADDRESS"):
         address = check_address(given)
         if address == "auto":
             try:
@@ -60,8 +69,7 @@ def find_ray(address: str | None = None) -> str | None:
             return None
         check_reachable(address)
         return address
-    cluster = find_fitting()
-    if cluster is not None:
+    if (cluster := find_fitting()) is not None:
         try:
             check_reachable(cluster.address)
             return cluster.address
@@ -70,7 +78,7 @@ def find_ray(address: str | None = None) -> str | None:
     return None
 
 
-def _prepare() -> None:
+def set_environment() -> None:
     """Say what Ray reads when it is imported."""
     for name, value in RAY_ENVIRONMENT.items():
         os.environ.setdefault(name, value)

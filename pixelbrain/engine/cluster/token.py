@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pixelbrain.errors import EngineError
 
+_DEFAULT = Path("~/.ray/auth_token")
 _WAY_OUT = "put the cluster's into RAY_AUTH_TOKEN, or the path of a file that holds it into RAY_AUTH_TOKEN_PATH"
 
 
@@ -30,7 +31,7 @@ def find_token() -> Token | None:
         if not value:  # Ray would end the process here
             raise EngineError(f"RAY_AUTH_TOKEN_PATH is {path}: no such file, or it is empty, or not ours to read")
         return Token(value, f"RAY_AUTH_TOKEN_PATH, {path}")
-    value = _read(_default_path())
+    value = _read(_DEFAULT)
     return Token(value, "~/.ray/auth_token") if value else None
 
 
@@ -38,7 +39,7 @@ def ensure_token() -> None:
     """A token for a Ray that starts here, new if there is none: readable by this user alone."""
     if find_token() is not None:
         return
-    path = _default_path()
+    path = _DEFAULT.expanduser()
     path.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileExistsError):  # another command was quicker: its token is as good
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -51,10 +52,6 @@ def refused(where: str, token: Token | None) -> EngineError:
     if token is None:
         return EngineError(f"{where} wants a token, and there is none here: {_WAY_OUT}")
     return EngineError(f"{where} refuses the token of {token.source}: {_WAY_OUT}")
-
-
-def _default_path() -> Path:
-    return Path.home() / ".ray" / "auth_token"
 
 
 def _read(path: Path) -> str:

@@ -7,5 +7,5 @@
 | `Node` | nodes | the machines that work can go to: what Ray says of its nodes, or this machine |
 | `fused_pools` | fused | the fused layout: equal actors that each do all of an image's work |
 | `chunk_rows` | staged | the staged layout: a pool that decodes, one for each module, and one that lands |
-| `Shortage` | fit | does a plan fit the nodes? The first actor that finds no room is named |
+| `find_shortage` | fit | does a plan fit the nodes? The first actor that finds no room is named |
 """

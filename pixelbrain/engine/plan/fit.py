@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from pixelbrain.engine.plan.nodes import Node
 from pixelbrain.engine.plan.pools import Pool
 
 _TOLERANCE = 1e-6
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shortage:
-    """The pool that starves, and how many of its actors have room."""
-
-    pool: Pool
-    room: int
 
 
 class _Room:
@@ -51,13 +42,13 @@ class _Room:
         return bool(self.cards) and not pool.gpus, -self.cpus
 
 
-def find_shortage(pools: Iterable[Pool], nodes: Sequence[Node]) -> Shortage | None:
-    """The first pool whose least number of actors does not fit beside the others'; None: all fit."""
+def find_shortage(pools: Iterable[Pool], nodes: Sequence[Node]) -> tuple[Pool, int] | None:
+    """The first pool whose least number of actors does not fit beside the others', and how many do; None: all fit."""
     rooms = [_Room(node) for node in nodes]
     for pool in sorted(pools, key=_hardest_first):
         placed = _place(pool, pool.min_actors, rooms)
         if placed < pool.min_actors:
-            return Shortage(pool=pool, room=placed)
+            return pool, placed
     return None
 
 

@@ -1,4 +1,7 @@
-"""The fused layout: equal actors that each do all of an image's work, one a GPU, or one for about four CPUs."""
+"""The fused layout: equal actors that each do all of an image's work, one a GPU, or one for about four CPUs.
+
+Pixels never leave an actor: it is the laptop's, and that of clusters whose GPU nodes have the CPUs to feed them.
+"""
 
 from __future__ import annotations
 
@@ -69,8 +72,7 @@ def actor_memory(nodes: Sequence[Node], needs: Iterable[Resources]) -> int:
 
 def _share(needs: Mapping[str, Resources], wishes: Placement) -> float:
     """GPUs of an actor: as wished, or as its modules want together, at most one whole."""
-    wished = wishes.gpu_share(FUSED)
-    if wished is not None:
+    if (wished := wishes.gpu_share(FUSED)) is not None:
         return wished
     wanted = [need.num_gpus for need in needs.values() if need.num_gpus is not None]
     return min(1.0, sum(wanted)) if len(wanted) == len(needs) and sum(wanted) > 0 else 1.0

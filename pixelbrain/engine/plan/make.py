@@ -1,9 +1,4 @@
-"""Placement: which actors, how many, and what of the cluster each reserves, from the nodes that there are.
-
-Two layouts run the same modules. Fused: every actor reads, decodes, runs all modules and lands, and pixels never leave
-it: the laptop, and every cluster whose GPU nodes have the CPUs to feed them. Staged: actors on CPU nodes decode, and
-uint8 inputs travel to pools of actors for each module, pinned to GPUs; a last pool lands.
-"""
+"""Placement: which actors, how many, and what of the cluster each reserves, from the nodes that there are."""
 
 from __future__ import annotations
 
@@ -86,17 +81,16 @@ def make_plan(
 
 def check_fit(plan: Plan, nodes: Sequence[Node]) -> None:
     """Raises `EngineError`, with the numbers, for a plan of which some actor would wait for ever."""
-    shortage = find_shortage(plan.pools, nodes)
-    if shortage is not None:
-        pool = shortage.pool
-        fewer = f"--actors {pool.name}={shortage.room}" if shortage.room else None
+    if (shortage := find_shortage(plan.pools, nodes)) is not None:
+        pool, room = shortage
+        fewer = f"--actors {pool.name}={room}" if room else None
         shared = f"--gpus-per-actor {pool.name}=0.5" if pool.gpus > 0.5 else None
         fused = "--layout fused" if plan.layout == "staged" else None
         ways = ", ".join(way for way in (fewer, shared, fused, "--autoscale if nodes are still to come") if way)
         raise EngineError(
             f"this plan would wait for ever: the pool {pool.name} wants {pool.min_actors} x ({pool.needs()}), and on "
-            f"{describe_nodes(nodes)} there is room for {shortage.room} beside the others; `pixelbrain plan` shows "
-            f"all. Try {ways}"
+            f"{describe_nodes(nodes)} there is room for {room} beside the others; `pixelbrain plan` shows all. "
+            f"Try {ways}"
         )
     held = sum(node.object_store_bytes for node in nodes)
     if plan.object_store_bytes > held:

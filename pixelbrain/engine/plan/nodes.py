@@ -33,15 +33,14 @@ def cluster_nodes() -> list[Node]:
         Node(
             node_id=found["NodeID"],
             name=found["NodeManagerHostname"],
-            cpus=resources.get("CPU", 0.0),
-            gpus=resources.get("GPU", 0.0),
-            memory_bytes=resources.get("memory", 0.0),
-            object_store_bytes=resources.get("object_store_memory", 0.0),
+            cpus=found["Resources"].get("CPU", 0.0),
+            gpus=found["Resources"].get("GPU", 0.0),
+            memory_bytes=found["Resources"].get("memory", 0.0),
+            object_store_bytes=found["Resources"].get("object_store_memory", 0.0),
             labels=found.get("Labels") or {},
         )
         for found in ray.nodes()
         if found["Alive"]
-        for resources in [found["Resources"]]
     ]
 
 

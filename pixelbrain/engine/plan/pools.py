@@ -42,12 +42,3 @@ class Plan:
     block_rows: int  # images that are handed out together
     chunk_rows: int  # staged: images that travel together
     object_store_bytes: int  # in use at most, on all nodes together, as an estimate
-
-    def pool(self, name: str) -> Pool:
-        """The pool of that name."""
-        return next(pool for pool in self.pools if pool.name == name)
-
-    @property
-    def device(self) -> str:
-        """cuda where any module runs on a GPU."""
-        return "cuda" if any(pool.device == "cuda" for pool in self.pools) else "cpu"

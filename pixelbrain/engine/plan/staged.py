@@ -73,8 +73,7 @@ def _decoders(nodes: Sequence[Node], others: Sequence[Pool], wishes: Placement, 
     for each in (threads, 1, 0.5, 0.25):
         its = {"memory_bytes": memory, "threads": max(1, min(threads, int(each)))}
         pool = _pool(DECODE, 1, each * SPARE, wishes, most, **its)
-        room = count_room(pool, others, nodes, most=min(most, int(sum(node.cpus for node in nodes)) + 1))
-        if room:
+        if room := count_room(pool, others, nodes, most=min(most, int(sum(node.cpus for node in nodes)) + 1)):
             return _sized(pool, room, wishes, most)
     return pool
 

@@ -2,8 +2,7 @@
 
 | what | file | role |
 | --- | --- | --- |
-| `Worklist` | worklist | blocks of the images that are left to do, made while the source is listed |
-| `WorkOrder` | order | what all workers of a run share: where rows go, and how images are opened |
+| `Worklist` | worklist | an order, and blocks of what is left to do, made while the source is listed |
 | `Opener` | opener | images read, decoded and preprocessed in threads, one batch ahead of the models |
 | `LoadedModules` | loaded_modules | the modules of one worker, each loaded when it is first needed, and their columns |
 | `ImageWorker` | fused | all the work on a block in one process: open, run the modules, land |

@@ -16,9 +16,9 @@ from pixelbrain.engine.work.isolate import Isolation, Suspicion, failed_rows
 from pixelbrain.engine.work.loaded_modules import LoadedModules, module_column
 from pixelbrain.engine.work.meter import Meter
 from pixelbrain.engine.work.opener import Opener
-from pixelbrain.engine.work.order import WorkOrder
 from pixelbrain.engine.work.run_notes import RunNotes
 from pixelbrain.engine.work.tally import Tally
+from pixelbrain.engine.work.worklist import WorkOrder
 from pixelbrain.landing.landing import Landing
 from pixelbrain.modules.base import PipelineModule
 
@@ -59,14 +59,12 @@ class ImageWorker:
         if not self.notes.stop_requested():
             landed, piece = self.landing.block_so_far(self.order.generation, block["block"])
             tally.images = len(landed)
-            left = [entry for entry in block["images"] if entry["image_id"] not in landed]
-            if left:
+            if left := [entry for entry in block["images"] if entry["image_id"] not in landed]:
                 self._work_off(left, block["modules"], block["block"], piece, tally)
         return tally.summary()
 
     def _work_off(self, entries: list[dict[str, Any]], names: list[str], number: int, piece: int, tally: Tally) -> None:
-        isolation = self._suspicion.begin(str(number), names)
-        if isolation is None:
+        if (isolation := self._suspicion.begin(str(number), names)) is None:
             tables = self._tables(entries, names, tally.seconds)
         else:
             tables = self._isolated(isolation, entries, names)
@@ -121,6 +119,4 @@ class ImageWorker:
             yield table
 
     def _land(self, tables: list[pa.Table], names: Sequence[str], block: int, piece: int, tally: Tally) -> None:
-        took = self.order.land(pa.concat_tables(tables), names, block, piece)
-        self._meter.activity("landing", took)
-        tally.seconds["landing"] += took
+        tally.seconds["landing"] += self.order.land(pa.concat_tables(tables), names, block, piece, self._meter)

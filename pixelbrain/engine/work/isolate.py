@@ -38,8 +38,12 @@ class Suspicion:
 
     def __init__(self, notes: RunNotes, make: Callable[[], Any], *, wary: bool) -> None:
         self._notes = notes
-        # before any model is loaded, and as Ray sends modules, so that a user's own arrive in the child, too
-        self._make = _pickled(make) if wary else None
+        self._make: bytes | None = None
+        if wary:
+            from ray import cloudpickle
+
+            # before any model is loaded, and as Ray sends modules, so that a user's own arrive in the child, too
+            self._make = cloudpickle.dumps(make)
 
     def begin(self, work: str, modules: Sequence[str], *, deaths: int = _DEATHS) -> Isolation | None:
         """Note that this work is in hand; where it has killed so many workers, what it is to be done in."""
@@ -80,20 +84,13 @@ class Isolation:
                 return None, f"it was not done after {_LONGEST_S:g} s"
             return self._pipe.recv(), ""
         except (EOFError, OSError):  # the child is gone
-            self._process.join(10)
-            why = _how_it_ended(self._process.exitcode)
-            self._end()
-            return None, why
+            return None, self._died()
 
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(
-            target=serve,
-            args=(theirs, self._worker, self._modules, list(sys.path)),
-            name="pixelbrain-isolated",
-            daemon=True,
-        )
+        arguments = theirs, self._worker, self._modules, list(sys.path)
+        self._process = context.Process(target=serve, args=arguments, name="pixelbrain-isolated", daemon=True)
         self._process.start()
         theirs.close()
         try:
@@ -101,10 +98,18 @@ class Isolation:
         except (EOFError, OSError):
             ready = False
         if not ready:  # no image's fault
-            self._process.join(10)
-            how = _how_it_ended(self._process.exitcode)
-            self._end()
-            raise EngineError(f"the models cannot be loaded into a process of their own: {how}")
+            raise EngineError(f"the models cannot be loaded into a process of their own: {self._died()}")
+
+    def _died(self) -> str:
+        """How the child ended by itself."""
+        assert self._process is not None
+        self._process.join(10)
+        code = self._process.exitcode
+        self._end()
+        if code is None or code >= 0:
+            return f"exit code {code}"
+        name = signal.Signals(-code).name if -code in list(signal.Signals) else f"signal {-code}"
+        return f"{name}, out of memory perhaps" if name == "SIGKILL" else name
 
     def _end(self) -> None:
         process, pipe = self._process, self._pipe
@@ -139,19 +144,3 @@ def failed_rows(entry: dict[str, Any], why: str) -> pa.Table:
 def crash(why: str) -> dict[str, str]:
     """The error of an image that nothing survives, for its row or a module's column."""
     return {"error_type": _CRASH, "error": f"the process that worked on it died three times: {why}"}
-
-
-def _pickled(made: Callable[[], Any]) -> bytes:
-    from ray import cloudpickle
-
-    return cloudpickle.dumps(made)
-
-
-def _how_it_ended(code: int | None) -> str:
-    if code is None or code >= 0:
-        return f"exit code {code}"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"signal {-code}"
-    return f"{name}, out of memory perhaps" if name == "SIGKILL" else name

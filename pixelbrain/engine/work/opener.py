@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from pixelbrain import schema
 from pixelbrain.engine.work.meter import Meter
-from pixelbrain.engine.work.order import WorkOrder
+from pixelbrain.engine.work.worklist import WorkOrder
 from pixelbrain.errors import ImageError
 from pixelbrain.images.decode import DecodeTarget, decode_image
 from pixelbrain.modules.base import PipelineModule

@@ -6,7 +6,7 @@ its hands is there after it was killed. The folder is emptied when a run starts 
 
 from __future__ import annotations
 
-import io
+import functools
 import json
 import time
 import uuid
@@ -33,7 +33,6 @@ class Listing:
 
     listed: int = 0  # images that the source has
     pending: int = 0  # of them, left to do when they were listed
-    gone: int = 0  # landed earlier, and in the source no longer
     complete: bool = False
 
 
@@ -66,9 +65,7 @@ class RunNotes:
     def write_listing(self, listing: Listing, gone: pa.Table | None = None) -> None:
         """Say how far the listing is; `gone` (image_id, version) when it is complete."""
         if gone is not None and len(gone):
-            buffer = io.BytesIO()
-            pq.write_table(gone, buffer)
-            self._storage.write(_GONE, buffer.getvalue())
+            self._storage.write_with(_GONE, functools.partial(pq.write_table, gone))
         self._storage.write(_LISTING, json.dumps(asdict(listing)).encode())
 
     def read_listing(self) -> Listing:
@@ -79,7 +76,7 @@ class RunNotes:
     def read_gone(self) -> pa.Table | None:
         """The images that are gone from the source; None when there is none."""
         found = self._storage.read(_GONE)
-        return pq.read_table(io.BytesIO(found)) if found else None
+        return pq.read_table(pa.BufferReader(found)) if found else None
 
     def begin(self, work: str) -> None:
         """Say which work this worker has in hand from now on, such as a block's number."""

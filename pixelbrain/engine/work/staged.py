@@ -21,9 +21,9 @@ from pixelbrain.engine.work.isolate import Isolation, Suspicion, crash, failed_r
 from pixelbrain.engine.work.loaded_modules import LoadedModules, module_column
 from pixelbrain.engine.work.meter import Meter
 from pixelbrain.engine.work.opener import Batch, Opener
-from pixelbrain.engine.work.order import WorkOrder
 from pixelbrain.engine.work.run_notes import RunNotes
 from pixelbrain.engine.work.tally import Tally
+from pixelbrain.engine.work.worklist import WorkOrder
 from pixelbrain.landing.landing import Landing
 from pixelbrain.modules.base import PipelineModule
 
@@ -116,24 +116,21 @@ class ModelRunner:
         if self.notes.stop_requested():
             for chunk in chunks:
                 chunk.rows = None
-        todo = [chunk for chunk in chunks if chunk.rows is not None and self._module.name in chunk.modules]
-        if todo:
+        if todo := [chunk for chunk in chunks if chunk.rows is not None and self._module.name in chunk.modules]:
             self._run(todo)
         return pack(chunks, self._later)
 
     def _run(self, chunks: list[Chunk]) -> None:
-        if not self._wary:
-            self._together(chunks)
-            return
         work = " ".join(f"{self._module.name} {chunk.block}-{chunk.piece}" for chunk in chunks)
         # one death less: that which made this worker wary is not noted, as in the good case nothing is
-        isolation = self._suspicion.begin(work, [self._module.name], deaths=1)
+        isolation = self._suspicion.begin(work, [self._module.name], deaths=1) if self._wary else None
         if isolation is None:
             self._together(chunks)
         else:
             for chunk in chunks:
                 self._alone(isolation, chunk)
-        self.notes.end()
+        if self._wary:
+            self.notes.end()
 
     def _together(self, chunks: list[Chunk]) -> None:
         """All chunks' images as one batch."""
@@ -172,11 +169,9 @@ class Lander:
         return pa.concat_tables(self._land(chunk) for chunk in unpack(table))
 
     def _land(self, chunk: Chunk) -> pa.Table:
-        tally = Tally()
-        tally.images = chunk.landed
+        tally = Tally(images=chunk.landed)
         if chunk.rows is not None:
-            took = self._order.land(chunk.rows, chunk.modules, chunk.block, chunk.piece)
-            self._meter.activity("landing", took)
+            took = self._order.land(chunk.rows, chunk.modules, chunk.block, chunk.piece, self._meter)
             tally.add(chunk.rows, chunk.modules)
             tally.seconds.update(chunk.seconds, landing=took)
         return tally.summary()

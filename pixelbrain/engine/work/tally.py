@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,14 +18,14 @@ SUMMARY_SCHEMA = pa.schema(
 )
 
 
+@dataclass
 class Tally:
     """What a block's work comes to."""
 
-    def __init__(self) -> None:
-        self.images = 0
-        self.failed = 0
-        self.failures: collections.Counter[str] = collections.Counter()
-        self.seconds: dict[str, float] = collections.defaultdict(float)
+    images: int = 0
+    failed: int = 0
+    failures: collections.Counter[str] = field(default_factory=collections.Counter)
+    seconds: dict[str, float] = field(default_factory=lambda: collections.defaultdict(float))
 
     def add(self, table: pa.Table, modules: Sequence[str]) -> None:
         """Count finished rows."""
@@ -41,10 +42,5 @@ class Tally:
 
     def summary(self) -> pa.Table:
         """As one row of `SUMMARY_SCHEMA`."""
-        row = {
-            "images": self.images,
-            "failed": self.failed,
-            "failures": json.dumps(self.failures),
-            "seconds": json.dumps(self.seconds),
-        }
-        return pa.Table.from_pylist([row], SUMMARY_SCHEMA)
+        texts = {"failures": json.dumps(self.failures), "seconds": json.dumps(self.seconds)}
+        return pa.Table.from_pylist([{"images": self.images, "failed": self.failed, **texts}], SUMMARY_SCHEMA)

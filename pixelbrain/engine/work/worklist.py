@@ -1,4 +1,4 @@
-"""What is handed out to the workers: blocks of the images that are left to do, made while the source is listed."""
+"""What is handed out to the workers: an order, and blocks of what is left to do, made while the source is listed."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from typing import TypeAlias
 import pyarrow as pa
 
 from pixelbrain import schema
+from pixelbrain.engine.work.meter import Meter
 from pixelbrain.engine.work.run_notes import Listing, RunNotes
 from pixelbrain.images.loader import DataLoader
 from pixelbrain.landing.landing import Landing
+from pixelbrain.landing.parts import ModuleState
 from pixelbrain.landing.remaining import Remaining
 from pixelbrain.storage.base import Storage
 
@@ -31,6 +33,28 @@ Left: TypeAlias = tuple[tuple[str, ...], pa.Table]
 
 _PEEK_ROWS = 20_000
 _NOTE_EVERY_S = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkOrder:
+    """What all workers of a run share: how images are opened, and where their rows go."""
+
+    storage: Storage
+    generation: int
+    states: Mapping[str, ModuleState]
+    s3_endpoint: str | None = None  # of the images
+    versions_as_read: bool = True  # see `ImageSource.lists_read_versions`
+    device: str = "cpu"
+    threads: int = 2  # for decoding, and for the models on a CPU
+
+    def land(self, rows: pa.Table, names: Iterable[str], block: int, piece: int, meter: Meter) -> float:
+        """Land rows with these modules' columns as a piece of a block; returns the seconds that it took."""
+        started = time.perf_counter()
+        states = {name: self.states[name] for name in names}
+        Landing(self.storage).write_part(rows, generation=self.generation, block=block, piece=piece, modules=states)
+        took = time.perf_counter() - started
+        meter.activity("landing", took)
+        return took
 
 
 def peek(tables: Iterable[pa.Table]) -> tuple[list[pa.Table], bool]:
@@ -87,8 +111,7 @@ class Worklist:
                 return
         # a part of a source says nothing of what is gone from it
         gone = remaining.gone(self.loader.open().covers) if self.loader.limit is None else None
-        counts = Listing(listed=remaining.listed, pending=pending, gone=len(gone) if gone else 0, complete=True)
-        notes.write_listing(counts, gone)
+        notes.write_listing(Listing(listed=remaining.listed, pending=pending, complete=True), gone)
 
 
 def blocks(left: Iterable[Left], block_rows: int) -> Iterator[pa.Table]:
@@ -99,13 +122,6 @@ def blocks(left: Iterable[Left], block_rows: int) -> Iterator[pa.Table]:
     numbers = itertools.count()
     for modules, rows in left:
         for start in range(0, len(rows), block_rows):
-            yield _block(next(numbers), modules, rows.slice(start, block_rows))
-
-
-def _block(number: int, modules: tuple[str, ...], rows: pa.Table) -> pa.Table:
-    images = pa.StructArray.from_arrays(
-        [column.combine_chunks() for column in rows.columns], fields=list(schema.MANIFEST_SCHEMA)
-    )
-    row = [pa.array([number], pa.int64()), pa.array([list(modules)], pa.list_(pa.string()))]
-    offsets = pa.array([0, len(images)], pa.int32())
-    return pa.table([*row, pa.ListArray.from_arrays(offsets, images)], schema=WORK_SCHEMA)
+            images = rows.slice(start, block_rows).to_struct_array().combine_chunks()
+            row = [[next(numbers)], [list(modules)], pa.ListArray.from_arrays([0, len(images)], images)]
+            yield pa.table(row, schema=WORK_SCHEMA)

@@ -1,4 +1,4 @@
-"""How what Ray Data raises is told: lost with a node, or wrong, and then why in a line."""
+"""How what Ray Data raises is told: lost with a node, or wrong, and then why in a line; and who waits for a node."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ import ray
 from ray.exceptions import ActorDiedError, ObjectLostError, RayError, RaySystemError
 
 from pixelbrain.config import Placement
+from pixelbrain.engine import dataset
 from pixelbrain.engine.cluster.metrics import RayMeter
-from pixelbrain.engine.dataset import Crew, _Actor, _is_loss, _reason, _reserved, _worker
+from pixelbrain.engine.dataset import Crew, LossWatch, NodesGone, _Actor, _is_loss, _reason, _reserved, _worker
 from pixelbrain.engine.plan.make import make_plan
 from pixelbrain.engine.plan.nodes import Node
 from pixelbrain.engine.plan.pools import Pool
 from pixelbrain.engine.work.environment import DriverEnvironment
 from pixelbrain.engine.work.fused import ImageWorker
-from pixelbrain.engine.work.order import WorkOrder
 from pixelbrain.engine.work.staged import Decoder, Lander, ModelRunner
+from pixelbrain.engine.work.worklist import WorkOrder
 from pixelbrain.errors import WeightsError
 from pixelbrain.modules.base import Resources
 from pixelbrain.storage.open import open_storage
@@ -86,3 +87,47 @@ def test_actors_of_all_pools_can_be_made(layout, tmp_path, monkeypatch):
     kinds = {"decode": Decoder, "size": ModelRunner, "land": Lander}
     assert {name: type(worker) for name, worker in made.items()} == kinds
     assert made["decode"]._chunk_rows == plan.chunk_rows and made["size"]._later == [] and made["size"]._wary
+
+
+class Clock:
+    """Time that passes when it is told to."""
+
+    now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(dataset, "time", made)
+    return made
+
+
+def test_an_actor_that_finds_no_room_ends_the_pass(clock):
+    watch = LossWatch(lambda: ["a"], patience_s=15)
+    watch()
+    clock.now += 15
+    watch()
+    clock.now += 2
+    with pytest.raises(NodesGone):
+        watch()
+
+
+def test_one_that_came_back_in_between_has_its_patience_anew(clock):
+    restarting = ["a"]
+    watch = LossWatch(lambda: restarting, patience_s=15)
+    for restarting[:] in (["a"], [], ["a"], ["b"]):
+        watch()
+        clock.now += 14
+    watch()
+
+
+def test_it_looks_every_two_seconds(clock):
+    looks = []
+    watch = LossWatch(lambda: looks.append(clock.now) or [], patience_s=15)
+    for _ in range(5):
+        watch()
+        clock.now += 1
+    assert looks == [100.0, 102.0, 104.0]

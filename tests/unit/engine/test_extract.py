@@ -8,8 +8,7 @@ import pytest
 
 from pixelbrain.engine.extract import extract, look_ahead
 from pixelbrain.engine.work.fused import ImageWorker
-from pixelbrain.engine.work.order import WorkOrder
-from pixelbrain.engine.work.worklist import Worklist, blocks
+from pixelbrain.engine.work.worklist import Worklist, WorkOrder, blocks
 from pixelbrain.errors import ConfigError, ModuleError, SourceError
 from pixelbrain.images.loader import DataLoader
 from pixelbrain.landing.landing import Landing

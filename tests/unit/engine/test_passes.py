@@ -10,9 +10,8 @@ from pixelbrain.config import Placement
 from pixelbrain.engine.passes import Passes
 from pixelbrain.engine.progress import Progress
 from pixelbrain.engine.work.fused import ImageWorker
-from pixelbrain.engine.work.order import WorkOrder
 from pixelbrain.engine.work.run_notes import RunNotes
-from pixelbrain.engine.work.worklist import Worklist, blocks
+from pixelbrain.engine.work.worklist import Worklist, WorkOrder, blocks
 from pixelbrain.errors import EngineError, OutLockedError
 from pixelbrain.images.loader import DataLoader
 from pixelbrain.landing.landing import Landing

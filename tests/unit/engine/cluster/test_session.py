@@ -11,8 +11,7 @@ import pytest
 import ray
 
 from pixelbrain.engine.cluster import session
-from pixelbrain.engine.cluster.session import find_ray, ray_session
-from pixelbrain.engine.cluster.settings import RAY_ENVIRONMENT
+from pixelbrain.engine.cluster.session import RAY_ENVIRONMENT, find_ray, ray_session
 from pixelbrain.errors import ConfigError, EngineError
 
 

@@ -17,8 +17,8 @@ def pool(name: str, actors: int, cpus: float, gpus: float = 0.0, **more) -> Pool
 def test_actors_of_all_pools_are_put_side_by_side():
     nodes = [Node(cpus=4), Node(cpus=4, gpus=1)]
     assert find_shortage([pool("a", 4, 1), pool("b", 2, 2)], nodes) is None
-    shortage = find_shortage([pool("a", 5, 1), pool("b", 2, 2)], nodes)
-    assert (shortage.pool.name, shortage.room) == ("a", 4)
+    starving, room = find_shortage([pool("a", 5, 1), pool("b", 2, 2)], nodes)
+    assert (starving.name, room) == ("a", 4)
 
 
 def test_a_cpu_actor_leaves_gpu_nodes_to_those_that_need_them():
@@ -29,8 +29,8 @@ def test_a_cpu_actor_leaves_gpu_nodes_to_those_that_need_them():
 def test_memory_and_labels_count():
     nodes = [Node(cpus=8, memory_bytes=10, labels={"tier": "a"}), Node(cpus=8, memory_bytes=4)]
     assert find_shortage([pool("m", 3, 1, memory_bytes=4)], nodes) is None
-    assert find_shortage([pool("m", 4, 1, memory_bytes=4)], nodes).room == 3
-    assert find_shortage([pool("m", 3, 1, memory_bytes=4, labels={"tier": "a"})], nodes).room == 2
+    assert find_shortage([pool("m", 4, 1, memory_bytes=4)], nodes)[1] == 3
+    assert find_shortage([pool("m", 3, 1, memory_bytes=4, labels={"tier": "a"})], nodes)[1] == 2
 
 
 def test_room_beside_others():

@@ -9,7 +9,7 @@ from pixelbrain.engine.plan.fit import find_shortage
 from pixelbrain.engine.plan.make import check_fit
 from pixelbrain.engine.plan.make import make_plan as plan_for
 from pixelbrain.engine.plan.nodes import Node
-from pixelbrain.engine.plan.pools import Plan
+from pixelbrain.engine.plan.pools import Plan, Pool
 from pixelbrain.errors import ConfigError, EngineError
 from pixelbrain.modules.base import Resources
 
@@ -33,6 +33,14 @@ def counts(plan) -> dict[str, int]:
     return {pool.name: pool.min_actors for pool in plan.pools[1:]}
 
 
+def pool_of(plan, name: str) -> Pool:
+    return next(pool for pool in plan.pools if pool.name == name)
+
+
+def device_of(plan) -> str:
+    return "cuda" if any(pool.device == "cuda" for pool in plan.pools) else "cpu"
+
+
 # --- fused ---------------------------------------------------------------------------------------------------------
 
 
@@ -40,8 +48,8 @@ def counts(plan) -> dict[str, int]:
 @pytest.mark.parametrize("images", [1, 20, 300, 1_000_000])
 def test_a_cpu_plan_reserves_less_than_there_is(cpus, images):
     plan = make_plan(images, [node(cpus, memory=200 * GB)], SIZE)
-    pool = plan.pool("images")
-    assert plan.device == "cpu" and pool.gpus == 0
+    pool = pool_of(plan, "images")
+    assert device_of(plan) == "cpu" and pool.gpus == 0
     assert pool.min_actors >= 1 and pool.threads >= 1
     assert 0 < pool.min_actors * pool.cpus < cpus
     assert 8 <= plan.block_rows <= 256
@@ -57,25 +65,25 @@ def test_memory_is_shared_as_cpus_are():
     few = make_plan(10_000, [node(16, memory=3 * GB)], {"big": Resources(memory_bytes=1_000_000_000)})
     assert counts(few) == {"images": 2}
     tight = make_plan(10_000, [node(2, memory=0.5 * GB)], {"big": Resources(memory_bytes=1_000_000_000)})
-    assert counts(tight) == {"images": 1} and tight.pool("images").memory_bytes < 0.5 * GB
+    assert counts(tight) == {"images": 1} and pool_of(tight, "images").memory_bytes < 0.5 * GB
 
 
 def test_gpus_get_an_actor_each():
     plan = make_plan(10_000, [node(32, 4)], SIZE)
-    assert (plan.device, counts(plan), plan.pool("images").gpus) == ("cuda", {"images": 4}, 1.0)
-    assert make_plan(10_000, [node(32, 4)], SIZE, Placement(device="cpu")).device == "cpu"
+    assert (device_of(plan), counts(plan), pool_of(plan, "images").gpus) == ("cuda", {"images": 4}, 1.0)
+    assert device_of(make_plan(10_000, [node(32, 4)], SIZE, Placement(device="cpu"))) == "cpu"
 
 
 def test_small_and_large_nodes_are_both_filled():
     plan = make_plan(None, [node(16), node(2), node(0)], SIZE)
-    pool = plan.pool("images")
+    pool = pool_of(plan, "images")
     assert (pool.min_actors, pool.threads, pool.max_actors) == (9, 2, None)
 
 
 def test_a_pool_of_one_machine_does_not_grow_and_one_of_a_cluster_does():
-    assert make_plan(None, [node(2)], SIZE).pool("images").max_actors == 1
-    assert make_plan(None, [node(2), node(2)], SIZE).pool("images").max_actors is None
-    assert make_plan(None, [node(8)], SIZE, Placement(actors="1:3")).pool("images").max_actors == 3
+    assert make_plan(None, [node(2)], SIZE).pools[1].max_actors == 1
+    assert make_plan(None, [node(2), node(2)], SIZE).pools[1].max_actors is None
+    assert make_plan(None, [node(8)], SIZE, Placement(actors="1:3")).pools[1].max_actors == 3
 
 
 def test_what_is_not_there_is_named():
@@ -90,24 +98,24 @@ def test_what_is_not_there_is_named():
 
 def test_cpu_nodes_decode_for_gpu_nodes():
     plan = make_plan(None, [node(0), node(16), node(16), node(8, 2)], BOTH)
-    assert plan.layout == "staged" and plan.device == "cuda"
+    assert plan.layout == "staged" and device_of(plan) == "cuda"
     assert [pool.name for pool in plan.pools] == ["list", "decode", "resnet", "facenet", "land"]
     found = counts(plan)
     assert (found["resnet"], found["facenet"]) == (1, 1)  # a card each, as there are two
-    assert found["decode"] >= 7 and plan.pool("decode").gpus == 0
+    assert found["decode"] >= 7 and pool_of(plan, "decode").gpus == 0
     assert plan.object_store_bytes < 16 * GB and find_shortage(plan.pools, [node(16), node(16), node(8, 2)]) is None
 
 
 def test_every_actor_fits_on_one_node():
     nodes = [node(0), node(2), node(2), node(2)]
     plan = make_plan(None, nodes, SIZE, Placement(layout="staged"))
-    assert counts(plan) == {"decode": 1, "size": 2, "land": 1} and plan.pool("size").threads == 2
+    assert counts(plan) == {"decode": 1, "size": 2, "land": 1} and pool_of(plan, "size").threads == 2
     assert counts(make_plan(None, [node(2)], BOTH, Placement(layout="staged")))["resnet"] == 1
 
 
 def test_modules_share_a_card_where_there_are_not_enough():
     plan = make_plan(None, [node(16), node(8, 1)], BOTH)
-    assert [plan.pool(name).gpus for name in ("resnet", "facenet")] == [0.5, 0.5]
+    assert [pool_of(plan, name).gpus for name in ("resnet", "facenet")] == [0.5, 0.5]
     wished = Placement(gpus_per_actor={"resnet": 0.25, "facenet": 0.75})
     plan = make_plan(None, [node(16), node(8, 2)], BOTH, wished)
     assert counts(plan)["resnet"] == counts(plan)["facenet"] == 2
@@ -115,7 +123,7 @@ def test_modules_share_a_card_where_there_are_not_enough():
 
 def test_a_pool_that_is_named_makes_it_staged():
     plan = make_plan(None, [node(16, 2)], BOTH, Placement(actors={"resnet": "1:2"}, gpus_per_actor=0.5))
-    assert plan.layout == "staged" and plan.pool("resnet").max_actors == 2
+    assert plan.layout == "staged" and pool_of(plan, "resnet").max_actors == 2
     with pytest.raises(ConfigError, match="no pool 'resnt' in the staged layout; it has decode, resnet, facenet, land"):
         make_plan(None, [node(16, 2)], BOTH, Placement(actors={"resnt": "1:2"}))
 
@@ -123,7 +131,7 @@ def test_a_pool_that_is_named_makes_it_staged():
 def test_labels_say_where_a_pool_goes():
     nodes = [node(4, labels={"tier": "cpu"}), node(8, 1, labels={"tier": "gpu"})]
     plan = make_plan(None, nodes, BOTH, Placement(node_labels={"decode": "tier=cpu"}))
-    assert plan.pool("decode").labels == {"tier": "cpu"} and plan.pool("resnet").labels == {}
+    assert pool_of(plan, "decode").labels == {"tier": "cpu"} and pool_of(plan, "resnet").labels == {}
     with pytest.raises(EngineError, match=r"pool decode wants 1 x \(.*on nodes labelled tier=none\)"):
         make_plan(None, nodes, BOTH, Placement(node_labels={"decode": "tier=none"}))
 
@@ -157,7 +165,7 @@ def test_the_object_store_has_room_for_what_waits():
 def test_nodes_that_are_to_come_are_planned_for(layout, device):
     wished = Placement(layout=layout, device=device, autoscale=True, node_labels={"": "tier=spot"})
     plan = make_plan(None, [node(0)], BOTH, wished)
-    assert plan.device == device and all(pool.min_actors == 1 for pool in plan.pools)
+    assert device_of(plan) == device and all(pool.min_actors == 1 for pool in plan.pools)
     first = plan.pools[1]
     assert first.threads == (4 if layout == "fused" else first.threads) and first.max_actors is None
     assert first.cpus >= 0.9

@@ -8,10 +8,9 @@ import pyarrow as pa
 import pytest
 
 from pixelbrain.engine.work.fused import ImageWorker
-from pixelbrain.engine.work.order import WorkOrder
 from pixelbrain.engine.work.run_notes import RunNotes
 from pixelbrain.engine.work.tally import SUMMARY_SCHEMA
-from pixelbrain.engine.work.worklist import Worklist, blocks
+from pixelbrain.engine.work.worklist import Worklist, WorkOrder, blocks
 from pixelbrain.images.loader import DataLoader
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState

@@ -9,7 +9,7 @@ import pytest
 
 from pixelbrain.engine.work.meter import Meter
 from pixelbrain.engine.work.opener import Opener
-from pixelbrain.engine.work.order import WorkOrder
+from pixelbrain.engine.work.worklist import WorkOrder
 from pixelbrain.images.decode import DecodeTarget
 from pixelbrain.images.loader import DataLoader
 from pixelbrain.storage.open import open_storage

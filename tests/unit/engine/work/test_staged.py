@@ -11,10 +11,9 @@ import pytest
 
 from pixelbrain.engine.work.chunks import unpack
 from pixelbrain.engine.work.fused import ImageWorker
-from pixelbrain.engine.work.order import WorkOrder
 from pixelbrain.engine.work.staged import Decoder, Lander, ModelRunner
 from pixelbrain.engine.work.tally import SUMMARY_SCHEMA
-from pixelbrain.engine.work.worklist import Worklist, blocks
+from pixelbrain.engine.work.worklist import Worklist, WorkOrder, blocks
 from pixelbrain.images.loader import DataLoader
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
