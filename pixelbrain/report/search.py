@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -25,10 +25,6 @@ class FaceMatch:
     identity_id: str | None  # None: unassigned, or `pixelbrain identify` has not run
     score: float | None  # detection probability, 0 to 1
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
-
 
 @dataclass(frozen=True, kw_only=True)
 class ImageMatch:
@@ -37,10 +33,6 @@ class ImageMatch:
     image_id: str
     distance: float  # cosine distance, 0 to 2
     label: str | None
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
 
 def search(
@@ -126,10 +118,9 @@ def search_similar(database: Database, vector: np.ndarray, k: int = 20) -> list[
     ]
 
 
-def _identities(table: pa.Table | None, face_ids: Sequence[str]) -> dict[str, str]:
-    """face_id -> identity_id of those faces that have one."""
-    if table is None or not face_ids:
+def _identities(table: pa.Table | None, face_ids: Sequence[str]) -> dict[str, str | None]:
+    """face_id -> identity_id of those faces, None of the unassigned."""
+    if table is None:
         return {}
-    wanted = table.filter(pc.is_in(table["face_id"], value_set=pa.array(sorted(set(face_ids)), pa.string())))
-    rows = zip(wanted["face_id"].to_pylist(), wanted["identity_id"].to_pylist(), strict=True)
-    return {face_id: identity_id for face_id, identity_id in rows if identity_id is not None}
+    wanted = table.filter(pc.is_in(table["face_id"], value_set=pa.array(face_ids, pa.string())))
+    return dict(zip(wanted["face_id"].to_pylist(), wanted["identity_id"].to_pylist(), strict=True))

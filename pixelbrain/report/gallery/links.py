@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from pixelbrain.report.gallery import names, thumbnails
 from pixelbrain.report.gallery.items import GalleryFace, Photo
@@ -12,19 +13,9 @@ from pixelbrain.report.gallery.items import GalleryFace, Photo
 PLACEHOLDER = "assets/placeholder.svg"
 
 
-def person_path(identity_id: str) -> str:
-    """A person's first page, inside the report."""
-    return f"people/{names.slug(identity_id)}.html"
-
-
-def label_path(label: str) -> str:
-    """A label's first page, inside the report."""
-    return f"labels/{names.slug(label)}.html"
-
-
-def group_path(group_id: str) -> str:
-    """A group's first page, inside the report."""
-    return f"groups/{names.slug(group_id)}.html"
+def page_path(kind: Literal["people", "labels", "groups"], name: str) -> str:
+    """The first page of a person, a label or a group, inside the report."""
+    return f"{kind}/{names.slug(name)}.html"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,21 +39,9 @@ class Links:
         """A face's crop or the placeholder."""
         return self._image(thumbnails.face_path(photo, face))
 
-    def size(self, photo: Photo) -> tuple[int, int]:
-        """Width and height of a photo's thumbnail in pixels."""
-        return thumbnails.thumbnail_size(photo)
-
-    def person(self, identity_id: str) -> str:
-        """A person's page."""
-        return self.root + person_path(identity_id)
-
-    def label(self, label: str) -> str:
-        """A label's page."""
-        return self.root + label_path(label)
-
-    def group(self, group_id: str) -> str:
-        """A group's page."""
-        return self.root + group_path(group_id)
+    def page(self, kind: Literal["people", "labels", "groups"], name: str) -> str:
+        """The first page of a person, a label or a group."""
+        return self.root + page_path(kind, name)
 
     def _image(self, path: str) -> str:
         return self.root + (PLACEHOLDER if path in self.missing else path)

@@ -14,6 +14,7 @@ import jinja2
 from pixelbrain.errors import ConfigError
 from pixelbrain.report.gallery import names
 from pixelbrain.report.gallery.links import Links
+from pixelbrain.report.gallery.thumbnails import thumbnail_size
 
 T = TypeVar("T")
 
@@ -108,6 +109,7 @@ class Site:
             ratio=_ratio_class,
             rate=_rate,
             seconds=_seconds,
+            thumbnail_size=thumbnail_size,
         )
 
     def write(self, path: str, template: str, **variables: Any) -> None:

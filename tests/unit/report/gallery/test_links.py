@@ -12,9 +12,10 @@ FACE = GalleryFace("file:///a/b%20c.jpg#0", 1, 2, 3, 4, 0.9)
 
 def test_pages_lead_up_to_the_report_first():
     links = Links()
-    assert links.label("cat") == links.of_page("index.html").label("cat")
+    assert links.page("labels", "cat") == links.of_page("index.html").page("labels", "cat")
     deep = links.of_page("people/ada.html")
-    assert deep.label("cat") == "../" + links.label("cat") and deep.person("x").startswith("../people/")
+    assert deep.page("labels", "cat") == "../" + links.page("labels", "cat")
+    assert deep.page("people", "x").startswith("../people/")
     assert deep.thumbnail(PHOTO) == "../" + thumbnails.thumbnail_path(PHOTO)
 
 
