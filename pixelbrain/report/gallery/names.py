@@ -46,11 +46,6 @@ def short_name(image_id: str) -> str:
     return posixpath.basename(name) or name
 
 
-def folder_of(image_id: str) -> str:
-    """What stands before the file's own name, without the last slash; nothing in it is decoded."""
-    return image_id.rpartition("/")[0]
-
-
 def href(image_id: str) -> str | None:
     """A link that a browser can open, or None: only files on disk can be opened from a page on disk.
 

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 from pixelbrain.errors import LandingError
 from pixelbrain.landing.landing import Landing
-from pixelbrain.report.gallery import links, names
+from pixelbrain.report.gallery import names
 from pixelbrain.report.gallery.items import Library, Person, Photo
 from pixelbrain.report.gallery.originals import OriginalReader
 from pixelbrain.report.gallery.reader import read_library
-from pixelbrain.report.gallery.site import Site, claim
+from pixelbrain.report.gallery.site import Links, Site, claim, page_path
 from pixelbrain.report.gallery.thumbnails import make_thumbnails
 from pixelbrain.sources import read_bytes
 
@@ -91,7 +91,7 @@ def build_gallery(
 def _write_pages(out: Path, library: Library, missing: set[str], run: Mapping[str, Any]) -> Path:
     people = names.display_names((person.identity_id for person in library.people), "Person")
     groups = names.display_names((group.name for group in library.groups), "Group")
-    named = links.Links(missing=missing, people=people, groups=groups)
+    named = Links(missing=missing, people=people, groups=groups)
     site = Site(out, links=named, shared=_shared(library, run))
     site.write_assets()
     _write_photos(site, library)
@@ -106,18 +106,18 @@ def _write_photos(site: Site, library: Library) -> None:
         site.write_list(photos, path, "photos.html", _PHOTOS, likeliest=_likeliest, **shown)
 
     for person in library.people:
-        path = links.page_path("people", person.identity_id)
+        path = page_path("people", person.identity_id)
         site.write_list(person.photos, path, "person.html", _PHOTOS, person=person, nearest=_nearest, here="people")
     if library.photos:
         about = {"heading": "Photos", "kind": "", "order": "in the order of their paths", "notes": "label"}
         write(library.photos, "photos/index.html", **about, here="photos")
     for label in library.labels:
         about = {"heading": names.label_text(label.name), "kind": "Label", "order": "surest first"}
-        write(label.photos, links.page_path("labels", label.name), **about, notes="label_score", here="labels")
+        write(label.photos, page_path("labels", label.name), **about, notes="label_score", here="labels")
     for group in library.groups:
         kind = f"Photos that look alike, {names.visible(group.name)}"
         about = {"heading": site.links.groups[group.name], "kind": kind, "order": "most typical first"}
-        write(group.photos, links.page_path("groups", group.name), **about, notes="group_distance", here="groups")
+        write(group.photos, page_path("groups", group.name), **about, notes="group_distance", here="groups")
 
 
 def _write_lists(site: Site, library: Library) -> None:
@@ -211,7 +211,7 @@ def _common_folder(library: Library) -> str:
     if not library.photos:
         return ""
     # the photos are sorted: what the first and the last share, all share
-    first, last = (names.folder_of(library.photos[i].image_id).split("/") for i in (0, -1))
+    first, last = (library.photos[i].image_id.split("/")[:-1] for i in (0, -1))
     return "/".join(os.path.commonprefix([first, last]))
 
 

@@ -7,8 +7,7 @@ from pixelbrain import schema
 from pixelbrain.config import STRATEGIES
 from pixelbrain.errors import ConfigError
 from pixelbrain.identity.assign import cluster_name
-from pixelbrain.identity.people import PeopleIdentifierModule
-from pixelbrain.identity.quality import QualityGate
+from pixelbrain.identity.people import PeopleIdentifierModule, QualityGate
 from pixelbrain.identity.thresholds import face_threshold, group_threshold
 
 from .conftest import VectorTable
