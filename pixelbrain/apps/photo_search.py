@@ -17,7 +17,7 @@ from pixelbrain.record import read_record
 from pixelbrain.report.search import search
 from pixelbrain.sources import read_bytes
 from pixelbrain.sources.local import path_to_uri
-from pixelbrain.stages.stages import Stages
+from pixelbrain.stages.stages import OF_MODULES, Stages
 
 _COLUMNS = {"faces": ["distance", "identity_id", "face_id"], "images": ["distance", "label", "image_id"]}
 
@@ -49,7 +49,9 @@ def search_photo(
         )
     uri = photo if "://" in photo else path_to_uri(os.path.abspath(os.path.expanduser(photo)))
     data = read_bytes(uri, s3_endpoint=stages.config.s3_endpoint)
-    module = create_module(column, **_recorded_config(stages).module_settings()[column])
+    recorded = read_record(stages.storage).get("settings", {})
+    config = RunConfig(out=stages.storage.uri, **{name: recorded[name] for name in OF_MODULES if recorded.get(name)})
+    module = create_module(column, **config.module_settings()[column])
     image = decode_image(data, image_id=uri, target=module.decode_target)
     module.prepare()
     module.setup("cpu")
@@ -66,12 +68,6 @@ def search_photo(
         for title, matches in zip(titles, results, strict=True)
     ]
     return {"unit": "cosine distance, 0 to 2", "columns": _COLUMNS[by], "queries": queries}
-
-
-def _recorded_config(stages: Stages) -> RunConfig:
-    recorded = read_record(stages.storage).get("settings", {})
-    keys = ("classifier", "classes", "top_k", "embedder", "weights_dir", "offline")
-    return RunConfig(out=stages.storage.uri, **{k: recorded[k] for k in keys if recorded.get(k)})
 
 
 def _queries(found: dict[str, Any], by: Literal["faces", "images"]) -> tuple[list[str], np.ndarray]:

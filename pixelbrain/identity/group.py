@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from pixelbrain import schema
-from pixelbrain.identity.assign import Assignment, assign
+from pixelbrain.identity.assign import assign
 from pixelbrain.identity.neighbours import neighbours_in
 from pixelbrain.identity.thresholds import group_threshold
 
@@ -57,7 +57,16 @@ def group_images(db: Database, threshold: float | None = None, k: int = 20) -> G
     whole = np.concatenate(vectors) if vectors else np.empty((0, 1), np.float32)
     del vectors
     assignment = assign(ids, whole, threshold=threshold, k=k, second_look=False, neighbours=neighbours_in(db, "images"))
-    table = _group_table(ids, assignment)
+    order = sorted(range(len(ids)), key=ids.__getitem__)
+    distances = assignment.distance[order]
+    table = pa.table(
+        {
+            "image_id": [ids[row] for row in order],
+            "group_id": assignment.names(ids, "group")[order],
+            "distance": pa.array(distances, mask=np.isnan(distances)),
+        },
+        schema=schema.GROUP_SCHEMA,
+    )
     db.landing.write_groups(table)
     db.store_groups(table)
     return GroupReport(
@@ -66,18 +75,4 @@ def group_images(db: Database, threshold: float | None = None, k: int = 20) -> G
         groups=assignment.count,
         threshold=threshold,
         seconds=time.perf_counter() - start,
-    )
-
-
-def _group_table(ids: list[str], assignment: Assignment) -> pa.Table:
-    """One row of `schema.GROUP_SCHEMA` an image, ordered by image_id."""
-    order = sorted(range(len(ids)), key=ids.__getitem__)
-    distances = assignment.distance[order]
-    return pa.table(
-        {
-            "image_id": [ids[row] for row in order],
-            "group_id": assignment.names(ids, "group")[order],
-            "distance": pa.array(distances, mask=np.isnan(distances)),
-        },
-        schema=schema.GROUP_SCHEMA,
     )

@@ -82,9 +82,6 @@ def _identities(landing: Landing) -> Mapping[str, str]:
     return dict(zip(table["face_id"].to_pylist(), table["identity_id"].to_pylist(), strict=True))
 
 
-# --- the tables ------------------------------------------------------------------------------------------------------
-
-
 def _images_schema(landing: Landing) -> pa.Schema:
     """The columns of images; users' fields as the newest run that has them wrote them."""
     fields = {field.name: field for field in _IMAGES}

@@ -22,9 +22,7 @@ _BASE = frozenset(field.name for field in schema.BASE_FIELDS)
 _CLASSIFIER = "resnet"
 _FACES = "facenet"
 _ERRORS = frozenset(field.name for field in schema.ERROR_FIELDS)
-
-#: A value of a user's module longer than this is cut: the page shows values, it does not replace the export.
-_VALUE_CHARACTERS = 200
+_VALUE_CHARACTERS = 200  # of a user's module; longer ones are cut: the page does not replace the export
 
 
 def read_library(landing: Landing) -> Library:

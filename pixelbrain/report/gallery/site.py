@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.resources
 import os
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
@@ -114,20 +114,17 @@ def paginate(items: Sequence[T], path: str, *, size: int) -> list[Page[T]]:
     ]
 
 
+@dataclass(eq=False)
 class Site:
-    """A folder of pages, written one after another; `finish` removes the pages of an earlier report.
+    """A folder of pages, written one after another; `finish` removes the pages of an earlier report."""
 
-    Args:
-        out: the report's folder; made if it is not there.
-        links: every page has these, from where it is.
-        shared: variables that every page has.
-    """
+    out: Path  # the report's folder; made if it is not there
+    _: KW_ONLY
+    links: Links  # every page has these, from where it is
+    shared: Mapping[str, Any]  # variables that every page has
 
-    def __init__(self, out: Path, *, links: Links, shared: Mapping[str, Any]) -> None:
-        self.out = out
-        self.links = links
+    def __post_init__(self) -> None:
         self._written: set[str] = set()
-        self._shared = shared
         self._environment = jinja2.Environment(
             loader=jinja2.PackageLoader("pixelbrain.report.gallery"),
             autoescape=True,
@@ -152,7 +149,7 @@ class Site:
         """Render `template` to `path` (inside the report). Templates link with `root ~ "people/…"`."""
         links = self.links.of_page(path)
         text = self._environment.get_template(template).render(
-            **self._shared, **variables, root=links.root, links=links, path=path
+            **self.shared, **variables, root=links.root, links=links, path=path
         )
         target = self.out / path
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -14,18 +14,10 @@ from pixelbrain.errors import ImageError
 from pixelbrain.images.decode import DecodeTarget, decode_image
 from pixelbrain.report.gallery.items import GalleryFace, Photo
 
-#: The long side of a thumbnail. Cards are 200 to 300 px wide, on screens that have up to two pixels for one.
-THUMBNAIL_PX = 400
-
-#: The side of a face crop, a square.
-FACE_PX = 192
-
-#: How much of a face's longer side is added around it, on each side: hair and chin are within it.
-FACE_MARGIN = 0.25
-
-#: For small faces a photo is decoded larger than its thumbnail, up to this long side; above it crops stay soft.
-_DECODE_PX = 1600
-
+THUMBNAIL_PX = 400  # the long side; cards are 200 to 300 px wide, on screens that have up to two pixels for one
+FACE_PX = 192  # the side of a face crop, a square
+FACE_MARGIN = 0.25  # how much of a face's longer side is added on each side: hair and chin are within it
+_DECODE_PX = 1600  # small faces need more than a thumbnail has: the long side up to here; above it crops stay soft
 _QUALITY = 80
 _RECIPE = f"1:{THUMBNAIL_PX}:{FACE_PX}:{FACE_MARGIN}:{_QUALITY}"  # part of every name: another recipe is another file
 _FOLDERS = ("thumbs", "faces")
