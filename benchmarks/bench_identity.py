@@ -11,6 +11,7 @@ would (made-up vectors have no pixels to measure), and belong to nobody; `pair_f
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import subprocess
 import sys
@@ -85,7 +86,7 @@ def _score(truth: np.ndarray, good: np.ndarray, cluster: np.ndarray) -> dict[str
     everyone[good] = cluster
     judged = score_clusters(truth[good], cluster)
     return {
-        **score_clusters(truth, everyone).as_dict(),
+        **dataclasses.asdict(score_clusters(truth, everyone)),
         "judged_pair_f": judged.pair_f,
         "judged_bcubed_f": judged.bcubed_f,
     }

@@ -16,40 +16,24 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pixelbrain.asking.module import Gpt4VModule
-    from pixelbrain.config import Placement
-    from pixelbrain.errors import PixelbrainError
-    from pixelbrain.identity.people import PeopleIdentifierModule
-    from pixelbrain.images.decode import DecodedImage, DecodeTarget
-    from pixelbrain.images.loader import DataLoader
-    from pixelbrain.images.preprocess import Preprocessor
-    from pixelbrain.landing.landing import Landing
-    from pixelbrain.modules.base import PipelineModule, Resources
-    from pixelbrain.modules.facenet import FacenetEmbedderModule
-    from pixelbrain.modules.resnet import ResnetClassifierModule
-    from pixelbrain.pipeline import Pipeline
-    from pixelbrain.pipeline import Pipeline as TaggingPipeline
-    from pixelbrain.stores.database import Database
+    from pixelbrain.asking.module import Gpt4VModule as Gpt4VModule
+    from pixelbrain.config import Placement as Placement
+    from pixelbrain.errors import PixelbrainError as PixelbrainError
+    from pixelbrain.identity.people import PeopleIdentifierModule as PeopleIdentifierModule
+    from pixelbrain.images.decode import DecodedImage as DecodedImage
+    from pixelbrain.images.decode import DecodeTarget as DecodeTarget
+    from pixelbrain.images.loader import DataLoader as DataLoader
+    from pixelbrain.images.preprocess import Preprocessor as Preprocessor
+    from pixelbrain.landing.landing import Landing as Landing
+    from pixelbrain.modules.base import PipelineModule as PipelineModule
+    from pixelbrain.modules.base import Resources as Resources
+    from pixelbrain.modules.facenet import FacenetEmbedderModule as FacenetEmbedderModule
+    from pixelbrain.modules.resnet import ResnetClassifierModule as ResnetClassifierModule
+    from pixelbrain.pipeline import Pipeline as Pipeline
+    from pixelbrain.pipeline import TaggingPipeline as TaggingPipeline
+    from pixelbrain.stores.database import Database as Database
 
-__all__ = [
-    "DataLoader",
-    "Database",
-    "DecodeTarget",
-    "DecodedImage",
-    "FacenetEmbedderModule",
-    "Gpt4VModule",
-    "Landing",
-    "PeopleIdentifierModule",
-    "Pipeline",
-    "PipelineModule",
-    "PixelbrainError",
-    "Placement",
-    "Preprocessor",
-    "ResnetClassifierModule",
-    "Resources",
-    "TaggingPipeline",
-]
-
+#: Where each public name is defined.
 _HOMES = {
     "DataLoader": "pixelbrain.images.loader",
     "Database": "pixelbrain.stores.database",
@@ -66,12 +50,12 @@ _HOMES = {
     "Preprocessor": "pixelbrain.images.preprocess",
     "ResnetClassifierModule": "pixelbrain.modules.resnet",
     "Resources": "pixelbrain.modules.base",
+    "TaggingPipeline": "pixelbrain.pipeline",
 }
+__all__ = [*_HOMES]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "TaggingPipeline":  # the predecessor's name
-        return __getattr__("Pipeline")
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

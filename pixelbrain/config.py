@@ -77,10 +77,13 @@ class Placement:
                 object.__setattr__(self, one.name, dict(value) if isinstance(value, Mapping) else {"": value})
         for pool in self.actors:
             self.actor_range(pool)
-        for pool, share in self.gpus_per_actor.items():
-            _check_gpu_share(f"gpus_per_actor of {pool or 'all'}", share)
+        for pool, gpus in self.gpus_per_actor.items():
+            if not _is_number(gpus) or gpus < 0 or (gpus > 1 and gpus != int(gpus)):
+                raise ConfigError(
+                    f"gpus_per_actor of {pool or 'all'} is {gpus!r}: a part of one GPU, such as 0.5, or a whole number"
+                )
         for pool, cpus in self.cpus_per_actor.items():
-            if isinstance(cpus, bool) or not isinstance(cpus, (int, float)) or cpus <= 0:
+            if not _is_number(cpus) or cpus <= 0:
                 raise ConfigError(f"cpus_per_actor of {pool or 'all'} is {cpus!r}: a number above 0")
         for pool in self.node_labels:
             self.label_selector(pool)
@@ -122,11 +125,7 @@ class Placement:
     @property
     def pools(self) -> set[str]:
         """The pools that something was wished for by name."""
-        return {
-            name
-            for wishes in (self.actors, self.gpus_per_actor, self.cpus_per_actor, self.node_labels)
-            for name in wishes
-        } - {""}
+        return {*self.actors, *self.gpus_per_actor, *self.cpus_per_actor, *self.node_labels} - {""}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,10 +225,8 @@ class RunConfig(Placement):
         }
 
 
-def _check_gpu_share(name: str, share: Any) -> None:
-    number = isinstance(share, (int, float)) and not isinstance(share, bool)
-    if not number or share < 0 or (share > 1 and share != int(share)):
-        raise ConfigError(f"{name} is {share!r}: a part of one GPU, such as 0.5, or a whole number")
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def read_config(path: str | Path) -> dict[str, Any]:

@@ -1,25 +1,11 @@
-"""Every error that Pixelbrain raises on purpose.
+"""Every error that Pixelbrain raises on purpose; its message is one line, with the way out.
 
-PixelbrainError             its message is one line, with the way out
-├── ConfigError             a setting that cannot work, or two that contradict each other
-├── SourceError             a source that cannot be listed: no such folder, no bucket, no permission
-├── ImageError              about one image; becomes its row's `error_type` and `error`
-│   ├── ReadError           its bytes could not be had
-│   ├── DecodeError         its bytes are not an image, or only a part of one
-│   ├── UnsupportedFormatError  HEIC or AVIF, and the package that reads it is not installed
-│   └── ImageTooLargeError  more pixels than are safe to allocate
-├── ModuleError             a module that cannot start, or that broke its contract
-│   ├── WeightsError        weights that are not here, or are not what they should be
-│   └── MissingExtraError   an optional package is not installed
-├── EngineError             Ray could not start, or lacks what the plan reserves
-├── LandingError            OUT cannot be read or written, or is not what it should be
-│   ├── MixedModelsError    vectors of two models would meet in one index
-│   └── OutLockedError      another run is at work on OUT
-├── OverBudgetError         the next request does not fit into the budget; becomes rows' `over_budget`
-├── StoppedError            Ctrl-C: what was in flight has landed
-├── StopJob                 no request of an asking job can succeed: a wrong key, no money, an unknown model
-└── StoreError              MongoDB or ChromaDB cannot be reached, or refused
-    └── StoreLockedError    another process holds the embedded store
+PixelbrainError
+├── ConfigError, SourceError, EngineError, OverBudgetError, StoppedError, StopJob
+├── ImageError: ReadError, DecodeError, UnsupportedFormatError, ImageTooLargeError
+├── ModuleError: WeightsError, MissingExtraError
+├── LandingError: MixedModelsError, OutLockedError
+└── StoreError: StoreLockedError
 """
 
 from __future__ import annotations
@@ -34,11 +20,11 @@ class ConfigError(PixelbrainError):
 
 
 class SourceError(PixelbrainError):
-    """A source that cannot be listed."""
+    """A source that cannot be listed: no such folder, no bucket, no permission."""
 
 
 class ImageError(PixelbrainError):
-    """About one image; the row boundary records it and the run goes on."""
+    """About one image; it becomes its row's `error_type` and `error`, and the run goes on."""
 
 
 class ReadError(ImageError):
@@ -94,7 +80,7 @@ class StoreLockedError(StoreError):
 
 
 class OverBudgetError(PixelbrainError):
-    """The next request does not fit into the budget; nothing was sent."""
+    """The next request does not fit into the budget; nothing was sent, and rows become `over_budget`."""
 
 
 class StoppedError(PixelbrainError):

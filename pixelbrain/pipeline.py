@@ -122,3 +122,6 @@ class Pipeline:
         return Stages(
             config, debug=debug, loader=self.loader, modules=self.modules, asking=self.asking, landing=landing
         )
+
+
+TaggingPipeline = Pipeline  # the predecessor's name

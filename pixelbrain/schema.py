@@ -29,19 +29,10 @@ class Status(str, enum.Enum):
         return self.value
 
 
-#: What a source yields: an image that is there, before a byte of it is read.
-MANIFEST_SCHEMA = pa.schema(
-    [
-        pa.field("image_id", pa.string(), nullable=False),  # its URI
-        pa.field("version", pa.string(), nullable=False),  # ETag, or "mtime_ns-size"
-        pa.field("size_bytes", pa.int64()),
-    ]
-)
-
 #: The columns of every image's row, whatever happened to it.
 BASE_FIELDS: tuple[pa.Field, ...] = (
-    pa.field("image_id", pa.string(), nullable=False),
-    pa.field("version", pa.string(), nullable=False),
+    pa.field("image_id", pa.string(), nullable=False),  # its URI
+    pa.field("version", pa.string(), nullable=False),  # ETag, or "mtime_ns-size"
     pa.field("size_bytes", pa.int64()),
     pa.field("sha256", pa.string()),  # of the encoded bytes, hex
     pa.field("format", pa.string()),  # Pillow's name of it: JPEG, PNG, ...
@@ -51,6 +42,12 @@ BASE_FIELDS: tuple[pa.Field, ...] = (
     pa.field("error_type", pa.string()),
     pa.field("error", pa.string()),
 )
+
+#: What a source yields: an image that is there, before a byte of it is read.
+MANIFEST_SCHEMA = pa.schema(BASE_FIELDS[:3])
+
+#: How a module's struct ends; both are null when it succeeded.
+ERROR_FIELDS = BASE_FIELDS[-2:]
 
 _Kind = Literal["module", "question", "field"]
 
@@ -65,8 +62,6 @@ RESERVED_NAMES: dict[str, tuple[tuple[_Kind, ...], tuple[str, ...]]] = {
     "folder of answers on their way": (("question",), ("journal",)),
     "steps of every run": (("module",), ("decode", "images", "land", "list")),  # its actor pools are called so
 }
-
-ERROR_FIELDS: tuple[pa.Field, ...] = (pa.field("error_type", pa.string()), pa.field("error", pa.string()))
 
 
 def embedding_type(dim: int) -> pa.DataType:
@@ -84,15 +79,13 @@ def classifier_fields(dim: int) -> list[pa.Field]:
     ]
 
 
-def face_type(dim: int) -> pa.StructType:
-    """One face. Coordinates are pixels of the upright original, x to the right, y down."""
-    return pa.struct(
+def faces_fields(dim: int) -> list[pa.Field]:
+    """A face module's struct: all faces of the image, ordered by position (top to bottom, left to right)."""
+    face = pa.struct(
         [
             pa.field("face_id", pa.string()),  # image_id + "#" + index by position
-            pa.field("x1", pa.float32()),
-            pa.field("y1", pa.float32()),
-            pa.field("x2", pa.float32()),
-            pa.field("y2", pa.float32()),
+            # pixels of the upright original, x to the right, y down
+            *(pa.field(name, pa.float32()) for name in ("x1", "y1", "x2", "y2")),
             # left eye, right eye, nose, left and right corner of the mouth: x, y each
             pa.field("landmarks", pa.list_(pa.float32(), 10)),
             pa.field("score", pa.float32()),  # detection probability, 0 to 1
@@ -100,11 +93,7 @@ def face_type(dim: int) -> pa.StructType:
             pa.field("embedding", embedding_type(dim)),  # L2-normalised
         ]
     )
-
-
-def faces_fields(dim: int) -> list[pa.Field]:
-    """A face module's struct: all faces of the image, ordered by position (top to bottom, left to right)."""
-    return [pa.field("n_faces", pa.int32()), pa.field("faces", pa.list_(face_type(dim)))]
+    return [pa.field("n_faces", pa.int32()), pa.field("faces", pa.list_(face))]
 
 
 def module_struct(fields: list[pa.Field]) -> pa.StructType:

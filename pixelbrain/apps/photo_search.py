@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any, Literal
 
 import numpy as np
@@ -16,7 +17,7 @@ from pixelbrain.record import read_record
 from pixelbrain.report.search import search
 from pixelbrain.sources import read_bytes
 from pixelbrain.sources.local import path_to_uri
-from pixelbrain.stages.stages import Stages
+from pixelbrain.stages.stages import OF_MODULES, Stages
 
 _COLUMNS = {"faces": ["distance", "identity_id", "face_id"], "images": ["distance", "label", "image_id"]}
 
@@ -48,42 +49,35 @@ def search_photo(
         )
     uri = photo if "://" in photo else path_to_uri(os.path.abspath(os.path.expanduser(photo)))
     data = read_bytes(uri, s3_endpoint=stages.config.s3_endpoint)
-    module = create_module(column, **_recorded_config(stages).module_settings()[column])
+    recorded = read_record(stages.storage).get("settings", {})
+    config = RunConfig(out=stages.storage.uri, **{name: recorded[name] for name in OF_MODULES if recorded.get(name)})
+    module = create_module(column, **config.module_settings()[column])
     image = decode_image(data, image_id=uri, target=module.decode_target)
     module.prepare()
     module.setup("cpu")
     found = module.run([image])[0]
     if found.get("error_type"):
         raise ModuleError(f"{column} failed on {photo}: {found['error']}")
-    titles, vectors = _face_queries(found) if by == "faces" else _image_query(found)
+    titles, vectors = _queries(found, by)
     model = module.model_info()
     assert model is not None  # both modules have one
     with stages.database() as database:
         results: Sequence[Sequence[Any]] = search(database, vectors, by=by, model=model, k=k)
     queries = [
-        {"title": title, "matches": [match.as_dict() | {"distance": round(match.distance, 4)} for match in matches]}
+        {"title": title, "matches": [asdict(match) | {"distance": round(match.distance, 4)} for match in matches]}
         for title, matches in zip(titles, results, strict=True)
     ]
     return {"unit": "cosine distance, 0 to 2", "columns": _COLUMNS[by], "queries": queries}
 
 
-def _recorded_config(stages: Stages) -> RunConfig:
-    recorded = read_record(stages.storage).get("settings", {})
-    keys = ("classifier", "classes", "top_k", "embedder", "weights_dir", "offline")
-    return RunConfig(out=stages.storage.uri, **{k: recorded[k] for k in keys if recorded.get(k)})
-
-
-def _face_queries(found: dict[str, Any]) -> tuple[list[str], np.ndarray]:
-    if not found["faces"]:
+def _queries(found: dict[str, Any], by: Literal["faces", "images"]) -> tuple[list[str], np.ndarray]:
+    """What to search by, a title and a vector each: the faces, the largest first, or the whole photo."""
+    if by == "images":
+        rows, titles = [found], [f"the whole photo, likeliest a {found['label']}"]
+    elif not found["faces"]:
         raise ModuleError("no face was found in the photo; --similar searches by the whole image")
-    largest_first = sorted(found["faces"], key=lambda f: (f["x2"] - f["x1"]) * (f["y2"] - f["y1"]), reverse=True)
-    boxes = [[round(float(face[corner])) for corner in ("x1", "y1", "x2", "y2")] for face in largest_first]
-    return [f"face at {box} of the photo" for box in boxes], _stack(largest_first)
-
-
-def _image_query(found: dict[str, Any]) -> tuple[list[str], np.ndarray]:
-    return [f"the whole photo, likeliest a {found['label']}"], _stack([found])
-
-
-def _stack(rows: list[dict[str, Any]]) -> np.ndarray:
-    return np.stack([np.asarray(row["embedding"], np.float32) for row in rows])
+    else:
+        rows = sorted(found["faces"], key=lambda f: (f["x2"] - f["x1"]) * (f["y2"] - f["y1"]), reverse=True)
+        boxes = [[round(float(face[corner])) for corner in ("x1", "y1", "x2", "y2")] for face in rows]
+        titles = [f"face at {box} of the photo" for box in boxes]
+    return titles, np.stack([np.asarray(row["embedding"], np.float32) for row in rows])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pixelbrain.errors import EngineError
 
@@ -31,10 +31,6 @@ class PlannedRun:
     autoscale: bool
     plan: Plan
     shortage: str | None  # why it does not fit
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return dataclasses.asdict(self)
 
 
 def plan_run(stages: Stages) -> PlannedRun:

@@ -95,12 +95,9 @@ def _export(landing: Landing, file: Path, field: str, nobody: frozenset[str]) ->
         if row["identity_id"] and row["image_id"] not in nobody:
             who.setdefault(row["image_id"], set()).add(row["identity_id"])
     image_ids = landing.index.image_id.to_pylist()
-    rows = ([_shown(one), ";".join(sorted(who.get(one, ())))] for one in image_ids)
+    shown = (str(uri_to_path(one)) if one.startswith(FILE_SCHEME) else one for one in image_ids)
+    rows = ([name, ";".join(sorted(who.get(one, ())))] for name, one in zip(shown, image_ids, strict=True))
     try:
         return write_csv(file, ["image", field], rows)
     except OSError as error:
         raise LandingError(f"cannot write {file}: {error.strerror}") from None
-
-
-def _shown(image_id: str) -> str:
-    return str(uri_to_path(image_id)) if image_id.startswith(FILE_SCHEME) else image_id

@@ -91,9 +91,8 @@ def ask(
 
 
 def _module(config_file: str | None, given: dict[str, Any], s3_endpoint: str | None) -> Gpt4VModule:
-    from pixelbrain.asking.module import Gpt4VModule
     from pixelbrain.config import read_config
-    from pixelbrain.errors import ConfigError
+    from pixelbrain.stages.configured import make_questions
 
     settings: dict[str, Any] = {"s3_endpoint": s3_endpoint}
     if config_file:
@@ -102,7 +101,4 @@ def _module(config_file: str | None, given: dict[str, Any], s3_endpoint: str | N
             settings.pop("questions", None)
     if not (settings.get("questions") or settings.get("question") or "question" in given):
         raise click.UsageError("Missing --question: what to ask (or --config with questions).")
-    try:
-        return Gpt4VModule(**settings | given)
-    except TypeError as error:
-        raise ConfigError(f"gpt4v: {error}") from None
+    return make_questions(settings | given)

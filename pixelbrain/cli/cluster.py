@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -33,16 +32,15 @@ def cluster() -> None:
     """
 
 
-def _local(function: Callable[..., Any]) -> Callable[..., Any]:
-    """--local, which has to be there: nobody should take this machine for a cluster's head by accident."""
+def _check_local(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    """--local has to be there: nobody should take this machine for a cluster's head by accident."""
+    if not value:
+        raise click.UsageError(
+            "Missing --local: clusters are started here on this machine alone; cluster/README.md has others."
+        )
 
-    def check(context: click.Context, parameter: click.Parameter, value: bool) -> None:
-        if not value:
-            raise click.UsageError(
-                "Missing --local: clusters are started here on this machine alone; cluster/README.md has others."
-            )
 
-    return click.option("--local", is_flag=True, expose_value=False, callback=check, help="On this machine.")(function)
+_local = click.option("--local", is_flag=True, expose_value=False, callback=_check_local, help="On this machine.")
 
 
 @command(
@@ -92,10 +90,9 @@ def down(display: Display, debug: bool) -> None:
 @command_options
 def status(as_json: bool, display: Display, debug: bool) -> None:
     """Nodes, CPUs, GPUs and memory of the local cluster, its address and its dashboard; exit 1 if none runs."""
-    from pixelbrain.engine.cluster import local_cluster
-    from pixelbrain.engine.cluster import local_state as cluster_state
+    from pixelbrain.engine.cluster import local_cluster, local_state
 
-    running = cluster_state.find()
+    running = local_state.find()
     if running is None:
         click.echo(json.dumps({"running": False}) if as_json else _NONE_RUNS)
         sys.exit(EXIT_FAILED)

@@ -9,10 +9,9 @@ from pixelbrain.cli.cluster import cluster
 from pixelbrain.cli.options import command
 from pixelbrain.cli.results import export, report, search
 from pixelbrain.cli.run import demo, extract, plan, run
-from pixelbrain.cli.stores import group, identify, load
+from pixelbrain.cli.stores import compact, group, identify, load, status, verify
 from pixelbrain.cli.submit import submit
 from pixelbrain.cli.tag_identity import tag_identity
-from pixelbrain.cli.upkeep import compact, status, verify
 from pixelbrain.cli.weights import weights
 
 

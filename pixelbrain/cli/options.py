@@ -102,9 +102,6 @@ def _variable(name: str, value: str | None) -> Iterator[None]:
             del os.environ[name]
 
 
-# --- options -------------------------------------------------------------------------------------------------------
-
-
 def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
     """Several options as one, in the order of the help."""
     return lambda function: functools.reduce(lambda decorated, option: option(decorated), reversed(options), function)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from typing import TYPE_CHECKING, Any
@@ -101,7 +102,7 @@ def plan(as_json: bool, display: Display, debug: bool, **given: Any) -> None:
     from pixelbrain.apps.plan import describe, plan_run
 
     found = plan_run(_stages(merged_config(given), display, debug))
-    click.echo(json.dumps(found.as_dict(), indent=2) if as_json else "\n".join(describe(found)))
+    click.echo(json.dumps(dataclasses.asdict(found), indent=2) if as_json else "\n".join(describe(found)))
     if found.shortage:
         click.secho(f"Error: {found.shortage}", err=True, fg="red")
         sys.exit(EXIT_FAILED)

@@ -1,12 +1,14 @@
-"""`pixelbrain load`, `identify` and `group`: the stages between OUT and the stores."""
+"""`pixelbrain load`, `identify` and `group`, and the upkeep of what is there: `status`, `verify` and `compact`."""
 
 from __future__ import annotations
 
+import json
+import sys
 from typing import TYPE_CHECKING
 
 import click
 
-from pixelbrain.cli.options import command, over_out, store_options
+from pixelbrain.cli.options import EXIT_FAILED, command, out_options, over_out, store_options
 from pixelbrain.config import STRATEGIES
 
 if TYPE_CHECKING:
@@ -49,3 +51,53 @@ def group(stages: Stages, threshold: float | None) -> None:
     """Group the images of OUT that look alike, over their ResNet vectors."""
     with stages.database() as database:
         stages.group(database, threshold=threshold)
+
+
+@command("What is in OUT, and whether it is in step.", "pixelbrain status out/", "pixelbrain status out/ --json")
+@click.argument("out")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@store_options
+@over_out
+def status(stages: Stages, as_json: bool) -> None:
+    """What is in OUT: images, failures by kind, faces, people, and whether the stores are in step."""
+    from pixelbrain.apps.status import describe, read_status
+
+    found = read_status(stages)
+    click.echo(json.dumps(found, indent=2) if as_json else "\n".join(describe(found)))
+
+
+@command("Do Parquet, MongoDB and ChromaDB agree?", "pixelbrain verify out/", "pixelbrain verify out/ --repair")
+@click.argument("out")
+@click.option("--repair", is_flag=True, help="Write both stores again from Parquet where they differ.")
+@store_options
+@over_out
+def verify(stages: Stages, repair: bool) -> None:
+    """Compare every image and every face in OUT with MongoDB and ChromaDB, value by value; exit 1 if they differ.
+
+    Parquet is the truth: --repair writes the stores again from it, and compares once more.
+    """
+    with stages.database() as database, stages.lock("verify"):
+        found = stages.verify(database)
+        if repair and not found.ok:
+            click.echo("\n".join(found.lines()))
+            stages.load(database, rebuild=True)
+            found = stages.verify(database)
+    click.echo("\n".join(found.lines()))
+    if not found.ok:
+        sys.exit(EXIT_FAILED)
+
+
+@command("Merge the small files of OUT.", "pixelbrain compact out/")
+@click.argument("out")
+@out_options
+@over_out
+def compact(stages: Stages) -> None:
+    """Merge the Parquet files of OUT/images into large ones, and drop what newer rows replaced.
+
+    It may be stopped or killed at any moment: every image stays there exactly once, and the next call goes on.
+    """
+    found = stages.compact()
+    click.echo(
+        f"{found.files_before:,} files with {found.bytes_before / 1e6:,.1f} MB are {found.files_after:,} with "
+        f"{found.bytes_after / 1e6:,.1f} MB now: {found.rows:,} images"
+    )

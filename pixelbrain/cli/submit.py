@@ -113,9 +113,6 @@ def _follow(jobs: Jobs, job_id: str, display: Display) -> int:
     return EXIT_STOPPED
 
 
-# --- the check of what is submitted --------------------------------------------------------------------------------
-
-
 def _take_address(words: Sequence[str]) -> tuple[list[str], str | None]:
     """The words without an --address behind the command, which says where the job goes, and is not for the job."""
     kept: list[str] = []

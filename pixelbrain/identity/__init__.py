@@ -8,7 +8,7 @@
 | `group_images` | group | images that look alike, by the same graph and linkage |
 | `nearest_neighbours` | neighbours | nearest by cosine: exact up to a quarter of a million vectors, the index above |
 | `PeopleIdentifierModule` | people | who is who, over the face vectors of a database |
-| `QualityGate` | quality | which faces are good enough to say who they are |
+| `QualityGate` | people | which faces are good enough to say who they are |
 | `join_singles` | second_look | a face left alone joins the cluster that is clearly nearest |
 | `FaceThresholds` | thresholds | how alike is the same: one cosine threshold a model and strategy |
 """

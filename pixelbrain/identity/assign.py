@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -37,6 +38,21 @@ class Assignment:
     def count(self) -> int:
         """Clusters."""
         return len(np.unique(self.cluster[self.cluster >= 0]))
+
+    def names(self, ids: Sequence[str], word: str) -> np.ndarray:
+        """object (n,), what each row's cluster is called; None: it is in none. `ids` are those that were assigned."""
+        names = {row: cluster_name(word, ids[row]) for row in np.unique(self.cluster).tolist() if row >= 0}
+        return np.array([names.get(row) for row in self.cluster.tolist()], object)
+
+
+def cluster_name(word: str, first_id: str) -> str:
+    """The id of the person or group whose smallest id this is: `word`, a hyphen and 12 hex digits.
+
+    It is a function of what the cluster's rows are, so the same photos give it again, in any order, with any other
+    clusters beside. Photos added later leave it as it is unless they sort before all of the cluster's earlier ones
+    (names with rising numbers or dates do not), and a medoid would move with every photo.
+    """
+    return f"{word}-{hashlib.sha256(first_id.encode()).hexdigest()[:12]}"
 
 
 def assign(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -23,10 +23,6 @@ class ClusterScores:
     bcubed_r: float
     bcubed_f: float
 
-    def as_dict(self) -> dict[str, float]:
-        """For JSON."""
-        return asdict(self)
-
 
 def score_clusters(truth: np.ndarray, found: np.ndarray) -> ClusterScores:
     """Compare two partitions of the same faces.
@@ -46,7 +42,9 @@ def score_clusters(truth: np.ndarray, found: np.ndarray) -> ClusterScores:
     found_sizes, of_found = _sizes(found)
     both_sizes, of_both = _sizes(of_true.astype(np.int64) * len(found_sizes) + of_found)
     shared = both_sizes[of_both]  # faces with the same truth and the same finding as this one
-    true_pairs, found_pairs, both_pairs = (_pairs(sizes) for sizes in (true_sizes, found_sizes, both_sizes))
+    true_pairs, found_pairs, both_pairs = (
+        float((sizes.astype(np.float64) * (sizes - 1) / 2).sum()) for sizes in (true_sizes, found_sizes, both_sizes)
+    )
     # where no pair was claimed (or exists) none was wrong (or missed)
     pair_p = both_pairs / found_pairs if found_pairs else 1.0
     pair_r = both_pairs / true_pairs if true_pairs else 1.0
@@ -66,10 +64,6 @@ def _sizes(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The size of each cluster, and the number of each face's cluster."""
     _, number, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     return sizes, number.reshape(-1)
-
-
-def _pairs(sizes: np.ndarray) -> float:
-    return float((sizes.astype(np.float64) * (sizes - 1) / 2).sum())
 
 
 def _harmonic_mean(a: float, b: float) -> float:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from pixelbrain import schema
-from pixelbrain.identity.assign import Assignment, assign
+from pixelbrain.identity.assign import assign
 from pixelbrain.identity.neighbours import neighbours_in
 from pixelbrain.identity.thresholds import group_threshold
 
@@ -32,10 +31,6 @@ class GroupReport:
     groups: int  # of two images or more
     threshold: float  # cosine similarity
     seconds: float
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
 
 def group_images(db: Database, threshold: float | None = None, k: int = 20) -> GroupReport:
@@ -62,7 +57,16 @@ def group_images(db: Database, threshold: float | None = None, k: int = 20) -> G
     whole = np.concatenate(vectors) if vectors else np.empty((0, 1), np.float32)
     del vectors
     assignment = assign(ids, whole, threshold=threshold, k=k, second_look=False, neighbours=neighbours_in(db, "images"))
-    table = _group_table(ids, assignment)
+    order = sorted(range(len(ids)), key=ids.__getitem__)
+    distances = assignment.distance[order]
+    table = pa.table(
+        {
+            "image_id": [ids[row] for row in order],
+            "group_id": assignment.names(ids, "group")[order],
+            "distance": pa.array(distances, mask=np.isnan(distances)),
+        },
+        schema=schema.GROUP_SCHEMA,
+    )
     db.landing.write_groups(table)
     db.store_groups(table)
     return GroupReport(
@@ -71,25 +75,4 @@ def group_images(db: Database, threshold: float | None = None, k: int = 20) -> G
         groups=assignment.count,
         threshold=threshold,
         seconds=time.perf_counter() - start,
-    )
-
-
-def group_name(first_image_id: str) -> str:
-    """The id of the group whose smallest `image_id` this is: "group-" and 12 hex digits, the same on every run."""
-    return f"group-{hashlib.sha256(first_image_id.encode()).hexdigest()[:12]}"
-
-
-def _group_table(ids: list[str], assignment: Assignment) -> pa.Table:
-    """One row of `schema.GROUP_SCHEMA` an image, ordered by image_id."""
-    names = {row: group_name(ids[row]) for row in np.unique(assignment.cluster).tolist() if row >= 0}
-    order = sorted(range(len(ids)), key=ids.__getitem__)
-    groups = [names.get(int(assignment.cluster[row])) for row in order]
-    distances = assignment.distance[order]
-    return pa.table(
-        {
-            "image_id": [ids[row] for row in order],
-            "group_id": groups,
-            "distance": pa.array(distances, mask=np.isnan(distances)),
-        },
-        schema=schema.GROUP_SCHEMA,
     )

@@ -94,6 +94,7 @@ def nearest_from_index(
     """
     row_of = {name: row for row, name in enumerate(ids)}
     indices = np.full((len(ids), k), -1, np.int32)
+    similarities = np.empty(indices.shape, np.float32)
     for start in range(0, len(ids), _INDEX_BATCH):
         stop = min(start + _INDEX_BATCH, len(ids))
         answers = db.query_vector_field(collection, vectors[start:stop], n_results=k + 1 + _SPARE_CANDIDATES)
@@ -101,11 +102,8 @@ def nearest_from_index(
             known = [row_of[match.id] for match in matches if match.id in row_of]
             others = [other for other in known if other != row][:k]
             indices[row, : len(others)] = others
+        similarities[start:stop] = np.einsum("nd,nkd->nk", vectors[start:stop], vectors[indices[start:stop]])
         logger.debug("neighbours of %d of %d %s", stop, len(ids), collection)
-    similarities = np.empty(indices.shape, np.float32)
-    for start in range(0, len(ids), _INDEX_BATCH):
-        some = slice(start, start + _INDEX_BATCH)
-        similarities[some] = np.einsum("nd,nkd->nk", vectors[some], vectors[indices[some]])
     similarities[indices < 0] = -1.0
     return indices, similarities
 

@@ -1,11 +1,11 @@
-"""`PeopleIdentifierModule`: who is who, over the face vectors of a database."""
+"""`PeopleIdentifierModule`: who is who, over those face vectors of a database that are good enough to say so."""
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +16,6 @@ from pixelbrain.config import STRATEGIES, Strategy, choose
 from pixelbrain.errors import ConfigError
 from pixelbrain.identity.assign import Assignment, assign
 from pixelbrain.identity.neighbours import neighbours_in
-from pixelbrain.identity.quality import QualityGate
 from pixelbrain.identity.thresholds import face_threshold
 
 if TYPE_CHECKING:
@@ -24,6 +23,40 @@ if TYPE_CHECKING:
 
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QualityGate:
+    """What a face needs to join people. Others stay visible, as unassigned.
+
+    Blurred faces are like each other whoever they are, so that a few of them join many people into one, and the more
+    faces there are, the more such bridges. Raises `ConfigError` for values that cannot work.
+    """
+
+    min_score: float = 0.95  # detection probability, 0 to 1; below it MTCNN's boxes are often no faces
+    min_width_px: float = 30.0  # of the box, in the original's pixels
+    # Variance of the Laplacian of the 160 px grey crop. 48 sharp faces of 6 people, blurred, embedded by dlib: at a
+    # sharpness of 3.4 pairs of different people pass its threshold three times as often as sharp ones, at 2.5 twenty
+    # times. Sharp faces are above 60; small ones, enlarged to 160 px, come down to 3 and are still recognised.
+    min_sharpness: float = 3.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_score <= 1:
+            raise ConfigError(f"min_score is {self.min_score}: a probability, 0 to 1")
+        for name in ("min_width_px", "min_sharpness"):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}: 0 (all faces) or more")
+
+    def passes(self, metadata: Mapping[str, Any]) -> bool:
+        """Whether a face with this metadata (`score`, `width_px`, `sharpness`) may join people.
+
+        What was not measured is not held against a face.
+        """
+        return (
+            metadata.get("score", 1.0) >= self.min_score
+            and metadata.get("width_px", self.min_width_px) >= self.min_width_px
+            and metadata.get("sharpness", self.min_sharpness) >= self.min_sharpness
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,54 +71,34 @@ class IdentityReport:
     threshold: float  # cosine similarity
     seconds: float
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
-
+@dataclass(eq=False)
 class PeopleIdentifierModule:
-    """Clusters the faces of a database into people.
+    """Clusters the faces of a database into people. Raises `ConfigError` for values that cannot work.
 
     It is not a `PipelineModule`: who a face is can only be said when all faces are there, so it runs after a load.
     """
 
-    def __init__(
-        self,
-        strategy: Strategy = "average",
-        *,
-        threshold: float | None = None,
-        gate: QualityGate = QualityGate(),  # noqa: B008  (frozen)
-        min_faces: int = 2,
-        k: int = 20,
-    ) -> None:
-        """Configure; nothing is read.
+    strategy: Strategy = "average"  # linkage; or "dbscan", or "pairwise" (chains of alike pairs)
+    _: KW_ONLY
+    threshold: float | None = None  # cosine similarity; None: the embedder's own, see `pixelbrain.identity.thresholds`
+    gate: QualityGate = QualityGate()  # what a face needs to join people
+    # Of one person. A face that is like no other says nothing about who recurs in a collection, so with 2 it stays
+    # unassigned; with 1 it is a person of its own.
+    min_faces: int = 2
+    k: int = 20  # neighbours that each face is compared with first
 
-        Args:
-            strategy: "average" (linkage; the default), "dbscan", or "pairwise" (chains of alike pairs).
-            threshold: cosine similarity; the embedder's own by default, see `pixelbrain.identity.thresholds`.
-            gate: what a face needs to join people.
-            min_faces: of one person. A face that is like no other says nothing about who recurs in a collection, so
-                with 2, the default, it stays unassigned; with 1 it is a person of its own.
-            k: neighbours that each face is compared with first.
-
-        Raises:
-            ConfigError: a value that cannot work.
-        """
-        choose("strategy", strategy, STRATEGIES)
-        if threshold is not None and not -1 < threshold < 1:
-            raise ConfigError(f"threshold is {threshold}: a cosine similarity between -1 and 1")
-        if min_faces < 1 or k < 1:
-            raise ConfigError(f"min_faces is {min_faces} and k is {k}: both are 1 or more")
-        self.strategy: Strategy = strategy
-        self.threshold = threshold
-        self.gate = gate
-        self.min_faces = min_faces
-        self.k = k
+    def __post_init__(self) -> None:
+        choose("strategy", self.strategy, STRATEGIES)
+        if self.threshold is not None and not -1 < self.threshold < 1:
+            raise ConfigError(f"threshold is {self.threshold}: a cosine similarity between -1 and 1")
+        if self.min_faces < 1 or self.k < 1:
+            raise ConfigError(f"min_faces is {self.min_faces} and k is {self.k}: both are 1 or more")
 
     def run(self, db: Database) -> IdentityReport:
         """Say who is who, and write it into `OUT/identities` and MongoDB, in place of what was there.
 
-        The same faces get the same ids, whatever order they come in: see `identity_name`.
+        The same faces get the same ids, whatever order they come in: see `cluster_name`.
 
         Raises:
             ConfigError: vectors of a model without a threshold, and none given.
@@ -98,8 +111,9 @@ class PeopleIdentifierModule:
         faces = _read_faces(db, self.gate)
         logger.info("%d faces, of which %d are good enough", len(faces.ids), len(faces.vectors))
         good = np.flatnonzero(faces.good)
+        ids = [faces.ids[row] for row in good]
         assignment = assign(
-            [faces.ids[row] for row in good],
+            ids,
             faces.vectors,
             threshold=threshold,
             strategy=self.strategy,
@@ -108,7 +122,7 @@ class PeopleIdentifierModule:
             k=self.k,
             neighbours=neighbours_in(db, "faces"),
         )
-        table = _identity_table(faces, assignment)
+        table = _identity_table(faces, assignment, assignment.names(ids, "person"))
         db.landing.write_identities(table)
         db.store_identities(table)
         assigned = int((assignment.cluster >= 0).sum())
@@ -121,16 +135,6 @@ class PeopleIdentifierModule:
             threshold=threshold,
             seconds=time.perf_counter() - start,
         )
-
-
-def identity_name(first_face_id: str) -> str:
-    """The id of the person whose faces' smallest `face_id` this is: "person-" and 12 hex digits.
-
-    It is a function of what the person's faces are, so the same photos give it again, in any order, with any other
-    people beside. Photos added later leave it as it is unless they sort before all of the person's earlier ones (names
-    with rising numbers or dates do not), and a medoid would move with every photo.
-    """
-    return f"person-{hashlib.sha256(first_face_id.encode()).hexdigest()[:12]}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,32 +161,21 @@ def _read_faces(db: Database, gate: QualityGate) -> _Faces:
     return _Faces(ids, image_ids, np.array(good, bool), whole)
 
 
-def _identity_table(faces: _Faces, assignment: Assignment) -> pa.Table:
-    """One row of `schema.IDENTITY_SCHEMA` a face, ordered by face_id."""
-    good = np.flatnonzero(faces.good)
-    place = np.full(len(faces.ids), -1, np.int64)  # in the assignment; -1: gated
-    place[good] = np.arange(len(good))
-    names = {row: identity_name(faces.ids[good[row]]) for row in np.unique(assignment.cluster).tolist() if row >= 0}
-
-    order = sorted(range(len(faces.ids)), key=faces.ids.__getitem__)
-    people: list[str | None] = []
-    distances: list[float | None] = []
-    how: list[str] = []
-    for row in place[order].tolist():
-        name = names.get(int(assignment.cluster[row])) if row >= 0 else None
-        people.append(name)
-        distances.append(float(assignment.distance[row]) if name else None)
-        if name:
-            how.append("late" if assignment.late[row] else "clustered")
-        else:
-            how.append("single" if row >= 0 else "gated")
+def _identity_table(faces: _Faces, assignment: Assignment, names: np.ndarray) -> pa.Table:
+    """One row of `schema.IDENTITY_SCHEMA` a face, ordered by face_id; `names` are those of the good faces' people."""
+    n = len(faces.ids)
+    people, distances, how = np.full(n, None), np.full(n, np.nan, np.float32), np.full(n, "gated", object)
+    people[faces.good], distances[faces.good] = names, assignment.distance
+    clustered = np.where(assignment.late, "late", "clustered")
+    how[faces.good] = np.where(assignment.cluster < 0, "single", clustered)
+    order = sorted(range(n), key=faces.ids.__getitem__)
     return pa.table(
         {
             "face_id": [faces.ids[face] for face in order],
             "image_id": [faces.image_ids[face] for face in order],
-            "identity_id": people,
-            "distance": distances,
-            "assigned": how,
+            "identity_id": people[order],
+            "distance": pa.array(distances[order], mask=np.isnan(distances[order])),
+            "assigned": how[order],
         },
         schema=schema.IDENTITY_SCHEMA,
     )

@@ -10,9 +10,12 @@ data/people, subtracting the set's own mean, which few people pull to themselves
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 from pixelbrain.config import STRATEGIES, Strategy, choose
 from pixelbrain.errors import ConfigError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +56,7 @@ def face_threshold(model: str, strategy: Strategy) -> float:
         ConfigError: an unknown strategy, or a model that has no threshold.
     """
     choose("strategy", strategy, STRATEGIES)
-    if model not in _FACES:
-        raise ConfigError(_unknown(model, _FACES))
-    return float(getattr(_FACES[model], strategy))
+    return float(getattr(_of_model(model, _FACES), strategy))
 
 
 def group_threshold(model: str) -> float:
@@ -64,10 +65,11 @@ def group_threshold(model: str) -> float:
     Raises:
         ConfigError: a model that has no threshold.
     """
-    if model not in _GROUPS:
-        raise ConfigError(_unknown(model, _GROUPS))
-    return _GROUPS[model]
+    return _of_model(model, _GROUPS)
 
 
-def _unknown(model: str, known: dict[str, FaceThresholds] | dict[str, float]) -> str:
-    return f"no threshold is known for vectors of {model!r} (only of {', '.join(known)}): give threshold=, a cosine"
+def _of_model(model: str, known: dict[str, T]) -> T:
+    if model in known:
+        return known[model]
+    names = ", ".join(known)
+    raise ConfigError(f"no threshold is known for vectors of {model!r} (only of {names}): give threshold=, a cosine")

@@ -9,15 +9,14 @@ from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyarrow import types
 
-from pixelbrain import schema
 from pixelbrain.errors import ConfigError, LandingError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.storage.tables import TABLE_SUFFIXES, write_table
 
 EXPORT_TABLES = ("images", "faces")
 
-_BASE = frozenset(field.name for field in schema.BASE_FIELDS)
 _OWN_MODULES = frozenset({"resnet", "facenet"})  # their fields have columns with names of their own
 _IMAGES = [
     *(pa.field(name, pa.string()) for name in ("image_id", "status", "error", "label")),
@@ -83,9 +82,6 @@ def _identities(landing: Landing) -> Mapping[str, str]:
     return dict(zip(table["face_id"].to_pylist(), table["identity_id"].to_pylist(), strict=True))
 
 
-# --- the tables ------------------------------------------------------------------------------------------------------
-
-
 def _images_schema(landing: Landing) -> pa.Schema:
     """The columns of images; users' fields as the newest run that has them wrote them."""
     fields = {field.name: field for field in _IMAGES}
@@ -109,17 +105,8 @@ def _images_schema(landing: Landing) -> pa.Schema:
 
 def _is_scalar(kind: pa.DataType) -> bool:
     """Whether all three formats can hold it."""
-    return any(
-        is_kind(kind)
-        for is_kind in (
-            pa.types.is_boolean,
-            pa.types.is_integer,
-            pa.types.is_floating,
-            pa.types.is_string,
-            pa.types.is_large_string,
-            pa.types.is_temporal,
-        )
-    )
+    number = types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind)
+    return number or types.is_string(kind) or types.is_large_string(kind) or types.is_temporal(kind)
 
 
 def _image_tables(landing: Landing, columns: pa.Schema, identities: Mapping[str, str]) -> Iterator[pa.Table]:
@@ -139,7 +126,7 @@ def _field(table: pa.Table, module: str, field: str) -> pa.ChunkedArray:
     """One field of a module's struct; nulls if there is none."""
     if module in table.column_names:
         struct = table[module]
-        if pa.types.is_struct(struct.type) and struct.type.get_field_index(field) >= 0:
+        if types.is_struct(struct.type) and struct.type.get_field_index(field) >= 0:
             return pc.struct_field(struct, field)
     return pa.chunked_array([pa.nulls(len(table))])
 
@@ -168,7 +155,7 @@ def _joined_identities(table: pa.Table, identities: Mapping[str, str]) -> pa.Chu
 def _face_tables(landing: Landing, identities: Mapping[str, str]) -> Iterator[pa.Table]:
     for table in landing.iter_images(["facenet"], vectors=False):
         lists = _field(table, "facenet", "faces").combine_chunks()
-        if pa.types.is_null(lists.type):
+        if types.is_null(lists.type):
             continue
         faces = pa.table({name: pc.struct_field(pc.list_flatten(lists), name) for name in _FACES.names[1:-1]})
         image_ids = table["image_id"].take(pc.list_parent_indices(lists))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -25,10 +25,6 @@ class FaceMatch:
     identity_id: str | None  # None: unassigned, or `pixelbrain identify` has not run
     score: float | None  # detection probability, 0 to 1
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
-
 
 @dataclass(frozen=True, kw_only=True)
 class ImageMatch:
@@ -38,10 +34,6 @@ class ImageMatch:
     distance: float  # cosine distance, 0 to 2
     label: str | None
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
-
 
 def search(
     database: Database, vectors: np.ndarray, *, by: Literal["faces", "images"] = "faces", model: ModelInfo, k: int = 20
@@ -50,7 +42,8 @@ def search(
 
     Args:
         database: after a load. Only its vectors are read: MongoDB is not started.
-        vectors: (m, dim) float32: of the query photo's faces in their order (`by="faces"`), or of whole photos.
+        vectors: (m, dim) float32, m may be 0: of the query photo's faces in their order (`by="faces"`), or of whole
+            photos. They need not be normalised.
         by: which collection is searched.
         model: what computed `vectors`.
         k: matches a vector.
@@ -60,7 +53,7 @@ def search(
 
     Raises:
         ConfigError: `by` is neither, or k is below 1.
-        MixedModelsError: the collection's vectors are another model's.
+        MixedModelsError: the collection's vectors are another model's, or of another length.
         StoreError: nothing was loaded yet.
     """
     if by not in ("faces", "images"):
@@ -76,22 +69,9 @@ def search(
     return [search_similar(database, vector, k) for vector in np.atleast_2d(vectors)]
 
 
-def search_faces(database: Database, query_vectors: np.ndarray, k: int = 20) -> list[list[FaceMatch]]:
-    """The k nearest faces to each of the query's faces, with their identities as landed.
-
-    Args:
-        database: after a load.
-        query_vectors: (m, dim) float32, m may be 0.
-        k: matches a face.
-
-    Returns:
-        m lists in the order of the query's faces, each nearest first.
-
-    Raises:
-        MixedModelsError: vectors of another length than the collection's.
-        StoreError: nothing was loaded yet.
-    """
-    found = database.query_vector_field("faces", query_vectors, n_results=k)
+def search_faces(database: Database, vectors: np.ndarray, k: int = 20) -> list[list[FaceMatch]]:
+    """`search` by faces, with their identities as landed; of the model only the length of the vectors is checked."""
+    found = database.query_vector_field("faces", vectors, n_results=k)
     identities = _identities(database.landing.read_identities(), [match.id for row in found for match in row])
     return [
         [
@@ -109,27 +89,16 @@ def search_faces(database: Database, query_vectors: np.ndarray, k: int = 20) -> 
 
 
 def search_similar(database: Database, vector: np.ndarray, k: int = 20) -> list[ImageMatch]:
-    """The k images that look most like a photo, nearest first.
-
-    Args:
-        database: after a load.
-        vector: (dim,) float32, the photo's classifier embedding; need not be normalised.
-        k: matches.
-
-    Raises:
-        MixedModelsError: a vector of another length than the collection's.
-        StoreError: nothing was loaded yet.
-    """
+    """`search` by images for one vector; of the model only its length is checked."""
     (found,) = database.query_vector_field("images", np.asarray(vector, dtype=np.float32).reshape(1, -1), n_results=k)
     return [
         ImageMatch(image_id=match.id, distance=match.distance, label=match.metadata.get("label")) for match in found
     ]
 
 
-def _identities(table: pa.Table | None, face_ids: Sequence[str]) -> dict[str, str]:
-    """face_id -> identity_id of those faces that have one."""
-    if table is None or not face_ids:
+def _identities(table: pa.Table | None, face_ids: Sequence[str]) -> dict[str, str | None]:
+    """face_id -> identity_id of those faces, None of the unassigned."""
+    if table is None:
         return {}
-    wanted = table.filter(pc.is_in(table["face_id"], value_set=pa.array(sorted(set(face_ids)), pa.string())))
-    rows = zip(wanted["face_id"].to_pylist(), wanted["identity_id"].to_pylist(), strict=True)
-    return {face_id: identity_id for face_id, identity_id in rows if identity_id is not None}
+    wanted = table.filter(pc.is_in(table["face_id"], value_set=pa.array(face_ids, pa.string())))
+    return dict(zip(wanted["face_id"].to_pylist(), wanted["identity_id"].to_pylist(), strict=True))

@@ -56,12 +56,15 @@ def make_modules(config: RunConfig) -> list[PipelineModule]:
 
 def make_asking(config: RunConfig) -> list[Gpt4VModule]:
     """The module gpt4v, if it is among them. Raises `ConfigError` for what cannot be asked."""
-    if config.gpt4v is None:
-        return []
+    return [] if config.gpt4v is None else [make_questions({"s3_endpoint": config.s3_endpoint, **config.gpt4v})]
+
+
+def make_questions(settings: Mapping[str, Any]) -> Gpt4VModule:
+    """The module of these keyword arguments. Raises `ConfigError` for what cannot be asked."""
     from pixelbrain.asking.module import Gpt4VModule
 
     try:
-        return [Gpt4VModule(**{"s3_endpoint": config.s3_endpoint, **config.gpt4v})]
+        return Gpt4VModule(**settings)
     except TypeError as error:
         raise ConfigError(f"gpt4v: {error}") from None
 

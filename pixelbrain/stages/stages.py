@@ -17,7 +17,7 @@ from pixelbrain.record import read_record, write_stage
 from pixelbrain.stages.asking import asked, to_ask
 from pixelbrain.stages.configured import fetch_missing, make_asking, make_loader, make_modules, recorded_config
 from pixelbrain.stages.display import Display, LogDisplay
-from pixelbrain.stages.wording import tell_asked, tell_extracted, tell_grouped, tell_identified, tell_loaded
+from pixelbrain.stages.wording import tell_asked, tell_extracted, tell_loaded
 
 if TYPE_CHECKING:
     from pixelbrain.asking.module import Gpt4VModule
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 #: Settings that later stages can be told anew; of all others, run.json keeps what extract was told.
 _LATER = ("mongo", "chroma", "s3_endpoint", "strategy")
 #: Settings of the modules that a config makes; modules that are given have their own.
-_OF_MODULES = ("classifier", "classes", "top_k", "embedder", "weights_dir", "offline")
+OF_MODULES = ("classifier", "classes", "top_k", "embedder", "weights_dir", "offline")
 
 
 class Stages:
@@ -81,8 +81,7 @@ class Stages:
             stores: whether MongoDB is going to be asked; its password is in no file, so that its URI is given again.
             given: settings of `RunConfig`; None is not given.
         """
-        config = recorded_config(out, given, stores=stores)
-        return cls(config, display, debug=debug)
+        return cls(recorded_config(out, given, stores=stores), display, debug=debug)
 
     def loader(self) -> DataLoader:
         """The images of SOURCE."""
@@ -190,8 +189,11 @@ class Stages:
 
         with self.lock("identify"), self.display.stage("identify", unit="faces"):
             report = PeopleIdentifierModule(self.config.strategy, threshold=threshold).run(database)
-            self.record("identify", report.as_dict())
-        tell_identified(self.display, report)
+            self.record("identify", dataclasses.asdict(report))
+        self.display.line(
+            f"identify  {report.people:,} people in {report.assigned:,} of {report.faces:,} faces, "
+            f"{report.seconds:,.0f} s"
+        )
         return report
 
     def group(self, database: Database, *, threshold: float | None = None) -> GroupReport:
@@ -200,8 +202,11 @@ class Stages:
 
         with self.lock("group"), self.display.stage("group"):
             report = group_images(database, threshold=threshold)
-            self.record("group", report.as_dict())
-        tell_grouped(self.display, report)
+            self.record("group", dataclasses.asdict(report))
+        self.display.line(
+            f"group     {report.groups:,} groups in {report.grouped:,} of {report.images:,} images, "
+            f"{report.seconds:,.0f} s"
+        )
         return report
 
     def report(self) -> Path:
@@ -257,7 +262,7 @@ class Stages:
         """Enter in run.json what a stage did, and what was asked."""
         settings = self.config.as_dict()
         if self._modules:
-            settings |= dict.fromkeys(_OF_MODULES) | {"strategy": None}
+            settings |= dict.fromkeys(OF_MODULES) | {"strategy": None}
         if stage != "extract" or self._modules:  # what was not said now stays as it was said before
             settings = {k: v for k, v in settings.items() if (v if k in _LATER else stage == "extract")}
         rounded = {k: round(v, 2) if isinstance(v, float) and k.endswith("seconds") else v for k, v in figures.items()}

@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     from pixelbrain.asking.batch.rounds import BatchReport
     from pixelbrain.asking.online.report import AskReport
     from pixelbrain.engine.extract import ExtractReport
-    from pixelbrain.identity.group import GroupReport
-    from pixelbrain.identity.people import IdentityReport
     from pixelbrain.storage.base import Storage
     from pixelbrain.stores.load import LoadReport
 
@@ -68,17 +66,3 @@ def tell_loaded(display: Display, report: LoadReport, storage: Storage) -> None:
         display.warn(f"          refused: {refused}: {why}")
     if (more := len(report.errors) - _SHOWN) > 0:
         display.warn(f"          and {more:,} more, all in {storage}/run.json")
-
-
-def tell_identified(display: Display, report: IdentityReport) -> None:
-    """People and their faces."""
-    display.line(
-        f"identify  {report.people:,} people in {report.assigned:,} of {report.faces:,} faces, {report.seconds:,.0f} s"
-    )
-
-
-def tell_grouped(display: Display, report: GroupReport) -> None:
-    """Groups and their images."""
-    display.line(
-        f"group     {report.groups:,} groups in {report.grouped:,} of {report.images:,} images, {report.seconds:,.0f} s"
-    )

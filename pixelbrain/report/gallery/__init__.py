@@ -3,11 +3,11 @@
 | what | file | role |
 | --- | --- | --- |
 | `Photo`, `Library` | items | what is shown: photos, faces, people, labels, groups, failures; without a vector |
-| `Links` | links | where things are inside the report, seen from a page, and what they are called |
 | `display_names`, `slug` | names | how an image id is shown, linked to and turned into a file name |
 | `OriginalReader` | originals | reads originals, and gives up on a place that does not answer |
 | `build_gallery` | pages | which pages there are, and what stands on each |
 | `read_library` | reader | reads the items from the landed tables, in one streaming pass |
+| `Links` | site | where things are inside the report, seen from a page, and what they are called |
 | `Site` | site | renders templates to files: the Jinja environment, pagination, stale pages |
 | `make_thumbnails` | thumbnails | thumbnails and face crops, made once and kept while their photo is the same |
 """

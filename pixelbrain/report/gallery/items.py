@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pixelbrain.report.gallery import names
 from pixelbrain.schema import ModelInfo
@@ -81,7 +81,7 @@ class Person:
     """An identity with its faces, the most typical first."""
 
     identity_id: str
-    faces: list[tuple[Photo, GalleryFace]] = field(default_factory=list)
+    faces: list[tuple[Photo, GalleryFace]]
 
     @property
     def photos(self) -> list[Photo]:
@@ -90,19 +90,11 @@ class Person:
 
 
 @dataclass(slots=True, eq=False)
-class Label:
-    """A label with its photos, the surest first."""
+class Album:
+    """A label with its photos, the surest first, or a visual group with its, the most typical first."""
 
-    label: str
-    photos: list[Photo] = field(default_factory=list)
-
-
-@dataclass(slots=True, eq=False)
-class Group:
-    """A visual group with its photos, the most typical first."""
-
-    group_id: str
-    photos: list[Photo] = field(default_factory=list)
+    name: str  # the label, or the group's id
+    photos: list[Photo]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -113,8 +105,8 @@ class Library:
     failures: list[Failure]
     people: list[Person]
     unassigned: list[tuple[Photo, GalleryFace]]
-    labels: list[Label]
-    groups: list[Group]
+    labels: list[Album]
+    groups: list[Album]
     models: dict[str, ModelInfo]
     has_faces_column: bool
     has_identities: bool

@@ -12,25 +12,18 @@ from collections.abc import Iterable
 _FILE = "file://"
 _GENERATED = re.compile(r"[a-z]+-[0-9a-f]{8,}")
 
-#: Characters that would vanish, break the line or turn the reading direction of what stands around them.
-_INVISIBLE = frozenset({"Cc", "Zl", "Zp", "Cs"})
-_DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
+#: What would vanish, break the line or turn the reading direction of what stands around it, and what is shown instead.
+_SHOWN = {
+    **dict.fromkeys([*range(0x80, 0xA0), 0x2028, 0x2029, *range(0xD800, 0xE000)], "\ufffd"),
+    **{code: chr(0x2400 + code) for code in range(0x20)},
+    0x7F: "\u2421",
+    **dict.fromkeys(map(ord, "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")),
+}
 
 
 def visible(text: str) -> str:
     """`text` on one line: control characters become their pictures (a newline is ␊), direction marks go."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(_visible_character(character) for character in text if character not in _DIRECTIONS)
-
-
-def _visible_character(character: str) -> str:
-    code = ord(character)
-    if code < 0x20:
-        return chr(0x2400 + code)
-    if code == 0x7F:
-        return "\u2421"
-    return "\ufffd" if unicodedata.category(character) in _INVISIBLE else character
+    return text.translate(_SHOWN)
 
 
 def full_name(image_id: str) -> str:
@@ -44,11 +37,6 @@ def short_name(image_id: str) -> str:
     """The file's own name, without its folders."""
     name = full_name(image_id)
     return posixpath.basename(name) or name
-
-
-def folder_of(image_id: str) -> str:
-    """What stands before the file's own name, without the last slash; nothing in it is decoded."""
-    return image_id.rpartition("/")[0]
 
 
 def href(image_id: str) -> str | None:

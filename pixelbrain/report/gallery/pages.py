@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 from pixelbrain.errors import LandingError
 from pixelbrain.landing.landing import Landing
-from pixelbrain.report.gallery import links, names
+from pixelbrain.report.gallery import names
 from pixelbrain.report.gallery.items import Library, Person, Photo
 from pixelbrain.report.gallery.originals import OriginalReader
 from pixelbrain.report.gallery.reader import read_library
-from pixelbrain.report.gallery.site import Site, claim
+from pixelbrain.report.gallery.site import Links, Site, claim, page_path
 from pixelbrain.report.gallery.thumbnails import make_thumbnails
 from pixelbrain.sources import read_bytes
 
@@ -79,69 +79,51 @@ def build_gallery(
     try:
         claim(out)
         library = read_library(landing)
-        missing = _make_thumbnails(library, out, s3_endpoint, progress)
+        read = OriginalReader(functools.partial(read_bytes, s3_endpoint=s3_endpoint))
+        missing = make_thumbnails(library.photos, out, read=read, progress=progress)
+        if missing:
+            logger.warning("%d thumbnails could not be made: their photos cannot be read any more", len(missing))
         return _write_pages(out, library, missing, run or {})
     except OSError as error:  # originals that cannot be read are placeholders: this is about what is written
         raise LandingError(f"cannot write the gallery to {out}: {error.strerror or error}") from error
 
 
-def _make_thumbnails(
-    library: Library, out: Path, s3_endpoint: str | None, progress: Callable[[int, int], None] | None
-) -> set[str]:
-    read = OriginalReader(functools.partial(read_bytes, s3_endpoint=s3_endpoint))
-    missing = make_thumbnails(library.photos, out, read=read, progress=progress)
-    if missing:
-        logger.warning("%d thumbnails could not be made: their photos cannot be read any more", len(missing))
-    return missing
-
-
 def _write_pages(out: Path, library: Library, missing: set[str], run: Mapping[str, Any]) -> Path:
     people = names.display_names((person.identity_id for person in library.people), "Person")
-    groups = names.display_names((group.group_id for group in library.groups), "Group")
-    named = links.Links(missing=missing, people=people, groups=groups)
+    groups = names.display_names((group.name for group in library.groups), "Group")
+    named = Links(missing=missing, people=people, groups=groups)
     site = Site(out, links=named, shared=_shared(library, run))
     site.write_assets()
-    _write_people(site, library)
     _write_photos(site, library)
-    _write_rest(site, library)
+    _write_lists(site, library)
     _write_index(site, library, run)  # last: what it links to is there
     site.finish()
     return out / "index.html"
-
-
-def _write_people(site: Site, library: Library) -> None:
-    for person in library.people:
-        path = links.person_path(person.identity_id)
-        site.write_list(person.photos, path, "person.html", _PHOTOS, person=person, nearest=_nearest, here="people")
-    if library.people:
-        _write_tiles(site, library.people, "people", "People")
-
-
-def _write_tiles(site: Site, items: Sequence[Any], kind: str, heading: str) -> None:
-    site.write_list(items, f"{kind}/index.html", "tiles.html", _TILES, heading=heading, kind=kind, here=kind)
 
 
 def _write_photos(site: Site, library: Library) -> None:
     def write(photos: Sequence[Photo], path: str, **shown: str) -> None:
         site.write_list(photos, path, "photos.html", _PHOTOS, likeliest=_likeliest, **shown)
 
+    for person in library.people:
+        path = page_path("people", person.identity_id)
+        site.write_list(person.photos, path, "person.html", _PHOTOS, person=person, nearest=_nearest, here="people")
     if library.photos:
         about = {"heading": "Photos", "kind": "", "order": "in the order of their paths", "notes": "label"}
         write(library.photos, "photos/index.html", **about, here="photos")
     for label in library.labels:
-        about = {"heading": names.label_text(label.label), "kind": "Label", "order": "surest first"}
-        write(label.photos, links.label_path(label.label), **about, notes="label_score", here="labels")
+        about = {"heading": names.label_text(label.name), "kind": "Label", "order": "surest first"}
+        write(label.photos, page_path("labels", label.name), **about, notes="label_score", here="labels")
     for group in library.groups:
-        kind = f"Photos that look alike, {names.visible(group.group_id)}"
-        about = {"heading": site.links.groups[group.group_id], "kind": kind, "order": "most typical first"}
-        write(group.photos, links.group_path(group.group_id), **about, notes="group_distance", here="groups")
+        kind = f"Photos that look alike, {names.visible(group.name)}"
+        about = {"heading": site.links.groups[group.name], "kind": kind, "order": "most typical first"}
+        write(group.photos, page_path("groups", group.name), **about, notes="group_distance", here="groups")
 
 
-def _write_rest(site: Site, library: Library) -> None:
-    if library.labels:
-        _write_tiles(site, library.labels, "labels", "Labels")
-    if library.groups:
-        _write_tiles(site, library.groups, "groups", "Look alike")
+def _write_lists(site: Site, library: Library) -> None:
+    for kind, heading in (("people", "People"), ("labels", "Labels"), ("groups", "Look alike")):
+        if items := getattr(library, kind):
+            site.write_list(items, f"{kind}/index.html", "tiles.html", _TILES, heading=heading, kind=kind, here=kind)
     if library.unassigned:
         shown = {"heading": _unassigned_heading(library), "here": "unassigned"}
         site.write_list(library.unassigned, "faces-unassigned/index.html", "unassigned.html", _FACES, **shown)
@@ -229,7 +211,7 @@ def _common_folder(library: Library) -> str:
     if not library.photos:
         return ""
     # the photos are sorted: what the first and the last share, all share
-    first, last = (names.folder_of(library.photos[i].image_id).split("/") for i in (0, -1))
+    first, last = (library.photos[i].image_id.split("/")[:-1] for i in (0, -1))
     return "/".join(os.path.commonprefix([first, last]))
 
 

@@ -6,13 +6,13 @@ import logging
 import math
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from pixelbrain import schema
 from pixelbrain.errors import MixedModelsError
 from pixelbrain.landing.landing import Landing
-from pixelbrain.report.gallery.items import Failure, GalleryFace, Group, Label, Library, Person, Photo
+from pixelbrain.report.gallery.items import Album, Failure, GalleryFace, Library, Person, Photo
 
 logger = logging.getLogger(__name__)
 
@@ -22,9 +22,7 @@ _BASE = frozenset(field.name for field in schema.BASE_FIELDS)
 _CLASSIFIER = "resnet"
 _FACES = "facenet"
 _ERRORS = frozenset(field.name for field in schema.ERROR_FIELDS)
-
-#: A value of a user's module longer than this is cut: the page shows values, it does not replace the export.
-_VALUE_CHARACTERS = 200
+_VALUE_CHARACTERS = 200  # of a user's module; longer ones are cut: the page does not replace the export
 
 
 def read_library(landing: Landing) -> Library:
@@ -52,10 +50,10 @@ def read_library(landing: Landing) -> Library:
     return Library(
         photos=photos,
         failures=failures,
-        people=_people(photos),
+        people=[Person(*one) for one in _largest_first(_people(photos), lambda pair: _or_last(pair[1].distance))],
         unassigned=_unassigned(photos),
-        labels=_labels(photos),
-        groups=_groups(photos),
+        labels=_albums(((photo.label, photo) for photo in photos), lambda photo: -(photo.label_score or 0.0)),
+        groups=_albums(((photo.group_id, photo) for photo in photos), lambda photo: _or_last(photo.group_distance)),
         models=_models(landing),
         has_faces_column=has_faces_column,
         has_identities=identities is not None,
@@ -71,7 +69,7 @@ def _read_identities(landing: Landing) -> dict[str, _Assignment] | None:
         return None
     columns = [table.column(name).to_pylist() for name in ("face_id", "identity_id", "distance", "assigned")]
     return {
-        face_id: (_intern(identity_id), distance, sys.intern(assigned))
+        face_id: (identity_id and sys.intern(identity_id), distance, sys.intern(assigned))  # one object for all
         for face_id, identity_id, distance, assigned in zip(*columns, strict=True)
     }
 
@@ -94,11 +92,6 @@ def _models(landing: Landing) -> dict[str, schema.ModelInfo]:
     except MixedModelsError as error:  # no vector is compared here, so that the photos can be shown all the same
         logger.warning("the gallery names no models: %s", error)
         return {}
-
-
-def _intern(text: str | None) -> str | None:
-    """One object for the same label on a thousand photos."""
-    return None if text is None else sys.intern(text)
 
 
 def _failures(row: dict[str, Any], modules: list[str]) -> Iterator[Failure]:
@@ -157,13 +150,8 @@ def _values(name: str, value: Any) -> Iterator[tuple[str, str]]:
     yield sys.intern(name), text if len(text) <= _VALUE_CHARACTERS else text[: _VALUE_CHARACTERS - 1] + "…"
 
 
-def _people(photos: list[Photo]) -> list[Person]:
-    by_person: dict[str, list[tuple[Photo, GalleryFace]]] = defaultdict(list)
-    for photo in photos:
-        for face in photo.faces:
-            if face.identity_id is not None:
-                by_person[face.identity_id].append((photo, face))
-    return [Person(*found) for found in _largest_first(by_person, lambda pair: _or_last(pair[1].distance))]
+def _people(photos: list[Photo]) -> Iterator[tuple[str | None, tuple[Photo, GalleryFace]]]:
+    return ((face.identity_id, (photo, face)) for photo in photos for face in photo.faces)
 
 
 def _unassigned(photos: list[Photo]) -> list[tuple[Photo, GalleryFace]]:
@@ -172,24 +160,16 @@ def _unassigned(photos: list[Photo]) -> list[tuple[Photo, GalleryFace]]:
     return sorted(faces, key=lambda pair: pair[1].assigned == "gated")
 
 
-def _labels(photos: list[Photo]) -> list[Label]:
-    by_label: dict[str, list[Photo]] = defaultdict(list)
-    for photo in photos:
-        if photo.label is not None:
-            by_label[photo.label].append(photo)
-    return [Label(*found) for found in _largest_first(by_label, lambda photo: -(photo.label_score or 0.0))]
+def _albums(photos: Iterable[tuple[str | None, Photo]], key: Callable[[Photo], float]) -> list[Album]:
+    return [Album(*found) for found in _largest_first(photos, key)]
 
 
-def _groups(photos: list[Photo]) -> list[Group]:
-    by_group: dict[str, list[Photo]] = defaultdict(list)
-    for photo in photos:
-        if photo.group_id is not None:
-            by_group[photo.group_id].append(photo)
-    return [Group(*found) for found in _largest_first(by_group, lambda photo: _or_last(photo.group_distance))]
-
-
-def _largest_first(members: dict[str, list[T]], key: Callable[[T], float]) -> list[tuple[str, list[T]]]:
-    """Names with their members, those of most members first; of each, the members by `key`."""
+def _largest_first(found: Iterable[tuple[str | None, T]], key: Callable[[T], float]) -> list[tuple[str, list[T]]]:
+    """Names with their members, those of most members first; of each, the members by `key`. None is no name."""
+    members: dict[str, list[T]] = defaultdict(list)
+    for name, member in found:
+        if name is not None:
+            members[name].append(member)
     return [
         (name, sorted(members[name], key=key)) for name in sorted(members, key=lambda name: (-len(members[name]), name))
     ]

@@ -4,26 +4,63 @@ from __future__ import annotations
 
 import importlib.resources
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import jinja2
 
 from pixelbrain.errors import ConfigError
-from pixelbrain.report.gallery import names
-from pixelbrain.report.gallery.links import Links
+from pixelbrain.report.gallery import names, thumbnails
+from pixelbrain.report.gallery.items import GalleryFace, Photo
 
 T = TypeVar("T")
 
 _FOLDERS = ("people", "labels", "groups", "photos", "faces-unassigned", "failures")
 _MARKER = ".pixelbrain-report"
 
+#: Shown for a photo that could be read when it landed and cannot be any more.
+PLACEHOLDER = "assets/placeholder.svg"
+
 #: Width over height of a photo's frame goes in these steps, each a CSS class: the pages carry no inline style, which
 #: their content security policy forbids, and at most 2.5 % of a photo's edge is hidden. Longer ones are cropped.
 _RATIO_STEP = 0.05
 _RATIO_MIN, _RATIO_MAX = 0.4, 3.2
+
+
+def page_path(kind: Literal["people", "labels", "groups"], name: str) -> str:
+    """The first page of a person, a label or a group, inside the report."""
+    return f"{kind}/{names.slug(name)}.html"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Links:
+    """Links from one page; all are relative, so that the report can be moved as a folder."""
+
+    missing: Set[str] = frozenset()  # thumbnails that could not be made
+    people: Mapping[str, str] = field(default_factory=dict)  # what they are called, by identity_id
+    groups: Mapping[str, str] = field(default_factory=dict)  # by group_id
+    root: str = ""  # from the page to the report's folder: "" or "../"
+
+    def of_page(self, path: str) -> Links:
+        """The links of the page at `path`."""
+        return replace(self, root="../" * path.count("/"))
+
+    def thumbnail(self, photo: Photo) -> str:
+        """A photo's thumbnail or the placeholder."""
+        return self._image(thumbnails.thumbnail_path(photo))
+
+    def face(self, photo: Photo, face: GalleryFace) -> str:
+        """A face's crop or the placeholder."""
+        return self._image(thumbnails.face_path(photo, face))
+
+    def page(self, kind: Literal["people", "labels", "groups"], name: str) -> str:
+        """The first page of a person, a label or a group."""
+        return self.root + page_path(kind, name)
+
+    def _image(self, path: str) -> str:
+        return self.root + (PLACEHOLDER if path in self.missing else path)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,20 +114,17 @@ def paginate(items: Sequence[T], path: str, *, size: int) -> list[Page[T]]:
     ]
 
 
+@dataclass(eq=False)
 class Site:
-    """A folder of pages, written one after another; `finish` removes the pages of an earlier report.
+    """A folder of pages, written one after another; `finish` removes the pages of an earlier report."""
 
-    Args:
-        out: the report's folder; made if it is not there.
-        links: every page has these, from where it is.
-        shared: variables that every page has.
-    """
+    out: Path  # the report's folder; made if it is not there
+    _: KW_ONLY
+    links: Links  # every page has these, from where it is
+    shared: Mapping[str, Any]  # variables that every page has
 
-    def __init__(self, out: Path, *, links: Links, shared: Mapping[str, Any]) -> None:
-        self.out = out
-        self.links = links
+    def __post_init__(self) -> None:
         self._written: set[str] = set()
-        self._shared = shared
         self._environment = jinja2.Environment(
             loader=jinja2.PackageLoader("pixelbrain.report.gallery"),
             autoescape=True,
@@ -101,20 +135,21 @@ class Site:
         self._environment.filters.update(
             count=_count,
             percent=_percent,
-            distance=_distance,
+            distance=lambda value: "" if value is None else f"{abs(value):.2f}",
             bytesize=_bytesize,
             label=names.label_text,
             visible=names.visible,
             ratio=_ratio_class,
-            rate=_rate,
+            rate=lambda value: f"{value:,.0f}" if value >= 100 else f"{value:.3g}",
             seconds=_seconds,
+            thumbnail_size=thumbnails.thumbnail_size,
         )
 
     def write(self, path: str, template: str, **variables: Any) -> None:
         """Render `template` to `path` (inside the report). Templates link with `root ~ "people/…"`."""
         links = self.links.of_page(path)
         text = self._environment.get_template(template).render(
-            **self._shared, **variables, root=links.root, links=links, path=path
+            **self.shared, **variables, root=links.root, links=links, path=path
         )
         target = self.out / path
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -186,10 +221,6 @@ def _percent(value: float | None) -> str:
     return f"{min(round(value * 100), 99 if value < 1 else 100)} %"
 
 
-def _distance(value: float | None) -> str:
-    return "" if value is None else f"{abs(value):.2f}"
-
-
 def _bytesize(value: int | None) -> str:
     if value is None:
         return ""
@@ -199,10 +230,6 @@ def _bytesize(value: int | None) -> str:
             break
         size /= 1000
     return f"{size:.0f} {unit}" if size >= 10 or unit == "B" else f"{size:.1f} {unit}"
-
-
-def _rate(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _seconds(value: float) -> str:

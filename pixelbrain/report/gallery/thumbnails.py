@@ -4,29 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
 from pixelbrain.errors import ImageError
-from pixelbrain.images.decode import DecodedImage, DecodeTarget, decode_image
+from pixelbrain.images.decode import DecodeTarget, decode_image
 from pixelbrain.report.gallery.items import GalleryFace, Photo
 
-#: The long side of a thumbnail. Cards are 200 to 300 px wide, on screens that have up to two pixels for one.
-THUMBNAIL_PX = 400
-
-#: The side of a face crop, a square.
-FACE_PX = 192
-
-#: How much of a face's longer side is added around it, on each side: hair and chin are within it.
-FACE_MARGIN = 0.25
-
-#: For small faces a photo is decoded larger than its thumbnail, up to this long side; above it crops stay soft.
-_DECODE_PX = 1600
-
+THUMBNAIL_PX = 400  # the long side; cards are 200 to 300 px wide, on screens that have up to two pixels for one
+FACE_PX = 192  # the side of a face crop, a square
+FACE_MARGIN = 0.25  # how much of a face's longer side is added on each side: hair and chin are within it
+_DECODE_PX = 1600  # small faces need more than a thumbnail has: the long side up to here; above it crops stay soft
 _QUALITY = 80
 _RECIPE = f"1:{THUMBNAIL_PX}:{FACE_PX}:{FACE_MARGIN}:{_QUALITY}"  # part of every name: another recipe is another file
 _FOLDERS = ("thumbs", "faces")
@@ -68,29 +59,6 @@ def face_crop_box(face: GalleryFace, width: int, height: int) -> tuple[float, fl
     return x1, y1, x1 + side, y1 + side
 
 
-@dataclass(frozen=True)
-class _Job:
-    """What is missing of one photo."""
-
-    photo: Photo
-    thumbnail: str | None
-    faces: list[tuple[str, GalleryFace]]
-
-    @property
-    def paths(self) -> list[str]:
-        return [*([self.thumbnail] if self.thumbnail else []), *(path for path, _ in self.faces)]
-
-    @property
-    def target(self) -> DecodeTarget:
-        """The least scale at which the thumbnail and the smallest face have their pixels."""
-        long_side = max(self.photo.width, self.photo.height)
-        wanted = float(THUMBNAIL_PX)
-        for _, face in self.faces:
-            x1, _, x2, _ = face_crop_box(face, self.photo.width, self.photo.height)
-            wanted = max(wanted, long_side * FACE_PX / (x2 - x1))
-        return DecodeTarget(long_side_px=int(min(wanted, _DECODE_PX)))
-
-
 def make_thumbnails(
     photos: Iterable[Photo],
     folder: Path,
@@ -116,7 +84,7 @@ def make_thumbnails(
     """
     photos = list(photos)
     threads = threads or min(8, os.cpu_count() or 1)
-    existing = set(_existing(folder))
+    existing = {path.relative_to(folder).as_posix() for name in _FOLDERS for path in folder.glob(f"{name}/??/*.jpg")}
     wanted: set[str] = set()
     missing: set[str] = set()
     done = 0
@@ -133,11 +101,13 @@ def make_thumbnails(
         running: set[Future[list[str]]] = set()
         try:
             for photo in photos:
-                job = _job(photo, existing, wanted)
-                if not job.paths:
+                files = {thumbnail_path(photo): None, **{face_path(photo, face): face for face in photo.faces}}
+                wanted.update(files)
+                absent = {path: face for path, face in files.items() if path not in existing}
+                if not absent:
                     done += 1
                     continue
-                running.add(pool.submit(_make, job, folder, read))
+                running.add(pool.submit(_make, photo, absent, folder, read))
                 if len(running) >= 2 * threads:
                     finished, running = wait(running, return_when=FIRST_COMPLETED)
                     settle(finished)
@@ -152,41 +122,35 @@ def make_thumbnails(
     return missing
 
 
-def _existing(folder: Path) -> Iterator[str]:
-    for name in _FOLDERS:
-        for path in (folder / name).glob("??/*.jpg"):
-            yield path.relative_to(folder).as_posix()
-
-
-def _job(photo: Photo, existing: set[str], wanted: set[str]) -> _Job:
-    thumbnail = thumbnail_path(photo)
-    faces = [(face_path(photo, face), face) for face in photo.faces]
-    wanted.add(thumbnail)
-    wanted.update(path for path, _ in faces)
-    return _Job(
-        photo,
-        None if thumbnail in existing else thumbnail,
-        [(path, face) for path, face in faces if path not in existing],
-    )
-
-
-def _make(job: _Job, folder: Path, read: Callable[[str], bytes]) -> list[str]:
-    """Make the files of a job; the paths that could not be made."""
+def _make(
+    photo: Photo, files: Mapping[str, GalleryFace | None], folder: Path, read: Callable[[str], bytes]
+) -> list[str]:
+    """Make a photo's files, of faces and, of None, the thumbnail; the paths that could not be made."""
+    faces = [face for face in files.values() if face]
     try:
-        decoded = decode_image(read(job.photo.image_id), image_id=job.photo.image_id, target=job.target)
+        decoded = decode_image(read(photo.image_id), image_id=photo.image_id, target=_target(photo, faces))
     except ImageError:  # it could be read when it was landed: gone or changed since
-        return job.paths
+        return list(files)
     image = decoded.pil()
-    if job.thumbnail:
-        _save(
-            image.resize(thumbnail_size(job.photo), Image.Resampling.LANCZOS, reducing_gap=2.0), folder / job.thumbnail
-        )
-    for path, face in job.faces:
-        _save(_crop(image, decoded, job.photo, face), folder / path)
+    for path, face in files.items():
+        if face:
+            _save(_crop(image, photo, face), folder / path)
+        else:
+            thumbnail = image.resize(thumbnail_size(photo), Image.Resampling.LANCZOS, reducing_gap=2.0)
+            _save(thumbnail, folder / path)
     return []
 
 
-def _crop(image: Image.Image, decoded: DecodedImage, photo: Photo, face: GalleryFace) -> Image.Image:
+def _target(photo: Photo, faces: Iterable[GalleryFace]) -> DecodeTarget:
+    """The least scale at which the thumbnail and the smallest face have their pixels."""
+    wanted = float(THUMBNAIL_PX)
+    for face in faces:
+        x1, _, x2, _ = face_crop_box(face, photo.width, photo.height)
+        wanted = max(wanted, max(photo.width, photo.height) * FACE_PX / (x2 - x1))
+    return DecodeTarget(long_side_px=int(min(wanted, _DECODE_PX)))
+
+
+def _crop(image: Image.Image, photo: Photo, face: GalleryFace) -> Image.Image:
     box = face_crop_box(face, photo.width, photo.height)
     across, down = image.width / photo.width, image.height / photo.height
     # the file may have changed since its boxes were found: stay inside what it is now

@@ -64,7 +64,7 @@ def test_faces_with_their_identities(loaded, rows):
     assert [m.distance for m in found[1]] == pytest.approx(
         np.sort(_cosine(vectors[10], vectors))[:4].tolist(), abs=1e-5
     )
-    assert found[1][0].as_dict().keys() == {"face_id", "image_id", "distance", "identity_id", "score"}
+    assert dataclasses.asdict(found[1][0]).keys() == {"face_id", "image_id", "distance", "identity_id", "score"}
     assert search_faces(loaded, np.empty((0, 4), np.float32)) == []
 
 

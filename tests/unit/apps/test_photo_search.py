@@ -13,6 +13,7 @@ from pixelbrain.config import RunConfig
 from pixelbrain.errors import LandingError, ModuleError
 from pixelbrain.images.decode import DecodeTarget
 from pixelbrain.record import write_stage
+from pixelbrain.report.search import ImageMatch
 from pixelbrain.stages.stages import Stages
 from pixelbrain.storage.open import open_storage
 
@@ -58,7 +59,7 @@ def search(landed, tmp_path, encode, monkeypatch):
 
         def nearest(database, vectors, *, by, model, k):
             asked.vectors, asked.how = vectors, (by, model, k)
-            match = SimpleNamespace(as_dict=lambda: {"face_id": "a#0"}, distance=0.123456)
+            match = ImageMatch(image_id="a", distance=0.123456, label=None)
             return [[match]] * len(vectors)
 
         monkeypatch.setattr("pixelbrain.apps.photo_search.create_module", create)
@@ -80,7 +81,7 @@ def test_the_largest_face_comes_first(search, landed):
     assert [query["title"] for query in found["queries"]] == [
         "face at [0, 0, 9, 10] of the photo", "face at [0, 0, 5, 10] of the photo",
     ]  # fmt: skip
-    assert found["queries"][0]["matches"] == [{"face_id": "a#0", "distance": 0.1235}]
+    assert found["queries"][0]["matches"] == [{"image_id": "a", "distance": 0.1235, "label": None}]
 
 
 def test_a_photo_without_a_face_is_an_error(search):

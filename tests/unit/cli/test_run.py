@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from types import SimpleNamespace
 
 import pytest
@@ -25,7 +26,7 @@ def test_strict_is_an_exit_code(name, failed, strict, code, tmp_path, monkeypatc
 
 @pytest.mark.parametrize(("shortage", "code"), [(None, 0), ("it takes 2 GPUs", 1)])
 def test_a_plan_that_does_not_fit_is_an_error(shortage, code, tmp_path, monkeypatch):
-    found = SimpleNamespace(shortage=shortage, as_dict=lambda: {"left": 7})
+    found = dataclasses.make_dataclass("Found", ["left", "shortage"])(7, shortage)
     monkeypatch.setattr("pixelbrain.apps.plan.plan_run", lambda _: found)
     result = CliRunner().invoke(cli, ["plan", "photos", "--out", str(tmp_path), "--json"])
     assert result.exit_code == code and '"left": 7' in result.output

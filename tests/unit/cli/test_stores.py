@@ -1,4 +1,4 @@
-"""`pixelbrain load`, `identify` and `group` hand on what they are told."""
+"""The stages hand on what they are told; `verify --repair` is one piece of work, while nobody else has OUT."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from pixelbrain.cli.main import cli
 from pixelbrain.stages.stages import Stages
+from pixelbrain.stores.verify_report import Difference, VerifyReport
 
 
 @pytest.mark.parametrize(
@@ -29,3 +30,22 @@ def test_a_stage_is_told_over_one_database(words, told, landed, monkeypatch):
     result = CliRunner().invoke(cli, [name, str(landed), *options])
     assert result.exit_code == 0, result.output
     assert heard == [("dbscan" if name == "identify" else "average", told)]
+
+
+def compared(*differences: Difference) -> VerifyReport:
+    return VerifyReport(images=7, image_vectors=0, face_vectors=0, refused=0, differences=differences, seconds=1.0)
+
+
+MISSING = compared(Difference(where="MongoDB images", kind="missing", count=2))
+
+
+@pytest.mark.parametrize(
+    ("options", "found", "code", "loaded"),
+    [([], [MISSING], 1, 0), (["--repair"], [MISSING, compared()], 0, 1), (["--repair"], [compared()], 0, 0)],
+)
+def test_repair_is_one_piece_of_work(options, found, code, loaded, landed, loads, taken, monkeypatch):
+    reports = iter(found)
+    monkeypatch.setattr("pixelbrain.stores.verify.verify", lambda *_, **__: next(reports))
+    result = CliRunner().invoke(cli, ["verify", str(landed), *options])
+    assert (result.exit_code, len(loads), taken) == (code, loaded, ["verify"]), result.output
+    assert ("2 missing" in result.output) == (found[0] is MISSING) and next(reports, None) is None

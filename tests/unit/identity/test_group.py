@@ -3,7 +3,8 @@ import pytest
 
 from pixelbrain import schema
 from pixelbrain.errors import ConfigError
-from pixelbrain.identity.group import group_images, group_name
+from pixelbrain.identity.assign import cluster_name
+from pixelbrain.identity.group import group_images
 
 from .conftest import VectorTable
 
@@ -24,7 +25,7 @@ def test_images_that_look_alike_are_grouped(tmp_path, people):
     rows = table.to_pylist()
     assert len(rows) == 9
     for number, row in enumerate(rows[:8]):
-        assert row["group_id"] == group_name(database.ids[number // 4 * 4])
+        assert row["group_id"] == cluster_name("group", database.ids[number // 4 * 4])
         assert 0 < row["distance"] < 0.2
     assert rows[8] == {"image_id": database.ids[8], "group_id": None, "distance": None}
 

@@ -6,8 +6,8 @@ import pytest
 from pixelbrain import schema
 from pixelbrain.config import STRATEGIES
 from pixelbrain.errors import ConfigError
-from pixelbrain.identity.people import PeopleIdentifierModule, identity_name
-from pixelbrain.identity.quality import QualityGate
+from pixelbrain.identity.assign import cluster_name
+from pixelbrain.identity.people import PeopleIdentifierModule, QualityGate
 from pixelbrain.identity.thresholds import face_threshold, group_threshold
 
 from .conftest import VectorTable
@@ -41,7 +41,7 @@ def test_every_face_has_a_row_that_says_what_became_of_it(tmp_path, people):
     for number, row in enumerate(rows):
         assert row["image_id"] == row["face_id"][:-2]
         if row["assigned"] == "clustered":
-            assert row["identity_id"] == identity_name(database.ids[0 if number < 5 else 5])
+            assert row["identity_id"] == cluster_name("person", database.ids[0 if number < 5 else 5])
             assert 0 < row["distance"] < 0.4
         else:
             assert row["identity_id"] is None and row["distance"] is None
@@ -70,8 +70,12 @@ def test_photos_added_later_leave_the_names_alone(tmp_path, people):
 
 
 def test_a_name_is_content_and_not_chance():
-    assert re.fullmatch(r"person-[0-9a-f]{12}", identity_name("file:///a.jpg#0"))
-    assert identity_name("file:///a.jpg#0") == identity_name("file:///a.jpg#0") != identity_name("file:///a.jpg#1")
+    assert re.fullmatch(r"person-[0-9a-f]{12}", cluster_name("person", "file:///a.jpg#0"))
+    assert (
+        cluster_name("person", "file:///a.jpg#0")
+        == cluster_name("person", "file:///a.jpg#0")
+        != cluster_name("person", "file:///a.jpg#1")
+    )
 
 
 def test_a_lone_face_is_a_person_if_asked_for(tmp_path, people):

@@ -24,11 +24,11 @@ def test_people_labels_and_groups_are_ordered_by_size_and_their_photos_by_certai
         ("ada", ["c.jpg", "a.jpg"]),
         ("bob", ["b.jpg"]),
     ]
-    assert [(found.label, [photo.name for photo in found.photos]) for found in library.labels] == [
+    assert [(found.name, [photo.name for photo in found.photos]) for found in library.labels] == [
         ("cat", ["a.jpg", "c.jpg"]),
         ("dog", ["b.jpg"]),
     ]
-    assert [(g.group_id, [photo.name for photo in g.photos]) for g in library.groups] == [("g1", ["b.jpg", "a.jpg"])]
+    assert [(g.name, [photo.name for photo in g.photos]) for g in library.groups] == [("g1", ["b.jpg", "a.jpg"])]
     assert library.models["resnet"].model == "resnet50"
 
 

@@ -3,8 +3,12 @@ from pathlib import Path
 import pytest
 
 from pixelbrain.errors import ConfigError
-from pixelbrain.report.gallery.links import Links
-from pixelbrain.report.gallery.site import Site, claim, paginate
+from pixelbrain.report.gallery import thumbnails
+from pixelbrain.report.gallery.items import GalleryFace, Photo
+from pixelbrain.report.gallery.site import PLACEHOLDER, Links, Site, claim, paginate
+
+PHOTO = Photo("file:///a/b%20c.jpg", "1", None, 800, 600)
+FACE = GalleryFace("file:///a/b%20c.jpg#0", 1, 2, 3, 4, 0.9)
 
 
 def test_pages_hold_every_item_once():
@@ -62,3 +66,18 @@ def test_a_report_can_be_claimed_again(tmp_path: Path):
 def test_figures_as_they_are_shown(tmp_path: Path, name: str, value: float | None, shown: str):
     site = Site(tmp_path, links=Links(), shared={})
     assert site._environment.filters[name](value) == shown
+
+
+def test_pages_lead_up_to_the_report_first():
+    links = Links()
+    assert links.page("labels", "cat") == links.of_page("index.html").page("labels", "cat")
+    deep = links.of_page("people/ada.html")
+    assert deep.page("labels", "cat") == "../" + links.page("labels", "cat")
+    assert deep.page("people", "x").startswith("../people/")
+    assert deep.thumbnail(PHOTO) == "../" + thumbnails.thumbnail_path(PHOTO)
+
+
+def test_what_could_not_be_made_is_the_placeholder():
+    links = Links(missing={thumbnails.thumbnail_path(PHOTO)}).of_page("photos/index.html")
+    assert links.thumbnail(PHOTO) == "../" + PLACEHOLDER
+    assert links.face(PHOTO, FACE) == "../" + thumbnails.face_path(PHOTO, FACE)
