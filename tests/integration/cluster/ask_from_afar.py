@@ -10,7 +10,6 @@ from typing import Any
 import ray
 
 import pixelbrain as pb
-from pixelbrain.engine.ask import placement as ask_placement
 from pixelbrain.engine.ask import run as lane
 from pixelbrain.landing.landing import Landing
 
@@ -22,9 +21,11 @@ CONCURRENCY, RPM, WINDOW_S = 8, 2400, 3
 def main(out: str, label: str) -> None:
     """Print the run's report."""
 
+    beside_the_driver = lane.limiter_placement
+
     def placement() -> dict[str, Any]:
         (node,) = (node for node in ray.nodes() if label in node["Labels"])
-        return {**ask_placement.limiter_placement(), "scheduling_strategy": ask_placement._on(node["NodeID"])}
+        return {**beside_the_driver(), "scheduling_strategy": lane._on(node["NodeID"])}
 
     lane.limiter_placement = placement
     module = pb.Gpt4VModule(
