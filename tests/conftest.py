@@ -24,8 +24,10 @@ for name, value in RAY_ENVIRONMENT.items():  # read when ray is imported, which 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-#: What is started once for all tests that want it, by fixture: these stay in one worker. The first ones take longest.
+#: What is started once for all tests that want it, by fixture: these stay in one worker.
 SHARED = ("ray_running", "local_cluster", "mongod", "nodes")
+#: The groups that take longest, in the order in which they begin.
+CHAINS = ("ray_running", "ray_running for asking", "nodes", "local_cluster", "test_demo", "mongod")
 WORKERS = 3  # of which one or two wait for something at any time
 
 
@@ -59,14 +61,14 @@ def _remove_bytecode(folder: str) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of a file stay together, and so do all that share a server; the longest chains come first."""
     for item in items:
-        shared = [name for name in SHARED if name in item.fixturenames]
-        item.add_marker(pytest.mark.xdist_group(shared[0] if shared else item.path.stem))
-    items.sort(key=_rank)
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+    items.sort(key=lambda item: CHAINS.index(_group(item)) if _group(item) in CHAINS else len(CHAINS))
 
 
-def _rank(item: pytest.Item) -> int:
-    shared = [rank for rank, name in enumerate(SHARED) if name in item.fixturenames]
-    return shared[0] if shared else len(SHARED)
+def _group(item: pytest.Item) -> str:
+    shared = next((name for name in SHARED if name in item.fixturenames), item.path.stem)
+    # two workers have a Ray: one alone would still be at work long after all others
+    return f"{shared} for asking" if shared == "ray_running" and item.path.parent.name == "asking" else shared
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import re
 import subprocess
@@ -61,31 +62,23 @@ def s3() -> Iterator[Any]:
     patch.undo()
 
 
+def run_pixelbrain(
+    *args: Any, check: bool = True, cwd: Path | None = None, program: str = "pixelbrain", **env: str
+) -> subprocess.CompletedProcess:
+    """Run the command in a process of its own, as a user does; `check=False` to look at a failure."""
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / program), *map(str, args)],
+        capture_output=True, text=True, cwd=cwd, env={**os.environ, **env}, timeout=280,
+    )  # fmt: skip
+    assert not check or done.returncode == 0, done.stdout + done.stderr
+    done.stderr = without_progress(done.stderr)
+    return done
+
+
 @pytest.fixture(scope="session")
 def pixelbrain(ray_running: str) -> Callable[..., subprocess.CompletedProcess]:
-    """Run the command in a process of its own, as a user does; `check=False` to look at a failure.
-
-    It joins the Ray of all tests, as on a cluster, unless it is to start one: `own_ray=True`, as on a laptop.
-    """
-
-    def run(
-        *args: Any,
-        check: bool = True,
-        cwd: Path | None = None,
-        program: str = "pixelbrain",
-        own_ray: bool = False,
-        **env: str,
-    ) -> subprocess.CompletedProcess:
-        joined = {"RAY_ADDRESS": "local" if own_ray else ray_running}
-        done = subprocess.run(
-            [str(Path(sys.executable).parent / program), *map(str, args)],
-            capture_output=True, text=True, cwd=cwd, env={**os.environ, **joined, **env}, timeout=280,
-        )  # fmt: skip
-        assert not check or done.returncode == 0, done.stdout + done.stderr
-        done.stderr = without_progress(done.stderr)
-        return done
-
-    return run
+    """`run_pixelbrain`, joining the Ray of all tests, as on a cluster."""
+    return functools.partial(run_pixelbrain, RAY_ADDRESS=ray_running)
 
 
 @pytest.fixture(scope="session")
@@ -108,7 +101,7 @@ def command() -> Callable[..., subprocess.CompletedProcess]:
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory, pixelbrain: Callable[..., Any]) -> tuple[Path, Any]:
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     """OUT of a finished demo, and what the command printed. It starts its own Ray, as a user's does."""
     out = tmp_path_factory.mktemp("demo") / "out"
-    return out, pixelbrain("demo", "--out", str(out), own_ray=True)
+    return out, run_pixelbrain("demo", "--out", str(out), RAY_ADDRESS="local")
