@@ -27,7 +27,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 #: What is started once for all tests that want it, by fixture: these stay in one worker.
 SHARED = ("ray_running", "local_cluster", "mongod", "nodes")
 #: The groups that take longest, in the order in which they begin.
-CHAINS = ("ray_running", "ray_running for asking", "nodes", "local_cluster", "test_demo", "mongod")
+CHAINS = ("ray_running", "nodes", "local_cluster", "test_demo", "mongod")
 WORKERS = 3  # of which one or two wait for something at any time
 
 
@@ -66,9 +66,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _group(item: pytest.Item) -> str:
-    shared = next((name for name in SHARED if name in item.fixturenames), item.path.stem)
-    # two workers have a Ray: one alone would still be at work long after all others
-    return f"{shared} for asking" if shared == "ray_running" and item.path.parent.name == "asking" else shared
+    return next((name for name in SHARED if name in item.fixturenames), item.path.stem)
 
 
 @pytest.fixture(scope="session")
