@@ -58,6 +58,7 @@ RESERVED_NAMES: dict[str, tuple[tuple[_Kind, ...], tuple[str, ...]]] = {
         ("module", "question", "field"),
         ("_id", "row_hash", "identities", "group_id", "group_distance"),
     ),
+    "modules that come along": (("question",), ("facenet", "resnet")),  # also before they have landed anything
     "columns of every export": (("question",), ("label", "label_score", "n_faces")),
     "folder of answers on their way": (("question",), ("journal",)),
     "steps of every run": (("module",), ("decode", "images", "land", "list")),  # its actor pools are called so

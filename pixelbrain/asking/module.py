@@ -19,11 +19,9 @@ from pixelbrain.asking.request.estimate import estimate
 from pixelbrain.asking.settings import AskLimits, AskSettings
 from pixelbrain.config import choose
 from pixelbrain.errors import ConfigError
-from pixelbrain.schema import BASE_FIELDS
 
 _USUAL_SIZE = (1600, 1200)  # of a photo, for the tokens of a usual request
 _ANSWER_TOKENS, _REASONING_TOKENS = 300, 2000
-_TAKEN = frozenset(field.name for field in BASE_FIELDS) | {"resnet", "facenet", "label", "label_score", "n_faces"}
 
 
 class Gpt4VModule:
@@ -122,8 +120,6 @@ def _question(given: str | Mapping[str, Any]) -> Question:
         raise ConfigError(f"a question has no {sorted(unknown)[0]!r}: it has question, field and answer")
     if not given.get("question") or not given.get("field"):
         raise ConfigError(f"a question needs its text and a field to land in: {dict(given)}")
-    if given["field"] in _TAKEN:
-        raise ConfigError(f"field {given['field']!r} is taken: the images have it already")
     return Question(field=given["field"], text=given["question"], answer=answer_type(given.get("answer", "text")))
 
 

@@ -91,8 +91,9 @@ def extract(
     """
     started = time.monotonic()
     landing = Landing(out, s3_endpoint=loader.s3_endpoint)
+    questions = landing.answer_log.fields()
     for module in modules:
-        check_name("module", module.name, questions=landing.answer_log.fields())
+        check_name("module", module.name, questions=questions)
     tables, complete = _peek(loader)
     for module in modules:
         module.prepare()

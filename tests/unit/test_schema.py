@@ -15,6 +15,7 @@ from pixelbrain.errors import ConfigError, ModuleError
 from pixelbrain.images.loader import DataLoader
 from pixelbrain.landing.landing import Landing
 from pixelbrain.modules.base import PipelineModule
+from pixelbrain.modules.registry import MODULES
 from pixelbrain.schema import check_name
 from pixelbrain.stores.database import Database
 from tests.unit.landing.answers.test_log import TYPES, record
@@ -115,3 +116,7 @@ def test_a_users_field_is_not_called_like_what_a_load_writes(out, field):
         with pytest.raises(ConfigError, match=f"{field.split('.')[0]!r} needs another name"):
             database.store_field(field, {"file:///a.jpg": 1})
         assert not database.has_mongo  # refused before a server is started
+
+
+def test_all_modules_that_come_along_are_kept_from_questions():
+    assert set(schema.RESERVED_NAMES["modules that come along"][1]) == set(MODULES)
