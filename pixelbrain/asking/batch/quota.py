@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from decimal import Decimal
 from typing import Literal
@@ -30,7 +30,6 @@ Block = Literal["tokens", "budget", "unchecked", "hold", "cancelled"]
 class TokenQueue:
     """The account's queue of one model."""
 
-    setting: int | None  # input tokens; None: not known
     refusals: int = 0  # batches turned away since the last one that was not
     _learnt: int | None = None
     _for_now: int | None = None  # less than the limit, because others fill the queue too
@@ -38,7 +37,7 @@ class TokenQueue:
     @property
     def limit(self) -> int | None:
         """Input tokens that may be on their way; None: not known."""
-        return _least(self.setting, self._learnt, self._for_now)
+        return min((limit for limit in (self._learnt, self._for_now) if limit is not None), default=None)
 
     def fits(self, tokens: int, *, enqueued: int, in_file: int) -> bool:
         """One more request may go into the batch that is being made, beside those that are on their way.
@@ -73,13 +72,8 @@ class TokenQueue:
         self.refusals = 0
         if self._for_now is not None:
             self._for_now *= 2
-            known = _least(self.setting, self._learnt)
-            if known is not None and self._for_now >= known:
+            if self._learnt is not None and self._for_now >= self._learnt:
                 self._for_now = None
-
-
-def _least(*limits: int | None) -> int | None:
-    return min((limit for limit in limits if limit is not None), default=None)
 
 
 @dataclass
@@ -88,9 +82,9 @@ class Quota:
 
     budget_usd: Decimal | None
     poll_s: float
-    queue: TokenQueue  # the account's
     active: list[BatchState]  # batches on their way
     spent_usd: Decimal  # for certain, before this run too
+    queue: TokenQueue = field(default_factory=TokenQueue)  # the account's
     _hold_until: float = 0.0  # monotonic; after a refusal
     _drain: bool = False  # no batch is begun before all that are on their way have ended
 
@@ -112,11 +106,11 @@ class Quota:
             if self.queue.limit is None and self._unchecked() >= _UNCHECKED:
                 return "unchecked"
             self._drain = False
-        in_file = file.input_tokens if file else 0
+        in_file = file.state.input_tokens if file else 0
         if not self.queue.fits(row.input_tokens, enqueued=self._enqueued(model), in_file=in_file):
             return "tokens"
         left = self.left_usd
-        if left is not None and row.usd > left - (file.usd if file else 0):
+        if left is not None and row.usd > left - (file.state.usd if file else 0):
             self._drain = True  # what comes back of the reserves makes one round, not many small ones
             return "budget"
         return None
