@@ -20,8 +20,8 @@ from pixelbrain.stages.display import Display, LogDisplay
 from pixelbrain.stages.wording import tell_asked, tell_extracted, tell_loaded
 
 if TYPE_CHECKING:
+    from pixelbrain.asking.answer_records import AskReport
     from pixelbrain.asking.module import Gpt4VModule
-    from pixelbrain.asking.online.report import AskReport
     from pixelbrain.engine.extract import ExtractReport
     from pixelbrain.identity.group import GroupReport
     from pixelbrain.identity.people import IdentityReport

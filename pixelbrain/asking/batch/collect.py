@@ -38,7 +38,6 @@ _LIMIT_IN_MESSAGE = re.compile(r"Limit: ([\d,]*\d)")
 class Collected:
     """What a batch brought."""
 
-    status: str  # the server's
     answers: Counter[str] = field(default_factory=Counter)  # records by status
     remembered: int = 0  # records of images that waited for another one's answer
     again: int = 0  # requests to be asked again
@@ -65,7 +64,7 @@ class Collector:
 
         May be killed at any point, and be done again by another process.
         """
-        found = Collected(status=batch.status)
+        found = Collected()
         again: list[Row] = []
         for row, result in self._results(state, batch, found):
             self._settle(state, row, result, found)

@@ -52,8 +52,8 @@ def photo(number: int) -> bytes:
 
 def expected(number: int) -> dict[str, Any]:
     """What the fake says of what is sent of a photo."""
-    sent = prepare_photo(photo(number), price=PRICE, detail=SETTINGS.detail)
-    return {q.field: expected_answer(sent.jpeg, q.answer.json_schema()) for q in QUESTIONS}
+    jpeg, _size = prepare_photo(photo(number), price=PRICE, detail=SETTINGS.detail)
+    return {q.field: expected_answer(jpeg, q.answer.json_schema()) for q in QUESTIONS}
 
 
 @dataclasses.dataclass
