@@ -100,7 +100,7 @@ class Collector:
             for line in self.api.lines(file_id) if file_id else ():
                 result = _parse(line)
                 row = rows.pop(str(result.get("custom_id")), None)
-                if row is not None:  # None: torn
+                if row is not None:  # None: torn, or read before
                     yield row, reader.read(row, result)
         mine = batch.status != "cancelled"
         for row in rows.values():

@@ -190,7 +190,7 @@ class Rounds:
     def _look(self, state: BatchState, batch: Batch) -> None:
         """Note how far a batch is."""
         if state.status == "validating" and batch.status not in ("validating", "failed"):
-            self.quota.queue.accepted()
+            self.quota.accepted()
         if batch.status in ("cancelling", "cancelled") and self._known_cancelled is not None:
             # someone cancelled it while we ran: not to send it again, then
             self.report.cancelled |= state.id not in self._known_cancelled

@@ -129,7 +129,6 @@ def run_batches(
         already_spent_usd: the cost of all journalled records.
         wait: until everything is answered. False: collect what has ended, send what fits, and return.
         progress: called with (done, total, failed) requests.
-        max_bytes, max_requests: of one file.
 
     Raises:
         StopJob: no request of this job can succeed, or the server cannot be reached; what was answered is kept.
