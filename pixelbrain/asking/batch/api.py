@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import io
 import logging
-import random
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -15,7 +14,7 @@ import openai
 from openai.types import Batch
 
 from pixelbrain.asking.request.client import classify_error, sent_key
-from pixelbrain.asking.request.failures import Backoff, Retry, StopJob, mask_keys
+from pixelbrain.asking.request.failures import Retry, StopJob, backoff_s, mask_keys
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +46,6 @@ class BatchApi:
     def __init__(self, client: openai.OpenAI) -> None:
         self._client = client.with_options(max_retries=0)
         self._key = sent_key(client)  # to be masked in messages
-        self._backoff = Backoff(random.Random(), first_s=FIRST_WAIT_S, most_s=60.0)
 
     def upload(self, path: Path) -> str:
         """Send a request file from the disk; the server's id of it."""
@@ -145,7 +143,8 @@ class BatchApi:
             if not isinstance(verdict, Retry):
                 raise StopJob(f"{what} failed: {verdict}; answers so far are kept")
             tries += 1
-            wait_s = verdict.after_s if verdict.after_s is not None else self._backoff.delay_s(tries)
+            own_s = backoff_s(tries, first_s=FIRST_WAIT_S, most_s=60.0)
+            wait_s = own_s if verdict.after_s is None else verdict.after_s
             if time.monotonic() + wait_s - started > PATIENCE_S:
                 raise StopJob(
                     f"{what} failed for {PATIENCE_S:.0f} s ({verdict}); what was sent goes on without us: "
