@@ -47,6 +47,7 @@ def ask_batch(
     limit: int | None = None,
     wait: bool = True,
     progress: Callable[[int, int, int], None] | None = None,
+    poll_s: float = 30.0,
 ) -> BatchReport:
     """Ask the questions about the landed images that they are open for, and land the answers; see `run_batches`.
 
@@ -54,6 +55,7 @@ def ask_batch(
         where: only these images.
         limit: only the first so many of them.
         wait: until everything is answered. False: collect what has ended, send what fits, and return.
+        poll_s: seconds between looks at the server.
 
     Raises:
         OutLockedError: another process works on this OUT.
@@ -72,6 +74,7 @@ def ask_batch(
             already_spent_usd=spent_usd(landing.answer_log, tuple(q.field for q in settings.questions)),
             wait=wait,
             progress=progress,
+            poll_s=poll_s,
         )
 
 
