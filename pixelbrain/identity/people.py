@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 from collections.abc import Mapping
@@ -120,7 +121,7 @@ class PeopleIdentifierModule:
             photos=[faces.image_ids[row] for row in good],
             min_size=self.min_faces,
             k=self.k,
-            neighbours=neighbours_in(db, "faces"),
+            neighbours=functools.partial(neighbours_in, db, "faces"),
         )
         table = _identity_table(faces, assignment, assignment.names(ids, "person"))
         db.landing.write_identities(table)
