@@ -79,16 +79,6 @@ class Page(Generic[T]):
         return self.paths[self.number - 1]
 
     @property
-    def previous(self) -> str | None:
-        """The path of the page before."""
-        return self.paths[self.number - 2] if self.number > 1 else None
-
-    @property
-    def next(self) -> str | None:
-        """The path of the page after."""
-        return self.paths[self.number] if self.number < self.count else None
-
-    @property
     def shortcuts(self) -> list[int | None]:
         """Page numbers to link to: the first, the last, those around this one, None for a gap."""
         near = {1, self.count, *range(self.number - 2, self.number + 3)}
