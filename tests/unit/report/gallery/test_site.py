@@ -53,8 +53,6 @@ def test_a_report_can_be_claimed_again(tmp_path: Path):
         ("percent", None, ""),
         ("distance", -0.0, "0.00"),
         ("distance", 0.456, "0.46"),
-        ("bytesize", 999, "999 B"),
-        ("bytesize", 1_500_000, "1.5 MB"),
         ("seconds", 4.25, "4.2 s"),
         ("seconds", 3725, "1 h 2 min"),
         ("rate", 1234.5, "1,234"),
