@@ -55,16 +55,10 @@ def group_images(db: Database, threshold: float | None = None, k: int = 20) -> G
     del vectors
     neighbours = functools.partial(neighbours_in, db, "images")
     assignment = assign(ids, whole, threshold=threshold, k=k, second_look=False, neighbours=neighbours)
-    order = sorted(range(len(ids)), key=ids.__getitem__)
-    distances = assignment.distance[order]
+    distance = pa.array(assignment.distance, mask=np.isnan(assignment.distance))
     table = pa.table(
-        {
-            "image_id": [ids[row] for row in order],
-            "group_id": assignment.names(ids, "group")[order],
-            "distance": pa.array(distances, mask=np.isnan(distances)),
-        },
-        schema=schema.GROUP_SCHEMA,
-    )
+        {"image_id": ids, "group_id": assignment.names(ids, "group"), "distance": distance}, schema=schema.GROUP_SCHEMA
+    ).sort_by("image_id")
     db.landing.write_groups(table)
     db.store_groups(table)
     return GroupReport(

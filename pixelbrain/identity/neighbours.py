@@ -68,7 +68,9 @@ def neighbours_in(
     db: Database, collection: Literal["faces", "images"], ids: Sequence[str], vectors: np.ndarray, k: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """The neighbours among vectors of `db` as they are best found: by `nearest_neighbours` or `nearest_from_index`."""
-    if len(ids) <= _exact_limit():
+    import torch
+
+    if len(ids) <= (_EXACT_LIMIT_CUDA if torch.cuda.is_available() else EXACT_LIMIT):
         return nearest_neighbours(vectors, k)
     logger.info("%d vectors: their neighbours are asked of the vector index", len(ids))
     return nearest_from_index(db, collection, ids, vectors, k)
@@ -104,12 +106,6 @@ def nearest_from_index(
         logger.debug("neighbours of %d of %d %s", stop, len(ids), collection)
     similarities[indices < 0] = -1.0
     return indices, similarities
-
-
-def _exact_limit() -> int:
-    import torch
-
-    return _EXACT_LIMIT_CUDA if torch.cuda.is_available() else EXACT_LIMIT
 
 
 def _best_columns(rows: torch.Tensor, k: int) -> torch.Tensor:

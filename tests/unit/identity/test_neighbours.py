@@ -63,7 +63,7 @@ def test_the_index_gives_the_same_neighbours(tmp_path, monkeypatch):
     assert np.array_equal(indices, expected)
     assert np.allclose(similarities, expected_similarities, atol=1e-6)
 
-    monkeypatch.setattr(neighbours, "_exact_limit", lambda: 10)
+    monkeypatch.setattr(neighbours, "EXACT_LIMIT", 10)
     assert np.array_equal(neighbours_in(table, "faces", ids, vectors, 10)[0], expected)
 
 
