@@ -62,6 +62,7 @@ def extract(
     retry_failed: bool = False,
     force: bool = False,
     prune: bool = False,
+    thumbnails: bool = True,
     progress: ExtractProgress | None = None,
     debug: bool = False,
 ) -> ExtractReport:
@@ -78,6 +79,7 @@ def extract(
         retry_failed: do images again that failed, or on which a module failed.
         force: do all images again, whatever has landed.
         prune: remove images from OUT that are gone from the source.
+        thumbnails: land small pictures of the images and faces as well, for the gallery: `schema.PICTURE_SCHEMA`.
         progress: see `ExtractProgress`.
         debug: show Ray's own log.
 
@@ -116,7 +118,7 @@ def extract(
         first_image = next(table["image_id"][0].as_py() for table in tables if len(table))
         run = Passes(
             worklist=worklist, landing=landing, first_image=first_image, modules=modules, states=states,
-            placement=placement or Placement(), progress=counts, lock=lock, debug=debug,
+            placement=placement or Placement(), thumbnails=thumbnails, progress=counts, lock=lock, debug=debug,
         )  # fmt: skip
         run.work()
         gone = None if run.stopped else notes.read_gone()

@@ -7,4 +7,5 @@
 | `open_encoded` | encoded | opens the documented formats alone; their parsers' errors named |
 | `ImageBatch` | loader | the images of a source, listed, read and decoded; usable without Ray |
 | `Preprocessor` | preprocess | a batch of photos to the tensor that one model wants |
+| `encode_thumbnail` | thumbnail | small JPEGs of a decoded photo: the whole of it, and its faces |
 """

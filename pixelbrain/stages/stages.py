@@ -156,6 +156,7 @@ class Stages:
                     retry_failed=config.retry_failed,
                     force=config.force,
                     prune=config.prune,
+                    thumbnails=config.thumbnails,
                     progress=progress or tell,
                     debug=self.debug,
                 )

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from pixelbrain import schema
 from pixelbrain.engine.work.meter import Meter
+from pixelbrain.engine.work.pictures import THUMBNAIL, thumbnail_of
 from pixelbrain.engine.work.worklist import WorkOrder
 from pixelbrain.errors import ImageError
 from pixelbrain.images.decode import DecodeTarget, decode_image
@@ -25,7 +26,7 @@ from pixelbrain.sources import read_image
 class Batch:
     """Images that were opened together."""
 
-    rows: pa.Table  # of `schema.BASE_FIELDS`; failed ones say why
+    rows: pa.Table  # of `schema.BASE_FIELDS`, and their `pictures.THUMBNAIL`; failed ones say why
     good: list[int]  # the rows whose image could be opened
     inputs: dict[str, list[Any]]  # by module, what it made of each of the good ones
     seconds: float  # that nobody could do anything but wait for them
@@ -38,6 +39,7 @@ class Opener:
         self._order = order
         self._meter = meter
         self._pool = ThreadPoolExecutor(order.threads, thread_name_prefix="decode")
+        self._fields = [*schema.BASE_FIELDS, *([THUMBNAIL] if order.thumbnails else [])]
 
     def batches(self, cut: Sequence[Sequence[Mapping[str, Any]]], modules: Sequence[PipelineModule]) -> Iterator[Batch]:
         """Open images, rows of `schema.MANIFEST_SCHEMA` by batch, and preprocess them for the modules."""
@@ -58,7 +60,7 @@ class Opener:
             self._meter.read(sum(row.get("size_bytes") or 0 for row in rows))
             self._meter.activity("waiting for images", waited)
             yield Batch(
-                rows=pa.Table.from_pylist(list(rows), pa.schema(schema.BASE_FIELDS)),
+                rows=pa.Table.from_pylist(list(rows), pa.schema(self._fields)),
                 good=good,
                 inputs={module.name: [inputs[i][module.name] for i in good] for module in modules},
                 seconds=waited,
@@ -76,6 +78,8 @@ class Opener:
             row["size_bytes"] = len(data)
             row["sha256"] = hashlib.sha256(data).hexdigest()
             image = decode_image(data, image_id=row["image_id"], target=target)
+            if self._order.thumbnails:
+                row[THUMBNAIL.name] = thumbnail_of(image)
         except ImageError as error:
             row |= {"status": schema.Status.FAILED.value, "error_type": type(error).__name__, "error": str(error)}
             return row, None

@@ -12,10 +12,11 @@ import pyarrow as pa
 
 from pixelbrain import schema
 from pixelbrain.engine.work.meter import Meter
+from pixelbrain.engine.work.pictures import take_pictures
 from pixelbrain.engine.work.run_notes import Listing, RunNotes
 from pixelbrain.images.loader import DataLoader
 from pixelbrain.landing.landing import Landing
-from pixelbrain.landing.parts import ModuleState
+from pixelbrain.landing.parts import ModuleState, part_name, write_table
 from pixelbrain.landing.remaining import Remaining
 from pixelbrain.storage.base import Storage
 
@@ -46,10 +47,18 @@ class WorkOrder:
     versions_as_read: bool = True  # see `ImageSource.lists_read_versions`
     device: str = "cpu"
     threads: int = 2  # for decoding, and for the models on a CPU
+    thumbnails: bool = False  # land small pictures of the images and of faces, see `engine.work.pictures`
 
     def land(self, rows: pa.Table, names: Iterable[str], block: int, piece: int, meter: Meter) -> float:
-        """Land rows with these modules' columns as a piece of a block; returns the seconds that it took."""
+        """Land rows with these modules' columns as a piece of a block; returns the seconds that it took.
+
+        Pictures go to a file of their own, first: of a row that has landed, they have.
+        """
         started = time.perf_counter()
+        rows, pictures = take_pictures(rows)
+        if pictures is not None:
+            name = part_name(self.generation, block, piece).rpartition("/")[2]
+            write_table(self.storage, f"{schema.PICTURES}/{name}", pictures)
         states = {name: self.states[name] for name in names}
         Landing(self.storage).write_part(rows, generation=self.generation, block=block, piece=piece, modules=states)
         took = time.perf_counter() - started
