@@ -146,7 +146,8 @@ class ModelRunner:
         for chunk, start, size in zip(chunks, starts, sizes, strict=False):
             chunk.rows = chunk.rows.append_column(name, column.slice(start, size))
             if self._thumbnails:
-                chunk.rows = add_faces(chunk.rows, name, chunk.good, chunk.take_input(name))
+                chunk.rows = add_faces(chunk.rows, name, chunk.good, inputs[: len(chunk.good)])
+                del inputs[: len(chunk.good)]
             chunk.seconds[name] = took * size / sum(sizes)
 
     def _alone(self, isolation: Isolation, chunk: Chunk) -> None:
