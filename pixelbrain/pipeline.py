@@ -68,6 +68,7 @@ class Pipeline:
         retry_failed: bool = False,
         force: bool = False,
         prune: bool = False,
+        thumbnails: bool = True,
         progress: Callable[[int, int, int], None] | None = None,
         debug: bool = False,
     ) -> ExtractReport:
@@ -78,7 +79,7 @@ class Pipeline:
         Raises:
             SourceError, WeightsError, OutLockedError, EngineError: see there.
         """
-        options = {"retry_failed": retry_failed, "force": force, "prune": prune}
+        options = {"retry_failed": retry_failed, "force": force, "prune": prune, "thumbnails": thumbnails}
         return self._stages(out, debug=debug, **options).extract(progress=progress, may_stop=True)
 
     def ask(
