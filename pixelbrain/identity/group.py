@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from pixelbrain import schema
 from pixelbrain.identity.assign import assign
 from pixelbrain.identity.neighbours import neighbours_in
 from pixelbrain.identity.thresholds import group_threshold
@@ -44,9 +43,10 @@ def group_images(db: Database, threshold: float | None = None, k: int = 20) -> G
 
     Raises:
         ConfigError: vectors of a model without a threshold, and none given; or values that cannot work.
-        StoreError: no vectors were loaded, or a store cannot be reached.
+        StoreError: the vector index does not hold what landed, or a store cannot be reached.
     """
     start = time.perf_counter()
+    db.require_in_step("images")
     if threshold is None:
         threshold = group_threshold(db.vector_model("images").model)
     ids: list[str] = []
@@ -64,11 +64,9 @@ def group_images(db: Database, threshold: float | None = None, k: int = 20) -> G
             "image_id": [ids[row] for row in order],
             "group_id": assignment.names(ids, "group")[order],
             "distance": pa.array(distances, mask=np.isnan(distances)),
-        },
-        schema=schema.GROUP_SCHEMA,
+        }
     )
-    db.landing.write_groups(table)
-    db.store_groups(table)
+    db.store_groups(db.landing.write_groups(table))
     return GroupReport(
         images=len(ids),
         grouped=int((assignment.cluster >= 0).sum()),

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+#: Without the origin, which `Landing.write_identities` adds.
+_COLUMNS = pa.schema([schema.IDENTITY_SCHEMA.field(i) for i in range(5)])
+
 
 @dataclass(frozen=True, kw_only=True)
 class QualityGate:
@@ -102,9 +105,10 @@ class PeopleIdentifierModule:
 
         Raises:
             ConfigError: vectors of a model without a threshold, and none given.
-            StoreError: no vectors were loaded, or a store cannot be reached.
+            StoreError: the vector index does not hold what landed, or a store cannot be reached.
         """
         start = time.perf_counter()
+        db.require_in_step("faces")
         threshold = self.threshold
         if threshold is None:
             threshold = face_threshold(db.vector_model("faces").model, self.strategy)
@@ -123,8 +127,7 @@ class PeopleIdentifierModule:
             neighbours=neighbours_in(db, "faces"),
         )
         table = _identity_table(faces, assignment, assignment.names(ids, "person"))
-        db.landing.write_identities(table)
-        db.store_identities(table)
+        db.store_identities(db.landing.write_identities(table))
         assigned = int((assignment.cluster >= 0).sum())
         return IdentityReport(
             faces=len(faces.ids),
@@ -177,5 +180,5 @@ def _identity_table(faces: _Faces, assignment: Assignment, names: np.ndarray) ->
             "distance": pa.array(distances[order], mask=np.isnan(distances[order])),
             "assigned": how[order],
         },
-        schema=schema.IDENTITY_SCHEMA,
+        schema=_COLUMNS,
     )

@@ -15,6 +15,7 @@ from pymongo.database import Database as MongoDatabase
 
 from pixelbrain.config import mask_uri
 from pixelbrain.errors import ConfigError, StoreError
+from pixelbrain.landing.derived import GROUPS, IDENTITIES
 from pixelbrain.landing.landing import Landing
 from pixelbrain.schema import ModelInfo, check_name
 from pixelbrain.storage.base import Storage
@@ -277,6 +278,35 @@ class Database:
         if model is None:
             raise self._nothing_loaded(collection)
         return model
+
+    def behind(self, collection: Collection) -> str | None:
+        """How a collection differs from what landed, by what its last load remembers; None: it does not.
+
+        Reads no vector, and of OUT the ids only.
+
+        Raises:
+            StoreError: it is damaged, or cannot be reached.
+        """
+        column, index = COLLECTION_COLUMNS[collection], self.landing.index
+        digest = index.digest(column) if column in index.modules else None
+        if self.has_vectors:
+            self._require_vectors(collection)
+            if self.vectors.loaded(collection) == digest:
+                return None
+        elif digest is None:
+            return None
+        held = self.vectors.count(collection) if self.has_vectors else 0
+        landed = (IDENTITIES if collection == "faces" else GROUPS).count(self.landing)
+        return f"the vector index holds {held:,} {collection}, and {landed:,} landed; some may be of older photos"
+
+    def require_in_step(self, collection: Collection) -> None:
+        """Before a table is derived from a collection, and takes the place of what was there.
+
+        Raises:
+            StoreError: it does not hold what landed, or nothing landed.
+        """
+        if (why := self.behind(collection)) is not None:
+            raise StoreError(f"{why}: `pixelbrain load {self.landing.storage.uri}` first")
 
     # --- tables of later stages ----------------------------------------------------------------------------------
 

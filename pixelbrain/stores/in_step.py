@@ -14,7 +14,6 @@ from pixelbrain.stores.load_record import (
     IDENTITY_COLUMNS,
     RECORD_ID,
     StoreCounts,
-    landed_columns,
     landed_digest,
     table_digest,
 )
@@ -28,6 +27,8 @@ class StoreState:
 
     reasons: tuple[str, ...]
     counts: StoreCounts = StoreCounts()
+    faces: int = 0  # in the documents
+    complete: bool = False  # whether the last load left nothing out that a store would not have
 
     @property
     def in_step(self) -> bool:
@@ -61,7 +62,7 @@ def store_state(landing: Landing, database: Database) -> StoreState:
     if "digest" not in loaded:
         reasons.append("the last load was cut short" if loaded else "nothing was loaded yet")
     else:
-        if loaded["digest"] != landed_digest(landing) or loaded["landed"] != landed_columns(landing):
+        if loaded["digest"] != landed_digest(landing):
             reasons.append("images landed or changed since the last load")
         if loaded["counts"] != asdict(held):
             reasons.append(f"the stores hold {held}, and {StoreCounts(**loaded['counts'])} were loaded")
@@ -73,4 +74,7 @@ def store_state(landing: Landing, database: Database) -> StoreState:
         theirs = store.model(name)
         if theirs is not None and theirs != model:
             reasons.append(f"the vectors of {name} are of {theirs.model}, and {model.model} landed")
-    return StoreState(reasons=tuple(reasons), counts=held)
+        elif not reasons and (why := database.behind(name)):
+            reasons.append(why)
+    complete = not loaded.get("refused", 1)
+    return StoreState(reasons=tuple(reasons), counts=held, faces=loaded.get("faces", 0), complete=complete)

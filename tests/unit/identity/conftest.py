@@ -10,16 +10,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pixelbrain.landing.landing import Landing
 from pixelbrain.schema import ModelInfo
 from pixelbrain.stores.vectors import Match, VectorBatch
+from tests.unit.landed_out import land_faces
 
 
 class VectorTable:
     """What `pixelbrain.identity` asks of a `Database`, over a few vectors; the landing is a real one."""
 
     def __init__(self, out: Path, ids: list[str], vectors: np.ndarray, metadata: list[dict[str, Any]], model: str):
-        self.landing = Landing(out)
+        self.landing = land_faces(out, ids)
         self.ids, self.vectors, self.metadata = ids, vectors, metadata
         self._model = ModelInfo(model=model, weights_sha256="0" * 64, dim=vectors.shape[1])
         self.stored: dict[str, pa.Table] = {}
@@ -41,6 +41,9 @@ class VectorTable:
             [Match(id=self.ids[row], distance=float(line[row]), metadata=self.metadata[row]) for row in rows]
             for line, rows in zip(distances, order, strict=True)
         ]
+
+    def require_in_step(self, collection: str) -> None:
+        """It always is."""
 
     def store_identities(self, table: pa.Table) -> None:
         self.stored["identities"] = table
