@@ -66,7 +66,8 @@ def group_images(db: Database, threshold: float | None = None, k: int = 20) -> G
             "distance": pa.array(distances, mask=np.isnan(distances)),
         }
     )
-    db.store_groups(db.landing.write_groups(table))
+    db.landing.write_groups(table)
+    db.store_derived("groups")
     return GroupReport(
         images=len(ids),
         grouped=int((assignment.cluster >= 0).sum()),

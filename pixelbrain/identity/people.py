@@ -127,7 +127,8 @@ class PeopleIdentifierModule:
             neighbours=neighbours_in(db, "faces"),
         )
         table = _identity_table(faces, assignment, assignment.names(ids, "person"))
-        db.store_identities(db.landing.write_identities(table))
+        db.landing.write_identities(table)
+        db.store_derived("identities")
         assigned = int((assignment.cluster >= 0).sum())
         return IdentityReport(
             faces=len(faces.ids),

@@ -51,8 +51,8 @@ class DerivedTable:
         """Its file, relative to OUT."""
         return f"{self.name}/{self.name}.parquet"
 
-    def write(self, landing: Landing, table: pa.Table) -> pa.Table:
-        """Replace it by rows without their origin. Returned, as written, with it; rows of what is not there go."""
+    def write(self, landing: Landing, table: pa.Table) -> None:
+        """Replace it; each row gets its origin, and those of what is not there go."""
         pieces, places = [self._origin_schema().empty_table()], [np.empty(0, np.int64)]
         known, order = _lookup(digest_ids(table[self.key]))
         for there in self._origins(landing):
@@ -65,9 +65,7 @@ class DerivedTable:
             rows = rows.remove_column(at) if at >= 0 else rows
             rows = rows.append_column(name, origins[name])
         in_order = rows.take(pa.array(np.argsort(np.concatenate(places))))
-        written = in_order.select(self.columns.names).cast(self.columns).combine_chunks()
-        write_table(landing.storage, self.file, written)
-        return written
+        write_table(landing.storage, self.file, in_order.select(self.columns.names).cast(self.columns))
 
     def read(self, landing: Landing) -> DerivedRows:
         """Its rows that fit. Raises `LandingError` if OUT cannot be read."""
@@ -94,6 +92,12 @@ class DerivedTable:
         return DerivedRows(
             rows=table.filter(pa.array(fits)), stale=len(table) - int(fits.sum()), missing=landed - fitting
         )
+
+    def digest(self, landing: Landing) -> str:
+        """Changes with the rows that fit: with the file, and with what landed of the module. No row is read."""
+        version = landing.storage.versions(self.name).get(f"{self.name}.parquet")
+        landed = landing.index.digest(self.module) if self.module in landing.index.modules else ""
+        return f"{version}-{landed}" if version else ""
 
     def count(self, landing: Landing) -> int:
         """How many faces, or images, landed that a row could be about."""
@@ -133,6 +137,7 @@ class DerivedTable:
 IDENTITIES = DerivedTable(name="identities", module="facenet", key="face_id", columns=schema.IDENTITY_SCHEMA)
 #: Which images look alike; see `identity.group`.
 GROUPS = DerivedTable(name="groups", module="resnet", key="image_id", columns=schema.GROUP_SCHEMA)
+DERIVED = {table.name: table for table in (IDENTITIES, GROUPS)}
 
 
 def _lookup(digests: np.ndarray) -> tuple[DigestTable, np.ndarray]:

@@ -269,17 +269,17 @@ class Landing:
 
     # --- tables of later stages ----------------------------------------------------------------------------------
 
-    def write_identities(self, table: pa.Table) -> pa.Table:
-        """Replace `OUT/identities`; rows of `schema.IDENTITY_SCHEMA`, returned with their origin."""
-        return IDENTITIES.write(self, table)
+    def write_identities(self, table: pa.Table) -> None:
+        """Replace `OUT/identities`; rows of `schema.IDENTITY_SCHEMA`, to which their origin is added."""
+        IDENTITIES.write(self, table)
 
     def read_identities(self) -> pa.Table | None:
         """The identities of faces as they are now, or None before `pixelbrain identify`; see `derived_state`."""
         return IDENTITIES.read(self).rows
 
-    def write_groups(self, table: pa.Table) -> pa.Table:
-        """Replace `OUT/groups`; rows of `schema.GROUP_SCHEMA`, returned with their origin."""
-        return GROUPS.write(self, table)
+    def write_groups(self, table: pa.Table) -> None:
+        """Replace `OUT/groups`; rows of `schema.GROUP_SCHEMA`, to which their origin is added."""
+        GROUPS.write(self, table)
 
     def read_groups(self) -> pa.Table | None:
         """The visual groups of images as they are now, or None before `pixelbrain group`; see `derived_state`."""

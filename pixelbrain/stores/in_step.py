@@ -5,18 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pixelbrain.landing.derived import DERIVED
 from pixelbrain.landing.landing import Landing
 from pixelbrain.stores.chroma import health_process
 from pixelbrain.stores.chroma.health import damage_of
 from pixelbrain.stores.database import Database
-from pixelbrain.stores.load_record import (
-    GROUP_COLUMNS,
-    IDENTITY_COLUMNS,
-    RECORD_ID,
-    StoreCounts,
-    landed_digest,
-    table_digest,
-)
+from pixelbrain.stores.load_record import RECORD_ID, StoreCounts, landed_digest
 from pixelbrain.stores.mongo.documents import LANDED
 from pixelbrain.stores.vectors import vector_models
 
@@ -66,10 +60,12 @@ def store_state(landing: Landing, database: Database) -> StoreState:
             reasons.append("images landed or changed since the last load")
         if loaded["counts"] != asdict(held):
             reasons.append(f"the stores hold {held}, and {StoreCounts(**loaded['counts'])} were loaded")
-        if loaded.get("identities") != table_digest(landing.read_identities(), IDENTITY_COLUMNS):
-            reasons.append("people were identified since the last load")
-        if loaded.get("groups") != table_digest(landing.read_groups(), GROUP_COLUMNS):
-            reasons.append("images were grouped since the last load")
+        later = {"identities": "people were identified", "groups": "images were grouped"}
+        reasons += [
+            f"{what} since the last load"
+            for name, what in later.items()
+            if loaded.get(name) != DERIVED[name].digest(landing)
+        ]
     for name, model in vector_models(landing).items():
         theirs = store.model(name)
         if theirs is not None and theirs != model:

@@ -16,7 +16,6 @@ from pixelbrain.landing.landing import Landing
 from pixelbrain.stores.chroma import health_process
 from pixelbrain.stores.database import Database
 from pixelbrain.stores.in_step import StoreState, store_state
-from pixelbrain.stores.load_record import later_tables
 from pixelbrain.stores.mongo.load import DocumentLoad
 from pixelbrain.stores.parallel_writers import write_in_parallel
 from pixelbrain.stores.vectors import COLLECTION_COLUMNS, vector_models
@@ -96,9 +95,8 @@ def load(
         documents.remove_stale()
         vectors.remove_stale()
         vectors.check()
-        identities, groups = later_tables(landing)
-        database.store_identities(identities)
-        database.store_groups(groups)
+        database.store_derived("identities")
+        database.store_derived("groups")
         counts = vectors.counts()
         results = (documents.result, *vectors.written.values())
         errors = sum((result.errors for result in results), ())

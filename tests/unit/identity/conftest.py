@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from pixelbrain.schema import ModelInfo
@@ -22,7 +21,7 @@ class VectorTable:
         self.landing = land_faces(out, ids)
         self.ids, self.vectors, self.metadata = ids, vectors, metadata
         self._model = ModelInfo(model=model, weights_sha256="0" * 64, dim=vectors.shape[1])
-        self.stored: dict[str, pa.Table] = {}
+        self.stored: list[str] = []
 
     def vector_model(self, collection: str) -> ModelInfo:
         return self._model
@@ -45,11 +44,8 @@ class VectorTable:
     def require_in_step(self, collection: str) -> None:
         """It always is."""
 
-    def store_identities(self, table: pa.Table) -> None:
-        self.stored["identities"] = table
-
-    def store_groups(self, table: pa.Table) -> None:
-        self.stored["groups"] = table
+    def store_derived(self, name: str) -> None:
+        self.stored.append(name)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ def test_images_that_look_alike_are_grouped(tmp_path, people):
     assert (report.images, report.grouped, report.groups) == (9, 8, 2)
     table = database.landing.read_groups()
     assert table.schema.equals(schema.GROUP_SCHEMA)
-    assert table.equals(database.stored["groups"])
+    assert database.stored == ["groups"]
     rows = table.to_pylist()
     assert len(rows) == 9
     for number, row in enumerate(rows[:8]):
