@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 from collections.abc import Mapping
@@ -124,7 +125,7 @@ class PeopleIdentifierModule:
             photos=[faces.image_ids[row] for row in good],
             min_size=self.min_faces,
             k=self.k,
-            neighbours=neighbours_in(db, "faces"),
+            neighbours=functools.partial(neighbours_in, db, "faces"),
         )
         table = _identity_table(faces, assignment, assignment.names(ids, "person"))
         db.landing.write_identities(table)
@@ -172,14 +173,6 @@ def _identity_table(faces: _Faces, assignment: Assignment, names: np.ndarray) ->
     people[faces.good], distances[faces.good] = names, assignment.distance
     clustered = np.where(assignment.late, "late", "clustered")
     how[faces.good] = np.where(assignment.cluster < 0, "single", clustered)
-    order = sorted(range(n), key=faces.ids.__getitem__)
-    return pa.table(
-        {
-            "face_id": [faces.ids[face] for face in order],
-            "image_id": [faces.image_ids[face] for face in order],
-            "identity_id": people[order],
-            "distance": pa.array(distances[order], mask=np.isnan(distances[order])),
-            "assigned": how[order],
-        },
-        schema=_COLUMNS,
-    )
+    distance = pa.array(distances, mask=np.isnan(distances))
+    columns = [faces.ids, faces.image_ids, people, distance, how]
+    return pa.table(dict(zip(_COLUMNS.names, columns, strict=True)), schema=_COLUMNS).sort_by("face_id")

@@ -279,7 +279,7 @@ class Database:
             raise self._nothing_loaded(collection)
         return model
 
-    def behind(self, collection: Collection) -> str | None:
+    def behind(self, collection: str) -> str | None:
         """How a collection differs from what landed, by what its last load remembers; None: it does not.
 
         Reads no vector, and of OUT the ids only.
@@ -287,6 +287,7 @@ class Database:
         Raises:
             StoreError: it is damaged, or cannot be reached.
         """
+        self.landing.refresh()  # others may have landed more
         column, index = COLLECTION_COLUMNS[collection], self.landing.index
         digest = index.digest(column) if column in index.modules else None
         if self.has_vectors:
@@ -311,7 +312,8 @@ class Database:
     # --- tables of later stages ----------------------------------------------------------------------------------
 
     def store_derived(self, name: Literal["identities", "groups"]) -> WriteResult:
-        """Write people or groups as OUT has them, in place of what was there, and remember of which landing they are."""
+        """Write people or groups as OUT has them, in place of what was there, and remember that they are these."""
+        self.landing.refresh()
         rows = DERIVED[name].read(self.landing).rows
         table = DERIVED[name].columns.empty_table() if rows is None else rows
         result = self.store_identities(table) if name == "identities" else self.store_groups(table)

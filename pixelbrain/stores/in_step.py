@@ -60,12 +60,9 @@ def store_state(landing: Landing, database: Database) -> StoreState:
             reasons.append("images landed or changed since the last load")
         if loaded["counts"] != asdict(held):
             reasons.append(f"the stores hold {held}, and {StoreCounts(**loaded['counts'])} were loaded")
-        later = {"identities": "people were identified", "groups": "images were grouped"}
-        reasons += [
-            f"{what} since the last load"
-            for name, what in later.items()
-            if loaded.get(name) != DERIVED[name].digest(landing)
-        ]
+        for name, what in (("identities", "people were identified"), ("groups", "images were grouped")):
+            if loaded.get(name) != DERIVED[name].digest(landing):
+                reasons.append(f"{what} since the last load")
     for name, model in vector_models(landing).items():
         theirs = store.model(name)
         if theirs is not None and theirs != model:

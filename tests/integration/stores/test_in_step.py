@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import logging
 
 import numpy as np
@@ -87,7 +88,8 @@ def test_a_name_does_not_pass_to_the_photo_that_takes_a_place(behind, land, imag
     assert "identities" not in database.get_image("file:///photos/002.jpg")
     assert len(database.get_image("file:///photos/001.jpg")["identities"]) == 1
     export(landing, tmp_path / "faces.csv", "faces")
-    named = {line.split(",")[0]: line.rsplit(",", 1)[1] for line in (tmp_path / "faces.csv").read_text().splitlines()}
+    with open(tmp_path / "faces.csv", newline="") as file:
+        named = {row["image_id"]: row["identity_id"] for row in csv.DictReader(file)}
     assert named["file:///photos/002.jpg"] == "" != named["file:///photos/003.jpg"]
     assert landing.derived_state("identities").missing == 1
 
