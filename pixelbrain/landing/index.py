@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
@@ -11,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pixelbrain.landing.digests import digest_ids, digest_versions, first_of_runs, sort_digests
+from pixelbrain.landing.digests import DigestTable, digest_ids, digest_versions, first_of_runs, sort_digests
 from pixelbrain.landing.parts import Part
 from pixelbrain.landing.reader import Layer, newest_first, scan_columns
 from pixelbrain.schema import BASE_FIELDS, Status
@@ -68,6 +69,21 @@ class LandedIndex:
         images = np.arange(len(self.part)) if module is None else np.flatnonzero(self.modules[module][0] >= 0)
         text = json.dumps([len(images), self.origins(images, None if module is None else [module])])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def find(self, image_ids: pa.ChunkedArray, versions: pa.ChunkedArray) -> np.ndarray:
+        """int64 (n,): which image each pair is about as it is now; -1: none."""
+        table, order, version = self._digests
+        place = table.find(digest_ids(image_ids))
+        found = np.where(place < 0, -1, order[place])
+        found[version[found] != digest_versions(versions)] = -1
+        return found
+
+    @functools.cached_property
+    def _digests(self) -> tuple[DigestTable, np.ndarray, np.ndarray]:
+        """Of the ids, in their order, and of the versions: 32 bytes an image, of whom something is looked for."""
+        ids = digest_ids(self.image_id)
+        order, _first = sort_digests(ids)
+        return DigestTable(ids[order]), order, digest_versions(self.version)
 
     def rows_in(self, table: pa.Table) -> pa.Int32Array:
         """For each image, which row of a table with `image_id` and `version` is about it; null where none is.

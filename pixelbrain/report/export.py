@@ -98,8 +98,7 @@ def _images_schema(landing: Landing) -> pa.Schema:
                 if _is_scalar(field.type):
                     fields.setdefault(f"{name}.{field.name}", pa.field(f"{name}.{field.name}", field.type))
     for name, answers in landing.answers.items():
-        kind = answers.type.field("answer").type
-        fields[name] = pa.field(name, kind if _is_scalar(kind) else pa.string())
+        fields[name] = pa.field(name, answers.kind if _is_scalar(answers.kind) else pa.string())
     return pa.schema(list(fields.values()))
 
 
