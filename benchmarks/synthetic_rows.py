@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 __all__ = ["ROWS", "directions", "document", "image_id", "land", "land_people"]
 
 ROWS = 500  # a batch
+_BOX = {"x1": 200.0, "y1": 100.0, "x2": 400.0, "y2": 350.0}
 
 
 def image_id(number: int) -> str:
@@ -63,9 +66,10 @@ def land_people(out: Path, photos: Path, images: int, *, each: int = 20) -> None
     from pixelbrain import schema
     from pixelbrain.images.loader import DataLoader
     from pixelbrain.landing.landing import Landing
-    from pixelbrain.landing.parts import ModuleState, claim_generation
+    from pixelbrain.landing.parts import ModuleState, claim_generation, write_table
     from pixelbrain.modules.registry import create_module
 
+    Image.new("RGB", (64, 48)).save(picture := io.BytesIO(), "JPEG")
     for first in range(0, images, 1_000):
         (folder := photos / f"{first // 1_000:04d}").mkdir(parents=True)
         for number in range(first, min(first + 1_000, images)):
@@ -92,7 +96,26 @@ def land_people(out: Path, photos: Path, images: int, *, each: int = 20) -> None
             rows = rows.append_column(name, pa.nulls(len(table), pa.string()))
         rows = rows.append_column("resnet", _labels(numbers, random.dim))
         rows = rows.append_column("facenet", _faces(table["image_id"].to_pylist(), numbers // each, dim))
-        landing.write_part(rows, generation=generation, block=block, piece=0, modules=states)
+        name = landing.write_part(rows, generation=generation, block=block, piece=0, modules=states)
+        write_table(
+            landing.storage, f"{schema.PICTURES}/{name.rpartition('/')[2]}", _pictures(table, picture.getvalue())
+        )
+
+
+def _pictures(table: Any, picture: bytes) -> Any:
+    """The same picture of every image and of its face."""
+    import pyarrow as pa
+
+    from pixelbrain import schema
+
+    ids = table.select(["image_id", "version"])
+    tables = [
+        ids.append_column("box", pa.array([box] * len(ids), schema.PICTURE_SCHEMA.field("box").type))
+        .append_column("picture", pa.array([picture] * len(ids), pa.binary()))
+        .cast(schema.PICTURE_SCHEMA)
+        for box in (None, list(_BOX.values()))
+    ]
+    return pa.concat_tables(tables)
 
 
 def _thousands(tables: Any) -> Any:
@@ -127,7 +150,6 @@ def _faces(image_ids: list[str], people: np.ndarray, dim: int) -> Any:
     found = []
     for one, person, vector in zip(image_ids, people, near, strict=True):
         vector = (vector + np.random.default_rng([7, person]).normal(size=dim)).astype(np.float32)
-        box = {"x1": 200.0, "y1": 100.0, "x2": 400.0, "y2": 350.0, "score": 0.99, "sharpness": 500.0}
-        face = {"face_id": schema.face_id(one, 0), **box, "landmarks": [0.0] * 10}
+        face = {"face_id": schema.face_id(one, 0), **_BOX, "score": 0.99, "sharpness": 500.0, "landmarks": [0.0] * 10}
         found.append({"n_faces": 1, "faces": [face | {"embedding": vector / np.linalg.norm(vector)}]})
     return pa.array(found, kind)
