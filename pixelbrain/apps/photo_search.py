@@ -52,7 +52,8 @@ def search_photo(
     recorded = read_record(stages.storage).get("settings", {})
     config = RunConfig(out=stages.storage.uri, **{name: recorded[name] for name in OF_MODULES if recorded.get(name)})
     module = create_module(column, **config.module_settings()[column])
-    image = decode_image(data, image_id=uri, target=module.decode_target)
+    max_pixels = stages.config.max_megapixels * 1_000_000
+    image = decode_image(data, image_id=uri, target=module.decode_target, max_pixels=max_pixels)
     module.prepare()
     module.setup("cpu")
     found = module.run([image])[0]

@@ -8,7 +8,8 @@ import numpy as np
 from PIL import Image
 
 from pixelbrain.images.colour import flatten, to_srgb
-from pixelbrain.images.encoded import MAX_PIXELS, QUARTER_TURNED, open_encoded, orientation
+from pixelbrain.images.encoded import QUARTER_TURNED, open_encoded, orientation
+from pixelbrain.images.limits import MAX_PIXELS, check_png, check_size
 
 #: Formats that are decoded at 1/2, 1/4 or 1/8; what others call a draft is an embedded thumbnail, of whatever it is.
 _DRAFTED = frozenset({"JPEG", "MPO"})
@@ -90,7 +91,8 @@ def decode_image(
             first. No parser of another format is ever asked.
         image_id: travels along.
         target: what of it is needed; see `DecodeTarget`.
-        max_pixels: refuse larger images before their pixels are allocated.
+        max_pixels: refuse images of which more would be in memory at once, before they are: of a JPEG those that it is
+            reduced to while it is read, of others all.
 
     Returns:
         The upright RGB pixels (the EXIF orientation and the colour profile applied, what is transparent on white),
@@ -105,12 +107,14 @@ def decode_image(
         image_format = image.format or "unknown"
         width, height = image.size
         scale = target.scale(width, height)
-        if scale < 1 and image_format in _DRAFTED:
-            # draft() stays at or above the size that it is asked for
+        drafted = scale < 1 and image_format in _DRAFTED
+        if drafted:  # draft() stays at or above the size that it is asked for
             image.draft(None, (max(1, int(width * scale)), max(1, int(height * scale))))
-            image.load()
-        else:
-            image.load()
+        check_size(image, data, (width, height), max_pixels)
+        if image_format == "PNG":
+            check_png(data)
+        image.load()
+        if not drafted:
             width, height = image.size  # Pillow turns a TIFF upright while it loads it
         turned = orientation(image)
         profile = image.info.get("icc_profile")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from pixelbrain.config import MAX_MEGAPIXELS
 from pixelbrain.errors import ConfigError, ImageError
 from pixelbrain.images.decode import DecodedImage, DecodeTarget, decode_image
 from pixelbrain.sources import ImageSource, open_source, read_bytes
@@ -35,14 +36,23 @@ class DataLoader:
             s3://bucket/prefix.
         s3_endpoint: another S3 server's URL.
         limit: only the first so many images.
+        max_megapixels: images of which more would be in memory at once are refused; see `decode_image`.
     """
 
-    def __init__(self, source: str, *, s3_endpoint: str | None = None, limit: int | None = None) -> None:
+    def __init__(
+        self,
+        source: str,
+        *,
+        s3_endpoint: str | None = None,
+        limit: int | None = None,
+        max_megapixels: int = MAX_MEGAPIXELS,
+    ) -> None:
         if not source:
             raise ConfigError("no source: name a folder, an image, a list file or s3://bucket/prefix")
         self.source = str(source)
         self.s3_endpoint = s3_endpoint
         self.limit = limit
+        self.max_megapixels = max_megapixels
 
     def open(self) -> ImageSource:
         """The source, whole: `limit` does not bound it."""
@@ -88,7 +98,8 @@ class DataLoader:
                 yield _collect(ahead)
 
     def _decode(self, image_id: str, target: DecodeTarget) -> DecodedImage:
-        return decode_image(read_bytes(image_id, s3_endpoint=self.s3_endpoint), image_id=image_id, target=target)
+        data = read_bytes(image_id, s3_endpoint=self.s3_endpoint)
+        return decode_image(data, image_id=image_id, target=target, max_pixels=self.max_megapixels * 1_000_000)
 
 
 def _collect(submitted: list) -> ImageBatch:

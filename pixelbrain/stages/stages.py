@@ -91,7 +91,10 @@ class Stages:
             return self._loader
         if not self.config.source:
             raise ConfigError("no SOURCE: name a folder, an image, a list file or s3://bucket/prefix")
-        return DataLoader(self.config.source, s3_endpoint=self.config.s3_endpoint, limit=self.config.limit)
+        config = self.config
+        return DataLoader(
+            config.source, s3_endpoint=config.s3_endpoint, limit=config.limit, max_megapixels=config.max_megapixels
+        )
 
     def modules(self) -> Sequence[PipelineModule]:
         """The modules that look at images, not yet set up."""
@@ -225,7 +228,13 @@ class Stages:
 
         started, run = time.monotonic(), read_record(self.storage)
         with self.display.stage("report") as tell:
-            page = build_gallery(self.landing.require(), s3_endpoint=self.config.s3_endpoint, run=run, progress=tell)
+            page = build_gallery(
+                self.landing.require(),
+                s3_endpoint=self.config.s3_endpoint,
+                max_megapixels=self.config.max_megapixels,
+                run=run,
+                progress=tell,
+            )
         self.record("report", {"seconds": time.monotonic() - started})
         self.display.line(f"report    {page}")
         return page

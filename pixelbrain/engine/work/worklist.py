@@ -11,6 +11,7 @@ from typing import TypeAlias
 import pyarrow as pa
 
 from pixelbrain import schema
+from pixelbrain.config import MAX_MEGAPIXELS
 from pixelbrain.engine.work.meter import Meter
 from pixelbrain.engine.work.run_notes import Listing, RunNotes
 from pixelbrain.images.loader import DataLoader
@@ -43,6 +44,7 @@ class WorkOrder:
     generation: int
     states: Mapping[str, ModuleState]
     s3_endpoint: str | None = None  # of the images
+    max_megapixels: int = MAX_MEGAPIXELS  # of an image, in memory at once
     versions_as_read: bool = True  # see `ImageSource.lists_read_versions`
     device: str = "cpu"
     threads: int = 2  # for decoding, and for the models on a CPU

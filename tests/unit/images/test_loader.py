@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import pixelbrain as pb
-from pixelbrain.errors import ConfigError, DecodeError
+from pixelbrain.errors import ConfigError, DecodeError, ImageTooLargeError
 
 
 def test_batches_in_order_with_failures(photo_folder):
@@ -19,6 +19,15 @@ def test_batches_in_order_with_failures(photo_folder):
 
 def test_limit(photo_folder):
     assert sum(len(t) for t in pb.DataLoader(str(photo_folder), limit=2).list_images()) == 2
+
+
+def test_what_is_too_large_is_said_unless_more_is_asked_for(tmp_path, encode):
+    (tmp_path / "large.png").write_bytes(encode("PNG", (1100, 1000)))
+    (batch,) = pb.DataLoader(str(tmp_path), max_megapixels=1).batches()
+    (error,) = batch.failures.values()
+    assert isinstance(error, ImageTooLargeError) and not batch.images
+    (batch,) = pb.DataLoader(str(tmp_path), max_megapixels=2).batches()
+    assert len(batch.images) == 1
 
 
 def test_no_source():

@@ -44,9 +44,9 @@ def test_the_command_run_lists_once_and_locks_once(photo_folder, landed, loads, 
 
 
 def test_a_later_stage_is_told_what_was_recorded(landed):
-    write_stage(landed, "load", {}, settings={"chroma": "http://c:1", "strategy": "dbscan", "s3_endpoint": None})
+    write_stage(landed, "load", {}, settings={"chroma": "http://c:1", "strategy": "dbscan", "max_megapixels": 200})
     config = Stages.over(str(landed), strategy=None).config
-    assert (config.chroma, config.strategy) == ("http://c:1", "dbscan")
+    assert (config.chroma, config.strategy, config.max_megapixels) == ("http://c:1", "dbscan", 200)
     assert Stages.over(str(landed), strategy="pairwise").config.strategy == "pairwise"
 
 
