@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from pixelbrain.images.declared import Space, space_to_srgb
+
 if TYPE_CHECKING:
     from PIL import ImageCms
 
@@ -49,23 +51,25 @@ def flatten(image: Image.Image) -> Image.Image:
     return image.convert("L" if mode == "1" else "RGB")
 
 
-def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """The colours of a flat image, as its ICC profile means them, in sRGB.
+def to_srgb(image: Image.Image, colours: bytes | Space | None) -> Image.Image:
+    """The colours of a flat image, as its ICC profile or a declaration means them, in sRGB.
 
     A profile that is damaged, over 4 MB, of another colour space than the image, or sRGB itself changes nothing;
     without one, or with such a one, RGB is taken for sRGB, and CMYK is converted without regard to inks.
 
     Args:
         image: of mode RGB, L or CMYK.
-        profile: the image's ICC profile.
+        colours: the image's ICC profile, or what it declares instead of one.
 
     Returns:
         Mode RGB; the same image where nothing was to do.
     """
-    if isinstance(profile, bytes) and 0 < len(profile) <= _MAX_PROFILE_BYTES and image.mode in _SPACES:
-        transform = _transform(profile, image.mode)
+    if isinstance(colours, bytes) and 0 < len(colours) <= _MAX_PROFILE_BYTES and image.mode in _SPACES:
+        transform = _transform(colours, image.mode)
         if transform is not None:
             return transform.apply(image)
+    if isinstance(colours, Space):
+        return space_to_srgb(image.convert("RGB"), colours)
     return image if image.mode == "RGB" else image.convert("RGB")
 
 

@@ -8,8 +8,10 @@ import numpy as np
 from PIL import Image
 
 from pixelbrain.images.colour import flatten, to_srgb
-from pixelbrain.images.encoded import QUARTER_TURNED, open_encoded, orientation
+from pixelbrain.images.declared import declared_space
+from pixelbrain.images.encoded import open_encoded
 from pixelbrain.images.limits import MAX_PIXELS, check_png, check_size
+from pixelbrain.images.metadata import QUARTER_TURNED, orientation
 
 #: Formats that are decoded at 1/2, 1/4 or 1/8; what others call a draft is an embedded thumbnail, of whatever it is.
 _DRAFTED = frozenset({"JPEG", "MPO"})
@@ -95,11 +97,11 @@ def decode_image(
             reduced to while it is read, of others all.
 
     Returns:
-        The upright RGB pixels (the EXIF orientation and the colour profile applied, what is transparent on white),
-        and the original's size.
+        The upright RGB pixels (the orientation of EXIF or XMP and the colours of ICC or CICP applied, what is
+        transparent on white), and the original's size.
 
     Raises:
-        DecodeError: empty, truncated, or not an image.
+        DecodeError: empty, truncated, not an image, or of colours that are not converted.
         UnsupportedFormatError: HEIC or AVIF, and the package that reads it is not here.
         ImageTooLargeError: over `max_pixels`.
     """
@@ -113,11 +115,11 @@ def decode_image(
         check_size(image, data, (width, height), max_pixels)
         if image_format == "PNG":
             check_png(data)
+        turned = orientation(image, data)
+        colours = declared_space(image, data) or image.info.get("icc_profile")
         image.load()
         if not drafted:
             width, height = image.size  # Pillow turns a TIFF upright while it loads it
-        turned = orientation(image)
-        profile = image.info.get("icc_profile")
         factor = int(1 / max(target.scale(*image.size), 1e-3))
         image = flatten(image)
         if factor > 1:  # what draft() cannot do: other formats, and JPEGs beyond 1/8
@@ -126,5 +128,5 @@ def decode_image(
             image = image.transpose(_UPRIGHT[turned])
         if turned in QUARTER_TURNED:
             width, height = height, width
-        pixels = np.asarray(to_srgb(image, profile))
+        pixels = np.asarray(to_srgb(image, colours))
     return DecodedImage(image_id=image_id, pixels=pixels, width=width, height=height, format=image_format)

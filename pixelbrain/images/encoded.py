@@ -35,14 +35,8 @@ _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 _HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"})
 
-_ORIENTATION_TAG = 0x0112
-#: EXIF 2.32, the tag Orientation: those that stand on their side.
-QUARTER_TURNED = frozenset({5, 6, 7, 8})
-#: Formats that Pillow, or its plugin, turns upright itself: what their tag says is done, or will be.
-_UPRIGHT_FORMATS = frozenset({"TIFF", "HEIF"})
-
 #: What parsers raise on damaged files, as seen in 100,000 mutated ones and in Pillow's source: nearly anything.
-_PARSER_ERRORS = (
+PARSER_ERRORS = (
     OSError, ValueError, SyntaxError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError,
     EOFError, RuntimeError, struct.error, zlib.error, Warning,
 )  # fmt: skip
@@ -88,7 +82,7 @@ def open_encoded(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Iterator[Image
         raise too_large(f"{pixels:,} pixels", pixels, max_pixels) from None
     except MemoryError:
         raise ImageTooLargeError("there is not enough memory to decode it") from None
-    except _PARSER_ERRORS as error:
+    except PARSER_ERRORS as error:
         raise DecodeError(f"{type(error).__name__}: {_one_line(error)}") from error
 
 
@@ -100,27 +94,6 @@ def _open(data: bytes, formats: tuple[str, ...]) -> Image.Image:
             with contextlib.suppress(SyntaxError, IndexError, TypeError, struct.error):
                 return plugin(io.BytesIO(data), "")
     raise DecodeError(f"not an image that can be read ({len(data)} bytes)")
-
-
-def orientation(image: Image.Image) -> int:
-    """What the EXIF block says about a loaded image, 1 to 8; 1 where there is none that can be read.
-
-    Load the pixels first: a PNG's EXIF may stand behind them, and a TIFF is turned upright, and its tag removed, while
-    it is loaded.
-    """
-    try:
-        found = image.getexif().get(_ORIENTATION_TAG, 1)
-    except _PARSER_ERRORS:
-        return 1  # a damaged EXIF block does not cost the photo
-    return found if isinstance(found, int) and 1 <= found <= 8 else 1
-
-
-def upright_size(image: Image.Image) -> tuple[int, int]:
-    """Width and height of an image that was opened and not loaded, as it will be when it stands upright."""
-    width, height = image.size
-    if image.format in _UPRIGHT_FORMATS or (image.format == "PNG" and "exif" not in image.info):
-        return width, height  # getexif would decode a whole PNG in search of a block behind the pixels
-    return (height, width) if orientation(image) in QUARTER_TURNED else (width, height)
 
 
 def _formats(data: bytes) -> tuple[str, ...]:

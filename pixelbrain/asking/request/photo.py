@@ -19,8 +19,9 @@ from pixelbrain.asking.questions.question import AnswerStatus
 from pixelbrain.asking.request.body import answer_key
 from pixelbrain.asking.settings import AskSettings
 from pixelbrain.images.decode import DecodeTarget, decode_image
-from pixelbrain.images.encoded import open_encoded, upright_size
+from pixelbrain.images.encoded import open_encoded
 from pixelbrain.images.limits import MAX_PIXELS
+from pixelbrain.images.metadata import upright_size
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ def read_size(data: bytes) -> tuple[int, int]:
         DecodeError: not an image, or its header is cut off.
     """
     with open_encoded(data) as image:
-        return upright_size(image)
+        return upright_size(image, data)
 
 
 @dataclass(frozen=True, kw_only=True)
