@@ -19,11 +19,11 @@ Chromaticity = tuple[float, float]  # CIE 1931 x and y
 
 _D65: Chromaticity = (0.3127, 0.3290)
 _C: Chromaticity = (0.310, 0.316)
-_SRGB_PRIMARIES = ((0.64, 0.33), (0.30, 0.60), (0.15, 0.06), _D65)
-#: ITU-T H.273, table 2: red, green, blue and white, by ColourPrimaries. 2 is unspecified: sRGB.
+_SRGB_PRIMARIES: tuple[Chromaticity, ...] = ((0.64, 0.33), (0.30, 0.60), (0.15, 0.06), _D65)
+_RESERVED, _UNSPECIFIED = 0, 2
+#: ITU-T H.273, table 2: red, green, blue and white, by ColourPrimaries.
 _PRIMARIES: Mapping[int, tuple[Chromaticity, ...]] = {
-    1: _SRGB_PRIMARIES,
-    2: _SRGB_PRIMARIES,
+    **dict.fromkeys((1, _RESERVED, _UNSPECIFIED), _SRGB_PRIMARIES),
     4: ((0.67, 0.33), (0.21, 0.71), (0.14, 0.08), _C),  # NTSC 1953
     5: ((0.64, 0.33), (0.29, 0.60), (0.15, 0.06), _D65),  # BT.601, 625 lines
     6: ((0.63, 0.34), (0.31, 0.595), (0.155, 0.07), _D65),  # BT.601, 525 lines
@@ -57,8 +57,8 @@ class Space:
     narrow: bool = False  # black is 16, and white 235
 
 
-def declared_space(image: Image.Image, data: bytes) -> Space | None:
-    """The colours that an opened image is declared to have, or None for sRGB, and where an ICC profile goes before.
+def declared_colours(image: Image.Image, data: bytes) -> bytes | Space | None:
+    """What an opened image says about its colours: an ICC profile, a declaration, or None for sRGB.
 
     PNG (third edition, section 4.3): cICP, then iCCP, sRGB, gAMA with cHRM. HEIC and AVIF: ICC, then nclx. Others: ICC.
     Where there is none of these, EXIF's mark of Adobe RGB (DCF 2.0, an interoperability index of R03).
@@ -66,22 +66,32 @@ def declared_space(image: Image.Image, data: bytes) -> Space | None:
     Raises:
         DecodeError: a kind of colours that is not converted.
     """
-    icc = bool(image.info.get("icc_profile"))
     if image.format == "PNG":
         for kind, start, end in png_chunks(data):
-            if kind == b"cICP" and end - start == 4 and data[start + 2] == 0:  # samples are RGB: no other matrix
-                return _of_cicp(data[start], data[start + 1], narrow=not data[start + 3])
             if kind == b"IDAT":
                 break
-        if icc or "srgb" in image.info:
+            # samples are RGB: with another matrix than that, it is no valid chunk
+            if (
+                kind == b"cICP"
+                and end - start == 4
+                and data[start + 2] == 0
+                and _says_something(*data[start : start + 2])
+            ):
+                return _of_cicp(data[start], data[start + 1], narrow=not data[start + 3])
+    if profile := image.info.get("icc_profile"):
+        return profile
+    if image.format == "PNG":
+        if "srgb" in image.info:
             return None
         if "gamma" in image.info or "chromaticity" in image.info:
             return _of_png(image.info.get("gamma"), image.info.get("chromaticity"))
-    elif image.format in ("AVIF", "HEIF") and not icc:
+    if image.format in ("AVIF", "HEIF"):
         for kind, content in primary_properties(data):
             if kind == b"colr" and content[:4] == b"nclx" and len(content) >= 8:
-                return _of_cicp(*struct.unpack(">HH", content[4:8]))  # the decoders made full-range RGB of it
-    return Space(_ADOBE_RGB, _ADOBE_GAMMA) if not icc and is_adobe_rgb(image, data) else None
+                declared = struct.unpack(">HH", content[4:8])
+                if _says_something(*declared):
+                    return _of_cicp(*declared)  # the decoders made full-range RGB of it
+    return Space(_ADOBE_RGB, _ADOBE_GAMMA) if is_adobe_rgb(image, data) else None
 
 
 def space_to_srgb(image: Image.Image, space: Space) -> Image.Image:
@@ -91,9 +101,8 @@ def space_to_srgb(image: Image.Image, space: Space) -> Image.Image:
     rows = max(1, _STRIP_PIXELS // image.width)
     for top in range(0, image.height, rows):
         strip = image.crop((0, top, image.width, min(top + rows, image.height))).split()
-        *colours, luminance = (
-            sum(np.asarray(one.point(t, "I")) for one, t in zip(strip, row, strict=True)) for row in tables
-        )
+        added = [[np.asarray(one.point(t, "I")) for one, t in zip(strip, row, strict=True)] for row in tables]
+        *colours, luminance = (red + green + blue for red, green, blue in added)
         if space.transfer == _HLG:  # from the scene's light to the display's
             system_gamma = (luminance / _STEPS) ** _HLG_GAMMA_LESS_1
             colours = [(one * system_gamma).astype(np.int32) for one in colours]
@@ -101,8 +110,14 @@ def space_to_srgb(image: Image.Image, space: Space) -> Image.Image:
     return Image.fromarray(pixels)
 
 
+def _says_something(primaries: int, transfer: int) -> bool:
+    return not {primaries, transfer} <= {_RESERVED, _UNSPECIFIED}
+
+
 def _of_cicp(primaries: int, transfer: int, *, narrow: bool = False) -> Space | None:
-    transfer = _SRGB if transfer == 2 else transfer  # 2: unspecified
+    """Of ITU-T H.273; what of the two says nothing is that of sRGB."""
+    if transfer in (_RESERVED, _UNSPECIFIED):
+        transfer = _SRGB
     if primaries not in _PRIMARIES or transfer not in _TRANSFERS:
         raise DecodeError(f"colours that are not converted: CICP primaries {primaries}, transfer {transfer}")
     space = Space(_PRIMARIES[primaries], transfer, narrow)
@@ -121,7 +136,7 @@ def _of_png(gamma: float | None, chromaticity: tuple[float, ...] | None) -> Spac
     if space == Space(_SRGB_PRIMARIES, _SRGB) or not 0.2 <= transfer <= 20:
         return None
     with contextlib.suppress(np.linalg.LinAlgError, ZeroDivisionError):
-        return space if np.isfinite(_matrices(space)).all() else None
+        return space if np.abs(_matrices(space)).max() < 100 else None
     return None
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from pixelbrain.images.colour import flatten, to_srgb
-from pixelbrain.images.declared import declared_space
+from pixelbrain.images.declared import declared_colours
 from pixelbrain.images.encoded import open_encoded
 from pixelbrain.images.limits import MAX_PIXELS, check_png, check_size
 from pixelbrain.images.metadata import QUARTER_TURNED, orientation
@@ -116,7 +116,7 @@ def decode_image(
         if image_format == "PNG":
             check_png(data)
         turned = orientation(image, data)
-        colours = declared_space(image, data) or image.info.get("icc_profile")
+        colours = declared_colours(image, data)
         image.load()
         if not drafted:
             width, height = image.size  # Pillow turns a TIFF upright while it loads it

@@ -24,6 +24,7 @@ from PIL import (  # noqa: F401  (the plugins register themselves; Pillow would 
 )
 
 from pixelbrain.errors import DecodeError, ImageTooLargeError, UnsupportedFormatError
+from pixelbrain.images.grey import mend_byte_order
 from pixelbrain.images.limits import MAX_PIXELS, too_large
 
 #: Pillow's names of what its own parsers may be asked for. Whatever else it can read stays out of reach: EPS starts
@@ -91,8 +92,16 @@ def _open(data: bytes, formats: tuple[str, ...]) -> Image.Image:
     for name in formats:
         plugin, accept = Image.OPEN[name]
         if accept is None or accept(data[:16]):
-            with contextlib.suppress(SyntaxError, IndexError, TypeError, struct.error):
-                return plugin(io.BytesIO(data), "")
+            try:
+                image = plugin(io.BytesIO(data), "")
+            except (SyntaxError, IndexError, TypeError, struct.error) as error:
+                if "unknown pixel mode" in str(error):
+                    said = "a TIFF whose samples are of a kind that is not read: save it with 8 or 16 bits"
+                    raise DecodeError(said) from None
+                continue
+            if name == "TIFF":
+                mend_byte_order(image)
+            return image
     raise DecodeError(f"not an image that can be read ({len(data)} bytes)")
 
 
