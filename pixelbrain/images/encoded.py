@@ -24,6 +24,7 @@ from PIL import (  # noqa: F401  (the plugins register themselves; Pillow would 
 )
 
 from pixelbrain.errors import DecodeError, ImageTooLargeError, UnsupportedFormatError
+from pixelbrain.images.containers import primary_properties
 from pixelbrain.images.grey import mend_byte_order
 from pixelbrain.images.limits import MAX_PIXELS, too_large
 
@@ -41,6 +42,9 @@ PARSER_ERRORS = (
     OSError, ValueError, SyntaxError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError,
     EOFError, RuntimeError, struct.error, zlib.error, Warning,
 )  # fmt: skip
+
+#: libavif's own limit of pixels, and the lower one of the two libraries.
+_AVIF_PIXELS = 16384 * 16384
 
 _MESSAGE_CHARACTERS = 200
 #: Pillow's warnings: about large images (refused here), and about odd EXIF (which does not cost the photo).
@@ -74,6 +78,8 @@ def open_encoded(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Iterator[Image
         # not catch_warnings: it swaps the process's filters, and decoding threads would leave each other's behind
         warnings.filterwarnings("ignore", module=_PILLOW_WARNINGS[3].pattern, append=True)
     try:
+        if formats != _FORMATS:
+            _check_declared_size(data, max_pixels)
         with _open(data, formats) as image:
             if min(image.size) < 1:
                 raise DecodeError(f"an image of {image.width} x {image.height} pixels")
@@ -103,6 +109,14 @@ def _open(data: bytes, formats: tuple[str, ...]) -> Image.Image:
                 mend_byte_order(image)
             return image
     raise DecodeError(f"not an image that can be read ({len(data)} bytes)")
+
+
+def _check_declared_size(data: bytes, max_pixels: int) -> None:
+    """What the decoders of HEIC and AVIF would refuse in words of their own."""
+    for kind, content in primary_properties(data):
+        width, height = (int.from_bytes(content[at : at + 4], "big") for at in (4, 8))
+        if kind == b"ispe" and width * height > max(max_pixels, _AVIF_PIXELS):
+            raise too_large(f"{width} x {height} pixels", width * height, max_pixels)
 
 
 def _formats(data: bytes) -> tuple[str, ...]:

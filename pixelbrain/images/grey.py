@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -54,8 +55,8 @@ def grey_levels(image: Image.Image) -> Image.Image:
     """Deep greys as 8 bits.
 
     - Of 12 and 16 unsigned bits, 0 is black, and the largest that they can hold is white. But of a TIFF of 16 bits, if
-      MaxSampleValue is the largest number of 9 to 15 bits, that is white; if it says nothing, and no
-      sample is above 4095, these are 12 bits in 16.
+      MaxSampleValue is the largest number of 9 to 15 bits, that is white; if it says nothing, and no sample is above
+      4095, these are 12 bits in 16.
     - Others have no white of their own: 0 is black, and the largest sample is white. SMinSampleValue and
       SMaxSampleValue of a TIFF say it otherwise; where no sample is above 0, the smallest is black.
     - What is out of range is black or white; what is infinite or no number is black.
@@ -65,7 +66,6 @@ def grey_levels(image: Image.Image) -> Image.Image:
         Mode L.
     """
     samples = np.asarray(image)
-    finite = None
     if image.mode.startswith("I;16"):
         levels = np.minimum(samples >> (_depth(image, samples) - 8), 255).astype(np.uint8)
     else:
@@ -73,20 +73,26 @@ def grey_levels(image: Image.Image) -> Image.Image:
             samples = samples.view(np.uint32)  # Pillow's are signed
         elif image.mode == "L":
             samples = samples.view(np.int8)
-        finite = np.isfinite(samples)
-        black, white = _range(image, samples, finite)
-        levels = np.zeros(samples.shape, np.float32)
-        np.subtract(samples, black, out=levels, where=finite, casting="unsafe")
-        levels *= np.float32(255 / (white - black) if white > black else 0)
-        levels = levels.clip(0, 255).astype(np.uint8)
+        black, white = _range(image, samples)
+        scale = np.float32(255 / (white - black) if white > black else 0)
+        levels = np.empty(samples.shape, np.uint8)
+        for part in _strips(samples):
+            scaled = np.nan_to_num((samples[part].astype(np.float32) - black) * scale, copy=False)
+            levels[part] = scaled.clip(0, 255).astype(np.uint8)
     if image.format == "TIFF" and _tag(image, _PHOTOMETRIC, _MIN_IS_WHITE) == _MIN_IS_WHITE:
         levels = 255 - levels
-        if finite is not None:
-            levels *= finite
+    if image.mode == "F":
+        levels[~np.isfinite(samples)] = 0
     transparent = image.info.get("transparency")  # of a PNG: the one grey that is not there
     if isinstance(transparent, int):
         levels[samples == transparent] = 255
     return Image.fromarray(levels)
+
+
+def _strips(samples: np.ndarray) -> Iterator[slice]:
+    """Rows, a million samples at once: what is held beside the image stays small."""
+    rows = max(1, 1_000_000 // max(1, samples.shape[1]))
+    return (slice(top, top + rows) for top in range(0, len(samples), rows))
 
 
 def _depth(image: Image.Image, samples: np.ndarray) -> int:
@@ -100,13 +106,14 @@ def _depth(image: Image.Image, samples: np.ndarray) -> int:
     return declared.bit_length() if declared in _NARROWER else 16
 
 
-def _range(image: Image.Image, samples: np.ndarray, finite: np.ndarray) -> tuple[float, float]:
+def _range(image: Image.Image, samples: np.ndarray) -> tuple[float, float]:
     """The samples that are black and white."""
     if image.format == "PNG":
         return 0, 65535  # Pillow before 11 read 16-bit greys of PNGs as 32-bit ones
-    found = samples[finite] if finite.any() else np.zeros(1)
-    most = float(found.max())
-    measured = (0.0 if most > 0 else float(found.min())), most
+    found = (part[np.isfinite(part)] for part in (samples[one] for one in _strips(samples)))
+    ends = [(float(part.min()), float(part.max())) for part in found if part.size] or [(0.0, 0.0)]
+    least, most = min(low for low, _ in ends), max(high for _, high in ends)
+    measured = (0.0 if most > 0 else least), most
     black, white = (float(_tag(image, tag, m)) for tag, m in zip((_S_MIN, _S_MAX), measured, strict=True))
     return (black, white) if -np.inf < black < white < np.inf else measured
 

@@ -50,7 +50,7 @@ def prepare_photo(
         DecodeError: empty, truncated, or not an image.
         ImageTooLargeError: more pixels than are safe to allocate.
     """
-    width, height = price.tokens.target(*read_size(data), detail)
+    width, height = price.tokens.target(*read_size(data, max_pixels=max_pixels), detail)
     # one pixel more than wanted, because the decoder rounds down where it reduces; it does not tell which side is which
     reduced = DecodeTarget(short_side_px=min(width, height) + 1, long_side_px=max(width, height) + 1)
     decoded = decode_image(data, image_id=image_id, target=reduced, max_pixels=max_pixels)
@@ -68,7 +68,7 @@ def data_url(jpeg: bytes) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode('ascii')}"
 
 
-def read_size(data: bytes) -> tuple[int, int]:
+def read_size(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     """The size of an encoded image from its header, without decoding it; of most formats the first kilobytes do.
 
     Returns:
@@ -77,7 +77,7 @@ def read_size(data: bytes) -> tuple[int, int]:
     Raises:
         DecodeError: not an image, or its header is cut off.
     """
-    with open_encoded(data) as image:
+    with open_encoded(data, max_pixels=max_pixels) as image:
         return upright_size(image, data)
 
 

@@ -8,6 +8,7 @@ import struct
 import time
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image
 
@@ -16,6 +17,7 @@ from pixelbrain.images.decode import DecodeTarget, decode_image
 from pixelbrain.images.limits import count_scans
 from tests.hostile.case import encode, picture, png
 
+pillow_heif.register_heif_opener()  # to write them
 SMALL = DecodeTarget(short_side_px=100)
 JPEG = encode(picture(1600, 1000))
 PROGRESSIVE = encode(picture(1600, 1000), progressive=True)
@@ -94,3 +96,12 @@ def test_scans_are_counted_up_to_the_end_and_nowhere_else():
         decode_image(hidden)
     with Image.open(io.BytesIO(in_three_scans())) as image:
         image.load()  # it is one that libjpeg takes
+
+
+@pytest.mark.parametrize("image_format", ["AVIF", "HEIF"])
+def test_a_size_that_their_decoders_refuse_is_named(image_format):
+    data = bytearray(encode(picture(), image_format))
+    at = data.index(b"ispe") + 8
+    data[at : at + 8] = struct.pack(">II", 60_000, 60_000)
+    with pytest.raises(ImageTooLargeError, match="60000 x 60000 pixels; .*--max-megapixels 3600 "):
+        decode_image(bytes(data))
