@@ -89,9 +89,9 @@ class Stages:
 
         if self._loader:
             return self._loader
-        if not self.config.source:
-            raise ConfigError("no SOURCE: name a folder, an image, a list file or s3://bucket/prefix")
         config = self.config
+        if not config.source:
+            raise ConfigError("no SOURCE: name a folder, an image, a list file or s3://bucket/prefix")
         return DataLoader(
             config.source, s3_endpoint=config.s3_endpoint, limit=config.limit, max_megapixels=config.max_megapixels
         )
