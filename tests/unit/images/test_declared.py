@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import numpy as np
 import pillow_heif
 import pytest
@@ -11,8 +13,8 @@ from pixelbrain.errors import DecodeError
 from pixelbrain.images.colour import to_srgb
 from pixelbrain.images.declared import _of_cicp
 from pixelbrain.images.decode import decode_image
-from tests.hostile.case import cicp, encode, picture, png, with_nclx
-from tests.hostile.profiles import ADOBE_RGB, BT_2020, DISPLAY_P3, rgb_profile, rgb_to_srgb
+from tests.hostile.case import cicp, encode, picture, png, png_chunk, with_nclx
+from tests.hostile.profiles import ADOBE_RGB, BT_2020, DISPLAY_P3, SRGB, rgb_profile, rgb_to_srgb
 
 pillow_heif.register_heif_opener()  # to write them
 
@@ -94,3 +96,15 @@ def test_an_icc_profile_goes_before_nclx(image_format):
     assert np.abs(decode_image(both).pixels.astype(int) - decode_image(data).pixels).max() == 0
     with pytest.raises(DecodeError, match="CICP primaries 10, transfer 13"):
         decode_image(with_nclx(plain, 10, 13))
+
+
+def test_a_png_may_name_its_primaries():
+    rows = b"".join(b"\0" + row.tobytes() for row in picture())
+    white_and_p3 = [(0.3127, 0.3290), *DISPLAY_P3]
+    for points, expected in [
+        (white_and_p3, rgb_to_srgb(picture(), DISPLAY_P3)), ([(0.3127, 0.3290), *SRGB], picture()),
+        ([(0.0, 0.0)] * 4, picture()), ([(0.3, 0.3)] * 4, picture()), ([(40_000.0, 1e-5)] * 4, picture()),  # nonsense
+    ]:  # fmt: skip
+        numbers = [round(value * 100_000) for point in points for value in point]
+        data = png(64, 48, 8, 2, rows, png_chunk(b"cHRM", struct.pack(">8I", *numbers)))
+        assert np.abs(decode_image(data).pixels.astype(int) - expected).max() <= 1
