@@ -167,6 +167,7 @@ class RunConfig(Placement):
         envvar="PIXELBRAIN_CHROMA",
         metavar="URL_OR_DIR",
     )
+    hidden: bool = _flag("List hidden files and folders, too, and those of systems: .Trash, @eaDir, __MACOSX.", False)
     limit: int | None = _flag("Only the first N images.", span=(1,), metavar="N")
     retry_failed: bool = _flag("Do images again that failed.", False)
     force: bool = _flag("Start over: do all images again.", False)

@@ -115,6 +115,7 @@ class Pipeline:
             source=self.loader.source,
             s3_endpoint=self.loader.s3_endpoint,
             limit=self.loader.limit,
+            hidden=self.loader.hidden,
             modules=tuple(module.name for module in self.modules),
             **dataclasses.asdict(self.placement),
             **settings,

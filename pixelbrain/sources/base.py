@@ -10,6 +10,7 @@ from typing import ClassVar, NamedTuple
 import pyarrow as pa
 
 from pixelbrain.schema import MANIFEST_SCHEMA
+from pixelbrain.sources.passed_over import PassedOver
 
 #: File names that a folder or a prefix is searched for, in any case of letters.
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".mpo", ".avif", ".heic", ".heif")
@@ -38,6 +39,10 @@ class ImageSource(abc.ABC):
     #: Whether the versions that it lists are made as those that `read_image` finds: then a row takes the version that
     #: was read. A list file may hold versions of its own, which a row keeps.
     lists_read_versions: ClassVar[bool] = True
+
+    def __init__(self) -> None:
+        #: What the listing has passed over so far.
+        self.passed_over = PassedOver()
 
     @abc.abstractmethod
     def list_images(self) -> Iterator[pa.Table]:

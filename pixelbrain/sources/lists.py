@@ -14,6 +14,8 @@ import pyarrow as pa
 from pixelbrain.errors import SourceError
 from pixelbrain.sources.base import ImageSource, manifest_tables
 from pixelbrain.sources.local import FILE_SCHEME, path_to_uri, stat_version, uri_to_path
+from pixelbrain.sources.passed_over import IN_RESULTS, NAMELESS, REPEATED
+from pixelbrain.sources.results import Outs
 
 LIST_SUFFIXES = (".txt", ".csv", ".parquet")
 
@@ -22,12 +24,19 @@ class ManifestSource(ImageSource):
     """A list of s3:// URIs, file:// URIs and paths (relative ones start at the list's own folder).
 
     A `version` column says which version of an object is meant; without it a local file's time and size serve,
-    and an object in S3 counts as unchanged. A URI that stands twice is one image.
+    and an object in S3 counts as unchanged. A URI that stands twice is one image. What is hidden is listed, as somebody
+    named it; what is in OUT is not.
+
+    Args:
+        path: of the list.
+        outs: folders and prefixes of results, which are never listed.
     """
 
     lists_read_versions: ClassVar[bool] = False
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, outs: Iterable[str] = ()) -> None:
+        super().__init__()
+        self._outs = tuple(outs)
         self.path = Path(path).expanduser().absolute()
 
     def list_images(self) -> Iterator[pa.Table]:
@@ -41,16 +50,22 @@ class ManifestSource(ImageSource):
         return False
 
     def _rows(self) -> Iterator[tuple[str, str, int | None]]:
+        outs = Outs(self._outs)
         seen: set[str] = set()
         for entry, version in self._entries():
             uri = self._absolute(entry)
             if uri in seen:
+                self.passed_over.add(REPEATED)
                 continue
             seen.add(uri)
+            path = uri_to_path(uri) if uri.startswith(FILE_SCHEME) else None
+            if outs.hold_file(path) if path else outs.hold_uri(uri):
+                self.passed_over.add(IN_RESULTS)
+                continue
             size = None
-            if uri.startswith(FILE_SCHEME):
+            if path:
                 try:
-                    found = os.stat(uri_to_path(uri))
+                    found = os.stat(path)
                     version, size = version or stat_version(found), found.st_size
                 except (OSError, ValueError):
                     version = version or "unreadable"
@@ -80,7 +95,7 @@ class ManifestSource(ImageSource):
         with open(self.path, encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
             self._check_columns(reader.fieldnames or ())
-            yield from _named(reader)
+            yield from self._named(reader)
 
     def _parquet(self) -> Iterator[tuple[str, str]]:
         import pyarrow.parquet as pq
@@ -89,12 +104,15 @@ class ManifestSource(ImageSource):
         names = file.schema_arrow.names
         self._check_columns(names)
         for batch in file.iter_batches(columns=[n for n in ("uri", "version") if n in names]):
-            yield from _named(batch.to_pylist())
+            yield from self._named(batch.to_pylist())
 
     def _check_columns(self, names: Sequence[str]) -> None:
         if "uri" not in names:
             raise SourceError(f"{self.path} has no column `uri`; its columns are: {', '.join(names)}")
 
-
-def _named(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
-    return ((row["uri"], row.get("version") or "") for row in rows if row["uri"])
+    def _named(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+        for row in rows:
+            if row["uri"]:
+                yield row["uri"], row.get("version") or ""
+            else:
+                self.passed_over.add(NAMELESS)

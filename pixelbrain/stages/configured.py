@@ -43,7 +43,7 @@ def make_loader(config: RunConfig) -> DataLoader:
 
     if not config.source:
         raise ConfigError("no SOURCE: name a folder, an image, a list file or s3://bucket/prefix")
-    return DataLoader(config.source, s3_endpoint=config.s3_endpoint, limit=config.limit)
+    return DataLoader(config.source, s3_endpoint=config.s3_endpoint, limit=config.limit, hidden=config.hidden)
 
 
 def make_modules(config: RunConfig) -> list[PipelineModule]:

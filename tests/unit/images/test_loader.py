@@ -21,6 +21,14 @@ def test_limit(photo_folder):
     assert sum(len(t) for t in pb.DataLoader(str(photo_folder), limit=2).list_images()) == 2
 
 
+def test_hidden_photos_are_listed_if_that_is_asked_for(photo_folder):
+    (photo_folder / "0.jpg").rename(photo_folder / ".0.jpg")
+    for hidden, count in (False, 6), (True, 7):
+        loader = pb.DataLoader(str(photo_folder), hidden=hidden)
+        assert sum(map(len, loader.list_images())) == count
+        assert loader.passed_over == {".txt": 1} | ({} if hidden else {"hidden file": 1})
+
+
 def test_no_source():
     with pytest.raises(ConfigError, match="no source"):
         pb.DataLoader("")
