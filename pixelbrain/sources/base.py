@@ -12,8 +12,11 @@ import pyarrow as pa
 from pixelbrain.schema import MANIFEST_SCHEMA
 from pixelbrain.sources.passed_over import PassedOver
 
-#: File names that a folder or a prefix is searched for, in any case of letters.
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".mpo", ".avif", ".heic", ".heif")
+#: File names that a folder or a prefix is searched for, in any case of letters: those of the formats that are decoded.
+IMAGE_SUFFIXES = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".jfi", ".pjpeg", ".pjp", ".png", ".apng", ".webp", ".gif", ".bmp",
+    ".dib", ".tif", ".tiff", ".mpo", ".avif", ".avifs", ".heic", ".heif", ".heics", ".heifs", ".hif",
+)  # fmt: skip
 
 #: Rows of a listing's tables. The first is smaller, so that work can begin.
 LISTING_ROWS = 10_000

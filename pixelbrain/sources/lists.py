@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,8 +12,9 @@ import pyarrow as pa
 
 from pixelbrain.errors import SourceError
 from pixelbrain.sources.base import ImageSource, manifest_tables
-from pixelbrain.sources.local import FILE_SCHEME, path_to_uri, stat_version, uri_to_path
+from pixelbrain.sources.local import FILE_SCHEME, stat_version, uri_to_path
 from pixelbrain.sources.passed_over import IN_RESULTS, NAMELESS, REPEATED
+from pixelbrain.sources.places import image_uri
 from pixelbrain.sources.results import Outs
 
 LIST_SUFFIXES = (".txt", ".csv", ".parquet")
@@ -24,7 +24,8 @@ class ManifestSource(ImageSource):
     """A list of s3:// URIs, file:// URIs and paths (relative ones start at the list's own folder).
 
     A `version` column says which version of an object is meant; without it a local file's time and size serve,
-    and an object in S3 counts as unchanged. A URI that stands twice is one image. What is hidden is listed, as somebody
+    and an object in S3 counts as unchanged. An image that stands twice, in whatever spelling, is one image. In a
+    .txt, a line that begins with # is a comment, unless a file is called so. What is hidden is listed, as somebody
     named it; what is in OUT is not.
 
     Args:
@@ -53,7 +54,7 @@ class ManifestSource(ImageSource):
         outs = Outs(self._outs)
         seen: set[str] = set()
         for entry, version in self._entries():
-            uri = self._absolute(entry)
+            uri = self._uri(entry)
             if uri in seen:
                 self.passed_over.add(REPEATED)
                 continue
@@ -71,10 +72,12 @@ class ManifestSource(ImageSource):
                     version = version or "unreadable"
             yield uri, version or "listed", size
 
-    def _absolute(self, entry: str) -> str:
-        if re.match(r"[a-z][a-z0-9+.-]*://", entry):
-            return entry
-        return path_to_uri(os.path.abspath(os.path.join(self.path.parent, os.path.expanduser(entry))))
+    def _uri(self, entry: str) -> str:
+        return image_uri(entry, str(self.path.parent))
+
+    def _is_comment(self, line: str) -> bool:
+        """Whether a line begins with #, and names no file that is there: photos are called #1.jpg, too."""
+        return line.startswith("#") and not os.path.lexists(uri_to_path(self._uri(line)))
 
     def _entries(self) -> Iterator[tuple[str, str]]:
         suffix = self.path.suffix.lower()
@@ -85,9 +88,9 @@ class ManifestSource(ImageSource):
                 yield from self._csv()
             else:
                 with open(self.path, encoding="utf-8-sig") as lines:
-                    for line in lines:
-                        if line.strip() and not line.startswith("#"):
-                            yield line.rstrip("\r\n"), ""
+                    for line in (line.rstrip("\r\n") for line in lines):
+                        if line.strip() and not self._is_comment(line):
+                            yield line, ""
         except (OSError, UnicodeDecodeError, pa.ArrowException, csv.Error) as error:
             raise SourceError(f"cannot read the list {self.path}: {error}") from None
 

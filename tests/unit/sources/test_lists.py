@@ -8,7 +8,7 @@ import pytest
 
 from pixelbrain.errors import SourceError
 from pixelbrain.sources import open_source
-from pixelbrain.sources.local import path_to_uri
+from pixelbrain.sources.local import path_to_uri, uri_to_path
 
 
 def listed(path) -> list[dict]:
@@ -46,6 +46,36 @@ def test_parquet_with_versions(photo_folder, names):
     rows = listed(photo_folder / "list.parquet")
     assert [r["image_id"] for r in rows] == expected(photo_folder)
     assert [r["version"] for r in rows] == list("abcde")
+
+
+def test_a_photo_in_several_spellings_is_one_image(tmp_path):
+    (tmp_path / "h").mkdir()
+    photo = tmp_path / "h" / "a ü%20.jpg"
+    photo.touch()
+    quoted = path_to_uri(str(photo))
+    spellings = [
+        "h/a ü%20.jpg", "./h//x/../a ü%20.jpg", str(photo), f"/{photo}", quoted, quoted.lower(), f"FILE{quoted[4:]}",
+        quoted.replace("%20", " ", 1), f"file:{quoted[7:]}", f"file://localhost{quoted[7:]}",
+    ]  # fmt: skip
+    (tmp_path / "list.txt").write_text(
+        "\n".join([*spellings, "S3://B/a%20b.jpg", "s3a://B/a%20b.jpg", "s3://B/a b.jpg"])
+    )
+    source = open_source(str(tmp_path / "list.txt"))
+    [table] = source.list_images()
+    assert table["image_id"].to_pylist() == [quoted, "s3://B/a%20b.jpg", "s3://B/a b.jpg"]
+    assert source.passed_over == {"entry that stands twice": len(spellings)}
+    assert [row["image_id"] for row in listed(f"file:{quoted[7:]}")] == [quoted]
+
+
+def test_what_begins_with_a_hash_is_a_comment_unless_there_is_such_a_file(tmp_path):
+    (tmp_path / "#1.jpg").touch()
+    (tmp_path / "#").mkdir()
+    (tmp_path / "#" / "2.jpg").touch()
+    lines = ["#1.jpg", "# 1.jpg", "#3.jpg", "#s3://b/4.jpg", "#/2.jpg", "./#5.jpg", "##", "x#6.jpg"]
+    (tmp_path / "list.txt").write_text("\r\n".join(lines))
+    assert [uri_to_path(row["image_id"]) for row in listed(tmp_path / "list.txt")] == [
+        f"{tmp_path}/{name}" for name in ("#1.jpg", "#/2.jpg", "#5.jpg", "x#6.jpg")
+    ]
 
 
 def test_without_the_column(photo_folder):

@@ -16,9 +16,7 @@ def test_what_was_meant_for_s3_never_becomes_a_folder(out):
         open_storage(out)
 
 
-@pytest.mark.parametrize(
-    "out", ["file:///a%20b/out", "file://localhost/a%20b/out/", "File:/a b/out"]
-)
+@pytest.mark.parametrize("out", ["file:///a%20b/out", "file://localhost/a%20b/out/", "File:/a b/out"])
 def test_the_uri_of_a_folder_is_that_folder(out):
     assert open_storage(out).uri == "/a b/out"
 
