@@ -17,6 +17,7 @@ IMAGE_SUFFIXES = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".jfi", ".pjpeg", ".pjp", ".png", ".apng", ".webp", ".gif", ".bmp",
     ".dib", ".tif", ".tiff", ".mpo", ".avif", ".avifs", ".heic", ".heif", ".heics", ".heifs", ".hif",
 )  # fmt: skip
+LIST_SUFFIXES = (".txt", ".csv", ".parquet")
 
 #: Rows of a listing's tables. The first is smaller, so that work can begin.
 LISTING_ROWS = 10_000
@@ -64,6 +65,11 @@ class ImageSource(abc.ABC):
 def is_image_name(name: str) -> bool:
     """Whether a file of this name is taken for an image."""
     return name.lower().endswith(IMAGE_SUFFIXES)
+
+
+def is_list_name(name: str) -> bool:
+    """Whether a file of this name is taken for a list of images."""
+    return name.lower().endswith(LIST_SUFFIXES)
 
 
 def one_line(place: str) -> str:

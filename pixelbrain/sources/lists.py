@@ -17,8 +17,6 @@ from pixelbrain.sources.passed_over import IN_RESULTS, NAMELESS, REPEATED
 from pixelbrain.sources.places import image_uri
 from pixelbrain.sources.results import Outs
 
-LIST_SUFFIXES = (".txt", ".csv", ".parquet")
-
 
 class ManifestSource(ImageSource):
     """A list of s3:// URIs, file:// URIs and paths (relative ones start at the list's own folder).
@@ -91,8 +89,8 @@ class ManifestSource(ImageSource):
                     for line in (line.rstrip("\r\n") for line in lines):
                         if line.strip() and not self._is_comment(line):
                             yield line, ""
-        except (OSError, UnicodeDecodeError, pa.ArrowException, csv.Error) as error:
-            raise SourceError(f"cannot read the list {self.path}: {error}") from None
+        except (OSError, ValueError, pa.ArrowException, csv.Error) as error:
+            raise SourceError(f"cannot read the list {self.path}: {' '.join(str(error).split())}") from None
 
     def _csv(self) -> Iterator[tuple[str, str]]:
         with open(self.path, encoding="utf-8-sig", newline="") as file:
@@ -107,6 +105,9 @@ class ManifestSource(ImageSource):
         names = file.schema_arrow.names
         self._check_columns(names)
         for batch in file.iter_batches(columns=[n for n in ("uri", "version") if n in names]):
+            if "version" in names:  # of whatever type
+                place = batch.schema.get_field_index("version")
+                batch = batch.set_column(place, "version", batch["version"].cast(pa.string()))
             yield from self._named(batch.to_pylist())
 
     def _check_columns(self, names: Sequence[str]) -> None:
@@ -115,7 +116,16 @@ class ManifestSource(ImageSource):
 
     def _named(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
         for row in rows:
-            if row["uri"]:
-                yield row["uri"], row.get("version") or ""
-            else:
+            uri = row["uri"]
+            if uri is None or not len(uri := self._text(uri)):
                 self.passed_over.add(NAMELESS)
+            else:
+                yield uri, row.get("version") or ""
+
+    def _text(self, uri: Any) -> str:
+        if isinstance(uri, bytes):  # a path is bytes, of whatever encoding; a URI is text
+            return uri.decode(errors="replace") if b"://" in uri else os.fsdecode(uri)
+        if not isinstance(uri, str):
+            found = f"{str(uri)[:40]!r}, of type {type(uri).__name__}"
+            raise SourceError(f"the column `uri` of {self.path} holds {found}: it holds paths or URIs, as text")
+        return uri

@@ -84,8 +84,10 @@ class Stages:
         return cls(recorded_config(out, given, stores=stores), display, debug=debug)
 
     def loader(self) -> DataLoader:
-        """The images of SOURCE."""
-        return self._loader or make_loader(self.config)
+        """The images of SOURCE. Raises `SourceError` for what can be none."""
+        loader = self._loader or make_loader(self.config)
+        loader.open()
+        return loader
 
     def modules(self) -> Sequence[PipelineModule]:
         """The modules that look at images, not yet set up."""
@@ -99,7 +101,8 @@ class Stages:
         Returns:
             Each stage's report by its name; of ask a list. Without faces, nobody is identified.
         """
-        # first: a question that cannot be asked is known before an hour's work
+        # first: a source that is none, and a question that cannot be asked, are known before an hour's work
+        self.loader()
         asking = self._asking or make_asking(self.config)
         self._require_servers()
         with self.lock("run"):

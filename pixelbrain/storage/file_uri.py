@@ -8,7 +8,7 @@ import urllib.parse
 
 FILE_SCHEME = "file://"
 
-_LOCAL = re.compile(r"file:(?://(?:localhost)?)?(?=/)", re.IGNORECASE)  # file:/path is how Java writes it
+_LOCAL = re.compile(r"file:(?://(?:localhost)?(?=/)|(?=/[^/]))", re.IGNORECASE)  # file:/path is how Java writes it
 
 
 def is_file_uri(place: str) -> bool:
