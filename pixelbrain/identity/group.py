@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import functools
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,16 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from pixelbrain import schema
 from pixelbrain.identity.assign import assign
 from pixelbrain.identity.neighbours import neighbours_in
 from pixelbrain.identity.thresholds import group_threshold
 
 if TYPE_CHECKING:
     from pixelbrain.stores.database import Database
-
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,9 +40,10 @@ def group_images(db: Database, threshold: float | None = None, k: int = 20) -> G
 
     Raises:
         ConfigError: vectors of a model without a threshold, and none given; or values that cannot work.
-        StoreError: no vectors were loaded, or a store cannot be reached.
+        StoreError: the vector index does not hold what landed, or a store cannot be reached.
     """
     start = time.perf_counter()
+    db.require_in_step("images")
     if threshold is None:
         threshold = group_threshold(db.vector_model("images").model)
     ids: list[str] = []
@@ -56,19 +53,14 @@ def group_images(db: Database, threshold: float | None = None, k: int = 20) -> G
         vectors.append(batch.vectors)
     whole = np.concatenate(vectors) if vectors else np.empty((0, 1), np.float32)
     del vectors
-    assignment = assign(ids, whole, threshold=threshold, k=k, second_look=False, neighbours=neighbours_in(db, "images"))
-    order = sorted(range(len(ids)), key=ids.__getitem__)
-    distances = assignment.distance[order]
-    table = pa.table(
-        {
-            "image_id": [ids[row] for row in order],
-            "group_id": assignment.names(ids, "group")[order],
-            "distance": pa.array(distances, mask=np.isnan(distances)),
-        },
-        schema=schema.GROUP_SCHEMA,
+    neighbours = functools.partial(neighbours_in, db, "images")
+    assignment = assign(ids, whole, threshold=threshold, k=k, second_look=False, neighbours=neighbours)
+    distance = pa.array(assignment.distance, mask=np.isnan(assignment.distance))
+    table = pa.table({"image_id": ids, "group_id": assignment.names(ids, "group"), "distance": distance}).sort_by(
+        "image_id"
     )
     db.landing.write_groups(table)
-    db.store_groups(table)
+    db.store_derived("groups")
     return GroupReport(
         images=len(ids),
         grouped=int((assignment.cluster >= 0).sum()),

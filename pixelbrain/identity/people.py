@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 from collections.abc import Mapping
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 
 logger = logging.getLogger(__name__)
+
+#: Without the origin, which `Landing.write_identities` adds.
+_COLUMNS = pa.schema([schema.IDENTITY_SCHEMA.field(i) for i in range(5)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,9 +106,10 @@ class PeopleIdentifierModule:
 
         Raises:
             ConfigError: vectors of a model without a threshold, and none given.
-            StoreError: no vectors were loaded, or a store cannot be reached.
+            StoreError: the vector index does not hold what landed, or a store cannot be reached.
         """
         start = time.perf_counter()
+        db.require_in_step("faces")
         threshold = self.threshold
         if threshold is None:
             threshold = face_threshold(db.vector_model("faces").model, self.strategy)
@@ -120,11 +125,11 @@ class PeopleIdentifierModule:
             photos=[faces.image_ids[row] for row in good],
             min_size=self.min_faces,
             k=self.k,
-            neighbours=neighbours_in(db, "faces"),
+            neighbours=functools.partial(neighbours_in, db, "faces"),
         )
         table = _identity_table(faces, assignment, assignment.names(ids, "person"))
         db.landing.write_identities(table)
-        db.store_identities(table)
+        db.store_derived("identities")
         assigned = int((assignment.cluster >= 0).sum())
         return IdentityReport(
             faces=len(faces.ids),
@@ -168,14 +173,6 @@ def _identity_table(faces: _Faces, assignment: Assignment, names: np.ndarray) ->
     people[faces.good], distances[faces.good] = names, assignment.distance
     clustered = np.where(assignment.late, "late", "clustered")
     how[faces.good] = np.where(assignment.cluster < 0, "single", clustered)
-    order = sorted(range(n), key=faces.ids.__getitem__)
-    return pa.table(
-        {
-            "face_id": [faces.ids[face] for face in order],
-            "image_id": [faces.image_ids[face] for face in order],
-            "identity_id": people[order],
-            "distance": pa.array(distances[order], mask=np.isnan(distances[order])),
-            "assigned": how[order],
-        },
-        schema=schema.IDENTITY_SCHEMA,
-    )
+    distance = pa.array(distances, mask=np.isnan(distances))
+    columns = [faces.ids, faces.image_ids, people, distance, how]
+    return pa.table(dict(zip(_COLUMNS.names, columns, strict=True)), schema=_COLUMNS).sort_by("face_id")

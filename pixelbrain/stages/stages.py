@@ -7,21 +7,21 @@ import dataclasses
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from pixelbrain.config import RunConfig
+from pixelbrain.config import GPT4V, RunConfig
 from pixelbrain.errors import ConfigError, StoppedError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.locks.run import RunLock
 from pixelbrain.record import read_record, write_stage
 from pixelbrain.stages.asking import asked, to_ask
-from pixelbrain.stages.configured import fetch_missing, make_asking, make_loader, make_modules, recorded_config
+from pixelbrain.stages.configured import fetch_missing, make_asking, recorded_config
 from pixelbrain.stages.display import Display, LogDisplay
 from pixelbrain.stages.wording import tell_asked, tell_extracted, tell_loaded
 
 if TYPE_CHECKING:
+    from pixelbrain.asking.answer_records import AskReport
     from pixelbrain.asking.module import Gpt4VModule
-    from pixelbrain.asking.online.report import AskReport
     from pixelbrain.engine.extract import ExtractReport
     from pixelbrain.identity.group import GroupReport
     from pixelbrain.identity.people import IdentityReport
@@ -85,13 +85,23 @@ class Stages:
 
     def loader(self) -> DataLoader:
         """The images of SOURCE. Raises `SourceError` for what can be none."""
-        loader = self._loader or make_loader(self.config)
+        from pixelbrain.images.loader import DataLoader
+
+        config, loader = self.config, self._loader
+        if not loader:
+            if not config.source:
+                raise ConfigError("no SOURCE: name a folder, an image, a list file or s3://bucket/prefix")
+            loader = DataLoader(config.source, s3_endpoint=config.s3_endpoint, limit=config.limit, hidden=config.hidden)
         loader.open()
         return loader
 
     def modules(self) -> Sequence[PipelineModule]:
         """The modules that look at images, not yet set up."""
-        return self._modules or make_modules(self.config)
+        from pixelbrain.modules.registry import create_module
+
+        settings = self.config.module_settings()
+        names = [name for name in self.config.modules if name != GPT4V]
+        return self._modules or [create_module(name, **settings.get(name, {})) for name in names]
 
     # --- stages --------------------------------------------------------------------------------------------------
 
@@ -190,7 +200,7 @@ class Stages:
         """Cluster faces to people; see `identity.people.PeopleIdentifierModule`."""
         from pixelbrain.identity.people import PeopleIdentifierModule
 
-        with self.lock("identify"), self.display.stage("identify", unit="faces"):
+        with self.lock("identify"), self._in_step(database, "faces"), self.display.stage("identify", unit="faces"):
             report = PeopleIdentifierModule(self.config.strategy, threshold=threshold).run(database)
             self.record("identify", dataclasses.asdict(report))
         self.display.line(
@@ -203,7 +213,7 @@ class Stages:
         """Group images that look alike; see `identity.group.group_images`."""
         from pixelbrain.identity.group import group_images
 
-        with self.lock("group"), self.display.stage("group"):
+        with self.lock("group"), self._in_step(database, "images"), self.display.stage("group"):
             report = group_images(database, threshold=threshold)
             self.record("group", dataclasses.asdict(report))
         self.display.line(
@@ -236,6 +246,14 @@ class Stages:
 
         with self.lock("compact"), self.display.stage("compact") as tell:
             return compact(self.landing, progress=tell)
+
+    @contextlib.contextmanager
+    def _in_step(self, database: Database, collection: Literal["faces", "images"]) -> Iterator[None]:
+        """With a vector index that holds what landed: what people and groups are made of."""
+        if (why := database.behind(collection)) is not None:
+            self.display.line(f"load      first, {why}")
+            self.load(database)
+        yield
 
     # --- shared --------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from pixelbrain.errors import LandingError
@@ -27,8 +26,7 @@ def open_storage(out: str | Path | Storage, *, s3_endpoint: str | None = None) -
     if str(out).startswith(S3_SCHEME):
         from pixelbrain.storage.s3 import S3Storage
 
-        endpoint = s3_endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-        return S3Storage(str(out), endpoint)
+        return S3Storage(str(out), s3_endpoint)
     if str(out).lower().startswith("s3:"):  # as of a Path, which joins the slashes
         raise LandingError(f"OUT is {str(out)!r}: write s3://bucket/prefix")
     return LocalStorage(uri_to_path(str(out)) if is_file_uri(str(out)) else out)
