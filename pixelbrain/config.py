@@ -168,6 +168,7 @@ class RunConfig(Placement):
         envvar="PIXELBRAIN_CHROMA",
         metavar="URL_OR_DIR",
     )
+    hidden: bool = _flag("List hidden files and folders, too, and those of systems: .Trash, @eaDir, __MACOSX.", False)
     limit: int | None = _flag("Only the first N images.", span=(1,), metavar="N")
     max_megapixels: int = _flag(
         f"Refuse images of which more would be in memory at once. [default: {MAX_MEGAPIXELS}]",

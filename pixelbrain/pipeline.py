@@ -116,6 +116,7 @@ class Pipeline:
             s3_endpoint=self.loader.s3_endpoint,
             limit=self.loader.limit,
             max_megapixels=self.loader.max_megapixels,
+            hidden=self.loader.hidden,
             modules=tuple(module.name for module in self.modules),
             **dataclasses.asdict(self.placement),
             **settings,

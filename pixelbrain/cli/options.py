@@ -174,7 +174,7 @@ plan_options = _options(
     _settings(*Placement.__dataclass_fields__),
     address_option,
     store_options,
-    _settings("limit", "max_megapixels", "retry_failed", "force", "prune"),
+    _settings("hidden", "limit", "max_megapixels", "retry_failed", "force", "prune"),
     click.option("--config", "config_file", metavar="YAML", help="The same settings in a file; flags win."),
 )
 

@@ -89,7 +89,7 @@ def decode_image(
     """Decode an encoded image, upright, to sRGB.
 
     Args:
-        data: JPEG, MPO, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC (with pillow-heif) bytes; of several frames the
+        data: JPEG, MPO, PNG, WebP, GIF, BMP, DIB, TIFF, AVIF or HEIC (with pillow-heif) bytes; of several frames the
             first. No parser of another format is ever asked.
         image_id: travels along.
         target: what of it is needed; see `DecodeTarget`.

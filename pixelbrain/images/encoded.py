@@ -30,8 +30,8 @@ from pixelbrain.images.limits import MAX_PIXELS, too_large
 
 #: Pillow's names of what its own parsers may be asked for. Whatever else it can read stays out of reach: EPS starts
 #: Ghostscript, and the parsers of PSD, FITS, ICNS and thirty more were never meant for files of strangers. An MPO is a
-#: JPEG with more of them behind it, and is opened as one.
-_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+#: JPEG with more of them behind it, and is opened as one; a DIB is a BMP without its first 14 bytes.
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF")
 
 #: Brands of the formats that lie in ISO media files: AV1 Image File Format 1.1, and ISO/IEC 23008-12 (HEIF) annex B.
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})

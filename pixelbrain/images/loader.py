@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -37,6 +37,7 @@ class DataLoader:
         s3_endpoint: another S3 server's URL.
         limit: only the first so many images.
         max_megapixels: images of which more would be in memory at once are refused; see `decode_image`.
+        hidden: list hidden files and folders, too, and those that systems make (@eaDir, __MACOSX).
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class DataLoader:
         s3_endpoint: str | None = None,
         limit: int | None = None,
         max_megapixels: int = MAX_MEGAPIXELS,
+        hidden: bool = False,
     ) -> None:
         if not source:
             raise ConfigError("no source: name a folder, an image, a list file or s3://bucket/prefix")
@@ -53,10 +55,18 @@ class DataLoader:
         self.s3_endpoint = s3_endpoint
         self.limit = limit
         self.max_megapixels = max_megapixels
+        self.hidden = hidden
+        #: What the last listing has passed over so far, by kind.
+        self.passed_over: Mapping[str, int] = {}
+        self._outs: tuple[str, ...] = ()
+
+    def leave_out(self, *outs: str) -> None:
+        """Do not list what is in these folders or s3:// prefixes, however they are called: a run's OUT is in them."""
+        self._outs = tuple(dict.fromkeys((*self._outs, *outs)))
 
     def open(self) -> ImageSource:
         """The source, whole: `limit` does not bound it."""
-        return open_source(self.source, s3_endpoint=self.s3_endpoint)
+        return open_source(self.source, s3_endpoint=self.s3_endpoint, hidden=self.hidden, outs=self._outs)
 
     def list_images(self) -> Iterator[pa.Table]:
         """The images, without reading a byte of them, as tables of `schema.MANIFEST_SCHEMA`.
@@ -65,7 +75,9 @@ class DataLoader:
             SourceError: the source cannot be listed.
         """
         left = sys.maxsize if self.limit is None else self.limit
-        for table in self.open().list_images():
+        source = self.open()
+        self.passed_over = source.passed_over
+        for table in source.list_images():
             yield table.slice(0, left)
             left -= len(table)
             if left <= 0:

@@ -113,7 +113,9 @@ class Worklist:
                 return
         # a part of a source says nothing of what is gone from it
         gone = remaining.gone(self.loader.open().covers) if self.loader.limit is None else None
-        notes.write_listing(Listing(listed=remaining.listed, pending=pending, complete=True), gone)
+        passed_over = dict(self.loader.passed_over)
+        listing = Listing(listed=remaining.listed, pending=pending, passed_over=passed_over, complete=True)
+        notes.write_listing(listing, gone)
 
 
 def blocks(left: Iterable[Left], block_rows: int) -> Iterator[pa.Table]:

@@ -30,6 +30,14 @@ def test_what_is_too_large_is_said_unless_more_is_asked_for(tmp_path, encode):
     assert len(batch.images) == 1
 
 
+def test_hidden_photos_are_listed_if_that_is_asked_for(photo_folder):
+    (photo_folder / "0.jpg").rename(photo_folder / ".0.jpg")
+    for hidden, count in (False, 6), (True, 7):
+        loader = pb.DataLoader(str(photo_folder), hidden=hidden)
+        assert sum(map(len, loader.list_images())) == count
+        assert loader.passed_over == {".txt": 1} | ({} if hidden else {"hidden file": 1})
+
+
 def test_no_source():
     with pytest.raises(ConfigError, match="no source"):
         pb.DataLoader("")
