@@ -14,6 +14,7 @@ from pixelbrain.asking.module import Gpt4VModule
 from pixelbrain.config import MAX_MEGAPIXELS, RunConfig, Strategy
 from pixelbrain.errors import ConfigError, LandingError
 from pixelbrain.landing.landing import Landing
+from pixelbrain.machine import cache_folder
 from pixelbrain.sources.local import FILE_SCHEME, uri_to_path
 from pixelbrain.stages.display import Display
 from pixelbrain.stages.stages import Stages
@@ -59,7 +60,7 @@ def tag_identity(
     name = database_id or "tag-" + hashlib.sha256(os.path.abspath(data_path).encode()).hexdigest()[:10]
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
         raise ConfigError(f"--database_id {name!r}: letters, digits, dots, _ and -")
-    out = Path(os.environ.get(HOME_VARIABLE) or Path.home() / ".cache" / "pixelbrain") / name
+    out = Path(os.environ.get(HOME_VARIABLE) or cache_folder() / "pixelbrain") / name
     config = RunConfig(
         source=data_path,
         out=str(out),
