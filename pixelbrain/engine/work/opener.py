@@ -77,7 +77,8 @@ class Opener:
                 row["version"] = version
             row["size_bytes"] = len(data)
             row["sha256"] = hashlib.sha256(data).hexdigest()
-            image = decode_image(data, image_id=row["image_id"], target=target)
+            max_pixels = self._order.max_megapixels * 1_000_000
+            image = decode_image(data, image_id=row["image_id"], target=target, max_pixels=max_pixels)
             if self._order.thumbnails:
                 row[THUMBNAIL.name] = thumbnail_of(image)
         except ImageError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import logging
 import os
@@ -15,6 +16,7 @@ from pixelbrain import schema
 from pixelbrain.errors import ImageError
 from pixelbrain.images import thumbnail
 from pixelbrain.images.decode import DecodeTarget, decode_image
+from pixelbrain.images.limits import MAX_PIXELS
 from pixelbrain.images.thumbnail import Box
 from pixelbrain.report.gallery.items import GalleryFace, Photo
 from pixelbrain.storage.base import BrokenFileError, Storage
@@ -82,6 +84,7 @@ def make_thumbnails(
     landed: Storage | None = None,
     *,
     read: Callable[[str], bytes],
+    max_pixels: int = MAX_PIXELS,
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> set[str]:
@@ -95,6 +98,7 @@ def make_thumbnails(
         landed: the OUT in which extract may have landed pictures (`schema.PICTURE_SCHEMA`): what it has is copied, and
             only of other photos the original is read and decoded.
         read: image_id to encoded bytes; raises `ImageError`.
+        max_pixels: as `decode_image` has it.
         threads: decoding at once; default: one a CPU, at most 8.
         progress: called with (done, total) photos, also for those that were there.
 
@@ -110,7 +114,8 @@ def make_thumbnails(
         for path, picture in _landed(landed, absent):
             _write(folder / path, picture)
         there = _Keys(_existing(folder))
-    missing = _from_originals(photos, there, folder, read, threads or min(8, os.cpu_count() or 1), progress)
+    make = functools.partial(_make, folder=folder, read=read, max_pixels=max_pixels)
+    missing = _from_originals(photos, there, make, threads or min(8, os.cpu_count() or 1), progress)
     wanted = _Keys(path for photo in photos for path in _files(photo))
     found = list(_existing(folder))
     for path, shown in zip(found, wanted.hold(found), strict=True):
@@ -159,8 +164,7 @@ def _landed(storage: Storage, wanted: _Keys) -> Iterator[tuple[str, bytes]]:
 def _from_originals(
     photos: Sequence[Photo],
     there: _Keys,
-    folder: Path,
-    read: Callable[[str], bytes],
+    make: Callable[[Photo, dict[str, Box | None]], list[str]],
     threads: int,
     progress: Callable[[int, int], None] | None,
 ) -> set[str]:
@@ -179,7 +183,7 @@ def _from_originals(
         running: set[Future[list[str]]] = set()
         try:
             for photo, absent in _lacking(photos, there):
-                running.add(pool.submit(_make, photo, absent, folder, read))
+                running.add(pool.submit(make, photo, absent))
                 if len(running) >= 2 * threads:
                     finished, running = wait(running, return_when=FIRST_COMPLETED)
                     settle(finished)
@@ -192,11 +196,14 @@ def _from_originals(
     return missing
 
 
-def _make(photo: Photo, files: Mapping[str, Box | None], folder: Path, read: Callable[[str], bytes]) -> list[str]:
+def _make(
+    photo: Photo, files: Mapping[str, Box | None], folder: Path, read: Callable[[str], bytes], max_pixels: int
+) -> list[str]:
     """Make a photo's files, of faces and, of None, the thumbnail; the paths that could not be made."""
     boxes = {path: box for path, box in files.items() if box}
     try:
-        image = decode_image(read(photo.image_id), image_id=photo.image_id, target=_target(photo, boxes.values()))
+        data, target = read(photo.image_id), _target(photo, boxes.values())
+        image = decode_image(data, image_id=photo.image_id, target=target, max_pixels=max_pixels)
     except ImageError:  # it could be read when it was landed: gone or changed since
         return list(files)
     for path, crop in zip(boxes, thumbnail.encode_faces(image, boxes.values()), strict=True):
