@@ -78,8 +78,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="2,000 images")
     parser.add_argument("--json", metavar="FILE", help="write the figures here")
     arguments = parser.parse_args()
-    here, figures = machine(), {}
-    print(f"{here['processor']}, {here['cores']} cores, {here['memory_gb']} GB, load {here['load_average_1min']}")
+    figures: dict[str, float] = {}
     for images in arguments.images or (QUICK if arguments.quick else FULL):
         size = f"{images // 10**6}m" if images >= 10**6 else f"{images // 1000}k"
         with tempfile.TemporaryDirectory(prefix="bench-rerun-") as temporary:
@@ -102,6 +101,8 @@ def main() -> None:
             ["", "first s", "CPU s", "GiB", "again s", "CPU s", "GiB"],
             [[name, *(v for turn in ("first", "again") for v in vars(costs[name, turn]).values())] for name in chosen],
         )
+    here = machine()  # it imports torch; a child's peak begins with what its parent holds
+    print(f"\n{here['processor']}, {here['cores']} cores, {here['memory_gb']} GB, load {here['load_average_1min']}")
     if arguments.json:
         settings = {"quick": arguments.quick, "commands": arguments.only or "all"}
         write_json(arguments.json, "rerun", settings, figures, versions("pyarrow", "chromadb", "pymongo", "numpy"))
