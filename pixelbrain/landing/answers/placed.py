@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -34,9 +35,11 @@ class PlacedAnswers:
         """
         listed = list(batches)
         layers = ([Layer(columns=_SHOWN, part=self.part[one], row=self.row[one])] for one in listed)
-        for batch, table in zip(listed, read_layers(self.parts, layers), strict=True):
-            columns = [column.combine_chunks() for column in table.columns]
-            yield pa.StructArray.from_arrays(columns, fields=list(table.schema), mask=pa.array(self.part[batch] < 0))
+        with contextlib.closing(read_layers(self.parts, layers)) as tables:
+            for batch, table in zip(listed, tables, strict=True):
+                columns = [column.combine_chunks() for column in table.columns]
+                absent = pa.array(self.part[batch] < 0)
+                yield pa.StructArray.from_arrays(columns, fields=list(table.schema), mask=absent)
 
 
 def place_answers(log: AnswerLog, field: str, index: LandedIndex) -> PlacedAnswers | None:
