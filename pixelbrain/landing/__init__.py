@@ -9,6 +9,7 @@
 | `Remaining` | remaining | what is left to do: the listed images minus those that landed, module by module |
 | `DigestTable` | digests | ids as 16 bytes in numpy arrays, so that ten million of them fit in memory |
 | `compact` | compact | merge small part files and drop what newer rows replaced; safe to kill at any moment |
+| `publish` | published | what other programs read: one row an image, one a face, of one schema, at the end of a stage |
 | `prune` | remaining | take images that are gone from their source out of OUT |
 | `AnswerLog` | answers/ | answers under OUT: journalled as they come, folded into Parquet |
 """

@@ -22,7 +22,7 @@ from pixelbrain.landing.reader import read_layers
 from pixelbrain.storage.base import BrokenFileError, FileGoneError, Storage
 from pixelbrain.storage.open import open_storage
 
-_BROKEN = f"{IMAGES}/broken"
+_BROKEN = "broken"  # not inside `images`, which others read with all that is below it
 _REFRESHES = 20  # of the index, for files that vanish or turn out broken while it is read
 
 logger = logging.getLogger(__name__)
@@ -52,7 +52,8 @@ class Landing:
     ) -> str:
         """Land rows of `images`; the same (generation, block, piece) again replaces them. Returns the file's name."""
         name = part_name(generation, block, piece)
-        write_table(self.storage, name, rows, modules)
+        landed = pa.schema([field.with_type(schema.as_landed(field.type)) for field in rows.schema])
+        write_table(self.storage, name, rows.cast(landed), modules)
         return name
 
     def block_so_far(self, generation: int, block: int) -> tuple[set[str], int]:
@@ -88,7 +89,7 @@ class Landing:
             return None
 
     def set_aside_broken(self) -> list[str]:
-        """Move part files that cannot be read to `images/broken`, so that a new run does their images again.
+        """Move part files that cannot be read to `broken`, so that a new run does their images again.
 
         Temporary files that killed processes left go, too. For who holds the run's lock: nobody else may be writing.
 

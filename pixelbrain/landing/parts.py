@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import functools
 import json
@@ -26,6 +27,7 @@ IMAGES = "images"
 _CLAIMED = "work/generation"
 _IDS = ["image_id", "version", "status"]
 _METADATA_KEY = b"pixelbrain"
+_SCHEMA_KEY = b"ARROW:schema"  # where pyarrow writes it, in base64
 _PART_NAME = re.compile(r"part-(\d{6})-(\d{8})-(\d{3,})\.parquet")
 _THREADS = {True: 4, False: 32}  # for many small requests, by whether it is a disk: of S3 most is waiting
 _LISTINGS = 3  # files that vanish while their footers are read, as `pixelbrain compact` makes them, are listed anew
@@ -64,6 +66,7 @@ class Part:
     version: str  # of the file: the same block may be landed again
     rows: int
     modules: Mapping[str, ModuleState]  # the struct columns that it holds; shared by all parts of one run
+    columns: pa.Schema = field(compare=False)  # that are in it, also those of modules that its run did not have
     checked: bool = field(compare=False)  # whether its ids were read, too, when it was listed
 
     @functools.cached_property
@@ -160,6 +163,7 @@ def _open(storage: Storage, name: str, version: str, check_ids: bool) -> Part | 
     try:
         with storage.open_parquet(name, version) as file:
             metadata = (file.metadata.metadata or {}).get(_METADATA_KEY)  # schema_arrow would double the time
+            columns = _read_columns(file.metadata.metadata[_SCHEMA_KEY]) if metadata else pa.schema([])
             rows = file.metadata.num_rows
             if check_ids:
                 file.read(columns=_IDS)
@@ -168,7 +172,9 @@ def _open(storage: Storage, name: str, version: str, check_ids: bool) -> Part | 
     modules = _read_states(metadata) if metadata else None
     if modules is None:
         return f"{storage.uri}/{name} does not say which modules wrote it"
-    return Part(storage=storage, name=name, version=version, rows=rows, modules=modules, checked=check_ids)
+    return Part(
+        storage=storage, name=name, version=version, rows=rows, modules=modules, columns=columns, checked=check_ids
+    )
 
 
 @functools.lru_cache(maxsize=256)
@@ -178,6 +184,12 @@ def _read_states(metadata: bytes) -> Mapping[str, ModuleState] | None:
         return {name: ModuleState.from_dict(state) for name, state in json.loads(metadata)["modules"].items()}
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+@functools.lru_cache(maxsize=256)
+def _read_columns(serialized: bytes) -> pa.Schema:
+    """A part file's columns, the same in all files of a run."""
+    return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(serialized))).remove_metadata()
 
 
 def write_table(storage: Storage, name: str, table: pa.Table, modules: Mapping[str, ModuleState] | None = None) -> None:

@@ -66,7 +66,7 @@ def test_parquet_is_plain_and_says_which_model(out):
     states = json.loads(pq.read_schema(part).metadata[b"pixelbrain"])["modules"]
     assert states["facenet"]["model"]["model"] == "dlib" and len(states["facenet"]["model"]["weights_sha256"]) == 64
     kind = pq.read_schema(part).field("resnet").type.field("embedding").type
-    assert kind.list_size == 1280
+    assert kind.value_type == "float" and states["resnet"]["model"]["dim"] == 1280
 
 
 def test_run_json_has_settings_versions_and_figures(out):

@@ -161,8 +161,8 @@ def test_parts_that_cannot_be_read_are_set_aside(out, caplog):
     assert ids_of(landing) == ["b"]
     said = [found.getMessage() for found in caplog.records if found.name.startswith("pixelbrain")]
     assert len(said) == 2 and first in said[0] and last in said[1]
-    assert landing.set_aside_broken() == [f"images/broken/{first[7:]}", f"images/broken/{last[7:]}"]
-    assert out.names("images/broken") == [first[7:], last[7:]] and len(out.names("images")) == 1
+    assert landing.set_aside_broken() == [f"broken/{first[7:]}", f"broken/{last[7:]}"]
+    assert out.names("broken") == [first[7:], last[7:]] and len(out.names("images")) == 1
     land(landing, ["a", "c"], 3)
     landing.refresh()
     assert ids_of(landing) == ["b", "a", "c"]
