@@ -237,7 +237,10 @@ def _write(
         # the columns that these images have not are null
         rows = pa.concat_tables([index.columns.empty_table(), table], promote_options="permissive").cast(index.columns)
         modules = {name: index.parts[index.modules[name][0][images[0]]].modules[name] for name in names}
-        written.append(landing.write_part(rows, generation=generation, block=block, piece=0, modules=modules))
+        replaces = index.origins(images)
+        written.append(
+            landing.write_part(rows, generation=generation, block=block, piece=0, modules=modules, replaces=replaces)
+        )
         done += len(rows)
         if progress:
             progress(done, sum(map(len, new)))
