@@ -18,6 +18,7 @@ from pixelbrain import schema
 from pixelbrain.errors import LandingError, MixedModelsError
 from pixelbrain.landing.answers.log import AnswerLog
 from pixelbrain.landing.derived import GROUPS, IDENTITIES, DerivedRows
+from pixelbrain.landing.format import check_format
 from pixelbrain.landing.index import LandedIndex, build_index
 from pixelbrain.landing.parts import IMAGES, ModuleState, Part, PartList, list_parts, part_name, write_table
 from pixelbrain.landing.reader import read_layers
@@ -33,7 +34,8 @@ logger = logging.getLogger(__name__)
 class Landing:
     """The Parquet tables under OUT: images, identities, groups.
 
-    What it read of `OUT/images` is kept; `refresh()` after another process has landed more.
+    What it read of `OUT/images` is kept; `refresh()` after another process has landed more. An OUT of a
+    later Pixelbrain is refused: `NewerFormatError`.
 
     Args:
         out: a folder, or `s3://bucket/prefix`.
@@ -130,6 +132,7 @@ class Landing:
 
     def _list(self, *, check_ids: bool = False) -> PartList:
         if self._listed is None:
+            check_format(self.storage)
             self._listed = list_parts(self.storage, check_ids=check_ids)
             for name, why in self._listed.broken.items():
                 self._tell_broken(name, why)

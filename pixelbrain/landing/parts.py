@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pixelbrain import schema
+from pixelbrain.landing.format import write_format
 from pixelbrain.storage.base import BrokenFileError, FileGoneError, Storage
 
 A = TypeVar("A")
@@ -115,8 +116,10 @@ def claim_generation(storage: Storage) -> int:
     it must not write over one of ours.
 
     Raises:
+        NewerFormatError: a later Pixelbrain wrote OUT.
         LandingError: OUT cannot be read or written.
     """
+    write_format(storage)
     last = storage.read(_CLAIMED)
     landed = [_numbers(name)[0] for name in storage.names(IMAGES) if _PART_NAME.fullmatch(name)]  # broken ones, too
     generation = 1 + max([*landed, int(last or 0)])

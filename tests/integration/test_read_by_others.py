@@ -1,4 +1,4 @@
-"""OUT in S3 as pandas, DuckDB's reader's rules and Ray see it, after each command: every image once, every face once."""
+"""OUT in S3 as pandas and Ray see it, after each command: every image once, every face once."""
 
 from __future__ import annotations
 
