@@ -211,7 +211,7 @@ def test_listings_are_read_to_their_last_page(rclone):
 
 
 def test_who_may_not_is_told_so_and_nothing_more(rclone, s3, proxy):
-    with pytest.raises(LandingError, match=r"cannot list s3://absent/out/images: no such bucket"):
+    with pytest.raises(LandingError, match=r"cannot read s3://absent/out/format.json: no such bucket"):
         Landing("s3://absent/out", s3_endpoint=s3.meta.endpoint_url).exists()
     denied = open_storage(f"s3://{BUCKET}/out", s3_endpoint=proxy.url)
     proxy.faults.append(Fault(target="^PUT", times=9, status=403, code="AccessDenied"))
