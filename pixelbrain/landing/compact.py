@@ -26,9 +26,10 @@ from pixelbrain.landing.reader import read_layers
 from pixelbrain.locks.run import RunLock
 from pixelbrain.storage.base import Storage
 
-#: Of one file. Rows of embeddings reach the bytes first, others the rows.
-TARGET_ROWS = 50_000
-TARGET_BYTES = 128 * 2**20
+#: Of one file. Rows of embeddings reach the bytes first, others the rows. A file in which one image changes is written
+#: again whole, by `renew`: larger ones would make a small change dear, and smaller ones a listing long.
+TARGET_ROWS = 10_000
+TARGET_BYTES = 64 * 2**20
 
 # Well below the targets, as bytes are estimated: what was merged once is not small.
 _SMALL_ROWS = TARGET_ROWS // 2
@@ -51,7 +52,7 @@ def compact(landing: Landing, *, progress: Callable[[int, int], None] | None = N
     """Merge part files, so that every image is in one file with all its columns, and few files are small.
 
     Rows of images of the same columns by the same settings come together, in the order of the listing, up to about
-    50,000 rows or 128 MB a file. Rows and columns that newer ones replaced go, and so do pruned images. Files that are
+    10,000 rows or 64 MB a file. Rows and columns that newer ones replaced go, and so do pruned images. Files that are
     large and all alive stay as they are: where there is nothing to do, nothing is written. Holds one large file in
     memory, a few times over, and the index.
 
