@@ -73,7 +73,7 @@ class Part:
     rows: int
     modules: Mapping[str, ModuleState]  # the struct columns that it holds; shared by all parts of one run
     replaces: tuple[str, ...] = ()  # by `compact`: the `origins` of the files that it put this one in place of
-    columns: pa.Schema = field(compare=False)  # that are in it, also those of modules that its run did not have
+    columns: pa.Schema = field(compare=False, default=pa.schema([]))  # in it, also those that its run did not compute
     checked: bool = field(compare=False)  # whether its ids were read, too, when it was listed
 
     @functools.cached_property

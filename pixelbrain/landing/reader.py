@@ -162,6 +162,7 @@ class _OpenPart:
         self._part, self._vectors = part, vectors
         self._lock = threading.Lock()
         self._file: pq.ParquetFile | None = None
+        self._names: frozenset[str] = frozenset()  # of its columns
 
     def read(self, picks: Sequence[_Pick]) -> list[_Piece]:
         """The rows of each pick, in its order; only the row groups that hold some are read."""
@@ -170,16 +171,15 @@ class _OpenPart:
             with self._lock, storage.reading(name):
                 if self._file is None:
                     self._file = storage.parquet_file(name, self._part.version)
+                    self._names = frozenset(self._file.schema_arrow.names)
                 return self._read(self._file, picks)
         except BrokenFileError as error:  # its footer and its ids are whole
             raise BrokenFileError(f"{error}; move it away, and the next run does its images again", name) from None
 
     def _read(self, file: pq.ParquetFile, picks: Sequence[_Pick]) -> list[_Piece]:
         leaves = list(dict.fromkeys(name for _number, layer, _places in picks for name in layer.columns))
-        absent = [
-            name for name in leaves if self._part.columns.get_field_index(name) < 0
-        ]  # in an OUT of an older format
-        leaves = [name for name in leaves if name not in absent]
+        absent = [name for name in leaves if name not in self._names]  # in an OUT of an older format
+        leaves = [name for name in leaves if name in self._names]
         if not self._vectors:
             leaves = [leaf for n in leaves for leaf in _without_embedding(n, file.schema_arrow.field(n).type)]
         sizes = np.array([file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)], int)
