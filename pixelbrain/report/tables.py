@@ -17,27 +17,34 @@ from pixelbrain.storage.file_uri import shown_path
 
 _OWN_MODULES = frozenset({"resnet", "facenet"})  # their fields have columns with names of their own
 _WHERE = [("image_id", pa.string()), ("path", pa.string())]  # on disk; elsewhere it is the URI
-_BOX = ["face_id", "x1", "y1", "x2", "y2", "score", "sharpness"]
+_BOX = ("face_id", "x1", "y1", "x2", "y2", "score")
+_WHOSE = ("identity_id", "distance", "assigned")
 
+# what later versions add comes behind what was there: some programs count columns
 _IMAGES = pa.schema(
     [
-        *_WHERE,
-        *((name, pa.string()) for name in ("status", "error", "format")),
+        *((name, pa.string()) for name in ("image_id", "status", "error", "label")),
+        ("label_score", pa.float32()),
+        ("n_faces", pa.int32()),
+        ("identities", pa.string()),  # joined with ;
+        ("path", pa.string()),
+        ("format", pa.string()),
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("bytes", pa.int64()),
         ("sha256", pa.string()),
         ("taken_at", pa.string()),
-        ("label", pa.string()),
-        ("label_score", pa.float32()),
         ("labels", pa.string()),  # the best, likeliest first, joined with ;
-        ("n_faces", pa.int32()),
-        ("identities", pa.string()),  # joined with ;
         ("group_id", pa.string()),
     ]
 )
 _FACES = pa.schema(
-    [*_WHERE, *((name, schema.FACE_SCHEMA.field(name).type) for name in (*_BOX, "identity_id", "distance", "assigned"))]
+    [
+        ("image_id", pa.string()),
+        *(schema.FACE_SCHEMA.field(name) for name in (*_BOX, "identity_id")),
+        ("path", pa.string()),
+        *(schema.FACE_SCHEMA.field(name) for name in ("sharpness", *_WHOSE[1:])),
+    ]
 )
 _PEOPLE = pa.schema(
     [
@@ -227,11 +234,11 @@ def _faces(landing: Landing) -> Iterator[pa.Table]:
         if types.is_null(lists.type):
             continue
         faces = pc.list_flatten(lists)
-        columns = {name: pc.struct_field(faces, name) for name in _BOX}
+        columns = {name: pc.struct_field(faces, name) for name in (*_BOX, "sharpness")}
         columns["image_id"] = table["image_id"].take(pc.list_parent_indices(lists))
         columns["path"] = _paths(columns["image_id"])
         found = people.take(pc.index_in(columns["face_id"], known))
-        columns |= {name: found[name] for name in ("identity_id", "distance", "assigned")}
+        columns |= {name: found[name] for name in _WHOSE}
         yield pa.table({name: columns[name] for name in _FACES.names}).cast(_FACES)
 
 

@@ -8,6 +8,7 @@ import os
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+import pandas as pd
 import psutil
 import pyarrow.parquet as pq
 import pytest
@@ -93,7 +94,8 @@ def test_export(out, command, tmp_path):
     command("export", out, tmp_path / "faces.csv", "--table", "faces")
     with open(tmp_path / "faces.csv", newline="") as file:
         header = next(csv.reader(file))
-    assert header == ["image_id", "face_id", "x1", "y1", "x2", "y2", "score", "identity_id"]
+    assert header[:8] == ["image_id", "face_id", "x1", "y1", "x2", "y2", "score", "identity_id"]
+    assert len(pd.read_parquet(out / "images")) == 16 and pd.read_parquet(out / "faces")["identity_id"].nunique() == 3
     failed = command("export", out, tmp_path / "images.xlsx", check=False)
     assert failed.returncode == 2 and ".csv, .jsonl" in failed.stderr
 

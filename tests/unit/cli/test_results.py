@@ -43,7 +43,7 @@ def test_an_export_to_standard_output_is_the_table_alone(landed, tmp_path):
         assert result.exit_code == 0, result.output
         return result.stdout_bytes
 
-    assert exported().startswith(b"image_id,path,") and exported().count(b"\n") == 8
+    assert exported().startswith(b"image_id,status,") and exported().count(b"\n") == 8
     assert len([json.loads(line) for line in exported("--format", "jsonl").splitlines()]) == 7
     assert len(pq.read_table(pa.BufferReader(exported("--format", "parquet")))) == 7
     assert exported("--table", "people") == b"identity_id,n_faces,n_images,face_id,image_id,path\n"

@@ -60,8 +60,8 @@ def test_images_with_nulls(landing, tmp_path: Path, suffix: str):
     assert export(landing, file) == 3
     rows = read(file)
     assert len(rows) == 3
-    names = ["image_id", "path", "status", "error", "format", "width", "height", "bytes", "sha256", "taken_at"]
-    names += ["label", "label_score", "labels", "n_faces", "identities", "group_id"]
+    names = ["image_id", "status", "error", "label", "label_score", "n_faces", "identities"]
+    names += ["path", "format", "width", "height", "bytes", "sha256", "taken_at", "labels", "group_id"]
     own = ["colour.red", "colour.name", "colour.error_type", "colour.error"]
     assert [list(row) for row in rows] == [names + own] * 3
     assert rows[0]["image_id"] == HOSTILE
@@ -102,8 +102,8 @@ def test_faces(landing, tmp_path: Path, suffix: str):
     assert export(landing, file, "faces") == 4
     rows = read(file)
     assert len(rows) == 4
-    names = ["image_id", "path", "face_id", "x1", "y1", "x2", "y2", "score", "sharpness"]
-    names += ["identity_id", "distance", "assigned"]
+    names = ["image_id", "face_id", "x1", "y1", "x2", "y2", "score", "identity_id"]
+    names += ["path", "sharpness", "distance", "assigned"]
     assert [list(row) for row in rows] == [names] * 4
     assert rows[0]["path"] == "/group.jpg" and rows[0]["assigned"] == "clustered"
     unassigned = "" if suffix == ".csv" else None
