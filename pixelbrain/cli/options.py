@@ -150,6 +150,8 @@ def _by_pool(
     return found
 
 
+#: The same as JSON, for programs; what people are told besides goes to standard error.
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 #: Where OUT is, if it is s3://bucket/prefix.
 out_options = _settings("s3_endpoint")
 chroma_option = _settings("chroma")

@@ -14,6 +14,7 @@ from pixelbrain.cli.options import (
     EXIT_STRICT,
     command,
     command_options,
+    json_option,
     merged_config,
     plan_options,
     run_options,
@@ -82,7 +83,7 @@ def extract(strict: bool, display: Display, debug: bool, **given: Any) -> None:
     "pixelbrain plan photos/ --out out/ --layout staged --actors resnet=1:4 --actors decode=8",
 )
 @plan_options
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @command_options
 def plan(as_json: bool, display: Display, debug: bool, **given: Any) -> None:
     """Print what `run` or `extract` with the same options would do, and do nothing.

@@ -18,13 +18,14 @@ from pixelbrain import schema
 from pixelbrain.errors import LandingError, MixedModelsError
 from pixelbrain.landing.answers.log import AnswerLog
 from pixelbrain.landing.derived import GROUPS, IDENTITIES, DerivedRows
+from pixelbrain.landing.format import check_format
 from pixelbrain.landing.index import LandedIndex, build_index
 from pixelbrain.landing.parts import IMAGES, ModuleState, Part, PartList, list_parts, part_name, write_table
 from pixelbrain.landing.reader import read_layers
 from pixelbrain.storage.base import BrokenFileError, FileGoneError, Storage
 from pixelbrain.storage.open import open_storage
 
-_BROKEN = f"{IMAGES}/broken"
+_BROKEN = "broken"  # not inside `images`, which others read with all that is below it
 _REFRESHES = 20  # of the index, for files that vanish or turn out broken while it is read
 
 logger = logging.getLogger(__name__)
@@ -33,7 +34,8 @@ logger = logging.getLogger(__name__)
 class Landing:
     """The Parquet tables under OUT: images, identities, groups.
 
-    What it read of `OUT/images` is kept; `refresh()` after another process has landed more.
+    What it read of `OUT/images` is kept; `refresh()` after another process has landed more. An OUT of a
+    later Pixelbrain is refused: `NewerFormatError`.
 
     Args:
         out: a folder, or `s3://bucket/prefix`.
@@ -61,7 +63,8 @@ class Landing:
     ) -> str:
         """Land rows of `images`; the same (generation, block, piece) again replaces them. Returns the file's name."""
         name = part_name(generation, block, piece)
-        write_table(self.storage, name, rows, modules, replaces)
+        landed = pa.schema([field.with_type(schema.as_landed(field.type)) for field in rows.schema])
+        write_table(self.storage, name, rows.cast(landed), modules, replaces)
         return name
 
     def block_so_far(self, generation: int, block: int) -> tuple[set[str], int]:
@@ -97,7 +100,7 @@ class Landing:
             return None
 
     def set_aside_broken(self) -> list[str]:
-        """Move part files that cannot be read to `images/broken`, so that a new run does their images again.
+        """Move part files that cannot be read to `broken`, so that a new run does their images again.
 
         Temporary files that killed processes left go, too. For who holds the run's lock: nobody else may be writing.
 
@@ -129,6 +132,7 @@ class Landing:
 
     def _list(self, *, check_ids: bool = False) -> PartList:
         if self._listed is None:
+            check_format(self.storage)
             self._listed = list_parts(self.storage, check_ids=check_ids)
             for name, why in self._listed.broken.items():
                 self._tell_broken(name, why)

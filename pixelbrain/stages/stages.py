@@ -168,7 +168,7 @@ class Stages:
                     progress=progress or tell,
                     debug=self.debug,
                 )
-            self.landing.refresh()
+            self._publish()
             figures = dataclasses.asdict(report) | {"images_per_s": round(report.images_per_s, 2)}
             figures["seconds_by_activity"] = {k: round(v, 2) for k, v in report.seconds_by_activity.items()}
             self.record("extract", figures)
@@ -256,8 +256,18 @@ class Stages:
         """Merge small files; see `landing.compact.compact`."""
         from pixelbrain.landing.compact import compact
 
-        with self.lock("compact"), self.display.stage("compact") as tell:
-            return compact(self.landing, progress=tell)
+        with self.lock("compact"):
+            with self.display.stage("compact") as tell:
+                report = compact(self.landing, progress=tell)
+            self._publish()
+        return report
+
+    def _publish(self) -> None:
+        """Make the tables of OUT what other programs can read; see `landing.published.publish`."""
+        from pixelbrain.landing.published import publish
+
+        with self.display.stage("publish") as tell:
+            publish(self.landing, progress=tell)
 
     @contextlib.contextmanager
     def _in_step(self, database: Database, collection: Literal["faces", "images"]) -> Iterator[None]:

@@ -38,10 +38,10 @@ TAKEN = {
     "cluster up": "--local --dashboard --num-cpus --num-gpus",
     "compact": "out --s3-endpoint",
     "demo": "--out",
-    "export": "out file --table --s3-endpoint",
+    "export": "out file --table --format --s3-endpoint",
     "extract": f"{PLANNED} --print-config --strict",
-    "group": f"out --threshold {STORES}",
-    "identify": f"out --strategy --threshold {STORES}",
+    "group": f"out --threshold --json {STORES}",
+    "identify": f"out --strategy --threshold --json {STORES}",
     "load": f"out {STORES} --rebuild",
     "plan": f"{PLANNED} --json",
     "report": "out --max-megapixels --s3-endpoint",
@@ -51,10 +51,10 @@ TAKEN = {
     "submit": "--address --working-dir --runtime-env --wait --job-id --follow words",
     "tag-identity": "--data_path --export --database_id --identity_field_name --identifying_strategy --rm --embedder "
     "--apply_people_detector --base_url --weights_dir --offline --max_megapixels --address",
-    "verify": f"out --repair {STORES}",
+    "verify": f"out --repair --json {STORES}",
     "weights fetch": "names --weights-dir",
-    "weights list": "--weights-dir",
-    "weights verify": "--weights-dir",
+    "weights list": "--weights-dir --json",
+    "weights verify": "--weights-dir --json",
 }
 
 
