@@ -53,6 +53,7 @@ def search_photo(
     config = RunConfig(out=stages.storage.uri, **{name: recorded[name] for name in OF_MODULES if recorded.get(name)})
     module = create_module(column, **config.module_settings()[column])
     image = decode_image(data, image_id=uri, target=module.decode_target)
+    stages.check("search")
     module.prepare()
     module.setup("cpu")
     found = module.run([image])[0]

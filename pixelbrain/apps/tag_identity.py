@@ -17,6 +17,7 @@ from pixelbrain.landing.landing import Landing
 from pixelbrain.sources.local import FILE_SCHEME, uri_to_path
 from pixelbrain.stages.display import Display
 from pixelbrain.stages.stages import Stages
+from pixelbrain.storage.local import why_not_writable
 from pixelbrain.storage.tables import write_csv
 
 #: A folder for the results of all database ids.
@@ -53,6 +54,8 @@ def tag_identity(
     """
     if not export_file.lower().endswith(".csv"):
         raise ConfigError(f"--export {export_file}: its name ends in .csv")
+    if why := why_not_writable(Path(export_file).absolute().parent):
+        raise LandingError(f"--export {export_file}: {why}")
     if not identity_field_name or identity_field_name == "image":
         raise ConfigError(f"--identity_field_name {identity_field_name!r}: a name, and not `image`")
     name = database_id or "tag-" + hashlib.sha256(os.path.abspath(data_path).encode()).hexdigest()[:10]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @over_out
 def load(stages: Stages, rebuild: bool) -> None:
     """Bring MongoDB and ChromaDB in step with the Parquet files of OUT. Running it twice changes nothing."""
-    with stages.database() as database:
+    with stages.database("load") as database:
         stages.load(database, rebuild=rebuild)
 
 
@@ -38,7 +38,7 @@ def load(stages: Stages, rebuild: bool) -> None:
 @over_out
 def identify(stages: Stages, threshold: float | None) -> None:
     """Cluster the faces of OUT to people, over the vector index."""
-    with stages.database() as database:
+    with stages.database("identify") as database:
         stages.identify(database, threshold=threshold)
 
 
@@ -49,7 +49,7 @@ def identify(stages: Stages, threshold: float | None) -> None:
 @over_out
 def group(stages: Stages, threshold: float | None) -> None:
     """Group the images of OUT that look alike, over their ResNet vectors."""
-    with stages.database() as database:
+    with stages.database("group") as database:
         stages.group(database, threshold=threshold)
 
 
@@ -76,7 +76,7 @@ def verify(stages: Stages, repair: bool) -> None:
 
     Parquet is the truth: --repair writes the stores again from it, and compares once more.
     """
-    with stages.database() as database, stages.lock("verify"):
+    with stages.database("verify") as database, stages.lock("verify"):
         found = stages.verify(database)
         if repair and not found.ok:
             click.echo("\n".join(found.lines()))

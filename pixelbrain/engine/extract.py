@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import pyarrow as pa
 
@@ -30,6 +31,9 @@ from pixelbrain.sources.base import IMAGE_SUFFIXES
 from pixelbrain.storage.base import Storage
 
 logger = logging.getLogger(__name__)
+
+#: The first tables of a listing, and whether that is all of it.
+FirstLook: TypeAlias = tuple[list[pa.Table], bool]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +66,7 @@ def extract(
     retry_failed: bool = False,
     force: bool = False,
     prune: bool = False,
+    looked: FirstLook | None = None,
     progress: ExtractProgress | None = None,
     debug: bool = False,
 ) -> ExtractReport:
@@ -78,6 +83,7 @@ def extract(
         retry_failed: do images again that failed, or on which a module failed.
         force: do all images again, whatever has landed.
         prune: remove images from OUT that are gone from the source.
+        looked: what `first_look(loader)` has just returned; without, it is looked at here.
         progress: see `ExtractProgress`.
         debug: show Ray's own log.
 
@@ -94,7 +100,7 @@ def extract(
     questions = landing.answer_log.fields()
     for module in modules:
         check_name("module", module.name, questions=questions)
-    tables, complete = _peek(loader)
+    tables, complete = looked or first_look(loader)
     for module in modules:
         module.prepare()
     states = _states(modules)
@@ -152,14 +158,15 @@ def look_ahead(
     Returns:
         Images listed, whether that is all of them, and how many of them are left to do. Raises as `extract` does.
     """
-    tables, complete = _peek(loader)
+    tables, complete = first_look(loader)
     hashes = {name: state.settings_hash for name, state in _states(modules).items()}
     remaining = Remaining(landing, hashes, retry_failed=retry_failed, force=force)
     left = sum(len(rows) for table in tables for rows in remaining.split(table).values())
     return remaining.listed, complete, left
 
 
-def _peek(loader: DataLoader) -> tuple[list[pa.Table], bool]:
+def first_look(loader: DataLoader) -> FirstLook:
+    """The first tables of the listing, and whether that is all. Raises `SourceError`: no listing, or no image in it."""
     tables, complete = peek(loader.list_images())
     if not any(map(len, tables)):
         raise SourceError(f"no image in {loader.source}: looked for {' '.join(IMAGE_SUFFIXES)}")

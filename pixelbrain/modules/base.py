@@ -98,6 +98,11 @@ class PipelineModule(abc.ABC):
         """Names of the files in `modules.weights.table.WEIGHTS` that `setup` loads."""
         return [name for file in self.weights_files for name in file.required()]
 
+    def check_weights(self) -> None:
+        """Raise `WeightsError` for files that `prepare` could not fetch, as far as that is known without a download."""
+        for file in self.weights_files:
+            file.check()
+
     def prepare(self) -> None:
         """Fetch what `setup` will load, once, on the machine that starts the run. Raises `WeightsError`."""
         for file in self.weights_files:

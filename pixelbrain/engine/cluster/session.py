@@ -78,6 +78,12 @@ def find_ray(address: str | None = None) -> str | None:
     return None
 
 
+def connected() -> bool:
+    """Whether this process has a Ray already."""
+    ray = sys.modules.get("ray")
+    return ray is not None and ray.is_initialized()
+
+
 def set_environment() -> None:
     """Say what Ray reads when it is imported."""
     for name, value in RAY_ENVIRONMENT.items():

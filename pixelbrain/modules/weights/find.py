@@ -139,6 +139,11 @@ class ModelFile:
             raise WeightsError(f"there is no weights file {self._own}")
         return self._own
 
+    def check(self) -> None:
+        """Raise as `path` would where that is known without a download: one that may be fetched is as good as here."""
+        if self._own or self._offline or find_weights(self._name, self._weights_dir):
+            self.path()
+
     def sha256(self) -> str:
         """Of the file, as hex: the published one, or else that of the file as it is here, if it is (`WeightsError`)."""
         if self._own is None and (published := WEIGHTS[self._name].sha256):

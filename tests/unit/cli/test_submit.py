@@ -55,6 +55,7 @@ def test_what_can_be_sent_is_sent(words):
     ("words", "said"),
     [
         ([], "Give a COMMAND to submit, or --follow ID"),
+        (["--", "--address", NOWHERE], "Give a COMMAND to submit, or --follow ID"),
         (["frobnicate"], "'frobnicate' is none of the commands to submit"),
         (["demo"], "'demo' is none of the commands to submit"),
         (["extract", "s3://b/in", "--ou", "s3://b/out"], "No such option '--ou'"),
