@@ -119,8 +119,15 @@ class Stages:
 
     # --- stages --------------------------------------------------------------------------------------------------
 
-    def run(self, then: Collection[str] = ("identify", "report")) -> dict[str, Any]:
+    def run(
+        self,
+        then: Collection[str] = ("identify", "report"),
+        *,
+        progress: Callable[[int, int, int], None] | None = None,
+    ) -> dict[str, Any]:
         """Extract, ask and load, as one run that nobody else disturbs, and `then` identify, group or report.
+
+        Of extract and ask, `progress` hears how far they are, in place of the display.
 
         Returns:
             Each stage's report by its name; of ask a list. Without faces, nobody is identified.
@@ -133,7 +140,8 @@ class Stages:
                     from pixelbrain.engine.cluster.session import ray_session
 
                     stack.enter_context(ray_session(debug=self.debug))
-                reports: dict[str, Any] = {"extract": self.extract(), "ask": [self.ask(module) for module in asking]}
+                reports: dict[str, Any] = {"extract": self.extract(progress=progress)}
+                reports["ask"] = [self.ask(module, progress=progress) for module in asking]
             with self.database() as database:
                 reports["load"] = self.load(database)
                 if "identify" in then and "facenet" in self.landing.index.modules:
