@@ -90,10 +90,17 @@ class Stages:
         """The images of SOURCE."""
         from pixelbrain.images.loader import DataLoader
 
+        config = self.config
         if self._loader is None:
-            if not self.config.source:
+            if not config.source:
                 raise ConfigError("no SOURCE: name a folder, an image, a list file or s3://bucket/prefix")
-            self._loader = DataLoader(self.config.source, s3_endpoint=self.config.s3_endpoint, limit=self.config.limit)
+            self._loader = DataLoader(
+                config.source,
+                s3_endpoint=config.s3_endpoint,
+                limit=config.limit,
+                max_megapixels=config.max_megapixels,
+                hidden=config.hidden,
+            )
         return self._loader
 
     def look_first(self) -> FirstLook:
@@ -101,7 +108,7 @@ class Stages:
         from pixelbrain.engine.extract import first_look
 
         if self._looked is None:
-            self._looked = first_look(self.loader())
+            self._looked = first_look(self.loader(), self.landing)
         return self._looked
 
     def modules(self) -> Sequence[PipelineModule]:
@@ -256,7 +263,13 @@ class Stages:
         self.check("report")
         started, run = time.monotonic(), read_record(self.storage)
         with self.display.stage("report") as tell:
-            page = build_gallery(self.landing.require(), s3_endpoint=self.config.s3_endpoint, run=run, progress=tell)
+            page = build_gallery(
+                self.landing.require(),
+                s3_endpoint=self.config.s3_endpoint,
+                max_megapixels=self.config.max_megapixels,
+                run=run,
+                progress=tell,
+            )
         self.record("report", {"seconds": time.monotonic() - started})
         self.display.line(f"report    {page}")
         return page

@@ -94,7 +94,7 @@ def test_what_extract_is_told_arrives(photo_folder, tmp_path, monkeypatch):
     loader, module, progress = pb.DataLoader(str(photo_folder)), Size(), lambda *_: None
     placement = pb.Placement(device="cpu", gpus_per_actor=0.5)
     pipeline = pb.Pipeline(loader, [module], placement=placement)
-    pipeline.extract(tmp_path, retry_failed=True, force=True, prune=True, progress=progress, debug=True)
+    pipeline.extract(tmp_path / "out", retry_failed=True, force=True, prune=True, progress=progress, debug=True)
     assert told == {
         "loader": loader, "modules": [module], "placement": placement, "retry_failed": True, "force": True,
         "prune": True, "progress": progress, "debug": True, "looked": (list(loader.list_images()), True),

@@ -15,6 +15,7 @@ import openai
 from pixelbrain.asking.request.failures import Retry, RowFailed, StopJob, classify_response, mask_keys
 from pixelbrain.asking.request.key import read_key
 from pixelbrain.asking.request.replies import GarbledReplyError, Reply, read_reply
+from pixelbrain.machine import bypass_proxies
 
 _NO_KEY = "none"  # the SDK wants one, where the server does not
 
@@ -26,6 +27,7 @@ def _options(base_url: str | None, timeout_s: float) -> dict[str, Any]:
         base_url: of a server that speaks the API, which may need no key; None: OpenAI's, or OPENAI_BASE_URL.
         timeout_s: of one call, from the first byte sent to the last one received.
     """
+    bypass_proxies()
     return {"api_key": read_key(base_url) or _NO_KEY, "base_url": base_url, "max_retries": 0, "timeout": timeout_s}
 
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pixelbrain.config import mask_uri
 from pixelbrain.errors import ConfigError, StoreError
+from pixelbrain.machine import bypass_proxies
 
 ANSWER_TIMEOUT_S = 5.0
 
@@ -29,6 +30,7 @@ def find_server(url: str) -> Server:
         StoreError: it does not answer within 5 s.
         ConfigError: not such an address.
     """
+    bypass_proxies()
     where = mask_uri(url)
     parts = urlsplit(url)
     try:

@@ -80,6 +80,6 @@ def test_what_a_command_lists_it_uses(name, read, monkeypatch):
     if settings:
         if name == "run":  # of a run that was not stopped
             extract = Stages.extract
-            monkeypatch.setattr(Stages, "extract", lambda stages: extract(stages, may_stop=True))
+            monkeypatch.setattr(Stages, "extract", lambda stages, **_: extract(stages, may_stop=True))
         CliRunner().invoke(cli, [*name.split(), *WORDS.get(name, ["out"])])
     assert {one.name for one in listed if one.name not in used} - {"config_file", "print_config"} <= read
