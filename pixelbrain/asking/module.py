@@ -16,6 +16,7 @@ from pixelbrain.asking.questions.answer_types import answer_type
 from pixelbrain.asking.questions.question import PREBUILT, Question, prebuilt_question
 from pixelbrain.asking.request.body import check_parameters
 from pixelbrain.asking.request.estimate import estimate
+from pixelbrain.asking.request.key import server_of
 from pixelbrain.asking.settings import AskLimits, AskSettings
 from pixelbrain.config import MAX_MEGAPIXELS, choose
 from pixelbrain.errors import ConfigError
@@ -45,7 +46,7 @@ class Gpt4VModule:
         concurrency, actors: requests in flight, and processes that ask. By default as many requests as the limits can
             use, 32 where none is given.
         base_url: another server that speaks the API.
-        prices: by model, see `asking.cost.prices.find_price`.
+        prices: by model, see `asking.cost.prices.find_price`; a model on a server of your own costs nothing without.
         image_urls: send presigned URLs of s3:// images instead of the images.
         max_output_tokens: of one reply; 300 by default, and 2,000 for models that think first, which is billed too.
         temperature: None sends none; models that think first take none.
@@ -86,7 +87,8 @@ class Gpt4VModule:
             questions = [question if question in PREBUILT else {"question": question, "field": field, "answer": answer}]
         choose("detail", detail, ("low", "high"))
         check_parameters(parameters or {})
-        self.price: ModelPrice = find_price(model, prices)
+        # a budget needs a price: without, it would never be reached
+        self.price: ModelPrice = find_price(model, prices, server=server_of(base_url) if budget_usd is None else None)
         if max_output_tokens is None:
             max_output_tokens = _REASONING_TOKENS if self.price.reasoning else _ANSWER_TOKENS
         if type(max_output_tokens) is not int or max_output_tokens < 16:
