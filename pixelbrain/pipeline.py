@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -13,6 +13,7 @@ from pixelbrain.errors import ConfigError
 from pixelbrain.images.loader import DataLoader
 from pixelbrain.landing.landing import Landing
 from pixelbrain.modules.base import PipelineModule
+from pixelbrain.shown import Shown
 from pixelbrain.stages.display import choose_display
 from pixelbrain.stages.stages import Stages
 from pixelbrain.storage.base import Storage
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 Progress: TypeAlias = bool | Callable[[int, int, int], None] | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class PipelineReport:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class PipelineReport(Shown):
     """What `Pipeline.run` did."""
 
     out: Storage  # its `uri` is the folder's path, or s3://bucket/prefix
@@ -39,7 +40,7 @@ class PipelineReport:
     load: LoadReport
 
 
-class Pipeline:
+class Pipeline(Shown):
     """Images of a loader through modules, into OUT and the two stores.
 
         report = pb.Pipeline(pb.DataLoader("photos/"), [pb.ResnetClassifierModule()]).run("out/")
@@ -66,6 +67,9 @@ class Pipeline:
         if not self.modules:
             raise ConfigError("a pipeline needs at least one module that looks at images itself")
         self.placement = placement or Placement(device=device)
+
+    def shown(self) -> Mapping[str, Any]:
+        return {"loader": self.loader, "modules": [*self.modules, *self.asking]}
 
     def extract(
         self,

@@ -20,12 +20,13 @@ from pixelbrain.asking.request.key import server_of
 from pixelbrain.asking.settings import AskLimits, AskSettings
 from pixelbrain.config import MAX_MEGAPIXELS, choose
 from pixelbrain.errors import ConfigError
+from pixelbrain.shown import Shown
 
 _USUAL_SIZE = (1600, 1200)  # of a photo, for the tokens of a usual request
 _ANSWER_TOKENS, _REASONING_TOKENS = 300, 2000
 
 
-class Gpt4VModule:
+class Gpt4VModule(Shown):
     """One request an image, with one or more questions; each answer lands under its question's field.
 
         Gpt4VModule("Is it day or night?", field="light", answer="choice:day,night", where="n_faces > 0")
@@ -116,6 +117,10 @@ class Gpt4VModule:
         self.limits = AskLimits(
             rpm=rpm, tpm=tpm, budget_usd=_dollars(budget_usd), concurrency=concurrency, actors=actors
         )
+
+    def shown(self) -> Mapping[str, Any]:
+        found = {"fields": [one.field for one in self.settings.questions], "model": self.settings.model}
+        return found | ({"where": self.where} if self.where else {})
 
 
 def _question(given: str | Mapping[str, Any]) -> Question:

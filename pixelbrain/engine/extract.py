@@ -27,6 +27,7 @@ from pixelbrain.landing.remaining import prune as prune_images
 from pixelbrain.locks.run import RunLock
 from pixelbrain.modules.base import PipelineModule, Resources
 from pixelbrain.schema import check_name
+from pixelbrain.shown import Shown
 from pixelbrain.sources.base import IMAGE_SUFFIXES
 from pixelbrain.sources.passed_over import describe_passed_over
 from pixelbrain.storage.base import Storage
@@ -37,8 +38,8 @@ logger = logging.getLogger(__name__)
 FirstLook: TypeAlias = tuple[list[pa.Table], bool]
 
 
-@dataclass(frozen=True, kw_only=True)
-class ExtractReport:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ExtractReport(Shown):
     """What a run of `extract` did."""
 
     listed: int
@@ -49,8 +50,8 @@ class ExtractReport:
     stopped: bool  # by Ctrl-C, before all was done
     seconds: float  # all of it, Ray's start and the models' included
     working_seconds: float  # of them, those in which images were worked on
-    seconds_by_activity: Mapping[str, float]  # of the actors at work, summed over them
-    plan: Plan | None  # the last one, as nodes come and go; None: nothing was left to do
+    seconds_by_activity: Mapping[str, float] = field(repr=False)  # of the actors at work, summed over them
+    plan: Plan | None = field(repr=False)  # the last one, as nodes come and go; None: nothing was left to do
     passed_over: Mapping[str, int] = field(default_factory=dict)  # what is in the source and was not listed, by kind
 
     @property

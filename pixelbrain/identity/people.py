@@ -18,6 +18,7 @@ from pixelbrain.errors import ConfigError
 from pixelbrain.identity.assign import Assignment, assign
 from pixelbrain.identity.neighbours import neighbours_in
 from pixelbrain.identity.thresholds import face_threshold
+from pixelbrain.shown import Shown
 
 if TYPE_CHECKING:
     from pixelbrain.stores.database import Database
@@ -63,8 +64,8 @@ class QualityGate:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class IdentityReport:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class IdentityReport(Shown):
     """What `PeopleIdentifierModule.run` did."""
 
     faces: int  # all of them: assigned + single + gated

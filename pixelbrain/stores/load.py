@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pixelbrain.landing.landing import Landing
+from pixelbrain.shown import Shown
 from pixelbrain.stores.chroma import health_process
 from pixelbrain.stores.database import Database
 from pixelbrain.stores.in_step import StoreState, store_state
@@ -25,8 +26,8 @@ logger = logging.getLogger(__name__)
 BATCH_ROWS = 1_000
 
 
-@dataclass(frozen=True, kw_only=True)
-class LoadReport:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class LoadReport(Shown):
     """What a load did. The first four are what the stores hold now."""
 
     images: int  # documents in MongoDB

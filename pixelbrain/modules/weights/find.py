@@ -136,6 +136,9 @@ class ModelFile:
         self._own = Path(own).expanduser().absolute() if own else None
         self._offline = offline
 
+    def __str__(self) -> str:
+        return str(self._own or self._name)
+
     def required(self) -> list[str]:
         """Names of the published files that are wanted: none or one."""
         return [] if self._own else [self._name]
