@@ -31,6 +31,7 @@ class Shown:
         rows = (
             f"<tr><th>{html.escape(name)}</th><td>{html.escape(_text(value, long=True))}</td></tr>"
             for name, value in self.shown_at_length().items()
+            if not _empty(value)
         )
         return f"<table><caption>{html.escape(type(self).__name__)}</caption>{''.join(rows)}</table>"
 

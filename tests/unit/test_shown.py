@@ -63,6 +63,7 @@ def test_what_landed_is_counted_for_a_notebook_and_not_for_a_debugger(landed):
     landing = pb.Landing(landed)
     assert repr(landing) == f"Landing(out='{landed}')"
     assert "<th>images</th><td>7</td>" in landing._repr_html_() and "<td>size</td>" in landing._repr_html_()
+    assert "questions" not in landing._repr_html_()  # there are none
     assert repr(landing) == f"Landing(out='{landed}', images=7, modules=['size'])"
     (landed / "images").rename(landed / "elsewhere")
     (landed / "images").touch()
