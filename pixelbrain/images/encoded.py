@@ -97,7 +97,7 @@ def _open(data: bytes, formats: tuple[str, ...]) -> Image.Image:
     """What Image.open does, without its judgement of the size: it is that of the header, and not of what is loaded."""
     for name in formats:
         plugin, accept = Image.OPEN[name]
-        if accept is None or accept(data[:16]):
+        if accept is None or (len(data) > 3 and accept(data[:16])):  # some read four bytes, whatever there is
             try:
                 image = plugin(io.BytesIO(data), "")
             except (SyntaxError, IndexError, TypeError, struct.error) as error:
