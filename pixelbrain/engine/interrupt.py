@@ -69,8 +69,10 @@ class Interrupt:
 
     def _stop(self) -> None:
         """Answer, and ask: not inside a signal handler, which may have interrupted a write."""
-        answer("landing what is in flight")
-        self._ask()
+        try:
+            answer("landing what is in flight")
+        finally:  # also where nobody can be answered any more
+            self._ask()
 
     def _give_up(self) -> None:
         self._overdue = True

@@ -209,9 +209,6 @@ class Display:
 class LogDisplay(Display):
     """Says in the log what a display would show: where a library is used, and nobody looks."""
 
-    def __init__(self) -> None:
-        super().__init__()
-
     @contextlib.contextmanager
     def stage(self, name: str, unit: str = "images") -> Iterator[Callable[..., None]]:
         pace = PlainProgress(name, unit)
