@@ -56,7 +56,8 @@ def tag_identity(
     """
     if not export_file.lower().endswith(".csv"):
         raise ConfigError(f"--export {export_file}: its name ends in .csv")
-    if why := why_not_writable(Path(export_file).absolute().parent):
+    folder = Path(export_file).absolute().parent
+    if why := why_not_writable(folder) or (None if folder.is_dir() else f"there is no folder {folder}"):
         raise LandingError(f"--export {export_file}: {why}")
     if not identity_field_name or identity_field_name == "image":
         raise ConfigError(f"--identity_field_name {identity_field_name!r}: a name, and not `image`")
