@@ -57,6 +57,7 @@ def search_photo(
         image = decode_image(data, image_id=uri, target=module.decode_target, max_pixels=max_pixels)
     except ImageError as error:
         raise type(error)(f"cannot search by {photo}: {error}") from None
+    stages.check("search")
     module.prepare()
     module.setup("cpu")
     found = module.run([image])[0]

@@ -14,6 +14,7 @@ from pixelbrain.cli.options import (
     EXIT_STRICT,
     command,
     command_options,
+    extract_options,
     json_option,
     merged_config,
     plan_options,
@@ -65,7 +66,7 @@ def run(strict: bool, display: Display, debug: bool, **given: Any) -> None:
     "Run the models; land Parquet in OUT.",
     "pixelbrain extract photos/ --out out/ --module resnet --classifier resnet18",
 )
-@run_options
+@extract_options
 @command_options
 def extract(strict: bool, display: Display, debug: bool, **given: Any) -> None:
     """Run the models over SOURCE and land a row an image in OUT/images, as Parquet.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @over_out
 def load(stages: Stages, rebuild: bool) -> None:
     """Bring MongoDB and ChromaDB in step with the Parquet files of OUT. Running it twice changes nothing."""
-    with stages.database() as database:
+    with stages.database("load") as database:
         stages.load(database, rebuild=rebuild)
 
 
@@ -42,7 +42,7 @@ def load(stages: Stages, rebuild: bool) -> None:
 @over_out
 def identify(stages: Stages, threshold: float | None, as_json: bool) -> None:
     """Cluster the faces of OUT to people, over the vector index."""
-    with stages.database() as database:
+    with stages.database("identify") as database:
         found = stages.identify(database, threshold=threshold)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(found), indent=2))
@@ -56,7 +56,7 @@ def identify(stages: Stages, threshold: float | None, as_json: bool) -> None:
 @over_out
 def group(stages: Stages, threshold: float | None, as_json: bool) -> None:
     """Group the images of OUT that look alike, over their ResNet vectors."""
-    with stages.database() as database:
+    with stages.database("group") as database:
         found = stages.group(database, threshold=threshold)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(found), indent=2))
@@ -86,7 +86,7 @@ def verify(stages: Stages, repair: bool, as_json: bool) -> None:
 
     Parquet is the truth: --repair writes the stores again from it, and compares once more.
     """
-    with stages.database() as database, stages.lock("verify"):
+    with stages.database("verify") as database, stages.lock("verify"):
         found = stages.verify(database)
         if repair and not found.ok:
             click.echo("\n".join(found.lines()), err=as_json)

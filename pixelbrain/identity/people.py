@@ -19,6 +19,7 @@ from pixelbrain.identity.assign import Assignment, assign
 from pixelbrain.identity.neighbours import neighbours_in
 from pixelbrain.identity.thresholds import face_threshold
 from pixelbrain.landing.published import publish
+from pixelbrain.shown import Shown
 
 if TYPE_CHECKING:
     from pixelbrain.stores.database import Database
@@ -64,8 +65,8 @@ class QualityGate:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class IdentityReport:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class IdentityReport(Shown):
     """What `PeopleIdentifierModule.run` did."""
 
     faces: int  # all of them: assigned + single + gated

@@ -24,6 +24,7 @@ from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import Part, claim_generation, in_threads
 from pixelbrain.landing.reader import read_layers
 from pixelbrain.locks.run import RunLock
+from pixelbrain.shown import Shown
 from pixelbrain.storage.base import Storage
 
 #: Of one file. Rows of embeddings reach the bytes first, others the rows. A file in which one image changes is written
@@ -36,8 +37,8 @@ _SMALL_ROWS = TARGET_ROWS // 2
 _SMALL_BYTES = TARGET_BYTES // 4
 
 
-@dataclass(frozen=True, kw_only=True)
-class CompactReport:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class CompactReport(Shown):
     """What a call of `compact` did."""
 
     files_before: int

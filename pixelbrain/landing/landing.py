@@ -8,20 +8,21 @@ import itertools
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pixelbrain import schema
-from pixelbrain.errors import LandingError, MixedModelsError
+from pixelbrain.errors import LandingError, MixedModelsError, PixelbrainError
 from pixelbrain.landing.answers.log import AnswerLog
 from pixelbrain.landing.derived import GROUPS, IDENTITIES, DerivedRows
 from pixelbrain.landing.format import check_format
 from pixelbrain.landing.index import LandedIndex, build_index
 from pixelbrain.landing.parts import IMAGES, ModuleState, Part, PartList, list_parts, part_name, write_table
 from pixelbrain.landing.reader import read_layers
+from pixelbrain.shown import Shown
 from pixelbrain.storage.base import BrokenFileError, FileGoneError, Storage
 from pixelbrain.storage.open import open_storage
 
@@ -31,7 +32,7 @@ _REFRESHES = 20  # of the index, for files that vanish or turn out broken while 
 logger = logging.getLogger(__name__)
 
 
-class Landing:
+class Landing(Shown):
     """The Parquet tables under OUT: images, identities, groups.
 
     What it read of `OUT/images` is kept; `refresh()` after another process has landed more. An OUT of a
@@ -48,6 +49,18 @@ class Landing:
         self._listed: PartList | None = None
         self._index: LandedIndex | None = None
         self._told: set[str] = set()  # broken files, each warned of once
+
+    def shown(self) -> Mapping[str, Any]:
+        known = {} if self._index is None else {"images": len(self._index.image_id), "modules": [*self._index.modules]}
+        return {"out": self.storage.uri, **known}
+
+    def shown_at_length(self) -> Mapping[str, Any]:
+        try:
+            models = {name: model.model for name, model in self.models().items()}
+            found = {"images": self.count_images(), "modules": [*self.index.modules], "models": models}
+            return {"out": self.storage.uri, **found, "questions": self.answer_log.fields()}
+        except PixelbrainError as error:
+            return {"out": self.storage.uri, "error": error}
 
     # --- writing -------------------------------------------------------------------------------------------------
 

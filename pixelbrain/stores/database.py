@@ -19,8 +19,10 @@ from pixelbrain.landing.derived import DERIVED, GROUPS, IDENTITIES
 from pixelbrain.landing.landing import Landing
 from pixelbrain.schema import ModelInfo, check_name
 from pixelbrain.storage.base import Storage
+from pixelbrain.storage.local import why_not_writable
 from pixelbrain.stores.address import chroma_database, is_url
 from pixelbrain.stores.chroma import health_process
+from pixelbrain.stores.chroma.heartbeat import find_server
 from pixelbrain.stores.load_record import RECORD_ID
 from pixelbrain.stores.mongo import derived
 from pixelbrain.stores.mongo import fields as image_fields
@@ -123,6 +125,15 @@ class Database:
     def remote_vectors(self) -> bool:
         """Whether ChromaDB is a server."""
         return is_url(self._chroma_location)
+
+    def check(self, store: Literal["mongo", "chroma"]) -> None:
+        """Raise `StoreError` unless a store can be used: a server answers, a folder can be written. None is started."""
+        if store == "mongo":
+            self.mongo_connection.check()
+        elif self.remote_vectors:
+            find_server(str(self._chroma_location))
+        elif why := why_not_writable(Path(self._chroma_location).expanduser().absolute()):
+            raise StoreError(f"ChromaDB cannot be embedded in {self._chroma_location}: {why}")
 
     def close(self) -> None:
         """Close both stores and stop an embedded mongod; twice is once."""

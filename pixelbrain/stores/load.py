@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from pixelbrain.landing.index import LandedIndex
 from pixelbrain.landing.landing import Landing
+from pixelbrain.shown import Shown
 from pixelbrain.stores.chroma import health_process
 from pixelbrain.stores.database import Database
 from pixelbrain.stores.in_step import StoreState, store_state
@@ -28,8 +29,8 @@ BATCH_ROWS = 1_000
 _IDS_AT_ONCE = 50_000
 
 
-@dataclass(frozen=True, kw_only=True)
-class LoadReport:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class LoadReport(Shown):
     """What a load did. The first four are what the stores hold now."""
 
     images: int  # documents in MongoDB

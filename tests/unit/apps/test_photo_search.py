@@ -49,6 +49,7 @@ def search(landed, tmp_path, encode, monkeypatch):
         storage=open_storage(landed),
         config=RunConfig(out=str(landed)),
         database=contextlib.nullcontext,
+        check=lambda stage: None,
     )
     asked = SimpleNamespace()
 

@@ -28,6 +28,7 @@ PLANNED = (
     "--layout --actors --gpus-per-actor --cpus-per-actor --node-labels --autoscale --address "
     f"{STORES} --hidden --limit --max-megapixels --retry-failed --force --prune --config"
 )
+EXTRACTED = PLANNED.replace(" --strategy", "").replace(" --mongo --chroma", "")
 #: What each command takes, in the order of its help: nothing is lost where options are derived and shared.
 TAKEN = {
     "ask": "out --question --field --answer --where --model --detail --rpm --tpm --budget --concurrency --actors "
@@ -39,7 +40,7 @@ TAKEN = {
     "compact": "out --s3-endpoint",
     "demo": "--out",
     "export": "out file --table --format --s3-endpoint",
-    "extract": f"{PLANNED} --print-config --strict",
+    "extract": f"{EXTRACTED} --print-config --strict",
     "group": f"out --threshold --json {STORES}",
     "identify": f"out --strategy --threshold --json {STORES}",
     "load": f"out {STORES} --rebuild",
@@ -117,7 +118,8 @@ def test_the_file_is_merged_and_flags_win(tmp_path):
         (["run", "photos"], 2, "Missing --out"),
         (["run", "photos", "--out", "o", "--classifier", "vgg"], 2, "is not one of"),
         (["extract", "photos", "--out", "o", "--config", "absent.yaml"], 2, "cannot read the config"),
-        (["extract", "photos", "--out", "o", "--mongo", "localhost"], 2, "it starts with mongodb://"),
+        (["run", "photos", "--out", "o", "--mongo", "localhost"], 2, "it starts with mongodb://"),
+        (["extract", "photos", "--out", "o", "--mongo", "mongodb://localhost"], 2, "No such option '--mongo'"),
         (["status", "absent"], 1, "nothing has landed in"),
         (["export", "absent", "x.csv"], 1, "nothing has landed in"),
         (["extract", "absent", "--out", "o", "--offline"], 1, "no such file or folder"),

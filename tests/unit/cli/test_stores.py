@@ -30,12 +30,14 @@ from pixelbrain.stores.verify_report import Difference, VerifyReport
 )
 def test_a_stage_is_told_over_one_database(words, told, landed, monkeypatch):
     heard = []
-    monkeypatch.setattr(Stages, "database", lambda stages: contextlib.nullcontext(stages.config.strategy))
-    monkeypatch.setattr(Stages, words[0], lambda _, database, **how: heard.append((database, how)))
     name, *options = words
+    monkeypatch.setattr(
+        Stages, "database", lambda stages, stage: contextlib.nullcontext((stages.config.strategy, stage))
+    )
+    monkeypatch.setattr(Stages, name, lambda _, database, **how: heard.append((*database, how)))
     result = CliRunner().invoke(cli, [name, str(landed), *options])
     assert result.exit_code == 0, result.output
-    assert heard == [("dbscan" if name == "identify" else "average", told)]
+    assert heard == [("dbscan" if name == "identify" else "average", name, told)]
 
 
 def compared(*differences: Difference) -> VerifyReport:
