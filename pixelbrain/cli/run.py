@@ -14,6 +14,8 @@ from pixelbrain.cli.options import (
     EXIT_STRICT,
     command,
     command_options,
+    extract_options,
+    json_option,
     merged_config,
     plan_options,
     run_options,
@@ -64,7 +66,7 @@ def run(strict: bool, display: Display, debug: bool, **given: Any) -> None:
     "Run the models; land Parquet in OUT.",
     "pixelbrain extract photos/ --out out/ --module resnet --classifier resnet18",
 )
-@run_options
+@extract_options
 @command_options
 def extract(strict: bool, display: Display, debug: bool, **given: Any) -> None:
     """Run the models over SOURCE and land a row an image in OUT/images, as Parquet.
@@ -82,7 +84,7 @@ def extract(strict: bool, display: Display, debug: bool, **given: Any) -> None:
     "pixelbrain plan photos/ --out out/ --layout staged --actors resnet=1:4 --actors decode=8",
 )
 @plan_options
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @command_options
 def plan(as_json: bool, display: Display, debug: bool, **given: Any) -> None:
     """Print what `run` or `extract` with the same options would do, and do nothing.

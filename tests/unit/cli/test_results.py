@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 
+import click
+import pyarrow as pa
+import pyarrow.parquet as pq
 from click.testing import CliRunner
 
 from pixelbrain.cli.main import cli
+from pixelbrain.report.tables import EXPORT_TABLES
 
 FOUND = {
     "unit": "cosine distance, 0 to 2",
@@ -31,3 +35,22 @@ def test_an_export_says_its_rows(landed, tmp_path):
     result = CliRunner().invoke(cli, ["export", str(landed), str(tmp_path / "images.jsonl")])
     assert result.output == f"7 images to {tmp_path / 'images.jsonl'}\n"
     assert len((tmp_path / "images.jsonl").read_text().splitlines()) == 7
+
+
+def test_an_export_to_standard_output_is_the_table_alone(landed, tmp_path):
+    def exported(*more: str) -> bytes:
+        result = CliRunner().invoke(cli, ["export", str(landed), "-", *more])
+        assert result.exit_code == 0, result.output
+        return result.stdout_bytes
+
+    assert exported().startswith(b"image_id,status,") and exported().count(b"\n") == 8
+    assert len([json.loads(line) for line in exported("--format", "jsonl").splitlines()]) == 7
+    assert len(pq.read_table(pa.BufferReader(exported("--format", "parquet")))) == 7
+    assert exported("--table", "people") == b"identity_id,n_faces,n_images,face_id,image_id,path\n"
+    refused = CliRunner().invoke(cli, ["export", str(landed), "images.csv", "--format", "jsonl"])
+    assert refused.exit_code == 2 and "the name of a file says its own" in refused.output
+
+
+def test_the_tables_are_those_that_can_be_exported():
+    (option,) = (one for one in cli.commands["export"].params if one.name == "table")
+    assert isinstance(option.type, click.Choice) and list(option.type.choices) == list(EXPORT_TABLES)
