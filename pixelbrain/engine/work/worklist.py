@@ -14,6 +14,7 @@ from pixelbrain import schema
 from pixelbrain.engine.work.meter import Meter
 from pixelbrain.engine.work.run_notes import Listing, RunNotes
 from pixelbrain.images.loader import DataLoader
+from pixelbrain.landing.known import find_known
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
 from pixelbrain.landing.remaining import Remaining
@@ -84,6 +85,7 @@ class Worklist:
     force: bool = False
     first_generation: int | None = None  # of the run; None: this one. What it has landed itself is not done again
     tables: list[pa.Table] | None = None  # the whole listing, where it is known already
+    by_name: frozenset[str] = frozenset()  # modules to which a photo that moved is another one
 
     def __iter__(self) -> Iterator[Left]:
         return self.left(Landing(self.storage))
@@ -102,6 +104,8 @@ class Worklist:
         pending, noted_at = 0, time.monotonic()
         for table in self.loader.list_images() if self.tables is None else self.tables:
             for modules, rows in remaining.split(table).items():
+                if not pending:
+                    self._tell_known(landing, notes)
                 pending += len(rows)
                 yield modules, rows
             if time.monotonic() - noted_at >= _NOTE_EVERY_S:
@@ -112,6 +116,15 @@ class Worklist:
         # a part of a source says nothing of what is gone from it
         gone = remaining.gone(self.loader.open().covers) if self.loader.limit is None else None
         notes.write_listing(Listing(listed=remaining.listed, pending=pending, complete=True), gone)
+
+    def _tell_known(self, landing: Landing, notes: RunNotes) -> None:
+        """Before anything is handed out: which bytes have landed before."""
+        parts = [part for part in landing.parts if part.generation < self.generation]
+        if not parts:
+            return
+        notes.begin_unsettled(self.generation)
+        hashes = {name: wanted for name, wanted in self.settings_hashes.items() if name not in self.by_name}
+        notes.write_known(None if self.force else find_known(parts, hashes))
 
 
 def blocks(left: Iterable[Left], block_rows: int) -> Iterator[pa.Table]:
