@@ -171,6 +171,7 @@ class RunConfig(Placement):
     retry_failed: bool = _flag("Do images again that failed.", False)
     force: bool = _flag("Start over: do all images again.", False)
     prune: bool = _flag("Remove images from OUT that are gone from SOURCE.", False)
+    prune_gone_source: bool = _flag("SOURCE itself is gone, for good: remove all its images from OUT.", False)
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__  # frozen: these are the class's own normalisations

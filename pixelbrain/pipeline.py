@@ -68,6 +68,7 @@ class Pipeline:
         retry_failed: bool = False,
         force: bool = False,
         prune: bool = False,
+        prune_gone_source: bool = False,
         progress: Callable[[int, int, int], None] | None = None,
         debug: bool = False,
     ) -> ExtractReport:
@@ -79,6 +80,7 @@ class Pipeline:
             SourceError, WeightsError, OutLockedError, EngineError: see there.
         """
         options = {"retry_failed": retry_failed, "force": force, "prune": prune}
+        options["prune_gone_source"] = prune_gone_source
         return self._stages(out, debug=debug, **options).extract(progress=progress, may_stop=True)
 
     def ask(

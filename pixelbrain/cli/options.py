@@ -171,7 +171,7 @@ plan_options = _options(
     _settings(*Placement.__dataclass_fields__),
     address_option,
     store_options,
-    _settings("limit", "retry_failed", "force", "prune"),
+    _settings("limit", "retry_failed", "force", "prune", "prune_gone_source"),
     click.option("--config", "config_file", metavar="YAML", help="The same settings in a file; flags win."),
 )
 

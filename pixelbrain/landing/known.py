@@ -29,14 +29,12 @@ _NOWHERE = -1
 def find_known(parts: Sequence[Part], settings_hashes: Mapping[str, str]) -> pa.Table | None:
     """Where what these modules said of all bytes that landed is: the table of a `KnownBytes`; None: nowhere.
 
-    Only what was computed with the same settings and is no error. Keeps 16 bytes of each image's sha256, and 8 a module.
+    Only what was computed with the same settings and is no error. Keeps 16 bytes of each sha256, and 8 a module.
 
     Raises:
         LandingError: a part file cannot be read.
     """
-    parts = [
-        part for part in newest_first(parts) if any(_current(part, *module) for module in settings_hashes.items())
-    ]
+    parts = [part for part in newest_first(parts) if any(_current(part, *module) for module in settings_hashes.items())]
     digest, where = np.empty((0, 2), np.uint64), np.empty((0, len(settings_hashes)), np.int64)
     waiting = [(digest, where)]
     numbers = {part.name: number for number, part in enumerate(parts)}
@@ -48,7 +46,7 @@ def find_known(parts: Sequence[Part], settings_hashes: Mapping[str, str]) -> pa.
     digest, where = _fold(waiting)
     if not len(digest):
         return None
-    columns = {"high": digest[:, 0], "low": digest[:, 1]}
+    columns: dict[str, np.ndarray] = {"high": digest[:, 0], "low": digest[:, 1]}
     columns |= {f"module.{name}": where[:, column] for column, name in enumerate(settings_hashes)}
     files = json.dumps([[part.name, part.version] for part in parts])
     return pa.table(columns).replace_schema_metadata({_PARTS: files})

@@ -6,6 +6,7 @@
 | `ManifestSource` | lists | images named in a list file: .txt (a URI a line), .csv or .parquet (a `uri` column) |
 | `LocalSource` | local | images on this machine's disk: a folder, searched with everything below it, or one file |
 | `S3Source` | s3 | images in S3, listed in pages of which the next waits to be asked for |
+| `find_gone` | gone | which images are certainly not there any more |
 | `read_s3` | s3_read | the bytes of an object: whole, of one version, within a limit; a URL for who may fetch it |
 """
 

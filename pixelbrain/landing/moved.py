@@ -1,0 +1,202 @@
+"""Images that moved: the same bytes under another name, the old one gone. What is known of them goes along.
+
+All of it may be killed at any point, and done again: new rows have landed before anything is looked at, the old ones go
+last, and what has gone along already is not found under its old name and version any more.
+"""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pixelbrain.landing.digests import DigestTable, digest_ids, sort_digests
+from pixelbrain.landing.landing import Landing
+from pixelbrain.landing.parts import Part, write_table
+from pixelbrain.landing.reader import newest_first, scan_columns
+from pixelbrain.landing.remaining import prune
+from pixelbrain.storage.base import FileGoneError, Storage
+
+_COLUMNS = ["image_id", "version", "sha256"]
+#: What later stages derived, by the column that names what a row is about.
+_DERIVED = {"identities/identities.parquet": "face_id", "groups/groups.parquet": "image_id"}
+
+#: An image_id and a version of what was there.
+_Key = tuple[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moves:
+    """What became of images whose bytes were known."""
+
+    to: Mapping[_Key, _Key]  # what each one that moved is called now; also one that was only touched
+    left: Mapping[str, str]  # image_id -> version of those of them whose place is empty now
+    copies: int = 0  # images with the bytes of others, which are still there
+
+    @property
+    def moved(self) -> int:
+        """Images that have another name now."""
+        return sum(old[0] != new[0] for old, new in self.to.items())
+
+
+def find_moves(landing: Landing, since: int, is_there: int, find_gone: Callable[[Sequence[str]], list[bool]]) -> Moves:
+    """What moved to where an image has landed since a generation.
+
+    An image moved whose bytes landed under a new name, or as a new version of another one, while its own place is
+    empty or has other bytes now. Holds 32 bytes of each image that landed since, and what landed of the same bytes.
+
+    Args:
+        landing: what is there now.
+        since: what landed in this generation and later is new.
+        is_there: what landed in this generation and later is certainly there.
+        find_gone: of image_ids, which are certainly not there any more.
+
+    Raises:
+        LandingError: a part file cannot be read.
+    """
+    shared = _shared(landing.parts, since)
+    if not len(shared):
+        return Moves(to={}, left={})
+    rows = _rows_of(landing.parts, shared)
+    index = landing.index
+    place = pc.index_in(pa.array([key[0] for key in rows], pa.string()), index.image_id.combine_chunks())
+    newest = dict(zip(rows, index.version.take(place).to_pylist(), strict=True))  # of the image; None: it was pruned
+    lately = [part.generation >= since for part in index.parts]
+    changed = dict(
+        zip(rows, (where is not None and lately[index.part[where]] for where in place.to_pylist()), strict=True)
+    )
+    new = {key for key, row in rows.items() if row.first >= since and newest[key] == key[1]}
+    unsure = [key for key, row in rows.items() if newest[key] == key[1] and row.last < is_there]
+    empty = {
+        key for key, gone in zip(unsure, find_gone([image_id for image_id, _ in unsure]), strict=True) if gone
+    }  # fmt: skip
+    replaced = {key for key in rows if newest[key] not in (None, key[1]) and changed[key]}
+    by_bytes: dict[int, list[_Key]] = collections.defaultdict(list)
+    for key, row in rows.items():
+        by_bytes[row.bytes].append(key)
+    to: dict[_Key, _Key] = {}
+    copies = 0
+    for keys in by_bytes.values():
+        sources = sorted((key for key in keys if key in empty or key in replaced), key=_by_name)
+        targets = sorted((key for key in keys if key in new and key not in empty), key=_by_name)
+        kept = [key for key in keys if newest[key] == key[1] and key not in new and key not in empty]
+        # one whose name stays was touched
+        touched = {s: t for s in sources for t in targets if s[0] == t[0]}
+        to |= touched
+        sources = [key for key in sources if key not in touched]
+        targets = [key for key in targets if key not in touched.values()]
+        to |= zip(sources, targets, strict=False)
+        copies += max(0, len(targets) - len(sources)) if kept or sources or touched else 0
+    return Moves(to=to, left={key[0]: key[1] for key in to if key in empty}, copies=copies)
+
+
+def settle(landing: Landing, moves: Moves) -> None:
+    """Take along what is known of images that moved, and remove their old rows. For who holds the run's lock.
+
+    Their answers, and the rows of people and groups. Raises `LandingError` if OUT cannot be read or written.
+    """
+    if not moves.to:
+        return
+    for name, about in _DERIVED.items():
+        _rename(landing.storage, name, about, moves)
+    landing.answer_log.fold()
+    landing.answer_log.take_along(moves.to)
+    if moves.left:
+        prune(landing, pa.table({"image_id": list(moves.left), "version": list(moves.left.values())}))
+    landing.refresh()
+
+
+# --- finding them ----------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Row:
+    """What landed of some bytes, under one name and version."""
+
+    bytes: int  # equal for equal ones
+    first: int  # the generation that it landed in first, and last
+    last: int
+
+
+def _shared(parts: Sequence[Part], since: int) -> DigestTable:
+    """Bytes that landed since, and under another name or version, too."""
+    new = [_digests(table) for _part, table in _scan(parts, lambda generation: generation >= since)]
+    digest = np.concatenate([np.empty((0, 4), np.uint64), *new])
+    order, first = sort_digests(digest[:, :2])
+    starts = np.flatnonzero(first)
+    digest = digest[order]
+    table = DigestTable(digest[starts, :2])
+    # also since: a run that was killed had landed it, and it was moved again
+    others = (digest[:, 2:] != digest[starts, 2:][np.cumsum(first) - 1]).any(axis=1)
+    shared = np.logical_or.reduceat(others, starts) if len(starts) else np.empty(0, bool)
+    name = digest[starts, 2:]
+    for _part, old in _scan(parts, lambda generation: generation < since) if len(table) else ():
+        found = _digests(old)
+        place = table.find(found[:, :2])
+        place, found = place[place >= 0], found[place >= 0]
+        shared[place[(found[:, 2:] != name[place]).any(axis=1)]] = True
+    return DigestTable(digest[starts[shared], :2])
+
+
+def _rows_of(parts: Sequence[Part], wanted: DigestTable) -> dict[_Key, _Row]:
+    """By image_id and version, what landed of the wanted bytes."""
+    rows: dict[_Key, _Row] = {}
+    for part, table in _scan(parts, lambda generation: True):
+        place = wanted.find(_digests(table)[:, :2])
+        found = np.flatnonzero(place >= 0)
+        names = table.select(["image_id", "version"]).take(pa.array(found)).to_pydict()
+        for image_id, version, bytes_ in zip(*names.values(), place[found].tolist(), strict=True):
+            row = rows.setdefault((image_id, version), _Row(bytes_, part.generation, part.generation))
+            row.first = min(row.first, part.generation)
+    return rows
+
+
+def _scan(parts: Sequence[Part], wanted: Callable[[int], bool]) -> Iterator[tuple[Part, pa.Table]]:
+    """Rows whose bytes are known, of the parts of wanted generations, the newest first."""
+    for part, table in scan_columns([p for p in newest_first(parts) if wanted(p.generation)], lambda _: _COLUMNS):
+        yield part, table.filter(pc.is_valid(table["sha256"]))
+
+
+def _digests(table: pa.Table) -> np.ndarray:
+    """uint64 (n, 4): of the bytes, and of name and version."""
+    text = pc.binary_join_element_wise(table["image_id"], table["version"], "\0")
+    return np.concatenate([digest_ids(table["sha256"]), digest_ids(text)], axis=1)
+
+
+def _by_name(key: _Key) -> tuple[str, _Key]:
+    """Of several copies that were moved together, each to its own name."""
+    return key[0].rpartition("/")[2], key
+
+
+# --- taking along ----------------------------------------------------------------------------------------------------
+
+
+def _rename(storage: Storage, file: str, about: str, moves: Moves) -> None:
+    """Rows of a later stage about images that moved are about them under their new name and version."""
+    try:
+        with storage.open_parquet(file) as opened:
+            table = opened.read().replace_schema_metadata(None)
+    except FileGoneError:
+        return
+    columns = {name: table[name].to_pylist() for name in {about, "image_id"}}
+    versions = table["image_version"].to_pylist() if "image_version" in table.column_names else [None] * len(table)
+    changed = False
+    for row, (old_id, version) in enumerate(zip(columns["image_id"].copy(), versions, strict=True)):
+        # a row of an older Pixelbrain does not say of which version it is: of an image that is gone, of its last
+        new = moves.to.get((old_id, version if version is not None else moves.left.get(old_id, "")))
+        if new is None:
+            continue
+        changed = True
+        versions[row] = new[1] if version is not None else None
+        for name in columns:
+            columns[name][row] = new[0] + columns[name][row].removeprefix(old_id)
+    if not changed:
+        return
+    for name, values in {**columns, "image_version": versions}.items():
+        if (at := table.schema.get_field_index(name)) >= 0:
+            table = table.set_column(at, table.schema.field(at), pa.array(values, table.schema.field(at).type))
+    write_table(storage, file, table)
