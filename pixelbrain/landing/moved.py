@@ -6,7 +6,7 @@ last, and what has gone along already is not found under its old name and versio
 
 from __future__ import annotations
 
-import collections
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -34,7 +34,7 @@ class Moves:
     """What became of images whose bytes were known."""
 
     to: Mapping[_Key, _Key]  # what each one that moved is called now; also one that was only touched
-    left: Mapping[str, str]  # image_id -> version of those of them whose place is empty now
+    left: Mapping[str, str]  # image_id -> version of those whose place is empty now; also of copies that became one
     copies: int = 0  # images with the bytes of others, which are still there
 
     @property
@@ -61,37 +61,19 @@ def find_moves(landing: Landing, since: int, is_there: int, find_gone: Callable[
     shared = _shared(landing.parts, since)
     if not len(shared):
         return Moves(to={}, left={})
-    rows = _rows_of(landing.parts, shared)
-    index = landing.index
-    place = pc.index_in(pa.array([key[0] for key in rows], pa.string()), index.image_id.combine_chunks())
-    newest = dict(zip(rows, index.version.take(place).to_pylist(), strict=True))  # of the image; None: it was pruned
-    lately = [part.generation >= since for part in index.parts]
-    changed = dict(
-        zip(rows, (where is not None and lately[index.part[where]] for where in place.to_pylist()), strict=True)
-    )
-    new = {key for key, row in rows.items() if row.first >= since and newest[key] == key[1]}
-    unsure = [key for key, row in rows.items() if newest[key] == key[1] and row.last < is_there]
-    empty = {
-        key for key, gone in zip(unsure, find_gone([image_id for image_id, _ in unsure]), strict=True) if gone
-    }  # fmt: skip
-    replaced = {key for key in rows if newest[key] not in (None, key[1]) and changed[key]}
-    by_bytes: dict[int, list[_Key]] = collections.defaultdict(list)
-    for key, row in rows.items():
-        by_bytes[row.bytes].append(key)
+    rows = _rows_of(landing, shared, since)
+    unsure = [row for row in rows if row.counts and row.last < is_there]
+    for row, gone in zip(unsure, find_gone([row.key[0] for row in unsure]), strict=True):
+        row.gone = gone
     to: dict[_Key, _Key] = {}
+    left: dict[str, str] = {}
     copies = 0
-    for keys in by_bytes.values():
-        sources = sorted((key for key in keys if key in empty or key in replaced), key=_by_name)
-        targets = sorted((key for key in keys if key in new and key not in empty), key=_by_name)
-        kept = [key for key in keys if newest[key] == key[1] and key not in new and key not in empty]
-        # one whose name stays was touched
-        touched = {s: t for s in sources for t in targets if s[0] == t[0]}
-        to |= touched
-        sources = [key for key in sources if key not in touched]
-        targets = [key for key in targets if key not in touched.values()]
-        to |= zip(sources, targets, strict=False)
-        copies += max(0, len(targets) - len(sources)) if kept or sources or touched else 0
-    return Moves(to=to, left={key[0]: key[1] for key in to if key in empty}, copies=copies)
+    for _bytes, same in itertools.groupby(sorted(rows, key=lambda row: row.bytes), key=lambda row: row.bytes):
+        one, another, others = _pair(list(same))
+        to |= one
+        left |= another
+        copies += others
+    return Moves(to=to, left=left, copies=copies)
 
 
 def settle(landing: Landing, moves: Moves) -> None:
@@ -113,13 +95,33 @@ def settle(landing: Landing, moves: Moves) -> None:
 # --- finding them ----------------------------------------------------------------------------------------------------
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _Row:
     """What landed of some bytes, under one name and version."""
 
+    key: _Key
     bytes: int  # equal for equal ones
-    first: int  # the generation that it landed in first, and last
-    last: int
+    last: int  # the generation that it landed in last
+    new: bool = True  # it had not landed before
+    counts: bool = False  # it is the newest version of its image
+    replaced: bool = False  # its image has other bytes, or another time, since lately
+    gone: bool = False  # nothing is in its place any more
+
+
+def _pair(same: Sequence[_Row]) -> tuple[dict[_Key, _Key], dict[str, str], int]:
+    """Of rows of the same bytes: which is which one now, which are to be removed, and how many are copies."""
+    targets = sorted((row.key for row in same if row.new and row.counts and not row.gone), key=_by_name)
+    # what a killed run had landed, and was moved again, comes last
+    old = sorted((row for row in same if row.gone or row.replaced), key=lambda row: (row.new, *_by_name(row.key)))
+    touched = {row.key: target for row in old for target in targets if row.key[0] == target[0]}
+    targets = [key for key in targets if key not in touched.values()]
+    if not targets:
+        return touched, {}, 0
+    sources = [row for row in old if row.key not in touched]
+    kept = any(row.counts and not row.new and not row.gone for row in same)
+    copies = max(0, len(targets) - len(sources)) if kept or old else 0
+    renamed = dict(zip([row.key for row in sources], targets, strict=False))
+    return touched | renamed, {row.key[0]: row.key[1] for row in sources if row.gone}, copies
 
 
 def _shared(parts: Sequence[Part], since: int) -> DigestTable:
@@ -142,17 +144,24 @@ def _shared(parts: Sequence[Part], since: int) -> DigestTable:
     return DigestTable(digest[starts[shared], :2])
 
 
-def _rows_of(parts: Sequence[Part], wanted: DigestTable) -> dict[_Key, _Row]:
-    """By image_id and version, what landed of the wanted bytes."""
+def _rows_of(landing: Landing, wanted: DigestTable, since: int) -> list[_Row]:
+    """What landed of the wanted bytes, a row a name and version."""
     rows: dict[_Key, _Row] = {}
-    for part, table in _scan(parts, lambda generation: True):
+    for part, table in _scan(landing.parts, lambda generation: True):
         place = wanted.find(_digests(table)[:, :2])
         found = np.flatnonzero(place >= 0)
         names = table.select(["image_id", "version"]).take(pa.array(found)).to_pydict()
-        for image_id, version, bytes_ in zip(*names.values(), place[found].tolist(), strict=True):
-            row = rows.setdefault((image_id, version), _Row(bytes_, part.generation, part.generation))
-            row.first = min(row.first, part.generation)
-    return rows
+        for *key, bytes_ in zip(*names.values(), place[found].tolist(), strict=True):
+            row = rows.setdefault(tuple(key), _Row(key=tuple(key), bytes=bytes_, last=part.generation))
+            row.new &= part.generation >= since
+    index = landing.index
+    where = pc.index_in(pa.array([row.key[0] for row in rows.values()]), index.image_id.combine_chunks())
+    versions = index.version.take(where).to_pylist()
+    for row, place, version in zip(rows.values(), where.to_pylist(), versions, strict=True):
+        if place is not None:  # else it was pruned
+            row.counts = version == row.key[1]
+            row.replaced = not row.counts and index.parts[index.part[place]].generation >= since
+    return list(rows.values())
 
 
 def _scan(parts: Sequence[Part], wanted: Callable[[int], bool]) -> Iterator[tuple[Part, pa.Table]]:
