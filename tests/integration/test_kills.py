@@ -47,8 +47,8 @@ class Changes:
         """A command was killed, or has done it all."""
         assert process.returncode in (0, -signal.SIGKILL), said
         if process.returncode == 0:
-            for path in self.rng.sample(sorted(self.world.photos.iterdir()), CHANGED):
-                path.write_bytes(self.encode("PNG", size=(100 + self.looks_wanted // CHANGED, 9)))
+            for number, path in enumerate(self.rng.sample(sorted(self.world.photos.iterdir()), CHANGED)):
+                path.write_bytes(self.encode("PNG", size=(100 + self.looks_wanted // CHANGED, 9 + number)))
             self.looks_wanted += CHANGED
 
 

@@ -26,7 +26,7 @@ STORES = "--s3-endpoint --mongo --chroma"
 PLANNED = (
     "source --out --module --classifier --classes --top-k --embedder --strategy --weights-dir --offline --device "
     "--layout --actors --gpus-per-actor --cpus-per-actor --node-labels --autoscale --address "
-    f"{STORES} --limit --retry-failed --force --prune --config"
+    f"{STORES} --limit --retry-failed --force --prune --prune-gone-source --config"
 )
 #: What each command takes, in the order of its help: nothing is lost where options are derived and shared.
 TAKEN = {
