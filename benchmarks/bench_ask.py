@@ -97,8 +97,8 @@ def make_bodies(photos: list[Path]) -> list[dict[str, Any]]:
     module = gpt4v()
     settings, bodies = module.settings, []
     for path in photos:
-        sent = prepare_photo(path.read_bytes(), price=module.price, detail=settings.detail, image_id=path.name)
-        bodies.append(build_body(settings, settings.questions, data_url(sent.jpeg)))
+        jpeg, _size = prepare_photo(path.read_bytes(), price=module.price, detail=settings.detail, image_id=path.name)
+        bodies.append(build_body(settings, settings.questions, data_url(jpeg)))
     return bodies
 
 

@@ -46,7 +46,7 @@ def measure(n: int, seed: int = 0) -> dict[str, float]:
     few = np.eye(64, DIM, dtype=np.float32)  # a warm-up: torch, SciPy and scikit-learn are imported
     warm = neighbour_graph(*nearest_neighbours(few, 3), threshold=-1)
     assign([f"{row:02}" for row in range(64)], few, threshold=0.5)
-    dbscan(warm, np.ones(64, np.int64), 0.5)
+    dbscan(warm, np.ones(64, np.int64))
     faces = make_faces(n, DIM, seed)
     good = np.flatnonzero(~faces.blurred)
     vectors = faces.vectors[good]
@@ -72,7 +72,7 @@ def measure(n: int, seed: int = 0) -> dict[str, float]:
 
     start = time.perf_counter()
     graph = neighbour_graph(*shared["rows"], threshold=DBSCAN_THRESHOLD)
-    peer = dbscan(graph, np.ones(len(good), np.int64), DBSCAN_THRESHOLD, DBSCAN_MIN_SAMPLES)
+    peer = dbscan(graph, np.ones(len(good), np.int64), DBSCAN_MIN_SAMPLES)
     found["dbscan.seconds"] = time.perf_counter() - start + found["neighbours_seconds"]
     found.update({f"dbscan.{name}": value for name, value in _score(truth, good, peer).items()})
     return found

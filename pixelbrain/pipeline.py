@@ -17,8 +17,8 @@ from pixelbrain.stages.stages import Stages
 from pixelbrain.storage.base import Storage
 
 if TYPE_CHECKING:
+    from pixelbrain.asking.answer_records import AskReport
     from pixelbrain.asking.module import Gpt4VModule
-    from pixelbrain.asking.online.report import AskReport
     from pixelbrain.engine.extract import ExtractReport
     from pixelbrain.stores.load import LoadReport
 

@@ -2,7 +2,7 @@
 
 | what | file | role |
 | --- | --- | --- |
-| `Outcome` | answer_records | what is known about one question and one image, as it is journalled and lands |
+| `Outcome` | answer_records | what is known about a question and an image, as it is journalled and lands; their sum |
 | `dry_run` | dry_run | what a run would take, before a cent is spent |
 | `Gpt4VModule` | module | the questions, their settings and limits, as users write them |
 | `pending_images` | pending | what is still to be asked about what has landed, and what asking has cost so far |

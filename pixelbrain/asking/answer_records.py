@@ -1,8 +1,9 @@
-"""Answer records: what is known about one question and one image, as it is journalled and lands."""
+"""Answer records: what is known about a question and an image, as it is journalled and lands, and added up."""
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -95,3 +96,51 @@ def remembered_record(entry: Mapping[str, Any], question: Question, record: Mapp
         "cost_usd": "0",
         "remembered": True,
     }
+
+
+@dataclass(kw_only=True)
+class AskReport:
+    """What a run of `ask` did."""
+
+    images: int = 0  # that were to be asked about
+    statuses: Counter[str] = field(default_factory=Counter)  # of answers, by status
+    failures: Counter[str] = field(default_factory=Counter)  # by error_type
+    remembered: int = 0  # answers that were not paid for again
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: Decimal = Decimal(0)
+    seconds: float = 0.0
+    failed_images: int = 0
+    overrun: str | None = None  # said when requests cost a fifth more than was estimated
+
+    def merge(self, other: AskReport) -> None:
+        """Add what a part of the work came to; `images` is known beforehand."""
+        self.statuses += other.statuses
+        self.failures += other.failures
+        for name in ("remembered", "input_tokens", "output_tokens", "cost_usd", "failed_images"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.overrun = other.overrun or self.overrun
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Count one answer record."""
+        self.statuses[record["status"]] += 1
+        self.remembered += bool(record.get("remembered"))
+        self.input_tokens += record.get("input_tokens") or 0
+        self.output_tokens += record.get("output_tokens") or 0
+        self.cost_usd += Decimal(record.get("cost_usd") or 0)
+        if record.get("error_type"):
+            self.failures[record["error_type"]] += 1
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "images": self.images,
+            "answers": dict(self.statuses),
+            "failures": dict(self.failures.most_common()),
+            "remembered": self.remembered,
+            "input_tokens": self.input_tokens,
+            "output_tokens": self.output_tokens,
+            "cost_usd": str(self.cost_usd),
+            "overrun": self.overrun,
+            "seconds": round(self.seconds, 2),
+        }

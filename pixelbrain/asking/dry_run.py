@@ -16,8 +16,6 @@ from pixelbrain.asking.request.body import build_body
 from pixelbrain.asking.request.estimate import estimate
 from pixelbrain.asking.settings import AskSettings
 
-_DETAILS: tuple[Detail, Detail] = ("low", "high")
-
 
 @dataclass(frozen=True, kw_only=True)
 class DryRunLine:
@@ -96,7 +94,7 @@ def dry_run(
         detail=settings.detail,
         images=images,
         without_size=without_size,
-        lines=tuple(line(detail, batch) for detail in _DETAILS for batch in (False, True)),
+        lines=(line("low", False), line("low", True), line("high", False), line("high", True)),
         first_request=first and _first_request(settings, price, *first),
     )
 
@@ -114,7 +112,16 @@ def describe(found: DryRun) -> list[str]:
     if found.without_size:
         lines[0] += f"; {found.without_size:,} more cannot be read, and are left out"
     rows: list[tuple[str, ...]] = [("detail", "", "requests", "tokens in", "tokens out", "expected", "at most", "time")]
-    rows += [_cells(line, found.detail) for line in found.lines]
+    rows += [
+        (
+            f"{line.detail}{' *' if line.detail == found.detail else ''}",
+            "batch" if line.batch else "at once",
+            *(f"{count:,}" for count in (line.requests, line.input_tokens, line.output_tokens_max)),
+            *(_dollars(usd) for usd in (line.cost_usd_expected, line.cost_usd_max)),
+            "up to 24 h" if line.batch else _time(line.minutes),
+        )
+        for line in found.lines
+    ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines.append("")
     for row in rows:
@@ -129,19 +136,6 @@ def describe(found: DryRun) -> list[str]:
         lines += ["", "The first request: POST /v1/chat/completions"]
         lines += json.dumps(found.first_request, indent=2, ensure_ascii=False).splitlines()
     return lines
-
-
-def _cells(line: DryRunLine, detail: Detail) -> tuple[str, ...]:
-    return (
-        f"{line.detail}{' *' if line.detail == detail else ''}",
-        "batch" if line.batch else "at once",
-        f"{line.requests:,}",
-        f"{line.input_tokens:,}",
-        f"{line.output_tokens_max:,}",
-        _dollars(line.cost_usd_expected),
-        _dollars(line.cost_usd_max),
-        "up to 24 h" if line.batch else _time(line.minutes),
-    )
 
 
 def _dollars(amount: Decimal) -> str:

@@ -20,7 +20,6 @@ from pixelbrain.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from pixelbrain.config import RunConfig
     from pixelbrain.stages.display import Display
     from pixelbrain.stages.stages import Stages
 
@@ -48,18 +47,14 @@ def demo(out: str, display: Display, debug: bool) -> None:
 )
 @run_options
 @command_options
-def run(strict: bool, print_config: bool, display: Display, debug: bool, **given: Any) -> None:
+def run(strict: bool, display: Display, debug: bool, **given: Any) -> None:
     """Extract, load, identify and report, in one go.
 
     SOURCE is a folder (searched with all below it), an image, a list file (.txt, or .csv and .parquet with a column
     `uri`), or s3://bucket/prefix. Images that have landed in OUT before are not done again: after an interruption,
     the same command goes on. Ctrl-C lands what is in flight; twice stops at once.
     """
-    config = merged_config(given)
-    if print_config:
-        _print_config(config)
-        return
-    reports = _stages(config, display, debug).run()
+    reports = _stages(given, display, debug).run()
     click.echo(f"Open {reports['report'].as_uri()}")
     if strict and reports["extract"].failed:
         sys.exit(EXIT_STRICT)
@@ -71,15 +66,12 @@ def run(strict: bool, print_config: bool, display: Display, debug: bool, **given
 )
 @run_options
 @command_options
-def extract(strict: bool, print_config: bool, display: Display, debug: bool, **given: Any) -> None:
+def extract(strict: bool, display: Display, debug: bool, **given: Any) -> None:
     """Run the models over SOURCE and land a row an image in OUT/images, as Parquet.
 
     SOURCE is as for `run`. Images that have landed before with the same settings are not done again.
     """
-    config = merged_config(given)
-    if print_config:
-        _print_config(config)
-    elif _stages(config, display, debug).extract().failed and strict:
+    if _stages(given, display, debug).extract().failed and strict:
         sys.exit(EXIT_STRICT)
 
 
@@ -101,15 +93,21 @@ def plan(as_json: bool, display: Display, debug: bool, **given: Any) -> None:
     """
     from pixelbrain.apps.plan import describe, plan_run
 
-    found = plan_run(_stages(merged_config(given), display, debug))
+    found = plan_run(_stages(given, display, debug))
     click.echo(json.dumps(dataclasses.asdict(found), indent=2) if as_json else "\n".join(describe(found)))
     if found.shortage:
         click.secho(f"Error: {found.shortage}", err=True, fg="red")
         sys.exit(EXIT_FAILED)
 
 
-def _stages(config: RunConfig, display: Display, debug: bool) -> Stages:
-    """The stages of a run with these settings, which must name a source and an OUT."""
+def _stages(given: dict[str, Any], display: Display, debug: bool) -> Stages:
+    """The stages of a run with these settings, which must name a source and an OUT; or the settings, and the end."""
+    config = merged_config(given)
+    if given.get("print_config"):
+        import yaml
+
+        click.echo(yaml.safe_dump(config.as_dict(), sort_keys=False, allow_unicode=True), nl=False)
+        click.get_current_context().exit()
     if not config.source:
         raise click.UsageError("Missing SOURCE: a folder, an image, a list file or s3://bucket/prefix.")
     if not config.out:
@@ -117,9 +115,3 @@ def _stages(config: RunConfig, display: Display, debug: bool) -> Stages:
     from pixelbrain.stages.stages import Stages
 
     return Stages(config, display, debug=debug)
-
-
-def _print_config(config: RunConfig) -> None:
-    import yaml
-
-    click.echo(yaml.safe_dump(config.as_dict(), sort_keys=False, allow_unicode=True), nl=False)

@@ -10,5 +10,5 @@
 | `PeopleIdentifierModule` | people | who is who, over the face vectors of a database |
 | `QualityGate` | people | which faces are good enough to say who they are |
 | `join_singles` | second_look | a face left alone joins the cluster that is clearly nearest |
-| `FaceThresholds` | thresholds | how alike is the same: one cosine threshold a model and strategy |
+| `face_threshold` | thresholds | how alike is the same: one cosine threshold a model and strategy |
 """

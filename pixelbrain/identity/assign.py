@@ -105,11 +105,11 @@ def assign(
     indices, similarities = find([ids[order[point]] for point in points], whole, k)
     graph = neighbour_graph(indices, similarities, threshold=threshold, photos=photo[points])
     if strategy == "average":
-        label = average_linkage(whole, weights, graph, threshold)
+        label = average_linkage(whole, weights, graph)
     elif strategy == "dbscan":
-        label = dbscan(graph, weights, threshold)
+        label = dbscan(graph, weights)
     else:
-        label = pairwise(graph, threshold)
+        label = pairwise(graph)
     late = np.zeros(len(points), bool)
     if strategy == "average" and second_look:
         joined = join_singles(whole, weights, label, indices, threshold=threshold, photos=photo[points])

@@ -21,14 +21,10 @@ class NeighbourGraph:
     """Pairs of points that are neighbours, each pair once, the most similar first."""
 
     size: int  # points, with a neighbour or without
+    threshold: float  # the least similarity of a pair
     first: np.ndarray  # int64 (pairs,), the lower point of each pair
     second: np.ndarray  # int64 (pairs,)
     similarity: np.ndarray  # float32 (pairs,), cosine
-
-    def above(self, threshold: float) -> NeighbourGraph:
-        """The pairs of at least this similarity."""
-        stop = len(self.similarity) - int(np.searchsorted(self.similarity[::-1], threshold, side="left"))
-        return NeighbourGraph(self.size, self.first[:stop], self.second[:stop], self.similarity[:stop])
 
 
 def neighbour_graph(
@@ -58,11 +54,11 @@ def neighbour_graph(
     _, distinct = np.unique(first * size + second, return_index=True)
     first, second, similarity = first[distinct], second[distinct], similarity[distinct]
     order = np.lexsort((second, first, -similarity))
-    return NeighbourGraph(size, first[order], second[order], similarity[order])
+    return NeighbourGraph(size, threshold, first[order], second[order], similarity[order])
 
 
-def average_linkage(vectors: np.ndarray, weights: np.ndarray, graph: NeighbourGraph, threshold: float) -> np.ndarray:
-    """Merge the two clusters of the highest mean similarity, again and again, while it is at least `threshold`.
+def average_linkage(vectors: np.ndarray, weights: np.ndarray, graph: NeighbourGraph) -> np.ndarray:
+    """Merge the two clusters of the highest mean similarity, again and again, while it is at least the threshold.
 
     A cluster is a sum vector and a count, so the mean cosine over all pairs across two clusters, neighbours or not, is
     one product: sum_a . sum_b / (n_a n_b). The graph only says which clusters are compared. A pair's similarity is
@@ -73,12 +69,10 @@ def average_linkage(vectors: np.ndarray, weights: np.ndarray, graph: NeighbourGr
         vectors: float32 (n, d), rows of unit length.
         weights: int (n,), how many faces a point stands for.
         graph: see `neighbour_graph`.
-        threshold: cosine similarity.
 
     Returns:
         int64 (n,), see the module.
     """
-    graph = graph.above(threshold)
     sums = vectors * weights[:, None].astype(np.float32)
     counts: list[int] = weights.tolist()
     parent = list(range(graph.size))
@@ -113,18 +107,17 @@ def average_linkage(vectors: np.ndarray, weights: np.ndarray, graph: NeighbourGr
         elif computed.get((a, b)) != now:  # many pairs of points lie across the same two clusters
             computed[a, b] = now
             mean = float(sums[a] @ sums[b]) / (counts[a] * counts[b])
-            if mean >= threshold:
+            if mean >= graph.threshold:
                 heapq.heappush(heap, (-mean, a, b, now))
     return np.array([root(point) for point in range(graph.size)], dtype=np.int64)
 
 
-def dbscan(graph: NeighbourGraph, weights: np.ndarray, threshold: float, min_samples: int = 3) -> np.ndarray:
-    """scikit-learn's DBSCAN: points with at least `min_samples` faces at `threshold` or nearer, and what they reach.
+def dbscan(graph: NeighbourGraph, weights: np.ndarray, min_samples: int = 3) -> np.ndarray:
+    """scikit-learn's DBSCAN: points with at least `min_samples` faces at the threshold or nearer, and what they reach.
 
     Args:
         graph: see `neighbour_graph`.
         weights: int (n,), how many faces a point stands for.
-        threshold: cosine similarity.
         min_samples: faces, the point's own among them.
 
     Returns:
@@ -134,7 +127,6 @@ def dbscan(graph: NeighbourGraph, weights: np.ndarray, threshold: float, min_sam
     from sklearn.cluster import DBSCAN
     from sklearn.neighbors import sort_graph_by_row_values
 
-    graph = graph.above(threshold)
     if graph.size == 0:
         return np.empty(0, np.int64)
     # An entry of 0 would be taken for no entry at all. Each point is its own neighbour: DBSCAN adds that if it is not
@@ -146,19 +138,18 @@ def dbscan(graph: NeighbourGraph, weights: np.ndarray, threshold: float, min_sam
     columns = np.concatenate([points, graph.second, graph.first])
     matrix = csr_matrix((values, (rows, columns)), shape=(graph.size, graph.size))
     ordered = sort_graph_by_row_values(matrix, warn_when_not_sorted=False)
-    model = DBSCAN(eps=1.0 - threshold + 1e-6, min_samples=min_samples, metric="precomputed")
+    model = DBSCAN(eps=1.0 - graph.threshold + 1e-6, min_samples=min_samples, metric="precomputed")
     labels = model.fit(ordered, sample_weight=weights).labels_.astype(np.int64)
     noise = np.flatnonzero(labels < 0)
     labels[noise] = graph.size + noise
     return first_points(labels)
 
 
-def pairwise(graph: NeighbourGraph, threshold: float) -> np.ndarray:
-    """Whoever is linked by a chain of pairs of at least `threshold`: int64 (n,), see the module."""
+def pairwise(graph: NeighbourGraph) -> np.ndarray:
+    """Whoever is linked by a chain of pairs: int64 (n,), see the module."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    graph = graph.above(threshold)
     if graph.size == 0:
         return np.empty(0, np.int64)
     ones = np.ones(len(graph.first), np.int8)

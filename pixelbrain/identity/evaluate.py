@@ -34,22 +34,23 @@ def score_clusters(truth: np.ndarray, found: np.ndarray) -> ClusterScores:
     Raises:
         ValueError: they are not one-dimensional and of one length.
     """
+    from sklearn.metrics.cluster import contingency_matrix
+
     if np.ndim(truth) != 1 or np.shape(truth) != np.shape(found):
         raise ValueError(f"truth has the shape {np.shape(truth)} and found {np.shape(found)}: give one of each a face")
     if len(truth) == 0:
         return ClusterScores(pair_p=1.0, pair_r=1.0, pair_f=1.0, bcubed_p=1.0, bcubed_r=1.0, bcubed_f=1.0)
-    true_sizes, of_true = _sizes(truth)
-    found_sizes, of_found = _sizes(found)
-    both_sizes, of_both = _sizes(of_true.astype(np.int64) * len(found_sizes) + of_found)
-    shared = both_sizes[of_both]  # faces with the same truth and the same finding as this one
+    table = contingency_matrix(truth, found, sparse=True, dtype=np.float64).tocoo()
+    shared = table.data  # faces with the same truth and the same finding
+    true_sizes, found_sizes = (np.asarray(table.sum(axis=axis)).reshape(-1) for axis in (1, 0))
     true_pairs, found_pairs, both_pairs = (
-        float((sizes.astype(np.float64) * (sizes - 1) / 2).sum()) for sizes in (true_sizes, found_sizes, both_sizes)
+        float((sizes * (sizes - 1) / 2).sum()) for sizes in (true_sizes, found_sizes, shared)
     )
     # where no pair was claimed (or exists) none was wrong (or missed)
     pair_p = both_pairs / found_pairs if found_pairs else 1.0
     pair_r = both_pairs / true_pairs if true_pairs else 1.0
-    bcubed_p = float(np.mean(shared / found_sizes[of_found]))
-    bcubed_r = float(np.mean(shared / true_sizes[of_true]))
+    bcubed_p = float((shared**2 / found_sizes[table.col]).sum() / len(truth))
+    bcubed_r = float((shared**2 / true_sizes[table.row]).sum() / len(truth))
     return ClusterScores(
         pair_p=pair_p,
         pair_r=pair_r,
@@ -58,12 +59,6 @@ def score_clusters(truth: np.ndarray, found: np.ndarray) -> ClusterScores:
         bcubed_r=bcubed_r,
         bcubed_f=_harmonic_mean(bcubed_p, bcubed_r),
     )
-
-
-def _sizes(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The size of each cluster, and the number of each face's cluster."""
-    _, number, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-    return sizes, number.reshape(-1)
 
 
 def _harmonic_mean(a: float, b: float) -> float:

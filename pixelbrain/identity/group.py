@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import functools
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,9 +17,6 @@ from pixelbrain.identity.thresholds import group_threshold
 
 if TYPE_CHECKING:
     from pixelbrain.stores.database import Database
-
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,17 +53,12 @@ def group_images(db: Database, threshold: float | None = None, k: int = 20) -> G
         vectors.append(batch.vectors)
     whole = np.concatenate(vectors) if vectors else np.empty((0, 1), np.float32)
     del vectors
-    assignment = assign(ids, whole, threshold=threshold, k=k, second_look=False, neighbours=neighbours_in(db, "images"))
-    order = sorted(range(len(ids)), key=ids.__getitem__)
-    distances = assignment.distance[order]
+    neighbours = functools.partial(neighbours_in, db, "images")
+    assignment = assign(ids, whole, threshold=threshold, k=k, second_look=False, neighbours=neighbours)
+    distance = pa.array(assignment.distance, mask=np.isnan(assignment.distance))
     table = pa.table(
-        {
-            "image_id": [ids[row] for row in order],
-            "group_id": assignment.names(ids, "group")[order],
-            "distance": pa.array(distances, mask=np.isnan(distances)),
-        },
-        schema=schema.GROUP_SCHEMA,
-    )
+        {"image_id": ids, "group_id": assignment.names(ids, "group"), "distance": distance}, schema=schema.GROUP_SCHEMA
+    ).sort_by("image_id")
     db.landing.write_groups(table)
     db.store_groups(table)
     return GroupReport(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -46,6 +46,8 @@ def nearest_neighbours(vectors: np.ndarray, k: int, *, device: str = "auto") -> 
     """
     import torch
 
+    from pixelbrain.modules.inference import choose_dtype
+
     n = len(vectors)
     k = min(k, n - 1)
     if k < 1:
@@ -54,7 +56,7 @@ def nearest_neighbours(vectors: np.ndarray, k: int, *, device: str = "auto") -> 
         device = "cuda" if torch.cuda.is_available() else "cpu"
     with torch.inference_mode():
         rows = torch.from_numpy(np.ascontiguousarray(vectors, dtype=np.float32)).to(device)
-        if n >= _REDUCED_PRECISION_FROM and _multiplies_bfloat16(device):
+        if n >= _REDUCED_PRECISION_FROM and choose_dtype("auto", device) is torch.bfloat16:
             found = _best_columns(rows.bfloat16(), min(k + _SPARE_CANDIDATES, n - 1))
         else:
             found = _best_columns(rows, k)
@@ -63,17 +65,15 @@ def nearest_neighbours(vectors: np.ndarray, k: int, *, device: str = "auto") -> 
 
 
 def neighbours_in(
-    db: Database, collection: Literal["faces", "images"]
-) -> Callable[[Sequence[str], np.ndarray, int], tuple[np.ndarray, np.ndarray]]:
-    """How the neighbours among vectors of `db` are best found: a function of (ids, vectors, k)."""
+    db: Database, collection: Literal["faces", "images"], ids: Sequence[str], vectors: np.ndarray, k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The neighbours among vectors of `db` as they are best found: by `nearest_neighbours` or `nearest_from_index`."""
+    import torch
 
-    def find(ids: Sequence[str], vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        if len(ids) <= _exact_limit():
-            return nearest_neighbours(vectors, k)
-        logger.info("%d vectors: their neighbours are asked of the vector index", len(ids))
-        return nearest_from_index(db, collection, ids, vectors, k)
-
-    return find
+    if len(ids) <= (_EXACT_LIMIT_CUDA if torch.cuda.is_available() else EXACT_LIMIT):
+        return nearest_neighbours(vectors, k)
+    logger.info("%d vectors: their neighbours are asked of the vector index", len(ids))
+    return nearest_from_index(db, collection, ids, vectors, k)
 
 
 def nearest_from_index(
@@ -106,22 +106,6 @@ def nearest_from_index(
         logger.debug("neighbours of %d of %d %s", stop, len(ids), collection)
     similarities[indices < 0] = -1.0
     return indices, similarities
-
-
-def _exact_limit() -> int:
-    import torch
-
-    return _EXACT_LIMIT_CUDA if torch.cuda.is_available() else EXACT_LIMIT
-
-
-def _multiplies_bfloat16(device: str) -> bool:
-    """Without such instructions torch emulates the product, slower than in float32."""
-    import torch
-
-    if device != "cpu":
-        return torch.cuda.is_bf16_supported()
-    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)  # no public name for it yet
-    return supported is not None and bool(supported())
 
 
 def _best_columns(rows: torch.Tensor, k: int) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 from collections.abc import Mapping
@@ -120,7 +121,7 @@ class PeopleIdentifierModule:
             photos=[faces.image_ids[row] for row in good],
             min_size=self.min_faces,
             k=self.k,
-            neighbours=neighbours_in(db, "faces"),
+            neighbours=functools.partial(neighbours_in, db, "faces"),
         )
         table = _identity_table(faces, assignment, assignment.names(ids, "person"))
         db.landing.write_identities(table)
@@ -168,14 +169,7 @@ def _identity_table(faces: _Faces, assignment: Assignment, names: np.ndarray) ->
     people[faces.good], distances[faces.good] = names, assignment.distance
     clustered = np.where(assignment.late, "late", "clustered")
     how[faces.good] = np.where(assignment.cluster < 0, "single", clustered)
-    order = sorted(range(n), key=faces.ids.__getitem__)
-    return pa.table(
-        {
-            "face_id": [faces.ids[face] for face in order],
-            "image_id": [faces.image_ids[face] for face in order],
-            "identity_id": people[order],
-            "distance": pa.array(distances[order], mask=np.isnan(distances[order])),
-            "assigned": how[order],
-        },
-        schema=schema.IDENTITY_SCHEMA,
-    )
+    distance = pa.array(distances, mask=np.isnan(distances))
+    columns = [faces.ids, faces.image_ids, people, distance, how]
+    table = pa.table(dict(zip(schema.IDENTITY_SCHEMA.names, columns, strict=True)), schema=schema.IDENTITY_SCHEMA)
+    return table.sort_by("face_id")

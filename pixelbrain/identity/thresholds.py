@@ -9,7 +9,6 @@ data/people, subtracting the set's own mean, which few people pull to themselves
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeVar
 
 from pixelbrain.config import STRATEGIES, Strategy, choose
@@ -18,25 +17,18 @@ from pixelbrain.errors import ConfigError
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, kw_only=True)
-class FaceThresholds:
-    """Least cosine similarity, -1 to 1, of one face embedder's vectors."""
-
-    average: float  # of two clusters, the mean over all pairs across them
-    dbscan: float  # of two faces, for one to reach the other
-    pairwise: float  # of two faces, to be one person
-
-
-_FACES: dict[str, FaceThresholds] = {
+# Of two clusters, the mean over all pairs across them (average); of two faces, for one to reach the other (dbscan), and
+# to be one person (pairwise).
+_FACES: dict[str, dict[str, float]] = {
     # Measured on MTCNN's boxes. Linkage at 0.914: pairwise F .976 and .929 on two photo sets; on the 25 labelled photos
     # among DeepFace's tests, which did not choose it, no mistake from 0.908 to 0.925. Chains need more: on data/people
     # two of six people are joined at 0.92, none at 0.93 (F .976), and at 0.94 people begin to fall apart.
-    "dlib": FaceThresholds(average=0.914, dbscan=0.93, pairwise=0.93),
+    "dlib": {"average": 0.914, "dbscan": 0.93, "pairwise": 0.93},
     # Published, not measured here. DeepFace verifies two faces by FaceNet-512 at cosine 0.70, and PhotoPrism, whose
     # clusters are DBSCAN's, joins them at a Euclidean distance of 0.64, which is cosine 0.795. The mean over all pairs
     # across two clusters is lower than over their nearest: 0.55.
-    "facenet-vggface2": FaceThresholds(average=0.55, dbscan=0.795, pairwise=0.795),
-    "facenet-casia-webface": FaceThresholds(average=0.55, dbscan=0.795, pairwise=0.795),
+    "facenet-vggface2": {"average": 0.55, "dbscan": 0.795, "pairwise": 0.795},
+    "facenet-casia-webface": {"average": 0.55, "dbscan": 0.795, "pairwise": 0.795},
 }
 
 _GROUPS: dict[str, float] = {
@@ -56,7 +48,7 @@ def face_threshold(model: str, strategy: Strategy) -> float:
         ConfigError: an unknown strategy, or a model that has no threshold.
     """
     choose("strategy", strategy, STRATEGIES)
-    return float(getattr(_of_model(model, _FACES), strategy))
+    return _of_model(model, _FACES)[strategy]
 
 
 def group_threshold(model: str) -> float:

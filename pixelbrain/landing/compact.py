@@ -11,7 +11,6 @@ import itertools
 import json
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +19,7 @@ from pixelbrain import schema
 from pixelbrain.errors import OutLockedError
 from pixelbrain.landing.index import LandedIndex
 from pixelbrain.landing.landing import Landing
-from pixelbrain.landing.parts import Part, claim_generation
+from pixelbrain.landing.parts import Part, claim_generation, in_threads
 from pixelbrain.landing.reader import read_layers
 from pixelbrain.locks.run import RunLock
 from pixelbrain.storage.base import Storage
@@ -32,8 +31,6 @@ TARGET_BYTES = 128 * 2**20
 # Well below the targets, as bytes are estimated: what was merged once is not small.
 _SMALL_ROWS = TARGET_ROWS // 2
 _SMALL_BYTES = TARGET_BYTES // 4
-
-_THREADS = {True: 4, False: 32}  # for footers and for removing, by whether it is a disk
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,13 +205,11 @@ def _write(
 
 def _footers(storage: Storage, files: Sequence[tuple[str, str | None]]) -> list[_Footer]:
     """Of files by name and version."""
-    with ThreadPoolExecutor(_THREADS[storage.is_local]) as pool:
-        return list(pool.map(lambda file: _read_footer(storage, *file), files))
+    return in_threads(storage, lambda file: _read_footer(storage, *file), files)
 
 
 def _remove(storage: Storage, parts: Sequence[Part]) -> None:
     """Remove files, the oldest generation first."""
     by_age = sorted(parts, key=lambda part: part.generation)
-    with ThreadPoolExecutor(_THREADS[storage.is_local]) as pool:
-        for _generation, together in itertools.groupby(by_age, key=lambda part: part.generation):
-            list(pool.map(storage.delete, [part.name for part in together]))
+    for _generation, together in itertools.groupby(by_age, key=lambda part: part.generation):
+        in_threads(storage, storage.delete, [part.name for part in together])

@@ -6,16 +6,19 @@ import contextlib
 import functools
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pixelbrain import schema
 from pixelbrain.storage.base import BrokenFileError, FileGoneError, Storage
+
+A = TypeVar("A")
+T = TypeVar("T")
 
 #: The folder of OUT that holds the part files.
 IMAGES = "images"
@@ -24,7 +27,7 @@ _CLAIMED = "work/generation"
 _IDS = ["image_id", "version", "status"]
 _METADATA_KEY = b"pixelbrain"
 _PART_NAME = re.compile(r"part-(\d{6})-(\d{8})-(\d{3,})\.parquet")
-_READERS = {True: 4, False: 32}  # threads that open footers, by whether they lie on a disk: of S3 most is waiting
+_THREADS = {True: 4, False: 32}  # for many small requests, by whether it is a disk: of S3 most is waiting
 _LISTINGS = 3  # files that vanish while their footers are read, as `pixelbrain compact` makes them, are listed anew
 _ROW_GROUP = 1000  # a reader that wants a thousand rows of a file that `compact` made large does not read the others
 _MOST_KNOWN = 200_000  # part files, at 0.5 kB each
@@ -130,9 +133,8 @@ def list_parts(storage: Storage, *, check_ids: bool = False) -> PartList:
         found = {key: _known[key] for key in keys if key in _known and (_known[key].checked or not check_ids)}
         new = [key for key in keys if key not in found]
         try:
-            with ThreadPoolExecutor(_READERS[storage.is_local]) as pool:
-                answers = pool.map(lambda key: _open(storage, key[1], key[2], check_ids), new)
-                opened = dict(zip(new, answers, strict=True))
+            answers = in_threads(storage, lambda key: _open(storage, key[1], key[2], check_ids), new)
+            opened = dict(zip(new, answers, strict=True))
             break
         except FileGoneError:
             if attempt + 1 == _LISTINGS:
@@ -145,6 +147,12 @@ def list_parts(storage: Storage, *, check_ids: bool = False) -> PartList:
         parts=[replace(found[key], storage=storage) for key in keys if key in found],
         broken={key[1]: why for key, why in opened.items() if isinstance(why, str)},
     )
+
+
+def in_threads(storage: Storage, request: Callable[[A], T], each: Iterable[A]) -> list[T]:
+    """What a small request answers for each, in order, as many at a time as suits the storage."""
+    with ThreadPoolExecutor(_THREADS[storage.is_local]) as pool:
+        return list(pool.map(request, each))
 
 
 def _open(storage: Storage, name: str, version: str, check_ids: bool) -> Part | str:

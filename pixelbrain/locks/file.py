@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -48,7 +49,7 @@ def hold_file(path: Path, owner: Owner) -> tuple[FileHold | None, Owner | None]:
         return None, _read_owner(owner_path)
     temporary = owner_path.with_name(f".{owner_path.name}.tmp")
     try:
-        temporary.write_text(owner.as_json())
+        temporary.write_text(json.dumps(asdict(owner)))
         os.replace(temporary, owner_path)
     except OSError:
         lock.release()
@@ -60,8 +61,8 @@ def _read_owner(path: Path) -> Owner | None:
     give_up_at = time.monotonic() + _OWNER_WAIT_S
     while True:
         owner = None
-        with contextlib.suppress(OSError):
-            owner = Owner.from_json(path.read_text())
+        with contextlib.suppress(OSError, ValueError, TypeError):  # not there yet, or not an owner's
+            owner = Owner(**json.loads(path.read_text()))
         # before a new owner has signed, the name of a killed one stands there
         if (owner is not None and not owner.is_dead()) or time.monotonic() >= give_up_at:
             return owner

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import datetime
-import json
 import os
 import socket
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 _PROC = Path("/proc")
@@ -35,18 +34,6 @@ class Owner:
             machine=_machine(),
             started=_started(os.getpid()),
         )
-
-    def as_json(self) -> str:
-        """To be read by `from_json`."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str | bytes) -> Owner | None:
-        """Back from JSON; None if it is something else."""
-        try:
-            return cls(**json.loads(text))
-        except (ValueError, TypeError):
-            return None
 
     def is_same_process(self, other: Owner) -> bool:
         """Whether both are certain to be one process."""

@@ -64,14 +64,12 @@ def search(
             f"the {by} of {database.landing.storage.uri} were embedded with {theirs.model} (weights "
             f"{theirs.weights_sha256[:12]}), the query with {model.model} ({model.weights_sha256[:12]}): use the same"
         )
-    if by == "faces":
-        return search_faces(database, vectors, k)
-    return [search_similar(database, vector, k) for vector in np.atleast_2d(vectors)]
-
-
-def search_faces(database: Database, vectors: np.ndarray, k: int = 20) -> list[list[FaceMatch]]:
-    """`search` by faces, with their identities as landed; of the model only the length of the vectors is checked."""
-    found = database.query_vector_field("faces", vectors, n_results=k)
+    found = database.query_vector_field(by, vectors, n_results=k)
+    if by == "images":
+        return [
+            [ImageMatch(image_id=one.id, distance=one.distance, label=one.metadata.get("label")) for one in row]
+            for row in found
+        ]
     identities = _identities(database.landing.read_identities(), [match.id for row in found for match in row])
     return [
         [
@@ -85,14 +83,6 @@ def search_faces(database: Database, vectors: np.ndarray, k: int = 20) -> list[l
             for match in row
         ]
         for row in found
-    ]
-
-
-def search_similar(database: Database, vector: np.ndarray, k: int = 20) -> list[ImageMatch]:
-    """`search` by images for one vector; of the model only its length is checked."""
-    (found,) = database.query_vector_field("images", np.asarray(vector, dtype=np.float32).reshape(1, -1), n_results=k)
-    return [
-        ImageMatch(image_id=match.id, distance=match.distance, label=match.metadata.get("label")) for match in found
     ]
 
 

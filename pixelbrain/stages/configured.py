@@ -1,11 +1,11 @@
-"""The settings of a run, as they were recorded, and what they stand for: a loader, modules, questions, weights."""
+"""The settings of a run, as they were recorded, and what they stand for: questions and weights."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pixelbrain.config import GPT4V, RunConfig
+from pixelbrain.config import RunConfig
 from pixelbrain.errors import ConfigError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.record import read_record
@@ -13,7 +13,6 @@ from pixelbrain.stages.display import Display
 
 if TYPE_CHECKING:
     from pixelbrain.asking.module import Gpt4VModule
-    from pixelbrain.images.loader import DataLoader
     from pixelbrain.modules.base import PipelineModule
 
 
@@ -35,23 +34,6 @@ def recorded_config(out: str, given: Mapping[str, Any], *, stores: bool) -> RunC
             )
     chosen = {k: recorded[k] for k in ("chroma", "s3_endpoint", "strategy") if recorded.get(k)}
     return RunConfig(out=out, **chosen | {k: v for k, v in given.items() if v is not None})
-
-
-def make_loader(config: RunConfig) -> DataLoader:
-    """The images of SOURCE."""
-    from pixelbrain.images.loader import DataLoader
-
-    if not config.source:
-        raise ConfigError("no SOURCE: name a folder, an image, a list file or s3://bucket/prefix")
-    return DataLoader(config.source, s3_endpoint=config.s3_endpoint, limit=config.limit)
-
-
-def make_modules(config: RunConfig) -> list[PipelineModule]:
-    """The modules that look at images, not yet set up."""
-    from pixelbrain.modules.registry import create_module
-
-    settings = config.module_settings()
-    return [create_module(name, **settings.get(name, {})) for name in config.modules if name != GPT4V]
 
 
 def make_asking(config: RunConfig) -> list[Gpt4VModule]:

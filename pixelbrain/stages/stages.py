@@ -9,19 +9,19 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pixelbrain.config import RunConfig
+from pixelbrain.config import GPT4V, RunConfig
 from pixelbrain.errors import ConfigError, StoppedError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.locks.run import RunLock
 from pixelbrain.record import read_record, write_stage
 from pixelbrain.stages.asking import asked, to_ask
-from pixelbrain.stages.configured import fetch_missing, make_asking, make_loader, make_modules, recorded_config
+from pixelbrain.stages.configured import fetch_missing, make_asking, recorded_config
 from pixelbrain.stages.display import Display, LogDisplay
 from pixelbrain.stages.wording import tell_asked, tell_extracted, tell_loaded
 
 if TYPE_CHECKING:
+    from pixelbrain.asking.answer_records import AskReport
     from pixelbrain.asking.module import Gpt4VModule
-    from pixelbrain.asking.online.report import AskReport
     from pixelbrain.engine.extract import ExtractReport
     from pixelbrain.identity.group import GroupReport
     from pixelbrain.identity.people import IdentityReport
@@ -85,11 +85,21 @@ class Stages:
 
     def loader(self) -> DataLoader:
         """The images of SOURCE."""
-        return self._loader or make_loader(self.config)
+        from pixelbrain.images.loader import DataLoader
+
+        if self._loader:
+            return self._loader
+        if not self.config.source:
+            raise ConfigError("no SOURCE: name a folder, an image, a list file or s3://bucket/prefix")
+        return DataLoader(self.config.source, s3_endpoint=self.config.s3_endpoint, limit=self.config.limit)
 
     def modules(self) -> Sequence[PipelineModule]:
         """The modules that look at images, not yet set up."""
-        return self._modules or make_modules(self.config)
+        from pixelbrain.modules.registry import create_module
+
+        settings = self.config.module_settings()
+        names = [name for name in self.config.modules if name != GPT4V]
+        return self._modules or [create_module(name, **settings.get(name, {})) for name in names]
 
     # --- stages --------------------------------------------------------------------------------------------------
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from pixelbrain.stages.display import Display
 
 if TYPE_CHECKING:
+    from pixelbrain.asking.answer_records import AskReport
     from pixelbrain.asking.batch.rounds import BatchReport
-    from pixelbrain.asking.online.report import AskReport
     from pixelbrain.engine.extract import ExtractReport
     from pixelbrain.storage.base import Storage
     from pixelbrain.stores.load import LoadReport

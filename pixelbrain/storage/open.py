@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from pixelbrain.errors import LandingError
@@ -26,8 +25,7 @@ def open_storage(out: str | Path | Storage, *, s3_endpoint: str | None = None) -
     if str(out).startswith(S3_SCHEME):
         from pixelbrain.storage.s3 import S3Storage
 
-        endpoint = s3_endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-        return S3Storage(str(out), endpoint)
+        return S3Storage(str(out), s3_endpoint)
     if str(out).lower().startswith("s3:"):  # as of a Path, which joins the slashes
         raise LandingError(f"OUT is {str(out)!r}: write s3://bucket/prefix")
     return LocalStorage(out)

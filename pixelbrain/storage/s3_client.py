@@ -38,8 +38,6 @@ def s3_client(endpoint: str | None = None, *, read_timeout_s: float = 30) -> Any
     Raises:
         SourceError: no credentials, or no such endpoint can be.
     """
-    # boto3 knows these variables, too, but would ask for the bucket as a host: http://photos.localhost:9000
-    endpoint = endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     key = (normal_endpoint(endpoint), read_timeout_s)
     with _Shared.lock:
         if key not in _Shared.clients:
@@ -96,11 +94,13 @@ def _make_session() -> Any:
 
 
 def normal_endpoint(endpoint: str | None) -> str | None:
-    """An endpoint's URL without what it does not need; None is Amazon's.
+    """An endpoint's URL, given or of the environment, without what it does not need; None is Amazon's.
 
     Raises:
         SourceError: it is not the URL of a server.
     """
+    # boto3 knows these variables, too, but would ask for the bucket as a host: http://photos.localhost:9000
+    endpoint = endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     if not endpoint:
         return None
     example = "write it as http://localhost:9000 or https://s3.example.com"

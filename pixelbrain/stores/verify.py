@@ -10,12 +10,11 @@ from pixelbrain.landing.landing import Landing
 from pixelbrain.stores.chroma import health_process
 from pixelbrain.stores.chroma.verify import CollectionCheck
 from pixelbrain.stores.database import Database
+from pixelbrain.stores.load import BATCH_ROWS
 from pixelbrain.stores.load_record import later_tables
 from pixelbrain.stores.mongo.verify import DocumentCheck
 from pixelbrain.stores.vectors import COLLECTION_COLUMNS, vector_models
 from pixelbrain.stores.verify_report import DifferenceCounter, VerifyReport
-
-_BATCH_ROWS = 1_000
 
 
 def verify(landing: Landing, database: Database, *, progress: Callable[[int, int], None] | None = None) -> VerifyReport:
@@ -51,7 +50,7 @@ def verify(landing: Landing, database: Database, *, progress: Callable[[int, int
             CollectionCheck(name, models.get(name), store, findings.get(name)) for name in COLLECTION_COLUMNS
         ]
         done = 0
-        for table in landing.iter_images(batch_rows=_BATCH_ROWS):
+        for table in landing.iter_images(batch_rows=BATCH_ROWS):
             if documents is not None:
                 documents.add(table)
             for collection in collections:

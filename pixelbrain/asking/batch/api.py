@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import functools
+import io
 import logging
-import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
 import openai
 from openai.types import Batch
 
-from pixelbrain.asking.request.client import classify_error, is_transport_error, sent_key
-from pixelbrain.asking.request.failures import Backoff, Retry, StopJob, mask_keys
+from pixelbrain.asking.request.client import classify_error, sent_key
+from pixelbrain.asking.request.failures import Retry, StopJob, backoff_s, mask_keys
 
 logger = logging.getLogger(__name__)
 
@@ -39,15 +39,13 @@ class RejectedError(Exception):
 class BatchApi:
     """What we ask of the server about batches; each call is tried again while that can help.
 
-    Every method raises `StopJob` for what waiting does not heal, and after `patience_s` of tries. The client's own
+    Every method raises `StopJob` for what waiting does not heal, and after `PATIENCE_S` of tries. The client's own
     retries are turned off.
     """
 
-    def __init__(self, client: openai.OpenAI, *, patience_s: float | None = None) -> None:
+    def __init__(self, client: openai.OpenAI) -> None:
         self._client = client.with_options(max_retries=0)
         self._key = sent_key(client)  # to be masked in messages
-        self._patience_s = PATIENCE_S if patience_s is None else patience_s
-        self._backoff = Backoff(random.Random(), first_s=FIRST_WAIT_S, most_s=60.0)
 
     def upload(self, path: Path) -> str:
         """Send a request file from the disk; the server's id of it."""
@@ -104,23 +102,17 @@ class BatchApi:
         except openai.APIStatusError:
             return self.retrieve(batch_id)  # it ended meanwhile
 
-    def lines(self, file_id: str) -> Iterator[bytes]:
-        """A result file's lines, as they come; after a broken connection from the first one again."""
-        started, tries = time.monotonic(), 0
-        while True:
-            try:
-                yield from self._stream(file_id)
-                return
-            except openai.NotFoundError:
-                raise StopJob(
-                    f"the server has {file_id}, a batch's answers, no more: remove the batch's file from "
-                    "OUT/answers/batches to ask (and pay) again"
-                ) from None
-            except Exception as error:  # the HTTP library's own ones too, which the SDK hands on here
-                if not isinstance(error, openai.OpenAIError) and not is_transport_error(error):
-                    raise
-                self._pause("fetching a batch's answers", error, started, tries)
-            tries += 1
+    def lines(self, file_id: str) -> Iterable[bytes]:
+        """A result file's lines, all in memory: of 50,000 requests, with short answers, some 50 MB."""
+        fetch = functools.partial(self._client.files.content, file_id)
+        try:
+            found = self._call("fetching a batch's answers", fetch, expected=(404,)).content
+        except openai.NotFoundError:
+            raise StopJob(
+                f"the server has {file_id}, a batch's answers, no more: remove the batch's file from "
+                "OUT/answers/batches to ask (and pay) again"
+            ) from None
+        return io.BytesIO(found)  # not splitlines: it also splits at what JSON may hold as it is
 
     def delete_file(self, file_id: str) -> None:
         """Remove a file of ours from the server; where that fails it stays, and costs nothing."""
@@ -128,16 +120,6 @@ class BatchApi:
             self._client.files.delete(file_id)
         except openai.OpenAIError as error:
             logger.debug("%s stays on the server: %s", file_id, type(error).__name__)
-
-    def _stream(self, file_id: str) -> Iterator[bytes]:
-        # not iter_lines: it also splits at U+2028 and the like, which JSON may hold as they are
-        rest = b""
-        with self._client.files.with_streaming_response.content(file_id) as response:
-            for chunk in response.iter_bytes(1 << 20):
-                *lines, rest = (rest + chunk).split(b"\n")
-                yield from lines
-        if rest:
-            yield rest
 
     def _call(
         self,
@@ -155,23 +137,20 @@ class BatchApi:
             except openai.OpenAIError as error:
                 if isinstance(error, openai.APIStatusError) and error.status_code in expected:
                     raise
-                self._pause(what, error, started, tries)
+                verdict = classify_error(error, key=self._key)
+            if isinstance(verdict, StopJob):
+                raise verdict
+            if not isinstance(verdict, Retry):
+                raise StopJob(f"{what} failed: {verdict}; answers so far are kept")
             tries += 1
+            own_s = backoff_s(tries, first_s=FIRST_WAIT_S, most_s=60.0)
+            wait_s = own_s if verdict.after_s is None else verdict.after_s
+            if time.monotonic() + wait_s - started > PATIENCE_S:
+                raise StopJob(
+                    f"{what} failed for {PATIENCE_S:.0f} s ({verdict}); what was sent goes on without us: "
+                    "run the same command again later"
+                )
+            logger.warning("%s failed (%s); once more in %.1f s", what, verdict, wait_s)
+            time.sleep(wait_s)
             if made is not None and (found := made()) is not None:
                 return found
-
-    def _pause(self, what: str, error: Exception, started: float, tries: int) -> None:
-        """Sleep before the next try, or raise `StopJob`."""
-        verdict = classify_error(error, key=self._key)
-        if isinstance(verdict, StopJob):
-            raise verdict from None
-        if not isinstance(verdict, Retry):
-            raise StopJob(f"{what} failed: {verdict}; answers so far are kept") from None
-        wait_s = verdict.after_s if verdict.after_s is not None else self._backoff.delay_s(tries + 1)
-        if time.monotonic() + wait_s - started > self._patience_s:
-            raise StopJob(
-                f"{what} failed for {self._patience_s:.0f} s ({verdict}); what was sent goes on without us: "
-                "run the same command again later"
-            ) from None
-        logger.warning("%s failed (%s); once more in %.1f s", what, verdict, wait_s)
-        time.sleep(wait_s)

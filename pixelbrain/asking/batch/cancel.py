@@ -87,8 +87,8 @@ def cancel_batches(
                 if batch.status in ENDED:
                     found = collector.collect(state, batch)
                     active.remove(state)
-                    report.cancelled += found.status == "cancelled"
-                    report.ended += found.status != "cancelled"
+                    report.cancelled += batch.status == "cancelled"
+                    report.ended += batch.status != "cancelled"
                     report.answers += found.answers
                     report.cost_usd += found.paid_usd
             if not active or time.monotonic() > until:

@@ -38,7 +38,6 @@ _LIMIT_IN_MESSAGE = re.compile(r"Limit: ([\d,]*\d)")
 class Collected:
     """What a batch brought."""
 
-    status: str  # the server's
     answers: Counter[str] = field(default_factory=Counter)  # records by status
     remembered: int = 0  # records of images that waited for another one's answer
     again: int = 0  # requests to be asked again
@@ -65,7 +64,7 @@ class Collector:
 
         May be killed at any point, and be done again by another process.
         """
-        found = Collected(status=batch.status)
+        found = Collected()
         again: list[Row] = []
         for row, result in self._results(state, batch, found):
             self._settle(state, row, result, found)
@@ -101,7 +100,7 @@ class Collector:
             for line in self.api.lines(file_id) if file_id else ():
                 result = _parse(line)
                 row = rows.pop(str(result.get("custom_id")), None)
-                if row is not None:  # None: read before, when the connection broke, or torn
+                if row is not None:  # None: torn, or read before
                     yield row, reader.read(row, result)
         mine = batch.status != "cancelled"
         for row in rows.values():

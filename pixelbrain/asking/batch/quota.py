@@ -27,72 +27,23 @@ Block = Literal["tokens", "budget", "unchecked", "hold", "cancelled"]
 
 
 @dataclass
-class TokenQueue:
-    """The account's queue of one model."""
-
-    setting: int | None  # input tokens; None: not known
-    refusals: int = 0  # batches turned away since the last one that was not
-    _learnt: int | None = None
-    _for_now: int | None = None  # less than the limit, because others fill the queue too
-
-    @property
-    def limit(self) -> int | None:
-        """Input tokens that may be on their way; None: not known."""
-        return _least(self.setting, self._learnt, self._for_now)
-
-    def fits(self, tokens: int, *, enqueued: int, in_file: int) -> bool:
-        """One more request may go into the batch that is being made, beside those that are on their way.
-
-        A batch is not begun for a small corner of the queue, and one request alone is always tried.
-        """
-        limit = self.limit
-        if limit is None or not (enqueued or in_file):
-            return True
-        if not in_file and limit - enqueued < limit / 4:
-            return False
-        return enqueued + in_file + tokens <= limit
-
-    def refused(self, tokens: int, *, enqueued: int, said: int | None) -> None:
-        """A batch of so many tokens, by our estimate, was turned away; `said` is the limit that the server named.
-
-        Raises `StopJob` where this happened too often in a row.
-        """
-        self.refusals += 1
-        if self.refusals >= _MAX_REFUSALS:
-            raise StopJob(
-                f"the account's queue of batch tokens had no room for {tokens:,} more, {self.refusals} times in a "
-                "row: other batches fill it; run the same command again when they are done"
-            )
-        if said is not None:
-            self._learnt = said
-        if said is None or tokens + enqueued <= said:  # it would have fitted, were it not for others
-            self._for_now = max(1, tokens // 2)
-
-    def accepted(self) -> None:
-        """A batch was let in."""
-        self.refusals = 0
-        if self._for_now is not None:
-            self._for_now *= 2
-            known = _least(self.setting, self._learnt)
-            if known is not None and self._for_now >= known:
-                self._for_now = None
-
-
-def _least(*limits: int | None) -> int | None:
-    return min((limit for limit in limits if limit is not None), default=None)
-
-
-@dataclass
 class Quota:
     """What is on its way, and what may follow it."""
 
     budget_usd: Decimal | None
     poll_s: float
-    queue: TokenQueue  # the account's
     active: list[BatchState]  # batches on their way
     spent_usd: Decimal  # for certain, before this run too
+    refusals: int = 0  # batches turned away since the last one that was not
+    _learnt: int | None = None  # the limit of the account's queue, in input tokens
+    _for_now: int | None = None  # less than that, because others fill the queue too
     _hold_until: float = 0.0  # monotonic; after a refusal
     _drain: bool = False  # no batch is begun before all that are on their way have ended
+
+    @property
+    def token_limit(self) -> int | None:
+        """Input tokens that may be on their way; None: not known."""
+        return min((limit for limit in (self._learnt, self._for_now) if limit is not None), default=None)
 
     @property
     def reserved_usd(self) -> Decimal:
@@ -109,27 +60,58 @@ class Quota:
         if file is None:
             if (self._drain and self.active) or time.monotonic() < self._hold_until:
                 return "hold"
-            if self.queue.limit is None and self._unchecked() >= _UNCHECKED:
+            if self.token_limit is None and self._unchecked() >= _UNCHECKED:
                 return "unchecked"
             self._drain = False
-        in_file = file.input_tokens if file else 0
-        if not self.queue.fits(row.input_tokens, enqueued=self._enqueued(model), in_file=in_file):
+        if not self.fits(row.input_tokens, model, in_file=file.state.input_tokens if file else 0):
             return "tokens"
         left = self.left_usd
-        if left is not None and row.usd > left - (file.usd if file else 0):
+        if left is not None and row.usd > left - (file.state.usd if file else 0):
             self._drain = True  # what comes back of the reserves makes one round, not many small ones
             return "budget"
         return None
 
+    def fits(self, tokens: int, model: str, *, in_file: int) -> bool:
+        """The account's queue takes one more request in the batch that is being made, beside what is on its way.
+
+        A batch is not begun for a small corner of the queue, and one request alone is always tried.
+        """
+        limit, enqueued = self.token_limit, self._enqueued(model)
+        if limit is None or not (enqueued or in_file):
+            return True
+        if not in_file and limit - enqueued < limit / 4:
+            return False
+        return enqueued + in_file + tokens <= limit
+
     def refused(self, state: BatchState, said: int | None) -> None:
-        """The account's queue is full: a smaller round, once what is on its way has ended; `StopJob` if too often."""
-        self.queue.refused(state.input_tokens, enqueued=self._enqueued(state.model), said=said)
-        hold_s = min(_LONGEST_HOLD_S, self.poll_s * 2 ** (self.queue.refusals - 1))
-        self._hold_until = time.monotonic() + hold_s
+        """The account's queue is full: a smaller round, once what is on its way has ended.
+
+        `said` is the limit that the server named. Raises `StopJob` where this happened too often in a row.
+        """
+        tokens = state.input_tokens
+        self.refusals += 1
+        if self.refusals >= _MAX_REFUSALS:
+            raise StopJob(
+                f"the account's queue of batch tokens had no room for {tokens:,} more, {self.refusals} times in a "
+                "row: other batches fill it; run the same command again when they are done"
+            )
+        if said is not None:
+            self._learnt = said
+        if said is None or tokens + self._enqueued(state.model) <= said:  # it would have fitted, were it not for others
+            self._for_now = max(1, tokens // 2)
+        self._hold_until = time.monotonic() + min(_LONGEST_HOLD_S, self.poll_s * 2 ** (self.refusals - 1))
         self._drain = True
         logger.warning(
             "the account's queue of batch tokens is full (limit: %s); a smaller round follows", said or "not said"
         )
+
+    def accepted(self) -> None:
+        """A batch was let in."""
+        self.refusals = 0
+        if self._for_now is not None:
+            self._for_now *= 2
+            if self._learnt is not None and self._for_now >= self._learnt:
+                self._for_now = None
 
     def _enqueued(self, model: str) -> int:
         return sum(state.input_tokens for state in self.active if state.model == model)

@@ -16,7 +16,7 @@ from pixelbrain.asking.batch.store import Row
 from pixelbrain.asking.batch.submit import custom_id, request_line, settings_key
 from pixelbrain.asking.cost.prices import ModelPrice
 from pixelbrain.asking.questions.question import AnswerStatus, Question
-from pixelbrain.asking.request.body import build_body, question_hash
+from pixelbrain.asking.request.body import build_body
 from pixelbrain.asking.request.estimate import estimate
 from pixelbrain.asking.request.photo import Photo, PhotoPreparer
 from pixelbrain.asking.request.replies import MORE_ROOM
@@ -57,7 +57,6 @@ class RequestMaker:
 
     def __post_init__(self) -> None:
         self.settings_key = settings_key(self.settings)
-        self._hashes = {question.field: question_hash(self.settings, question) for question in self.settings.questions}
         self._preparer = PhotoPreparer(self.settings, self.price, self._read_image)
         self._prepared = self._prepare_ahead()
 
@@ -164,4 +163,4 @@ class RequestMaker:
     def _record(self, record: dict[str, Any]) -> None:
         self.answers[record["status"]] += 1
         self.remembered += record["remembered"]
-        self.memory.journal({**record, "question": self._hashes[record["field"]]})
+        self.memory.journal(record)

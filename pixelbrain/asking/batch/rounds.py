@@ -105,8 +105,8 @@ class Rounds:
         try:
             while (request := self.maker.take()) is not None:
                 if file is not None and not file.has_room(request.line):
-                    full, file = file, None
-                    self._send(full)
+                    self._send(file)
+                    file = None
                 self._block = "cancelled" if self.report.cancelled else self.quota.blocked(request.row, model, file)
                 if self._block is not None:
                     self.maker.put_back(request)
@@ -117,14 +117,13 @@ class Rounds:
             else:
                 self._block = None
             if file is not None:
-                full, file = file, None
-                self._send(full)
+                self._send(file)
         finally:
             if file is not None:
                 file.discard()
 
     def _send(self, file: RequestFile) -> None:
-        state = file.finish(self.maker.settings, self.maker.price)
+        state = file.finish()
         self._forget_history(state)
         try:
             submit(state, file, self.store, self.api)
@@ -191,7 +190,7 @@ class Rounds:
     def _look(self, state: BatchState, batch: Batch) -> None:
         """Note how far a batch is."""
         if state.status == "validating" and batch.status not in ("validating", "failed"):
-            self.quota.queue.accepted()
+            self.quota.accepted()
         if batch.status in ("cancelling", "cancelled") and self._known_cancelled is not None:
             # someone cancelled it while we ran: not to send it again, then
             self.report.cancelled |= state.id not in self._known_cancelled

@@ -15,7 +15,7 @@ from openai import OpenAI
 from pixelbrain.asking.batch.api import BatchApi
 from pixelbrain.asking.batch.collect import Collector
 from pixelbrain.asking.batch.pending_answers import PendingAnswers
-from pixelbrain.asking.batch.quota import Quota, TokenQueue
+from pixelbrain.asking.batch.quota import Quota
 from pixelbrain.asking.batch.requests import RequestMaker
 from pixelbrain.asking.batch.rounds import BatchReport, Rounds
 from pixelbrain.asking.batch.store import BatchStore
@@ -111,7 +111,6 @@ def run_batches(
     budget_usd: Decimal | None = None,
     already_spent_usd: Decimal = Decimal(0),
     wait: bool = True,
-    enqueued_token_limit: int | None = None,
     poll_s: float = 30.0,
     progress: Callable[[int, int, int], None] | None = None,
     max_bytes: int = MAX_BYTES,
@@ -132,9 +131,7 @@ def run_batches(
         budget_usd: a cap for all that was ever spent; the most that a request can cost is reserved before it is sent.
         already_spent_usd: the cost of all journalled records.
         wait: until everything is answered. False: collect what has ended, send what fits, and return.
-        enqueued_token_limit: input tokens that may be on their way at once; None: learnt from the server's refusals.
         progress: called with (done, total, failed) requests.
-        max_bytes, max_requests: of one file.
 
     Raises:
         StopJob: no request of this job can succeed, or the server cannot be reached; what was answered is kept.
@@ -151,8 +148,10 @@ def run_batches(
         with contextlib.closing(RequestMaker(iter(entries), settings, price, pending, memory, read)) as maker:
             report = Rounds(
                 maker=maker,
-                new_file=functools.partial(RequestFile, store, max_bytes=max_bytes, max_requests=max_requests),
-                quota=Quota(budget_usd, poll_s, TokenQueue(enqueued_token_limit), store.active(), spent),
+                new_file=functools.partial(
+                    RequestFile, store, settings, price, max_bytes=max_bytes, max_requests=max_requests
+                ),
+                quota=Quota(budget_usd, poll_s, store.active(), spent),
                 store=store,
                 api=api,
                 pending=pending,

@@ -81,10 +81,10 @@ class BatchState:
     model: str
     questions: list[dict[str, Any]]  # field, text, answer (AnswerType.as_dict) and hash (see `question_hash`)
     price: dict[str, str]  # USD a million tokens, and the batch's factor
-    requests: int
-    input_tokens: int
-    usd: Decimal  # the most it can cost: reserved of the budget
-    usual_usd: Decimal  # what it is expected to cost
+    requests: int = 0
+    input_tokens: int = 0
+    usd: Decimal = Decimal(0)  # the most it can cost: reserved of the budget
+    usual_usd: Decimal = Decimal(0)  # what it is expected to cost
     batch_id: str | None = None  # the server's
     input_file_id: str | None = None
     status: str | None = None  # the server's word, as last seen
@@ -165,12 +165,7 @@ class BatchStore:
 
     def upload_path(self, batch: str) -> Path:
         """Where the file that is sent is made, on this machine's disk."""
-        folder = self.storage.local / _FOLDER
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise LandingError(f"cannot write into {folder}: {error.strerror or error}") from None
-        return folder / f"{batch}.upload.jsonl"
+        return self.storage.local / _FOLDER / f"{batch}.upload.jsonl"
 
     def clean(self) -> None:
         """Remove what a killed process left: rows that no state speaks of, half-written files, and uploads."""

@@ -64,20 +64,28 @@ class RequestFile:
     """One batch in the making: JSONL within the API's limits, streamed to this machine's disk, and its rows for us."""
 
     store: BatchStore  # where its state goes
+    settings: AskSettings  # what is asked
+    price: ModelPrice
     _: KW_ONLY
     max_bytes: int = MAX_BYTES  # of one file
     max_requests: int = MAX_REQUESTS
     size_bytes: int = 0
-    input_tokens: int = 0
-    usd: Decimal = Decimal(0)
-    usual_usd: Decimal = Decimal(0)
     _rows: list[str] = field(default_factory=list)  # some 300 bytes each
 
     def __post_init__(self) -> None:
-        # by time, so that a folder's listing is their order; the random half keeps two machines apart
-        self.id = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}"
-        self.path = self.store.upload_path(self.id)
+        self.state = BatchState(
+            # by time, so that a folder's listing is their order; the random half keeps two machines apart
+            id=f"{datetime.now(timezone.utc):%Y%m%dT%H%M%S%f}-{secrets.token_hex(4)}",
+            stage="submitting",
+            created_at="",  # once it is finished
+            settings=settings_key(self.settings),
+            model=self.settings.model,
+            questions=_questions(self.settings),
+            price={name: str(getattr(self.price, name)) for name in DOLLARS},
+        )
+        self.path = self.store.upload_path(self.state.id)
         with self._explained():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = open(self.path, "wb")  # noqa: SIM115 - closed by finish() or discard()
 
     def has_room(self, line: bytes) -> bool:
@@ -90,36 +98,25 @@ class RequestFile:
             self._file.write(line)
         self._rows.append(row.line())
         self.size_bytes += len(line)
-        self.input_tokens += row.input_tokens
-        self.usd += row.usd
-        self.usual_usd += usual_usd
+        self.state.requests += 1
+        self.state.input_tokens += row.input_tokens
+        self.state.usd += row.usd
+        self.state.usual_usd += usual_usd
 
-    def finish(self, settings: AskSettings, price: ModelPrice) -> BatchState:
+    def finish(self) -> BatchState:
         """Close the file, and record the batch as `submitting`.
 
         Raises `LandingError` where the disk is full, or OUT not writable.
         """
         with self._explained():
             self._file.close()
-        state = BatchState(
-            id=self.id,
-            stage="submitting",
-            created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            settings=settings_key(settings),
-            model=settings.model,
-            questions=_questions(settings),
-            price={name: str(getattr(price, name)) for name in DOLLARS},
-            requests=len(self._rows),
-            input_tokens=self.input_tokens,
-            usd=self.usd,
-            usual_usd=self.usual_usd,
-        )
-        self.store.save_rows(self.id, self._rows)
-        self.store.save(state)
-        return state
+        self.state.created_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        self.store.save_rows(self.state.id, self._rows)
+        self.store.save(self.state)
+        return self.state
 
     def discard(self) -> None:
-        """Nothing of it stays."""
+        """Nothing of it stays on the disk; once it is sent, nothing has."""
         self._file.close()
         self.path.unlink(missing_ok=True)
 

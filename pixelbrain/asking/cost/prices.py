@@ -24,6 +24,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from pixelbrain.asking.cost.image_tokens import Detail, PatchTokens, TileTokens
+from pixelbrain.config import choose
 from pixelbrain.errors import ConfigError
 
 PRICES_DATE = "2026-11-22"
@@ -142,8 +143,7 @@ def _tokens(where: str, settings: Any) -> TileTokens | PatchTokens:
         raise ConfigError(f"{where} is {settings!r}: {_TOKENS_HINT}")
     if "like" in settings:
         _known_keys(where, settings, ("like",))
-        if settings["like"] not in PRICES:
-            raise ConfigError(f"{where}: like is {settings['like']!r}: it is one of {', '.join(PRICES)}")
+        choose(f"{where}: like", settings["like"], PRICES)
         return PRICES[settings["like"]].tokens
     kind = PatchTokens if "multiplier" in settings else TileTokens
     _known_keys(where, settings, tuple(field.name for field in fields(kind)))

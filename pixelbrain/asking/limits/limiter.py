@@ -17,7 +17,6 @@ from pixelbrain.asking.limits.budget import Budget
 from pixelbrain.asking.limits.leases import Granted, LeaseAnswer, OverBudget, Settlement, Wait, Want
 from pixelbrain.asking.limits.window import Count, Expense, PacedWindow
 from pixelbrain.asking.request.headers import RateHeaders
-from pixelbrain.errors import ConfigError
 
 logger = logging.getLogger(__name__)
 
@@ -42,10 +41,7 @@ class _Reservation:
 
 @dataclass(kw_only=True)
 class RateLimiter:
-    """Leases requests, tokens and dollars, and takes back what was not used of them.
-
-    Raises `ConfigError` for a limit that lets nothing through.
-    """
+    """Leases requests, tokens and dollars, and takes back what was not used of them."""
 
     rpm: float | None = None  # requests a minute; None: learned from the headers of the first response
     tpm: float | None = None  # tokens a minute, input and output; None: likewise
@@ -68,9 +64,6 @@ class RateLimiter:
     _first_at: float | None = None
 
     def __post_init__(self) -> None:
-        for name, value, least in (("rpm", self.rpm, 1), ("tpm", self.tpm, 1), ("budget", self.budget_usd, 0)):
-            if value is not None and not value >= least:
-                raise ConfigError(f"{name} is {value}: at least {least}")
         counted = {"window_s": self.window_s, "slack_s": self.slack_s, "burst_s": self.burst_s}
         self._requests, self._tokens = PacedWindow(self.rpm, **counted), PacedWindow(self.tpm, **counted)
         self._responded = self.rpm is not None and self.tpm is not None  # no first response to wait for
@@ -108,7 +101,6 @@ class RateLimiter:
             if one.tokens is not None:
                 self._tokens.amend(reservation.expense, reservation.tokens, one.tokens)
             if one.limits is not None:
-                self._responded = True
                 self._observe(now, one.limits, reservation)
 
     def pause(self, now: float, seconds: float) -> None:
@@ -121,12 +113,6 @@ class RateLimiter:
             self._slow_down(now)
         until = now + max(0.0, seconds) * (1 + 0.1 * self._rng.random())
         self._paused_until = max(self._paused_until, until)
-
-    def observe_headers(self, now: float, limits: RateHeaders) -> None:
-        """Learn the limits that the server names. The lower of a limit given and one named holds."""
-        self._named = (limits.limit_requests or self._named[0], limits.limit_tokens or self._named[1])
-        self._responded = True
-        self._follow(now)
 
     def stats(self, now: float) -> dict[str, Any]:
         """Figures for a progress display: limits and use a minute, and requests in flight."""
@@ -175,7 +161,7 @@ class RateLimiter:
             self.budget.lose(permit, reservation.usd)
 
     def _follow(self, now: float) -> None:
-        """Set the windows to the limits that hold now."""
+        """Set the windows to the limits that hold now: the lower of one given and one that the server names."""
         requests, tokens = self._named
         for window, *limits in ((self._requests, self.rpm, requests), (self._tokens, self.tpm, tokens)):
             window.per_minute = min((limit for limit in limits if limit is not None), default=None)
@@ -188,7 +174,10 @@ class RateLimiter:
             self._requests.brake_per_minute = rpm if self._brake else None
 
     def _observe(self, now: float, limits: RateHeaders, reservation: _Reservation) -> None:
-        self.observe_headers(now, limits)
+        """Learn the limits that the server names, and how it counts."""
+        self._responded = True
+        self._named = (limits.limit_requests or self._named[0], limits.limit_tokens or self._named[1])
+        self._follow(now)
         for window, per_minute, remaining, before in (
             (self._requests, limits.limit_requests, limits.remaining_requests, reservation.requests_before),
             (self._tokens, limits.limit_tokens, limits.remaining_tokens, reservation.tokens_before),

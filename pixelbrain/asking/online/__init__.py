@@ -3,6 +3,5 @@
 | what | file | role |
 | --- | --- | --- |
 | `Asker` | asker | asks about images, many at a time: prepares, remembers, asks, journals |
-| `AskReport` | report | what a run of asking came to |
 | `AskMeter` | requester | one request about one image, with all its tries, until it has an outcome |
 """

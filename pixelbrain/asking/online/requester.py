@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,7 +16,7 @@ from pixelbrain.asking.limits.gate import Gate
 from pixelbrain.asking.questions.question import AnswerStatus, Question
 from pixelbrain.asking.request.body import build_body
 from pixelbrain.asking.request.estimate import Overrun, estimate
-from pixelbrain.asking.request.failures import Backoff, Retry, RowFailed, StopJob
+from pixelbrain.asking.request.failures import Retry, RowFailed, StopJob, backoff_s
 from pixelbrain.asking.request.photo import Photo
 from pixelbrain.asking.request.replies import MORE_ROOM, Reply
 from pixelbrain.asking.settings import AskSettings
@@ -70,7 +69,6 @@ class Requester:
     gate: Gate  # every try waits there for a permit of its own
     send: Send  # such as `AskClient.send`
     concurrency: int = 512  # requests on their way at once, at most
-    rng: random.Random = field(default_factory=random.Random)  # of the jitter
     meter: AskMeter = field(default_factory=_Unmetered)  # counts
     stopped: StopJob | None = None  # why nothing more is sent
     unconfirmed_usd: Decimal = Decimal(0)  # the most that answers lost on their way may have cost
@@ -78,7 +76,6 @@ class Requester:
 
     def __post_init__(self) -> None:
         self._free = asyncio.Semaphore(self.concurrency)
-        self._backoff = Backoff(self.rng)
 
     async def ask(self, photo: Photo, questions: Sequence[Question]) -> Outcome:
         """Ask questions about an image in one request.
@@ -133,7 +130,7 @@ class Requester:
         if self.stopped is not None:
             raise self.stopped
         tries.failures += 1
-        wait_s = self._backoff.delay_s(tries.failures) if error.after_s is None else error.after_s
+        wait_s = backoff_s(tries.failures) if error.after_s is None else error.after_s
         tries.waited_s += wait_s
         if error.everyone:
             await self.gate.pause(wait_s)  # whether or not this request goes on

@@ -7,6 +7,6 @@
 | `Estimate` | estimate | what a request takes before it is sent, and the one warning when requests come to more |
 | `Retry` | failures | what a failed request means: try it again, give up the row, or stop the job |
 | `RateHeaders` | headers | what a server says about its limits, and how long it asks to wait |
-| `SentImage` | photo | the image as it is sent: read, brought to size, as JPEG or as a URL, with its keys |
+| `Photo` | photo | the image as it is sent: read, brought to size, as JPEG or as a URL, with its keys |
 | `GarbledReplyError` | replies | what comes back: a chat completion as answers, a refusal, or nothing of use |
 """

@@ -22,7 +22,15 @@ _NO_KEY = "none"  # the SDK wants one, where the server does not
 
 
 def _options(base_url: str | None, timeout_s: float) -> dict[str, Any]:
-    """What every client is made with. The key is read from the environment here and nowhere else."""
+    """What every client is made with. The key is read from the environment here and nowhere else.
+
+    Args:
+        base_url: of a server that speaks the API, which may need no key; None: OpenAI's, or OPENAI_BASE_URL.
+        timeout_s: of one call, from the first byte sent to the last one received.
+
+    Raises:
+        ConfigError: no key for OpenAI's server, or one that cannot be sent.
+    """
     key = os.environ.get(KEY_VARIABLE, "").strip()
     if not key and base_url is None and not os.environ.get("OPENAI_BASE_URL"):
         raise ConfigError(
@@ -35,15 +43,7 @@ def _options(base_url: str | None, timeout_s: float) -> dict[str, Any]:
 
 
 def make_sync_client(*, base_url: str | None = None, timeout_s: float = 60.0) -> openai.OpenAI:
-    """A client for the Files and Batches endpoints.
-
-    Args:
-        base_url: of a server that speaks the API; None: OpenAI's, or OPENAI_BASE_URL.
-        timeout_s: of one call; uploads have their own.
-
-    Raises:
-        ConfigError: no key for OpenAI's server, or one that cannot be sent.
-    """
+    """A client for the Files and Batches endpoints; see `_options`. Uploads have a time-out of their own."""
     return openai.OpenAI(**_options(base_url, timeout_s))
 
 
@@ -55,13 +55,10 @@ def sent_key(client: Any) -> str | None:
 class AskClient:
     """An `AsyncOpenAI` that sends bodies as they are. Made, used and closed in one event loop.
 
-    Args:
-        base_url: of a server that speaks the API; None: OpenAI's. Another may need no key.
-        connections: the most at once. As many as requests in flight, or they would wait here with a permit in hand.
-        timeout_s: of one request, from the first byte sent to the last one received.
+    See `_options` for what is not here.
 
-    Raises:
-        ConfigError: no key for OpenAI's server, or one that cannot be sent.
+    Args:
+        connections: the most at once. As many as requests in flight, or they would wait here with a permit in hand.
     """
 
     def __init__(self, *, base_url: str | None = None, connections: int = 32, timeout_s: float = 60.0) -> None:
@@ -108,14 +105,11 @@ class AskClient:
 
 
 def classify_error(error: Exception, *, model: str = "", key: str | None) -> Retry | RowFailed | StopJob:
-    """What an error of the SDK means, or one of the HTTP library below it, which comes through while a body is read.
-
-    The message names the model that was asked, and masks the key that was sent.
-    """
+    """What an error of the SDK means. The message names the model that was asked, and masks the key that was sent."""
     if isinstance(error, openai.APIStatusError):
         body = error.body if error.body is not None else error.response.text
         return classify_response(error.status_code, body, dict(error.response.headers), model=model, key=key)
-    if isinstance(error, openai.APIConnectionError) or is_transport_error(error):
+    if isinstance(error, openai.APIConnectionError):
         cause = error.__cause__ or error
         return Retry(
             mask_keys(f"the connection broke: {type(cause).__name__}: {cause}", key),
@@ -125,10 +119,3 @@ def classify_error(error: Exception, *, model: str = "", key: str | None) -> Ret
             not in ("ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol"),
         )
     return StopJob(mask_keys(f"{type(error).__name__}: {error}", key))
-
-
-def is_transport_error(error: Exception) -> bool:
-    """Of httpx or its successor, whichever the SDK brings: a connection that broke while a body was read."""
-    return any(
-        kind.__name__ == "TransportError" and kind.__module__.startswith("httpx") for kind in type(error).__mro__
-    )

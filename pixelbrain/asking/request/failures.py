@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from pixelbrain.asking.request.headers import retry_after_s
@@ -55,22 +54,13 @@ class RowFailed(_Failure):
         self.refused = refused  # by a content filter: that is an answer, if not one to the question
 
 
-@dataclass(frozen=True)
-class Backoff:
-    """Waits before retries, for sharing by all requests of a process.
+def backoff_s(tries: int, *, first_s: float = 0.5, most_s: float = 30.0) -> float:
+    """Seconds to wait after so many tries, at least one.
 
     Doubling from `first_s` up to `most_s`, each shortened by up to a half at random, so that requests that failed
     together do not come back together.
     """
-
-    rng: random.Random
-    first_s: float = 0.5
-    most_s: float = 30.0
-
-    def delay_s(self, tries: int) -> float:
-        """Seconds to wait after so many tries, at least one."""
-        full = min(self.most_s, self.first_s * 2 ** min(tries - 1, 30))
-        return full * (1 - 0.5 * self.rng.random())
+    return min(most_s, first_s * 2 ** min(tries - 1, 30)) * random.uniform(0.5, 1)
 
 
 def classify_response(

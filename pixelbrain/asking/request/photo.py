@@ -28,17 +28,9 @@ logger = logging.getLogger(__name__)
 JPEG_QUALITY = 88
 
 
-@dataclass(frozen=True, kw_only=True)
-class SentImage:
-    """An image ready to be sent."""
-
-    jpeg: bytes  # upright RGB, without the original's metadata: no place and no camera leave the house
-    width: int
-    height: int
-    sha256: str  # of the JPEG, hex: with the question it is the key of a remembered answer
-
-
-def prepare_photo(data: bytes, *, price: ModelPrice, detail: Detail, image_id: str = "") -> SentImage:
+def prepare_photo(
+    data: bytes, *, price: ModelPrice, detail: Detail, image_id: str = ""
+) -> tuple[bytes, tuple[int, int]]:
     """Bring an image to what the model can use at this level of detail.
 
     The same bytes give the same JPEG, so that an answer is found again.
@@ -47,6 +39,10 @@ def prepare_photo(data: bytes, *, price: ModelPrice, detail: Detail, image_id: s
         data: an encoded image, as `decode_image` takes it.
         price: of the model, which knows the sizes it takes.
         image_id: for messages.
+
+    Returns:
+        A JPEG, upright RGB, without the original's metadata: no place and no camera leave the house; and its width and
+        height in pixels.
 
     Raises:
         DecodeError: empty, truncated, or not an image.
@@ -62,8 +58,7 @@ def prepare_photo(data: bytes, *, price: ModelPrice, detail: Detail, image_id: s
         image = image.resize(size, Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=JPEG_QUALITY)
-    jpeg = buffer.getvalue()
-    return SentImage(jpeg=jpeg, width=size[0], height=size[1], sha256=hashlib.sha256(jpeg).hexdigest())
+    return buffer.getvalue(), size
 
 
 def data_url(jpeg: bytes) -> str:
@@ -115,11 +110,11 @@ class PhotoPreparer:
             if self.settings.image_urls and self.presign is not None and image_id.startswith("s3://"):
                 return self._original(entry, self.presign)
             data = self.read(image_id)
-            sent = prepare_photo(data, price=self.price, detail=self.settings.detail, image_id=image_id)
+            jpeg, size = prepare_photo(data, price=self.price, detail=self.settings.detail, image_id=image_id)
         except Exception as error:  # the row boundary: whatever reading or decoding raises is this row's
             logger.debug("%s cannot be sent", image_id, exc_info=True)
             return Outcome(status=AnswerStatus.FAILED, error_type=type(error).__name__, error=str(error) or repr(error))
-        return self._photo(sent.sha256, sent.width, sent.height, lambda: data_url(sent.jpeg))
+        return self._photo(hashlib.sha256(jpeg).hexdigest(), *size, lambda: data_url(jpeg))
 
     def _original(self, entry: Mapping[str, Any], presign: Callable[[str], str]) -> Photo:
         sha256, width, height = (entry.get(name) for name in ("sha256", "width", "height"))

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from pixelbrain.asking.answer_records import AskReport
 from pixelbrain.asking.limits.gate import Gate
 from pixelbrain.asking.limits.leases import LeaseAnswer, Settlement, Want
-from pixelbrain.asking.online.report import AskReport
 from pixelbrain.asking.pending import spent_usd
 from pixelbrain.asking.questions.question import AnswerStatus
 from pixelbrain.asking.request.body import question_hash

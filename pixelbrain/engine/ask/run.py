@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pixelbrain.asking.online.report import AskReport
+from pixelbrain.asking.answer_records import AskReport
 from pixelbrain.asking.pending import pending_images, spent_usd
 from pixelbrain.asking.questions.where import Where
 from pixelbrain.asking.request.estimate import estimate

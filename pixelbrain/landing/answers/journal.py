@@ -27,7 +27,8 @@ _SEGMENT_RECORDS = 500
 
 def open_journal(storage: Storage, writer: str, types: Mapping[str, pa.DataType]) -> AnswerJournal:
     """Open, or go on with, a writer's journal of answers of these Arrow types, by field."""
-    first = {"types": {field: _pack(kind) for field, kind in types.items()}}
+    schemas = {field: pa.schema([("answer", kind)]).serialize() for field, kind in types.items()}
+    first = {"types": {field: base64.b64encode(found).decode() for field, found in schemas.items()}}
     return _FileJournal(storage, writer, first) if storage.is_local else _SegmentJournal(storage, writer, first)
 
 
@@ -55,20 +56,20 @@ def _open_lines(storage: Storage, name: str) -> IO[bytes]:
     try:
         if storage.is_local:  # line by line: a run of days may have left much
             return open(storage.local / name, "rb")
+        data = storage.read(name)
     except FileNotFoundError:
-        pass
+        data = None
     except OSError as error:
         raise LandingError(f"cannot read {storage.local / name}: {error.strerror}") from None
-    else:
-        data = storage.read(name)
-        if data is not None:
-            return io.BytesIO(data)
-    raise FileGoneError(f"{storage.uri}/{name} is not there any more: run the same command again")
+    if data is None:
+        raise FileGoneError(f"{storage.uri}/{name} is not there any more: run the same command again")
+    return io.BytesIO(data)
 
 
 def unpack_types(record: Mapping[str, Any]) -> dict[str, pa.DataType]:
     """The Arrow types by field of a record of `types`."""
-    return {field: _unpack(packed) for field, packed in record["types"].items()}
+    found = {field: pa.BufferReader(base64.b64decode(packed)) for field, packed in record["types"].items()}
+    return {field: pa.ipc.read_schema(reader).field("answer").type for field, reader in found.items()}
 
 
 class _FileJournal:
@@ -193,11 +194,3 @@ AnswerJournal = _FileJournal | _SegmentJournal
 
 def _lines(records: Iterable[Mapping[str, Any]]) -> bytes:
     return "".join(json.dumps(record) + "\n" for record in records).encode()
-
-
-def _pack(kind: pa.DataType) -> str:
-    return base64.b64encode(pa.schema([("answer", kind)]).serialize()).decode()
-
-
-def _unpack(packed: str) -> pa.DataType:
-    return pa.ipc.read_schema(pa.BufferReader(base64.b64decode(packed))).field("answer").type

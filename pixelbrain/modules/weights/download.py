@@ -64,7 +64,7 @@ def download(
             if size_bytes is not None and total != size_bytes:
                 raise WeightsError(f"{url} offers {total:,} bytes instead of {size_bytes:,}")
             digest = hashlib.sha256()
-            pace = _Pace()
+            since, had = time.monotonic(), 0
             while chunk := response.raw.read1(_CHUNK_BYTES):  # what has arrived: read() would wait for all of it
                 done += len(chunk)
                 if total is not None and done > total:
@@ -73,8 +73,10 @@ def download(
                 digest.update(chunk)
                 if progress:
                     progress(done, total)
-                if pace.too_slow(done):
-                    raise WeightsError(f"{url} sends less than {_LEAST_BYTES_PER_S} bytes/s")
+                if (elapsed_s := time.monotonic() - since) >= _PACE_WINDOW_S:
+                    if done - had < _LEAST_BYTES_PER_S * elapsed_s:
+                        raise WeightsError(f"{url} sends less than {_LEAST_BYTES_PER_S} bytes/s")
+                    since, had = time.monotonic(), done
         if total is not None and done != total:
             raise WeightsError(f"{url} {_ended(done, total)}")
         if sha256 is not None and digest.hexdigest() != sha256:
@@ -97,19 +99,3 @@ def download(
 
 def _ended(done: int, total: int | None) -> str:
     return f"ended after {done:,} bytes" if total is None else f"ended after {done:,} of {total:,} bytes"
-
-
-class _Pace:
-    """Whether a transfer has been too slow over the last window."""
-
-    def __init__(self) -> None:
-        self._since = time.monotonic()
-        self._had = 0
-
-    def too_slow(self, done: int) -> bool:
-        elapsed_s = time.monotonic() - self._since
-        if elapsed_s < _PACE_WINDOW_S:
-            return False
-        slow = done - self._had < _LEAST_BYTES_PER_S * elapsed_s
-        self._since, self._had = time.monotonic(), done
-        return slow

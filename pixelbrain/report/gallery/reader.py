@@ -9,6 +9,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
+import pyarrow as pa
+
 from pixelbrain import schema
 from pixelbrain.errors import MixedModelsError
 from pixelbrain.landing.landing import Landing
@@ -33,8 +35,9 @@ def read_library(landing: Landing) -> Library:
     Raises:
         LandingError: OUT cannot be read.
     """
-    identities = _read_identities(landing)
-    groups = _read_groups(landing)
+    landed = landing.read_identities()
+    identities = _by_id(landed, "face_id", "identity_id", "distance", "assigned")
+    groups = _by_id(landing.read_groups(), "image_id", "group_id", "distance")
     photos: list[Photo] = []
     failures: list[Failure] = []
     has_faces_column = False
@@ -44,46 +47,32 @@ def read_library(landing: Landing) -> Library:
         for row in table.to_pylist():
             failures += _failures(row, modules)
             if row["status"] == schema.Status.OK:
-                photos.append(_photo(row, modules, identities or {}, groups))
+                photos.append(_photo(row, modules, identities, groups))
     photos.sort(key=lambda photo: photo.image_id)
     failures.sort(key=lambda failure: (failure.image_id, failure.stage))
+    faces = [(photo, face) for photo in photos for face in photo.faces]
+    people = _largest_first(((pair[1].identity_id, pair) for pair in faces), lambda pair: _or_last(pair[1].distance))
+    unassigned = [pair for pair in faces if pair[1].identity_id is None]
     return Library(
         photos=photos,
         failures=failures,
-        people=[Person(*one) for one in _largest_first(_people(photos), lambda pair: _or_last(pair[1].distance))],
-        unassigned=_unassigned(photos),
+        people=[Person(*one) for one in people],
+        # those that were too poor to be compared come last
+        unassigned=sorted(unassigned, key=lambda pair: pair[1].assigned == "gated"),
         labels=_albums(((photo.label, photo) for photo in photos), lambda photo: -(photo.label_score or 0.0)),
         groups=_albums(((photo.group_id, photo) for photo in photos), lambda photo: _or_last(photo.group_distance)),
         models=_models(landing),
         has_faces_column=has_faces_column,
-        has_identities=identities is not None,
+        has_identities=landed is not None,
     )
 
 
-_Assignment = tuple[str | None, float | None, str]
-
-
-def _read_identities(landing: Landing) -> dict[str, _Assignment] | None:
-    table = landing.read_identities()
-    if table is None:
-        return None
-    columns = [table.column(name).to_pylist() for name in ("face_id", "identity_id", "distance", "assigned")]
-    return {
-        face_id: (identity_id and sys.intern(identity_id), distance, sys.intern(assigned))  # one object for all
-        for face_id, identity_id, distance, assigned in zip(*columns, strict=True)
-    }
-
-
-def _read_groups(landing: Landing) -> dict[str, tuple[str, float | None]]:
-    table = landing.read_groups()
+def _by_id(table: pa.Table | None, key: str, *columns: str) -> dict[str, tuple[Any, ...]]:
+    """Rows of a table of a later stage; equal texts are one object."""
     if table is None:
         return {}
-    columns = [table.column(name).to_pylist() for name in ("image_id", "group_id", "distance")]
-    return {
-        image_id: (sys.intern(group_id), distance)
-        for image_id, group_id, distance in zip(*columns, strict=True)
-        if group_id is not None
-    }
+    values = [[sys.intern(v) if isinstance(v, str) else v for v in table[name].to_pylist()] for name in columns]
+    return dict(zip(table[key].to_pylist(), zip(*values, strict=True), strict=True))
 
 
 def _models(landing: Landing) -> dict[str, schema.ModelInfo]:
@@ -106,8 +95,8 @@ def _failures(row: dict[str, Any], modules: list[str]) -> Iterator[Failure]:
 def _photo(
     row: dict[str, Any],
     modules: list[str],
-    identities: dict[str, _Assignment],
-    groups: dict[str, tuple[str, float | None]],
+    identities: dict[str, tuple[Any, ...]],
+    groups: dict[str, tuple[Any, ...]],
 ) -> Photo:
     image_id = row["image_id"]
     # a photo whose size was not recorded is shown as a square
@@ -126,7 +115,7 @@ def _photo(
     return photo
 
 
-def _face(face: dict[str, Any], identities: dict[str, _Assignment]) -> GalleryFace:
+def _face(face: dict[str, Any], identities: dict[str, tuple[Any, ...]]) -> GalleryFace:
     identity_id, distance, assigned = identities.get(face["face_id"], (None, None, None))
     box = (face["x1"], face["y1"], face["x2"], face["y2"])
     return GalleryFace(face["face_id"], *box, face["score"], identity_id, distance, assigned)
@@ -148,16 +137,6 @@ def _values(name: str, value: Any) -> Iterator[tuple[str, str]]:
         return
     text = f"{value:.6g}" if isinstance(value, float) else str(value)
     yield sys.intern(name), text if len(text) <= _VALUE_CHARACTERS else text[: _VALUE_CHARACTERS - 1] + "…"
-
-
-def _people(photos: list[Photo]) -> Iterator[tuple[str | None, tuple[Photo, GalleryFace]]]:
-    return ((face.identity_id, (photo, face)) for photo in photos for face in photo.faces)
-
-
-def _unassigned(photos: list[Photo]) -> list[tuple[Photo, GalleryFace]]:
-    """Faces of nobody; those that were too poor to be compared come last."""
-    faces = [(photo, face) for photo in photos for face in photo.faces if face.identity_id is None]
-    return sorted(faces, key=lambda pair: pair[1].assigned == "gated")
 
 
 def _albums(photos: Iterable[tuple[str | None, Photo]], key: Callable[[Photo], float]) -> list[Album]:

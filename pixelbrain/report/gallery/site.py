@@ -79,16 +79,6 @@ class Page(Generic[T]):
         return self.paths[self.number - 1]
 
     @property
-    def previous(self) -> str | None:
-        """The path of the page before."""
-        return self.paths[self.number - 2] if self.number > 1 else None
-
-    @property
-    def next(self) -> str | None:
-        """The path of the page after."""
-        return self.paths[self.number] if self.number < self.count else None
-
-    @property
     def shortcuts(self) -> list[int | None]:
         """Page numbers to link to: the first, the last, those around this one, None for a gap."""
         near = {1, self.count, *range(self.number - 2, self.number + 3)}
@@ -136,7 +126,6 @@ class Site:
             count=_count,
             percent=_percent,
             distance=lambda value: "" if value is None else f"{abs(value):.2f}",
-            bytesize=_bytesize,
             label=names.label_text,
             visible=names.visible,
             ratio=_ratio_class,
@@ -219,17 +208,6 @@ def _percent(value: float | None) -> str:
     if 0 < value < 0.01:
         return "< 1 %"
     return f"{min(round(value * 100), 99 if value < 1 else 100)} %"
-
-
-def _bytesize(value: int | None) -> str:
-    if value is None:
-        return ""
-    size = float(value)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000 or unit == "GB":
-            break
-        size /= 1000
-    return f"{size:.0f} {unit}" if size >= 10 or unit == "B" else f"{size:.1f} {unit}"
 
 
 def _seconds(value: float) -> str:

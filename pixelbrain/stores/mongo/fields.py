@@ -10,13 +10,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pymongo import ASCENDING, DESCENDING, UpdateOne
+from pymongo import ASCENDING, DESCENDING
 from pymongo.collection import Collection
 
 from pixelbrain.errors import ConfigError, StoreError
 from pixelbrain.storage.tables import write_csv
-from pixelbrain.stores.mongo.documents import encode, plain, shown
-from pixelbrain.stores.mongo.upsert import batches, bulk_write
+from pixelbrain.stores.mongo.documents import plain, shown
+from pixelbrain.stores.mongo.upsert import batches, upsert_batch
 from pixelbrain.stores.results import WriteResult
 
 logger = logging.getLogger(__name__)
@@ -115,23 +115,14 @@ def store_field(images: Collection, field: str, values: Mapping[str, Any] | Iter
         ids = [image_id for image_id, _ in batch if shown(image_id) == image_id]  # others cannot be asked for
         there = {document["_id"] for document in images.find({"_id": {"$in": ids}}, {"_id": 1})}
         missing += len({image_id for image_id, _ in batch} - there)
-        result += _store_values(images, field, [(one, value) for one, value in batch if one in there])
+        documents = [{"_id": one, field: value} for one, value in batch if one in there]
+        result += upsert_batch(images, documents, landed=False, rewrite=False, make=False)
     if missing:
         logger.warning("%d images have a value for %s and are not in the database", missing, field)
     if result.errors:
         first, reason = result.errors[0]
         raise StoreError(f"{len(result.errors)} values of {field} were refused; of {first}: {reason}")
     return result
-
-
-def _store_values(images: Collection, field: str, values: Sequence[tuple[str, Any]]) -> WriteResult:
-    operations, errors = [], []
-    for one, value in values:
-        try:
-            operations.append(UpdateOne({"_id": one}, encode({"_id": one, field: value}).update()))
-        except StoreError as error:
-            errors.append((one, str(error)))
-    return bulk_write(images, operations) + WriteResult(errors=tuple(errors))
 
 
 def get_field(images: Collection, field: str, image_ids: Iterable[str] | None) -> dict[str, Any]:

@@ -37,13 +37,14 @@ def upsert_images(
         What was written. A document that is refused (over 16 MB, say) is in `errors` and does not cost its
         neighbours.
     """
-    results = (_upsert_batch(images, batch, landed=landed, rewrite=rewrite) for batch in batches(docs))
+    results = (upsert_batch(images, batch, landed=landed, rewrite=rewrite) for batch in batches(docs))
     return sum(results, WriteResult())
 
 
-def _upsert_batch(
-    images: Collection, batch: Sequence[Mapping[str, Any]], *, landed: bool, rewrite: bool
+def upsert_batch(
+    images: Collection, batch: Sequence[Mapping[str, Any]], *, landed: bool, rewrite: bool, make: bool = True
 ) -> WriteResult:
+    """As `upsert_images`, at once; without `make`, a document that is not there is not made."""
     errors: list[tuple[str, str]] = []
     encoded: list[tuple[str, EncodedDocument]] = []
     for doc in batch:
@@ -62,7 +63,7 @@ def _upsert_batch(
             unchanged += 1
             continue
         update = document.update(row_hash=row_hash)
-        operations.append(UpdateOne({"_id": one}, update or {"$setOnInsert": {}}, upsert=True))
+        operations.append(UpdateOne({"_id": one}, update or {"$setOnInsert": {}}, upsert=make))
     return bulk_write(images, operations) + WriteResult(unchanged=unchanged, errors=tuple(errors))
 
 

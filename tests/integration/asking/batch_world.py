@@ -149,8 +149,8 @@ def check_answers(world: World, count: int) -> None:
     questions = {question.field: question for question in world.settings.questions}
     for record in ok:
         data = (world.images / record["image_id"]).read_bytes()
-        sent = prepare_photo(data, price=price, detail=world.settings.detail)
-        assert record["answer"] == expected_answer(sent.jpeg, questions[record["field"]].answer.json_schema())
+        jpeg, _size = prepare_photo(data, price=price, detail=world.settings.detail)
+        assert record["answer"] == expected_answer(jpeg, questions[record["field"]].answer.json_schema())
 
 
 def check_paid_once(world: World, fake: FakeOpenAI, count: int) -> None:

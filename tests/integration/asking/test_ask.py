@@ -49,9 +49,11 @@ def run(landing: Landing, window_s: float = 60, **settings):
 
 def expected(image_id: str, module: pb.Gpt4VModule, field: str):
     """What the fake says about the image as we would send it."""
-    sent = prepare_photo(read_bytes(image_id), price=module.price, detail=module.settings.detail, image_id=image_id)
+    jpeg, _size = prepare_photo(
+        read_bytes(image_id), price=module.price, detail=module.settings.detail, image_id=image_id
+    )
     question = next(q for q in module.settings.questions if q.field == field)
-    return expected_answer(sent.jpeg, question.answer.json_schema())
+    return expected_answer(jpeg, question.answer.json_schema())
 
 
 def colour(image_id: str) -> list[float]:

@@ -7,7 +7,6 @@ import dataclasses
 import io
 import json
 import logging
-import random
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -52,8 +51,8 @@ def photo(number: int) -> bytes:
 
 def expected(number: int) -> dict[str, Any]:
     """What the fake says of what is sent of a photo."""
-    sent = prepare_photo(photo(number), price=PRICE, detail=SETTINGS.detail)
-    return {q.field: expected_answer(sent.jpeg, q.answer.json_schema()) for q in QUESTIONS}
+    jpeg, _size = prepare_photo(photo(number), price=PRICE, detail=SETTINGS.detail)
+    return {q.field: expected_answer(jpeg, q.answer.json_schema()) for q in QUESTIONS}
 
 
 @dataclasses.dataclass
@@ -106,7 +105,7 @@ def run(
         gate = local_gate(limiter)
         price = PRICES.get(settings.model, PRICE)
         asker = Asker(
-            Requester(settings=settings, price=price, gate=gate, send=client.send, rng=random.Random(1)),
+            Requester(settings=settings, price=price, gate=gate, send=client.send),
             PhotoPreparer(settings, price, lambda image_id: photo(int(image_id))),
             remembered=memory.get,
             journal=note,

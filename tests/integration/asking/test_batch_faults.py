@@ -100,21 +100,9 @@ def test_a_failed_batch_is_sent_again(make_world, fake, client) -> None:
     check_paid_once(world, fake, 4)
 
 
-def test_waves_keep_under_a_known_token_limit(make_world, fake, client) -> None:
-    world = make_world(12)
-    limit = 10_500  # three requests of 2,833 tokens for the image, and some for the text
-    fake.control(enqueued_tokens=limit)
-    report = world.run(client, enqueued_token_limit=limit)
-    assert report.submitted == 4
-    assert {state["status"] for state in world.states()} == {"completed"}  # none was turned away
-    check_answers(world, 12)
-    check_paid_once(world, fake, 12)
-
-
 def test_the_token_limit_is_learnt_from_a_refusal(make_world, fake, client) -> None:
     world = make_world(12)
-    limit = 10_500
-    fake.control(enqueued_tokens=limit)
+    fake.control(enqueued_tokens=10_500)  # three requests of 2,833 tokens for the image, and some for the text
     report = world.run(client)
     statuses = [state["status"] for state in world.states()]
     assert statuses == ["failed"] + ["completed"] * 4 and report.submitted == 5

@@ -15,14 +15,14 @@ from pixelbrain.errors import StoreError
 from pixelbrain.identity.group import group_images
 from pixelbrain.identity.people import PeopleIdentifierModule
 from pixelbrain.landing.landing import Landing
-from pixelbrain.report.search import search_faces, search_similar
+from pixelbrain.report.search import search
 from pixelbrain.stores.chroma import health_process
 from pixelbrain.stores.chroma.health import Finding, Sample
 from pixelbrain.stores.database import Database
 from pixelbrain.stores.in_step import store_state
 from pixelbrain.stores.load import LoadReport, load
 from pixelbrain.stores.verify import verify
-from tests.integration.stores.conftest import land_rows, make_image
+from tests.integration.stores.conftest import FACE_MODEL, IMAGE_MODEL, land_rows, make_image
 
 IMAGES = 1_100  # ChromaDB writes its index to disk at 1,000
 
@@ -147,7 +147,7 @@ def test_a_damaged_index_is_told_before_it_is_read(folder, stores, damage):
     INDEX_DAMAGE[damage](folder)
     for read in (
         lambda: group_images(stores),
-        lambda: search_similar(stores, np.ones(8, np.float32)),
+        lambda: search(stores, np.ones(8, np.float32), by="images", model=IMAGE_MODEL),
         lambda: next(stores.iter_vectors("images")),
     ):
         with pytest.raises(
@@ -157,7 +157,7 @@ def test_a_damaged_index_is_told_before_it_is_read(folder, stores, damage):
     # the faces' index is sound, and is used
     assert [len(batch) for batch in stores.iter_vectors("faces")] == [3]
     face = make_image(0, faces=1)["facenet"]["faces"][0]
-    assert search_faces(stores, face["embedding"], k=1)[0][0].face_id == face["face_id"]
+    assert search(stores, face["embedding"], model=FACE_MODEL, k=1)[0][0].face_id == face["face_id"]
 
 
 def test_damaged_tables_are_told_before_they_are_read(folder, stores):
@@ -170,7 +170,7 @@ def test_a_sound_index_is_looked_at_once(loaded, folder, stores, monkeypatch):
     looks = []
     monkeypatch.setattr(health_process, "examine_folder", lambda *request: looks.append(request) or {})
     for _ in range(3):
-        assert len(search_similar(stores, np.ones(8, np.float32), k=2)) == 2
+        assert len(search(stores, np.ones(8, np.float32), by="images", model=IMAGE_MODEL, k=2)[0]) == 2
     stores.vector_model("faces")
     assert len(looks) == 1
     load(loaded[0], stores)  # looks before and after

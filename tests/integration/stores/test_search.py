@@ -10,9 +10,10 @@ import pytest
 
 from pixelbrain import schema
 from pixelbrain.errors import ConfigError, MixedModelsError, StoreError
-from pixelbrain.report.search import search, search_faces, search_similar
+from pixelbrain.report.search import search
 from pixelbrain.stores.database import Database
 from pixelbrain.stores.load import load
+from tests.integration.stores.conftest import FACE_MODEL
 
 
 @pytest.fixture
@@ -26,6 +27,10 @@ def loaded(land, rows, database):
     return database
 
 
+def _search(database: Database, vectors: np.ndarray, by: str = "faces", k: int = 20) -> list[list]:
+    return search(database, vectors, by=by, model=database.vector_model(by), k=k)
+
+
 def _cosine(query: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     return 1 - vectors @ query / (np.linalg.norm(vectors, axis=1) * np.linalg.norm(query))
 
@@ -36,14 +41,14 @@ def test_similar_images_by_cosine_distance(loaded, rows):
     expected = _cosine(query, vectors)
     order = np.argsort(expected)[:5]
 
-    found = search_similar(loaded, query, k=5)
+    (found,) = _search(loaded, query, "images", 5)
 
     assert [match.image_id for match in found] == [rows[i]["image_id"] for i in order]
     assert [match.distance for match in found] == pytest.approx(expected[order].tolist(), abs=1e-5)
     assert found[0].label == "tabby"
     # not of its length: that is what cosine means
-    assert [match.image_id for match in search_similar(loaded, query * 50, k=5)] == [m.image_id for m in found]
-    opposite = search_similar(loaded, -vectors[0], k=40)
+    longer, opposite = _search(loaded, np.stack([query * 50, -vectors[0]]), "images", 40)
+    assert [match.image_id for match in longer[:5]] == [match.image_id for match in found]
     assert len(opposite) == 40 and opposite[-1].distance == pytest.approx(2, abs=1e-5)
 
 
@@ -55,7 +60,7 @@ def test_faces_with_their_identities(loaded, rows):
     ]
     loaded.landing.write_identities(pa.Table.from_pylist(table, schema=schema.IDENTITY_SCHEMA))
 
-    found = search_faces(loaded, vectors[[3, 10]], k=4)
+    found = _search(loaded, vectors[[3, 10]], k=4)
 
     assert [len(row) for row in found] == [4, 4]
     assert found[0][0].face_id == faces[3]["face_id"] and found[0][0].image_id == rows[1]["image_id"]
@@ -65,7 +70,7 @@ def test_faces_with_their_identities(loaded, rows):
         np.sort(_cosine(vectors[10], vectors))[:4].tolist(), abs=1e-5
     )
     assert dataclasses.asdict(found[1][0]).keys() == {"face_id", "image_id", "distance", "identity_id", "score"}
-    assert search_faces(loaded, np.empty((0, 4), np.float32)) == []
+    assert _search(loaded, np.empty((0, 4), np.float32)) == []
 
 
 def test_a_filter_on_the_metadata(loaded, rows):
@@ -83,17 +88,17 @@ def test_only_vectors_of_the_same_model_are_compared(loaded, rows):
     with pytest.raises(MixedModelsError, match="use the same"):
         search(loaded, np.ones(8), by="images", model=dataclasses.replace(model, weights_sha256="e" * 64))
     with pytest.raises(MixedModelsError, match="4 numbers"):
-        search_faces(loaded, np.ones((1, 512)))
+        _search(loaded, np.ones((1, 512)))
     with pytest.raises(ConfigError, match="faces or images"):
         search(loaded, np.ones(8), by="dogs", model=model)
     with pytest.raises(ConfigError, match="at least 1"):
-        search_similar(loaded, np.ones(8), k=0)
+        _search(loaded, np.ones(8), "images", 0)
 
 
 def test_before_a_load_it_says_what_to_do(tmp_path):
     with Database.open(tmp_path) as database:
         with pytest.raises(StoreError, match="pixelbrain load"):
-            search_faces(database, np.ones((1, 4)))
+            search(database, np.ones((1, 4)), model=FACE_MODEL)
         with pytest.raises(StoreError, match="pixelbrain load"):
             database.vector_model("faces")
     assert not (tmp_path / "db").exists()

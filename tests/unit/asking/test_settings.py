@@ -17,6 +17,7 @@ from pixelbrain.errors import ConfigError
         ({"rpm": 0.5}, "rpm is 0.5"),
         ({"tpm": float("nan")}, "tpm is nan"),
         ({"budget_usd": Decimal(0)}, "budget is 0"),
+        ({"budget_usd": Decimal(-1)}, "budget is -1"),
         ({"concurrency": 2, "actors": 3}, "concurrency is 2 over 3 actors"),
         ({"actors": 0}, "concurrency is 64 over 0 actors"),
     ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from click.testing import CliRunner
 
-from pixelbrain.asking.online.report import AskReport
+from pixelbrain.asking.answer_records import AskReport
 from pixelbrain.cli.main import cli
 from pixelbrain.stages.stages import Stages
 

@@ -32,7 +32,7 @@ def test_equal_brute_force(monkeypatch, block_cells):
 
 def test_in_reduced_precision_they_still_equal_brute_force(monkeypatch):
     monkeypatch.setattr(neighbours, "_REDUCED_PRECISION_FROM", 100)
-    monkeypatch.setattr(neighbours, "_multiplies_bfloat16", lambda device: True)
+    monkeypatch.setattr("pixelbrain.modules.inference._cpu_multiplies_bfloat16", lambda: True)
     vectors = _random_rows(500)
     indices, similarities = nearest_neighbours(vectors, 10)
     expected, expected_similarities = _brute_force(vectors, 10)
@@ -63,8 +63,8 @@ def test_the_index_gives_the_same_neighbours(tmp_path, monkeypatch):
     assert np.array_equal(indices, expected)
     assert np.allclose(similarities, expected_similarities, atol=1e-6)
 
-    monkeypatch.setattr(neighbours, "_exact_limit", lambda: 10)
-    assert np.array_equal(neighbours_in(table, "faces")(ids, vectors, 10)[0], expected)
+    monkeypatch.setattr(neighbours, "EXACT_LIMIT", 10)
+    assert np.array_equal(neighbours_in(table, "faces", ids, vectors, 10)[0], expected)
 
 
 def test_what_the_index_holds_beside_is_passed_over(tmp_path):

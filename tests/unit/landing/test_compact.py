@@ -139,7 +139,7 @@ def test_stopped_after_any_step_it_loses_and_doubles_nothing(tmp_path, monkeypat
     monkeypatch.setattr("pixelbrain.landing.compact.TARGET_ROWS", 10)
     monkeypatch.setattr("pixelbrain.landing.compact._SMALL_ROWS", 5)
     # files are removed in the order of their names, so that each step is a state of its own
-    monkeypatch.setattr("pixelbrain.landing.compact._THREADS", {True: 1})
+    monkeypatch.setattr("pixelbrain.landing.parts._THREADS", {True: 1})
     seed = random.randrange(2**32)
     print("seed", seed)
     history = History(Landing(tmp_path / "out"), random.Random(seed), images=16, runs=5)

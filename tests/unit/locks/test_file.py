@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import dataclasses
+import json
 import subprocess
 import sys
 import time
@@ -31,9 +32,12 @@ def test_a_killed_owner_is_not_named_for_the_one_that_took_over(tmp_path, monkey
     held, _other = hold_file(tmp_path / "run.lock", Owner.this_process("extract"))
     (tmp_path / "run.owner").unlink()
     assert hold_file(tmp_path / "run.lock", Owner.this_process("load")) == (None, None)
+    for no_owner in ("{}", "not JSON"):
+        (tmp_path / "run.owner").write_text(no_owner)
+        assert hold_file(tmp_path / "run.lock", Owner.this_process("load")) == (None, None)
     ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
-    text = Owner.this_process("load").as_json().replace(f'"pid": {os.getpid()}', f'"pid": {int(ended.stdout)}')
-    (tmp_path / "run.owner").write_text(text)
+    gone = dataclasses.replace(Owner.this_process("load"), pid=int(ended.stdout))
+    (tmp_path / "run.owner").write_text(json.dumps(dataclasses.asdict(gone)))
     began = time.monotonic()
     _held, other = hold_file(tmp_path / "run.lock", Owner.this_process("load"))
     assert other.is_dead() and time.monotonic() - began >= 0.2  # nobody else signed within the time

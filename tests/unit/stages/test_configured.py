@@ -1,4 +1,4 @@
-"""What settings stand for: a loader, modules and questions, or an error that names what is wrong."""
+"""What settings stand for: questions and weights, or an error that names what is wrong."""
 
 from __future__ import annotations
 
@@ -6,25 +6,9 @@ import pytest
 
 from pixelbrain.config import RunConfig
 from pixelbrain.errors import ConfigError
-from pixelbrain.stages.configured import fetch_missing, make_asking, make_loader, make_modules
+from pixelbrain.stages.configured import fetch_missing, make_asking
 from pixelbrain.stages.display import LogDisplay
 from tests.unit.engine.modules_for_tests import Size
-
-
-def test_a_loader_is_of_the_source():
-    loader = make_loader(RunConfig(source="photos", limit=3, s3_endpoint="http://s3"))
-    assert (loader.source, loader.limit, loader.s3_endpoint) == ("photos", 3, "http://s3")
-    with pytest.raises(ConfigError, match="no SOURCE"):
-        make_loader(RunConfig())
-
-
-def test_modules_are_those_that_look():
-    config = RunConfig(
-        modules=("resnet", "gpt4v", "tests.unit.engine.modules_for_tests:Size"), offline=True, top_k=3,
-        gpt4v={"question": "people_detector"},
-    )  # fmt: skip
-    resnet, size = make_modules(config)
-    assert (resnet.name, resnet.settings()["top_k"], type(size)) == ("resnet", 3, Size)
 
 
 def test_questions_are_asked_with_the_runs_s3_server():

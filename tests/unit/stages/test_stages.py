@@ -76,6 +76,22 @@ def test_without_a_display_the_log_hears_it(landed, loads, caplog):
     assert "load      7 images into MongoDB, 0 image and 0 face vectors into ChromaDB, 1 s" in caplog.messages
 
 
+def test_a_loader_is_of_the_source(tmp_path):
+    loader = Stages(RunConfig(source="photos", out=str(tmp_path), limit=3, s3_endpoint="http://s3")).loader()
+    assert (loader.source, loader.limit, loader.s3_endpoint) == ("photos", 3, "http://s3")
+    with pytest.raises(ConfigError, match="no SOURCE"):
+        Stages(RunConfig(out=str(tmp_path))).loader()
+
+
+def test_modules_are_those_that_look(tmp_path):
+    config = RunConfig(
+        modules=("resnet", "gpt4v", SIZE), offline=True, top_k=3,
+        gpt4v={"question": "people_detector"}, out=str(tmp_path),
+    )  # fmt: skip
+    resnet, size = Stages(config).modules()
+    assert (resnet.name, resnet.settings()["top_k"], size.name) == ("resnet", 3, "size")
+
+
 def test_out_is_named():
     with pytest.raises(ConfigError, match="no OUT"):
         Stages(RunConfig(source="photos"))

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from pixelbrain.asking.answer_records import AskReport
 from pixelbrain.asking.batch.rounds import BatchReport
-from pixelbrain.asking.online.report import AskReport
 from pixelbrain.engine.extract import ExtractReport
 from pixelbrain.stages.display import Display
 from pixelbrain.stages.wording import tell_asked, tell_batches, tell_extracted, tell_loaded

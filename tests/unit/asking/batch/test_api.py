@@ -47,8 +47,8 @@ class Client:
         return outcome
 
 
-def made(client: Client, patience_s: float = 60.0) -> BatchApi:
-    return BatchApi(client, patience_s=patience_s)  # type: ignore[arg-type]
+def made(client: Client) -> BatchApi:
+    return BatchApi(client)  # type: ignore[arg-type]
 
 
 @pytest.fixture(autouse=True)
@@ -56,13 +56,14 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module.time, "sleep", lambda _seconds: None)
 
 
-def test_what_passes_is_tried_again_and_then_given_up() -> None:
+def test_what_passes_is_tried_again_and_then_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     assert made(Client(broken(), status(503, message="later"), "done")).retrieve("b") == "done"
-    with pytest.raises(StopJob, match="what was sent goes on without us"):
-        made(Client(broken(), broken()), patience_s=0.0).retrieve("b")
     with pytest.raises(StopJob, match="does not take the key") as raised:
         made(Client(status(401, message=f"Incorrect API key provided: {KEY}"))).retrieve("b")
     assert KEY not in str(raised.value)
+    monkeypatch.setattr(module, "PATIENCE_S", 0.0)
+    with pytest.raises(StopJob, match="what was sent goes on without us"):
+        made(Client(broken(), broken())).retrieve("b")
 
 
 def test_a_batch_whose_reply_was_lost_is_found_and_not_made_again() -> None:

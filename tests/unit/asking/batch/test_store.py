@@ -28,10 +28,10 @@ ROW = Row(
 
 
 def make_batch(store: BatchStore, *rows: Row) -> BatchState:
-    file = RequestFile(store)
+    file = RequestFile(store, SETTINGS, PRICE)
     for row in rows:
         file.add(row, b"line\n", Decimal("0.01"))
-    state = file.finish(SETTINGS, PRICE)
+    state = file.finish()
     file.discard()  # as once it is sent
     return state
 
@@ -91,7 +91,7 @@ def test_what_a_killed_process_left_is_cleaned_up(tmp_path: Path) -> None:
     store = BatchStore(open_storage(tmp_path))
     store.clean()  # no folder yet
     state = make_batch(store, ROW)
-    file = RequestFile(store)  # killed before finish()
+    file = RequestFile(store, SETTINGS, PRICE)  # killed before finish()
     file.add(ROW, b"x\n", Decimal(0))
     store.save_rows("killed-in-finish", [ROW.line()])
     (folder(tmp_path) / ".torn.json.1.tmp").write_text("{")

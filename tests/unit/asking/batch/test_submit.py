@@ -83,7 +83,7 @@ def test_settings_with_other_questions_or_models_are_others() -> None:
 
 def test_a_file_has_limits(tmp_path: Path) -> None:
     store = BatchStore(open_storage(tmp_path))
-    file = RequestFile(store, max_bytes=10, max_requests=3)
+    file = RequestFile(store, SETTINGS, PRICE, max_bytes=10, max_requests=3)
     assert file.has_room(b"x" * 11)  # the first one always
     file.add(ROW, b"x" * 6, Decimal(0))
     assert file.has_room(b"x" * 4) and not file.has_room(b"x" * 5)
@@ -97,9 +97,9 @@ def test_a_file_has_limits(tmp_path: Path) -> None:
 
 def test_a_batch_is_known_in_out_before_the_server_knows_of_it(tmp_path: Path) -> None:
     store, api = BatchStore(open_storage(tmp_path)), Api()
-    file = RequestFile(store)
+    file = RequestFile(store, SETTINGS, PRICE)
     file.add(ROW, b"x\n", Decimal(0))
-    state = file.finish(SETTINGS, PRICE)
+    state = file.finish()
     submit(state, file, store, api)  # type: ignore[arg-type]
     assert [(s["id"], s["stage"]) for s in api.states] == [(state.id, "submitting")]
     (found,) = store.active()
@@ -109,10 +109,10 @@ def test_a_batch_is_known_in_out_before_the_server_knows_of_it(tmp_path: Path) -
 
 def test_a_batch_that_is_rejected_leaves_no_file(tmp_path: Path) -> None:
     store, api = BatchStore(open_storage(tmp_path)), Api(rejects=True)
-    file = RequestFile(store)
+    file = RequestFile(store, SETTINGS, PRICE)
     file.add(ROW, b"x\n", Decimal(0))
     with pytest.raises(RejectedError):
-        submit(file.finish(SETTINGS, PRICE), file, store, api)  # type: ignore[arg-type]
+        submit(file.finish(), file, store, api)  # type: ignore[arg-type]
     assert api.deleted == ["file of 2"] and not file.path.exists()
 
 

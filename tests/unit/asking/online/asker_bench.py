@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -84,7 +83,7 @@ class Bench:
         self.gate = local_gate(self.limiter)
         self.reads: list[str] = []
         self.asker = Asker(
-            Requester(settings=settings, price=PRICE, gate=self.gate, send=server.send, rng=random.Random(1)),
+            Requester(settings=settings, price=PRICE, gate=self.gate, send=server.send),
             PhotoPreparer(settings, PRICE, self.read, presign),
             remembered=self.memory.get,
             journal=self.note,

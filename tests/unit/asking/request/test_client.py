@@ -54,10 +54,9 @@ def test_errors_of_the_sdk_are_told_apart():
 def test_what_never_reached_the_server_was_not_billed(cause: Exception, billed: bool):
     error = openai.APIConnectionError(request=httpx.Request("POST", "http://host"))
     error.__cause__ = cause
-    for one in (error, cause):
-        found = classify_error(one, key=KEY)
-        assert isinstance(found, Retry) and found.error_type == "ConnectionBroken" and found.maybe_billed is billed
-        assert KEY not in str(found)
+    found = classify_error(error, key=KEY)
+    assert isinstance(found, Retry) and found.error_type == "ConnectionBroken" and found.maybe_billed is billed
+    assert KEY not in str(found)
 
 
 @pytest.mark.parametrize(

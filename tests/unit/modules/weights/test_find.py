@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.server
 import os
@@ -66,6 +67,12 @@ def server() -> Iterator[Server]:
             self.end_headers()
             if state.mode in ("truncated", "hanging"):
                 content = content[: len(content) // 2]
+            if state.mode == "trickling":
+                with contextlib.suppress(ConnectionError):  # whoever asked has given up
+                    for _ in range(500):
+                        self.wfile.write(b"x")
+                        state.release.wait(0.02)
+                return
             self.wfile.write(content)
             if state.mode == "hanging":
                 self.wfile.flush()
@@ -124,6 +131,7 @@ def test_ways_to_answer(mode: str, server: Server, tmp_path: Path, monkeypatch: 
         ("wrong", f"instead of {FILE.sha256}"),
         ("hanging", "paused for 0.3 s"),
         ("silent", "paused for 0.3 s"),
+        ("trickling", "sends less than 1024 bytes/s"),
     ],
 )
 def test_a_bad_answer_leaves_nothing_and_names_the_ways_out(
@@ -131,6 +139,7 @@ def test_a_bad_answer_leaves_nothing_and_names_the_ways_out(
 ) -> None:
     server.mode = mode
     monkeypatch.setattr(weights_download, "_SILENCE_S", 0.3)
+    monkeypatch.setattr(weights_download, "_PACE_WINDOW_S", 0.2)
     with pytest.raises(WeightsError) as caught:
         fetch(server, tmp_path / "w", monkeypatch)
     message = str(caught.value)
