@@ -10,6 +10,7 @@
 | `KnownBytes` | known | bytes that landed before, under whatever name, and what modules said of them |
 | `Moves` | moved | images that have another name now: what became of them, and what goes along |
 | `DigestTable` | digests | ids as 16 bytes in numpy arrays, so that ten million of them fit in memory |
+| `DerivedTable` | derived | people and groups under OUT: only rows that fit what is there now are read |
 | `compact` | compact | merge small part files and drop what newer rows replaced; safe to kill at any moment |
 | `prune` | remaining | take images that are gone from their source out of OUT |
 | `AnswerLog` | answers/ | answers under OUT: journalled as they come, folded into Parquet |
