@@ -126,29 +126,30 @@ def _pair(same: Sequence[_Row]) -> tuple[dict[_Key, _Key], dict[str, str], int]:
 
 def _shared(parts: Sequence[Part], since: int) -> DigestTable:
     """Bytes that landed since, and under another name or version, too."""
-    new = [_digests(table) for _part, table in _scan(parts, lambda generation: generation >= since)]
-    digest = np.concatenate([np.empty((0, 4), np.uint64), *new])
-    order, first = sort_digests(digest[:, :2])
-    starts = np.flatnonzero(first)
-    digest = digest[order]
-    table = DigestTable(digest[starts, :2])
+    pairs = [np.empty((0, 4), np.uint64)]
+    for _part, table in _scan(parts, lambda generation: generation >= since):
+        pairs.append(np.concatenate([digest_ids(table["sha256"]), _names(table)], axis=1))
+    new = np.concatenate(pairs)
+    order, first = sort_digests(new[:, :2])
+    new, starts = new[order], np.flatnonzero(first)
+    wanted, name = DigestTable(new[starts, :2]), new[starts, 2:]
     # also since: a run that was killed had landed it, and it was moved again
-    others = (digest[:, 2:] != digest[starts, 2:][np.cumsum(first) - 1]).any(axis=1)
-    shared = np.logical_or.reduceat(others, starts) if len(starts) else np.empty(0, bool)
-    name = digest[starts, 2:]
-    for _part, old in _scan(parts, lambda generation: generation < since) if len(table) else ():
-        found = _digests(old)
-        place = table.find(found[:, :2])
-        place, found = place[place >= 0], found[place >= 0]
-        shared[place[(found[:, 2:] != name[place]).any(axis=1)]] = True
-    return DigestTable(digest[starts[shared], :2])
+    shared = np.zeros(len(starts), bool)
+    group = np.cumsum(first) - 1
+    shared[group[(new[:, 2:] != name[group]).any(axis=1)]] = True
+    for _part, table in _scan(parts, lambda generation: generation < since) if len(starts) else ():
+        place = wanted.find(digest_ids(table["sha256"]))
+        found = np.flatnonzero(place >= 0)
+        other = (_names(table.take(pa.array(found))) != name[place[found]]).any(axis=1)
+        shared[place[found[other]]] = True
+    return DigestTable(new[starts[shared], :2])
 
 
 def _rows_of(landing: Landing, wanted: DigestTable, since: int) -> list[_Row]:
     """What landed of the wanted bytes, a row a name and version."""
     rows: dict[_Key, _Row] = {}
     for part, table in _scan(landing.parts, lambda generation: True):
-        place = wanted.find(_digests(table)[:, :2])
+        place = wanted.find(digest_ids(table["sha256"]))
         found = np.flatnonzero(place >= 0)
         names = table.select(["image_id", "version"]).take(pa.array(found)).to_pydict()
         for *key, bytes_ in zip(*names.values(), place[found].tolist(), strict=True):
@@ -170,10 +171,9 @@ def _scan(parts: Sequence[Part], wanted: Callable[[int], bool]) -> Iterator[tupl
         yield part, table.filter(pc.is_valid(table["sha256"]))
 
 
-def _digests(table: pa.Table) -> np.ndarray:
-    """uint64 (n, 4): of the bytes, and of name and version."""
-    text = pc.binary_join_element_wise(table["image_id"], table["version"], "\0")
-    return np.concatenate([digest_ids(table["sha256"]), digest_ids(text)], axis=1)
+def _names(table: pa.Table) -> np.ndarray:
+    """uint64 (n, 2): of name and version."""
+    return digest_ids(pc.binary_join_element_wise(table["image_id"], table["version"], "\0"))
 
 
 def _by_name(key: _Key) -> tuple[str, _Key]:
