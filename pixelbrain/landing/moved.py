@@ -19,6 +19,7 @@ from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import Part, write_table
 from pixelbrain.landing.reader import newest_first, scan_columns
 from pixelbrain.landing.remaining import prune
+from pixelbrain.schema import Status
 from pixelbrain.storage.base import FileGoneError, Storage
 
 _COLUMNS = ["image_id", "version", "sha256"]
@@ -146,23 +147,37 @@ def _shared(parts: Sequence[Part], since: int) -> DigestTable:
 
 
 def _rows_of(landing: Landing, wanted: DigestTable, since: int) -> list[_Row]:
-    """What landed of the wanted bytes, a row a name and version."""
-    rows: dict[_Key, _Row] = {}
+    """What landed of the wanted bytes, a row a name and version; without what was pruned."""
+    found: list[tuple[_Key, int, int]] = []
     for part, table in _scan(landing.parts, lambda generation: True):
         place = wanted.find(digest_ids(table["sha256"]))
-        found = np.flatnonzero(place >= 0)
-        names = table.select(["image_id", "version"]).take(pa.array(found)).to_pydict()
-        for *key, bytes_ in zip(*names.values(), place[found].tolist(), strict=True):
-            row = rows.setdefault(tuple(key), _Row(key=tuple(key), bytes=bytes_, last=part.generation))
-            row.new &= part.generation >= since
+        at = np.flatnonzero(place >= 0)
+        ids, versions = (table[name].take(pa.array(at)).to_pylist() for name in ("image_id", "version"))
+        keys = zip(ids, versions, strict=True)
+        found += [(key, bytes_, part.generation) for key, bytes_ in zip(keys, place[at].tolist(), strict=True)]
+    pruned = _pruned(landing.parts, pa.array([key[0] for key, _bytes, _generation in found], pa.string()))
+    rows: dict[_Key, _Row] = {}
+    for key, bytes_, generation in found:
+        if generation > pruned.get(key[0], 0):
+            row = rows.setdefault(key, _Row(key=key, bytes=bytes_, last=generation))
+            row.new &= generation >= since
     index = landing.index
-    where = pc.index_in(pa.array([row.key[0] for row in rows.values()]), index.image_id.combine_chunks())
+    where = pc.index_in(pa.array([key[0] for key in rows], pa.string()), index.image_id.combine_chunks())
     versions = index.version.take(where).to_pylist()
     for row, place, version in zip(rows.values(), where.to_pylist(), versions, strict=True):
-        if place is not None:  # else it was pruned
-            row.counts = version == row.key[1]
-            row.replaced = not row.counts and index.parts[index.part[place]].generation >= since
+        row.counts = version == row.key[1]
+        row.replaced = not row.counts and index.parts[index.part[place]].generation >= since
     return list(rows.values())
+
+
+def _pruned(parts: Sequence[Part], image_ids: pa.Array) -> dict[str, int]:
+    """By image_id, of those that were pruned, the generation that did it last: it hides all before."""
+    found: dict[str, int] = {}
+    tombs = [part for part in parts if not part.modules]
+    for part, table in scan_columns(sorted(tombs, key=lambda part: part.generation), lambda _: ["image_id", "status"]):
+        chosen = pc.and_(pc.equal(table["status"], Status.PRUNED.value), pc.is_in(table["image_id"], image_ids))
+        found |= dict.fromkeys(table["image_id"].filter(chosen).to_pylist(), part.generation)
+    return found
 
 
 def _scan(parts: Sequence[Part], wanted: Callable[[int], bool]) -> Iterator[tuple[Part, pa.Table]]:

@@ -11,6 +11,7 @@ from pixelbrain.landing.answers.log import ANSWER_FIELDS
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.moved import Moves, find_moves, settle
 from pixelbrain.landing.parts import write_table
+from pixelbrain.landing.remaining import prune
 from tests.unit.landing.histories import Row, land, read_all
 
 SIZE = {"size": 1}
@@ -90,9 +91,21 @@ def test_copies_of_one_run_are_not_told_and_what_is_not_surely_gone_stays(tmp_pa
 def test_pruned_ones_have_not_moved(tmp_path):
     landing = Landing(tmp_path)
     run(landing, photo("a", "A"))
-    run(landing, Row(image_id="a", status="pruned"))
+    prune(landing, pa.table({"image_id": ["a"], "version": ["1"]}))
     since = run(landing, photo("b", "A"))
     assert moves(landing, since, "a") == Moves(to={}, left={})
+
+
+@pytest.mark.parametrize("version", ["1", "2"])
+def test_there_and_back_again(tmp_path, version):
+    landing = Landing(tmp_path)
+    run(landing, photo("a", "A"))
+    settle(landing, moves(landing, run(landing, photo("b", "A")), "a"))
+    landing.refresh()
+    found = moves(landing, run(landing, photo("a", "A", version)), "b")
+    assert found.to == {("b", "1"): ("a", version)} and found.left == {"b": "1"}
+    settle(landing, found)
+    assert list(read_all(landing)) == ["a"]
 
 
 def test_moved_again_after_a_run_that_was_killed(tmp_path):
