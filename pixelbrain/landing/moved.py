@@ -15,11 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pixelbrain.landing.digests import DigestTable, digest_ids, sort_digests
+from pixelbrain.landing.index import LandedIndex, build_index
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import Part, write_table
 from pixelbrain.landing.reader import newest_first, scan_columns
 from pixelbrain.landing.remaining import prune
-from pixelbrain.schema import Status
 from pixelbrain.storage.base import FileGoneError, Storage
 
 _COLUMNS = ["image_id", "version", "sha256"]
@@ -63,7 +63,7 @@ def find_moves(landing: Landing, since: int, is_there: int, find_gone: Callable[
     if not len(shared):
         return Moves(to={}, left={})
     rows = _rows_of(landing, shared, since)
-    unsure = [row for row in rows if row.counts and row.last < is_there]
+    unsure = [row for row in rows if row.now and row.last < is_there]
     for row, gone in zip(unsure, find_gone([row.key[0] for row in unsure]), strict=True):
         row.gone = gone
     to: dict[_Key, _Key] = {}
@@ -103,23 +103,25 @@ class _Row:
     key: _Key
     bytes: int  # equal for equal ones
     last: int  # the generation that it landed in last
-    new: bool = True  # it had not landed before
-    counts: bool = False  # it is the newest version of its image
-    replaced: bool = False  # its image has other bytes, or another time, since lately
+    before: bool  # it was its image's newest, before what landed since
+    now: bool  # it is
+    replaced: bool  # its image has another version now
     gone: bool = False  # nothing is in its place any more
 
 
 def _pair(same: Sequence[_Row]) -> tuple[dict[_Key, _Key], dict[str, str], int]:
     """Of rows of the same bytes: which is which one now, which are to be removed, and how many are copies."""
-    targets = sorted((row.key for row in same if row.new and row.counts and not row.gone), key=_by_name)
+    targets = sorted((row.key for row in same if row.now and not row.before and not row.gone), key=_by_name)
     # what a killed run had landed, and was moved again, comes last
-    old = sorted((row for row in same if row.gone or row.replaced), key=lambda row: (row.new, *_by_name(row.key)))
+    old = sorted(
+        (row for row in same if row.gone or row.replaced), key=lambda row: (not row.before, *_by_name(row.key))
+    )
     touched = {row.key: target for row in old for target in targets if row.key[0] == target[0]}
     targets = [key for key in targets if key not in touched.values()]
     if not targets:
         return touched, {}, 0
     sources = [row for row in old if row.key not in touched]
-    kept = any(row.counts and not row.new and not row.gone for row in same)
+    kept = any(row.now and row.before and not row.gone for row in same)
     copies = max(0, len(targets) - len(sources)) if kept or old else 0
     renamed = dict(zip([row.key for row in sources], targets, strict=False))
     return touched | renamed, {row.key[0]: row.key[1] for row in sources if row.gone}, copies
@@ -147,37 +149,30 @@ def _shared(parts: Sequence[Part], since: int) -> DigestTable:
 
 
 def _rows_of(landing: Landing, wanted: DigestTable, since: int) -> list[_Row]:
-    """What landed of the wanted bytes, a row a name and version; without what was pruned."""
-    found: list[tuple[_Key, int, int]] = []
+    """What counted of the wanted bytes before what landed since, and what counts now."""
+    found: dict[_Key, tuple[int, int]] = {}
     for part, table in _scan(landing.parts, lambda generation: True):
         place = wanted.find(digest_ids(table["sha256"]))
         at = np.flatnonzero(place >= 0)
         ids, versions = (table[name].take(pa.array(at)).to_pylist() for name in ("image_id", "version"))
-        keys = zip(ids, versions, strict=True)
-        found += [(key, bytes_, part.generation) for key, bytes_ in zip(keys, place[at].tolist(), strict=True)]
-    pruned = _pruned(landing.parts, pa.array([key[0] for key, _bytes, _generation in found], pa.string()))
-    rows: dict[_Key, _Row] = {}
-    for key, bytes_, generation in found:
-        if generation > pruned.get(key[0], 0):
-            row = rows.setdefault(key, _Row(key=key, bytes=bytes_, last=generation))
-            row.new &= generation >= since
-    index = landing.index
-    where = pc.index_in(pa.array([key[0] for key in rows], pa.string()), index.image_id.combine_chunks())
-    versions = index.version.take(where).to_pylist()
-    for row, place, version in zip(rows.values(), where.to_pylist(), versions, strict=True):
-        row.counts = version == row.key[1]
-        row.replaced = not row.counts and index.parts[index.part[place]].generation >= since
-    return list(rows.values())
+        for key, bytes_ in zip(zip(ids, versions, strict=True), place[at].tolist(), strict=True):
+            found.setdefault(key, (bytes_, part.generation))
+    image_ids = pa.array([image_id for image_id, _version in found], pa.string())
+    before = _versions(build_index([part for part in landing.parts if part.generation < since]), image_ids)
+    now = _versions(landing.index, image_ids)
+    return [
+        _Row(
+            key=key, bytes=bytes_, last=last, before=was == key[1], now=is_ == key[1],
+            replaced=was == key[1] and is_ not in (None, was),
+        )
+        for (key, (bytes_, last)), was, is_ in zip(found.items(), before, now, strict=True)
+        if key[1] in (was, is_)
+    ]  # fmt: skip
 
 
-def _pruned(parts: Sequence[Part], image_ids: pa.Array) -> dict[str, int]:
-    """By image_id, of those that were pruned, the generation that did it last: it hides all before."""
-    found: dict[str, int] = {}
-    tombs = [part for part in parts if not part.modules]
-    for part, table in scan_columns(sorted(tombs, key=lambda part: part.generation), lambda _: ["image_id", "status"]):
-        chosen = pc.and_(pc.equal(table["status"], Status.PRUNED.value), pc.is_in(table["image_id"], image_ids))
-        found |= dict.fromkeys(table["image_id"].filter(chosen).to_pylist(), part.generation)
-    return found
+def _versions(index: LandedIndex, image_ids: pa.Array) -> list[str | None]:
+    """The version of each image; None where it has not landed, or was pruned."""
+    return index.version.take(pc.index_in(image_ids, index.image_id.combine_chunks())).to_pylist()
 
 
 def _scan(parts: Sequence[Part], wanted: Callable[[int], bool]) -> Iterator[tuple[Part, pa.Table]]:
