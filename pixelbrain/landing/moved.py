@@ -82,7 +82,7 @@ def settle(landing: Landing, moves: Moves) -> None:
 
     Their answers, and the rows of people and groups. Raises `LandingError` if OUT cannot be read or written.
     """
-    if not moves.to:
+    if not moves.to and not moves.left:
         return
     for name, about in _DERIVED.items():
         _rename(landing.storage, name, about, moves)
@@ -118,13 +118,12 @@ def _pair(same: Sequence[_Row]) -> tuple[dict[_Key, _Key], dict[str, str], int]:
     )
     touched = {row.key: target for row in old for target in targets if row.key[0] == target[0]}
     targets = [key for key in targets if key not in touched.values()]
-    if not targets:
-        return touched, {}, 0
     sources = [row for row in old if row.key not in touched]
+    stays = any(row.now and not row.gone for row in same)
+    left = {row.key[0]: row.key[1] for row in sources if row.gone and (targets or (stays and not row.before))}
     kept = any(row.now and row.before and not row.gone for row in same)
     copies = max(0, len(targets) - len(sources)) if kept or old else 0
-    renamed = dict(zip([row.key for row in sources], targets, strict=False))
-    return touched | renamed, {row.key[0]: row.key[1] for row in sources if row.gone}, copies
+    return touched | dict(zip([row.key for row in sources], targets, strict=False)), left, copies
 
 
 def _shared(parts: Sequence[Part], since: int) -> DigestTable:

@@ -304,7 +304,8 @@ def test_all_that_is_known_of_a_photo_follows_it(world, command, s3):
         assert [rows[name]["facenet"]["n_faces"] for name in ("a.png", "b.png")] == [2, 3]
 
         shutil.rmtree(world.photos)
-        refused = command("extract", world.photos, "--out", world.out, "--prune", check=False)
+        module = ("--module", f"{__name__}:Faces")
+        refused = command("extract", world.photos, "--out", world.out, "--prune", *module, check=False)
         assert refused.returncode == 1 and "--prune-gone-source removes all its images" in refused.stderr
         assert "5 images are gone from" in world.extract(Faces, more=("--prune-gone-source",))
         assert world.rows() == {}

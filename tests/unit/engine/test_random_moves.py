@@ -69,7 +69,7 @@ class Folder:
             old.rename(self.top / ("c" if old.name == "a" else "a"))
         elif what == "touch":
             one.touch()
-        elif what == "take":  # another one's name
+        elif what == "take" and len(self.paths()) > 4:  # another one's name
             one.replace(two)
         elif what == "copy":
             shutil.copy(one, self.free())

@@ -108,6 +108,17 @@ def test_there_and_back_again(tmp_path, version):
     assert list(read_all(landing)) == ["a"]
 
 
+def test_back_again_after_a_run_that_was_killed(tmp_path):
+    landing = Landing(tmp_path)
+    run(landing, photo("a", "A"))
+    since = run(landing, photo("b", "A"))  # and killed
+    again = run(landing, photo("new", "N"))
+    found = moves(landing, since, "b", is_there=again)
+    assert found.to == {} and found.left == {"b": "1"} and found.copies == 0
+    settle(landing, found)
+    assert sorted(read_all(landing)) == ["a", "new"]
+
+
 def test_moved_again_after_a_run_that_was_killed(tmp_path):
     landing = Landing(tmp_path)
     run(landing, photo("z", "A"))
