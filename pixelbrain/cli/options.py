@@ -80,7 +80,8 @@ def over_out(function: Callable[..., Any]) -> Callable[..., Any]:
     def wrapper(*, out: str, display: Display, debug: bool, **given: Any) -> Any:
         from pixelbrain.stages.stages import Stages
 
-        chosen = {name: given.pop(name) for name in ("s3_endpoint", "mongo", "chroma", "strategy") if name in given}
+        names = ("s3_endpoint", "mongo", "chroma", "strategy", "max_megapixels")
+        chosen = {name: given.pop(name) for name in names if name in given}
         stages = Stages.over(out, display, debug=debug, stores="mongo" in chosen, **chosen)
         return function(stages=stages, **given)
 
@@ -152,6 +153,8 @@ def _by_pool(
 #: Where OUT is, if it is s3://bucket/prefix.
 out_options = _settings("s3_endpoint")
 chroma_option = _settings("chroma")
+#: How large the images may be that are decoded.
+size_option = _settings("max_megapixels")
 #: Where OUT, MongoDB and ChromaDB are.
 store_options = _settings("s3_endpoint", "mongo", "chroma")
 
@@ -171,7 +174,7 @@ plan_options = _options(
     _settings(*Placement.__dataclass_fields__),
     address_option,
     store_options,
-    _settings("limit", "retry_failed", "force", "prune", "prune_gone_source"),
+    _settings("hidden", "limit", "max_megapixels", "retry_failed", "force", "prune", "prune_gone_source"),
     click.option("--config", "config_file", metavar="YAML", help="The same settings in a file; flags win."),
 )
 

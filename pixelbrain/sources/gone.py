@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from pixelbrain.errors import ReadError, SourceError
-from pixelbrain.sources.local import FILE_SCHEME, uri_to_path
+from pixelbrain.storage.file_uri import FILE_SCHEME, uri_to_path
 from pixelbrain.storage.retry import Retries, with_retries
 from pixelbrain.storage.s3_client import s3_client
 from pixelbrain.storage.s3_errors import error_status, s3_errors

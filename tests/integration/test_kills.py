@@ -12,7 +12,7 @@ import time
 import pytest
 
 import pixelbrain as pb
-from pixelbrain.sources.local import uri_to_path
+from pixelbrain.storage.file_uri import uri_to_path
 from tests.integration.watched import World
 
 IMAGES = 300

@@ -85,7 +85,8 @@ class Opener:
             known = self._known.find(row["sha256"], [module.name for module in modules])
             if len(known) == len(modules):
                 return row | {"status": schema.Status.OK.value}, {}, known
-            image = decode_image(data, image_id=row["image_id"], target=target)
+            max_pixels = self._order.max_megapixels * 1_000_000
+            image = decode_image(data, image_id=row["image_id"], target=target, max_pixels=max_pixels)
         except ImageError as error:
             row |= {"status": schema.Status.FAILED.value, "error_type": type(error).__name__, "error": str(error)}
             return row, None, {}

@@ -18,7 +18,8 @@ from pixelbrain.engine.work.worklist import Worklist, WorkOrder, blocks
 from pixelbrain.images.loader import DataLoader
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState, claim_generation, write_table
-from pixelbrain.sources.local import path_to_uri, stat_version
+from pixelbrain.sources.local import stat_version
+from pixelbrain.storage.file_uri import path_to_uri
 from tests.unit.engine.modules_for_tests import Size
 
 IDENTITIES = "identities/identities.parquet"

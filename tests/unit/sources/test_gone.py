@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pixelbrain.sources.gone import find_gone
-from pixelbrain.sources.local import path_to_uri
+from pixelbrain.storage.file_uri import path_to_uri
 
 
 def test_on_a_disk(tmp_path):
