@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pixelbrain.landing.derived import GROUPS, IDENTITIES, DerivedTable
 from pixelbrain.landing.digests import DigestTable, digest_ids, sort_digests
 from pixelbrain.landing.index import LandedIndex, build_index
 from pixelbrain.landing.landing import Landing
@@ -23,8 +24,6 @@ from pixelbrain.landing.remaining import prune
 from pixelbrain.storage.base import FileGoneError, Storage
 
 _COLUMNS = ["image_id", "version", "sha256"]
-#: What later stages derived, by the column that names what a row is about.
-_DERIVED = {"identities/identities.parquet": "face_id", "groups/groups.parquet": "image_id"}
 
 #: An image_id and a version of what was there.
 _Key = tuple[str, str]
@@ -84,8 +83,8 @@ def settle(landing: Landing, moves: Moves) -> None:
     """
     if not moves.to and not moves.left:
         return
-    for name, about in _DERIVED.items():
-        _rename(landing.storage, name, about, moves)
+    for table in (IDENTITIES, GROUPS):
+        _rename(landing.storage, table, moves)
     landing.answer_log.fold()
     landing.answer_log.take_along(moves.to)
     if moves.left:
@@ -116,8 +115,10 @@ def _pair(same: Sequence[_Row]) -> tuple[dict[_Key, _Key], dict[str, str], int]:
     old = sorted(
         (row for row in same if row.gone or row.replaced), key=lambda row: (not row.before, *_by_name(row.key))
     )
-    touched = {row.key: target for row in old for target in targets if row.key[0] == target[0]}
-    targets = [key for key in targets if key not in touched.values()]
+    by_name = {target[0]: target for target in targets}
+    touched = {row.key: by_name[row.key[0]] for row in old if row.key[0] in by_name}
+    taken = set(touched.values())
+    targets = [key for key in targets if key not in taken]
     sources = [row for row in old if row.key not in touched]
     stays = any(row.now and not row.gone for row in same)
     left = {row.key[0]: row.key[1] for row in sources if row.gone and (targets or (stays and not row.before))}
@@ -193,14 +194,14 @@ def _by_name(key: _Key) -> tuple[str, _Key]:
 # --- taking along ----------------------------------------------------------------------------------------------------
 
 
-def _rename(storage: Storage, file: str, about: str, moves: Moves) -> None:
+def _rename(storage: Storage, derived: DerivedTable, moves: Moves) -> None:
     """Rows of a later stage about images that moved are about them under their new name and version."""
     try:
-        with storage.open_parquet(file) as opened:
+        with storage.open_parquet(derived.file) as opened:
             table = opened.read().replace_schema_metadata(None)
     except FileGoneError:
         return
-    columns = {name: table[name].to_pylist() for name in {about, "image_id"}}
+    columns = {name: table[name].to_pylist() for name in {derived.key, "image_id"}}
     versions = table["image_version"].to_pylist() if "image_version" in table.column_names else [None] * len(table)
     changed = False
     for row, (old_id, version) in enumerate(zip(columns["image_id"].copy(), versions, strict=True)):
@@ -217,4 +218,4 @@ def _rename(storage: Storage, file: str, about: str, moves: Moves) -> None:
     for name, values in {**columns, "image_version": versions}.items():
         if (at := table.schema.get_field_index(name)) >= 0:
             table = table.set_column(at, table.schema.field(at), pa.array(values, table.schema.field(at).type))
-    write_table(storage, file, table)
+    write_table(storage, derived.file, table)
