@@ -54,6 +54,14 @@ class LandedIndex:
         numbers = {number for part in holders for number in np.unique(part).tolist() if number >= 0}
         return sorted({origin for number in numbers for origin in self.parts[number].origins})
 
+    def outside(self, known: frozenset[str]) -> np.ndarray:
+        """int64 (n,): the images, ascending, of which a value is from another file than these `origins`."""
+        new = np.array([not known.issuperset(part.origins) for part in self.parts], np.bool_)
+        found = new[self.part]
+        for part, _row in self.modules.values():
+            found |= (part >= 0) & new[part]
+        return np.flatnonzero(found)
+
     def computed_by(self, module: str, images: np.ndarray) -> pa.StringArray:
         """By what settings and model of a module each image's column was computed; null where there is none."""
         part = self.modules[module][0][images]

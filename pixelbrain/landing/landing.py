@@ -225,6 +225,7 @@ class Landing:
         *,
         vectors: bool = True,
         computed_by: str | None = None,
+        images: np.ndarray | None = None,
         batch_rows: int = 1000,
     ) -> Iterator[pa.Table]:
         """Every image exactly once, in the order of the listing.
@@ -233,6 +234,7 @@ class Landing:
             modules: struct columns to read; all by default, and the answers.
             vectors: False leaves out the structs' embeddings, which are most of the bytes.
             computed_by: a module of which a column `computed_by` is wanted, see `LandedIndex.computed_by`.
+            images: only those at these positions in the index, ascending.
             batch_rows: rows a table.
 
         Yields:
@@ -243,7 +245,7 @@ class Landing:
         asked = list(self.answers) if modules is None else [m for m in modules if m in self.answers]
         if vectors:
             self.states()
-        left, stuck = np.arange(self.count_images()), False
+        left, stuck = np.arange(self.count_images()) if images is None else images, False
         while len(left):
             index, answers, done = self.index, self.answers, 0
             batches = [left[start : start + batch_rows] for start in range(0, len(left), batch_rows)]
