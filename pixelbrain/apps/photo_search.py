@@ -9,15 +9,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pixelbrain.config import RunConfig
 from pixelbrain.errors import LandingError, ModuleError
 from pixelbrain.images.decode import decode_image
-from pixelbrain.modules.registry import create_module
 from pixelbrain.record import read_record
 from pixelbrain.report.search import search
 from pixelbrain.sources import read_bytes
 from pixelbrain.sources.local import path_to_uri
-from pixelbrain.stages.stages import OF_MODULES, Stages
+from pixelbrain.stages.configured import landed_module
+from pixelbrain.stages.stages import Stages
 
 _COLUMNS = {"faces": ["distance", "identity_id", "face_id"], "images": ["distance", "label", "image_id"]}
 
@@ -49,9 +48,13 @@ def search_photo(
         )
     uri = photo if "://" in photo else path_to_uri(os.path.abspath(os.path.expanduser(photo)))
     data = read_bytes(uri, s3_endpoint=stages.config.s3_endpoint)
-    recorded = read_record(stages.storage).get("settings", {})
-    config = RunConfig(out=stages.storage.uri, **{name: recorded[name] for name in OF_MODULES if recorded.get(name)})
-    module = create_module(column, **config.module_settings()[column])
+    told = read_record(stages.storage).get("settings", {})
+    module = landed_module(
+        column,
+        stages.landing.states()[column],
+        weights_dir=told.get("weights_dir"),
+        offline=bool(told.get("offline")),
+    )
     image = decode_image(data, image_id=uri, target=module.decode_target)
     module.prepare()
     module.setup("cpu")

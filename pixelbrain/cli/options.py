@@ -183,8 +183,13 @@ run_options = _options(
 )
 
 
-def merged_config(given: Mapping[str, Any]) -> RunConfig:
-    """The settings of `plan_options` over those of their --config file. Raises `ConfigError`."""
+def merged_settings(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of `plan_options` over those of their --config file; as yet unchecked. Raises `ConfigError`."""
     settings = read_config(given["config_file"]) if given["config_file"] else {}
     flags = {name: given[name] for name in RunConfig.__dataclass_fields__ if given.get(name) not in (None, (), [], {})}
-    return RunConfig(**settings | flags)
+    return settings | flags
+
+
+def merged_config(given: Mapping[str, Any]) -> RunConfig:
+    """The same, checked, whatever OUT has. Raises `ConfigError`."""
+    return RunConfig(**merged_settings(given))

@@ -14,7 +14,7 @@ from pixelbrain.cli.options import (
     EXIT_STRICT,
     command,
     command_options,
-    merged_config,
+    merged_settings,
     plan_options,
     run_options,
 )
@@ -102,7 +102,9 @@ def plan(as_json: bool, display: Display, debug: bool, **given: Any) -> None:
 
 def _stages(given: dict[str, Any], display: Display, debug: bool) -> Stages:
     """The stages of a run with these settings, which must name a source and an OUT; or the settings, and the end."""
-    config = merged_config(given)
+    from pixelbrain.stages.configured import run_config
+
+    config = run_config(merged_settings(given))
     if given.get("print_config"):
         import yaml
 

@@ -11,6 +11,8 @@
 
 from __future__ import annotations
 
+import os
+
 from pixelbrain.errors import ReadError, SourceError
 from pixelbrain.sources.base import ImageBytes, ImageSource
 from pixelbrain.sources.lists import LIST_SUFFIXES, ManifestSource
@@ -19,7 +21,7 @@ from pixelbrain.sources.s3 import S3Source
 from pixelbrain.sources.s3_read import read_s3
 from pixelbrain.storage.s3_uri import S3_SCHEME
 
-__all__ = ["ImageBytes", "ImageSource", "open_source", "read_bytes", "read_image"]
+__all__ = ["ImageBytes", "ImageSource", "one_name", "open_source", "read_bytes", "read_image"]
 
 
 def open_source(source: str, *, s3_endpoint: str | None = None) -> ImageSource:
@@ -34,6 +36,20 @@ def open_source(source: str, *, s3_endpoint: str | None = None) -> ImageSource:
         return S3Source(source, endpoint=s3_endpoint)
     path = uri_to_path(source) if source.startswith(FILE_SCHEME) else source
     return ManifestSource(path) if path.lower().endswith(LIST_SUFFIXES) else LocalSource(path)
+
+
+def one_name(source: str) -> str:
+    """One name for a source, wherever it is named from and however: an s3:// URI, or a path without links.
+
+    A list file and an image keep their own names, which may be links: a list's relative paths start at its folder.
+    """
+    if source[: len(S3_SCHEME)].lower() == S3_SCHEME:
+        return S3_SCHEME + source[len(S3_SCHEME) :].removesuffix("/")  # a prefix is a folder, with or without its slash
+    path = os.path.abspath(os.path.expanduser(uri_to_path(source) if source.startswith(FILE_SCHEME) else source))
+    if os.path.isdir(path):
+        return os.path.realpath(path)
+    folder, name = os.path.split(path)
+    return os.path.join(os.path.realpath(folder), name)
 
 
 def read_image(image_id: str, *, s3_endpoint: str | None = None) -> ImageBytes:

@@ -9,13 +9,13 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pixelbrain.config import GPT4V, RunConfig
+from pixelbrain.config import RunConfig
 from pixelbrain.errors import ConfigError, StoppedError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.locks.run import RunLock
 from pixelbrain.record import read_record, write_stage
 from pixelbrain.stages.asking import asked, to_ask
-from pixelbrain.stages.configured import fetch_missing, make_asking, recorded_config
+from pixelbrain.stages.configured import fetch_missing, make_asking, make_modules, recorded_config
 from pixelbrain.stages.display import Display, LogDisplay
 from pixelbrain.stages.wording import tell_asked, tell_extracted, tell_loaded
 
@@ -95,11 +95,7 @@ class Stages:
 
     def modules(self) -> Sequence[PipelineModule]:
         """The modules that look at images, not yet set up."""
-        from pixelbrain.modules.registry import create_module
-
-        settings = self.config.module_settings()
-        names = [name for name in self.config.modules if name != GPT4V]
-        return self._modules or [create_module(name, **settings.get(name, {})) for name in names]
+        return self._modules or make_modules(self.config)
 
     # --- stages --------------------------------------------------------------------------------------------------
 
