@@ -76,7 +76,7 @@ def search_photo(
 def _queries(found: dict[str, Any], by: Literal["faces", "images"]) -> tuple[list[str], np.ndarray]:
     """What to search by, a title and a vector each: the faces, the largest first, or the whole photo."""
     if by == "images":
-        rows, titles = [found], [f"the whole photo, likeliest a {found['label']}"]
+        rows, titles = [found], [f"the whole photo, likeliest {found['label']} ({found['label_score']:.0%})"]
     elif not found["faces"]:
         raise ModuleError("no face was found in the photo; --similar searches by the whole image")
     else:

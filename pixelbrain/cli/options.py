@@ -72,6 +72,10 @@ def command_options(function: F) -> F:
     return wrapper  # type: ignore[return-value]
 
 
+#: What a command over an OUT may be told of its settings; see `RunConfig`.
+OVER_OUT = ("s3_endpoint", "mongo", "chroma", "strategy", "min_label_score")
+
+
 def over_out(function: Callable[..., Any]) -> Callable[..., Any]:
     """`command_options` for a command over an OUT that is there already, which gets `stages`; see `Stages.over`."""
 
@@ -80,7 +84,7 @@ def over_out(function: Callable[..., Any]) -> Callable[..., Any]:
     def wrapper(*, out: str, display: Display, debug: bool, **given: Any) -> Any:
         from pixelbrain.stages.stages import Stages
 
-        chosen = {name: given.pop(name) for name in ("s3_endpoint", "mongo", "chroma", "strategy") if name in given}
+        chosen = {name: given.pop(name) for name in OVER_OUT if name in given}
         stages = Stages.over(out, display, debug=debug, stores="mongo" in chosen, **chosen)
         return function(stages=stages, **given)
 
@@ -152,6 +156,8 @@ def _by_pool(
 #: Where OUT is, if it is s3://bucket/prefix.
 out_options = _settings("s3_endpoint")
 chroma_option = _settings("chroma")
+#: Which labels are shown as such.
+label_option = _settings("min_label_score")
 #: Where OUT, MongoDB and ChromaDB are.
 store_options = _settings("s3_endpoint", "mongo", "chroma")
 
@@ -167,7 +173,8 @@ address_option = click.option(
 #: What a run does, to which images, where.
 plan_options = _options(
     click.argument("source", required=False),
-    _settings("out", "modules", "classifier", "classes", "top_k", "embedder", "strategy", "weights_dir", "offline"),
+    _settings("out", "modules", "classifier", "classes", "top_k", "min_label_score"),
+    _settings("embedder", "strategy", "weights_dir", "offline"),
     _settings(*Placement.__dataclass_fields__),
     address_option,
     store_options,

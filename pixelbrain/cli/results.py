@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pixelbrain.cli.options import chroma_option, command, out_options, over_out
+from pixelbrain.cli.options import chroma_option, command, label_option, out_options, over_out
 
 if TYPE_CHECKING:
     from pixelbrain.stages.stages import Stages
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 @command("Write the gallery.", "pixelbrain report out/")
 @click.argument("out")
+@label_option
 @out_options
 @over_out
 def report(stages: Stages) -> None:
@@ -35,13 +36,14 @@ def report(stages: Stages) -> None:
 @click.option(
     "--table", type=click.Choice(["images", "faces"]), default="images", show_default=True, help="A row each of these."
 )
+@label_option
 @out_options
 @over_out
 def export(stages: Stages, file: str, table: Any) -> None:
     """Write a table of OUT to FILE, whose name ends in .csv, .jsonl or .parquet."""
     from pixelbrain.report.export import export as write
 
-    rows = write(stages.landing, Path(file), table=table)
+    rows = write(stages.landing, Path(file), table=table, least_score=stages.config.min_label_score)
     click.echo(f"{rows:,} {table} to {file}")
 
 

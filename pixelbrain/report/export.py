@@ -13,6 +13,7 @@ from pyarrow import types
 
 from pixelbrain.errors import ConfigError, LandingError
 from pixelbrain.landing.landing import Landing
+from pixelbrain.report.labels import min_label_score
 from pixelbrain.storage.tables import TABLE_SUFFIXES, write_table
 
 EXPORT_TABLES = ("images", "faces")
@@ -34,12 +35,21 @@ _FACES = pa.schema(
 )
 
 
-def export(landing: Landing, file: Path, table: Literal["images", "faces"] = "images") -> int:
+def export(
+    landing: Landing,
+    file: Path,
+    table: Literal["images", "faces"] = "images",
+    *,
+    least_score: float | None = None,
+) -> int:
     """Write the landed images or faces to one file, which is complete or absent.
 
     images: image_id, status, error, label, label_score, n_faces, identities (joined with ;), and the scalar fields of
     users' own modules as `<module>.<field>`, answers by their field (tags joined with ;, objects as JSON). faces:
     image_id, face_id, x1, y1, x2, y2 (pixels of the upright original), score, identity_id.
+
+    A label of less probability than `least_score` is null; its `label_score` stays, and tells it from one that was not
+    asked for. With 0 every image has its likeliest label.
 
     In CSV null is an empty field and an empty text is `""`; in the other two null is null. Data is written as it is: a
     file name that starts with `=` or `@` is not defused, and a spreadsheet may take it for a formula. Import such a
@@ -49,12 +59,13 @@ def export(landing: Landing, file: Path, table: Literal["images", "faces"] = "im
         landing: the landed tables.
         file: its ending is .csv, .jsonl or .parquet, in any case of letters. Replaced if it is there.
         table: "images" (one row an image) or "faces" (one row a face).
+        least_score: the least probability of a label; the classifier's own by default, see `report.labels`.
 
     Returns:
         Rows written.
 
     Raises:
-        ConfigError: another ending, another table, or no such folder.
+        ConfigError: another ending, another table, no such folder, or a `least_score` that is no probability.
         LandingError: the landed tables cannot be read, or the file cannot be written.
     """
     file = Path(file)
@@ -66,7 +77,9 @@ def export(landing: Landing, file: Path, table: Literal["images", "faces"] = "im
         raise ConfigError(f"no folder {file.absolute().parent} to write {file.name} to: make it first")
     columns = _images_schema(landing) if table == "images" else _FACES
     identities = _identities(landing)
-    rows = _image_tables(landing, columns, identities) if table == "images" else _face_tables(landing, identities)
+    least = min_label_score(landing, least_score)
+    images = _image_tables(landing, columns, identities, least)
+    rows = images if table == "images" else _face_tables(landing, identities)
     try:
         return write_table(file, columns, rows)
     except OSError as error:
@@ -109,11 +122,15 @@ def _is_scalar(kind: pa.DataType) -> bool:
     return number or types.is_string(kind) or types.is_large_string(kind) or types.is_temporal(kind)
 
 
-def _image_tables(landing: Landing, columns: pa.Schema, identities: Mapping[str, str]) -> Iterator[pa.Table]:
+def _image_tables(
+    landing: Landing, columns: pa.Schema, identities: Mapping[str, str], least_score: float
+) -> Iterator[pa.Table]:
     for table in landing.iter_images(vectors=False):
         arrays = {name: table[name] for name in ("image_id", "status", "error")}
-        arrays["label"] = _field(table, "resnet", "label")
-        arrays["label_score"] = _field(table, "resnet", "label_score")
+        score = _field(table, "resnet", "label_score").cast(pa.float32())
+        sure = pc.fill_null(pc.greater_equal(score, least_score), False)
+        arrays["label"] = pc.if_else(sure, _field(table, "resnet", "label"), None)
+        arrays["label_score"] = score
         arrays["n_faces"] = _field(table, "facenet", "n_faces")
         arrays["identities"] = _joined_identities(table, identities)
         for name in columns.names[len(arrays) :]:

@@ -44,7 +44,9 @@ def recorded_config(out: str, given: Mapping[str, Any], *, stores: bool) -> RunC
                 f"{landing.storage} was loaded into {before}: give --{name} again, {secret} and all, or set "
                 f"PIXELBRAIN_{name.upper()}"
             )
-    chosen = {k: recorded[k] for k in ("chroma", "s3_endpoint", "strategy") if recorded.get(k)}
+    chosen = {
+        k: recorded[k] for k in ("chroma", "s3_endpoint", "strategy", "min_label_score") if recorded.get(k) is not None
+    }
     return RunConfig(out=out, **chosen | {k: v for k, v in given.items() if v is not None})
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 #: Settings that later stages can be told anew; of all others, run.json keeps what extract was told.
-_LATER = ("mongo", "chroma", "s3_endpoint", "strategy")
+_LATER = ("mongo", "chroma", "s3_endpoint", "strategy", "min_label_score")
 #: Settings of the modules that a config makes; modules that are given have their own.
 OF_MODULES = ("classifier", "classes", "top_k", "embedder", "weights_dir", "offline")
 
@@ -221,7 +221,13 @@ class Stages:
 
         started, run = time.monotonic(), read_record(self.storage)
         with self.display.stage("report") as tell:
-            page = build_gallery(self.landing.require(), s3_endpoint=self.config.s3_endpoint, run=run, progress=tell)
+            page = build_gallery(
+                self.landing.require(),
+                s3_endpoint=self.config.s3_endpoint,
+                least_score=self.config.min_label_score,
+                run=run,
+                progress=tell,
+            )
         self.record("report", {"seconds": time.monotonic() - started})
         self.display.line(f"report    {page}")
         return page
@@ -270,6 +276,8 @@ class Stages:
         if self._modules:
             settings |= dict.fromkeys(OF_MODULES) | {"strategy": None}
         if stage != "extract" or self._modules:  # what was not said now stays as it was said before
-            settings = {k: v for k, v in settings.items() if (v if k in _LATER else stage == "extract")}
+            settings = {
+                k: v for k, v in settings.items() if (v not in (None, "") if k in _LATER else stage == "extract")
+            }
         rounded = {k: round(v, 2) if isinstance(v, float) and k.endswith("seconds") else v for k, v in figures.items()}
         write_stage(self.storage, stage, rounded, settings=settings)

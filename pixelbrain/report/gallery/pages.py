@@ -18,7 +18,7 @@ from pixelbrain.report.gallery import names
 from pixelbrain.report.gallery.items import Library, Person, Photo
 from pixelbrain.report.gallery.originals import OriginalReader
 from pixelbrain.report.gallery.reader import read_library
-from pixelbrain.report.gallery.site import Links, Site, claim, page_path
+from pixelbrain.report.gallery.site import UNSURE_PATH, Links, Site, claim, page_path
 from pixelbrain.report.gallery.thumbnails import make_thumbnails
 from pixelbrain.sources import read_bytes
 
@@ -53,6 +53,7 @@ def build_gallery(
     *,
     out: Path | None = None,
     s3_endpoint: str | None = None,
+    least_score: float | None = None,
     run: Mapping[str, Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
@@ -64,6 +65,8 @@ def build_gallery(
         landing: the landed tables.
         out: the report's folder; default `landing.storage.local / "report"`.
         s3_endpoint: of the S3 server that s3:// photos are read from, if it is not AWS.
+        least_score: the least probability of a label that is shown as such; the classifier's own by default, see
+            `report.labels`. The other photos are under Unsure.
         run: what `OUT/run.json` holds. Of it are shown: `settings.source`, and of each of `stages` its `seconds`,
             `images_per_s` (or `images` by `seconds`) and `finished` (ISO 8601); what is absent is left out.
         progress: called with (done, total) photos while thumbnails are made.
@@ -72,13 +75,13 @@ def build_gallery(
         The path of index.html.
 
     Raises:
-        ConfigError: `out` holds files that are not a report's.
+        ConfigError: `out` holds files that are not a report's; `least_score` is no probability.
         LandingError: the landed tables cannot be read, or `out` cannot be written.
     """
     out = landing.storage.local / "report" if out is None else Path(out)
     try:
         claim(out)
-        library = read_library(landing)
+        library = read_library(landing, least_score=least_score)
         read = OriginalReader(functools.partial(read_bytes, s3_endpoint=s3_endpoint))
         missing = make_thumbnails(library.photos, out, read=read, progress=progress)
         if missing:
@@ -114,6 +117,9 @@ def _write_photos(site: Site, library: Library) -> None:
     for label in library.labels:
         about = {"heading": names.label_text(label.name), "kind": "Label", "order": "surest first"}
         write(label.photos, page_path("labels", label.name), **about, notes="label_score", here="labels")
+    if library.unsure:
+        about = {"heading": "Unsure", "kind": "Label", "order": "likeliest first"}
+        write(library.unsure, UNSURE_PATH, **about, notes="label_score", here="labels")
     for group in library.groups:
         kind = f"Photos that look alike, {names.visible(group.name)}"
         about = {"heading": site.links.groups[group.name], "kind": kind, "order": "most typical first"}
@@ -122,8 +128,11 @@ def _write_photos(site: Site, library: Library) -> None:
 
 def _write_lists(site: Site, library: Library) -> None:
     for kind, heading in (("people", "People"), ("labels", "Labels"), ("groups", "Look alike")):
+        more = {"unsure": library.unsure if kind == "labels" else []}
         if items := getattr(library, kind):
-            site.write_list(items, f"{kind}/index.html", "tiles.html", _TILES, heading=heading, kind=kind, here=kind)
+            site.write_list(
+                items, f"{kind}/index.html", "tiles.html", _TILES, heading=heading, kind=kind, here=kind, **more
+            )
     if library.unassigned:
         shown = {"heading": _unassigned_heading(library), "here": "unassigned"}
         site.write_list(library.unassigned, "faces-unassigned/index.html", "unassigned.html", _FACES, **shown)

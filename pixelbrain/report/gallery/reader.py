@@ -15,6 +15,7 @@ from pixelbrain import schema
 from pixelbrain.errors import MixedModelsError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.report.gallery.items import Album, Failure, GalleryFace, Library, Person, Photo
+from pixelbrain.report.labels import min_label_score
 
 logger = logging.getLogger(__name__)
 
@@ -27,14 +28,20 @@ _ERRORS = frozenset(field.name for field in schema.ERROR_FIELDS)
 _VALUE_CHARACTERS = 200  # of a user's module; longer ones are cut: the page does not replace the export
 
 
-def read_library(landing: Landing) -> Library:
+def read_library(landing: Landing, *, least_score: float | None = None) -> Library:
     """Read what was landed, without its vectors.
 
     Memory grows by 1.3 kB an image of one face and five likeliest labels (measured), never by an embedding.
 
+    Args:
+        landing: the landed tables.
+        least_score: see `report.labels.min_label_score`.
+
     Raises:
         LandingError: OUT cannot be read.
+        ConfigError: `least_score` is no probability.
     """
+    least = min_label_score(landing, least_score)
     landed = landing.read_identities()
     identities = _by_id(landed, "face_id", "identity_id", "distance", "assigned")
     groups = _by_id(landing.read_groups(), "image_id", "group_id", "distance")
@@ -47,7 +54,7 @@ def read_library(landing: Landing) -> Library:
         for row in table.to_pylist():
             failures += _failures(row, modules)
             if row["status"] == schema.Status.OK:
-                photos.append(_photo(row, modules, identities, groups))
+                photos.append(_photo(row, modules, identities, groups, least))
     photos.sort(key=lambda photo: photo.image_id)
     failures.sort(key=lambda failure: (failure.image_id, failure.stage))
     faces = [(photo, face) for photo in photos for face in photo.faces]
@@ -59,7 +66,9 @@ def read_library(landing: Landing) -> Library:
         people=[Person(*one) for one in people],
         # those that were too poor to be compared come last
         unassigned=sorted(unassigned, key=lambda pair: pair[1].assigned == "gated"),
-        labels=_albums(((photo.label, photo) for photo in photos), lambda photo: -(photo.label_score or 0.0)),
+        labels=_albums(((photo.label, photo) for photo in photos), _surest_first),
+        unsure=sorted((photo for photo in photos if photo.unsure), key=_surest_first),
+        min_label_score=least,
         groups=_albums(((photo.group_id, photo) for photo in photos), lambda photo: _or_last(photo.group_distance)),
         models=_models(landing),
         has_faces_column=has_faces_column,
@@ -97,13 +106,15 @@ def _photo(
     modules: list[str],
     identities: dict[str, tuple[Any, ...]],
     groups: dict[str, tuple[Any, ...]],
+    least_score: float,
 ) -> Photo:
     image_id = row["image_id"]
     # a photo whose size was not recorded is shown as a square
     photo = Photo(image_id, row["version"], row["size_bytes"], row["width"] or 1, row["height"] or 1)
     found = row.get(_CLASSIFIER)
     if found and found.get("label") is not None:
-        photo.label, photo.label_score = sys.intern(found["label"]), found["label_score"]
+        photo.label_score = found["label_score"] or 0.0
+        photo.label = sys.intern(found["label"]) if photo.label_score >= least_score else None
         photo.top_k = tuple((sys.intern(top["label"]), top["score"]) for top in found["top_k"] or () if top["label"])
     found = row.get(_FACES)
     if found and found.get("faces"):
@@ -152,6 +163,10 @@ def _largest_first(found: Iterable[tuple[str | None, T]], key: Callable[[T], flo
     return [
         (name, sorted(members[name], key=key)) for name in sorted(members, key=lambda name: (-len(members[name]), name))
     ]
+
+
+def _surest_first(photo: Photo) -> float:
+    return -(photo.label_score or 0.0)
 
 
 def _or_last(distance: float | None) -> float:

@@ -24,8 +24,8 @@ ALL = dict(commands(cli))
 SHARED = "--quiet --debug"
 STORES = "--s3-endpoint --mongo --chroma"
 PLANNED = (
-    "source --out --module --classifier --classes --top-k --embedder --strategy --weights-dir --offline --device "
-    "--layout --actors --gpus-per-actor --cpus-per-actor --node-labels --autoscale --address "
+    "source --out --module --classifier --classes --top-k --min-label-score --embedder --strategy --weights-dir "
+    "--offline --device --layout --actors --gpus-per-actor --cpus-per-actor --node-labels --autoscale --address "
     f"{STORES} --limit --retry-failed --force --prune --config"
 )
 #: What each command takes, in the order of its help: nothing is lost where options are derived and shared.
@@ -37,13 +37,13 @@ TAKEN = {
     "cluster up": "--local --dashboard --num-cpus --num-gpus",
     "compact": "out --s3-endpoint",
     "demo": "--out",
-    "export": "out file --table --s3-endpoint",
+    "export": "out file --table --min-label-score --s3-endpoint",
     "extract": f"{PLANNED} --print-config --strict",
     "group": f"out --threshold {STORES}",
     "identify": f"out --strategy --threshold {STORES}",
     "load": f"out {STORES} --rebuild",
     "plan": f"{PLANNED} --json",
-    "report": "out --s3-endpoint",
+    "report": "out --min-label-score --s3-endpoint",
     "run": f"{PLANNED} --print-config --strict",
     "search": "out --image --faces --similar -k --json --chroma --s3-endpoint",
     "status": f"out --json {STORES}",

@@ -21,7 +21,15 @@ def test_people_of_photos_and_photos_of_people_are_named_once():
 
 def test_images_that_were_tried_are_those_shown_and_those_that_failed():
     failures = [Failure("b", "image", "E", ""), Failure("a", "resnet", "E", "")]
-    lists = {name: [] for name in ("people", "unassigned", "labels", "groups")}
+    lists = {name: [] for name in ("people", "unassigned", "labels", "unsure", "groups")}
     photos = [Photo("a", "1", None, 8, 6, faces=FACES)]
-    library = Library(photos=photos, failures=failures, models={}, has_faces_column=True, has_identities=True, **lists)
+    library = Library(
+        photos=photos,
+        failures=failures,
+        models={},
+        has_faces_column=True,
+        has_identities=True,
+        min_label_score=0.5,
+        **lists,
+    )
     assert (library.n_images, library.n_failed, library.n_faces) == (2, 1, 4)
