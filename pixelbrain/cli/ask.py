@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pixelbrain.cli.options import EXIT_STRICT, address_option, command, over_out
+from pixelbrain.cli.options import EXIT_STRICT, address_option, command, mongo_option, over_out
 
 if TYPE_CHECKING:
     from pixelbrain.asking.module import Gpt4VModule
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
 )
 @click.option("--strict", is_flag=True, help="Exit with 3 when any image failed.")
 @address_option
+@mongo_option
 @over_out
 def ask(
     stages: Stages,
@@ -80,7 +81,7 @@ def ask(
         return
     module = _module(config_file, {k: v for k, v in given.items() if v is not None}, stages.config.s3_endpoint)
     if dry_run:
-        click.echo("\n".join(asking.dry_run(stages.landing, module, limit=limit)))
+        click.echo("\n".join(asking.dry_run(stages, module, limit=limit)))
         return
     if batch:
         failed = asking.ask_batch(stages, module, wait=wait, limit=limit).answers["failed"]

@@ -85,7 +85,7 @@ def over_out(function: Callable[..., Any]) -> Callable[..., Any]:
         from pixelbrain.stages.stages import Stages
 
         chosen = {name: given.pop(name) for name in OVER_OUT if name in given}
-        stages = Stages.over(out, display, debug=debug, stores="mongo" in chosen, **chosen)
+        stages = Stages.over(out, display, debug=debug, stores={"mongo", "chroma"} <= chosen.keys(), **chosen)
         return function(stages=stages, **given)
 
     return wrapper
@@ -156,6 +156,7 @@ def _by_pool(
 #: Where OUT is, if it is s3://bucket/prefix.
 out_options = _settings("s3_endpoint")
 chroma_option = _settings("chroma")
+mongo_option = _settings("mongo")
 #: Which labels are shown as such.
 label_option = _settings("min_label_score")
 #: Where OUT, MongoDB and ChromaDB are.

@@ -172,7 +172,7 @@ class Stages:
         """Ask the module's questions about what has landed; see `engine.ask.run.ask`."""
         from pixelbrain.engine.ask.run import ask
 
-        given = to_ask(self.landing, module)
+        given = to_ask(self, module)
         with self.lock("ask"), self.display.stage("ask") as tell:
             report = ask(**given, limit=limit, progress=progress or tell, debug=self.debug)
             self.record("ask", {**asked(module), **report.as_dict()})

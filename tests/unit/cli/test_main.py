@@ -31,7 +31,8 @@ PLANNED = (
 #: What each command takes, in the order of its help: nothing is lost where options are derived and shared.
 TAKEN = {
     "ask": "out --question --field --answer --where --model --detail --rpm --tpm --budget --concurrency --actors "
-    "--base-url --image-urls --max-output-tokens --limit --batch --wait --cancel --dry-run --config --strict --address",
+    "--base-url --image-urls --max-output-tokens --limit --batch --wait --cancel --dry-run --config --strict --address "
+    "--mongo",
     "cluster down": "--local",
     "cluster status": "--local --json",
     "cluster up": "--local --dashboard --num-cpus --num-gpus",
