@@ -83,13 +83,16 @@ def classifier_fields(dim: int) -> list[pa.Field]:
     ]
 
 
+#: Of a face: pixels of the upright original, x to the right, y down.
+BOX_FIELDS = tuple(pa.field(name, pa.float32()) for name in ("x1", "y1", "x2", "y2"))
+
+
 def faces_fields(dim: int) -> list[pa.Field]:
     """A face module's struct: all faces of the image, ordered by position (top to bottom, left to right)."""
     face = pa.struct(
         [
             pa.field("face_id", pa.string()),  # image_id + "#" + index by position
-            # pixels of the upright original, x to the right, y down
-            *(pa.field(name, pa.float32()) for name in ("x1", "y1", "x2", "y2")),
+            *BOX_FIELDS,
             # left eye, right eye, nose, left and right corner of the mouth: x, y each
             pa.field("landmarks", pa.list_(pa.float32(), 10)),
             pa.field("score", pa.float32()),  # detection probability, 0 to 1
@@ -105,6 +108,12 @@ def module_struct(fields: list[pa.Field]) -> pa.StructType:
     return pa.struct([*fields, *ERROR_FIELDS])
 
 
+#: What a row of a later stage was derived from; all null in tables of older versions. Readers drop what no longer fits.
+ORIGIN_FIELDS = (
+    pa.field("image_version", pa.string()),
+    pa.field("computed_by", pa.string()),  # hash of the module's settings and model
+)
+
 #: `OUT/identities/identities.parquet`: one row a face.
 IDENTITY_SCHEMA = pa.schema(
     [
@@ -113,6 +122,8 @@ IDENTITY_SCHEMA = pa.schema(
         pa.field("identity_id", pa.string()),  # null: unassigned
         pa.field("distance", pa.float32()),  # cosine distance to the identity's mean, 0 to 2; null: unassigned
         pa.field("assigned", pa.string(), nullable=False),  # how: clustered, late, single, gated; see identity.people
+        *ORIGIN_FIELDS,
+        *BOX_FIELDS,  # of the face that was looked at: after another detection its id may be another face's
     ]
 )
 
@@ -122,6 +133,7 @@ GROUP_SCHEMA = pa.schema(
         pa.field("image_id", pa.string(), nullable=False),
         pa.field("group_id", pa.string()),  # null: like no other image
         pa.field("distance", pa.float32()),  # cosine distance to the group's mean; null: ungrouped
+        *ORIGIN_FIELDS,
     ]
 )
 

@@ -12,13 +12,16 @@ from pixelbrain.errors import StoreError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.stages.stages import Stages
 
+_DONE = {"identify": "people were found", "group": "groups were made"}
+
 
 def read_status(stages: Stages) -> dict[str, Any]:
     """Count what has landed, and compare the stores with it.
 
     Returns:
-        `images`, `failed`, `failures` by kind, `faces`, `people`, `assigned_faces`, `groups`, `models`, and `stores`:
-        `in_step` (None: could not be asked), `reasons` and `counts`.
+        `images`, `failed`, `failures` by kind, `faces`, `people`, `assigned_faces`, `groups`, `outdated` (by the
+        command that is to be run again: rows that no longer fit, and faces or images that it has not seen), `models`,
+        and `stores`: `in_step` (None: could not be asked), `reasons` and `counts`.
     """
     from pixelbrain.stores.in_step import store_state
 
@@ -42,6 +45,9 @@ def describe(found: dict[str, Any]) -> list[str]:
         lines.append(f"people    {found['people']:,} in {found['assigned_faces']:,} faces")
     if found["groups"] is not None:
         lines.append(f"groups    {found['groups']:,}")
+    for stage, counts in found["outdated"].items():
+        since = f"{counts['missing']:,} came or changed since {_DONE[stage]}, {counts['stale']:,} went or changed"
+        lines.append(f"          {since}: `pixelbrain {stage}` again")
     stores = found["stores"]
     if stores["in_step"]:
         counts = stores["counts"]
@@ -68,7 +74,8 @@ def _landed(landing: Landing) -> dict[str, Any]:
         failed += pc.sum(bad).as_py() or 0
         if "facenet" in landing.index.modules:
             faces = (faces or 0) + (pc.sum(pc.struct_field(table["facenet"], "n_faces")).as_py() or 0)
-    identities, groups = landing.read_identities(), landing.read_groups()
+    people, grouped = landing.derived_state("identities"), landing.derived_state("groups")
+    identities, groups = people.rows, grouped.rows
     return {
         "images": landing.count_images(),
         "failed": failed,
@@ -78,4 +85,9 @@ def _landed(landing: Landing) -> dict[str, Any]:
         "people": None if identities is None else pc.count_distinct(identities["identity_id"]).as_py(),
         "assigned_faces": None if identities is None else pc.count(identities["identity_id"]).as_py(),
         "groups": None if groups is None else pc.count_distinct(groups["group_id"]).as_py(),
+        "outdated": {
+            stage: {"stale": found.stale, "missing": found.missing}
+            for stage, found in (("identify", people), ("group", grouped))
+            if found.outdated
+        },
     }

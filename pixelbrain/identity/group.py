@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from pixelbrain import schema
 from pixelbrain.identity.assign import assign
 from pixelbrain.identity.neighbours import neighbours_in
 from pixelbrain.identity.thresholds import group_threshold
@@ -41,9 +40,10 @@ def group_images(db: Database, threshold: float | None = None, k: int = 20) -> G
 
     Raises:
         ConfigError: vectors of a model without a threshold, and none given; or values that cannot work.
-        StoreError: no vectors were loaded, or a store cannot be reached.
+        StoreError: the vector index does not hold what landed, or a store cannot be reached.
     """
     start = time.perf_counter()
+    db.require_in_step("images")
     if threshold is None:
         threshold = group_threshold(db.vector_model("images").model)
     ids: list[str] = []
@@ -56,11 +56,11 @@ def group_images(db: Database, threshold: float | None = None, k: int = 20) -> G
     neighbours = functools.partial(neighbours_in, db, "images")
     assignment = assign(ids, whole, threshold=threshold, k=k, second_look=False, neighbours=neighbours)
     distance = pa.array(assignment.distance, mask=np.isnan(assignment.distance))
-    table = pa.table(
-        {"image_id": ids, "group_id": assignment.names(ids, "group"), "distance": distance}, schema=schema.GROUP_SCHEMA
-    ).sort_by("image_id")
+    table = pa.table({"image_id": ids, "group_id": assignment.names(ids, "group"), "distance": distance}).sort_by(
+        "image_id"
+    )
     db.landing.write_groups(table)
-    db.store_groups(table)
+    db.store_derived("groups")
     return GroupReport(
         images=len(ids),
         grouped=int((assignment.cluster >= 0).sum()),

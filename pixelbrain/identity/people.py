@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+#: Without the origin, which `Landing.write_identities` adds.
+_COLUMNS = pa.schema([schema.IDENTITY_SCHEMA.field(i) for i in range(5)])
+
 
 @dataclass(frozen=True, kw_only=True)
 class QualityGate:
@@ -103,9 +106,10 @@ class PeopleIdentifierModule:
 
         Raises:
             ConfigError: vectors of a model without a threshold, and none given.
-            StoreError: no vectors were loaded, or a store cannot be reached.
+            StoreError: the vector index does not hold what landed, or a store cannot be reached.
         """
         start = time.perf_counter()
+        db.require_in_step("faces")
         threshold = self.threshold
         if threshold is None:
             threshold = face_threshold(db.vector_model("faces").model, self.strategy)
@@ -125,7 +129,7 @@ class PeopleIdentifierModule:
         )
         table = _identity_table(faces, assignment, assignment.names(ids, "person"))
         db.landing.write_identities(table)
-        db.store_identities(table)
+        db.store_derived("identities")
         assigned = int((assignment.cluster >= 0).sum())
         return IdentityReport(
             faces=len(faces.ids),
@@ -171,5 +175,4 @@ def _identity_table(faces: _Faces, assignment: Assignment, names: np.ndarray) ->
     how[faces.good] = np.where(assignment.cluster < 0, "single", clustered)
     distance = pa.array(distances, mask=np.isnan(distances))
     columns = [faces.ids, faces.image_ids, people, distance, how]
-    table = pa.table(dict(zip(schema.IDENTITY_SCHEMA.names, columns, strict=True)), schema=schema.IDENTITY_SCHEMA)
-    return table.sort_by("face_id")
+    return pa.table(dict(zip(_COLUMNS.names, columns, strict=True)), schema=_COLUMNS).sort_by("face_id")

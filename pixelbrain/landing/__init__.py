@@ -8,6 +8,7 @@
 | `LandedIndex` | index | which part file holds each image's newest row, and each module's newest column |
 | `Remaining` | remaining | what is left to do: the listed images minus those that landed, module by module |
 | `DigestTable` | digests | ids as 16 bytes in numpy arrays, so that ten million of them fit in memory |
+| `DerivedTable` | derived | people and groups under OUT: only rows that fit what is there now are read |
 | `compact` | compact | merge small part files and drop what newer rows replaced; safe to kill at any moment |
 | `prune` | remaining | take images that are gone from their source out of OUT |
 | `AnswerLog` | answers/ | answers under OUT: journalled as they come, folded into Parquet |

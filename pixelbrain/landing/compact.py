@@ -196,7 +196,10 @@ def _write(
     written, done = [], 0
     for block, (images, names, rows) in enumerate(zip(new, seen_by, tables, strict=True)):
         modules = {name: index.parts[index.modules[name][0][images[0]]].modules[name] for name in names}
-        written.append(landing.write_part(rows, generation=generation, block=block, piece=0, modules=modules))
+        replaces = index.origins(images)
+        written.append(
+            landing.write_part(rows, generation=generation, block=block, piece=0, modules=modules, replaces=replaces)
+        )
         done += len(rows)
         if progress:
             progress(done, sum(map(len, new)))

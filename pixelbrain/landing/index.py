@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -44,6 +46,28 @@ class LandedIndex:
             part, row = self.modules[name]
             found.append(Layer(columns=[name], part=part[images], row=row[images]))
         return found
+
+    def origins(self, images: np.ndarray, modules: Iterable[str] | None = None) -> list[str]:
+        """The files of runs that some images' values came from, of all modules by default; a compact changes none."""
+        found = self.layers(images, self.modules if modules is None else modules)
+        holders = [layer.part for layer in (found if modules is None else found[1:])]
+        numbers = {number for part in holders for number in np.unique(part).tolist() if number >= 0}
+        return sorted({origin for number in numbers for origin in self.parts[number].origins})
+
+    def computed_by(self, module: str, images: np.ndarray) -> pa.StringArray:
+        """By what settings and model of a module each image's column was computed; null where there is none."""
+        part = self.modules[module][0][images]
+        hashes = [p.modules[module].computed_by if module in p.modules else None for p in self.parts]
+        return pa.array(hashes, pa.string()).take(pa.array(part, mask=part < 0))
+
+    def digest(self, module: str | None = None) -> str:
+        """16 hex digits that change with what has landed of a module, or of all, also where its values are equal.
+
+        A compact does not change it.
+        """
+        images = np.arange(len(self.part)) if module is None else np.flatnonzero(self.modules[module][0] >= 0)
+        text = json.dumps([len(images), self.origins(images, None if module is None else [module])])
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def rows_in(self, table: pa.Table) -> pa.Int32Array:
         """For each image, which row of a table with `image_id` and `version` is about it; null where none is.

@@ -8,6 +8,7 @@ import itertools
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +17,7 @@ import pyarrow.compute as pc
 from pixelbrain import schema
 from pixelbrain.errors import LandingError, MixedModelsError
 from pixelbrain.landing.answers.log import AnswerLog
+from pixelbrain.landing.derived import GROUPS, IDENTITIES, DerivedRows
 from pixelbrain.landing.index import LandedIndex, build_index
 from pixelbrain.landing.parts import IMAGES, ModuleState, Part, PartList, list_parts, part_name, write_table
 from pixelbrain.landing.reader import read_layers
@@ -48,11 +50,18 @@ class Landing:
     # --- writing -------------------------------------------------------------------------------------------------
 
     def write_part(
-        self, rows: pa.Table, *, generation: int, block: int, piece: int, modules: Mapping[str, ModuleState]
+        self,
+        rows: pa.Table,
+        *,
+        generation: int,
+        block: int,
+        piece: int,
+        modules: Mapping[str, ModuleState],
+        replaces: Sequence[str] = (),
     ) -> str:
         """Land rows of `images`; the same (generation, block, piece) again replaces them. Returns the file's name."""
         name = part_name(generation, block, piece)
-        write_table(self.storage, name, rows, modules)
+        write_table(self.storage, name, rows, modules, replaces)
         return name
 
     def block_so_far(self, generation: int, block: int) -> tuple[set[str], int]:
@@ -211,13 +220,19 @@ class Landing:
         return {name: state.model for name, state in self.states().items() if state.model}
 
     def iter_images(
-        self, modules: Sequence[str] | None = None, *, vectors: bool = True, batch_rows: int = 1000
+        self,
+        modules: Sequence[str] | None = None,
+        *,
+        vectors: bool = True,
+        computed_by: str | None = None,
+        batch_rows: int = 1000,
     ) -> Iterator[pa.Table]:
         """Every image exactly once, in the order of the listing.
 
         Args:
             modules: struct columns to read; all by default, and the answers.
             vectors: False leaves out the structs' embeddings, which are most of the bytes.
+            computed_by: a module of which a column `computed_by` is wanted, see `LandedIndex.computed_by`.
             batch_rows: rows a table.
 
         Yields:
@@ -238,6 +253,8 @@ class Landing:
                     for batch, table in zip(batches, tables, strict=True):
                         for name in asked:
                             table = table.append_column(name, answers[name].take(pa.array(batch)))
+                        if computed_by is not None:
+                            table = table.append_column("computed_by", index.computed_by(computed_by, batch))
                         yield table
                         done += len(batch)
                 return
@@ -253,24 +270,21 @@ class Landing:
     # --- tables of later stages ----------------------------------------------------------------------------------
 
     def write_identities(self, table: pa.Table) -> None:
-        """Replace `OUT/identities`; rows of `schema.IDENTITY_SCHEMA`."""
-        write_table(self.storage, "identities/identities.parquet", table.cast(schema.IDENTITY_SCHEMA))
+        """Replace `OUT/identities`; rows of `schema.IDENTITY_SCHEMA`, to which their origin is added."""
+        IDENTITIES.write(self, table)
 
     def read_identities(self) -> pa.Table | None:
-        """The identities, or None before `pixelbrain identify`."""
-        return self._read_if_there("identities/identities.parquet")
+        """The identities of faces as they are now, or None before `pixelbrain identify`; see `derived_state`."""
+        return IDENTITIES.read(self).rows
 
     def write_groups(self, table: pa.Table) -> None:
-        """Replace `OUT/groups`; rows of `schema.GROUP_SCHEMA`."""
-        write_table(self.storage, "groups/groups.parquet", table.cast(schema.GROUP_SCHEMA))
+        """Replace `OUT/groups`; rows of `schema.GROUP_SCHEMA`, to which their origin is added."""
+        GROUPS.write(self, table)
 
     def read_groups(self) -> pa.Table | None:
-        """The visual groups, or None before `pixelbrain group`."""
-        return self._read_if_there("groups/groups.parquet")
+        """The visual groups of images as they are now, or None before `pixelbrain group`; see `derived_state`."""
+        return GROUPS.read(self).rows
 
-    def _read_if_there(self, name: str) -> pa.Table | None:
-        try:
-            with self.storage.open_parquet(name) as file:
-                return file.read().replace_schema_metadata(None)
-        except FileGoneError:
-            return None
+    def derived_state(self, table: Literal["identities", "groups"]) -> DerivedRows:
+        """What a later stage derived, and how much of it what has landed since made void."""
+        return (IDENTITIES if table == "identities" else GROUPS).read(self)

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -45,6 +45,11 @@ class ModuleState:
         """Equal exactly for equal settings."""
         return schema.settings_hash(self.settings)
 
+    @functools.cached_property
+    def computed_by(self) -> str:
+        """Equal exactly for equal settings and models."""
+        return schema.settings_hash(self.as_dict())
+
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {"settings": self.settings, "model": self.model.as_dict() if self.model else None}
@@ -64,12 +69,18 @@ class Part:
     version: str  # of the file: the same block may be landed again
     rows: int
     modules: Mapping[str, ModuleState]  # the struct columns that it holds; shared by all parts of one run
+    replaces: tuple[str, ...] = ()  # by `compact`: the `origins` of the files that it put this one in place of
     checked: bool = field(compare=False)  # whether its ids were read, too, when it was listed
 
     @functools.cached_property
     def generation(self) -> int:
         """Of the run that wrote it; a higher one is newer."""
         return _numbers(self.name)[0]
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The files that runs wrote, by name and version, whose rows are here: the same before and after a compact."""
+        return self.replaces or (f"{self.name}@{self.version}",)
 
     def open(self) -> contextlib.AbstractContextManager[pq.ParquetFile]:
         """Open it for reading. Raises as `Storage.open_parquet` does."""
@@ -165,27 +176,46 @@ def _open(storage: Storage, name: str, version: str, check_ids: bool) -> Part | 
                 file.read(columns=_IDS)
     except BrokenFileError as error:
         return str(error)
-    modules = _read_states(metadata) if metadata else None
-    if modules is None:
+    said = _read_metadata(metadata) if metadata else None
+    if said is None:
         return f"{storage.uri}/{name} does not say which modules wrote it"
-    return Part(storage=storage, name=name, version=version, rows=rows, modules=modules, checked=check_ids)
+    modules, replaces = said
+    return Part(
+        storage=storage,
+        name=name,
+        version=version,
+        rows=rows,
+        modules=modules,
+        replaces=replaces,
+        checked=check_ids,
+    )
 
 
 @functools.lru_cache(maxsize=256)
-def _read_states(metadata: bytes) -> Mapping[str, ModuleState] | None:
-    """The modules of a part file's metadata, which is the same in all files of a run; None if it is not ours."""
+def _read_metadata(metadata: bytes) -> tuple[Mapping[str, ModuleState], tuple[str, ...]] | None:
+    """The modules of a part file, the same in all files of a run, and what it replaces; None if it is not ours."""
     try:
-        return {name: ModuleState.from_dict(state) for name, state in json.loads(metadata)["modules"].items()}
+        found = json.loads(metadata)
+        modules = {name: ModuleState.from_dict(state) for name, state in found["modules"].items()}
+        return modules, tuple(found.get("replaces", ()))
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def write_table(storage: Storage, name: str, table: pa.Table, modules: Mapping[str, ModuleState] | None = None) -> None:
+def write_table(
+    storage: Storage,
+    name: str,
+    table: pa.Table,
+    modules: Mapping[str, ModuleState] | None = None,
+    replaces: Sequence[str] = (),
+) -> None:
     """Write a Parquet file that is complete or absent, and says which modules computed its columns."""
-    states = {n: s.as_dict() for n, s in (modules or {}).items()}
+    said: dict[str, Any] = {"modules": {n: s.as_dict() for n, s in (modules or {}).items()}}
+    if replaces:
+        said["replaces"] = list(replaces)
     write = functools.partial(
         pq.write_table,
-        table.replace_schema_metadata({_METADATA_KEY: json.dumps({"modules": states}).encode()}),
+        table.replace_schema_metadata({_METADATA_KEY: json.dumps(said).encode()}),
         compression="zstd",
         row_group_size=_ROW_GROUP,
         use_dictionary=False,  # ids and vectors gain nothing of it: smaller, and written 4 times as fast

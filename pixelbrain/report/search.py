@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -13,6 +14,8 @@ import pyarrow.compute as pc
 from pixelbrain.errors import ConfigError, MixedModelsError
 from pixelbrain.schema import ModelInfo
 from pixelbrain.stores.database import Database
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +61,8 @@ def search(
     """
     if by not in ("faces", "images"):
         raise ConfigError(f"by is {by!r}: faces or images")
+    if (why := database.behind(by)) is not None:
+        logger.warning("%s: `pixelbrain load %s` brings it in step", why, database.landing.storage.uri)
     theirs = database.vector_model(by)
     if theirs != model:
         raise MixedModelsError(

@@ -7,7 +7,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pixelbrain.config import RunConfig
 from pixelbrain.errors import ConfigError, StoppedError
@@ -193,7 +193,7 @@ class Stages:
         """Cluster faces to people; see `identity.people.PeopleIdentifierModule`."""
         from pixelbrain.identity.people import PeopleIdentifierModule
 
-        with self.lock("identify"), self.display.stage("identify", unit="faces"):
+        with self.lock("identify"), self._in_step(database, "faces"), self.display.stage("identify", unit="faces"):
             report = PeopleIdentifierModule(self.config.strategy, threshold=threshold).run(database)
             self.record("identify", dataclasses.asdict(report))
         self.display.line(
@@ -206,7 +206,7 @@ class Stages:
         """Group images that look alike; see `identity.group.group_images`."""
         from pixelbrain.identity.group import group_images
 
-        with self.lock("group"), self.display.stage("group"):
+        with self.lock("group"), self._in_step(database, "images"), self.display.stage("group"):
             report = group_images(database, threshold=threshold)
             self.record("group", dataclasses.asdict(report))
         self.display.line(
@@ -245,6 +245,14 @@ class Stages:
 
         with self.lock("compact"), self.display.stage("compact") as tell:
             return compact(self.landing, progress=tell)
+
+    @contextlib.contextmanager
+    def _in_step(self, database: Database, collection: Literal["faces", "images"]) -> Iterator[None]:
+        """With a vector index that holds what landed: what people and groups are made of."""
+        if (why := database.behind(collection)) is not None:
+            self.display.line(f"load      first, {why}")
+            self.load(database)
+        yield
 
     # --- shared --------------------------------------------------------------------------------------------------
 

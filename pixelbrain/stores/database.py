@@ -15,12 +15,13 @@ from pymongo.database import Database as MongoDatabase
 
 from pixelbrain.config import mask_uri
 from pixelbrain.errors import ConfigError, StoreError
+from pixelbrain.landing.derived import DERIVED, GROUPS, IDENTITIES
 from pixelbrain.landing.landing import Landing
 from pixelbrain.schema import ModelInfo, check_name, field_path
 from pixelbrain.storage.base import Storage
 from pixelbrain.stores.address import chroma_database, is_url
 from pixelbrain.stores.chroma import health_process
-from pixelbrain.stores.load_record import GROUP_COLUMNS, IDENTITY_COLUMNS, RECORD_ID, table_digest
+from pixelbrain.stores.load_record import RECORD_ID
 from pixelbrain.stores.mongo import derived
 from pixelbrain.stores.mongo import fields as image_fields
 from pixelbrain.stores.mongo.connection import MongoConnection
@@ -290,17 +291,61 @@ class Database:
             raise self._nothing_loaded(collection)
         return model
 
+    def behind(self, collection: str) -> str | None:
+        """How a collection differs from what landed, by what its last load remembers; None: it does not.
+
+        Reads no vector, and of OUT the ids only.
+
+        Raises:
+            StoreError: it is damaged, or cannot be reached.
+        """
+        self.landing.refresh()  # others may have landed more
+        column, index = COLLECTION_COLUMNS[collection], self.landing.index
+        digest = index.digest(column) if column in index.modules else None
+        if self.has_vectors:
+            self._require_vectors(collection)
+            if self.vectors.loaded(collection) == digest:
+                return None
+        elif digest is None:
+            return None
+        held = self.vectors.count(collection) if self.has_vectors else 0
+        landed = (IDENTITIES if collection == "faces" else GROUPS).count(self.landing)
+        return f"the vector index holds {held:,} {collection}, and {landed:,} landed; some may be of older photos"
+
+    def require_in_step(self, collection: Collection) -> None:
+        """Before a table is derived from a collection, and takes the place of what was there.
+
+        Raises:
+            StoreError: it does not hold what landed, or nothing landed.
+        """
+        if (why := self.behind(collection)) is not None:
+            raise StoreError(f"{why}: `pixelbrain load {self.landing.storage.uri}` first")
+
     # --- tables of later stages ----------------------------------------------------------------------------------
 
+    def store_derived(self, name: Literal["identities", "groups"]) -> WriteResult:
+        """Write people or groups as OUT has them, in place of what was there, and remember that they are these."""
+        self.landing.refresh()
+        rows = DERIVED[name].read(self.landing).rows
+        table = DERIVED[name].columns.empty_table() if rows is None else rows
+        result = self.store_identities(table) if name == "identities" else self.store_groups(table)
+        self._remember(name, DERIVED[name].digest(self.landing))
+        return result
+
     def store_identities(self, table: pa.Table) -> WriteResult:
-        """Write who is in which image (rows of `schema.IDENTITY_SCHEMA`), in place of what was there."""
-        with self._images() as images, self._remembered("identities", table_digest(table, IDENTITY_COLUMNS)):
+        """Write who is in which image (rows of `schema.IDENTITY_SCHEMA`), in place of what was there.
+
+        The next load writes those of OUT again.
+        """
+        self._remember("identities", None)
+        with self._images() as images:
             identities = self.mongo["identities"]
             return self.mongo_connection.patiently(lambda: derived.store_identities(images, identities, table))
 
     def store_groups(self, table: pa.Table) -> WriteResult:
-        """Write the visual groups (rows of `schema.GROUP_SCHEMA`), in place of what was there."""
-        with self._images() as images, self._remembered("groups", table_digest(table, GROUP_COLUMNS)):
+        """Write the visual groups (rows of `schema.GROUP_SCHEMA`), in place of what was there, as above."""
+        self._remember("groups", None)
+        with self._images() as images:
             return self.mongo_connection.patiently(lambda: derived.store_groups(images, table))
 
     def delete(self) -> None:
@@ -325,19 +370,13 @@ class Database:
         with self.mongo_connection.errors():
             yield self.mongo["images"]
 
-    @contextlib.contextmanager
-    def _remembered(self, name: str, digest: str) -> Iterator[None]:
-        """Remember which table of a later stage the documents repeat; cut short, they are out of step with it."""
-
-        def remember(value: str | None) -> None:
-            update = {"$set": {name: value}}
+    def _remember(self, name: str, digest: str | None) -> None:
+        """Which table of a later stage the documents repeat; None while they are written, or if OUT has none such."""
+        update = {"$set": {name: digest}}
+        with self.mongo_connection.errors():
             self.mongo_connection.patiently(
                 lambda: self.mongo["meta"].update_one({"_id": RECORD_ID}, update, upsert=True)
             )
-
-        remember(None)
-        yield
-        remember(digest)
 
     def _require_vectors(self, collection: str) -> None:
         if not self.has_vectors:  # opening it would make an empty one

@@ -5,19 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pixelbrain.landing.derived import DERIVED
 from pixelbrain.landing.landing import Landing
 from pixelbrain.stores.chroma import health_process
 from pixelbrain.stores.chroma.health import damage_of
 from pixelbrain.stores.database import Database
-from pixelbrain.stores.load_record import (
-    GROUP_COLUMNS,
-    IDENTITY_COLUMNS,
-    RECORD_ID,
-    StoreCounts,
-    landed_columns,
-    landed_digest,
-    table_digest,
-)
+from pixelbrain.stores.load_record import RECORD_ID, StoreCounts, landed_digest
 from pixelbrain.stores.mongo.documents import LANDED
 from pixelbrain.stores.vectors import vector_models
 
@@ -28,6 +21,8 @@ class StoreState:
 
     reasons: tuple[str, ...]
     counts: StoreCounts = StoreCounts()
+    faces: int = 0  # in the documents
+    complete: bool = False  # whether the last load left nothing out that a store would not have
 
     @property
     def in_step(self) -> bool:
@@ -61,16 +56,18 @@ def store_state(landing: Landing, database: Database) -> StoreState:
     if "digest" not in loaded:
         reasons.append("the last load was cut short" if loaded else "nothing was loaded yet")
     else:
-        if loaded["digest"] != landed_digest(landing) or loaded["landed"] != landed_columns(landing):
+        if loaded["digest"] != landed_digest(landing):
             reasons.append("images landed or changed since the last load")
         if loaded["counts"] != asdict(held):
             reasons.append(f"the stores hold {held}, and {StoreCounts(**loaded['counts'])} were loaded")
-        if loaded.get("identities") != table_digest(landing.read_identities(), IDENTITY_COLUMNS):
-            reasons.append("people were identified since the last load")
-        if loaded.get("groups") != table_digest(landing.read_groups(), GROUP_COLUMNS):
-            reasons.append("images were grouped since the last load")
+        for name, what in (("identities", "people were identified"), ("groups", "images were grouped")):
+            if loaded.get(name) != DERIVED[name].digest(landing):
+                reasons.append(f"{what} since the last load")
     for name, model in vector_models(landing).items():
         theirs = store.model(name)
         if theirs is not None and theirs != model:
             reasons.append(f"the vectors of {name} are of {theirs.model}, and {model.model} landed")
-    return StoreState(reasons=tuple(reasons), counts=held)
+        elif not reasons and (why := database.behind(name)):
+            reasons.append(why)
+    complete = not loaded.get("refused", 1)
+    return StoreState(reasons=tuple(reasons), counts=held, faces=loaded.get("faces", 0), complete=complete)

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from pixelbrain.landing.landing import Landing
 from pixelbrain.stores.chroma import health_process
 from pixelbrain.stores.database import Database
-from pixelbrain.stores.load_record import later_tables
+from pixelbrain.stores.in_step import StoreState, store_state
 from pixelbrain.stores.mongo.load import DocumentLoad
 from pixelbrain.stores.parallel_writers import write_in_parallel
 from pixelbrain.stores.vectors import COLLECTION_COLUMNS, vector_models
@@ -50,7 +50,7 @@ class LoadReport:
 def load(
     landing: Landing, database: Database, *, rebuild: bool = False, progress: Callable[[int, int], None] | None = None
 ) -> LoadReport:
-    """Make both stores hold what Parquet holds; running it again changes nothing.
+    """Make both stores hold what Parquet holds; running it again changes nothing, and reads no row.
 
     The table is streamed, and both stores are written at the same time: what is kept of it in memory is four batches,
     and 8 bytes an id on disk. Fields that users stored in the images' documents stay, also in a rebuild. A MongoDB or
@@ -70,6 +70,8 @@ def load(
     landing.require()
     if not database.remote_vectors:
         health_process.warm_up()
+    if not rebuild and (state := store_state(landing, database)).in_step and state.complete:
+        return _nothing_new(state, began)
     models, total = vector_models(landing), landing.count_images()
     with contextlib.ExitStack() as stack:
         connection = database.mongo_connection
@@ -93,12 +95,13 @@ def load(
         documents.remove_stale()
         vectors.remove_stale()
         vectors.check()
-        identities, groups = later_tables(landing)
-        database.store_identities(identities)
-        database.store_groups(groups)
+        database.store_derived("identities")
+        database.store_derived("groups")
         counts = vectors.counts()
-        images = documents.finish(counts)
         results = (documents.result, *vectors.written.values())
+        errors = sum((result.errors for result in results), ())
+        vectors.finish()
+        images = documents.finish(counts, faces=faces, refused=len(errors))
         report = LoadReport(
             images=images,
             faces=faces,
@@ -110,12 +113,30 @@ def load(
             skipped=sum(result.unchanged for result in results),
             removed=documents.removed + vectors.removed,
             rebuilt=tuple(vectors.rebuilt),
-            errors=sum((result.errors for result in results), ()),
+            errors=errors,
             seconds=time.monotonic() - began,
         )
     for one, reason in report.errors[:10]:
         logger.warning("not loaded: %s: %s", one, reason)
     return report
+
+
+def _nothing_new(state: StoreState, began: float) -> LoadReport:
+    held = state.counts
+    return LoadReport(
+        images=held.documents,
+        faces=state.faces,
+        image_vectors=held.images,
+        face_vectors=held.faces,
+        images_written=0,
+        image_vectors_written=0,
+        face_vectors_written=0,
+        skipped=held.documents + held.images + held.faces,
+        removed=0,
+        rebuilt=(),
+        errors=(),
+        seconds=time.monotonic() - began,
+    )
 
 
 def _count_faces(table: pa.Table) -> int:

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pixelbrain import schema
-from pixelbrain.landing.digests import digest_versions
 from pixelbrain.landing.landing import Landing
 
 #: Of the document in `meta` in which a load says what it wrote.
 RECORD_ID = "load"
-
-#: The columns of these tables that a load repeats.
-LANDED_COLUMNS = ("image_id", "version", "status")
-IDENTITY_COLUMNS = ("face_id", "image_id", "identity_id")
-GROUP_COLUMNS = ("image_id", "group_id", "distance")
-
-_ROWS_AT_ONCE = 50_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,21 +25,9 @@ class StoreCounts:
         return f"{self.documents:,} images, {self.images:,} image vectors and {self.faces:,} face vectors"
 
 
-def landed_columns(landing: Landing) -> dict[str, Any]:
-    """What computed each column, and for how many images: a column that was added or done again is to be loaded."""
-    columns = {
-        name: {"settings": state.settings_hash, "images": int((landing.index.modules[name][0] >= 0).sum())}
-        for name, state in sorted(landing.states().items())
-    }
-    for name, answers in sorted(landing.answers.items()):
-        digest = hashlib.sha256("\n".join(map(repr, answers.to_pylist())).encode()).hexdigest()[:12]
-        columns[name] = {"settings": digest, "images": len(answers) - answers.null_count}
-    return columns
-
-
 def landed_digest(landing: Landing) -> str:
-    """`rows_digest` of all that landed."""
-    return table_digest(pa.table({name: getattr(landing.index, name) for name in LANDED_COLUMNS}), LANDED_COLUMNS)
+    """Changes with what landed and was answered, and not by a compact: by the files, of which no row is read."""
+    return f"{landing.index.digest()}-{landing.answer_log.digest()}"
 
 
 def later_tables(landing: Landing) -> tuple[pa.Table, pa.Table]:
@@ -62,20 +37,3 @@ def later_tables(landing: Landing) -> tuple[pa.Table, pa.Table]:
         schema.IDENTITY_SCHEMA.empty_table() if identities is None else identities,
         schema.GROUP_SCHEMA.empty_table() if groups is None else groups,
     )
-
-
-def table_digest(table: pa.Table | None, columns: Sequence[str]) -> str:
-    """16 hex digits that change with the rows of a table, see `rows_digest`; None has no rows."""
-    return f"{0 if table is None else rows_digest(table, columns):016x}"
-
-
-def rows_digest(table: pa.Table, columns: Sequence[str] = LANDED_COLUMNS) -> int:
-    """A number that changes when a row comes, goes or changes, in any order; those of parts add up, modulo 2^64."""
-    total = 0
-    for start in range(0, len(table), _ROWS_AT_ONCE):
-        rows = table.select(columns).slice(start, _ROWS_AT_ONCE)
-        # a missing value is not an empty one: \1
-        texts = [pc.fill_null(rows[name].cast(pa.large_string()), "\1") for name in columns]
-        joined = pc.binary_join_element_wise(*texts, pa.scalar("\0", pa.large_string()))
-        total += int(digest_versions(joined).sum(dtype=np.uint64))
-    return total % 2**64

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -37,6 +40,38 @@ def landed(photo_folder, tmp_path) -> Path:
     state = ModuleState(settings={}, model=None)
     landing.write_part(table, generation=1, block=0, piece=0, modules={"size": state})
     return tmp_path / "out"
+
+
+def land_faces(
+    out: Path | str,
+    ids: Iterable[str],
+    *,
+    version: str = "1",
+    settings: Mapping[str, Any] = MappingProxyType({}),
+    x1: float = 1.0,
+    generation: int = 1,
+) -> Landing:
+    """An OUT where these faces landed (`image_id#0`), or images without any, and a label of each image."""
+    landing = Landing(out)
+    face = pa.struct([("face_id", pa.string()), *schema.BOX_FIELDS])
+    columns = {
+        "facenet": schema.module_struct([pa.field("n_faces", pa.int32()), pa.field("faces", pa.list_(face))]),
+        "resnet": schema.module_struct([pa.field("label", pa.string())]),
+    }
+    faces: dict[str, list[dict[str, Any]]] = {}
+    for one in ids:
+        found = faces.setdefault(one.partition("#")[0], [])
+        if "#" in one:
+            found.append({"face_id": one, "x1": x1, "y1": 2, "x2": 3, "y2": 4})
+    rows = [
+        {"image_id": one, "version": version, "status": "ok", "resnet": {"label": "tabby"}}
+        | {"facenet": {"n_faces": len(found), "faces": found}}
+        for one, found in faces.items()
+    ]
+    table = pa.Table.from_pylist(rows, pa.schema([*schema.BASE_FIELDS, *columns.items()]))
+    states = dict.fromkeys(columns, ModuleState(settings=dict(settings), model=None))
+    landing.write_part(table, generation=generation, block=0, piece=0, modules=states)
+    return landing
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ killed at any point: a record that is in both places is the same record.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import logging
@@ -67,6 +68,11 @@ class AnswerLog:
     def fields(self) -> list[str]:
         """Fields that have folded answers."""
         return [name for name in self.storage.folders(_FOLDER) if name != "journal" and self._parts(name)]
+
+    def digest(self) -> str:
+        """16 hex digits that change with the folded answers: by their files, of which none is read."""
+        files = {name: self.storage.versions(f"{_FOLDER}/{name}") for name in self.fields()}
+        return hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16]
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Every record there is, those in journals last. `answer` is a JSON value, `cost_usd` text."""

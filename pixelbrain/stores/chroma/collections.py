@@ -97,6 +97,25 @@ class VectorStore:
             found = self._lookup(name)
             return found.count() if found is not None else 0
 
+    def loaded(self, name: str) -> str | None:
+        """What `remember` said of a collection; "" if it holds another number of vectors; None if it is not there."""
+        with chroma_errors(self._where):
+            found = self._lookup(name)
+            if found is None:
+                return None
+            metadata = found.metadata or {}
+            return str(metadata.get("loaded", "")) if metadata.get("vectors") == found.count() else ""
+
+    def remember(self, name: str, loaded: str, vectors: int = 0) -> None:
+        """Keep with a collection what was loaded into it: a digest of what landed, "" while it is being written."""
+
+        def modify() -> None:
+            collection = self._existing(name)
+            self._require_ensured(collection)
+            collection.modify(metadata={**(collection.metadata or {}), "loaded": loaded, "vectors": vectors})
+
+        self._patiently(modify)
+
     def require_ensured(self, name: str) -> None:
         """Check that a collection is the one that `ensure` saw, before what is wrong with it is repaired.
 

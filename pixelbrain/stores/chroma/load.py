@@ -63,6 +63,7 @@ class VectorLoad:
         self._clear(damaged, list(COLLECTION_COLUMNS) if rebuild else list(damaged))
         for name, model in self._models.items():
             self._store.ensure(name, model, owner=self._owner)
+            self._store.remember(name, "")  # a load that is cut short is not in step
 
     def add(self, table: pa.Table) -> None:
         """Write a batch of landed rows."""
@@ -103,6 +104,12 @@ class VectorLoad:
                 f"the index of {name} in {self._where} is damaged ({finding.reason}), also after it was written "
                 "again: is the disk sound, or does another program write there?"
             )
+
+    def finish(self) -> None:
+        """Remember what was loaded, for `Database.behind`."""
+        for name in self._models:
+            digest = self._landing.index.digest(COLLECTION_COLUMNS[name])
+            self._store.remember(name, digest, self._store.count(name))
 
     def _damaged(self) -> dict[str, Finding]:
         samples = {name: self._samples[name].taken(self._ledgers[name].count()) for name in self._models}

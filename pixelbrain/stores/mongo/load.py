@@ -12,7 +12,7 @@ from pymongo.errors import DuplicateKeyError
 from pixelbrain.errors import StoreError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.stores.ledger import IdLedger
-from pixelbrain.stores.load_record import RECORD_ID, StoreCounts, landed_columns, rows_digest
+from pixelbrain.stores.load_record import RECORD_ID, StoreCounts, landed_digest
 from pixelbrain.stores.mongo.connection import MongoConnection
 from pixelbrain.stores.mongo.documents import LANDED, documents
 from pixelbrain.stores.mongo.upsert import create_indexes, remove_others, upsert_images
@@ -34,9 +34,8 @@ class DocumentLoad:
         self._owner = owner
         self._documents = connection.database["images"]
         self._meta = connection.database["meta"]
-        self._landed = landed_columns(landing)
+        self._digest = landed_digest(landing)
         self._rebuild = rebuild
-        self._digest = 0
         self._ledger = IdLedger()
 
     def prepare(self) -> None:
@@ -66,7 +65,6 @@ class DocumentLoad:
         self.result += result
         refused = {one for one, _ in result.errors}
         self._ledger.add(set(table["image_id"].to_pylist()).difference(refused).union(kept))
-        self._digest = (self._digest + rows_digest(table)) % 2**64
 
     def _write(self, table: pa.Table) -> tuple[WriteResult, set[Any]]:
         """What was written, and which of the refused documents are there in an older form."""
@@ -85,11 +83,13 @@ class DocumentLoad:
     def _held(self) -> int:
         return self._connection.patiently(lambda: self._documents.count_documents(LANDED))
 
-    def finish(self, vectors: dict[str, int]) -> int:
+    def finish(self, vectors: dict[str, int], *, faces: int, refused: int) -> int:
         """Compare, and remember what was loaded; how many documents there are.
 
         Args:
             vectors: how many each collection holds.
+            faces: in the documents.
+            refused: what the stores would not have.
 
         Raises:
             StoreError: there are more documents, or fewer, than were written.
@@ -101,6 +101,6 @@ class DocumentLoad:
                 "process writing them? `pixelbrain load OUT` again, or with --rebuild"
             )
         counts = StoreCounts(documents=held, images=vectors["images"], faces=vectors["faces"])
-        loaded = {"landed": self._landed, "digest": f"{self._digest:016x}", "counts": asdict(counts)}
+        loaded = {"digest": self._digest, "counts": asdict(counts), "refused": refused, "faces": faces}
         self._connection.patiently(lambda: self._meta.update_one({"_id": RECORD_ID}, {"$set": loaded}, upsert=True))
         return held

@@ -176,7 +176,7 @@ def test_the_state_tells_people_and_groups_that_are_newer(landing, database):
     people = landing.read_identities()
     landing.write_identities(people.slice(1))
     assert store_state(landing, database).reasons == ("people were identified since the last load",)
-    database.store_identities(people.slice(1))
+    database.store_derived("identities")
     assert store_state(landing, database).in_step
     landing.write_groups(landing.read_groups().slice(1))
     assert store_state(landing, database).reasons == ("images were grouped since the last load",)

@@ -26,6 +26,7 @@ def test_what_there_is_is_described():
     found = {
         "images": 1200, "failed": 2, "failures": {"DecodeError": 2}, "models": {"resnet": {"model": "resnet50"}},
         "faces": 30, "people": 3, "assigned_faces": 20, "groups": 4,
+        "outdated": {"identify": {"missing": 2, "stale": 1}},
         "stores": {"in_step": True, "reasons": [], "counts": {"documents": 1200, "images": 1198, "faces": 30}},
     }  # fmt: skip
     assert describe(found) == [
@@ -35,6 +36,7 @@ def test_what_there_is_is_described():
         "faces     30",
         "people    3 in 20 faces",
         "groups    4",
+        "          2 came or changed since people were found, 1 went or changed: `pixelbrain identify` again",
         "stores    in step: 1,200 documents in MongoDB, 1,228 vectors in ChromaDB",
     ]
     found["stores"] = {"in_step": False, "reasons": ["2 images are new"]}

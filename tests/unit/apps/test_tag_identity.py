@@ -14,6 +14,7 @@ from pixelbrain.errors import ConfigError, LandingError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.sources.local import uri_to_path
 from pixelbrain.stages.stages import Stages
+from tests.unit.landed_out import land_faces
 
 
 @pytest.mark.parametrize(
@@ -60,6 +61,7 @@ def test_a_source_has_one_out_however_it_is_named(tmp_path, monkeypatch):
 @pytest.mark.parametrize("remove", [False, True])
 def test_one_run_and_a_row_an_image(remove, landed, tmp_path, monkeypatch):
     ids = sorted(Landing(landed).index.image_id.to_pylist())
+    land_faces(landed, [*(f"{ids[place]}#{number}" for number, place in enumerate((0, 0, 1, 2))), *ids], generation=2)
     ran = []
 
     def run(stages, then):

@@ -7,22 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
-from pixelbrain.landing.landing import Landing
 from pixelbrain.schema import ModelInfo
 from pixelbrain.stores.vectors import Match, VectorBatch
+from tests.unit.landed_out import land_faces
 
 
 class VectorTable:
     """What `pixelbrain.identity` asks of a `Database`, over a few vectors; the landing is a real one."""
 
     def __init__(self, out: Path, ids: list[str], vectors: np.ndarray, metadata: list[dict[str, Any]], model: str):
-        self.landing = Landing(out)
+        self.landing = land_faces(out, ids)
         self.ids, self.vectors, self.metadata = ids, vectors, metadata
         self._model = ModelInfo(model=model, weights_sha256="0" * 64, dim=vectors.shape[1])
-        self.stored: dict[str, pa.Table] = {}
+        self.stored: list[str] = []
 
     def vector_model(self, collection: str) -> ModelInfo:
         return self._model
@@ -42,11 +41,11 @@ class VectorTable:
             for line, rows in zip(distances, order, strict=True)
         ]
 
-    def store_identities(self, table: pa.Table) -> None:
-        self.stored["identities"] = table
+    def require_in_step(self, collection: str) -> None:
+        """It always is."""
 
-    def store_groups(self, table: pa.Table) -> None:
-        self.stored["groups"] = table
+    def store_derived(self, name: str) -> None:
+        self.stored.append(name)
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ def test_every_face_has_a_row_that_says_what_became_of_it(tmp_path, people):
     assert report.threshold == face_threshold("facenet-vggface2", "average")
     table = database.landing.read_identities()
     assert table.schema.equals(schema.IDENTITY_SCHEMA)
-    assert table.equals(database.stored["identities"])
+    assert database.stored == ["identities"]
     rows = table.to_pylist()
     assert len(rows) == 11
     assert [row["face_id"] for row in rows] == database.ids

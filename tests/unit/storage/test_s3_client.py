@@ -8,7 +8,9 @@ from pixelbrain.errors import SourceError
 from pixelbrain.storage.s3_client import normal_endpoint
 
 
-def test_endpoints():
+def test_endpoints(monkeypatch):
+    for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
     assert normal_endpoint(None) is normal_endpoint("") is None
     assert normal_endpoint("http://localhost:9000/") == "http://localhost:9000"
     assert normal_endpoint(" https://S3.example.com/base/path/ ") == "https://S3.example.com/base/path"

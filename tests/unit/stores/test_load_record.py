@@ -1,53 +1,24 @@
-"""What a load remembers changes with what landed, and with nothing else."""
+"""What a load remembers changes with what landed and was answered, and no row is read for it."""
 
 from __future__ import annotations
 
-import pyarrow as pa
+import json
 
-from pixelbrain import schema
-from pixelbrain.stores.load_record import GROUP_COLUMNS, IDENTITY_COLUMNS, rows_digest, table_digest
+import pytest
 
-
-def _identities(**changes) -> pa.Table:
-    rows = [
-        {
-            "face_id": f"\u00e9{n}#0",
-            "image_id": f"\u00e9{n}",
-            "identity_id": None if n % 3 else f"p{n}",
-            "assigned": "x",
-        }
-        for n in range(100)
-    ]
-    rows[7].update(changes)
-    return pa.Table.from_pylist(rows, schema=schema.IDENTITY_SCHEMA)
+from pixelbrain.landing.landing import Landing
+from pixelbrain.stores.load_record import landed_digest
+from tests.unit.landed_out import land_faces
 
 
-def test_a_table_digest_follows_its_values_only():
-    table = _identities()
-    digest = table_digest(table, IDENTITY_COLUMNS)
-    assert len(digest) == 16
-    assert table_digest(pa.concat_tables([table.slice(0, 30), table.slice(30)]), IDENTITY_COLUMNS) == digest
-    assert table_digest(_identities(distance=0.5), IDENTITY_COLUMNS) == digest  # a document does not have it
-    changes = ({"identity_id": "p"}, {"identity_id": ""}, {"face_id": "x"}, {"image_id": "x"})
-    others = [table_digest(_identities(**change), IDENTITY_COLUMNS) for change in changes]
-    others += [table_digest(table.slice(1), IDENTITY_COLUMNS), table_digest(None, IDENTITY_COLUMNS)]
-    assert len({digest, *others}) == 7
-    assert table_digest(table.slice(0, 0), IDENTITY_COLUMNS) == table_digest(None, IDENTITY_COLUMNS)
-
-
-def test_distances_of_groups_count():
-    rows = [{"image_id": "a", "group_id": "g", "distance": 0.25}, {"image_id": "b", "group_id": None, "distance": None}]
-    table = pa.Table.from_pylist(rows, schema=schema.GROUP_SCHEMA)
-    rows[0]["distance"] = 0.26
-    other = pa.Table.from_pylist(rows, schema=schema.GROUP_SCHEMA)
-    assert table_digest(table, GROUP_COLUMNS) != table_digest(other, GROUP_COLUMNS)
-
-
-def test_rows_count_in_any_order_and_in_any_parts():
-    rows = [{"image_id": str(n), "version": "1", "status": "ok"} for n in range(50)]
-    digest = rows_digest(pa.Table.from_pylist(rows))
-    assert rows_digest(pa.Table.from_pylist(rows[::-1])) == digest
-    parts = (rows_digest(pa.Table.from_pylist(rows[n : n + 7])) for n in range(0, 50, 7))
-    assert sum(parts) % 2**64 == digest
-    for change in ({"image_id": "x"}, {"version": "2"}, {"status": "failed"}):
-        assert rows_digest(pa.Table.from_pylist([{**rows[0], **change}, *rows[1:]])) != digest
+def test_it_follows_images_and_answers(tmp_path, monkeypatch):
+    monkeypatch.setattr(Landing, "iter_images", lambda *_, **__: pytest.fail("no row is read"))
+    landing = land_faces(tmp_path, ["file:///a.jpg#0"])
+    digests = [landed_digest(landing)]
+    land_faces(tmp_path, ["file:///b.jpg#0"], generation=2)
+    landing.refresh()
+    digests.append(landed_digest(landing))
+    (tmp_path / "answers" / "is_red").mkdir(parents=True)
+    (tmp_path / "answers" / "is_red" / "part-000001.parquet").write_text(json.dumps("its name is enough"))
+    digests.append(landed_digest(landing))
+    assert len(set(digests)) == 3 and landed_digest(Landing(tmp_path)) == digests[-1]

@@ -1,0 +1,152 @@
+"""What later stages derive from what landed, people and groups, and which of its rows still fit what is there now.
+
+A row says what it was derived from: the image's version, what computed the module's column, and of a face its box.
+Where any of it has changed since, the row is about another photo or another face, and no reader sees it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pixelbrain import schema
+from pixelbrain.landing.digests import DigestTable, digest_ids, sort_digests
+from pixelbrain.landing.parts import write_table
+from pixelbrain.storage.base import FileGoneError
+
+if TYPE_CHECKING:
+    from pixelbrain.landing.landing import Landing
+
+
+@dataclass(frozen=True, kw_only=True)
+class DerivedRows:
+    """A table of a later stage, beside what has landed."""
+
+    rows: pa.Table | None  # those that fit; None: the stage has not run
+    stale: int = 0  # rows of what changed or went away since
+    missing: int = 0  # faces, or images, that landed since, or changed: the stage has not seen them as they are
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the stage would say something else now."""
+        return self.rows is not None and (self.stale > 0 or self.missing > 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DerivedTable:
+    """One table of a later stage: a row a face, or an image, that a module's column holds."""
+
+    name: str  # of its folder and its file
+    module: str
+    key: str  # the column that names what a row is about
+    columns: pa.Schema
+
+    @property
+    def file(self) -> str:
+        """Its file, relative to OUT."""
+        return f"{self.name}/{self.name}.parquet"
+
+    def write(self, landing: Landing, table: pa.Table) -> None:
+        """Replace it; each row gets its origin, and those of what is not there go."""
+        pieces, places = [self._origin_schema().empty_table()], [np.empty(0, np.int64)]
+        known, order = _lookup(digest_ids(table[self.key]))
+        for there in self._origins(landing):
+            found = known.find(digest_ids(there[self.key]))
+            pieces.append(there.filter(pa.array(found >= 0)))
+            places.append(order[found[found >= 0]])
+        origins, rows = pa.concat_tables(pieces), table.take(pa.array(np.concatenate(places)))
+        for name in self._origin_schema().names[1:]:
+            at = rows.schema.get_field_index(name)
+            rows = rows.remove_column(at) if at >= 0 else rows
+            rows = rows.append_column(name, origins[name])
+        in_order = rows.take(pa.array(np.argsort(np.concatenate(places))))
+        write_table(landing.storage, self.file, in_order.select(self.columns.names).cast(self.columns))
+
+    def read(self, landing: Landing) -> DerivedRows:
+        """Its rows that fit. Raises `LandingError` if OUT cannot be read."""
+        try:
+            with landing.storage.open_parquet(self.file) as file:
+                table = file.read().replace_schema_metadata(None)
+        except FileGoneError:
+            return DerivedRows(rows=None)
+        names = set(table.column_names)
+        for field in self.columns:  # of an older version
+            table = table if field.name in names else table.append_column(field, pa.nulls(len(table), field.type))
+        table = table.select(self.columns.names)
+        # of rows without an origin, which older versions wrote, only what they are about can be looked for
+        unsaid = np.asarray(pc.is_null(table["image_version"]))
+        wholes, keys = [], []
+        for there in self._origins(landing):
+            wholes.append(self._digests(there))
+            if unsaid.any():
+                keys.append(digest_ids(there[self.key]))
+        fits = _held(wholes, self._digests(table))
+        if unsaid.any():
+            fits = np.where(unsaid, _held(keys, digest_ids(table[self.key])), fits)
+        landed, fitting = sum(map(len, wholes)), int(np.count_nonzero(fits & ~unsaid))
+        return DerivedRows(
+            rows=table.filter(pa.array(fits)), stale=len(table) - int(fits.sum()), missing=landed - fitting
+        )
+
+    def digest(self, landing: Landing) -> str:
+        """Changes with the rows that fit: with the file, and with what landed of the module. No row is read."""
+        version = landing.storage.versions(self.name).get(f"{self.name}.parquet")
+        landed = landing.index.digest(self.module) if self.module in landing.index.modules else ""
+        return f"{version}-{landed}" if version else ""
+
+    def count(self, landing: Landing) -> int:
+        """How many faces, or images, landed that a row could be about."""
+        return sum(map(len, self._origins(landing)))
+
+    def _origin_schema(self) -> pa.Schema:
+        names = [self.key, *(field.name for field in (*schema.ORIGIN_FIELDS, *schema.BOX_FIELDS))]
+        return pa.schema([self.columns.field(name) for name in names if name in self.columns.names])
+
+    def _digests(self, table: pa.Table) -> np.ndarray:
+        """uint64 (n, 2): of what each row is about, and of its origin."""
+        texts = [pc.fill_null(table[name].cast(pa.large_string()), "") for name in self._origin_schema().names]
+        return digest_ids(pc.binary_join_element_wise(*texts, pa.scalar("\0", pa.large_string())))
+
+    def _origins(self, landing: Landing) -> Iterator[pa.Table]:
+        """What landed that this table may be about, with its origin."""
+        if self.module not in landing.index.modules:
+            return
+        for table in landing.iter_images([self.module], vectors=False, computed_by=self.module):
+            struct = table[self.module].combine_chunks()
+            seen = pc.and_(pc.is_valid(struct), pc.is_null(pc.struct_field(struct, "error_type")))
+            table, struct = table.filter(seen), struct.filter(seen)
+            columns = {"image_id": table["image_id"], "image_version": table["version"]}
+            columns["computed_by"] = table["computed_by"]
+            found = pa.table(columns)
+            if self.key == "face_id":
+                lists = pc.struct_field(struct, "faces")
+                faces = pc.list_flatten(lists)
+                found = found.take(pc.list_parent_indices(lists))
+                for name in ("face_id", *(field.name for field in schema.BOX_FIELDS)):
+                    found = found.append_column(name, pc.struct_field(faces, name))
+            wanted = self._origin_schema()
+            yield found.select(wanted.names).cast(wanted)
+
+
+#: Who is who; see `identity.people`.
+IDENTITIES = DerivedTable(name="identities", module="facenet", key="face_id", columns=schema.IDENTITY_SCHEMA)
+#: Which images look alike; see `identity.group`.
+GROUPS = DerivedTable(name="groups", module="resnet", key="image_id", columns=schema.GROUP_SCHEMA)
+DERIVED = {table.name: table for table in (IDENTITIES, GROUPS)}
+
+
+def _lookup(digests: np.ndarray) -> tuple[DigestTable, np.ndarray]:
+    """Distinct digests, and where each stood."""
+    order, first = sort_digests(digests)
+    return DigestTable(digests[order[first]]), order[first]
+
+
+def _held(there: list[np.ndarray], wanted: np.ndarray) -> np.ndarray:
+    """bool (n,): whether each of the wanted digests is there."""
+    known, _order = _lookup(np.concatenate([np.empty((0, 2), np.uint64), *there]))
+    return known.find(wanted) >= 0
