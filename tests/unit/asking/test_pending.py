@@ -18,6 +18,7 @@ from pixelbrain.asking.request.body import question_hash
 from pixelbrain.asking.settings import AskSettings
 from pixelbrain.errors import ConfigError
 from pixelbrain.landing.landing import Landing
+from pixelbrain.landing.parts import ModuleState
 
 LIGHT = Question(field="light", text="Day or night?", answer=answer_type("choice:day,night"))
 SETTINGS = AskSettings(questions=(LIGHT,))
@@ -84,6 +85,17 @@ def test_where_knows_people_groups_and_fields_that_users_stored(landing: Landing
         {"face_id": f"{image}#{n}", "image_id": image, "identity_id": person, "assigned": "clustered"}
         for n, (image, person) in enumerate(people)
     ]
+    rows = [
+        {"image_id": image, "version": "1", "status": "ok", "width": 10 + n, "resnet": {"label": "cat"}}
+        | {"facenet": {"faces": [face for face in faces if face["image_id"] == image]}}
+        for n, image in enumerate("abc")
+    ]
+    kinds = {"facenet": schema.faces_fields(2), "resnet": schema.classifier_fields(2)}
+    columns = [pa.field(name, schema.module_struct(kind)) for name, kind in kinds.items()]
+    table = pa.Table.from_pylist(rows, pa.schema([*schema.BASE_FIELDS, *columns]))
+    states = dict.fromkeys(kinds, ModuleState(settings={}, model=None))
+    landing.write_part(table, generation=2, block=0, piece=0, modules=states)
+    landing.refresh()
     landing.write_identities(pa.Table.from_pylist(faces, schema.IDENTITY_SCHEMA))
     groups = [{"image_id": "b", "group_id": "g"}, {"image_id": "c", "group_id": None}]
     landing.write_groups(pa.Table.from_pylist(groups, schema.GROUP_SCHEMA))
