@@ -21,6 +21,7 @@ from pixelbrain.landing.derived import GROUPS, IDENTITIES, DerivedRows
 from pixelbrain.landing.index import LandedIndex, build_index
 from pixelbrain.landing.parts import IMAGES, ModuleState, Part, PartList, list_parts, part_name, write_table
 from pixelbrain.landing.reader import read_layers
+from pixelbrain.locks.run import RunLock
 from pixelbrain.storage.base import BrokenFileError, FileGoneError, Storage
 from pixelbrain.storage.open import open_storage
 
@@ -59,7 +60,11 @@ class Landing:
         modules: Mapping[str, ModuleState],
         replaces: Sequence[str] = (),
     ) -> str:
-        """Land rows of `images`; the same (generation, block, piece) again replaces them. Returns the file's name."""
+        """Land rows of `images`; the same (generation, block, piece) again replaces them. Returns the file's name.
+
+        Workers write, on other machines, under the lock of the run that claimed their generation; see
+        `claim_generation`.
+        """
         name = part_name(generation, block, piece)
         write_table(self.storage, name, rows, modules, replaces)
         return name
@@ -99,18 +104,19 @@ class Landing:
     def set_aside_broken(self) -> list[str]:
         """Move part files that cannot be read to `images/broken`, so that a new run does their images again.
 
-        Temporary files that killed processes left go, too. For who holds the run's lock: nobody else may be writing.
+        Temporary files that killed processes left go, too. It takes OUT's lock: nobody else may be writing.
 
         Returns:
             Their new names, relative to OUT; none, nearly always.
         """
-        self.refresh()
-        # a PUT is complete or absent; of a disk that lost power, hardly a block is certain
-        self._list(check_ids=self.storage.is_local)
-        moved = {name: f"{_BROKEN}/{name.rpartition('/')[2]}" for name in sorted(self._list().broken)}
-        for name, to in moved.items():
-            self.storage.move(name, to)
-        self.storage.sweep(IMAGES)
+        with RunLock(self.storage, what="extract"):
+            self.refresh()
+            # a PUT is complete or absent; of a disk that lost power, hardly a block is certain
+            self._list(check_ids=self.storage.is_local)
+            moved = {name: f"{_BROKEN}/{name.rpartition('/')[2]}" for name in sorted(self._list().broken)}
+            for name, to in moved.items():
+                self.storage.move(name, to)
+            self.storage.sweep(IMAGES)
         if moved:
             self.refresh()
         return list(moved.values())

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pixelbrain.config import RunConfig
-from pixelbrain.errors import ConfigError, StoppedError
+from pixelbrain.errors import ConfigError, OutLockedError, StoppedError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.locks.run import RunLock
 from pixelbrain.record import read_record, write_stage
@@ -228,7 +228,8 @@ class Stages:
                 run=run,
                 progress=tell,
             )
-        self.record("report", {"seconds": time.monotonic() - started})
+        with contextlib.suppress(OutLockedError):  # beside a run, whose record it is then
+            self.record("report", {"seconds": time.monotonic() - started})
         self.display.line(f"report    {page}")
         return page
 

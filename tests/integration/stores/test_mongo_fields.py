@@ -163,7 +163,7 @@ def test_a_field_is_called_as_users_call_it(loaded, tmp_path):
     loaded.export_csv(tmp_path / "a.csv", ["image_id", "label", "is_person", "is_person.model", "resnet"])
     with open(tmp_path / "a.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert (rows[0]["label"], rows[0]["is_person"], rows[0]["is_person.model"]) == ("tabby", "True", "m")
+    assert (rows[0]["label"], rows[0]["is_person"], rows[0]["is_person.model"]) == ("tabby", "true", "m")
     assert '"label": "tabby"' in rows[0]["resnet"]
     with pytest.raises(ConfigError, match="columns of every export"):
         loaded.store_field("label", {ids[0]: "cat"})
