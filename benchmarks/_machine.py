@@ -44,7 +44,7 @@ def write_json(
         "machine": machine(),
         "versions": dict(package_versions),
         "settings": dict(settings),
-        "figures": {name: round(float(value), 4) for name, value in figures.items()},
+        "figures": {name: round(float(value), 6) for name, value in figures.items()},
     }
     Path(path).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 

@@ -249,6 +249,7 @@ def main() -> None:
         figures["ask.ray_llm.middle.rows_per_s"] = peer.middle
         figures["ask.ray_llm.cold.rows_per_s"] = peer.cold
         figures["ask.in_flight_max.ray_llm"] = peer.in_flight
+        figures["ask.ray_llm.vs_plain_loop"] = peer.steady / limit.steady
         figures["ask.vs_ray_llm"] = runs[1].steady / peer.steady
         figures["ask.vs_ray_llm.middle"] = runs[1].middle / peer.middle
         label = f"ray.data.llm's HTTP processor, {RAY_ACTORS} actors"

@@ -221,6 +221,7 @@ def main() -> None:
         "classify.ray.images_per_s": peer,
         "classify.steady_vs_limit": steady / limit,
         "classify.cold_vs_limit": cold / limit,
+        "classify.ray_vs_limit": peer / limit,
         "classify.vs_ray": steady / peer,
     }
     print_table(

@@ -89,7 +89,8 @@ def compare(counts: Sequence[int], seconds: float, task_s: float, figures: dict[
             found = measure(Path(name) / "run", shape, sleeps, images)
         outcome = simulate(shape, times, seconds=300)
         speedup = found["images_per_s"] / alone.setdefault(shape.layout, found["images_per_s"])
-        found |= {"simulated": outcome.images_per_s, "error": outcome.images_per_s / found["images_per_s"] - 1}
+        found |= {"speedup": speedup, "simulated": outcome.images_per_s}
+        found["error"] = outcome.images_per_s / found["images_per_s"] - 1
         figures |= {f"scaling.{shape.layout}.{shape.actors}.{key}": value for key, value in found.items()}
         rates = [round(found["images_per_s"], 1), speedup, speedup / shape.actors, round(outcome.images_per_s, 1)]
         ends = [f"{found['error']:+.1%}", f"{found['driver_busy']:.0%}", outcome.bottleneck]
@@ -99,6 +100,7 @@ def compare(counts: Sequence[int], seconds: float, task_s: float, figures: dict[
         rows,
     )
     print()
+    figures["scaling.error_most"] = max(abs(value) for name, value in figures.items() if name.endswith(".error"))
 
 
 @dataclasses.dataclass(frozen=True)

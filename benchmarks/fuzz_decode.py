@@ -178,13 +178,15 @@ def main() -> int:
         path.write_bytes(data)
         print(f"{path}: {what}")
     figures = {
-        "images": tally.done,
-        "problems": len(tally.problems),
-        "images_per_s": tally.done / seconds,
-        "slowest_s": tally.slowest[0],
-        "slowest_number": tally.slowest[1],
-        "peak_memory_mb": tally.peak_mb,
-        **{f"outcome.{name}": count for name, count in tally.outcomes.most_common()},
+        "fuzz.images": tally.done,
+        "fuzz.decoded": tally.outcomes["decoded"],
+        "fuzz.named_errors": tally.outcomes.total() - tally.outcomes["decoded"],
+        "fuzz.problems": len(tally.problems),
+        "fuzz.images_per_s": tally.done / seconds,
+        "fuzz.slowest_s": tally.slowest[0],
+        "fuzz.slowest_number": tally.slowest[1],
+        "fuzz.peak_memory_mb": tally.peak_mb,
+        **{f"fuzz.outcome.{name}": count for name, count in tally.outcomes.most_common()},
     }
     print_table(["", "figure"], list(figures.items()))
     if options.json:

@@ -18,6 +18,7 @@ Strategy = Literal["average", "dbscan", "pairwise"]  # how faces become people
 STRATEGIES: tuple[str, ...] = get_args(Strategy)
 DEVICES = ("auto", "cpu", "cuda")
 LAYOUTS = ("auto", "fused", "staged")
+MAX_MEGAPIXELS = 100  # of one image, in memory at once
 GPT4V = "gpt4v"  # the module that asks, after the others
 
 #: What --offline chooses: models that come inside packages.
@@ -172,7 +173,14 @@ class RunConfig(Placement):
         envvar="PIXELBRAIN_CHROMA",
         metavar="URL_OR_DIR",
     )
+    hidden: bool = _flag("List hidden files and folders, too, and those of systems: .Trash, @eaDir, __MACOSX.", False)
     limit: int | None = _flag("Only the first N images.", span=(1,), metavar="N")
+    max_megapixels: int = _flag(
+        f"Refuse images of which more would be in memory at once. [default: {MAX_MEGAPIXELS}]",
+        MAX_MEGAPIXELS,
+        span=(1,),
+        metavar="N",
+    )
     retry_failed: bool = _flag("Do images again that failed.", False)
     force: bool = _flag("Start over: do all images again.", False)
     prune: bool = _flag("Remove images from OUT that are gone from SOURCE.", False)
@@ -193,8 +201,10 @@ class RunConfig(Placement):
         score = self.min_label_score
         if score is not None and not (_is_number(score) and 0 <= score <= 1):
             raise ConfigError(f"min_label_score is {score!r}: a probability, 0 to 1")
-        if self.limit is not None and (type(self.limit) is not int or self.limit < 1):
-            raise ConfigError(f"limit is {self.limit!r}: a whole number of at least 1")
+        for name in ("limit", "max_megapixels"):
+            value = getattr(self, name)
+            if (value is not None or name != "limit") and (type(value) is not int or value < 1):
+                raise ConfigError(f"{name} is {value!r}: a whole number of at least 1")
         if self.mongo and not re.match(r"mongodb(\+srv)?://", self.mongo):
             raise ConfigError(f"mongo is {mask_uri(self.mongo)!r}: it starts with mongodb:// or mongodb+srv://")
         if self.s3_endpoint and not re.match(r"https?://", self.s3_endpoint):

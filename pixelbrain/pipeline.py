@@ -115,6 +115,8 @@ class Pipeline:
             source=self.loader.source,
             s3_endpoint=self.loader.s3_endpoint,
             limit=self.loader.limit,
+            max_megapixels=self.loader.max_megapixels,
+            hidden=self.loader.hidden,
             modules=tuple(module.name for module in self.modules),
             **dataclasses.asdict(self.placement),
             **settings,

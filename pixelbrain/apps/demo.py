@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import json
 from pathlib import Path
 
+from packaging.requirements import Requirement
+
 from pixelbrain.config import RunConfig
+from pixelbrain.errors import MissingExtraError
 from pixelbrain.stages.display import Display
 from pixelbrain.stages.stages import Stages
 
@@ -12,12 +17,34 @@ from pixelbrain.stages.stages import Stages
 SAMPLES = Path(__file__).parent.parent / "samples"
 
 
+def _require_extras(*extras: str) -> None:
+    """All packages that are missing, said at once. Raises `MissingExtraError`."""
+    missing = []
+    for line in importlib.metadata.requires("pixelbrain") or ():
+        wanted = Requirement(line)
+        if wanted.marker and any(wanted.marker.evaluate({"extra": extra}) for extra in extras):
+            try:
+                importlib.metadata.distribution(wanted.name)
+            except importlib.metadata.PackageNotFoundError:
+                missing.append(wanted.name)
+    if missing:
+        origin = importlib.metadata.distribution("pixelbrain").read_text("direct_url.json")
+        place = f" @ {json.loads(origin)['url']}" if origin else ""
+        raise MissingExtraError(
+            f"the demo needs {', '.join(missing)}: pip install 'pixelbrain[{','.join(extras)}]{place}'"
+        )
+
+
 def run_demo(out: str, display: Display, *, debug: bool = False) -> list[str]:
     """Extract, load, identify, group and report on the sample photos.
 
     Returns:
         Lines that say what was found, the gallery's path last.
+
+    Raises:
+        MissingExtraError: packages of the extras `local` and `offline` are not installed.
     """
+    _require_extras("local", "offline")
     stages = Stages(RunConfig(source=str(SAMPLES), out=out, offline=True), display, debug=debug)
     display.line(f"Photos: {SAMPLES}")
     reports = stages.run(then=("identify", "group", "report"))

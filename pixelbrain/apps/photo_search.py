@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Literal
 
 import numpy as np
 
-from pixelbrain.errors import LandingError, ModuleError
+from pixelbrain.errors import ImageError, LandingError, ModuleError
 from pixelbrain.images.decode import decode_image
 from pixelbrain.record import read_record
 from pixelbrain.report.search import search
-from pixelbrain.sources import read_bytes
-from pixelbrain.sources.local import path_to_uri
+from pixelbrain.sources import image_uri, read_bytes
 from pixelbrain.stages.configured import landed_module
 from pixelbrain.stages.stages import Stages
 
@@ -46,8 +44,6 @@ def search_photo(
         raise LandingError(
             f"{stages.storage.uri} has no {column} vectors: run `pixelbrain extract` with --module {column}"
         )
-    uri = photo if "://" in photo else path_to_uri(os.path.abspath(os.path.expanduser(photo)))
-    data = read_bytes(uri, s3_endpoint=stages.config.s3_endpoint)
     told = read_record(stages.storage).get("settings", {})
     module = landed_module(
         column,
@@ -55,7 +51,13 @@ def search_photo(
         weights_dir=told.get("weights_dir"),
         offline=bool(told.get("offline")),
     )
-    image = decode_image(data, image_id=uri, target=module.decode_target)
+    uri = image_uri(photo)
+    max_pixels = stages.config.max_megapixels * 1_000_000
+    try:
+        data = read_bytes(uri, s3_endpoint=stages.config.s3_endpoint)
+        image = decode_image(data, image_id=uri, target=module.decode_target, max_pixels=max_pixels)
+    except ImageError as error:
+        raise type(error)(f"cannot search by {photo}: {error}") from None
     module.prepare()
     module.setup("cpu")
     found = module.run([image])[0]

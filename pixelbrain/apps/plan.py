@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pixelbrain.errors import EngineError
+from pixelbrain.sources.passed_over import describe_passed_over
 
 if TYPE_CHECKING:
     from pixelbrain.engine.plan.nodes import Node
@@ -31,6 +32,7 @@ class PlannedRun:
     autoscale: bool
     plan: Plan
     shortage: str | None  # why it does not fit
+    passed_over: Mapping[str, int] = field(default_factory=dict)  # as far as was looked: what was not listed, by kind
 
 
 def plan_run(stages: Stages) -> PlannedRun:
@@ -45,9 +47,9 @@ def plan_run(stages: Stages) -> PlannedRun:
     from pixelbrain.engine.plan.make import check_fit, make_plan
     from pixelbrain.engine.plan.nodes import cluster_nodes, this_machine
 
-    config, modules = stages.config, stages.modules()
+    config, modules, loader = stages.config, stages.modules(), stages.loader()
     listed, complete, left = look_ahead(
-        stages.loader(), modules, stages.landing, retry_failed=config.retry_failed, force=config.force
+        loader, modules, stages.landing, retry_failed=config.retry_failed, force=config.force
     )
     address = find_ray()
     if address is None:
@@ -68,6 +70,7 @@ def plan_run(stages: Stages) -> PlannedRun:
     return PlannedRun(
         source=config.source or "", listed=listed, complete=complete, left=left, ray=address,
         nodes=nodes, autoscale=placement.autoscale, plan=plan, shortage=shortage,
+        passed_over=dict(loader.passed_over),
     )  # fmt: skip
 
 
@@ -82,6 +85,7 @@ def describe(run: PlannedRun) -> list[str]:
     where = f"the Ray at {run.ray}" if run.ray else "a Ray of its own on this machine"
     lines = [
         f"images        {run.listed:,}{so_far} in {run.source}, {run.left:,}{so_far} to do",
+        *([f"passed over   {describe_passed_over(run.passed_over)}{so_far}"] if run.passed_over else []),
         f"Ray           {where}: {describe_nodes(nodes)}, {memory / 1e9:,.1f} GB for actors",
         f"layout        {_LAYOUTS[plan.layout]}",
         f"handed out    {plan.block_rows:,} images at a time"

@@ -14,6 +14,7 @@ from pixelbrain.asking.module import Gpt4VModule
 from pixelbrain.config import Strategy
 from pixelbrain.errors import ConfigError, LandingError
 from pixelbrain.landing.landing import Landing
+from pixelbrain.machine import cache_folder
 from pixelbrain.sources import one_name
 from pixelbrain.sources.local import FILE_SCHEME, uri_to_path
 from pixelbrain.stages.configured import run_config
@@ -36,6 +37,7 @@ def tag_identity(
     embedder: str | None = None,
     weights_dir: str | None = None,
     offline: bool = False,
+    max_megapixels: int | None = None,
     apply_people_detector: bool = False,
     base_url: str | None = None,
     display: Display | None = None,
@@ -62,7 +64,7 @@ def tag_identity(
     name = database_id or "tag-" + hashlib.sha256(source.encode()).hexdigest()[:10]
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
         raise ConfigError(f"--database_id {name!r}: letters, digits, dots, _ and -")
-    out = Path(os.environ.get(HOME_VARIABLE) or Path.home() / ".cache" / "pixelbrain") / name
+    out = Path(os.environ.get(HOME_VARIABLE) or cache_folder() / "pixelbrain") / name
     config = run_config(
         {
             "source": source,
@@ -71,10 +73,16 @@ def tag_identity(
             "embedder": embedder,
             "weights_dir": weights_dir,
             "offline": offline or None,  # not said: the model that these results have
+            "max_megapixels": max_megapixels,
+            "retry_failed": max_megapixels is not None,  # those that were too large before
             "strategy": identifying_strategy,
         }
     )
-    asking = [Gpt4VModule("people_detector", base_url=base_url)] if apply_people_detector else []
+    asking = (
+        [Gpt4VModule("people_detector", base_url=base_url, max_megapixels=config.max_megapixels)]
+        if apply_people_detector
+        else []
+    )
     stages = Stages(config, display, debug=debug, asking=asking)
     people = stages.run(then=("identify",))["identify"]
     nobody = _without_a_person(stages.landing) if asking else frozenset()

@@ -17,7 +17,7 @@ from pixelbrain.asking.questions.question import PREBUILT, Question, prebuilt_qu
 from pixelbrain.asking.request.body import check_parameters
 from pixelbrain.asking.request.estimate import estimate
 from pixelbrain.asking.settings import AskLimits, AskSettings
-from pixelbrain.config import choose
+from pixelbrain.config import MAX_MEGAPIXELS, choose
 from pixelbrain.errors import ConfigError
 
 _USUAL_SIZE = (1600, 1200)  # of a photo, for the tokens of a usual request
@@ -50,6 +50,7 @@ class Gpt4VModule:
         max_output_tokens: of one reply; 300 by default, and 2,000 for models that think first, which is billed too.
         temperature: None sends none; models that think first take none.
         parameters: further fields of the request.
+        max_megapixels: images of which more would be in memory at once are refused.
 
     Raises:
         ConfigError: a value that cannot work, or a model whose price is not known.
@@ -77,6 +78,7 @@ class Gpt4VModule:
         temperature: float | None = 0.0,
         parameters: Mapping[str, Any] | None = None,
         s3_endpoint: str | None = None,
+        max_megapixels: int = MAX_MEGAPIXELS,
     ) -> None:
         if bool(question) == bool(questions):
             raise ConfigError("give a question, or several as questions")
@@ -98,6 +100,7 @@ class Gpt4VModule:
             temperature=None if self.price.reasoning else temperature,
             image_urls=image_urls,
             s3_endpoint=s3_endpoint,
+            max_megapixels=max_megapixels,
             parameters=dict(parameters or {}),
         )
         fields = [one.field for one in self.settings.questions]

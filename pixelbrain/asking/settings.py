@@ -8,6 +8,7 @@ from typing import Any
 
 from pixelbrain.asking.cost.image_tokens import Detail
 from pixelbrain.asking.questions.question import Question
+from pixelbrain.config import MAX_MEGAPIXELS
 from pixelbrain.errors import ConfigError
 
 
@@ -26,6 +27,7 @@ class AskSettings:
     max_tries: int = 8  # of one request
     max_wait_s: float = 600.0  # of one request, over all its tries
     s3_endpoint: str | None = None
+    max_megapixels: int = MAX_MEGAPIXELS  # of an image, in memory at once
     parameters: dict[str, Any] = field(default_factory=dict)  # further fields of the request's body
 
 

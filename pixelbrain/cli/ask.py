@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pixelbrain.cli.options import EXIT_STRICT, address_option, command, mongo_option, over_out
+from pixelbrain.cli.options import EXIT_STRICT, address_option, command, mongo_option, over_out, size_option
 
 if TYPE_CHECKING:
     from pixelbrain.asking.module import Gpt4VModule
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     "--config", "config_file", metavar="YAML", help="Several questions, prices: the key gpt4v of a config file."
 )
 @click.option("--strict", is_flag=True, help="Exit with 3 when any image failed.")
+@size_option
 @address_option
 @mongo_option
 @over_out
@@ -79,7 +80,8 @@ def ask(
     if cancel:
         click.echo(asking.cancel_batches(stages.landing, given["base_url"]))
         return
-    module = _module(config_file, {k: v for k, v in given.items() if v is not None}, stages.config.s3_endpoint)
+    shared = {"s3_endpoint": stages.config.s3_endpoint, "max_megapixels": stages.config.max_megapixels}
+    module = _module(config_file, {k: v for k, v in given.items() if v is not None}, shared)
     if dry_run:
         click.echo("\n".join(asking.dry_run(stages, module, limit=limit)))
         return
@@ -91,11 +93,10 @@ def ask(
         raise SystemExit(EXIT_STRICT)
 
 
-def _module(config_file: str | None, given: dict[str, Any], s3_endpoint: str | None) -> Gpt4VModule:
+def _module(config_file: str | None, given: dict[str, Any], settings: dict[str, Any]) -> Gpt4VModule:
     from pixelbrain.config import read_config
     from pixelbrain.stages.configured import make_questions
 
-    settings: dict[str, Any] = {"s3_endpoint": s3_endpoint}
     if config_file:
         settings |= read_config(config_file).get("gpt4v") or {}
         if "question" in given:

@@ -73,7 +73,7 @@ def command_options(function: F) -> F:
 
 
 #: What a command over an OUT may be told of its settings; see `RunConfig`.
-OVER_OUT = ("s3_endpoint", "mongo", "chroma", "strategy", "min_label_score")
+OVER_OUT = ("s3_endpoint", "mongo", "chroma", "strategy", "max_megapixels", "min_label_score")
 
 
 def over_out(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -159,6 +159,8 @@ chroma_option = _settings("chroma")
 mongo_option = _settings("mongo")
 #: Which labels are shown as such.
 label_option = _settings("min_label_score")
+#: How large the images may be that are decoded.
+size_option = _settings("max_megapixels")
 #: Where OUT, MongoDB and ChromaDB are.
 store_options = _settings("s3_endpoint", "mongo", "chroma")
 
@@ -179,7 +181,7 @@ plan_options = _options(
     _settings(*Placement.__dataclass_fields__),
     address_option,
     store_options,
-    _settings("limit", "retry_failed", "force", "prune"),
+    _settings("hidden", "limit", "max_megapixels", "retry_failed", "force", "prune"),
     click.option("--config", "config_file", metavar="YAML", help="The same settings in a file; flags win."),
 )
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pixelbrain.cli.options import chroma_option, command, label_option, out_options, over_out
+from pixelbrain.cli.options import chroma_option, command, label_option, out_options, over_out, size_option
 
 if TYPE_CHECKING:
     from pixelbrain.stages.stages import Stages
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @command("Write the gallery.", "pixelbrain report out/")
 @click.argument("out")
 @label_option
+@size_option
 @out_options
 @over_out
 def report(stages: Stages) -> None:
@@ -58,6 +59,7 @@ def export(stages: Stages, file: str, table: Any) -> None:
 @click.option("--similar", "by", flag_value="images", help="The images that look most alike.")
 @click.option("-k", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@size_option
 @chroma_option
 @out_options
 @over_out

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 @click.option("--base_url", metavar="URL", help="Ask another server that speaks OpenAI's API.")
 @click.option("--weights_dir", metavar="DIR", help="Look for weights here first.")
 @click.option("--offline", is_flag=True, help="Use the packaged model (dlib); download nothing.")
+@click.option("--max_megapixels", type=click.IntRange(1), metavar="N", help="Of an image, at once. [default: 100]")
 @address_option
 @command_options
 def tag_identity(display: Display, debug: bool, **given: Any) -> None:

@@ -36,13 +36,15 @@ _weights_dir = click.option("--weights-dir", metavar="DIR", help="Look here firs
 @command_options
 def weights_list(weights_dir: str | None, display: Display, debug: bool) -> None:
     """Print every weights file: who uses it, from where it comes, its sha256, and where it is."""
-    from pixelbrain.modules.weights.find import list_weights
+    from pixelbrain.modules.weights.find import list_weights, trusted_sha256
 
     for state in list_weights(weights_dir):
         file = state.file
         click.echo(f"{file.name}: {file.file_name}, for {file.used_by}")
         click.echo(f"  from    {file.origin}")
-        click.echo(f"  sha256  {file.sha256 or 'not published'}")
+        trusted = state.path and trusted_sha256(state.path)
+        first = f": trusted on first use, {trusted or 'when it is fetched'}"
+        click.echo(f"  sha256  {file.sha256 or f'not published{first}'}")
         click.echo(f"  here    {state.path or 'no'}")
 
 
@@ -72,11 +74,12 @@ def weights_fetch(names: tuple[str, ...], weights_dir: str | None, display: Disp
 @command_options
 def weights_verify(weights_dir: str | None, display: Display, debug: bool) -> None:
     """Check the sha256 of the weights that are here; exit 1 if one is not what it should be."""
-    from pixelbrain.modules.weights.find import list_weights
+    from pixelbrain.modules.weights.find import list_weights, trusted_sha256
 
     states = list_weights(weights_dir, verify=True)
     for state in states:
-        good = "good" if state.file.sha256 else "here, but its publisher names no sha256 to compare with"
+        known = state.file.sha256 or (state.path and trusted_sha256(state.path))
+        good = "good" if known else "here, but its publisher names no sha256 to compare with"
         click.echo(f"{state.file.name}: {state.problem or ('missing' if state.path is None else good)}")
     if any(state.problem for state in states):
         sys.exit(1)

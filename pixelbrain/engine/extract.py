@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
@@ -27,6 +27,7 @@ from pixelbrain.locks.run import RunLock
 from pixelbrain.modules.base import PipelineModule, Resources
 from pixelbrain.schema import check_name
 from pixelbrain.sources.base import IMAGE_SUFFIXES
+from pixelbrain.sources.passed_over import describe_passed_over
 from pixelbrain.storage.base import Storage
 
 logger = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class ExtractReport:
     working_seconds: float  # of them, those in which images were worked on
     seconds_by_activity: Mapping[str, float]  # of the actors at work, summed over them
     plan: Plan | None  # the last one, as nodes come and go; None: nothing was left to do
+    passed_over: Mapping[str, int] = field(default_factory=dict)  # what is in the source and was not listed, by kind
 
     @property
     def images_per_s(self) -> float:
@@ -94,7 +96,7 @@ def extract(
     questions = landing.answer_log.fields()
     for module in modules:
         check_name("module", module.name, questions=questions)
-    tables, complete = _peek(loader)
+    tables, complete = _peek(loader, landing)
     for module in modules:
         module.prepare()
     states = _states(modules)
@@ -136,6 +138,7 @@ def extract(
         working_seconds=counts.working_seconds,
         seconds_by_activity=dict(counts.tally.seconds),
         plan=run.plan,
+        passed_over=listing.passed_over,
     )
 
 
@@ -152,17 +155,19 @@ def look_ahead(
     Returns:
         Images listed, whether that is all of them, and how many of them are left to do. Raises as `extract` does.
     """
-    tables, complete = _peek(loader)
+    tables, complete = _peek(loader, landing)
     hashes = {name: state.settings_hash for name, state in _states(modules).items()}
     remaining = Remaining(landing, hashes, retry_failed=retry_failed, force=force)
     left = sum(len(rows) for table in tables for rows in remaining.split(table).values())
     return remaining.listed, complete, left
 
 
-def _peek(loader: DataLoader) -> tuple[list[pa.Table], bool]:
+def _peek(loader: DataLoader, landing: Landing) -> tuple[list[pa.Table], bool]:
+    loader.leave_out(landing.storage.uri, str(landing.storage.local))  # of an OUT in S3, the gallery is on this disk
     tables, complete = peek(loader.list_images())
     if not any(map(len, tables)):
-        raise SourceError(f"no image in {loader.source}: looked for {' '.join(IMAGE_SUFFIXES)}")
+        instead = f"; passed over: {describe_passed_over(loader.passed_over)}" if loader.passed_over else ""
+        raise SourceError(f"no image in {loader.source}: looked for {' '.join(IMAGE_SUFFIXES)}{instead}")
     return tables, complete
 
 

@@ -105,6 +105,7 @@ class Passes:
             generation=worklist.generation,
             states=self.states,
             s3_endpoint=worklist.loader.s3_endpoint,
+            max_megapixels=worklist.loader.max_megapixels,
             versions_as_read=worklist.loader.open().lists_read_versions,
         )
         crew = Crew(modules=self.modules, order=order, environment=DriverEnvironment(), meter=progress.meter)

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from pixelbrain.images.declared import Space, space_to_srgb
+from pixelbrain.images.grey import grey_levels, is_deep
+
 if TYPE_CHECKING:
     from PIL import ImageCms
 
@@ -26,8 +29,7 @@ _SPACES = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK"}
 def flatten(image: Image.Image) -> Image.Image:
     """Pixels without alpha, palette or more than 8 bits, in the colours that they have.
 
-    Transparent pixels show white. 16-bit samples are scaled, 65535 is 255. 32-bit integers and floats have no white
-    of their own: the largest value is white, what is below zero or not a number is black.
+    Transparent pixels show white. Of more than 8 bits, colours are scaled; greys: see `grey.grey_levels`.
 
     Returns:
         A loaded image of mode RGB, L or CMYK; the same one where nothing was to do.
@@ -36,12 +38,10 @@ def flatten(image: Image.Image) -> Image.Image:
         ValueError: a mode that Pillow cannot convert, such as LAB.
     """
     mode = image.mode
+    if is_deep(image):
+        return grey_levels(image)
     if mode in _SPACES and "transparency" not in image.info:
         return image
-    if mode.startswith("I;16"):
-        return _from_16_bit(image)
-    if mode in ("I", "F"):
-        return _from_32_bit(image)
     if mode == "LA":
         return _on_white(image, "L")
     if mode in ("RGBA", "PA", "La", "RGBa") or "transparency" in image.info:
@@ -49,23 +49,25 @@ def flatten(image: Image.Image) -> Image.Image:
     return image.convert("L" if mode == "1" else "RGB")
 
 
-def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """The colours of a flat image, as its ICC profile means them, in sRGB.
+def to_srgb(image: Image.Image, colours: bytes | Space | None) -> Image.Image:
+    """The colours of a flat image, as its ICC profile or a declaration means them, in sRGB.
 
     A profile that is damaged, over 4 MB, of another colour space than the image, or sRGB itself changes nothing;
     without one, or with such a one, RGB is taken for sRGB, and CMYK is converted without regard to inks.
 
     Args:
         image: of mode RGB, L or CMYK.
-        profile: the image's ICC profile.
+        colours: the image's ICC profile, or what it declares instead of one.
 
     Returns:
         Mode RGB; the same image where nothing was to do.
     """
-    if isinstance(profile, bytes) and 0 < len(profile) <= _MAX_PROFILE_BYTES and image.mode in _SPACES:
-        transform = _transform(profile, image.mode)
+    if isinstance(colours, bytes) and 0 < len(colours) <= _MAX_PROFILE_BYTES and image.mode in _SPACES:
+        transform = _transform(colours, image.mode)
         if transform is not None:
             return transform.apply(image)
+    if isinstance(colours, Space):
+        return space_to_srgb(image.convert("RGB"), colours)
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
@@ -100,20 +102,3 @@ def _on_white(image: Image.Image, mode: str) -> Image.Image:
     white = Image.new(mode, image.size, "white")
     white.paste(image if mode == "RGB" else image.getchannel("L"), mask=image.getchannel("A"))
     return white
-
-
-def _from_16_bit(image: Image.Image) -> Image.Image:
-    samples = np.asarray(image)
-    grey = (samples >> 8).astype(np.uint8)
-    transparent = image.info.get("transparency")  # of a PNG: the one grey that is not there
-    if isinstance(transparent, int):
-        grey[samples == transparent] = 255
-    return Image.fromarray(grey)
-
-
-def _from_32_bit(image: Image.Image) -> Image.Image:
-    samples = np.nan_to_num(np.asarray(image, dtype=np.float32), copy=True, nan=0.0, posinf=0.0, neginf=0.0)
-    # Pillow before 11 read 16-bit greys of PNGs as 32-bit ones
-    white = 65535.0 if image.format == "PNG" else float(samples.max())
-    np.clip(samples, 0, max(white, 0.0), out=samples)
-    return Image.fromarray((samples * (255 / white) if white > 0 else samples).astype(np.uint8))

@@ -8,7 +8,10 @@ import numpy as np
 from PIL import Image
 
 from pixelbrain.images.colour import flatten, to_srgb
-from pixelbrain.images.encoded import MAX_PIXELS, QUARTER_TURNED, open_encoded, orientation
+from pixelbrain.images.declared import declared_colours
+from pixelbrain.images.encoded import open_encoded
+from pixelbrain.images.limits import MAX_PIXELS, check_png, check_size
+from pixelbrain.images.metadata import QUARTER_TURNED, orientation
 
 #: Formats that are decoded at 1/2, 1/4 or 1/8; what others call a draft is an embedded thumbnail, of whatever it is.
 _DRAFTED = frozenset({"JPEG", "MPO"})
@@ -86,18 +89,19 @@ def decode_image(
     """Decode an encoded image, upright, to sRGB.
 
     Args:
-        data: JPEG, MPO, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC (with pillow-heif) bytes; of several frames the
+        data: JPEG, MPO, PNG, WebP, GIF, BMP, DIB, TIFF, AVIF or HEIC (with pillow-heif) bytes; of several frames the
             first. No parser of another format is ever asked.
         image_id: travels along.
         target: what of it is needed; see `DecodeTarget`.
-        max_pixels: refuse larger images before their pixels are allocated.
+        max_pixels: refuse images of which more would be in memory at once, before they are: of a JPEG those that it is
+            reduced to while it is read, of others all.
 
     Returns:
-        The upright RGB pixels (the EXIF orientation and the colour profile applied, what is transparent on white),
-        and the original's size.
+        The upright RGB pixels (the orientation of EXIF or XMP and the colours of ICC or CICP applied, what is
+        transparent on white), and the original's size.
 
     Raises:
-        DecodeError: empty, truncated, or not an image.
+        DecodeError: empty, truncated, not an image, or of colours that are not converted.
         UnsupportedFormatError: HEIC or AVIF, and the package that reads it is not here.
         ImageTooLargeError: over `max_pixels`.
     """
@@ -105,15 +109,17 @@ def decode_image(
         image_format = image.format or "unknown"
         width, height = image.size
         scale = target.scale(width, height)
-        if scale < 1 and image_format in _DRAFTED:
-            # draft() stays at or above the size that it is asked for
+        drafted = scale < 1 and image_format in _DRAFTED
+        if drafted:  # draft() stays at or above the size that it is asked for
             image.draft(None, (max(1, int(width * scale)), max(1, int(height * scale))))
-            image.load()
-        else:
-            image.load()
+        check_size(image, data, (width, height), max_pixels)
+        if image_format == "PNG":
+            check_png(data)
+        turned = orientation(image, data)
+        colours = declared_colours(image, data)
+        image.load()
+        if not drafted:
             width, height = image.size  # Pillow turns a TIFF upright while it loads it
-        turned = orientation(image)
-        profile = image.info.get("icc_profile")
         factor = int(1 / max(target.scale(*image.size), 1e-3))
         image = flatten(image)
         if factor > 1:  # what draft() cannot do: other formats, and JPEGs beyond 1/8
@@ -122,5 +128,5 @@ def decode_image(
             image = image.transpose(_UPRIGHT[turned])
         if turned in QUARTER_TURNED:
             width, height = height, width
-        pixels = np.asarray(to_srgb(image, profile))
+        pixels = np.asarray(to_srgb(image, colours))
     return DecodedImage(image_id=image_id, pixels=pixels, width=width, height=height, format=image_format)

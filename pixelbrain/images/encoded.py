@@ -1,4 +1,4 @@
-"""Open an encoded image: the documented formats alone, refused before it takes memory, its parsers' errors named."""
+"""Open an encoded image: the documented formats alone, their parsers' errors named."""
 
 from __future__ import annotations
 
@@ -20,40 +20,31 @@ from PIL import (  # noqa: F401  (the plugins register themselves; Pillow would 
     MpoImagePlugin,
     PngImagePlugin,
     TiffImagePlugin,
-    UnidentifiedImageError,
     WebPImagePlugin,
 )
 
 from pixelbrain.errors import DecodeError, ImageTooLargeError, UnsupportedFormatError
-
-#: Refused above this, before a pixel is allocated: 100 megapixels are 300 MB of RGB.
-MAX_PIXELS = 100_000_000
+from pixelbrain.images.containers import primary_properties
+from pixelbrain.images.grey import mend_byte_order
+from pixelbrain.images.limits import MAX_PIXELS, too_large
 
 #: Pillow's names of what its own parsers may be asked for. Whatever else it can read stays out of reach: EPS starts
 #: Ghostscript, and the parsers of PSD, FITS, ICNS and thirty more were never meant for files of strangers. An MPO is a
-#: JPEG with more of them behind it, and is opened as one.
-_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+#: JPEG with more of them behind it, and is opened as one; a DIB is a BMP without its first 14 bytes.
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF")
 
 #: Brands of the formats that lie in ISO media files: AV1 Image File Format 1.1, and ISO/IEC 23008-12 (HEIF) annex B.
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 _HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"})
 
-#: Scans of a progressive JPEG; encoders make about ten. Each costs a pass over all pixels however few bytes it has, so
-#: that a file of 1 MB could keep a decoder busy for minutes. The limit is that of libjpeg-turbo's own fuzz targets.
-_MAX_SCANS = 500
-_START_OF_SCAN = b"\xff\xda"
-
-_ORIENTATION_TAG = 0x0112
-#: EXIF 2.32, the tag Orientation: those that stand on their side.
-QUARTER_TURNED = frozenset({5, 6, 7, 8})
-#: Formats that Pillow, or its plugin, turns upright itself: what their tag says is done, or will be.
-_UPRIGHT_FORMATS = frozenset({"TIFF", "HEIF"})
-
 #: What parsers raise on damaged files, as seen in 100,000 mutated ones and in Pillow's source: nearly anything.
-_PARSER_ERRORS = (
+PARSER_ERRORS = (
     OSError, ValueError, SyntaxError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError,
     EOFError, RuntimeError, struct.error, zlib.error, Warning,
 )  # fmt: skip
+
+#: libavif's own limit of pixels, and the lower one of the two libraries.
+_AVIF_PIXELS = 16384 * 16384
 
 _MESSAGE_CHARACTERS = 200
 #: Pillow's warnings: about large images (refused here), and about odd EXIF (which does not cost the photo).
@@ -64,82 +55,68 @@ _PILLOW_WARNINGS = ("ignore", None, Warning, re.compile(r"PIL\.|pillow_heif"), 0
 def open_encoded(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
     """An image whose header is read and whose pixels are not; what parsers raise inside the block is named, too.
 
+    How large it is is for the block to judge, by `limits.check_size`; the header of any size is read.
+
+    Args:
+        max_pixels: what Pillow is not to refuse itself, once it is loaded.
+
     Raises:
         DecodeError: empty, truncated, damaged, or not an image. Truncated means that pixels or the end marker are
             missing: a JPEG without its last byte is truncated (its decoder never hears that the photo is complete), a
             PNG or a GIF whose pixels are all there is not.
         UnsupportedFormatError: HEIC or AVIF, and the package that reads it is not here.
-        ImageTooLargeError: over `max_pixels`, or more than there is memory for.
+        ImageTooLargeError: more than there is memory for.
     """
     if not data:
         raise DecodeError("the file is empty")
     formats = _formats(data)
     # switches of the whole process, which other libraries like to move: set for each image
     ImageFile.LOAD_TRUNCATED_IMAGES = False  # half a photo is a failed row, not a half grey one
+    if Image.MAX_IMAGE_PIXELS is not None and max_pixels > Image.MAX_IMAGE_PIXELS:
+        Image.MAX_IMAGE_PIXELS = max_pixels  # who lifts our limit lifts Pillow's
     if _PILLOW_WARNINGS not in warnings.filters:
         # not catch_warnings: it swaps the process's filters, and decoding threads would leave each other's behind
         warnings.filterwarnings("ignore", module=_PILLOW_WARNINGS[3].pattern, append=True)
     try:
-        with Image.open(io.BytesIO(data), formats=formats) as image:
-            _check(image, data, max_pixels)
+        if formats != _FORMATS:
+            _check_declared_size(data, max_pixels)
+        with _open(data, formats) as image:
+            if min(image.size) < 1:
+                raise DecodeError(f"an image of {image.width} x {image.height} pixels")
             yield image
-    except UnidentifiedImageError:
-        raise DecodeError(f"not an image that can be read ({len(data)} bytes)") from None
-    except Image.DecompressionBombError as error:
-        raise ImageTooLargeError(_one_line(error)) from None
+    except Image.DecompressionBombError as error:  # of plugins that allocate while they open, or find a size late
+        pixels = int((re.search(r"(\d+) pixels", str(error)) or [0, 2 * max_pixels])[1])
+        raise too_large(f"{pixels:,} pixels", pixels, max_pixels) from None
     except MemoryError:
         raise ImageTooLargeError("there is not enough memory to decode it") from None
-    except _PARSER_ERRORS as error:
+    except PARSER_ERRORS as error:
         raise DecodeError(f"{type(error).__name__}: {_one_line(error)}") from error
 
 
-def orientation(image: Image.Image) -> int:
-    """What the EXIF block says about a loaded image, 1 to 8; 1 where there is none that can be read.
-
-    Load the pixels first: a PNG's EXIF may stand behind them, and a TIFF is turned upright, and its tag removed, while
-    it is loaded.
-    """
-    try:
-        found = image.getexif().get(_ORIENTATION_TAG, 1)
-    except _PARSER_ERRORS:
-        return 1  # a damaged EXIF block does not cost the photo
-    return found if isinstance(found, int) and 1 <= found <= 8 else 1
-
-
-def upright_size(image: Image.Image) -> tuple[int, int]:
-    """Width and height of an image that was opened and not loaded, as it will be when it stands upright."""
-    width, height = image.size
-    if image.format in _UPRIGHT_FORMATS or (image.format == "PNG" and "exif" not in image.info):
-        return width, height  # getexif would decode a whole PNG in search of a block behind the pixels
-    return (height, width) if orientation(image) in QUARTER_TURNED else (width, height)
+def _open(data: bytes, formats: tuple[str, ...]) -> Image.Image:
+    """What Image.open does, without its judgement of the size: it is that of the header, and not of what is loaded."""
+    for name in formats:
+        plugin, accept = Image.OPEN[name]
+        if accept is None or (len(data) > 3 and accept(data[:16])):  # some read four bytes, whatever there is
+            try:
+                image = plugin(io.BytesIO(data), "")
+            except (SyntaxError, IndexError, TypeError, struct.error) as error:
+                if "unknown pixel mode" in str(error):
+                    said = "a TIFF whose samples are of a kind that is not read: save it with 8 or 16 bits"
+                    raise DecodeError(said) from None
+                continue
+            if name == "TIFF":
+                mend_byte_order(image)
+            return image
+    raise DecodeError(f"not an image that can be read ({len(data)} bytes)")
 
 
-def _check(image: Image.Image, data: bytes, max_pixels: int) -> None:
-    width, height = image.size
-    if width < 1 or height < 1:
-        raise DecodeError(f"an image of {width} x {height} pixels")
-    if width * height > max_pixels:
-        raise ImageTooLargeError(f"{width} x {height} pixels; at most {max_pixels:,} are decoded")
-    if image.info.get("progressive") and data.count(_START_OF_SCAN) > _MAX_SCANS:
-        raise DecodeError(f"a progressive JPEG of more than {_MAX_SCANS} scans")
-    if image.format == "PNG":
-        _check_png(memoryview(data))
-
-
-def _check_png(data: memoryview) -> None:
-    """Pillow compares the checksums of all chunks in front of the pixels, and not those of the pixels."""
-    at = 8
-    while at + 12 <= len(data):
-        kind, end = data[at + 4 : at + 8], at + 8 + _uint32(data, at)
-        if kind == b"IDAT" and end + 4 <= len(data) and zlib.crc32(data[at + 4 : end]) != _uint32(data, end):
-            raise DecodeError("damaged: the checksum of its pixels is another one")
-        if kind == b"IEND":
-            return
-        at = end + 4
-
-
-def _uint32(data: memoryview, at: int) -> int:
-    return int.from_bytes(data[at : at + 4], "big")
+def _check_declared_size(data: bytes, max_pixels: int) -> None:
+    """What the decoders of HEIC and AVIF would refuse in words of their own."""
+    for kind, content in primary_properties(data):
+        width, height = (int.from_bytes(content[at : at + 4], "big") for at in (4, 8))
+        if kind == b"ispe" and width * height > max(max_pixels, _AVIF_PIXELS):
+            raise too_large(f"{width} x {height} pixels", width * height, max_pixels)
 
 
 def _formats(data: bytes) -> tuple[str, ...]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pyarrow as pa
 
+from pixelbrain.config import MAX_MEGAPIXELS
 from pixelbrain.errors import ConfigError, ImageError
 from pixelbrain.images.decode import DecodedImage, DecodeTarget, decode_image
 from pixelbrain.sources import ImageSource, open_source, read_bytes
@@ -35,18 +36,37 @@ class DataLoader:
             s3://bucket/prefix.
         s3_endpoint: another S3 server's URL.
         limit: only the first so many images.
+        max_megapixels: images of which more would be in memory at once are refused; see `decode_image`.
+        hidden: list hidden files and folders, too, and those that systems make (@eaDir, __MACOSX).
     """
 
-    def __init__(self, source: str, *, s3_endpoint: str | None = None, limit: int | None = None) -> None:
+    def __init__(
+        self,
+        source: str,
+        *,
+        s3_endpoint: str | None = None,
+        limit: int | None = None,
+        max_megapixels: int = MAX_MEGAPIXELS,
+        hidden: bool = False,
+    ) -> None:
         if not source:
             raise ConfigError("no source: name a folder, an image, a list file or s3://bucket/prefix")
         self.source = str(source)
         self.s3_endpoint = s3_endpoint
         self.limit = limit
+        self.max_megapixels = max_megapixels
+        self.hidden = hidden
+        #: What the last listing has passed over so far, by kind.
+        self.passed_over: Mapping[str, int] = {}
+        self._outs: tuple[str, ...] = ()
+
+    def leave_out(self, *outs: str) -> None:
+        """Do not list what is in these folders or s3:// prefixes, however they are called: a run's OUT is in them."""
+        self._outs = tuple(dict.fromkeys((*self._outs, *outs)))
 
     def open(self) -> ImageSource:
         """The source, whole: `limit` does not bound it."""
-        return open_source(self.source, s3_endpoint=self.s3_endpoint)
+        return open_source(self.source, s3_endpoint=self.s3_endpoint, hidden=self.hidden, outs=self._outs)
 
     def list_images(self) -> Iterator[pa.Table]:
         """The images, without reading a byte of them, as tables of `schema.MANIFEST_SCHEMA`.
@@ -55,7 +75,9 @@ class DataLoader:
             SourceError: the source cannot be listed.
         """
         left = sys.maxsize if self.limit is None else self.limit
-        for table in self.open().list_images():
+        source = self.open()
+        self.passed_over = source.passed_over
+        for table in source.list_images():
             yield table.slice(0, left)
             left -= len(table)
             if left <= 0:
@@ -88,7 +110,8 @@ class DataLoader:
                 yield _collect(ahead)
 
     def _decode(self, image_id: str, target: DecodeTarget) -> DecodedImage:
-        return decode_image(read_bytes(image_id, s3_endpoint=self.s3_endpoint), image_id=image_id, target=target)
+        data = read_bytes(image_id, s3_endpoint=self.s3_endpoint)
+        return decode_image(data, image_id=image_id, target=target, max_pixels=self.max_megapixels * 1_000_000)
 
 
 def _collect(submitted: list) -> ImageBatch:

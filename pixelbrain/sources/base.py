@@ -10,9 +10,14 @@ from typing import ClassVar, NamedTuple
 import pyarrow as pa
 
 from pixelbrain.schema import MANIFEST_SCHEMA
+from pixelbrain.sources.passed_over import PassedOver
 
-#: File names that a folder or a prefix is searched for, in any case of letters.
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".mpo", ".avif", ".heic", ".heif")
+#: File names that a folder or a prefix is searched for, in any case of letters: those of the formats that are decoded.
+IMAGE_SUFFIXES = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".jfi", ".pjpeg", ".pjp", ".png", ".apng", ".webp", ".gif", ".bmp",
+    ".dib", ".tif", ".tiff", ".mpo", ".avif", ".avifs", ".heic", ".heif", ".heics", ".heifs", ".hif",
+)  # fmt: skip
+LIST_SUFFIXES = (".txt", ".csv", ".parquet")
 
 #: Rows of a listing's tables. The first is smaller, so that work can begin.
 LISTING_ROWS = 10_000
@@ -39,6 +44,10 @@ class ImageSource(abc.ABC):
     #: was read. A list file may hold versions of its own, which a row keeps.
     lists_read_versions: ClassVar[bool] = True
 
+    def __init__(self) -> None:
+        #: What the listing has passed over so far.
+        self.passed_over = PassedOver()
+
     @abc.abstractmethod
     def list_images(self) -> Iterator[pa.Table]:
         """The images, in a stable order, as tables of `schema.MANIFEST_SCHEMA`, each image once.
@@ -56,6 +65,11 @@ class ImageSource(abc.ABC):
 def is_image_name(name: str) -> bool:
     """Whether a file of this name is taken for an image."""
     return name.lower().endswith(IMAGE_SUFFIXES)
+
+
+def is_list_name(name: str) -> bool:
+    """Whether a file of this name is taken for a list of images."""
+    return name.lower().endswith(LIST_SUFFIXES)
 
 
 def one_line(place: str) -> str:

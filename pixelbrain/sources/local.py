@@ -4,30 +4,51 @@ from __future__ import annotations
 
 import os
 import stat
-import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
 
 from pixelbrain.errors import ReadError, SourceError
 from pixelbrain.sources.base import MAX_IMAGE_BYTES, ImageBytes, ImageSource, is_image_name, manifest_tables, one_line
-
-FILE_SCHEME = "file://"
+from pixelbrain.sources.passed_over import (
+    AROUND,
+    HIDDEN_FILE,
+    HIDDEN_FOLDER,
+    IN_RESULTS,
+    LISTED_ELSEWHERE,
+    RESULTS,
+    SPECIAL,
+    is_hidden,
+)
+from pixelbrain.sources.results import Outs, inside_out, is_results
+from pixelbrain.storage.file_uri import FILE_SCHEME, absolute, path_to_uri, uri_to_path
 
 
 class LocalSource(ImageSource):
-    """A folder or a single image file."""
+    """A folder or a single image file.
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = os.path.abspath(os.path.expanduser(path))
+    Args:
+        path: of the folder, or the file.
+        hidden: list what is hidden, or a system's own, too; see `is_hidden`.
+        outs: folders of results, which are never listed.
+    """
+
+    def __init__(self, path: str | Path, *, hidden: bool = False, outs: Iterable[str] = ()) -> None:
+        super().__init__()
+        self.path = absolute(os.fspath(path))
+        self._hidden, self._outs = hidden, tuple(outs)
 
     def list_images(self) -> Iterator[pa.Table]:
         """Images in alphabetical order, folder by folder.
 
-        Links to files count under the link's own path; links to folders are not followed, so that no loop is
-        entered. Whatever is not a regular file (a pipe, a socket) is passed over without being opened.
+        Links count under their own path. One to a folder is followed if it leads out of SOURCE to what is not around
+        it, and each folder once, so that no loop is entered and nothing is listed twice. Whatever is not a regular
+        file (a pipe, a socket) is passed over without being opened.
         """
+        outs = Outs(self._outs)
+        if outs.hold(self.path if os.path.isdir(self.path) else os.path.dirname(self.path)):
+            raise SourceError(inside_out(self.path))
         if os.path.isfile(self.path):
             return manifest_tables([_row(self.path, os.stat(self.path))])
         if not os.path.isdir(self.path):
@@ -35,27 +56,91 @@ class LocalSource(ImageSource):
             raise SourceError(f"{problem}: {one_line(self.path)}")
         if not os.access(self.path, os.R_OK | os.X_OK):
             raise SourceError(f"not permitted to list the folder {one_line(self.path)}")
-        return manifest_tables(self._walk())
+        return manifest_tables(self._walk(outs))
 
     def covers(self, image_id: str) -> bool:
-        """Whether it names the file, or one below the folder that is called like an image."""
+        """Whether it names the file, or one below the folder that is called like an image.
+
+        Also of what is hidden or in an OUT: what an earlier run took for photos can be pruned so.
+        """
         path = uri_to_path(image_id) if image_id.startswith(FILE_SCHEME) else ""
         return path == self.path or (path.startswith(os.path.join(self.path, "")) and is_image_name(path))
 
-    def _walk(self) -> Iterator[tuple[str, str, int | None]]:
-        for folder, subfolders, names in os.walk(self.path, onerror=_raise_source_error):
-            subfolders.sort()
+    def _walk(self, outs: Outs) -> Iterator[tuple[str, str, int | None]]:
+        links = _Links(self.path, hidden=self._hidden)
+        for folder, subfolders, names in os.walk(self.path, onerror=_raise_source_error, followlinks=True):
+            if is_results(folder, subfolders, names):
+                if folder == self.path:
+                    raise SourceError(f"{one_line(folder)} holds the results of a run: name the photos' own folder")
+                self.passed_over.add(RESULTS)
+                subfolders.clear()
+                continue
+            subfolders[:] = sorted(name for name in subfolders if self._enters(folder, name, outs, links))
             for name in sorted(names):
-                if not is_image_name(name):
-                    continue
-                path = os.path.join(folder, name)
-                try:
-                    found = os.stat(path)
-                except OSError:  # a link to nowhere, or gone since it was listed: its row will say so
-                    yield path_to_uri(path), "unreadable", None
-                    continue
-                if stat.S_ISREG(found.st_mode):
-                    yield _row(path, found)
+                if is_hidden(name) and not self._hidden:
+                    self.passed_over.add(HIDDEN_FILE)
+                elif not is_image_name(name):
+                    self.passed_over.add_file(name)
+                else:
+                    yield from self._image(os.path.join(folder, name), outs)
+
+    def _enters(self, folder: str, name: str, outs: Outs, links: _Links) -> bool:
+        path = os.path.join(folder, name)
+        if is_hidden(name) and not self._hidden:
+            why: str | None = HIDDEN_FOLDER
+        else:
+            link = os.path.islink(path)
+            is_out = outs.hold(path) if link else outs.are_at(path)
+            why = RESULTS if is_out else links.why_not(folder, path, link=link)
+        if why:
+            self.passed_over.add(why)
+        return why is None
+
+    def _image(self, path: str, outs: Outs) -> Iterator[tuple[str, str, int | None]]:
+        try:
+            found = os.lstat(path)
+            if link := stat.S_ISLNK(found.st_mode):
+                found = os.stat(path)
+        except OSError:  # a link to nowhere, or gone since it was listed: its row will say so
+            yield path_to_uri(path), "unreadable", None
+            return
+        if link and outs.hold_file(path):
+            self.passed_over.add(IN_RESULTS)
+        elif stat.S_ISREG(found.st_mode):
+            yield _row(path, found)
+        else:
+            self.passed_over.add(SPECIAL)
+
+
+class _Links:
+    """Which folders are entered that a link leads to."""
+
+    def __init__(self, source: str, *, hidden: bool) -> None:
+        self._source = os.path.join(os.path.realpath(source), "")
+        self._hidden = hidden
+        self._below: set[str] = set()  # folders that were reached by a link, as they are called here
+        self._entered: set[tuple[int, int]] = set()  # and as the disk knows them
+
+    def why_not(self, folder: str, path: str, *, link: bool) -> str | None:
+        """Why a subfolder of `folder` is not entered."""
+        if not link and folder not in self._below:
+            return None
+        real = os.path.join(os.path.realpath(path), "")
+        if self._source.startswith(real):
+            return AROUND
+        if real.startswith(self._source):
+            below = real[len(self._source) :].split(os.sep)
+            if self._hidden or not any(map(is_hidden, below)):  # a hidden one is entered by this name alone
+                return LISTED_ELSEWHERE
+        try:
+            found = os.stat(path)
+        except OSError:
+            return None  # the walk says so
+        if (found.st_dev, found.st_ino) in self._entered:
+            return LISTED_ELSEWHERE
+        self._entered.add((found.st_dev, found.st_ino))
+        self._below.add(path)
+        return None
 
 
 def _raise_source_error(error: OSError) -> None:
@@ -73,16 +158,6 @@ def stat_version(found: os.stat_result) -> str:
     return f"{found.st_mtime_ns}-{found.st_size}"
 
 
-def path_to_uri(path: str) -> str:
-    """The file:// URI of an absolute path; any bytes that a file name can hold survive."""
-    return FILE_SCHEME + urllib.parse.quote_from_bytes(os.fsencode(path))
-
-
-def uri_to_path(uri: str) -> str:
-    """The path behind a file:// URI."""
-    return os.fsdecode(urllib.parse.unquote_to_bytes(uri.removeprefix(FILE_SCHEME)))
-
-
 def read_local(uri: str) -> ImageBytes:
     """The bytes of a file:// URI as they were at one moment, and their version.
 
@@ -95,6 +170,8 @@ def read_local(uri: str) -> ImageBytes:
     """
     try:
         path = uri_to_path(uri)
+        if not os.path.isabs(path):
+            raise ReadError("a file of another machine: this one has file:///path")
         _check_regular(os.stat(path))
         # it may be something else by now: without O_NONBLOCK a pipe in its place would be waited for
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +17,8 @@ import pyarrow as pa
 
 from pixelbrain.errors import SourceError
 from pixelbrain.sources.base import LISTING_ROWS, ImageSource, ManifestRow, is_image_name, manifest_table, one_line
+from pixelbrain.sources.passed_over import HIDDEN_FILE, IN_RESULTS, is_hidden
+from pixelbrain.sources.results import Outs, inside_out, results_of_key
 from pixelbrain.storage.retry import Retries, with_retries
 from pixelbrain.storage.s3_client import forget_s3_clients, s3_client
 from pixelbrain.storage.s3_errors import NOT_S3, AnswerError
@@ -32,10 +34,29 @@ _REACH_RETRIES = Retries(tries=3, limit_s=_REACH_S)
 
 
 class S3Source(ImageSource):
-    """Everything under `s3://bucket/prefix` whose name looks like an image's; or one object, whatever its name."""
+    """Everything under `s3://bucket/prefix` whose name looks like an image's; or one object, whatever its name.
 
-    def __init__(self, uri: str, *, endpoint: str | None = None, retries: Retries = _DEFAULT_RETRIES) -> None:
+    Args:
+        uri: the bucket and the prefix.
+        endpoint: another S3 server's URL.
+        retries: of each page.
+        hidden: list what is hidden below the prefix, or a system's own, too; see `is_hidden`.
+        outs: prefixes of results, which are never listed.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        *,
+        endpoint: str | None = None,
+        retries: Retries = _DEFAULT_RETRIES,
+        hidden: bool = False,
+        outs: Iterable[str] = (),
+    ) -> None:
+        super().__init__()
         self.uri = uri
+        self._hidden, self._outs = hidden, Outs(outs)
+        self._results: str | None = None  # the OUT in which the listing is
         self.bucket, self.prefix = split_s3_uri(uri)
         self.endpoint = endpoint
         self._retries = retries
@@ -46,6 +67,8 @@ class S3Source(ImageSource):
         The first page is asked for at once, so that what cannot be listed is known before any work: within 20 s if
         nothing answers, else after the retries.
         """
+        if self._outs.hold_uri(self.uri):
+            raise SourceError(inside_out(self.uri))
         self._reach()
         pages = self._pages()
         return self._tables(itertools.chain([next(pages)], pages))
@@ -54,7 +77,8 @@ class S3Source(ImageSource):
         if not image_id.startswith(f"{S3_SCHEME}{self.bucket}/"):
             return False
         key = image_id.removeprefix(f"{S3_SCHEME}{self.bucket}/")
-        return key.startswith(self.prefix) and self._is_image(key)
+        named = key == self.prefix or is_image_name(key)
+        return key.startswith(self.prefix) and named and self._is_below(key)
 
     def _reach(self) -> None:
         """Raise if nothing answers; any answer will do, the listing says what is wrong better."""
@@ -105,17 +129,35 @@ class S3Source(ImageSource):
     def _rows(self, page: dict[str, Any]) -> Iterator[ManifestRow]:
         for item in page.get("Contents", ()):
             key, size = item["Key"], item["Size"]
-            if self._is_image(key, size):
+            if not self._is_below(key, size):
+                continue
+            if why := self._why_not(key):
+                self.passed_over.add(why)
+            elif key == self.prefix or is_image_name(key):
                 version = version_of(item.get("ETag"), item.get("LastModified"), size)
                 yield f"{S3_SCHEME}{self.bucket}/{key}", version, size
+            else:
+                self.passed_over.add_file(key.rpartition("/")[2])
 
-    def _is_image(self, key: str, size: int = 1) -> bool:
-        """`photos` means the folder photos/, not also photos-old/; an object of just this key is meant by its name."""
+    def _is_below(self, key: str, size: int = 1) -> bool:
+        """`photos` means the folder photos/, not also photos-old/; an object of just this key is meant by its name.
+
+        An empty object that marks a folder, with or without a slash, is none.
+        """
         rest = key[len(self.prefix) :]
-        if not rest:  # some tools mark a folder by an empty object, with or without a slash
+        if not rest:
             return is_image_name(key) or (size > 0 and bool(key) and not key.endswith("/"))
         below = not self.prefix or self.prefix.endswith("/") or rest.startswith("/")
-        return below and is_image_name(key)
+        return below and not (key.endswith("/") and size == 0)
+
+    def _why_not(self, key: str) -> str | None:
+        """Why a key below the prefix is passed over, whatever its name ends in."""
+        rest = key[len(self.prefix) :].lstrip("/")
+        self._results = results_of_key(rest) or self._results
+        in_results = self._results is not None and rest.startswith(self._results)
+        if in_results or self._outs.hold_uri(f"{S3_SCHEME}{self.bucket}/{key}"):
+            return IN_RESULTS
+        return HIDDEN_FILE if not self._hidden and any(map(is_hidden, rest.split("/"))) else None
 
     def _failure(self, explained: str) -> SourceError:
         path = urlsplit(self.endpoint or "").path.strip("/")

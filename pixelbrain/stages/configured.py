@@ -44,9 +44,8 @@ def recorded_config(out: str, given: Mapping[str, Any], *, stores: bool) -> RunC
                 f"{landing.storage} was loaded into {before}: give --{name} again, {secret} and all, or set "
                 f"PIXELBRAIN_{name.upper()}"
             )
-    chosen = {
-        k: recorded[k] for k in ("chroma", "s3_endpoint", "strategy", "min_label_score") if recorded.get(k) is not None
-    }
+    kept = ("chroma", "s3_endpoint", "strategy", "max_megapixels", "min_label_score")
+    chosen = {k: recorded[k] for k in kept if recorded.get(k) not in (None, "")}
     return RunConfig(out=out, **chosen | {k: v for k, v in given.items() if v is not None})
 
 
@@ -118,7 +117,10 @@ def _newest_states(config: RunConfig) -> dict[str, ModuleState]:
 
 def make_asking(config: RunConfig) -> list[Gpt4VModule]:
     """The module gpt4v, if it is among them. Raises `ConfigError` for what cannot be asked."""
-    return [] if config.gpt4v is None else [make_questions({"s3_endpoint": config.s3_endpoint, **config.gpt4v})]
+    if config.gpt4v is None:
+        return []
+    shared = {"s3_endpoint": config.s3_endpoint, "max_megapixels": config.max_megapixels}
+    return [make_questions(shared | dict(config.gpt4v))]
 
 
 def make_questions(settings: Mapping[str, Any]) -> Gpt4VModule:

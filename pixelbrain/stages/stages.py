@@ -84,14 +84,22 @@ class Stages:
         return cls(recorded_config(out, given, stores=stores), display, debug=debug)
 
     def loader(self) -> DataLoader:
-        """The images of SOURCE."""
+        """The images of SOURCE. Raises `SourceError` for what can be none."""
         from pixelbrain.images.loader import DataLoader
 
-        if self._loader:
-            return self._loader
-        if not self.config.source:
-            raise ConfigError("no SOURCE: name a folder, an image, a list file or s3://bucket/prefix")
-        return DataLoader(self.config.source, s3_endpoint=self.config.s3_endpoint, limit=self.config.limit)
+        config, loader = self.config, self._loader
+        if not loader:
+            if not config.source:
+                raise ConfigError("no SOURCE: name a folder, an image, a list file or s3://bucket/prefix")
+            loader = DataLoader(
+                config.source,
+                s3_endpoint=config.s3_endpoint,
+                limit=config.limit,
+                max_megapixels=config.max_megapixels,
+                hidden=config.hidden,
+            )
+        loader.open()
+        return loader
 
     def modules(self) -> Sequence[PipelineModule]:
         """The modules that look at images, not yet set up."""
@@ -105,7 +113,8 @@ class Stages:
         Returns:
             Each stage's report by its name; of ask a list. Without faces, nobody is identified.
         """
-        # first: a question that cannot be asked is known before an hour's work
+        # first: a source that is none, and a question that cannot be asked, are known before an hour's work
+        self.loader()
         asking = self._asking or make_asking(self.config)
         self._require_servers()
         with self.lock("run"):
@@ -224,6 +233,7 @@ class Stages:
             page = build_gallery(
                 self.landing.require(),
                 s3_endpoint=self.config.s3_endpoint,
+                max_megapixels=self.config.max_megapixels,
                 least_score=self.config.min_label_score,
                 run=run,
                 progress=tell,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pixelbrain.sources.passed_over import describe_passed_over
 from pixelbrain.stages.display import Display
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ def tell_extracted(display: Display, report: ExtractReport, source: str | None, 
     failed = f", {report.failed:,} failed" if report.failed else ""
     rate = f", {report.images_per_s:,.1f} images/s" if report.done else ""
     display.line(f"extract   {report.done:,} images{failed}{before}{rate}, {report.seconds:,.0f} s")
+    if report.passed_over:
+        display.line(f"          passed over: {describe_passed_over(report.passed_over)}")
     if report.gone:
         fate = "and were removed" if pruned else "and stay; --prune removes them"
         display.warn(f"          {report.gone:,} images are gone from {source}, {fate}")

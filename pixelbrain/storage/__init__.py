@@ -8,6 +8,7 @@
 | `open_object` | s3_file | an object as a file that can be sought in: its end in one request, the rest in ranges |
 | `s3_client` | s3_client | the client of an endpoint, whose credentials are known before it is used and reach no log |
 | `explain_s3` | s3_errors | what S3 servers answer, in one line with the way out; and which of it passes by itself |
+| `path_to_uri` | file_uri | what a file:// URI names, and back |
 | `split_s3_uri` | s3_uri | what an s3:// URI names, and what an object's version is |
 | `with_retries` | retry | trying again, within a limit in tries and in time |
 | `open_storage` | open | which storage OUT names |

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pixelbrain.errors import LandingError
 from pixelbrain.storage.base import Storage
+from pixelbrain.storage.file_uri import is_file_uri, uri_to_path
 from pixelbrain.storage.local import LocalStorage
 from pixelbrain.storage.s3_uri import S3_SCHEME
 
@@ -14,7 +15,7 @@ def open_storage(out: str | Path | Storage, *, s3_endpoint: str | None = None) -
     """The storage that OUT names.
 
     Args:
-        out: a folder, which need not be there yet; or `s3://bucket/prefix`.
+        out: a folder, or its file:// URI, which need not be there yet; or `s3://bucket/prefix`.
         s3_endpoint: the S3 server, if it is not Amazon's; by default AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL.
 
     Raises:
@@ -28,4 +29,4 @@ def open_storage(out: str | Path | Storage, *, s3_endpoint: str | None = None) -
         return S3Storage(str(out), s3_endpoint)
     if str(out).lower().startswith("s3:"):  # as of a Path, which joins the slashes
         raise LandingError(f"OUT is {str(out)!r}: write s3://bucket/prefix")
-    return LocalStorage(out)
+    return LocalStorage(uri_to_path(str(out)) if is_file_uri(str(out)) else out)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import io
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import IO, Any
 import pyarrow.parquet as pq
 
 from pixelbrain.errors import LandingError, SourceError
+from pixelbrain.machine import cache_folder
 from pixelbrain.storage.base import FileGoneError, Storage
 from pixelbrain.storage.retry import Retries, with_retries
 from pixelbrain.storage.s3_client import normal_endpoint, s3_client
@@ -154,7 +154,6 @@ class S3Storage(Storage):
 
 def _cache_folder(uri: str, endpoint: str | None) -> Path:
     """The folder on this machine's disk that belongs to an OUT in S3; not made yet."""
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     slug = re.sub(r"[^A-Za-z0-9]+", "-", uri.removeprefix(S3_SCHEME)).strip("-")[:60]
     digest = hashlib.sha256(f"{endpoint or ''} {uri}".encode()).hexdigest()[:12]
-    return root / "pixelbrain" / "out" / f"{slug}-{digest}"
+    return cache_folder() / "pixelbrain" / "out" / f"{slug}-{digest}"

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from pixelbrain.errors import SourceError
+from pixelbrain.machine import bypass_proxies
 from pixelbrain.storage.s3_errors import explain_s3, hide, s3_errors
 
 #: boto3 opens a connection a thread; more than these would be thrown away after each request, with a warning.
@@ -55,6 +56,7 @@ def forget_s3_clients() -> None:
 def _make_client(endpoint: str | None, read_timeout_s: float) -> Any:
     from botocore.config import Config
 
+    bypass_proxies()
     config = Config(
         retries={"mode": "standard", "total_max_attempts": 1},
         connect_timeout=_CONNECT_TIMEOUT_S,

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
-__all__ = ["CYAN_ETC", "Case", "encode", "exif_with", "picture", "png", "png_chunk", "turned"]
+__all__ = [
+    "CYAN_ETC", "Case", "cicp", "encode", "exif_with", "picture", "png", "png_chunk", "turned", "with_nclx",
+    "xmp_options", "xmp_with",
+]  # fmt: skip
 
 #: The corners of `picture`: top left, top right, bottom left, bottom right.
 _CORNERS = ((200, 40, 40), (40, 180, 60), (50, 60, 200), (220, 200, 60))
@@ -66,6 +69,26 @@ def exif_with(orientation: Any) -> bytes:
     return exif.tobytes()
 
 
+def xmp_with(orientation: int, form: str = 'tiff:Orientation="{}"/>') -> bytes:
+    """An XMP packet that says how the photo lies, as an attribute by default."""
+    return (
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        b'<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" ' + form.format(orientation).encode()
+        + b"</rdf:RDF></x:xmpmeta>"
+    )  # fmt: skip
+
+
+def xmp_options(image_format: str, xmp: bytes) -> dict[str, Any]:
+    """How Pillow writes it into a file of this format."""
+    if image_format == "TIFF":
+        return {"tiffinfo": {700: xmp}}
+    if image_format == "PNG":
+        text = PngImagePlugin.PngInfo()
+        text.add_itxt("XML:com.adobe.xmp", xmp.decode())
+        return {"pnginfo": text}
+    return {"xmp": xmp}
+
+
 def turned(upright: np.ndarray, orientation: int) -> np.ndarray:
     """Pixels as a camera stores them that writes this orientation beside them (EXIF 2.32, table 4)."""
     stored = {
@@ -93,3 +116,14 @@ def png(
 def png_chunk(kind: bytes, data: bytes) -> bytes:
     """A chunk with its length and checksum."""
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def cicp(primaries: int, transfer: int, *, matrix: int = 0, full: int = 1) -> bytes:
+    """A chunk that says which colours a PNG has, by the numbers of ITU-T H.273."""
+    return png_chunk(b"cICP", bytes([primaries, transfer, matrix, full]))
+
+
+def with_nclx(data: bytes, primaries: int, transfer: int) -> bytes:
+    """A HEIC or AVIF file that says so of its colours; its matrix and range stay."""
+    at = data.index(b"colrnclx") + 8
+    return data[:at] + struct.pack(">HH", primaries, transfer) + data[at + 4 :]

@@ -6,8 +6,9 @@ import functools
 import importlib.util
 
 from tests.hostile.broken import bombs, broken_files, heic_header
-from tests.hostile.case import Case, encode, exif_with, picture, turned
+from tests.hostile.case import Case, encode, exif_with, picture, turned, with_nclx
 from tests.hostile.odd import odd_images
+from tests.hostile.profiles import DISPLAY_P3, rgb_to_srgb
 
 __all__ = ["corpus", "heic_images"]
 
@@ -35,6 +36,13 @@ def heic_images() -> list[Case]:
     return [
         Case(name="plain.heic", data=encode(pixels, "HEIF", **options), format="HEIF", pixels=pixels, tolerance=1),
         Case(name="orientation-6.heic", data=lying, format="HEIF", pixels=pixels, tolerance=1),
+        Case(
+            name="nclx-p3.heic",
+            data=with_nclx(encode(pixels, "HEIF", **options), 12, 13),
+            format="HEIF",
+            pixels=rgb_to_srgb(pixels, DISPLAY_P3),
+            tolerance=3,
+        ),  # fmt: skip
         Case(name="half.heic", data=lying[: len(lying) // 2], error="DecodeError"),
         *(Case(name=name, data=data, error="DecodeError") for name, data in headers.items()),
     ]

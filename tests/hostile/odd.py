@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Iterator
 
 import numpy as np
-from PIL import Image, features
+from PIL import ExifTags, Image, features
 
-from tests.hostile.case import CYAN_ETC, Case, corners, encode, exif_with, picture, png, png_chunk, turned
+from tests.hostile.case import (
+    CYAN_ETC,
+    Case,
+    cicp,
+    corners,
+    encode,
+    exif_with,
+    picture,
+    png,
+    png_chunk,
+    turned,
+    with_nclx,
+    xmp_options,
+    xmp_with,
+)
 from tests.hostile.profiles import (
     ADOBE_RGB,
     DISPLAY_P3,
+    SRGB,
     adobe_to_srgb,
     cmyk_profile,
     grey_profile,
     padded,
     rgb_profile,
+    rgb_to_srgb,
 )
 
 __all__ = ["odd_images"]
@@ -27,7 +44,7 @@ _LOSSY = 3  # what JPEG and its kind may be off by in flat colours
 
 def odd_images() -> list[Case]:
     """All of them."""
-    return [*_shapes(), *_modes(), *_frames(), *_orientations(), *_profiles(), *_cut()]
+    return [*_shapes(), *_modes(), *_frames(), *_orientations(), *_profiles(), *_declared(), *_deep(), *_cut()]
 
 
 def _shapes() -> Iterator[Case]:
@@ -144,6 +161,17 @@ def _orientations() -> Iterator[Case]:
     if features.check("avif"):
         data = encode(lying, "AVIF", quality=100, subsampling="4:4:4", exif=exif_with(6))
         yield Case(name="orientation-6.avif", data=data, format="AVIF", pixels=upright, tolerance=_LOSSY)
+    for image_format, suffix, options, tolerance in [
+        ("JPEG", "jpg", {}, _LOSSY), ("WEBP", "webp", {"lossless": True}, 0), ("TIFF", "tif", {}, 0),
+        ("PNG", "png", {}, 0), ("AVIF", "avif", {"quality": 100, "subsampling": "4:4:4"}, 5),
+    ]:  # fmt: skip
+        if image_format != "AVIF" or features.check("avif"):
+            given = xmp_options(image_format, xmp_with(6))
+            data = encode(lying, image_format, **options, **given)
+            yield Case(name=f"xmp-orientation-6.{suffix}", data=data, format=image_format,
+                       pixels=upright, tolerance=tolerance)  # fmt: skip
+    both = encode(turned(upright, 8), exif=exif_with(8), xmp=xmp_with(3))
+    yield Case(name="exif-before-xmp.jpg", data=both, pixels=upright, tolerance=_LOSSY)
     for name, exif in [
         ("orientation-9", exif_with(9)), ("exif-empty", b"Exif\0\0"),
         ("orientation-text", _EXIF_HEAD + b"\1\0\x12\1\2\0\3\0\0\0up\0\0" + bytes(4)),
@@ -190,6 +218,47 @@ def _profiles() -> Iterator[Case]:
     seen = corners([(119,) * 3, (255,) * 3, (0,) * 3, (255,) * 3])
     image = Image.frombytes("CMYK", (64, 48), inks.tobytes())
     yield Case(name="press.jpg", data=encode(image, icc_profile=press), pixels=seen, tolerance=2 * _LOSSY)
+
+
+def _declared() -> Iterator[Case]:
+    """Colours that no ICC profile describes."""
+    pixels = picture()
+    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
+    adobe = rgb_profile(ADOBE_RGB)
+    iccp = png_chunk(b"iCCP", b"icc\0\0" + zlib.compress(adobe))
+    p3, linear = rgb_to_srgb(pixels, DISPLAY_P3), rgb_to_srgb(pixels, SRGB, lambda levels: levels)
+    gama, srgb = png_chunk(b"gAMA", struct.pack(">I", 100_000)), png_chunk(b"sRGB", b"\0")
+    for name, chunks, expected in [
+        ("cicp-p3", cicp(12, 13), p3), ("cicp-before-iccp", cicp(12, 13) + iccp, p3),
+        ("cicp-srgb-before-iccp", iccp + cicp(1, 13), pixels), ("iccp-before-srgb", iccp + srgb, adobe_to_srgb(pixels)),
+        ("cicp-unspecified", cicp(2, 2) + iccp, adobe_to_srgb(pixels)), ("gama", gama, linear),
+        ("srgb-before-gama", srgb + gama, pixels), ("gama-45455", png_chunk(b"gAMA", struct.pack(">I", 45455)), pixels),
+    ]:  # fmt: skip
+        yield Case(name=f"{name}.png", data=png(64, 48, 8, 2, rows, chunks), format="PNG", pixels=expected, tolerance=1)
+    reserved = png(64, 48, 8, 2, rows, cicp(77, 13))
+    yield Case(name="cicp-reserved.png", data=reserved, error="DecodeError", message="CICP primaries 77, transfer 13")
+    if features.check("avif"):
+        data = with_nclx(encode(pixels, "AVIF", quality=100, subsampling="4:4:4"), 12, 13)
+        yield Case(name="nclx-p3.avif", data=data, format="AVIF", pixels=p3, tolerance=6)
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.IFD.Interop] = {1: "R03"}
+    data = encode(pixels, exif=exif.tobytes())
+    yield Case(name="exif-adobe-rgb.jpg", data=data, pixels=adobe_to_srgb(pixels), tolerance=2 * _LOSSY)
+
+
+def _deep() -> Iterator[Case]:
+    """Greys of TIFFs; more of them in `test_grey`."""
+    grey = np.array(Image.fromarray(picture()).convert("L"))
+    expected = np.stack([grey] * 3, axis=-1)
+    for name, samples, negative in [
+        ("12-in-16", grey.astype(np.uint16) << 4, False), ("negative-16", 65535 - grey.astype(np.uint16) * 257, True),
+        ("float-1000", grey.astype(np.float32) / grey.max() * 1000, False),
+    ]:  # fmt: skip
+        shown = expected if name != "float-1000" else (expected / float(grey.max()) * 255).astype(np.uint8)
+        data = encode(Image.fromarray(samples), "TIFF")
+        if negative:
+            data = data.replace(struct.pack("<HHIH", 262, 3, 1, 1), struct.pack("<HHIH", 262, 3, 1, 0))
+        yield Case(name=f"{name}.tif", data=data, format="TIFF", pixels=shown, tolerance=1)
 
 
 def _cut() -> Iterator[Case]:

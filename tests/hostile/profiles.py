@@ -7,11 +7,16 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-__all__ = ["ADOBE_RGB", "DISPLAY_P3", "adobe_to_srgb", "cmyk_profile", "grey_profile", "padded", "rgb_profile"]
+__all__ = [
+    "ADOBE_RGB", "BT_2020", "DISPLAY_P3", "adobe_to_srgb", "cmyk_profile", "grey_profile", "padded", "rgb_profile",
+    "rgb_to_srgb",
+]  # fmt: skip
 
-#: x and y of the primaries: Adobe RGB (1998) section 4.3.1.1; SMPTE RP 431-2 for P3. Both have the white point D65.
+#: x and y of the primaries: Adobe RGB (1998) section 4.3.1.1; SMPTE RP 431-2 for P3; ITU-R
+#: BT.2020, table 3. All have the white point D65.
 ADOBE_RGB = ((0.64, 0.33), (0.21, 0.71), (0.15, 0.06))
 DISPLAY_P3 = ((0.68, 0.32), (0.265, 0.69), (0.15, 0.06))
+BT_2020 = ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046))
 SRGB = ((0.64, 0.33), (0.30, 0.60), (0.15, 0.06))
 _D65 = (0.3127, 0.3290)
 _D50 = np.array([0.9642, 1.0, 0.8249])  # the white of ICC's connection space
@@ -48,16 +53,32 @@ def padded(profile: bytes, size: int) -> bytes:
 
 
 def adobe_to_srgb(pixels: np.ndarray) -> np.ndarray:
-    """What Adobe RGB pixels are in sRGB (IEC 61966-2-1), by the formulas and not by littlecms.
+    """What Adobe RGB pixels are in sRGB."""
+    return rgb_to_srgb(pixels, ADOBE_RGB, lambda levels: levels**ADOBE_GAMMA)
+
+
+def rgb_to_srgb(
+    pixels: np.ndarray,
+    primaries: Sequence[tuple[float, float]],
+    to_linear: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> np.ndarray:
+    """What pixels are in sRGB (IEC 61966-2-1), by the formulas and not by littlecms.
 
     Args:
         pixels: uint8 (H, W, 3).
+        primaries: theirs, with the white D65.
+        to_linear: from levels of 0 to 1; that of sRGB by default.
 
     Returns:
         uint8 (H, W, 3); colours that sRGB does not have are clipped.
     """
-    linear = (pixels / 255) ** ADOBE_GAMMA @ (np.linalg.inv(_to_xyz(SRGB)) @ _to_xyz(ADOBE_RGB)).T
-    linear = linear.clip(0, 1)
+    levels = pixels / 255
+    linear = (
+        to_linear(levels)
+        if to_linear
+        else np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)
+    )
+    linear = (linear @ (np.linalg.inv(_to_xyz(SRGB)) @ _to_xyz(primaries)).T).clip(0, 1)
     curved = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
     return (curved * 255).round().astype(np.uint8)
 

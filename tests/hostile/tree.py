@@ -17,7 +17,7 @@ __all__ = ["ODD_NAMES", "as_nobody", "make_tree"]
 #: Names of good images.
 ODD_NAMES: tuple[bytes, ...] = (
     b"a b  c.jpg", b" leading.jpg", b"-rf.jpg", b"quote'\".jpg", b"new\nline.jpg", b"tab\t.jpg", b"back\\slash.jpg",
-    b"100%20.jpg", b"q?a#b&c=d+e.jpg", b"$HOME`ls`;ls.jpg", b"..jpg", b".hidden.jpg", b"UPPER.JPEG", b"{glob*}[a].jpg",
+    b"100%20.jpg", b"q?a#b&c=d+e.jpg", b"$HOME`ls`;ls.jpg", b"UPPER.JPEG", b"{glob*}[a].jpg",
     "🐈‍⬛.jpg".encode(), "ü.jpg".encode(), "u\u0308.jpg".encode(), "\u202egpj.exe.jpg".encode(), b"\xff\xfe\x80.jpg",
     b"caf\xe9.jpg", b"x" * 251 + b".jpg", b"\x01\x1b[31m.jpg", b"s3://bucket.jpg".replace(b"/", b":"),
 )  # fmt: skip
@@ -63,6 +63,10 @@ def make_tree(folder: Path, image: bytes) -> dict[str, str | None]:
 
     # none of these is listed, and none is opened or entered
     write(b"notes.txt", b"not an image")
+    for name in (b"..jpg", b".hidden.jpg", b"._a b  c.jpg"):
+        write(name)
+    (folder / ".Trash-1000").mkdir()
+    write(b".Trash-1000/inside.jpg")
     os.symlink(root, os.path.join(root, b"loop"))
     os.symlink(b"..", os.path.join(root, b"parent.jpg"))
     os.symlink(b"/dev/zero", os.path.join(root, b"device.jpg"))

@@ -102,6 +102,13 @@ def command() -> Callable[..., subprocess.CompletedProcess]:
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
-    """OUT of a finished demo, and what the command printed. It starts its own Ray, as a user's does."""
-    out = tmp_path_factory.mktemp("demo") / "out"
-    return out, run_pixelbrain("demo", "--out", str(out), RAY_ADDRESS="local")
+    """OUT of a finished demo, and what the command printed. It starts its own Ray, as a user's does.
+
+    Where a proxy is set, which nobody reaches, and where a path below the temporary folder is too long for a socket.
+    """
+    folder = tmp_path_factory.mktemp("demo")
+    temporary = folder / ("long" * 15)
+    temporary.mkdir()
+    proxy = "http://127.0.0.1:9"
+    around = {"TMPDIR": str(temporary), "http_proxy": proxy, "https_proxy": proxy, "RAY_TMPDIR": ""}
+    return folder / "out", run_pixelbrain("demo", "--out", str(folder / "out"), RAY_ADDRESS="local", **around)

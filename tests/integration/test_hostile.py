@@ -78,13 +78,13 @@ def test_a_worker_lands_each_as_one_row(photos, tmp_path):
 
     handed_out = blocks_left(1)
     # between listing and reading: gone, a pipe, a folder, another photo
-    changed = {name: folder / "tree" / name for name in ("UPPER.JPEG", "-rf.jpg", ".hidden.jpg", "100%20.jpg")}
+    changed = {name: folder / "tree" / name for name in ("UPPER.JPEG", "-rf.jpg", " leading.jpg", "100%20.jpg")}
     for path in changed.values():
         path.unlink()
     os.mkfifo(changed["-rf.jpg"])
-    changed[".hidden.jpg"].mkdir()
+    changed[" leading.jpg"].mkdir()
     changed["100%20.jpg"].write_bytes(encode(255 - picture(32, 32)))
-    for name in ("UPPER.JPEG", "-rf.jpg", ".hidden.jpg"):
+    for name in ("UPPER.JPEG", "-rf.jpg", " leading.jpg"):
         expected[path_to_uri(str(changed[name]))] = "ReadError"
 
     order = WorkOrder(storage=open_storage(out), generation=1, states={"area": state})

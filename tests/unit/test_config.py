@@ -22,6 +22,7 @@ def test_defaults_and_offline():
         ({"top_k": 0}, "top_k is 0"),
         ({"top_k": "many"}, "top_k is 'many'"),
         ({"limit": 0}, "limit is 0"),
+        ({"max_megapixels": None}, "max_megapixels is None: a whole number"),
         ({"modules": []}, "modules is empty"),
         ({"modules": ["resnet", "resnet"]}, "names one twice"),
         ({"modules": 5}, "list of names"),

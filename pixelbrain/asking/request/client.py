@@ -16,6 +16,7 @@ import openai
 from pixelbrain.asking.request.failures import Retry, RowFailed, StopJob, classify_response, mask_keys
 from pixelbrain.asking.request.replies import GarbledReplyError, Reply, read_reply
 from pixelbrain.errors import ConfigError
+from pixelbrain.machine import bypass_proxies
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 _NO_KEY = "none"  # the SDK wants one, where the server does not
@@ -31,6 +32,7 @@ def _options(base_url: str | None, timeout_s: float) -> dict[str, Any]:
     Raises:
         ConfigError: no key for OpenAI's server, or one that cannot be sent.
     """
+    bypass_proxies()
     key = os.environ.get(KEY_VARIABLE, "").strip()
     if not key and base_url is None and not os.environ.get("OPENAI_BASE_URL"):
         raise ConfigError(

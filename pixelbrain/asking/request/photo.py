@@ -6,7 +6,6 @@ import base64
 import hashlib
 import io
 import logging
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +19,9 @@ from pixelbrain.asking.questions.question import AnswerStatus
 from pixelbrain.asking.request.body import answer_key
 from pixelbrain.asking.settings import AskSettings
 from pixelbrain.images.decode import DecodeTarget, decode_image
-from pixelbrain.images.encoded import open_encoded, upright_size
+from pixelbrain.images.encoded import open_encoded
+from pixelbrain.images.limits import MAX_PIXELS
+from pixelbrain.images.metadata import upright_size
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ JPEG_QUALITY = 88
 
 
 def prepare_photo(
-    data: bytes, *, price: ModelPrice, detail: Detail, image_id: str = ""
+    data: bytes, *, price: ModelPrice, detail: Detail, image_id: str = "", max_pixels: int = MAX_PIXELS
 ) -> tuple[bytes, tuple[int, int]]:
     """Bring an image to what the model can use at this level of detail.
 
@@ -39,6 +40,7 @@ def prepare_photo(
         data: an encoded image, as `decode_image` takes it.
         price: of the model, which knows the sizes it takes.
         image_id: for messages.
+        max_pixels: as `decode_image` has it.
 
     Returns:
         A JPEG, upright RGB, without the original's metadata: no place and no camera leave the house; and its width and
@@ -48,10 +50,10 @@ def prepare_photo(
         DecodeError: empty, truncated, or not an image.
         ImageTooLargeError: more pixels than are safe to allocate.
     """
-    width, height = price.tokens.target(*read_size(data), detail)
+    width, height = price.tokens.target(*read_size(data, max_pixels=max_pixels), detail)
     # one pixel more than wanted, because the decoder rounds down where it reduces; it does not tell which side is which
     reduced = DecodeTarget(short_side_px=min(width, height) + 1, long_side_px=max(width, height) + 1)
-    decoded = decode_image(data, image_id=image_id, target=reduced)
+    decoded = decode_image(data, image_id=image_id, target=reduced, max_pixels=max_pixels)
     size = price.tokens.target(decoded.width, decoded.height, detail)
     image = decoded.pil()
     if image.size != size:
@@ -66,7 +68,7 @@ def data_url(jpeg: bytes) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode('ascii')}"
 
 
-def read_size(data: bytes) -> tuple[int, int]:
+def read_size(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     """The size of an encoded image from its header, without decoding it; of most formats the first kilobytes do.
 
     Returns:
@@ -74,10 +76,9 @@ def read_size(data: bytes) -> tuple[int, int]:
 
     Raises:
         DecodeError: not an image, or its header is cut off.
-        ImageTooLargeError: so many pixels that no decoder should be asked.
     """
-    with open_encoded(data, max_pixels=sys.maxsize) as image:
-        return upright_size(image)
+    with open_encoded(data, max_pixels=max_pixels) as image:
+        return upright_size(image, data)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +111,10 @@ class PhotoPreparer:
             if self.settings.image_urls and self.presign is not None and image_id.startswith("s3://"):
                 return self._original(entry, self.presign)
             data = self.read(image_id)
-            jpeg, size = prepare_photo(data, price=self.price, detail=self.settings.detail, image_id=image_id)
+            max_pixels = self.settings.max_megapixels * 1_000_000
+            jpeg, size = prepare_photo(
+                data, price=self.price, detail=self.settings.detail, image_id=image_id, max_pixels=max_pixels
+            )
         except Exception as error:  # the row boundary: whatever reading or decoding raises is this row's
             logger.debug("%s cannot be sent", image_id, exc_info=True)
             return Outcome(status=AnswerStatus.FAILED, error_type=type(error).__name__, error=str(error) or repr(error))

@@ -22,6 +22,7 @@ from pixelbrain.engine.cluster.local_state import FOLDER, LOG, LocalCluster
 from pixelbrain.engine.cluster.session import OBJECT_STORE_BYTES, RAY_ENVIRONMENT, ray_session
 from pixelbrain.engine.cluster.token import ensure_token
 from pixelbrain.errors import EngineError
+from pixelbrain.machine import ray_parent
 
 _START_S = 120.0
 _GRACE_S = 5.0  # a raylet with workers takes 30 s of its own, over what nobody needs any more
@@ -160,8 +161,8 @@ def _free_ports(count: int) -> list[int]:
 
 
 def _new_folder() -> Path:
-    """For Ray's logs and sockets: with a short path, as a Unix socket's has to stay under 108 bytes."""
-    parent = os.environ.get("RAY_TMPDIR") or ("/tmp" if os.path.isdir("/tmp") else None)
+    """For Ray's logs and sockets; mkdtemp adds eight characters to the name."""
+    parent = ray_parent(f"{FOLDER}{8 * '_'}")
     try:
         return Path(tempfile.mkdtemp(prefix=FOLDER, dir=parent))
     except OSError as error:

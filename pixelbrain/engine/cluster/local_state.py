@@ -12,6 +12,8 @@ from pathlib import Path
 
 import psutil
 
+from pixelbrain.machine import cache_folder
+
 logger = logging.getLogger(__name__)
 
 #: How the names of Ray's folders begin, and the file in them with what `ray start` says.
@@ -83,8 +85,7 @@ def environment() -> dict[str, str | None]:
 
 def state_file() -> Path:
     """In the user's cache folder."""
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return root / "pixelbrain" / "cluster.json"
+    return cache_folder() / "pixelbrain" / "cluster.json"
 
 
 def remember(cluster: LocalCluster) -> None:

@@ -8,11 +8,13 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 from pixelbrain.engine.cluster.address import check_address, check_reachable
 from pixelbrain.engine.cluster.local_state import find_fitting
 from pixelbrain.engine.ray_private import running_here
 from pixelbrain.errors import EngineError
+from pixelbrain.machine import bypass_proxies, ray_parent
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +81,8 @@ def find_ray(address: str | None = None) -> str | None:
 
 
 def set_environment() -> None:
-    """Say what Ray reads when it is imported."""
+    """Say what Ray reads when it is imported, and have it ask no proxy for this machine's own addresses."""
+    bypass_proxies()
     for name, value in RAY_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
 
@@ -105,7 +108,9 @@ def _line(error: BaseException) -> str:
 def _init(address: str | None, debug: bool) -> None:
     import ray
 
-    local = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+    local: dict[str, Any] = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+    if not address:
+        local["_temp_dir"] = str(ray_parent("ray") / "ray")  # where Ray has it, if that is short enough
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Ray's own
         ray.init(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pixelbrain.errors import EngineError
+from pixelbrain.machine import cache_folder
 
 _DEFAULT = Path("~/.ray/auth_token")
 _WAY_OUT = "put the cluster's into RAY_AUTH_TOKEN, or the path of a file that holds it into RAY_AUTH_TOKEN_PATH"
@@ -31,16 +32,28 @@ def find_token() -> Token | None:
         if not value:  # Ray would end the process here
             raise EngineError(f"RAY_AUTH_TOKEN_PATH is {path}: no such file, or it is empty, or not ours to read")
         return Token(value, f"RAY_AUTH_TOKEN_PATH, {path}")
-    value = _read(_DEFAULT)
-    return Token(value, "~/.ray/auth_token") if value else None
+    if value := _read(_DEFAULT):
+        return Token(value, "~/.ray/auth_token")
+    if value := _read(_fallback()):
+        os.environ["RAY_AUTH_TOKEN_PATH"] = str(_fallback())  # Ray knows nothing of this place
+        return Token(value, str(_fallback()))
+    return None
 
 
 def ensure_token() -> None:
     """A token for a Ray that starts here, new if there is none: readable by this user alone."""
     if find_token() is not None:
         return
-    path = _DEFAULT.expanduser()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = Path(os.path.expanduser(_DEFAULT))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        writable = os.access(path.parent, os.W_OK)
+    except OSError:
+        writable = False
+    if not writable or not path.is_absolute():  # a home that is not ours, or none
+        path = _fallback()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.environ["RAY_AUTH_TOKEN_PATH"] = str(path)
     with contextlib.suppress(FileExistsError):  # another command was quicker: its token is as good
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(handle, "w") as file:
@@ -54,8 +67,12 @@ def refused(where: str, token: Token | None) -> EngineError:
     return EngineError(f"{where} refuses the token of {token.source}: {_WAY_OUT}")
 
 
+def _fallback() -> Path:
+    return cache_folder() / "pixelbrain" / "ray_auth_token"
+
+
 def _read(path: Path) -> str:
     try:
-        return path.expanduser().read_text(encoding="utf-8").strip()
+        return Path(os.path.expanduser(path)).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
         return ""

@@ -75,7 +75,8 @@ class Opener:
                 row["version"] = version
             row["size_bytes"] = len(data)
             row["sha256"] = hashlib.sha256(data).hexdigest()
-            image = decode_image(data, image_id=row["image_id"], target=target)
+            max_pixels = self._order.max_megapixels * 1_000_000
+            image = decode_image(data, image_id=row["image_id"], target=target, max_pixels=max_pixels)
         except ImageError as error:
             row |= {"status": schema.Status.FAILED.value, "error_type": type(error).__name__, "error": str(error)}
             return row, None

@@ -10,7 +10,8 @@ import functools
 import json
 import time
 import uuid
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -33,6 +34,7 @@ class Listing:
 
     listed: int = 0  # images that the source has
     pending: int = 0  # of them, left to do when they were listed
+    passed_over: Mapping[str, int] = field(default_factory=dict)  # by kind; known when it is complete
     complete: bool = False
 
 

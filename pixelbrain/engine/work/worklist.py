@@ -11,6 +11,7 @@ from typing import TypeAlias
 import pyarrow as pa
 
 from pixelbrain import schema
+from pixelbrain.config import MAX_MEGAPIXELS
 from pixelbrain.engine.work.meter import Meter
 from pixelbrain.engine.work.run_notes import Listing, RunNotes
 from pixelbrain.images.loader import DataLoader
@@ -43,6 +44,7 @@ class WorkOrder:
     generation: int
     states: Mapping[str, ModuleState]
     s3_endpoint: str | None = None  # of the images
+    max_megapixels: int = MAX_MEGAPIXELS  # of an image, in memory at once
     versions_as_read: bool = True  # see `ImageSource.lists_read_versions`
     device: str = "cpu"
     threads: int = 2  # for decoding, and for the models on a CPU
@@ -111,7 +113,9 @@ class Worklist:
                 return
         # a part of a source says nothing of what is gone from it
         gone = remaining.gone(self.loader.open().covers) if self.loader.limit is None else None
-        notes.write_listing(Listing(listed=remaining.listed, pending=pending, complete=True), gone)
+        passed_over = dict(self.loader.passed_over)
+        listing = Listing(listed=remaining.listed, pending=pending, passed_over=passed_over, complete=True)
+        notes.write_listing(listing, gone)
 
 
 def blocks(left: Iterable[Left], block_rows: int) -> Iterator[pa.Table]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pixelbrain.errors import ConfigError, MissingExtraError, WeightsError
+from pixelbrain.machine import cache_folder, user_cache
 from pixelbrain.modules.weights.download import download
 from pixelbrain.modules.weights.table import WEIGHTS, WeightsFile
 
@@ -33,14 +34,17 @@ class WeightsState:
 
 
 def search_folders(weights_dir: str | Path | None = None) -> list[Path]:
-    """Where a released file is looked for: `weights_dir`, PIXELBRAIN_WEIGHTS, torch hub's folders."""
+    """Where a released file is looked for: `weights_dir`, PIXELBRAIN_WEIGHTS, torch hub's folders.
+
+    Into the first that can be written, it is fetched: of a home that cannot be, `machine.cache_folder` takes the place.
+    """
     folders = [Path(weights_dir).expanduser()] if weights_dir else []
     if os.environ.get(FOLDER_VARIABLE):
         folders.append(Path(os.environ[FOLDER_VARIABLE]).expanduser())
     # what torch.hub.get_dir() answers, without the seconds that importing torch takes
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    home = Path(os.environ.get("TORCH_HOME") or Path(cache) / "torch").expanduser()
-    return [*folders, home / "hub" / "checkpoints", home / "checkpoints"]
+    given = os.environ.get("TORCH_HOME")
+    homes = [Path(given).expanduser()] if given else [cache_folder() / "torch", user_cache() / "torch"]
+    return [*folders, *(home / place for home in dict.fromkeys(homes) for place in ("hub/checkpoints", "checkpoints"))]
 
 
 def find_weights(name: str, weights_dir: str | Path | None = None) -> Path | None:
@@ -89,11 +93,16 @@ def fetch_weights(
         path = folders[0] / file.file_name
         logger.info("downloading %s to %s", url, path)
         try:
-            download(url, path, sha256=file.sha256, size_bytes=file.size_bytes, progress=progress)
+            trusted = trusted_sha256(path)
+            download(url, path, sha256=file.sha256 or trusted, size_bytes=file.size_bytes, progress=progress)
         except WeightsError as error:
             raise _missing(file, folders, f"Download failed: {error}") from error
-        if file.sha256 is None:
-            logger.warning("%s has no published sha256 to check; this one's is %s", file.file_name, hash_file(path))
+        if not (file.sha256 or trusted):
+            trusted_file(path).write_text(hash_file(path), encoding="ascii")
+            logger.warning(
+                "%s has no published sha256: this one's, %s, is trusted from now on, as %s says",
+                file.file_name, hash_file(path), trusted_file(path),
+            )  # fmt: skip
     elif problem := _problem(file, path):
         raise WeightsError(f"{path} {problem}: delete it, or put the right one there ({file.origin})")
     return path
@@ -172,9 +181,23 @@ def _problem(file: WeightsFile, path: Path) -> str | None:
     size_bytes = path.stat().st_size
     if file.size_bytes is not None and size_bytes != file.size_bytes:
         return f"has {size_bytes:,} bytes instead of {file.size_bytes:,}"
-    if file.sha256 is not None and (sha256 := hash_file(path)) != file.sha256:
-        return f"has sha256 {sha256} instead of {file.sha256}"
+    wanted = file.sha256 or trusted_sha256(path)
+    if wanted is not None and (sha256 := hash_file(path)) != wanted:
+        return f"has sha256 {sha256} instead of {wanted}{'' if file.sha256 else f', as {trusted_file(path)} has it'}"
     return None
+
+
+def trusted_file(path: Path) -> Path:
+    """Beside weights without a published sha256: that of the file that was fetched first, which no other replaces."""
+    return path.with_name(f"{path.name}.sha256")
+
+
+def trusted_sha256(path: Path) -> str | None:
+    """Of weights that were fetched without a published one; None where none was."""
+    try:
+        return trusted_file(path).read_text(encoding="ascii").strip() or None
+    except OSError:
+        return None
 
 
 def _package_folder(file: WeightsFile) -> Path:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pixelbrain.config import MAX_MEGAPIXELS
 from pixelbrain.errors import LandingError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.report.gallery import names
@@ -53,6 +54,7 @@ def build_gallery(
     *,
     out: Path | None = None,
     s3_endpoint: str | None = None,
+    max_megapixels: int = MAX_MEGAPIXELS,
     least_score: float | None = None,
     run: Mapping[str, Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -65,6 +67,7 @@ def build_gallery(
         landing: the landed tables.
         out: the report's folder; default `landing.storage.local / "report"`.
         s3_endpoint: of the S3 server that s3:// photos are read from, if it is not AWS.
+        max_megapixels: photos of which more would be in memory at once have no thumbnail.
         least_score: the least probability of a label that is shown as such; the classifier's own by default, see
             `report.labels`. The other photos are under Unsure.
         run: what `OUT/run.json` holds. Of it are shown: `settings.source`, and of each of `stages` its `seconds`,
@@ -83,7 +86,9 @@ def build_gallery(
         claim(out)
         library = read_library(landing, least_score=least_score)
         read = OriginalReader(functools.partial(read_bytes, s3_endpoint=s3_endpoint))
-        missing = make_thumbnails(library.photos, out, read=read, progress=progress)
+        missing = make_thumbnails(
+            library.photos, out, read=read, max_pixels=max_megapixels * 1_000_000, progress=progress
+        )
         if missing:
             logger.warning("%d thumbnails could not be made: their photos cannot be read any more", len(missing))
         return _write_pages(out, library, missing, run or {})

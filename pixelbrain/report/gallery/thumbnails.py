@@ -12,6 +12,7 @@ from PIL import Image
 
 from pixelbrain.errors import ImageError
 from pixelbrain.images.decode import DecodeTarget, decode_image
+from pixelbrain.images.limits import MAX_PIXELS
 from pixelbrain.report.gallery.items import GalleryFace, Photo
 
 THUMBNAIL_PX = 400  # the long side; cards are 200 to 300 px wide, on screens that have up to two pixels for one
@@ -64,6 +65,7 @@ def make_thumbnails(
     folder: Path,
     *,
     read: Callable[[str], bytes],
+    max_pixels: int = MAX_PIXELS,
     threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> set[str]:
@@ -73,6 +75,7 @@ def make_thumbnails(
         photos: what is shown.
         folder: the report.
         read: image_id to encoded bytes; raises `ImageError`.
+        max_pixels: as `decode_image` has it.
         threads: decoding at once; default: one a CPU, at most 8. Two photos a thread are in memory.
         progress: called with (done, total) photos, also for those that were there.
 
@@ -107,7 +110,7 @@ def make_thumbnails(
                 if not absent:
                     done += 1
                     continue
-                running.add(pool.submit(_make, photo, absent, folder, read))
+                running.add(pool.submit(_make, photo, absent, folder, read, max_pixels))
                 if len(running) >= 2 * threads:
                     finished, running = wait(running, return_when=FIRST_COMPLETED)
                     settle(finished)
@@ -123,12 +126,13 @@ def make_thumbnails(
 
 
 def _make(
-    photo: Photo, files: Mapping[str, GalleryFace | None], folder: Path, read: Callable[[str], bytes]
+    photo: Photo, files: Mapping[str, GalleryFace | None], folder: Path, read: Callable[[str], bytes], max_pixels: int
 ) -> list[str]:
     """Make a photo's files, of faces and, of None, the thumbnail; the paths that could not be made."""
     faces = [face for face in files.values() if face]
     try:
-        decoded = decode_image(read(photo.image_id), image_id=photo.image_id, target=_target(photo, faces))
+        data, target = read(photo.image_id), _target(photo, faces)
+        decoded = decode_image(data, image_id=photo.image_id, target=target, max_pixels=max_pixels)
     except ImageError:  # it could be read when it was landed: gone or changed since
         return list(files)
     image = decoded.pil()

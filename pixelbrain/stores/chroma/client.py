@@ -17,6 +17,7 @@ from chromadb.errors import ChromaError, InternalError
 
 from pixelbrain.config import mask_uri
 from pixelbrain.errors import ConfigError, StoreError
+from pixelbrain.machine import bypass_proxies
 from pixelbrain.stores.address import chroma_database
 
 #: What chromadb raises when its server went away.
@@ -67,6 +68,7 @@ def connect(url: str) -> Any:
         StoreError: it does not answer within 5 s, or does not let us make the database.
         ConfigError: not such an address.
     """
+    bypass_proxies()
     where = mask_uri(url)
     parts = urlsplit(url)
     try:

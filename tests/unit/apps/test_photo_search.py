@@ -10,7 +10,7 @@ import pytest
 
 from pixelbrain.apps.photo_search import search_photo
 from pixelbrain.config import RunConfig
-from pixelbrain.errors import LandingError, ModuleError
+from pixelbrain.errors import ImageError, LandingError, ModuleError
 from pixelbrain.images.decode import DecodeTarget
 from pixelbrain.record import write_stage
 from pixelbrain.report.search import ImageMatch
@@ -52,7 +52,7 @@ def search(landed, tmp_path, encode, monkeypatch):
     )
     asked = SimpleNamespace()
 
-    def make(found):
+    def make(found, photo=None):
         def make_again(name, state, **where):
             asked.module, asked.where = (name, state), where
             return Faces(found)
@@ -64,7 +64,7 @@ def search(landed, tmp_path, encode, monkeypatch):
 
         monkeypatch.setattr("pixelbrain.apps.photo_search.landed_module", make_again)
         monkeypatch.setattr("pixelbrain.apps.photo_search.search", nearest)
-        return search_photo(stages, str(tmp_path / "me.jpg"), k=3), asked
+        return search_photo(stages, str(photo or tmp_path / "me.jpg"), k=3), asked
 
     return make
 
@@ -91,6 +91,20 @@ def test_a_photo_without_a_face_is_an_error(search):
         search({"faces": []})
     with pytest.raises(ModuleError, match="facenet failed on .*me.jpg: too dark"):
         search({"error_type": "ValueError", "error": "too dark"})
+
+
+def test_a_photo_that_cannot_be_read_is_named(search, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a b.jpg").write_bytes(b"nothing")
+    for photo, said in {
+        "nosuch.jpg": r"^cannot search by nosuch.jpg: FileNotFoundError: No such file",
+        "a b.jpg": r"^cannot search by a b.jpg: not an image",
+        "gs://b/a.jpg": r"^cannot search by gs://b/a.jpg: neither",
+    }.items():
+        with pytest.raises(ImageError, match=said):
+            search({"faces": []}, photo)
+    for photo in "me.jpg", f"file:{tmp_path}/./me.jpg":
+        search({"faces": [face(5, 1.0)]}, photo)
 
 
 def test_vectors_that_are_not_there_are_named(landed):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from pixelbrain.apps.plan import PlannedRun, describe
@@ -31,3 +32,5 @@ def test_the_plan_of_the_page_is_a_true_one():
     block = "\n".join(f"    {line}".rstrip() for line in describe(run))
     print(block)
     assert block in PAGE.read_text(encoding="utf-8")
+    more = dataclasses.replace(run, complete=False, passed_over={".mov": 3, "hidden file": 1})
+    assert "passed over   3 .mov, 1 hidden file or more" in describe(more)

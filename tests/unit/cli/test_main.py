@@ -26,13 +26,13 @@ STORES = "--s3-endpoint --mongo --chroma"
 PLANNED = (
     "source --out --module --classifier --classes --top-k --min-label-score --embedder --strategy --weights-dir "
     "--offline --device --layout --actors --gpus-per-actor --cpus-per-actor --node-labels --autoscale --address "
-    f"{STORES} --limit --retry-failed --force --prune --config"
+    f"{STORES} --hidden --limit --max-megapixels --retry-failed --force --prune --config"
 )
 #: What each command takes, in the order of its help: nothing is lost where options are derived and shared.
 TAKEN = {
     "ask": "out --question --field --answer --where --model --detail --rpm --tpm --budget --concurrency --actors "
-    "--base-url --image-urls --max-output-tokens --limit --batch --wait --cancel --dry-run --config --strict --address "
-    "--mongo",
+    "--base-url --image-urls --max-output-tokens --limit --batch --wait --cancel --dry-run --config --strict "
+    "--max-megapixels --address --mongo",
     "cluster down": "--local",
     "cluster status": "--local --json",
     "cluster up": "--local --dashboard --num-cpus --num-gpus",
@@ -44,13 +44,13 @@ TAKEN = {
     "identify": f"out --strategy --threshold {STORES}",
     "load": f"out {STORES} --rebuild",
     "plan": f"{PLANNED} --json",
-    "report": "out --min-label-score --s3-endpoint",
+    "report": "out --min-label-score --max-megapixels --s3-endpoint",
     "run": f"{PLANNED} --print-config --strict",
-    "search": "out --image --faces --similar -k --json --chroma --s3-endpoint",
+    "search": "out --image --faces --similar -k --json --max-megapixels --chroma --s3-endpoint",
     "status": f"out --json {STORES}",
     "submit": "--address --working-dir --runtime-env --wait --job-id --follow words",
     "tag-identity": "--data_path --export --database_id --identity_field_name --identifying_strategy --rm --embedder "
-    "--apply_people_detector --base_url --weights_dir --offline --address",
+    "--apply_people_detector --base_url --weights_dir --offline --max_megapixels --address",
     "verify": f"out --repair {STORES}",
     "weights fetch": "names --weights-dir",
     "weights list": "--weights-dir",

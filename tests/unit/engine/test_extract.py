@@ -67,6 +67,18 @@ def test_a_look_ahead_counts_what_is_left(photo_folder, landed, change, left):
     assert look_ahead(DataLoader(str(photo_folder)), [Size()], landed, **change) == (7, True, left)
 
 
+def test_results_that_lie_among_the_photos_are_not_looked_at(photo_folder, landed):
+    out = photo_folder / "out"
+    landed.storage.local.rename(out)
+    (out / "report").mkdir()
+    (photo_folder / "0.jpg").rename(out / "report" / "thumb.jpg")
+    loader, landing = DataLoader(str(photo_folder)), Landing(out)
+    assert look_ahead(loader, [Size()], landing) == (6, True, 0)
+    assert loader.passed_over == {".txt": 1, "folder of results": 1}
+    report = extract(DataLoader(str(photo_folder)), [Size()], out)
+    assert (report.listed, report.passed_over) == (6, loader.passed_over)
+
+
 def test_modules_that_share_a_name_and_no_modules(photo_folder, tmp_path):
     for modules in ([], [Size(), Size()]):
         with pytest.raises(ConfigError, match="at least one, and no name twice"):
@@ -75,7 +87,8 @@ def test_modules_that_share_a_name_and_no_modules(photo_folder, tmp_path):
 
 def test_a_source_without_images(tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(SourceError, match="no image in .*looked for .jpg"):
+    (tmp_path / "empty" / "film.mov").touch()
+    with pytest.raises(SourceError, match="no image in .*looked for .jpg.*; passed over: 1 .mov"):
         extract(DataLoader(str(tmp_path / "empty")), [Size()], tmp_path / "out")
 
 

@@ -12,7 +12,7 @@ from pixelbrain.errors import DecodeError
 from pixelbrain.images.decode import DecodeTarget, decode_image
 
 
-@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF"])
 def test_formats(encode, image_format):
     image = decode_image(encode(image_format), image_id="x")
     assert (image.width, image.height, image.format) == (64, 48, image_format)

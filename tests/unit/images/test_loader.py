@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import pixelbrain as pb
-from pixelbrain.errors import ConfigError, DecodeError
+from pixelbrain.errors import ConfigError, DecodeError, ImageTooLargeError
 
 
 def test_batches_in_order_with_failures(photo_folder):
@@ -19,6 +19,23 @@ def test_batches_in_order_with_failures(photo_folder):
 
 def test_limit(photo_folder):
     assert sum(len(t) for t in pb.DataLoader(str(photo_folder), limit=2).list_images()) == 2
+
+
+def test_what_is_too_large_is_said_unless_more_is_asked_for(tmp_path, encode):
+    (tmp_path / "large.png").write_bytes(encode("PNG", (1100, 1000)))
+    (batch,) = pb.DataLoader(str(tmp_path), max_megapixels=1).batches()
+    (error,) = batch.failures.values()
+    assert isinstance(error, ImageTooLargeError) and not batch.images
+    (batch,) = pb.DataLoader(str(tmp_path), max_megapixels=2).batches()
+    assert len(batch.images) == 1
+
+
+def test_hidden_photos_are_listed_if_that_is_asked_for(photo_folder):
+    (photo_folder / "0.jpg").rename(photo_folder / ".0.jpg")
+    for hidden, count in (False, 6), (True, 7):
+        loader = pb.DataLoader(str(photo_folder), hidden=hidden)
+        assert sum(map(len, loader.list_images())) == count
+        assert loader.passed_over == {".txt": 1} | ({} if hidden else {"hidden file": 1})
 
 
 def test_no_source():

@@ -32,4 +32,5 @@ def test_a_size_that_nobody_knows_is_null():
 
 def test_names_of_images_in_any_case():
     assert is_image_name("A.JPG") and is_image_name("a.b.heic")
+    assert all(map(is_image_name, ("a.jfif", "a.jpe", "a.HIF", "a.dib", "a.apng")))
     assert not is_image_name("jpg") and not is_image_name("a.jpg.txt")

@@ -8,7 +8,7 @@ import pytest
 
 from pixelbrain.errors import SourceError
 from pixelbrain.sources import open_source
-from pixelbrain.sources.local import path_to_uri
+from pixelbrain.sources.local import path_to_uri, uri_to_path
 
 
 def listed(path) -> list[dict]:
@@ -46,6 +46,88 @@ def test_parquet_with_versions(photo_folder, names):
     rows = listed(photo_folder / "list.parquet")
     assert [r["image_id"] for r in rows] == expected(photo_folder)
     assert [r["version"] for r in rows] == list("abcde")
+
+
+def test_a_photo_in_several_spellings_is_one_image(tmp_path):
+    (tmp_path / "h").mkdir()
+    photo = tmp_path / "h" / "a ü%20.jpg"
+    photo.touch()
+    quoted = path_to_uri(str(photo))
+    spellings = [
+        "h/a ü%20.jpg", "./h//x/../a ü%20.jpg", str(photo), f"/{photo}", quoted, quoted.lower(), f"FILE{quoted[4:]}",
+        quoted.replace("%20", " ", 1), f"file:{quoted[7:]}", f"file://localhost{quoted[7:]}",
+    ]  # fmt: skip
+    (tmp_path / "list.txt").write_text(
+        "\n".join([*spellings, "S3://B/a%20b.jpg", "s3a://B/a%20b.jpg", "s3://B/a b.jpg"])
+    )
+    source = open_source(str(tmp_path / "list.txt"))
+    [table] = source.list_images()
+    assert table["image_id"].to_pylist() == [quoted, "s3://B/a%20b.jpg", "s3://B/a b.jpg"]
+    assert source.passed_over == {"entry that stands twice": len(spellings)}
+    assert [row["image_id"] for row in listed(f"file:{quoted[7:]}")] == [quoted]
+
+
+def test_what_begins_with_a_hash_is_a_comment_unless_there_is_such_a_file(tmp_path):
+    (tmp_path / "#1.jpg").touch()
+    (tmp_path / "#").mkdir()
+    (tmp_path / "#" / "2.jpg").touch()
+    lines = ["#1.jpg", "# 1.jpg", "#3.jpg", "#s3://b/4.jpg", "#/2.jpg", "./#5.jpg", "##", "x#6.jpg"]
+    (tmp_path / "list.txt").write_text("\r\n".join(lines))
+    assert [uri_to_path(row["image_id"]) for row in listed(tmp_path / "list.txt")] == [
+        f"{tmp_path}/{name}" for name in ("#1.jpg", "#/2.jpg", "#5.jpg", "x#6.jpg")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (pa.array([1, None]), "the column `uri` of .*list.parquet holds '1', of type int: it holds paths or URIs"),
+        (pa.array([[b"a.jpg"]]), "holds .* of type list"),
+        (pa.array([{"path": "a.jpg"}]), "holds .* of type dict"),
+        (pa.array([1], pa.date32()), "holds '1970-01-02', of type date"),
+    ],
+)
+def test_a_column_that_holds_no_uris(tmp_path, values, said):
+    pq.write_table(pa.table({"uri": values}), tmp_path / "list.parquet")
+    with pytest.raises(SourceError, match=said) as caught:
+        listed(tmp_path / "list.parquet")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (pa.array([1.5, None, 2.0]), ["1.5", "listed", "2"]),
+        (pa.array([7, 8, None]), ["7", "8", "listed"]),
+        (pa.array([b"x", b"y", b""]), ["x", "y", "listed"]),
+        (pa.array(["x", "y", "x"]).dictionary_encode(), ["x", "y", "x"]),
+        (
+            pa.array([1, 2, None], pa.timestamp("ns")),
+            ["1970-01-01 00:00:00.000000001", "1970-01-01 00:00:00.000000002", "listed"],
+        ),
+        (pa.nulls(3), ["listed"] * 3),
+    ],
+)
+def test_versions_and_uris_of_other_types(tmp_path, values, expected):
+    uris = pa.array([b"s3://b/1.jpg", "s3://b/ü.jpg".encode(), b"s3://b/\xff.jpg"])
+    pq.write_table(pa.table({"uri": uris, "version": values}), tmp_path / "list.parquet")
+    rows = listed(tmp_path / "list.parquet")
+    assert [row["version"] for row in rows] == expected
+    assert [row["image_id"] for row in rows] == ["s3://b/1.jpg", "s3://b/ü.jpg", "s3://b/\ufffd.jpg"]
+
+
+def test_rows_without_a_uri_are_counted_and_paths_are_bytes(tmp_path):
+    pq.write_table(pa.table({"uri": [b"caf\xe9.jpg", None, b""]}), tmp_path / "list.parquet")
+    source = open_source(str(tmp_path / "list.parquet"))
+    [table] = source.list_images()
+    assert table["image_id"].to_pylist() == [f"{path_to_uri(str(tmp_path))}/caf%E9.jpg"]
+    assert source.passed_over == {"row without a uri": 2}
+
+
+def test_a_version_that_is_no_value(tmp_path):
+    pq.write_table(pa.table({"uri": ["a.jpg"], "version": [[1]]}), tmp_path / "list.parquet")
+    with pytest.raises(SourceError, match="cannot read the list .*list.parquet: "):
+        listed(tmp_path / "list.parquet")
 
 
 def test_without_the_column(photo_folder):

@@ -138,6 +138,8 @@ def test_what_is_not_there_is_named(tmp_path):
         read_bytes("file:///a%00.jpg")
     with pytest.raises(ReadError, match="File name too long"):
         read_bytes(path_to_uri("/" + "x" * 300))
+    with pytest.raises(ReadError, match="another machine"):
+        read_bytes("file://server/a.jpg")
     with pytest.raises(ReadError, match="neither"):
         read_bytes("ftp://host/a.jpg")
 

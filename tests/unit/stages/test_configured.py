@@ -17,11 +17,11 @@ from pixelbrain.stages.display import LogDisplay
 from tests.unit.engine.modules_for_tests import Size
 
 
-def test_questions_are_asked_with_the_runs_s3_server():
+def test_questions_are_asked_with_the_runs_s3_server_and_limit():
     assert make_asking(RunConfig()) == []
-    asked = {"modules": ("resnet", "gpt4v"), "s3_endpoint": "http://s3"}
+    asked = {"modules": ("resnet", "gpt4v"), "s3_endpoint": "http://s3", "max_megapixels": 200}
     (module,) = make_asking(RunConfig(gpt4v={"question": "people_detector"}, **asked))
-    assert module.settings.s3_endpoint == "http://s3"
+    assert (module.settings.s3_endpoint, module.settings.max_megapixels) == ("http://s3", 200)
     with pytest.raises(ConfigError, match="gpt4v: .*colour"):
         make_asking(RunConfig(gpt4v={"colour": "red"}, **asked))
 

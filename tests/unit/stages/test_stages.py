@@ -44,9 +44,9 @@ def test_the_command_run_lists_once_and_locks_once(photo_folder, landed, loads, 
 
 
 def test_a_later_stage_is_told_what_was_recorded(landed):
-    write_stage(landed, "load", {}, settings={"chroma": "http://c:1", "strategy": "dbscan", "s3_endpoint": None})
+    write_stage(landed, "load", {}, settings={"chroma": "http://c:1", "strategy": "dbscan", "max_megapixels": 200})
     config = Stages.over(str(landed), strategy=None).config
-    assert (config.chroma, config.strategy) == ("http://c:1", "dbscan")
+    assert (config.chroma, config.strategy, config.max_megapixels) == ("http://c:1", "dbscan", 200)
     assert Stages.over(str(landed), strategy="pairwise").config.strategy == "pairwise"
 
 
@@ -77,7 +77,9 @@ def test_without_a_display_the_log_hears_it(landed, loads, caplog):
 
 
 def test_a_loader_is_of_the_source(tmp_path):
-    loader = Stages(RunConfig(source="photos", out=str(tmp_path), limit=3, s3_endpoint="http://s3")).loader()
+    told = {"limit": 3, "s3_endpoint": "http://s3", "max_megapixels": 200}
+    loader = Stages(RunConfig(source="photos", out=str(tmp_path), **told)).loader()
+    assert loader.max_megapixels == 200
     assert (loader.source, loader.limit, loader.s3_endpoint) == ("photos", 3, "http://s3")
     with pytest.raises(ConfigError, match="no SOURCE"):
         Stages(RunConfig(out=str(tmp_path))).loader()

@@ -50,6 +50,12 @@ def test_an_extract_says_what_was_done_and_what_was_there(changes, said):
     assert told.lines == [said]
 
 
+def test_what_was_passed_over_is_said_by_kind():
+    report = dataclasses.replace(EXTRACTED, passed_over={".xmp": 2, ".mov": 3, "hidden folder": 1})
+    tell_extracted(told := Told(), report, "photos", pruned=False)
+    assert told.lines[1:] == ["          passed over: 3 .mov, 2 .xmp, 1 hidden folder"]
+
+
 @pytest.mark.parametrize(("pruned", "fate"), [(False, "and stay; --prune removes them"), (True, "and were removed")])
 def test_images_that_are_gone_are_a_warning(pruned, fate):
     tell_extracted(told := Told(), dataclasses.replace(EXTRACTED, gone=3), "photos", pruned=pruned)

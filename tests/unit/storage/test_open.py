@@ -16,6 +16,11 @@ def test_what_was_meant_for_s3_never_becomes_a_folder(out):
         open_storage(out)
 
 
+@pytest.mark.parametrize("out", ["file:///a%20b/out", "file://localhost/a%20b/out/", "File:/a b/out"])
+def test_the_uri_of_a_folder_is_that_folder(out):
+    assert open_storage(out).uri == "/a b/out"
+
+
 def test_an_out_in_s3_has_a_folder_of_its_own_for_what_needs_a_disk(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("AWS_ENDPOINT_URL_S3", raising=False)

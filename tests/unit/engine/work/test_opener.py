@@ -100,3 +100,11 @@ def test_one_batch_and_no_more_is_opened_ahead(entries, tmp_path):
     with pytest.raises(queue.Empty):
         seen.get(timeout=0.1)
     assert list(opener(tmp_path).batches([], [Size()])) == []
+
+
+def test_the_orders_limit_is_that_of_an_image(tmp_path, encode):
+    (tmp_path / "large.png").write_bytes(encode("PNG", (1100, 1000)))
+    (table,) = DataLoader(str(tmp_path)).list_images()
+    for limit, status in (1, "failed"), (2, "ok"):
+        (batch,) = opener(tmp_path, max_megapixels=limit).batches([table.to_pylist()], [Size()])
+        assert batch.rows["status"].to_pylist() == [status]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pyarrow as pa
 
 from pixelbrain.engine.work.fused import ImageWorker
@@ -49,6 +51,15 @@ def test_blocks_hold_every_image_once(photo_folder, tmp_path):
     assert len({one for _, _, ids in found for one in ids}) == 7
     listing = RunNotes(Landing(tmp_path / "out").storage).read_listing()
     assert (listing.listed, listing.pending, listing.complete) == (7, 7, True)
+
+
+def test_what_was_passed_over_is_in_the_notes_wherever_the_source_was_listed(photo_folder, tmp_path):
+    loader = DataLoader(str(photo_folder))
+    next(loader.list_images())  # a first look, whose counts are not counted again
+    loader.leave_out(str(photo_folder / "b"))
+    list(pickle.loads(pickle.dumps(worklist(photo_folder, tmp_path / "out", loader=loader))))
+    listing = RunNotes(Landing(tmp_path / "out").storage).read_listing()
+    assert (listing.listed, listing.passed_over) == (5, {".txt": 1, "folder of results": 1})
 
 
 def test_only_what_is_new_or_changed_is_handed_out(photo_folder, tmp_path, encode):

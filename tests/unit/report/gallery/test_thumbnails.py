@@ -116,3 +116,11 @@ def test_a_reader_may_say_no(tmp_path: Path):
 
     photo = Photo("s3://bucket/a.jpg", "1", 1, 80, 60)
     assert make_thumbnails([photo], tmp_path / "report", read=read) == {thumbnail_path(photo)}
+
+
+def test_what_is_too_large_is_missing(tmp_path: Path):
+    file = tmp_path / "large.png"
+    Image.new("RGB", (80, 60)).save(file)
+    photo = Photo(file.as_uri(), "1", 1, 80, 60)
+    assert make_thumbnails([photo], tmp_path / "report", read=read_bytes, max_pixels=4799) == {thumbnail_path(photo)}
+    assert make_thumbnails([photo], tmp_path / "report", read=read_bytes, max_pixels=4800) == set()

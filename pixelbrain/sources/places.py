@@ -1,0 +1,121 @@
+"""What a path or a URI names: one id a file, however it is written; and what is no source, said before it is opened."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from pixelbrain.errors import SourceError
+from pixelbrain.sources.base import is_image_name, is_list_name, one_line
+from pixelbrain.storage.file_uri import absolute, is_file_uri, path_to_uri, uri_to_path
+from pixelbrain.storage.s3_uri import S3_SCHEME
+
+_S3 = re.compile(r"s3[an]?://", re.IGNORECASE)  # s3a and s3n are what Hadoop calls it
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
+_SLASH_LOST = re.compile(r"([a-z][a-z0-9+.-]+):/", re.IGNORECASE)  # as a Path writes s3://bucket
+
+_SOURCES = "a folder, an image, a list file (.txt, .csv, .parquet) or s3://bucket/prefix"
+_LIST = "a list is a .txt with a path or URI a line, or a .csv or .parquet with a column `uri`"
+#: What files are by the end of their names, and the way out.
+_OTHER_FILES = {
+    "is an archive: unpack it, and name the folder": (
+        ".zip", ".tar", ".tgz", ".gz", ".bz2", ".tbz2", ".xz", ".txz", ".zst", ".7z", ".rar",
+    ),
+    f"is a list of a kind that is not read: {_LIST}": (
+        ".tsv", ".jsonl", ".ndjson", ".json", ".lst", ".list", ".xls", ".xlsx", ".ods", ".arrow", ".feather", ".orc",
+        ".avro", ".yaml", ".yml", ".xml", ".pq",
+    ),
+    "is a film: make a folder of its frames, and name that": (
+        ".mov", ".mp4", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".3gp", ".mts",
+    ),
+    "is a camera's raw file: make a JPEG or TIFF of it": (
+        ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2", ".pef", ".srw",
+    ),
+}  # fmt: skip
+_MAGIC = re.compile(
+    rb"\xff\xd8\xff|\x89PNG|GIF8|BM|II[*+]\0|MM\0[*+]|RIFF....WEBP|....ftyp(?:avi[fs]|hei[cxms]|hev[cxms]|mif1|msf1)",
+    re.DOTALL,
+)
+
+
+def normal_source(source: str) -> str:
+    """A source as an `s3://` URI, as another scheme's URI as it stands, or as a path."""
+    if found := _S3.match(source):
+        return S3_SCHEME + source[found.end() :]  # the key is taken as it stands: a%20b is no a b there
+    return uri_to_path(source) if is_file_uri(source) else source
+
+
+def one_name(source: str) -> str:
+    """One name for a source, wherever it is named from and however: an s3:// URI, or a path without links.
+
+    A list file and an image keep their own names, which may be links: a list's relative paths start at its folder.
+    """
+    place = normal_source(source)
+    if place.startswith(S3_SCHEME):
+        return place.removesuffix("/")  # a prefix is a folder, with or without its slash
+    path = absolute(place if is_file_uri(source) else os.path.expanduser(place))
+    if os.path.isdir(path):
+        return os.path.realpath(path)
+    folder, name = os.path.split(path)
+    return os.path.join(os.path.realpath(folder), name)
+
+
+def image_uri(name: str, folder: str = "") -> str:
+    """The image_id of what a user or a list names.
+
+    Args:
+        name: an s3:// or file:// URI, in any of the ways in which programs write them, or a path.
+        folder: where a relative path starts; the current folder by default.
+
+    Returns:
+        An `s3://` URI, or the `file://` URI of an absolute path without dots and doubled slashes, whose links are not
+        resolved; a URI of another scheme as it stands.
+    """
+    place = normal_source(name)
+    if _SCHEME.match(place) and not is_file_uri(name):
+        return place
+    return path_to_uri(absolute(os.path.join(folder, place if is_file_uri(name) else os.path.expanduser(place))))
+
+
+def check_source(place: str) -> None:
+    """Whether a `normal_source` that is no folder can be one: an image, a list, or below an s3:// prefix.
+
+    Raises:
+        SourceError: of another scheme, or a file that is neither an image nor a list, with what to do with it.
+    """
+    if place.startswith(S3_SCHEME):
+        _check_name(place)
+    elif os.path.isfile(place):
+        if not is_image_name(place) and not is_list_name(place):
+            _check_name(place)
+            _check_bytes(place)
+    elif (found := _SCHEME.match(place) or _SLASH_LOST.match(place)) and not os.path.lexists(place):
+        raise SourceError(_no_such_scheme(found[1].lower(), slash_lost="://" not in found[0]))
+
+
+def _no_such_scheme(scheme: str, *, slash_lost: bool) -> str:
+    if scheme == "s3" and slash_lost:
+        return "SOURCE begins with s3:/, and one slash is missing: write s3://bucket/prefix"
+    if scheme == "file":
+        return "SOURCE is a file:// URI of another machine: this one's are file:///path"
+    return (
+        f"{scheme}:// is not read: SOURCE is {_SOURCES}; copy the photos to one of these, or mount them as a folder "
+        "(what speaks S3 is s3://bucket/prefix with --s3-endpoint)"
+    )
+
+
+def _check_name(place: str) -> None:
+    for what, suffixes in _OTHER_FILES.items():
+        if place.lower().endswith(suffixes):
+            raise SourceError(f"{one_line(place)} {what}")
+
+
+def _check_bytes(path: str) -> None:
+    """An image may be called as it likes."""
+    try:
+        with open(path, "rb") as file:
+            begins = file.read(16)
+    except OSError:
+        return  # its row will say so
+    if not _MAGIC.match(begins):
+        raise SourceError(f"{one_line(path)} is no image by its first bytes, and no list by its name: name {_SOURCES}")
