@@ -83,7 +83,8 @@ class FacenetEmbedderModule(PipelineModule):
 
     @classmethod
     def arguments(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
-        return {"embedder": settings["model"].removeprefix("facenet-"), **super().arguments(settings)}
+        embedder = {"embedder": settings["model"].removeprefix("facenet-")} if "model" in settings else {}
+        return embedder | super().arguments(settings)
 
     def model_info(self) -> schema.ModelInfo:
         return self._embedder.model_info()

@@ -66,7 +66,7 @@ def run_config(settings: Mapping[str, Any]) -> RunConfig:
         if module in config.modules and setting not in given and "offline" not in given:
             landed_module(module, state, weights_dir=config.weights_dir)
             arguments = module_class(module).arguments(state.settings)
-            chosen |= {setting: arguments[argument]} | {name: arguments[name] for name in others}
+            chosen |= {setting: arguments.get(argument)} | {name: arguments.get(name) for name in others}
     return RunConfig(**{name: value for name, value in chosen.items() if value is not None} | given)
 
 
@@ -74,15 +74,14 @@ def make_modules(config: RunConfig) -> list[PipelineModule]:
     """The modules that look at images, not yet set up; of OUT's own model, what no config can say is as it landed."""
     states = _newest_states(config)
     modules = []
-    for name in config.modules:
+    for name in (name for name in config.modules if name != GPT4V):
         settings = config.module_settings().get(name, {})
         if name in states:
             landed = module_class(name).arguments(states[name].settings)
             argument = _SETTINGS[name][1]
             if landed.get(argument) == _ALIASES.get(settings[argument], settings[argument]):
                 settings = landed | settings
-        if name != GPT4V:
-            modules.append(create_module(name, **settings))
+        modules.append(create_module(name, **settings))
     return modules
 
 
@@ -92,7 +91,7 @@ def landed_module(name: str, state: ModuleState, *, weights_dir: str | None, off
     Parquet is the truth of it, whoever made OUT: run.json may be missing, or of a pipeline in Python.
 
     Raises:
-        ConfigError: it had weights of the user's own, which no OUT holds.
+        ConfigError: it had weights of the user's own, which no OUT holds, or was a module of that name.
     """
     arguments = module_class(name).arguments(state.settings)
     module = create_module(name, **arguments, weights_dir=weights_dir, offline=offline)

@@ -93,5 +93,7 @@ def test_weights_of_ones_own_are_not_changed_without_a_word(land, tmp_path):
         run_config({"out": str(tmp_path)})
     with pytest.raises(ConfigError, match="weights of your own"):
         landed_module("resnet", states["resnet"], weights_dir=None)
+    with pytest.raises(ConfigError, match=r"weights of your own \(no model"):  # of a module of one's own, called so
+        landed_module("facenet", ModuleState(settings={}, model=None), weights_dir=None)
     assert run_config({"out": str(tmp_path), "classifier": "resnet18"}).classifier == "resnet18"
     assert run_config({"out": str(tmp_path), "modules": ("facenet",)}).classifier == "resnet50"
