@@ -82,24 +82,26 @@ _DERIVED = {"identities": pa.list_(pa.string()), "group_id": pa.string()}
 
 
 def _derived(landing: Landing, name: str) -> dict[str, Any]:
-    table = landing.read_identities() if name == "identities" else landing.read_groups()
-    column = "identity_id" if name == "identities" else name
-    found: dict[str, Any] = {}
-    for row in table.select(["image_id", column]).to_pylist() if table is not None else ():
-        if row[column] is not None and name == "identities":
-            found.setdefault(row["image_id"], set()).add(row[column])
-        elif row[column] is not None:
-            found[row["image_id"]] = row[column]
-    return {one: sorted(value) if isinstance(value, set) else value for one, value in found.items()}
+    of_people = name == "identities"
+    column = "identity_id" if of_people else name
+    table = landing.read_identities() if of_people else landing.read_groups()
+    if table is None:
+        return {}
+    found = table.filter(pc.is_valid(table[column])).group_by("image_id").aggregate([(column, "distinct")])
+    values = found[f"{column}_distinct"].to_pylist()
+    return dict(
+        zip(found["image_id"].to_pylist(), values if of_people else (group for (group,) in values), strict=True)
+    )
 
 
 def _append(beside: pa.Table, name: str, values: Mapping[str, Any], kind: pa.DataType | None = None) -> pa.Table:
+    if not values:
+        return beside.append_column(name, pa.nulls(len(beside), kind))
     try:
         column = pa.array([values.get(one) for one in beside["image_id"].to_pylist()], kind)
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
-        raise ConfigError(
-            f"where: the stored field {name} has values of several types, and cannot be compared"
-        ) from None
+        why = f"where: the stored field {name} has values of several types, and cannot be compared"
+        raise ConfigError(why) from None
     return beside.append_column(name, column)
 
 

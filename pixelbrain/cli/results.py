@@ -44,7 +44,7 @@ def export(stages: Stages, file: str, table: Any) -> None:
     """Write a table of OUT to FILE, whose name ends in .csv, .jsonl or .parquet."""
     from pixelbrain.report.export import export as write
 
-    rows = write(stages.landing, Path(file), table=table, least_score=stages.config.min_label_score)
+    rows = write(stages.landing, Path(file), table=table, min_label_score=stages.config.min_label_score)
     click.echo(f"{rows:,} {table} to {file}")
 
 

@@ -13,7 +13,7 @@ from pyarrow import types
 
 from pixelbrain.errors import ConfigError, LandingError
 from pixelbrain.landing.landing import Landing
-from pixelbrain.report.labels import min_label_score
+from pixelbrain.report.labels import shown_from
 from pixelbrain.storage.tables import TABLE_SUFFIXES, write_table
 
 EXPORT_TABLES = ("images", "faces")
@@ -40,7 +40,7 @@ def export(
     file: Path,
     table: Literal["images", "faces"] = "images",
     *,
-    least_score: float | None = None,
+    min_label_score: float | None = None,
 ) -> int:
     """Write the landed images or faces to one file, which is complete or absent.
 
@@ -48,8 +48,8 @@ def export(
     users' own modules as `<module>.<field>`, answers by their field (tags joined with ;, objects as JSON). faces:
     image_id, face_id, x1, y1, x2, y2 (pixels of the upright original), score, identity_id.
 
-    A label of less probability than `least_score` is null; its `label_score` stays, and tells it from one that was not
-    asked for. With 0 every image has its likeliest label.
+    A label of less probability than `min_label_score` is null; its `label_score` stays, and tells it from one that was
+    not asked for. With 0 every image has its likeliest label.
 
     In CSV null is an empty field and an empty text is `""`; in the other two null is null. Data is written as it is: a
     file name that starts with `=` or `@` is not defused, and a spreadsheet may take it for a formula. Import such a
@@ -59,13 +59,13 @@ def export(
         landing: the landed tables.
         file: its ending is .csv, .jsonl or .parquet, in any case of letters. Replaced if it is there.
         table: "images" (one row an image) or "faces" (one row a face).
-        least_score: the least probability of a label; the classifier's own by default, see `report.labels`.
+        min_label_score: the least probability of a label; the classifier's own by default, see `report.labels`.
 
     Returns:
         Rows written.
 
     Raises:
-        ConfigError: another ending, another table, no such folder, or a `least_score` that is no probability.
+        ConfigError: another ending, another table, no such folder, or a `min_label_score` that is no probability.
         LandingError: the landed tables cannot be read, or the file cannot be written.
     """
     file = Path(file)
@@ -77,7 +77,7 @@ def export(
         raise ConfigError(f"no folder {file.absolute().parent} to write {file.name} to: make it first")
     columns = _images_schema(landing) if table == "images" else _FACES
     identities = _identities(landing)
-    least = min_label_score(landing, least_score)
+    least = shown_from(landing, min_label_score)
     images = _image_tables(landing, columns, identities, least)
     rows = images if table == "images" else _face_tables(landing, identities)
     try:
@@ -123,12 +123,12 @@ def _is_scalar(kind: pa.DataType) -> bool:
 
 
 def _image_tables(
-    landing: Landing, columns: pa.Schema, identities: Mapping[str, str], least_score: float
+    landing: Landing, columns: pa.Schema, identities: Mapping[str, str], least: float
 ) -> Iterator[pa.Table]:
     for table in landing.iter_images(vectors=False):
         arrays = {name: table[name] for name in ("image_id", "status", "error")}
         score = _field(table, "resnet", "label_score").cast(pa.float32())
-        sure = pc.fill_null(pc.greater_equal(score, least_score), False)
+        sure = pc.fill_null(pc.greater_equal(score, least), False)
         arrays["label"] = pc.if_else(sure, _field(table, "resnet", "label"), None)
         arrays["label_score"] = score
         arrays["n_faces"] = _field(table, "facenet", "n_faces")

@@ -15,7 +15,7 @@ _LEAST = {"efficientnet-lite0": 0.65, "resnet18": 0.65, "resnet50": 0.35}
 _LEAST_OF_OTHERS = 0.65
 
 
-def min_label_score(landing: Landing, given: float | None = None) -> float:
+def shown_from(landing: Landing, given: float | None = None) -> float:
     """The probability, 0 to 1, from which on a label of OUT is shown: the given one, or the classifier's own.
 
     Raises:

@@ -234,7 +234,7 @@ class Stages:
                 self.landing.require(),
                 s3_endpoint=self.config.s3_endpoint,
                 max_megapixels=self.config.max_megapixels,
-                least_score=self.config.min_label_score,
+                min_label_score=self.config.min_label_score,
                 run=run,
                 progress=tell,
             )

@@ -55,7 +55,7 @@ def build_gallery(
     out: Path | None = None,
     s3_endpoint: str | None = None,
     max_megapixels: int = MAX_MEGAPIXELS,
-    least_score: float | None = None,
+    min_label_score: float | None = None,
     run: Mapping[str, Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
@@ -68,7 +68,7 @@ def build_gallery(
         out: the report's folder; default `landing.storage.local / "report"`.
         s3_endpoint: of the S3 server that s3:// photos are read from, if it is not AWS.
         max_megapixels: photos of which more would be in memory at once have no thumbnail.
-        least_score: the least probability of a label that is shown as such; the classifier's own by default, see
+        min_label_score: the least probability of a label that is shown as such; the classifier's own by default, see
             `report.labels`. The other photos are under Unsure.
         run: what `OUT/run.json` holds. Of it are shown: `settings.source`, and of each of `stages` its `seconds`,
             `images_per_s` (or `images` by `seconds`) and `finished` (ISO 8601); what is absent is left out.
@@ -78,13 +78,13 @@ def build_gallery(
         The path of index.html.
 
     Raises:
-        ConfigError: `out` holds files that are not a report's; `least_score` is no probability.
+        ConfigError: `out` holds files that are not a report's; `min_label_score` is no probability.
         LandingError: the landed tables cannot be read, or `out` cannot be written.
     """
     out = landing.storage.local / "report" if out is None else Path(out)
     try:
         claim(out)
-        library = read_library(landing, least_score=least_score)
+        library = read_library(landing, min_label_score=min_label_score)
         read = OriginalReader(functools.partial(read_bytes, s3_endpoint=s3_endpoint))
         missing = make_thumbnails(
             library.photos, out, read=read, max_pixels=max_megapixels * 1_000_000, progress=progress

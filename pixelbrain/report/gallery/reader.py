@@ -15,7 +15,7 @@ from pixelbrain import schema
 from pixelbrain.errors import MixedModelsError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.report.gallery.items import Album, Failure, GalleryFace, Library, Person, Photo
-from pixelbrain.report.labels import min_label_score
+from pixelbrain.report.labels import shown_from
 
 logger = logging.getLogger(__name__)
 
@@ -28,20 +28,20 @@ _ERRORS = frozenset(field.name for field in schema.ERROR_FIELDS)
 _VALUE_CHARACTERS = 200  # of a user's module; longer ones are cut: the page does not replace the export
 
 
-def read_library(landing: Landing, *, least_score: float | None = None) -> Library:
+def read_library(landing: Landing, *, min_label_score: float | None = None) -> Library:
     """Read what was landed, without its vectors.
 
     Memory grows by 1.3 kB an image of one face and five likeliest labels (measured), never by an embedding.
 
     Args:
         landing: the landed tables.
-        least_score: see `report.labels.min_label_score`.
+        min_label_score: see `report.labels.shown_from`.
 
     Raises:
         LandingError: OUT cannot be read.
-        ConfigError: `least_score` is no probability.
+        ConfigError: `min_label_score` is no probability.
     """
-    least = min_label_score(landing, least_score)
+    least = shown_from(landing, min_label_score)
     landed = landing.read_identities()
     identities = _by_id(landed, "face_id", "identity_id", "distance", "assigned")
     groups = _by_id(landing.read_groups(), "image_id", "group_id", "distance")
@@ -106,7 +106,7 @@ def _photo(
     modules: list[str],
     identities: dict[str, tuple[Any, ...]],
     groups: dict[str, tuple[Any, ...]],
-    least_score: float,
+    least: float,
 ) -> Photo:
     image_id = row["image_id"]
     # a photo whose size was not recorded is shown as a square
@@ -114,7 +114,7 @@ def _photo(
     found = row.get(_CLASSIFIER)
     if found and found.get("label") is not None:
         photo.label_score = found["label_score"] or 0.0
-        photo.label = sys.intern(found["label"]) if photo.label_score >= least_score else None
+        photo.label = sys.intern(found["label"]) if photo.label_score >= least else None
         photo.top_k = tuple((sys.intern(top["label"]), top["score"]) for top in found["top_k"] or () if top["label"])
     found = row.get(_FACES)
     if found and found.get("faces"):

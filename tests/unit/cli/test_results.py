@@ -37,10 +37,11 @@ def test_how_likely_a_label_has_to_be_is_told_once(landed, tmp_path, monkeypatch
     found = []
     monkeypatch.setattr(
         "pixelbrain.report.gallery.pages.build_gallery",
-        lambda landing, *, least_score, **_: found.append(least_score) or tmp_path / "index.html",
+        lambda landing, *, min_label_score, **_: found.append(min_label_score) or tmp_path / "index.html",
     )
     monkeypatch.setattr(
-        "pixelbrain.report.export.export", lambda landing, file, *, table, least_score: found.append(least_score) or 0
+        "pixelbrain.report.export.export",
+        lambda landing, file, *, table, min_label_score: found.append(min_label_score) or 0,
     )
     for words in (["report", "--min-label-score", "0"], ["report"], ["export", str(tmp_path / "images.csv")]):
         result = CliRunner().invoke(cli, [words[0], str(landed), *words[1:]])

@@ -268,5 +268,5 @@ def test_labels_show_how_likely_they_are_and_the_unsure_come_last(land, photo_fi
     )
     assert 'title="Unsure"' in (index.parent / "labels" / "index.html").read_text(encoding="utf-8")
 
-    index = build_gallery(land(rows), least_score=0)
+    index = build_gallery(land(rows), min_label_score=0)
     assert ">unsure<" not in index.read_text(encoding="utf-8").lower() and not (index.parent / tiles[1][0]).exists()

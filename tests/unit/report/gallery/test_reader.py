@@ -97,5 +97,5 @@ def test_what_is_not_likely_enough_is_unsure(land):
         return labels, "".join(photo.name[0] for photo in library.unsure)
 
     assert shown() == ({"cat": "dc"}, "ba")
-    assert shown(least_score=0) == ({"cat": "dcba"}, "")
-    assert shown(least_score=1.0) == ({}, "dcba")
+    assert shown(min_label_score=0) == ({"cat": "dcba"}, "")
+    assert shown(min_label_score=1.0) == ({}, "dcba")
