@@ -108,3 +108,11 @@ def test_weights_of_a_config_are_fetched_once_out_is_ours(photo_folder, landed, 
     assert not fetched
     stages.extract()
     assert fetched == ["size"]
+
+
+def test_a_report_beside_a_run_leaves_run_json_to_it(landed, another_run):
+    with another_run(landed):
+        assert Stages(RunConfig(out=str(landed))).report().exists()
+    assert "report" not in read_record(landed).get("stages", {})
+    Stages(RunConfig(out=str(landed))).report()
+    assert "report" in read_record(landed)["stages"]
