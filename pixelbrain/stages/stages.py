@@ -294,6 +294,8 @@ class Stages:
         settings = self.config.as_dict()
         if self._modules:
             settings |= dict.fromkeys(OF_MODULES) | {"strategy": None}
+        if stage == "ask":
+            settings.pop("mongo")  # fields were read there, perhaps, and nothing was loaded into it
         if stage != "extract" or self._modules:  # what was not said now stays as it was said before
             settings = {
                 k: v for k, v in settings.items() if (v not in (None, "") if k in _LATER else stage == "extract")

@@ -66,8 +66,9 @@ def test_batches_lock_out_and_go_on_record(landed, monkeypatch):
 
     monkeypatch.setattr("pixelbrain.asking.batch.run.ask_batch", batches)
     module = pb.Gpt4VModule("people_detector")
-    report = ask_batch(Stages(RunConfig(out=str(landed))), module, wait=False, limit=3)
+    report = ask_batch(Stages(RunConfig(out=str(landed), mongo="mongodb://h/x")), module, wait=False, limit=3)
     figures = read_record(landed)["stages"]["ask"]
+    assert "mongo" not in read_record(landed)["settings"]  # it may have been read, and was not loaded into
     assert report.answers["ok"] == 2 and figures.pop("seconds") < 30 and figures.pop("finished")
     assert figures == {
         "fields": "is_person", "model": "gpt-4o-mini", "answers": {"ok": 2}, "cost_usd": "0", "running": 1,
