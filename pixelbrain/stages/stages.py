@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 #: Settings that later stages can be told anew; of all others, run.json keeps what extract was told.
 _LATER = ("mongo", "chroma", "s3_endpoint", "strategy", "min_label_score")
 #: Settings of the modules that a config makes; modules that are given have their own.
-OF_MODULES = ("classifier", "classes", "top_k", "embedder", "weights_dir", "offline")
+_OF_MODULES = ("classifier", "classes", "top_k", "embedder", "weights_dir", "offline")
 
 
 class Stages:
@@ -293,7 +293,7 @@ class Stages:
         """Enter in run.json what a stage did, and what was asked."""
         settings = self.config.as_dict()
         if self._modules:
-            settings |= dict.fromkeys(OF_MODULES) | {"strategy": None}
+            settings |= dict.fromkeys(_OF_MODULES) | {"strategy": None}
         if stage == "ask":
             settings.pop("mongo")  # fields were read there, perhaps, and nothing was loaded into it
         if stage != "extract" or self._modules:  # what was not said now stays as it was said before
