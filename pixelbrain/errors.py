@@ -63,6 +63,10 @@ class LandingError(PixelbrainError):
     """OUT cannot be read or written, or is not what it should be."""
 
 
+class NewerFormatError(LandingError):
+    """A later Pixelbrain wrote OUT, in a format that this one does not know."""
+
+
 class MixedModelsError(LandingError):
     """Vectors of two models would meet in one index."""
 

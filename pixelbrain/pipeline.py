@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pixelbrain.config import Placement, RunConfig
 from pixelbrain.errors import ConfigError
 from pixelbrain.images.loader import DataLoader
 from pixelbrain.landing.landing import Landing
 from pixelbrain.modules.base import PipelineModule
+from pixelbrain.shown import Shown
+from pixelbrain.stages.display import choose_display
 from pixelbrain.stages.stages import Stages
 from pixelbrain.storage.base import Storage
 
@@ -23,8 +25,13 @@ if TYPE_CHECKING:
     from pixelbrain.stores.load import LoadReport
 
 
-@dataclass(frozen=True, kw_only=True)
-class PipelineReport:
+#: How far a stage is: shown (True; None: on a terminal and in a notebook), said in the log alone (False), or told to a
+#: function as (done, total, failed) images.
+Progress: TypeAlias = bool | Callable[[int, int, int], None] | None
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class PipelineReport(Shown):
     """What `Pipeline.run` did."""
 
     out: Storage  # its `uri` is the folder's path, or s3://bucket/prefix
@@ -33,7 +40,7 @@ class PipelineReport:
     load: LoadReport
 
 
-class Pipeline:
+class Pipeline(Shown):
     """Images of a loader through modules, into OUT and the two stores.
 
         report = pb.Pipeline(pb.DataLoader("photos/"), [pb.ResnetClassifierModule()]).run("out/")
@@ -61,6 +68,9 @@ class Pipeline:
             raise ConfigError("a pipeline needs at least one module that looks at images itself")
         self.placement = placement or Placement(device=device)
 
+    def shown(self) -> Mapping[str, Any]:
+        return {"loader": self.loader, "modules": [*self.modules, *self.asking]}
+
     def extract(
         self,
         out: str | Path | Storage,
@@ -68,47 +78,56 @@ class Pipeline:
         retry_failed: bool = False,
         force: bool = False,
         prune: bool = False,
-        progress: Callable[[int, int, int], None] | None = None,
+        progress: Progress = None,
         debug: bool = False,
     ) -> ExtractReport:
         """Run the modules and land a row an image; what has landed before is not done again.
 
-        See `engine.extract.extract` for the arguments.
+        See `engine.extract.extract` for the arguments, and `Progress` for how far it is.
 
         Raises:
             SourceError, WeightsError, OutLockedError, EngineError: see there.
         """
         options = {"retry_failed": retry_failed, "force": force, "prune": prune}
-        return self._stages(out, debug=debug, **options).extract(progress=progress, may_stop=True)
+        stages = self._stages(out, progress, debug=debug, **options)
+        return stages.extract(progress=_function(progress), may_stop=True)
 
-    def ask(
-        self, out: str | Path | Storage, *, progress: Callable[[int, int, int], None] | None = None, debug: bool = False
-    ) -> list[AskReport]:
+    def ask(self, out: str | Path | Storage, *, progress: Progress = None, debug: bool = False) -> list[AskReport]:
         """Ask the questions of the `Gpt4VModule`s about what has landed; what was answered is not asked again.
 
         Raises:
             StopJob, EngineError: see `engine.ask.run.ask`.
         """
-        stages = self._stages(out, debug=debug)
+        stages = self._stages(out, progress, debug=debug)
         with stages.lock("ask"):
-            return [stages.ask(module, progress=progress) for module in self.asking]
+            return [stages.ask(module, progress=_function(progress)) for module in self.asking]
 
-    def run(self, out: str | Path | Storage, *, mongo: str | None = None, chroma: str | None = None) -> PipelineReport:
+    def run(
+        self,
+        out: str | Path | Storage,
+        *,
+        mongo: str | None = None,
+        chroma: str | None = None,
+        progress: Progress = None,
+        debug: bool = False,
+    ) -> PipelineReport:
         """Extract, ask, and load MongoDB and ChromaDB with what has landed, as one run that nobody else disturbs.
 
         Args:
             out: the folder, or s3://bucket/prefix, that results land in.
             mongo: a MongoDB URI; embedded under OUT/db/mongo by default.
             chroma: a ChromaDB URL or folder; OUT/db/chroma by default.
+            progress: how far each stage is, see `Progress`; a function hears of extract and ask.
+            debug: show Ray's own log.
 
         Raises:
             StoppedError: Ctrl-C; what had landed until then stays, and nothing was asked or loaded.
             PixelbrainError: see `extract`, `ask`, and `stores.load.load`.
         """
-        stages = self._stages(out, mongo=mongo, chroma=chroma)
-        return PipelineReport(out=stages.storage, **stages.run(then=()))
+        stages = self._stages(out, progress, debug=debug, mongo=mongo, chroma=chroma)
+        return PipelineReport(out=stages.storage, **stages.run(then=(), progress=_function(progress)))
 
-    def _stages(self, out: str | Path | Storage, *, debug: bool = False, **settings: Any) -> Stages:
+    def _stages(self, out: str | Path | Storage, progress: Progress, *, debug: bool = False, **settings: Any) -> Stages:
         landing = Landing(out, s3_endpoint=self.loader.s3_endpoint)
         config = RunConfig(
             out=landing.storage.uri,
@@ -121,9 +140,14 @@ class Pipeline:
             **dataclasses.asdict(self.placement),
             **settings,
         )
+        display = choose_display(False if callable(progress) else progress)
         return Stages(
-            config, debug=debug, loader=self.loader, modules=self.modules, asking=self.asking, landing=landing
+            config, display, debug=debug, loader=self.loader, modules=self.modules, asking=self.asking, landing=landing
         )
+
+
+def _function(progress: Progress) -> Callable[[int, int, int], None] | None:
+    return progress if callable(progress) else None
 
 
 TaggingPipeline = Pipeline  # the predecessor's name

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import hashlib
 import json
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -38,6 +38,7 @@ BASE_FIELDS: tuple[pa.Field, ...] = (
     pa.field("format", pa.string()),  # Pillow's name of it: JPEG, PNG, ...
     pa.field("width", pa.int32()),  # pixels of the upright original
     pa.field("height", pa.int32()),
+    pa.field("taken_at", pa.string()),  # as the camera wrote it: ISO 8601, with the offset from UTC where it knew it
     pa.field("status", pa.string(), nullable=False),
     pa.field("error_type", pa.string()),
     pa.field("error", pa.string()),
@@ -71,6 +72,27 @@ RESERVED_NAMES: dict[str, tuple[tuple[_Kind, ...], tuple[str, ...]]] = {
 def embedding_type(dim: int) -> pa.DataType:
     """A vector of `dim` float32."""
     return pa.list_(pa.float32(), dim)
+
+
+def as_landed(kind: pa.DataType) -> pa.DataType:
+    """A type as it is written: lists without a size. pyarrow before 26 cannot read one with a size where any is null.
+
+    So pandas, Ray and Daft could not read a table with an image that failed.
+    """
+    if pa.types.is_struct(kind):
+        return pa.struct([f.with_type(as_landed(f.type)) for f in map(kind.field, range(kind.num_fields))])
+    if pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind):
+        return pa.list_(as_landed(kind.value_type))
+    return kind
+
+
+def common_type(kinds: Sequence[pa.DataType]) -> pa.DataType:
+    """A type for the values of all: structs with the fields of all.
+
+    Raises:
+        pa.ArrowInvalid, pa.ArrowTypeError: there is none, as for a text and a number.
+    """
+    return pa.unify_schemas([pa.schema([("", kind)]) for kind in kinds], promote_options="permissive").field(0).type
 
 
 def classifier_fields(dim: int) -> list[pa.Field]:
@@ -124,6 +146,21 @@ IDENTITY_SCHEMA = pa.schema(
         pa.field("assigned", pa.string(), nullable=False),  # how: clustered, late, single, gated; see identity.people
         *ORIGIN_FIELDS,
         *BOX_FIELDS,  # of the face that was looked at: after another detection its id may be another face's
+    ]
+)
+
+#: `OUT/faces/*.parquet`: one row a face, for other people's programs; it can be written again from the other tables.
+FACE_SCHEMA = pa.schema(
+    [
+        pa.field("face_id", pa.string(), nullable=False),
+        pa.field("image_id", pa.string(), nullable=False),
+        # pixels of the upright original, x to the right, y down
+        *(pa.field(name, pa.float32()) for name in ("x1", "y1", "x2", "y2", "score", "sharpness")),
+        pa.field(
+            "identity_id", pa.string()
+        ),  # the rest as in `IDENTITY_SCHEMA`; null before `pixelbrain identify`, too
+        pa.field("distance", pa.float32()),
+        pa.field("assigned", pa.string()),
     ]
 )
 

@@ -15,8 +15,9 @@ from pixelbrain.report.search import search
 from pixelbrain.sources import image_uri, read_bytes
 from pixelbrain.stages.configured import landed_module
 from pixelbrain.stages.stages import Stages
+from pixelbrain.storage.file_uri import shown_path
 
-_COLUMNS = {"faces": ["distance", "identity_id", "face_id"], "images": ["distance", "label", "image_id"]}
+_COLUMNS = {"faces": ["distance", "identity_id", "path", "face_id"], "images": ["distance", "label", "path"]}
 
 
 def search_photo(
@@ -32,7 +33,8 @@ def search_photo(
         k: how many.
 
     Returns:
-        `unit` of the distances, `columns`, and `queries`: a `title` and the `matches`, nearest first, each.
+        `unit` of the distances, `columns`, and `queries`: a `title` and the `matches`, nearest first, each; the `path`
+        of one is the URI of what is not on disk.
 
     Raises:
         ImageError: the photo cannot be read.
@@ -58,6 +60,7 @@ def search_photo(
         image = decode_image(data, image_id=uri, target=module.decode_target, max_pixels=max_pixels)
     except ImageError as error:
         raise type(error)(f"cannot search by {photo}: {error}") from None
+    stages.check("search")
     module.prepare()
     module.setup("cpu")
     found = module.run([image])[0]
@@ -69,10 +72,14 @@ def search_photo(
     with stages.database() as database:
         results: Sequence[Sequence[Any]] = search(database, vectors, by=by, model=model, k=k)
     queries = [
-        {"title": title, "matches": [asdict(match) | {"distance": round(match.distance, 4)} for match in matches]}
+        {"title": title, "matches": [_shown(match) for match in matches]}
         for title, matches in zip(titles, results, strict=True)
     ]
     return {"unit": "cosine distance, 0 to 2", "columns": _COLUMNS[by], "queries": queries}
+
+
+def _shown(match: Any) -> dict[str, Any]:
+    return asdict(match) | {"distance": round(match.distance, 4), "path": shown_path(match.image_id)}
 
 
 def _queries(found: dict[str, Any], by: Literal["faces", "images"]) -> tuple[list[str], np.ndarray]:

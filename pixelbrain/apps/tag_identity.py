@@ -20,6 +20,7 @@ from pixelbrain.sources.local import FILE_SCHEME, uri_to_path
 from pixelbrain.stages.configured import run_config
 from pixelbrain.stages.display import Display
 from pixelbrain.stages.stages import Stages
+from pixelbrain.storage.local import why_not_writable
 from pixelbrain.storage.tables import write_csv
 
 #: A folder for the results of all database ids.
@@ -58,6 +59,9 @@ def tag_identity(
     """
     if not export_file.lower().endswith(".csv"):
         raise ConfigError(f"--export {export_file}: its name ends in .csv")
+    folder = Path(export_file).absolute().parent
+    if why := why_not_writable(folder) or (None if folder.is_dir() else f"there is no folder {folder}"):
+        raise LandingError(f"--export {export_file}: {why}")
     if not identity_field_name or identity_field_name == "image":
         raise ConfigError(f"--identity_field_name {identity_field_name!r}: a name, and not `image`")
     source = one_name(data_path)  # a folder by another name has the same photos, under the same ids

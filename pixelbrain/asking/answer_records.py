@@ -11,6 +11,7 @@ from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
 from pixelbrain.asking.questions.question import AnswerStatus, Question
+from pixelbrain.shown import Shown
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,8 @@ def remembered_record(entry: Mapping[str, Any], question: Question, record: Mapp
     }
 
 
-@dataclass(kw_only=True)
-class AskReport:
+@dataclass(kw_only=True, repr=False)
+class AskReport(Shown):
     """What a run of `ask` did."""
 
     images: int = 0  # that were to be asked about

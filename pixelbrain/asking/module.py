@@ -16,15 +16,17 @@ from pixelbrain.asking.questions.answer_types import answer_type
 from pixelbrain.asking.questions.question import PREBUILT, Question, prebuilt_question
 from pixelbrain.asking.request.body import check_parameters
 from pixelbrain.asking.request.estimate import estimate
+from pixelbrain.asking.request.key import server_of
 from pixelbrain.asking.settings import AskLimits, AskSettings
 from pixelbrain.config import MAX_MEGAPIXELS, choose
 from pixelbrain.errors import ConfigError
+from pixelbrain.shown import Shown
 
 _USUAL_SIZE = (1600, 1200)  # of a photo, for the tokens of a usual request
 _ANSWER_TOKENS, _REASONING_TOKENS = 300, 2000
 
 
-class Gpt4VModule:
+class Gpt4VModule(Shown):
     """One request an image, with one or more questions; each answer lands under its question's field.
 
         Gpt4VModule("Is it day or night?", field="light", answer="choice:day,night", where="n_faces > 0")
@@ -45,7 +47,7 @@ class Gpt4VModule:
         concurrency, actors: requests in flight, and processes that ask. By default as many requests as the limits can
             use, 32 where none is given.
         base_url: another server that speaks the API.
-        prices: by model, see `asking.cost.prices.find_price`.
+        prices: by model, see `asking.cost.prices.find_price`; a model on a server of your own costs nothing without.
         image_urls: send presigned URLs of s3:// images instead of the images.
         max_output_tokens: of one reply; 300 by default, and 2,000 for models that think first, which is billed too.
         temperature: None sends none; models that think first take none.
@@ -86,7 +88,8 @@ class Gpt4VModule:
             questions = [question if question in PREBUILT else {"question": question, "field": field, "answer": answer}]
         choose("detail", detail, ("low", "high"))
         check_parameters(parameters or {})
-        self.price: ModelPrice = find_price(model, prices)
+        # a budget needs a price: without, it would never be reached
+        self.price: ModelPrice = find_price(model, prices, server=server_of(base_url) if budget_usd is None else None)
         if max_output_tokens is None:
             max_output_tokens = _REASONING_TOKENS if self.price.reasoning else _ANSWER_TOKENS
         if type(max_output_tokens) is not int or max_output_tokens < 16:
@@ -114,6 +117,10 @@ class Gpt4VModule:
         self.limits = AskLimits(
             rpm=rpm, tpm=tpm, budget_usd=_dollars(budget_usd), concurrency=concurrency, actors=actors
         )
+
+    def shown(self) -> Mapping[str, Any]:
+        found = {"fields": [one.field for one in self.settings.questions], "model": self.settings.model}
+        return found | ({"where": self.where} if self.where else {})
 
 
 def _question(given: str | Mapping[str, Any]) -> Question:

@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -111,17 +111,17 @@ def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
     return lambda function: functools.reduce(lambda decorated, option: option(decorated), reversed(options), function)
 
 
-def _settings(*names: str) -> Callable[[F], F]:
-    """The options that set these fields of `RunConfig`, as they are described there.
+def _settings(*names: str, unlisted: Collection[str] = ()) -> Callable[[F], F]:
+    """The options that set these fields of `RunConfig`, as they are described there; `unlisted` ones are not in helps.
 
     The value None, or an empty one, means that nothing was given, so that a --config file or a default decides.
     """
     fields = RunConfig.__dataclass_fields__
-    return _options(*(_option(fields[name]) for name in names))
+    return _options(*(_option(fields[name], hidden=name in unlisted) for name in names))
 
 
-def _option(setting: dataclasses.Field) -> Callable[[F], F]:
-    how = dict(setting.metadata)
+def _option(setting: dataclasses.Field, *, hidden: bool) -> Callable[[F], F]:
+    how = {"hidden": hidden, **setting.metadata}
     names = [how.pop("flag", f"--{setting.name.replace('_', '-')}"), setting.name]
     if "choices" in how:
         how["type"] = click.Choice(how.pop("choices"))
@@ -153,6 +153,8 @@ def _by_pool(
     return found
 
 
+#: The same as JSON, for programs; what people are told besides goes to standard error.
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 #: Where OUT is, if it is s3://bucket/prefix.
 out_options = _settings("s3_endpoint")
 chroma_option = _settings("chroma")
@@ -173,24 +175,34 @@ address_option = click.option(
     help="Join this Ray. [default: RAY_ADDRESS, then the cluster of `pixelbrain cluster up --local`, then its own]",
 )
 
-#: What a run does, to which images, where.
-plan_options = _options(
-    click.argument("source", required=False),
-    _settings("out", "modules", "classifier", "classes", "top_k", "min_label_score"),
-    _settings("embedder", "strategy", "weights_dir", "offline"),
-    _settings(*Placement.__dataclass_fields__),
-    address_option,
-    store_options,
-    _settings("hidden", "limit", "max_megapixels", "retry_failed", "force", "prune"),
-    click.option("--config", "config_file", metavar="YAML", help="The same settings in a file; flags win."),
-)
 
-#: What `run` and `extract` can be told: that, and how to end.
-run_options = _options(
-    plan_options,
+def _of_a_run(*unused: str, unlisted: Collection[str] = ()) -> Callable[[F], F]:
+    """What a run does, to which images, where: without what a command has no use for."""
+
+    def settings(*names: str) -> Callable[[F], F]:
+        return _settings(*(name for name in names if name not in unused), unlisted=unlisted)
+
+    return _options(
+        click.argument("source", required=False),
+        settings("out", "modules", "classifier", "classes", "top_k", "min_label_score"),
+        settings("embedder", "strategy", "weights_dir", "offline"),
+        settings(*Placement.__dataclass_fields__),
+        address_option,
+        settings("s3_endpoint", "mongo", "chroma"),
+        settings("hidden", "limit", "max_megapixels", "retry_failed", "force", "prune"),
+        click.option("--config", "config_file", metavar="YAML", help="The same settings in a file; flags win."),
+    )
+
+
+_OF_LATER_STAGES = ("min_label_score", "strategy", "mongo", "chroma")
+_ENDS = _options(
     click.option("--print-config", is_flag=True, help="Print the merged settings as YAML, and do nothing."),
     click.option("--strict", is_flag=True, help="Exit with 3 when any image failed."),
 )
+run_options = _options(_of_a_run(), _ENDS)
+extract_options = _options(_of_a_run(*_OF_LATER_STAGES), _ENDS)
+#: It is asked with the options of a run or an extract, and so it takes all of theirs.
+plan_options = _of_a_run(unlisted=(*_OF_LATER_STAGES, "prune"))
 
 
 def merged_settings(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from pixelbrain.cli.options import chroma_option, command, label_option, out_options, over_out, size_option
+from pixelbrain.cli.options import chroma_option, command, json_option, label_option, out_options, over_out, size_option
 
 if TYPE_CHECKING:
     from pixelbrain.stages.stages import Stages
@@ -31,20 +33,36 @@ def report(stages: Stages) -> None:
     "Write a table as CSV, JSON lines or Parquet.",
     "pixelbrain export out/ images.csv",
     "pixelbrain export out/ faces.parquet --table faces",
+    "pixelbrain export out/ - --table people --format jsonl",
 )
 @click.argument("out")
 @click.argument("file")
 @click.option(
-    "--table", type=click.Choice(["images", "faces"]), default="images", show_default=True, help="A row each of these."
+    "--table",
+    type=click.Choice(["images", "faces", "people", "groups", "answers"]),
+    default="images",
+    show_default=True,
+    help="A row each of these; of groups, each image in one.",
 )
 @label_option
+@click.option("--format", "form", type=click.Choice(["csv", "jsonl", "parquet"]), help="Of FILE -. [default: csv]")
 @out_options
 @over_out
-def export(stages: Stages, file: str, table: Any) -> None:
-    """Write a table of OUT to FILE, whose name ends in .csv, .jsonl or .parquet."""
+def export(stages: Stages, file: str, table: str, form: str | None) -> None:
+    """Write a table of OUT to FILE, whose name ends in .csv, .jsonl or .parquet; - is standard output."""
     from pixelbrain.report.export import export as write
 
-    rows = write(stages.landing, Path(file), table=table, min_label_score=stages.config.min_label_score)
+    least = stages.config.min_label_score
+    if file == "-":
+        with tempfile.TemporaryDirectory() as folder:  # all of it or nothing, as a file is
+            whole = Path(folder) / f"table.{form or 'csv'}"
+            write(stages.landing, whole, table=table, min_label_score=least)
+            with open(whole, "rb") as data:
+                shutil.copyfileobj(data, sys.stdout.buffer)
+        return
+    if form:
+        raise click.UsageError("--format is for FILE -: the name of a file says its own.")
+    rows = write(stages.landing, Path(file), table=table, min_label_score=least)
     click.echo(f"{rows:,} {table} to {file}")
 
 
@@ -58,7 +76,7 @@ def export(stages: Stages, file: str, table: Any) -> None:
 @click.option("--faces", "by", flag_value="faces", default="faces", help="The nearest faces, and whose. [default]")
 @click.option("--similar", "by", flag_value="images", help="The images that look most alike.")
 @click.option("-k", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @size_option
 @chroma_option
 @out_options

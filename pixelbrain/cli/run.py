@@ -14,6 +14,9 @@ from pixelbrain.cli.options import (
     EXIT_STRICT,
     command,
     command_options,
+    extract_options,
+    json_option,
+    merged_config,
     merged_settings,
     plan_options,
     run_options,
@@ -64,7 +67,7 @@ def run(strict: bool, display: Display, debug: bool, **given: Any) -> None:
     "Run the models; land Parquet in OUT.",
     "pixelbrain extract photos/ --out out/ --module resnet --classifier resnet18",
 )
-@run_options
+@extract_options
 @command_options
 def extract(strict: bool, display: Display, debug: bool, **given: Any) -> None:
     """Run the models over SOURCE and land a row an image in OUT/images, as Parquet.
@@ -82,7 +85,7 @@ def extract(strict: bool, display: Display, debug: bool, **given: Any) -> None:
     "pixelbrain plan photos/ --out out/ --layout staged --actors resnet=1:4 --actors decode=8",
 )
 @plan_options
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @command_options
 def plan(as_json: bool, display: Display, debug: bool, **given: Any) -> None:
     """Print what `run` or `extract` with the same options would do, and do nothing.
@@ -102,9 +105,19 @@ def plan(as_json: bool, display: Display, debug: bool, **given: Any) -> None:
 
 def _stages(given: dict[str, Any], display: Display, debug: bool) -> Stages:
     """The stages of a run with these settings, which must name a source and an OUT; or the settings, and the end."""
+    from pixelbrain.errors import LandingError
     from pixelbrain.stages.configured import run_config
 
-    config = run_config(merged_settings(given))
+    settings = merged_settings(given)
+    try:
+        config = run_config(settings)
+    except LandingError:  # OUT cannot be read: a source that is wrong is said first
+        if settings.get("source"):
+            from pixelbrain.stages.preflight import preflight
+            from pixelbrain.stages.stages import Stages
+
+            preflight(Stages(merged_config(given), display, debug=debug), ["extract"])
+        raise
     if given.get("print_config"):
         import yaml
 

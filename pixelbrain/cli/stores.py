@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
-from pixelbrain.cli.options import EXIT_FAILED, command, out_options, over_out, store_options
+from pixelbrain.cli.options import EXIT_FAILED, command, json_option, out_options, over_out, store_options
 from pixelbrain.config import STRATEGIES
 
 if TYPE_CHECKING:
@@ -26,36 +27,44 @@ if TYPE_CHECKING:
 @over_out
 def load(stages: Stages, rebuild: bool) -> None:
     """Bring MongoDB and ChromaDB in step with the Parquet files of OUT. Running it twice changes nothing."""
-    with stages.database() as database:
+    with stages.database("load") as database:
         stages.load(database, rebuild=rebuild)
 
 
-@command("Cluster the faces to people.", "pixelbrain identify out/", "pixelbrain identify out/ --strategy dbscan")
+@command(
+    "Cluster the faces to people.", "pixelbrain identify out/", "pixelbrain identify out/ --strategy dbscan --json"
+)
 @click.argument("out")
 @click.option("--strategy", type=click.Choice(STRATEGIES), help="[default: average]")
 @click.option("--threshold", type=float, metavar="COSINE", help="Cosine similarity. [default: the embedder's own]")
+@json_option
 @store_options
 @over_out
-def identify(stages: Stages, threshold: float | None) -> None:
+def identify(stages: Stages, threshold: float | None, as_json: bool) -> None:
     """Cluster the faces of OUT to people, over the vector index."""
-    with stages.database() as database:
-        stages.identify(database, threshold=threshold)
+    with stages.database("identify") as database:
+        found = stages.identify(database, threshold=threshold)
+    if as_json:
+        click.echo(json.dumps(dataclasses.asdict(found), indent=2))
 
 
 @command("Group the images that look alike.", "pixelbrain group out/", "pixelbrain group out/ --threshold 0.9")
 @click.argument("out")
 @click.option("--threshold", type=float, metavar="COSINE", help="Cosine similarity. [default: the classifier's own]")
+@json_option
 @store_options
 @over_out
-def group(stages: Stages, threshold: float | None) -> None:
+def group(stages: Stages, threshold: float | None, as_json: bool) -> None:
     """Group the images of OUT that look alike, over their ResNet vectors."""
-    with stages.database() as database:
-        stages.group(database, threshold=threshold)
+    with stages.database("group") as database:
+        found = stages.group(database, threshold=threshold)
+    if as_json:
+        click.echo(json.dumps(dataclasses.asdict(found), indent=2))
 
 
 @command("What is in OUT, and whether it is in step.", "pixelbrain status out/", "pixelbrain status out/ --json")
 @click.argument("out")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @store_options
 @over_out
 def status(stages: Stages, as_json: bool) -> None:
@@ -69,20 +78,21 @@ def status(stages: Stages, as_json: bool) -> None:
 @command("Do Parquet, MongoDB and ChromaDB agree?", "pixelbrain verify out/", "pixelbrain verify out/ --repair")
 @click.argument("out")
 @click.option("--repair", is_flag=True, help="Write both stores again from Parquet where they differ.")
+@json_option
 @store_options
 @over_out
-def verify(stages: Stages, repair: bool) -> None:
+def verify(stages: Stages, repair: bool, as_json: bool) -> None:
     """Compare every image and every face in OUT with MongoDB and ChromaDB, value by value; exit 1 if they differ.
 
     Parquet is the truth: --repair writes the stores again from it, and compares once more.
     """
-    with stages.database() as database, stages.lock("verify"):
+    with stages.database("verify") as database, stages.lock("verify"):
         found = stages.verify(database)
         if repair and not found.ok:
-            click.echo("\n".join(found.lines()))
+            click.echo("\n".join(found.lines()), err=as_json)
             stages.load(database, rebuild=True)
             found = stages.verify(database)
-    click.echo("\n".join(found.lines()))
+    click.echo(json.dumps(found.as_dict(), indent=2) if as_json else "\n".join(found.lines()))
     if not found.ok:
         sys.exit(EXIT_FAILED)
 

@@ -79,6 +79,8 @@ def submit(
         sys.exit(_follow(jobs, followed, display))
     runtime_env = read_runtime_env(runtime_env_file) if runtime_env_file else {}
     sent, late_address = _take_address(words)
+    if not sent:
+        raise click.UsageError("Give a COMMAND to submit, or --follow ID.")
     _check(sent, working_dir or runtime_env.get("working_dir"))
     jobs = Jobs(dashboard_address(address or late_address))
     job_id = jobs.submit(

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 import pyarrow as pa
 
@@ -26,15 +27,19 @@ from pixelbrain.landing.remaining import prune as prune_images
 from pixelbrain.locks.run import RunLock
 from pixelbrain.modules.base import PipelineModule, Resources
 from pixelbrain.schema import check_name
+from pixelbrain.shown import Shown
 from pixelbrain.sources.base import IMAGE_SUFFIXES
 from pixelbrain.sources.passed_over import describe_passed_over
 from pixelbrain.storage.base import Storage
 
 logger = logging.getLogger(__name__)
 
+#: The first tables of a listing, and whether that is all of it.
+FirstLook: TypeAlias = tuple[list[pa.Table], bool]
 
-@dataclass(frozen=True, kw_only=True)
-class ExtractReport:
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class ExtractReport(Shown):
     """What a run of `extract` did."""
 
     listed: int
@@ -45,8 +50,8 @@ class ExtractReport:
     stopped: bool  # by Ctrl-C, before all was done
     seconds: float  # all of it, Ray's start and the models' included
     working_seconds: float  # of them, those in which images were worked on
-    seconds_by_activity: Mapping[str, float]  # of the actors at work, summed over them
-    plan: Plan | None  # the last one, as nodes come and go; None: nothing was left to do
+    seconds_by_activity: Mapping[str, float] = field(repr=False)  # of the actors at work, summed over them
+    plan: Plan | None = field(repr=False)  # the last one, as nodes come and go; None: nothing was left to do
     passed_over: Mapping[str, int] = field(default_factory=dict)  # what is in the source and was not listed, by kind
 
     @property
@@ -64,6 +69,7 @@ def extract(
     retry_failed: bool = False,
     force: bool = False,
     prune: bool = False,
+    looked: FirstLook | None = None,
     progress: ExtractProgress | None = None,
     debug: bool = False,
 ) -> ExtractReport:
@@ -80,6 +86,7 @@ def extract(
         retry_failed: do images again that failed, or on which a module failed.
         force: do all images again, whatever has landed.
         prune: remove images from OUT that are gone from the source.
+        looked: what `first_look` has just returned; without, it is looked at here.
         progress: see `ExtractProgress`.
         debug: show Ray's own log.
 
@@ -96,7 +103,7 @@ def extract(
     questions = landing.answer_log.fields()
     for module in modules:
         check_name("module", module.name, questions=questions)
-    tables, complete = _peek(loader, landing)
+    tables, complete = looked or first_look(loader, landing)
     for module in modules:
         module.prepare()
     states = _states(modules)
@@ -155,14 +162,15 @@ def look_ahead(
     Returns:
         Images listed, whether that is all of them, and how many of them are left to do. Raises as `extract` does.
     """
-    tables, complete = _peek(loader, landing)
+    tables, complete = first_look(loader, landing)
     hashes = {name: state.settings_hash for name, state in _states(modules).items()}
     remaining = Remaining(landing, hashes, retry_failed=retry_failed, force=force)
     left = sum(len(rows) for table in tables for rows in remaining.split(table).values())
     return remaining.listed, complete, left
 
 
-def _peek(loader: DataLoader, landing: Landing) -> tuple[list[pa.Table], bool]:
+def first_look(loader: DataLoader, landing: Landing) -> FirstLook:
+    """The first tables of the listing, and whether that is all. Raises `SourceError`: no listing, or no image in it."""
     loader.leave_out(landing.storage.uri, str(landing.storage.local))  # of an OUT in S3, the gallery is on this disk
     tables, complete = peek(loader.list_images())
     if not any(map(len, tables)):

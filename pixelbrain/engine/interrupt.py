@@ -20,6 +20,12 @@ GRACE_S = 20.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
+def answer(what: str) -> None:
+    """Tell who pressed Ctrl-C at once what is still being done; on a terminal, in place of a line of progress."""
+    clear = "\r\x1b[2K" if sys.stderr.isatty() else ""
+    print(f"{clear}Stopping: {what}; once more stops now.", file=sys.stderr, flush=True)
+
+
 class Interrupt:
     """While it is entered, SIGINT and SIGTERM call `ask` once; the next one ends the process with exit code 130.
 
@@ -56,11 +62,17 @@ class Interrupt:
             os.write(sys.stderr.fileno(), b"\nStopped at once. What has landed stays.\n\x1b[?25h")
             os._exit(130)
         self.requested = True
-        # a file is written, maybe to S3: not inside a signal handler, which may have interrupted a write
-        threading.Thread(target=self._ask, name="pixelbrain-stop", daemon=True).start()
+        threading.Thread(target=self._stop, name="pixelbrain-stop", daemon=True).start()
         self._patience = threading.Timer(GRACE_S, self._give_up)
         self._patience.daemon = True
         self._patience.start()
+
+    def _stop(self) -> None:
+        """Answer, and ask: not inside a signal handler, which may have interrupted a write."""
+        try:
+            answer("landing what is in flight")
+        finally:  # also where nobody can be answered any more
+            self._ask()
 
     def _give_up(self) -> None:
         self._overdue = True

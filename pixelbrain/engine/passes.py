@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pixelbrain.config import Placement
-from pixelbrain.engine.cluster.session import ray_session
+from pixelbrain.engine.cluster.session import OBJECT_STORE_BYTES, connected, find_ray, ray_session
 from pixelbrain.engine.interrupt import Interrupt
 from pixelbrain.engine.plan.make import check_fit, make_plan
-from pixelbrain.engine.plan.nodes import cluster_nodes
+from pixelbrain.engine.plan.nodes import cluster_nodes, this_machine
 from pixelbrain.engine.plan.pools import Plan
 from pixelbrain.engine.preflight import check_shared
 from pixelbrain.engine.progress import Progress
@@ -26,7 +27,7 @@ from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState, claim_generation
 from pixelbrain.landing.reader import read_columns
 from pixelbrain.locks.run import RunLock
-from pixelbrain.modules.base import PipelineModule
+from pixelbrain.modules.base import PipelineModule, Resources
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +68,7 @@ class Passes:
         left = self._left()
         if isinstance(left, list) and not left:
             return  # nothing is started for nothing
+        self._check_room(_known(left))
         with ray_session(debug=self.debug):
             from pixelbrain.engine.cluster.metrics import RayMeter
 
@@ -86,6 +88,19 @@ class Passes:
                     left = self._left()
                 self.stopped = interrupt.requested
 
+    def _check_room(self, images: int | None) -> None:
+        """Raise `EngineError` before a Ray is started on this machine that has no room for what is wished for.
+
+        Ray itself may count less than there is, as in a container: what it has is looked at again when it runs.
+        """
+        if self.placement == Placement() or self.placement.autoscale or find_ray() is not None or connected():
+            return
+        nodes = [dataclasses.replace(node, memory_bytes=math.inf) for node in this_machine(OBJECT_STORE_BYTES)]
+        check_fit(make_plan(images, nodes, self._needs(), self.placement), nodes)
+
+    def _needs(self) -> dict[str, Resources]:
+        return {module.name: module.resources for module in self.modules}
+
     def _left(self) -> Worklist | list[Left]:
         """What is left to do: a list where the listing is known."""
         return list(self.worklist.left(self.landing)) if self.worklist.tables is not None else self.worklist
@@ -94,8 +109,7 @@ class Passes:
         """Work off what is left. Returns whether nodes were lost, so that there may be more to do."""
         from pixelbrain.engine.dataset import Crew, NodesGone, work_off  # imports Ray, which nothing to do needs not
 
-        known = sum(len(rows) for _, rows in left) if isinstance(left, list) else None
-        self.plan = plan = self._make_plan(known, interrupt)
+        self.plan = plan = self._make_plan(_known(left), interrupt)
         if plan is None:
             return False
         worklist, progress = self.worklist, self.progress
@@ -129,12 +143,11 @@ class Passes:
 
     def _make_plan(self, images: int | None, interrupt: Interrupt) -> Plan | None:
         """The plan for the nodes that there are; after a loss, some are waited for. None: a stop was asked for."""
-        needs = {module.name: module.resources for module in self.modules}
         first, deadline = self.plan is None, time.monotonic() + _NODES_BACK_S
         while not interrupt.requested:
             try:
                 nodes = cluster_nodes()
-                plan = make_plan(images, nodes, needs, self.placement)
+                plan = make_plan(images, nodes, self._needs(), self.placement)
                 if not self.placement.autoscale:
                     check_fit(plan, nodes)
                 return plan
@@ -171,3 +184,8 @@ class Passes:
             generation=claim_generation(landing.storage),
             first_generation=self.worklist.first_generation or self.worklist.generation,
         )
+
+
+def _known(left: Worklist | list[Left]) -> int | None:
+    """How many images are left, where the listing is known."""
+    return sum(len(rows) for _, rows in left) if isinstance(left, list) else None

@@ -55,6 +55,17 @@ def between_steps(look: Callable[[], Callable[[], None]]) -> list[type]:
     return [BetweenSteps]
 
 
+def gpus_here() -> int:
+    """GPUs that a Ray would count if it were started here."""
+    manager = _private("ray._private.accelerators", "get_accelerator_manager_for_resource")("GPU")
+    try:
+        count = manager.get_current_node_num_accelerators()
+        visible = manager.get_current_process_visible_accelerator_ids()
+    except AttributeError:
+        raise _changed("ray._private.accelerators") from None
+    return count if visible is None else min(count, len(visible))
+
+
 def running_here() -> str:
     """The address of the Ray that was started last on this machine: Ray's `auto`. `ConnectionError`: there is none."""
     return str(_private("ray._private.services", "canonicalize_bootstrap_address_or_die")("auto"))

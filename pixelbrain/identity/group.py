@@ -14,13 +14,14 @@ from pixelbrain.identity.assign import assign
 from pixelbrain.identity.neighbours import neighbours_in
 from pixelbrain.identity.thresholds import group_threshold
 from pixelbrain.locks.run import RunLock
+from pixelbrain.shown import Shown
 
 if TYPE_CHECKING:
     from pixelbrain.stores.database import Database
 
 
-@dataclass(frozen=True, kw_only=True)
-class GroupReport:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class GroupReport(Shown):
     """What `group_images` did."""
 
     images: int  # that have a vector

@@ -18,7 +18,9 @@ from pixelbrain.errors import ConfigError
 from pixelbrain.identity.assign import Assignment, assign
 from pixelbrain.identity.neighbours import neighbours_in
 from pixelbrain.identity.thresholds import face_threshold
+from pixelbrain.landing.published import publish
 from pixelbrain.locks.run import RunLock
+from pixelbrain.shown import Shown
 
 if TYPE_CHECKING:
     from pixelbrain.stores.database import Database
@@ -64,8 +66,8 @@ class QualityGate:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class IdentityReport:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class IdentityReport(Shown):
     """What `PeopleIdentifierModule.run` did."""
 
     faces: int  # all of them: assigned + single + gated
@@ -101,7 +103,7 @@ class PeopleIdentifierModule:
             raise ConfigError(f"min_faces is {self.min_faces} and k is {self.k}: both are 1 or more")
 
     def run(self, db: Database) -> IdentityReport:
-        """Say who is who, and write it into `OUT/identities` and MongoDB, in place of what was there.
+        """Say who is who, and write it into `OUT/identities`, `OUT/faces` and MongoDB, in place of what was there.
 
         The same faces get the same ids, whatever order they come in: see `cluster_name`.
 
@@ -136,6 +138,7 @@ class PeopleIdentifierModule:
         table = _identity_table(faces, assignment, assignment.names(ids, "person"))
         db.landing.write_identities(table)
         db.store_derived("identities")
+        publish(db.landing)
         assigned = int((assignment.cluster >= 0).sum())
         return IdentityReport(
             faces=len(faces.ids),

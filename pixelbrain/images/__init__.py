@@ -10,6 +10,6 @@
 | `check_size` | limits | what decoding would take, refused where that is too much |
 | `ImageBatch` | loader | the images of a source, listed, read and decoded; usable without Ray |
 | `grey_levels` | grey | greys of other depths, by stated rules |
-| `orientation` | metadata | how a photo lies, by EXIF, XMP or its container |
+| `orientation` | metadata | how a photo lies, by EXIF, XMP or its container; when it was taken |
 | `Preprocessor` | preprocess | a batch of photos to the tensor that one model wants |
 """

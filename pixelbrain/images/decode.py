@@ -11,7 +11,7 @@ from pixelbrain.images.colour import flatten, to_srgb
 from pixelbrain.images.declared import declared_colours
 from pixelbrain.images.encoded import open_encoded
 from pixelbrain.images.limits import MAX_PIXELS, check_png, check_size
-from pixelbrain.images.metadata import QUARTER_TURNED, orientation
+from pixelbrain.images.metadata import QUARTER_TURNED, orientation, taken_at
 
 #: Formats that are decoded at 1/2, 1/4 or 1/8; what others call a draft is an embedded thumbnail, of whatever it is.
 _DRAFTED = frozenset({"JPEG", "MPO"})
@@ -68,6 +68,7 @@ class DecodedImage:
     width: int  # pixels of the upright original
     height: int
     format: str  # Pillow's name: JPEG, PNG, ...
+    taken_at: str | None = None  # by the camera's clock, ISO 8601; see `metadata.taken_at`
 
     @property
     def scale(self) -> float:
@@ -117,6 +118,7 @@ def decode_image(
             check_png(data)
         turned = orientation(image, data)
         colours = declared_colours(image, data)
+        taken = taken_at(image, data)
         image.load()
         if not drafted:
             width, height = image.size  # Pillow turns a TIFF upright while it loads it
@@ -129,4 +131,6 @@ def decode_image(
         if turned in QUARTER_TURNED:
             width, height = height, width
         pixels = np.asarray(to_srgb(image, colours))
-    return DecodedImage(image_id=image_id, pixels=pixels, width=width, height=height, format=image_format)
+    return DecodedImage(
+        image_id=image_id, pixels=pixels, width=width, height=height, format=image_format, taken_at=taken
+    )

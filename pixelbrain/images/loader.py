@@ -7,12 +7,14 @@ import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
-from pixelbrain.config import MAX_MEGAPIXELS
+from pixelbrain.config import MAX_MEGAPIXELS, mask_uri
 from pixelbrain.errors import ConfigError, ImageError
 from pixelbrain.images.decode import DecodedImage, DecodeTarget, decode_image
+from pixelbrain.shown import Shown
 from pixelbrain.sources import ImageSource, open_source, read_bytes
 
 
@@ -24,7 +26,7 @@ class ImageBatch:
     failures: dict[str, ImageError]  # by image_id
 
 
-class DataLoader:
+class DataLoader(Shown):
     """Lists images from disk, S3 or a manifest, and decodes them if asked.
 
         for batch in DataLoader("photos/").batches(32):
@@ -59,6 +61,11 @@ class DataLoader:
         #: What the last listing has passed over so far, by kind.
         self.passed_over: Mapping[str, int] = {}
         self._outs: tuple[str, ...] = ()
+
+    def shown(self) -> Mapping[str, Any]:
+        endpoint = mask_uri(self.s3_endpoint) if self.s3_endpoint else None
+        more = {"s3_endpoint": endpoint, "limit": self.limit, "hidden": self.hidden}
+        return {"source": self.source, **{name: value for name, value in more.items() if value}}
 
     def leave_out(self, *outs: str) -> None:
         """Do not list what is in these folders or s3:// prefixes, however they are called: a run's OUT is in them."""

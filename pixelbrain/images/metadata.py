@@ -1,8 +1,9 @@
-"""What EXIF and XMP say about the pixels: how the photo lies, and that its colours are Adobe RGB."""
+"""What EXIF and XMP say: how the photo lies, that its colours are Adobe RGB, and when it was taken."""
 
 from __future__ import annotations
 
 import re
+from datetime import datetime
 
 from PIL import ExifTags, Image
 
@@ -12,6 +13,7 @@ from pixelbrain.images.encoded import PARSER_ERRORS
 #: EXIF 2.32, the tag Orientation: those that stand on their side.
 QUARTER_TURNED = frozenset({5, 6, 7, 8})
 _ORIENTATION = ExifTags.Base.Orientation
+_OFFSET = re.compile(r"[+-]([01]\d|2[0-3]):[0-5]\d")
 #: As an attribute or an element, in both kinds of quotes; XMP is text of which nothing else is needed.
 _IN_XMP = re.compile(rb"tiff:Orientation\s*(?:=\s*[\"']|>)\s*([1-8])\s*[\"'<]")
 
@@ -50,6 +52,26 @@ def is_adobe_rgb(image: Image.Image, data: bytes) -> bool:
         return _exif(image, data).get_ifd(ExifTags.IFD.Interop).get(1) == "R03"
     except PARSER_ERRORS:
         return False
+
+
+def taken_at(image: Image.Image, data: bytes) -> str | None:
+    """When the camera took it, by EXIF's DateTimeOriginal, as ISO 8601 in the camera's own time: 2024-05-01T12:34:56.
+
+    With the offset from UTC at its end, as +02:00, where OffsetTimeOriginal has it, and without one otherwise: nobody
+    knows then. None where there is no such time, or none that a calendar has.
+
+    Args:
+        image: opened; loaded or not.
+        data: its bytes.
+    """
+    try:
+        found = _exif(image, data).get_ifd(ExifTags.IFD.Exif)
+        said = str(found.get(ExifTags.Base.DateTimeOriginal, "")).rstrip("\0 ")
+        time = datetime.strptime(said[:19], "%Y:%m:%d %H:%M:%S").isoformat()
+        offset = str(found.get(ExifTags.Base.OffsetTimeOriginal, "")).strip("\0 ")
+    except PARSER_ERRORS:  # what it says is no time: a damaged EXIF block does not cost the photo
+        return None
+    return time + offset if _OFFSET.fullmatch(offset) else time
 
 
 def _tag(image: Image.Image, data: bytes) -> int | None:

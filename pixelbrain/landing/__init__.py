@@ -3,6 +3,7 @@
 | what | file | role |
 | --- | --- | --- |
 | `Landing` | landing | OUT as a table: land rows, and read each image once, however many runs wrote about it |
+| `check_format` | format | which format OUT is of: an older one is read, a newer one refused |
 | `Part`, `claim_generation` | parts | part files: what one run landed, and what computed it; the numbers of runs |
 | `read_layers`, `scan_columns` | reader | the reader of part files: each opened once a pass, the next fetched ahead |
 | `LandedIndex` | index | which part file holds each image's newest row, and each module's newest column |
@@ -10,6 +11,7 @@
 | `DigestTable` | digests | ids as 16 bytes in numpy arrays, so that ten million of them fit in memory |
 | `DerivedTable` | derived | people and groups under OUT: only rows that fit what is there now are read |
 | `compact` | compact | merge small part files and drop what newer rows replaced; safe to kill at any moment |
+| `publish` | published | what other programs read: one row an image, one a face, of one schema, at the end of a stage |
 | `prune` | remaining | take images that are gone from their source out of OUT |
 | `AnswerLog` | answers/ | answers under OUT: journalled as they come, folded into Parquet |
 """

@@ -7,6 +7,7 @@ tombstone goes before the rows that it hides. What a killed call leaves is what 
 
 from __future__ import annotations
 
+import collections
 import itertools
 import json
 import time
@@ -14,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
 from pixelbrain import schema
 from pixelbrain.errors import OutLockedError
@@ -22,19 +24,21 @@ from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import Part, claim_generation, in_threads
 from pixelbrain.landing.reader import read_layers
 from pixelbrain.locks.run import RunLock
+from pixelbrain.shown import Shown
 from pixelbrain.storage.base import Storage
 
-#: Of one file. Rows of embeddings reach the bytes first, others the rows.
-TARGET_ROWS = 50_000
-TARGET_BYTES = 128 * 2**20
+#: Of one file. Rows of embeddings reach the bytes first, others the rows. A file in which one image changes is written
+#: again whole, by `renew`: larger ones would make a small change dear, and smaller ones a listing long.
+TARGET_ROWS = 10_000
+TARGET_BYTES = 64 * 2**20
 
 # Well below the targets, as bytes are estimated: what was merged once is not small.
 _SMALL_ROWS = TARGET_ROWS // 2
 _SMALL_BYTES = TARGET_BYTES // 4
 
 
-@dataclass(frozen=True, kw_only=True)
-class CompactReport:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class CompactReport(Shown):
     """What a call of `compact` did."""
 
     files_before: int
@@ -49,7 +53,7 @@ def compact(landing: Landing, *, progress: Callable[[int, int], None] | None = N
     """Merge part files, so that every image is in one file with all its columns, and few files are small.
 
     Rows of images of the same columns by the same settings come together, in the order of the listing, up to about
-    50,000 rows or 128 MB a file. Rows and columns that newer ones replaced go, and so do pruned images. Files that are
+    10,000 rows or 64 MB a file. Rows and columns that newer ones replaced go, and so do pruned images. Files that are
     large and all alive stay as they are: where there is nothing to do, nothing is written. Holds one large file in
     memory, a few times over, and the index.
 
@@ -67,14 +71,10 @@ def compact(landing: Landing, *, progress: Callable[[int, int], None] | None = N
         landing.set_aside_broken()  # removes old temporary files, too
         index = landing.index
         footers = _footers(storage, [(part.name, part.version) for part in index.parts])
-        old, images = _plan(index, footers)
-        written = _write(landing, index, images, progress) if images else []
-        new = _footers(storage, [(name, None) for name in written])  # they are there, and whole
-        if lock.lost:
-            raise OutLockedError(f"another process took {storage.uri} over: nothing was removed; compact it again")
-        _remove(storage, [index.parts[number] for number in old])
-        landing.refresh()
-    kept = [footer for number, footer in enumerate(footers) if number not in old]
+        old = superseded(index)
+        old |= _mergeable(index, footers, old)
+        new = _replace(landing, lock, index, footers, old, progress)
+    kept = [footer for number, footer in enumerate(footers) if not old[number]]
     return CompactReport(
         files_before=len(footers),
         files_after=len(kept) + len(new),
@@ -85,21 +85,66 @@ def compact(landing: Landing, *, progress: Callable[[int, int], None] | None = N
     )
 
 
+def renew(landing: Landing, *, progress: Callable[[int, int], None] | None = None) -> None:
+    """As `compact`, of those files alone that hold anything dead or have not the columns of all.
+
+    Raises:
+        OutLockedError, LandingError: see `compact`.
+        MixedModelsError: there are no such columns; see `LandedIndex.columns`.
+    """
+    with RunLock(landing.storage, what="publish") as lock:
+        index = landing.index
+        old = superseded(index)
+        if old.any():
+            chosen = [index.parts[number] for number in np.flatnonzero(old).tolist()]
+            read = iter(_footers(landing.storage, [(part.name, part.version) for part in chosen]))
+            footers = [next(read) if one else _Footer(file_bytes=0, column_bytes={}) for one in old]
+            _replace(landing, lock, index, footers, old, progress)
+
+
+def superseded(index: LandedIndex) -> np.ndarray:
+    """bool (parts,): files that hold rows that newer ones replaced, or have other columns than the rest."""
+    rows = np.array([part.rows for part in index.parts], np.int64)
+    whole = np.ones(len(index.part), bool)  # images with all that is known of them in one row
+    for part, row in index.modules.values():
+        whole &= (part < 0) | ((part == index.part) & (row == index.row))
+    other = np.array([part.columns != index.columns for part in index.parts], bool)
+    return other | (np.bincount(index.part[whole], minlength=len(rows)) < rows) | (rows == 0)
+
+
+def _replace(
+    landing: Landing,
+    lock: RunLock,
+    index: LandedIndex,
+    footers: Sequence[_Footer],
+    old: np.ndarray,
+    progress: Callable[[int, int], None] | None,
+) -> list[_Footer]:
+    """Put new files in the place of the old ones, which are bool (parts,); returns the footers of the new ones."""
+    storage = landing.storage
+    images = _cut(index, footers, old)
+    written = _write(landing, index, images, progress) if images else []
+    new = _footers(storage, [(name, None) for name in written])  # they are there, and whole
+    if lock.lost:
+        raise OutLockedError(f"another process took {storage.uri} over: nothing was removed; compact it again")
+    _remove(storage, [index.parts[number] for number in np.flatnonzero(old).tolist()])
+    landing.refresh()
+    return new
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Footer:
     """What a part file says of itself."""
 
     file_bytes: int
     column_bytes: dict[str, int]  # by the names of top-level columns, not compressed
-    types: dict[str, str]
 
 
 def _read_footer(storage: Storage, name: str, version: str | None) -> _Footer:
     """Open a part file. Raises `LandingError`."""
     with storage.open_parquet(name, version) as file:
         found = file.metadata
-        arrow = file.schema_arrow
-        sizes = dict.fromkeys(arrow.names, 0)
+        sizes: dict[str, int] = collections.defaultdict(int)
         compressed = 0
         for group, number in itertools.product(range(found.num_row_groups), range(found.num_columns)):
             column = found.row_group(group).column(number)
@@ -108,58 +153,54 @@ def _read_footer(storage: Storage, name: str, version: str | None) -> _Footer:
     return _Footer(
         file_bytes=compressed + found.serialized_size + 12,  # 12: the magic bytes at both ends, the footer's length
         column_bytes=sizes,
-        types={column.name: str(column.type) for column in arrow},
     )
 
 
-def _plan(index: LandedIndex, footers: Sequence[_Footer]) -> tuple[frozenset[int], list[np.ndarray]]:
-    """Replace the files that hold anything dead, and the small ones that can be merged.
-
-    Returns:
-        The numbers of the parts to remove, and the images of each new file: int64, positions in the index, ascending.
-    """
+def _mergeable(index: LandedIndex, footers: Sequence[_Footer], old: np.ndarray) -> np.ndarray:
+    """bool (parts,): the small files that can be merged, with each other or with those that are written anyway."""
     rows = np.array([part.rows for part in index.parts], np.int64)
-    whole = np.ones(len(index.part), bool)  # images with all that is known of them in one row
-    for part, row in index.modules.values():
-        whole &= (part < 0) | ((part == index.part) & (row == index.row))
-    old = (np.bincount(index.part[whole], minlength=len(rows)) < rows) | (rows == 0)
-
-    signature = _signatures(index, footers)
+    signature = _signatures(index)
     of_part = np.full(len(rows), -1, np.int64)
     of_part[index.part] = signature  # of any of its images: where all are whole, they share it
     size = np.array([sum(footer.column_bytes.values()) for footer in footers], np.int64)
     small = ~old & (rows < _SMALL_ROWS) & (size < _SMALL_BYTES)
     kinds, files = np.unique(of_part[small], return_counts=True)
     mergeable = kinds[(files > 1) | np.isin(kinds, signature[old[index.part]])]
-    old |= small & np.isin(of_part, mergeable)
+    return small & np.isin(of_part, mergeable)
 
+
+def _cut(index: LandedIndex, footers: Sequence[_Footer], old: np.ndarray) -> list[np.ndarray]:
+    """The images of each new file: int64, positions in the index, ascending."""
+    signature = _signatures(index)
     images = np.flatnonzero(old[index.part])
-    row_bytes = _row_bytes(index, footers, rows, images)
+    row_bytes = _row_bytes(index, footers, images)
     kinds, first = np.unique(signature[images], return_index=True)
     new: list[np.ndarray] = []
     for kind in kinds[np.argsort(first)]:
         chosen = np.flatnonzero(signature[images] == kind)
         new += np.split(images[chosen], _cuts(row_bytes[chosen]))
-    return frozenset(np.flatnonzero(old).tolist()), new
+    return new
 
 
-def _signatures(index: LandedIndex, footers: Sequence[_Footer]) -> np.ndarray:
+def _signatures(index: LandedIndex) -> np.ndarray:
     """int64 (images,): equal for images that the same modules have seen, with the same settings and column types."""
     signature = np.zeros(len(index.part), np.int64)
     for name, (part, _row) in index.modules.items():
         codes: dict[str, int] = {}
         of_part = np.zeros(len(index.parts), np.int64)
-        for number, (holder, footer) in enumerate(zip(index.parts, footers, strict=True)):
+        for number, holder in enumerate(index.parts):
             if name in holder.modules:
-                what = json.dumps([holder.modules[name].as_dict(), footer.types[name]], sort_keys=True)
+                kind = str(holder.columns.field(name).type)
+                what = json.dumps([holder.modules[name].as_dict(), kind], sort_keys=True)
                 of_part[number] = codes.setdefault(what, len(codes) + 1)
         signature = signature * (len(codes) + 1) + np.where(part < 0, 0, of_part[part])
         signature = np.unique(signature, return_inverse=True)[1]  # small again, whatever the number of modules
     return signature
 
 
-def _row_bytes(index: LandedIndex, footers: Sequence[_Footer], rows: np.ndarray, images: np.ndarray) -> np.ndarray:
+def _row_bytes(index: LandedIndex, footers: Sequence[_Footer], images: np.ndarray) -> np.ndarray:
     """float64 (len(images),): about how much each image takes in Parquet, before compression."""
+    rows = np.array([part.rows for part in index.parts], np.int64)
 
     def mean(columns: Sequence[str]) -> np.ndarray:
         total = [sum(footer.column_bytes.get(name, 0) for name in columns) for footer in footers]
@@ -194,7 +235,9 @@ def _write(
     layers = (index.layers(images, names) for images, names in zip(new, seen_by, strict=True))
     tables = read_layers(index.parts, layers, ahead=1)
     written, done = [], 0
-    for block, (images, names, rows) in enumerate(zip(new, seen_by, tables, strict=True)):
+    for block, (images, names, table) in enumerate(zip(new, seen_by, tables, strict=True)):
+        # the columns that these images have not are null
+        rows = pa.concat_tables([index.columns.empty_table(), table], promote_options="permissive").cast(index.columns)
         modules = {name: index.parts[index.modules[name][0][images[0]]].modules[name] for name in names}
         replaces = index.origins(images)
         written.append(

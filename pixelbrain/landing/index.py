@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
@@ -11,10 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pixelbrain.errors import MixedModelsError
 from pixelbrain.landing.digests import digest_ids, digest_versions, first_of_runs, sort_digests
 from pixelbrain.landing.parts import Part
 from pixelbrain.landing.reader import Layer, newest_first, scan_columns
-from pixelbrain.schema import BASE_FIELDS, Status
+from pixelbrain.schema import BASE_FIELDS, Status, as_landed, common_type
 
 _COLUMNS = ["image_id", "version", "status"]
 _CHUNK_ROWS = 65_536  # of the index's strings: many small chunks are slow to go through
@@ -54,6 +56,14 @@ class LandedIndex:
         numbers = {number for part in holders for number in np.unique(part).tolist() if number >= 0}
         return sorted({origin for number in numbers for origin in self.parts[number].origins})
 
+    def outside(self, known: frozenset[str]) -> np.ndarray:
+        """int64 (n,): the images, ascending, of which a value is from another file than these `origins`."""
+        new = np.array([not known.issuperset(part.origins) for part in self.parts], np.bool_)
+        found = new[self.part]
+        for part, _row in self.modules.values():
+            found |= (part >= 0) & new[part]
+        return np.flatnonzero(found)
+
     def computed_by(self, module: str, images: np.ndarray) -> pa.StringArray:
         """By what settings and model of a module each image's column was computed; null where there is none."""
         part = self.modules[module][0][images]
@@ -68,6 +78,37 @@ class LandedIndex:
         images = np.arange(len(self.part)) if module is None else np.flatnonzero(self.modules[module][0] >= 0)
         text = json.dumps([len(images), self.origins(images, None if module is None else [module])])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @functools.cached_property
+    def columns(self) -> pa.Schema:
+        """What all part files have to have to be read as one table: a column that a run did not compute is null there.
+
+        In the order in which they came, and of a type that all values have room in that are not replaced.
+
+        Raises:
+            MixedModelsError: there is none: a module's fields changed, and only some of the images were done again.
+        """
+        alive = set(np.unique(self.part).tolist())
+        computed = {name: set(np.unique(part).tolist()) for name, (part, _row) in self.modules.items()}
+        found: dict[str, tuple[dict[pa.DataType, None], dict[pa.DataType, None]]] = {}  # of values, and of nulls alone
+        for number, part in enumerate(self.parts):
+            for field in part.columns:
+                if number in computed.get(field.name, ()):
+                    found.setdefault(field.name, ({}, {}))[0][as_landed(field.type)] = None
+                elif number in alive and field.name not in part.modules:
+                    found.setdefault(field.name, ({}, {}))[1][as_landed(field.type)] = None
+        base = {field.name for field in BASE_FIELDS}
+        more = []
+        for name, (values, nulls) in found.items():
+            if name not in base:
+                try:
+                    more.append(pa.field(name, common_type(list(values or nulls))))
+                except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+                    raise MixedModelsError(
+                        f"the column {name} of {self.parts[0].storage.uri} is of two kinds ({error}), and "
+                        "cannot be read as one table: run `pixelbrain extract` over all its images with one of them"
+                    ) from None
+        return pa.schema([*BASE_FIELDS, *more])
 
     def rows_in(self, table: pa.Table) -> pa.Int32Array:
         """For each image, which row of a table with `image_id` and `version` is about it; null where none is.

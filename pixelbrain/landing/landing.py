@@ -8,33 +8,36 @@ import itertools
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pixelbrain import schema
-from pixelbrain.errors import LandingError, MixedModelsError
+from pixelbrain.errors import LandingError, MixedModelsError, PixelbrainError
 from pixelbrain.landing.answers.log import AnswerLog
 from pixelbrain.landing.derived import GROUPS, IDENTITIES, DerivedRows
+from pixelbrain.landing.format import check_format
 from pixelbrain.landing.index import LandedIndex, build_index
 from pixelbrain.landing.parts import IMAGES, ModuleState, Part, PartList, list_parts, part_name, write_table
 from pixelbrain.landing.reader import read_layers
 from pixelbrain.locks.run import RunLock
+from pixelbrain.shown import Shown
 from pixelbrain.storage.base import BrokenFileError, FileGoneError, Storage
 from pixelbrain.storage.open import open_storage
 
-_BROKEN = f"{IMAGES}/broken"
+_BROKEN = "broken"  # not inside `images`, which others read with all that is below it
 _REFRESHES = 20  # of the index, for files that vanish or turn out broken while it is read
 
 logger = logging.getLogger(__name__)
 
 
-class Landing:
+class Landing(Shown):
     """The Parquet tables under OUT: images, identities, groups.
 
-    What it read of `OUT/images` is kept; `refresh()` after another process has landed more.
+    What it read of `OUT/images` is kept; `refresh()` after another process has landed more. An OUT of a
+    later Pixelbrain is refused: `NewerFormatError`.
 
     Args:
         out: a folder, or `s3://bucket/prefix`.
@@ -47,6 +50,18 @@ class Landing:
         self._listed: PartList | None = None
         self._index: LandedIndex | None = None
         self._told: set[str] = set()  # broken files, each warned of once
+
+    def shown(self) -> Mapping[str, Any]:
+        known = {} if self._index is None else {"images": len(self._index.image_id), "modules": [*self._index.modules]}
+        return {"out": self.storage.uri, **known}
+
+    def shown_at_length(self) -> Mapping[str, Any]:
+        try:
+            models = {name: model.model for name, model in self.models().items()}
+            found = {"images": self.count_images(), "modules": [*self.index.modules], "models": models}
+            return {"out": self.storage.uri, **found, "questions": self.answer_log.fields()}
+        except PixelbrainError as error:
+            return {"out": self.storage.uri, "error": error}
 
     # --- writing -------------------------------------------------------------------------------------------------
 
@@ -66,7 +81,8 @@ class Landing:
         `claim_generation`.
         """
         name = part_name(generation, block, piece)
-        write_table(self.storage, name, rows, modules, replaces)
+        landed = pa.schema([field.with_type(schema.as_landed(field.type)) for field in rows.schema])
+        write_table(self.storage, name, rows.cast(landed), modules, replaces)
         return name
 
     def block_so_far(self, generation: int, block: int) -> tuple[set[str], int]:
@@ -102,7 +118,7 @@ class Landing:
             return None
 
     def set_aside_broken(self) -> list[str]:
-        """Move part files that cannot be read to `images/broken`, so that a new run does their images again.
+        """Move part files that cannot be read to `broken`, so that a new run does their images again.
 
         Temporary files that killed processes left go, too. It takes OUT's lock: nobody else may be writing.
 
@@ -135,6 +151,7 @@ class Landing:
 
     def _list(self, *, check_ids: bool = False) -> PartList:
         if self._listed is None:
+            check_format(self.storage)
             self._listed = list_parts(self.storage, check_ids=check_ids)
             for name, why in self._listed.broken.items():
                 self._tell_broken(name, why)
@@ -231,6 +248,7 @@ class Landing:
         *,
         vectors: bool = True,
         computed_by: str | None = None,
+        images: np.ndarray | None = None,
         batch_rows: int = 1000,
     ) -> Iterator[pa.Table]:
         """Every image exactly once, in the order of the listing.
@@ -239,6 +257,7 @@ class Landing:
             modules: struct columns to read; all by default, and the answers.
             vectors: False leaves out the structs' embeddings, which are most of the bytes.
             computed_by: a module of which a column `computed_by` is wanted, see `LandedIndex.computed_by`.
+            images: only those at these positions in the index, ascending.
             batch_rows: rows a table.
 
         Yields:
@@ -249,7 +268,7 @@ class Landing:
         asked = list(self.answers) if modules is None else [m for m in modules if m in self.answers]
         if vectors:
             self.states()
-        left, stuck = np.arange(self.count_images()), False
+        left, stuck = np.arange(self.count_images()) if images is None else images, False
         while len(left):
             index, answers, done = self.index, self.answers, 0
             batches = [left[start : start + batch_rows] for start in range(0, len(left), batch_rows)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import functools
 import json
@@ -15,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pixelbrain import schema
+from pixelbrain.landing.format import write_format
 from pixelbrain.locks.run import RunLock
 from pixelbrain.storage.base import BrokenFileError, FileGoneError, Storage
 
@@ -27,6 +29,7 @@ IMAGES = "images"
 _CLAIMED = "work/generation"
 _IDS = ["image_id", "version", "status"]
 _METADATA_KEY = b"pixelbrain"
+_SCHEMA_KEY = b"ARROW:schema"  # where pyarrow writes it, in base64
 _PART_NAME = re.compile(r"part-(\d{6})-(\d{8})-(\d{3,})\.parquet")
 _THREADS = {True: 4, False: 32}  # for many small requests, by whether it is a disk: of S3 most is waiting
 _LISTINGS = 3  # files that vanish while their footers are read, as `pixelbrain compact` makes them, are listed anew
@@ -71,6 +74,7 @@ class Part:
     rows: int
     modules: Mapping[str, ModuleState]  # the struct columns that it holds; shared by all parts of one run
     replaces: tuple[str, ...] = ()  # by `compact`: the `origins` of the files that it put this one in place of
+    columns: pa.Schema = field(compare=False, default=pa.schema([]))  # in it, also those that its run did not compute
     checked: bool = field(compare=False)  # whether its ids were read, too, when it was listed
 
     @functools.cached_property
@@ -113,10 +117,12 @@ def claim_generation(storage: Storage) -> int:
     it must not write over one of ours.
 
     Raises:
+        NewerFormatError: a later Pixelbrain wrote OUT.
         LandingError: OUT cannot be read or written.
         OutLockedError: another process works on OUT.
     """
     with RunLock(storage, what="extract"):
+        write_format(storage)
         last = storage.read(_CLAIMED)
         landed = [_numbers(name)[0] for name in storage.names(IMAGES) if _PART_NAME.fullmatch(name)]  # broken ones, too
         generation = 1 + max([*landed, int(last or 0)])
@@ -174,6 +180,7 @@ def _open(storage: Storage, name: str, version: str, check_ids: bool) -> Part | 
     try:
         with storage.open_parquet(name, version) as file:
             metadata = (file.metadata.metadata or {}).get(_METADATA_KEY)  # schema_arrow would double the time
+            columns = _read_columns(file.metadata.metadata[_SCHEMA_KEY]) if metadata else pa.schema([])
             rows = file.metadata.num_rows
             if check_ids:
                 file.read(columns=_IDS)
@@ -190,6 +197,7 @@ def _open(storage: Storage, name: str, version: str, check_ids: bool) -> Part | 
         rows=rows,
         modules=modules,
         replaces=replaces,
+        columns=columns,
         checked=check_ids,
     )
 
@@ -203,6 +211,12 @@ def _read_metadata(metadata: bytes) -> tuple[Mapping[str, ModuleState], tuple[st
         return modules, tuple(found.get("replaces", ()))
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+@functools.lru_cache(maxsize=256)
+def _read_columns(serialized: bytes) -> pa.Schema:
+    """A part file's columns, the same in all files of a run."""
+    return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(serialized))).remove_metadata()
 
 
 def write_table(

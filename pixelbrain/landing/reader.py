@@ -17,9 +17,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pixelbrain.landing.parts import Part
+from pixelbrain.schema import BASE_FIELDS
 from pixelbrain.storage.base import BrokenFileError
 
 T = TypeVar("T")
+
+_BASE = pa.schema(BASE_FIELDS)
 
 #: By whether it is a disk, where one file is decompressed while another one's ids are hashed. In S3 a small file is one
 #: request, and waits for the answer most of its time.
@@ -159,6 +162,7 @@ class _OpenPart:
         self._part, self._vectors = part, vectors
         self._lock = threading.Lock()
         self._file: pq.ParquetFile | None = None
+        self._names: frozenset[str] = frozenset()  # of its columns
 
     def read(self, picks: Sequence[_Pick]) -> list[_Piece]:
         """The rows of each pick, in its order; only the row groups that hold some are read."""
@@ -167,12 +171,15 @@ class _OpenPart:
             with self._lock, storage.reading(name):
                 if self._file is None:
                     self._file = storage.parquet_file(name, self._part.version)
+                    self._names = frozenset(self._file.schema_arrow.names)
                 return self._read(self._file, picks)
         except BrokenFileError as error:  # its footer and its ids are whole
             raise BrokenFileError(f"{error}; move it away, and the next run does its images again", name) from None
 
     def _read(self, file: pq.ParquetFile, picks: Sequence[_Pick]) -> list[_Piece]:
         leaves = list(dict.fromkeys(name for _number, layer, _places in picks for name in layer.columns))
+        absent = [name for name in leaves if name not in self._names]  # in an OUT of an older format
+        leaves = [name for name in leaves if name in self._names]
         if not self._vectors:
             leaves = [leaf for n in leaves for leaf in _without_embedding(n, file.schema_arrow.field(n).type)]
         sizes = np.array([file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)], int)
@@ -184,6 +191,8 @@ class _OpenPart:
         shift[groups] = np.cumsum(sizes[groups]) - sizes[groups] - starts[groups]
         # ParquetFile and not read_table: only it picks fields inside lists of structs
         table = file.read_row_groups(groups.tolist(), columns=leaves).replace_schema_metadata(None)
+        for name in absent:
+            table = table.append_column(name, pa.nulls(len(table), _BASE.field(name).type))
         return [
             (number, places, table.select(layer.columns).take(pa.array(chosen + shift[group])))
             for (number, layer, places), chosen, group in zip(picks, rows, of_row, strict=True)

@@ -30,6 +30,7 @@ from pixelbrain import schema
 from pixelbrain.errors import ConfigError, ModuleError
 from pixelbrain.images.decode import DecodedImage, DecodeTarget
 from pixelbrain.modules.weights.find import ModelFile
+from pixelbrain.shown import Shown
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ class Resources:
                 raise ConfigError(f"{name} is {getattr(self, name)}: it is 1 or more")
 
 
-class PipelineModule(abc.ABC):
+class PipelineModule(Shown, abc.ABC):
     """One model or service; reads a batch and adds one struct column named after it."""
 
     #: The column's name: a Python identifier, none of `schema.RESERVED_NAMES`.
@@ -83,6 +84,10 @@ class PipelineModule(abc.ABC):
         except ConfigError as error:
             raise ModuleError(f"{cls.__qualname__}.name: {error}") from None
 
+    def shown(self) -> Mapping[str, Any]:
+        weights = [str(file) for file in self.weights_files]
+        return {"name": getattr(self, "name", None), **({"weights": weights} if weights else {})}
+
     @abc.abstractmethod
     def fields(self) -> list[pa.Field]:
         """The struct's own fields; `error_type` and `error` are added."""
@@ -104,12 +109,17 @@ class PipelineModule(abc.ABC):
         """Names of the files in `modules.weights.table.WEIGHTS` that `setup` loads."""
         return [name for file in self.weights_files for name in file.required()]
 
+    def check_weights(self) -> None:
+        """Raise `WeightsError` for files that `prepare` could not fetch, as far as that is known without a download."""
+        for file in self.weights_files:
+            file.check()
+
     def prepare(self) -> None:
         """Fetch what `setup` will load, once, on the machine that starts the run. Raises `WeightsError`."""
         for file in self.weights_files:
             file.path()
 
-    def setup(self, device: str = "cpu") -> None:  # noqa: B027  (a module without weights has nothing to load)
+    def setup(self, device: str = "cpu") -> None:
         """Load the model, on the worker. `device` is "cpu" or "cuda"."""
 
     def preprocess(self, image: DecodedImage) -> Any:

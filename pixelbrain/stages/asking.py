@@ -50,6 +50,7 @@ def ask_batch(stages: Stages, module: Gpt4VModule, *, wait: bool = True, limit: 
     from pixelbrain.asking.batch.run import ask_batch
 
     started = time.monotonic()
+    stages.check_asking("ask --batch", module)
     given = to_ask(stages, module)
     with stages.lock("ask --batch"), stages.display.stage("ask", unit="requests") as tell:
         report = ask_batch(**given, limit=limit, wait=wait, progress=tell)

@@ -1,18 +1,22 @@
-"""What the terminal shows: one progress line a stage, then one line that says what it did.
+"""What people see: one line of progress a stage, then one line that says what it did.
 
-Where nobody looks, as in a job's log, the progress is a plain line now and then.
+A terminal and a notebook have it in one place, with a bar where there is room. Where nobody looks, as in a job's log,
+it is a plain line now and then, of the same words.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress, ProgressColumn, Task, TextColumn
+from rich.progress_bar import ProgressBar
+from rich.table import Column
 from rich.text import Text
 
 logger = logging.getLogger(__name__)
@@ -20,6 +24,8 @@ logger = logging.getLogger(__name__)
 _FIRST_LINE_S = 10.0
 _LINES_APART_S = 300.0  # at most; until then, each wait is twice the one before
 _LOOK_S = 1.0
+_NAME_WIDTH = 9  # of a stage, at the beginning of every line
+_BAR_WIDTH, _LEAST_BAR_WIDTH = 24, 6
 
 
 class PlainProgress:
@@ -32,7 +38,8 @@ class PlainProgress:
     """
 
     def __init__(self, name: str, unit: str, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._name, self._unit, self._clock = name, unit, clock
+        self.label = f"{name:<{_NAME_WIDTH}}"
+        self._unit, self._clock = unit, clock
         self._state = (0, 0, 0)  # done, total, failed
         self._first: tuple[float, int] | None = None  # when the first units were done, and how many
         self._began_s = clock()
@@ -52,19 +59,29 @@ class PlainProgress:
             return None
         self._interval_s = min(2 * self._interval_s, _LINES_APART_S)
         self._next_s = now + self._interval_s
+        return f"{self.label} {self.text()}"
+
+    def text(self, width: int | None = None) -> str:
+        """How far it is, after which time, how fast, and how long it may still take; at best in so many characters."""
         done, total, failed = self._state
+        so_far = duration(self._clock() - self._began_s)
         if not total:  # it does not count, or has nothing to count yet
-            return f"{self._name:<9} at work for {_duration(now - self._began_s)}"
-        parts = [f"{done:,} of {total:,} {self._unit}"]
-        if (rate := self.rate()) is None:
-            parts.append("starting")
-        else:
-            parts.append(f"{rate:,.1f}/s")
-            if failed:
-                parts.append(f"{failed:,} failed")
-            if total > done:
-                parts.append(f"about {_duration((total - done) / rate)} left")
-        return f"{self._name:<9} {', '.join(parts)}"
+            return f"at work for {so_far}"
+        rate = self.rate()
+        pace = "starting" if rate is None else f"{rate:,.1f}/s"
+        parts = [f"{done:,} of {total:,} {self._unit} after {so_far}", pace]
+        if failed:
+            parts.append(f"{failed:,} failed")
+        if rate is not None and total > done:
+            parts.append(f"about {duration((total - done) / rate)} left")
+        if width is not None and len(", ".join(parts)) > width:
+            parts.remove(pace)
+        return ", ".join(parts)
+
+    @property
+    def state(self) -> tuple[int, int, int]:
+        """Done, of how many (0: nobody knows), and failed."""
+        return self._state
 
     def rate(self) -> float | None:
         """Units a second since the first one was done: starting up does not count. None: too early to say."""
@@ -74,15 +91,7 @@ class PlainProgress:
         return (done - self._first[1]) / max(self._clock() - self._first[0], 1e-6)
 
 
-class _Rate(ProgressColumn):
-    """How fast it goes on."""
-
-    def render(self, task: Task) -> Text:
-        rate = task.fields["pace"].rate()
-        return Text("starting", style="dim") if rate is None else Text(f"{rate:,.1f}/s", style="cyan")
-
-
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """To one unit, as an estimate is no better."""
     if seconds < 90:
         return f"{seconds:.0f} s"
@@ -91,12 +100,48 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 3600:.0f} h"
 
 
+class _Bar(ProgressColumn):
+    """A bar in what a terminal's line has left beside the text, which matters more; or none."""
+
+    def __init__(self, pace: PlainProgress, console: Console) -> None:
+        super().__init__(table_column=Column(no_wrap=True))
+        self._pace, self._console = pace, console
+
+    def render(self, task: Task) -> ProgressBar | Text:
+        done, total, _ = self._pace.state
+        room = _room(self._pace, self._console)
+        width = min(_BAR_WIDTH, room - len(self._pace.text(room)))
+        if width < _LEAST_BAR_WIDTH:
+            return Text()
+        return ProgressBar(
+            total=total or None, completed=done, width=width, pulse=not total, animation_time=task.get_time()
+        )
+
+
+class _Pace(ProgressColumn):
+    """What a line of text would say, in the width that a terminal has."""
+
+    def __init__(self, pace: PlainProgress, console: Console) -> None:
+        super().__init__(table_column=Column(no_wrap=True))
+        self._pace, self._console = pace, console
+
+    def render(self, task: Task) -> Text:
+        room = _room(self._pace, self._console)
+        text = self._pace.text(room)
+        return Text(text if len(text) <= room else f"{text[: room - 1]}…")
+
+
+def _room(pace: PlainProgress, console: Console) -> int:
+    """Of a terminal's line, beside the stage's name and the spaces."""
+    return console.width - len(pace.label) - 3
+
+
 class Display:
-    """Shows stages on standard error: a bar where someone looks at it, lines elsewhere, nothing when quiet."""
+    """Shows stages on standard error: a bar on a terminal, a line in a notebook, lines elsewhere; quiet: nothing."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.quiet = quiet
-        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.console = Console(stderr=True, highlight=False)
 
     @contextlib.contextmanager
     def stage(self, name: str, unit: str = "images") -> Iterator[Callable[..., None]]:
@@ -105,68 +150,99 @@ class Display:
             yield lambda done, total, failed=0: None
             return
         pace = PlainProgress(name, unit)
-        if not self.console.is_terminal:
-            with self._lines(pace):
-                yield pace.tell
-            return
-        progress = Progress(
-            TextColumn("{task.description:<9}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.completed:,.0f}/{task.fields[of]} {task.fields[unit]}"),
-            _Rate(),
-            TextColumn("{task.fields[failures]}", style="yellow"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=self.console,
-            transient=True,
-        )
-        task = progress.add_task(name, total=None, unit=unit, failures="", pace=pace, of="?")
-
-        def tell(done: int, total: int | None, failed: int = 0) -> None:
-            pace.tell(done, total, failed)
-            failures = f"{failed:,} failed" if failed else ""
-            progress.update(task, completed=done, total=total or 0, failures=failures, of=f"{total or 0:,}")
-
-        with progress:
-            yield tell
+        shown = self._in_place if self.console.is_jupyter else self._bar if self.console.is_terminal else self._lines
+        with shown(pace):
+            yield pace.tell
 
     @contextlib.contextmanager
-    def _lines(self, progress: PlainProgress) -> Iterator[None]:
-        """Show what is due from a thread: a stage that gets nothing done is silent itself, and should be seen."""
-        ended = threading.Event()
+    def _bar(self, pace: PlainProgress) -> Iterator[None]:
+        """One line of a terminal, which it never breaks."""
+        label = TextColumn(pace.label, markup=False, table_column=Column(no_wrap=True))
+        columns = (label, _Bar(pace, self.console), _Pace(pace, self.console))
+        with Progress(*columns, console=self.console, transient=True) as progress:
+            progress.add_task(pace.label, total=None)
+            yield
+
+    @contextlib.contextmanager
+    def _in_place(self, pace: PlainProgress) -> Iterator[None]:
+        """A line of a notebook, written anew each second; rich's own bar would need ipywidgets."""
+        from IPython.display import display  # a notebook has it
+
+        line = display({"text/plain": ""}, raw=True, display_id=True)
 
         def show() -> None:
-            while not ended.wait(_LOOK_S):
-                if text := progress.due():
-                    self.line(text)
+            line.update({"text/plain": f"{pace.label} {pace.text()}"}, raw=True)
 
-        thread = threading.Thread(target=show, name="pixelbrain-progress", daemon=True)
-        thread.start()
-        try:
+        with _each_second(show):
             yield
-        finally:
-            ended.set()
-            thread.join()
+        show()
+
+    @contextlib.contextmanager
+    def _lines(self, pace: PlainProgress) -> Iterator[None]:
+        """Show what is due: a stage that gets nothing done is silent itself, and should be seen."""
+
+        def show() -> None:
+            if text := pace.due():
+                self.line(text)
+
+        with _each_second(show):
+            yield
 
     def line(self, text: str) -> None:
         """A line for people to read."""
         if not self.quiet:
-            self.console.print(text, markup=False)
+            self._print(text)
 
     def warn(self, text: str) -> None:
         """A line that is shown even when quiet."""
-        self.console.print(text, style="yellow", markup=False)
+        self._print(text, style="yellow")
+
+    def _print(self, text: str, style: str | None = None) -> None:
+        if self.console.is_terminal:  # broken between words, and below what the stage is called
+            indent = " " * (_NAME_WIDTH + 1)
+            text = textwrap.fill(
+                text, self.console.width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+            )
+        self.console.print(text, style=style, markup=False, soft_wrap=True)
 
 
 class LogDisplay(Display):
-    """Says in the log what a display would show, where a library is used, which prints nothing."""
+    """Says in the log what a display would show: where a library is used, and nobody looks."""
 
-    def __init__(self) -> None:
-        super().__init__(quiet=True)
+    @contextlib.contextmanager
+    def stage(self, name: str, unit: str = "images") -> Iterator[Callable[..., None]]:
+        pace = PlainProgress(name, unit)
+        with self._lines(pace):
+            yield pace.tell
 
     def line(self, text: str) -> None:
         logger.info(text.strip())
 
     def warn(self, text: str) -> None:
         logger.warning(text.strip())
+
+
+def choose_display(shown: bool | None) -> Display:
+    """What a library's user sees: progress, or what the log takes; None: progress, on a terminal and in a notebook."""
+    display = Display()
+    if shown is None:
+        shown = display.console.is_terminal or display.console.is_jupyter
+    return display if shown else LogDisplay()
+
+
+@contextlib.contextmanager
+def _each_second(show: Callable[[], None]) -> Iterator[None]:
+    """Something is shown inside, from a thread."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(_LOOK_S):
+            show()
+
+    thread = threading.Thread(target=watch, name="pixelbrain-progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()

@@ -17,17 +17,19 @@ from pixelbrain.record import read_record, write_stage
 from pixelbrain.stages.asking import asked, to_ask
 from pixelbrain.stages.configured import fetch_missing, make_asking, make_modules, recorded_config
 from pixelbrain.stages.display import Display, LogDisplay
+from pixelbrain.stages.preflight import preflight
 from pixelbrain.stages.wording import tell_asked, tell_extracted, tell_loaded
 
 if TYPE_CHECKING:
     from pixelbrain.asking.answer_records import AskReport
     from pixelbrain.asking.module import Gpt4VModule
-    from pixelbrain.engine.extract import ExtractReport
+    from pixelbrain.engine.extract import ExtractReport, FirstLook
     from pixelbrain.identity.group import GroupReport
     from pixelbrain.identity.people import IdentityReport
     from pixelbrain.images.loader import DataLoader
     from pixelbrain.landing.compact import CompactReport
     from pixelbrain.modules.base import PipelineModule
+    from pixelbrain.storage.base import Storage
     from pixelbrain.stores.database import Database
     from pixelbrain.stores.load import LoadReport
     from pixelbrain.stores.verify import VerifyReport
@@ -67,9 +69,10 @@ class Stages:
         self.display = display or LogDisplay()
         self.debug = debug
         self.landing = landing or Landing(config.out, s3_endpoint=config.s3_endpoint)
-        self.storage = self.landing.storage
+        self.storage: Storage = self.landing.storage
         self._loader, self._modules, self._asking = loader, modules, asking
-        self._nodes = 0  # of the cluster; 0: not counted yet
+        self._looked: FirstLook | None = None
+        self.checked: set[str] = set()  # what was seen to be there, see `preflight`
 
     @classmethod
     def over(
@@ -84,46 +87,64 @@ class Stages:
         return cls(recorded_config(out, given, stores=stores), display, debug=debug)
 
     def loader(self) -> DataLoader:
-        """The images of SOURCE. Raises `SourceError` for what can be none."""
+        """The images of SOURCE."""
         from pixelbrain.images.loader import DataLoader
 
-        config, loader = self.config, self._loader
-        if not loader:
+        config = self.config
+        if self._loader is None:
             if not config.source:
                 raise ConfigError("no SOURCE: name a folder, an image, a list file or s3://bucket/prefix")
-            loader = DataLoader(
+            self._loader = DataLoader(
                 config.source,
                 s3_endpoint=config.s3_endpoint,
                 limit=config.limit,
                 max_megapixels=config.max_megapixels,
                 hidden=config.hidden,
             )
-        loader.open()
-        return loader
+        return self._loader
+
+    def look_first(self) -> FirstLook:
+        """The first images of SOURCE, listed once: `extract` takes them from here."""
+        from pixelbrain.engine.extract import first_look
+
+        if self._looked is None:
+            self._looked = first_look(self.loader(), self.landing)
+        return self._looked
 
     def modules(self) -> Sequence[PipelineModule]:
         """The modules that look at images, not yet set up."""
         return self._modules or make_modules(self.config)
 
+    def asking(self) -> Sequence[Gpt4VModule]:
+        """The modules that ask. Raises `ConfigError` for what cannot be asked."""
+        self._asking = self._asking or make_asking(self.config)
+        return self._asking
+
     # --- stages --------------------------------------------------------------------------------------------------
 
-    def run(self, then: Collection[str] = ("identify", "report")) -> dict[str, Any]:
+    def run(
+        self,
+        then: Collection[str] = ("identify", "report"),
+        *,
+        progress: Callable[[int, int, int], None] | None = None,
+    ) -> dict[str, Any]:
         """Extract, ask and load, as one run that nobody else disturbs, and `then` identify, group or report.
+
+        Of extract and ask, `progress` hears how far they are, in place of the display.
 
         Returns:
             Each stage's report by its name; of ask a list. Without faces, nobody is identified.
         """
-        # first: a source that is none, and a question that cannot be asked, are known before an hour's work
-        self.loader()
-        asking = self._asking or make_asking(self.config)
-        self._require_servers()
+        asking = self.asking()
+        self.check("extract", *(["ask"] if asking else []), "load", *then)
         with self.lock("run"):
             with contextlib.ExitStack() as stack:
                 if asking:  # one Ray for two stages: its start takes longer than either on a few images
                     from pixelbrain.engine.cluster.session import ray_session
 
                     stack.enter_context(ray_session(debug=self.debug))
-                reports: dict[str, Any] = {"extract": self.extract(), "ask": [self.ask(module) for module in asking]}
+                reports: dict[str, Any] = {"extract": self.extract(progress=progress)}
+                reports["ask"] = [self.ask(module, progress=progress) for module in asking]
             with self.database() as database:
                 reports["load"] = self.load(database)
                 if "identify" in then and "facenet" in self.landing.index.modules:
@@ -148,7 +169,9 @@ class Stages:
         """
         from pixelbrain.engine.extract import extract
 
+        self.check("extract")
         config, loader, modules = self.config, self.loader(), self.modules()
+        looked, self._looked = self._looked, None  # it may be large, and is old next time
         with self.lock("extract"):  # before 100 MB are fetched for an OUT that is in use, or may not be written
             if not self._modules:  # those of a config; others know by themselves where theirs are
                 fetch_missing(modules, config, self.display)
@@ -161,10 +184,11 @@ class Stages:
                     retry_failed=config.retry_failed,
                     force=config.force,
                     prune=config.prune,
+                    looked=looked,
                     progress=progress or tell,
                     debug=self.debug,
                 )
-            self.landing.refresh()
+            self._publish()
             figures = dataclasses.asdict(report) | {"images_per_s": round(report.images_per_s, 2)}
             figures["seconds_by_activity"] = {k: round(v, 2) for k, v in report.seconds_by_activity.items()}
             self.record("extract", figures)
@@ -181,6 +205,7 @@ class Stages:
         """Ask the module's questions about what has landed; see `engine.ask.run.ask`."""
         from pixelbrain.engine.ask.run import ask
 
+        self.check_asking("ask", module)
         given = to_ask(self, module)
         with self.lock("ask"), self.display.stage("ask") as tell:
             report = ask(**given, limit=limit, progress=progress or tell, debug=self.debug)
@@ -192,6 +217,7 @@ class Stages:
         """Bring MongoDB and ChromaDB in step with Parquet; see `stores.load.load`."""
         from pixelbrain.stores.load import load
 
+        self.check("load")
         with self.lock("load"), self.display.stage("load") as tell:
             report = load(self.landing.require(), database, rebuild=rebuild, progress=tell)
             self.record("load", report.as_dict())
@@ -202,6 +228,7 @@ class Stages:
         """Cluster faces to people; see `identity.people.PeopleIdentifierModule`."""
         from pixelbrain.identity.people import PeopleIdentifierModule
 
+        self.check("identify")
         with self.lock("identify"), self._in_step(database, "faces"), self.display.stage("identify", unit="faces"):
             report = PeopleIdentifierModule(self.config.strategy, threshold=threshold).run(database)
             self.record("identify", dataclasses.asdict(report))
@@ -215,6 +242,7 @@ class Stages:
         """Group images that look alike; see `identity.group.group_images`."""
         from pixelbrain.identity.group import group_images
 
+        self.check("group")
         with self.lock("group"), self._in_step(database, "images"), self.display.stage("group"):
             report = group_images(database, threshold=threshold)
             self.record("group", dataclasses.asdict(report))
@@ -228,6 +256,7 @@ class Stages:
         """Write the gallery; see `report.gallery.pages.build_gallery`. Returns its first page."""
         from pixelbrain.report.gallery.pages import build_gallery
 
+        self.check("report")
         started, run = time.monotonic(), read_record(self.storage)
         with self.display.stage("report") as tell:
             page = build_gallery(
@@ -247,6 +276,7 @@ class Stages:
         """Compare the stores with Parquet, value by value; see `stores.verify.verify`."""
         from pixelbrain.stores.verify import verify
 
+        self.check("verify")
         with self.lock("verify"), self.display.stage("verify") as tell:
             return verify(self.landing.require(), database, progress=tell)
 
@@ -254,8 +284,19 @@ class Stages:
         """Merge small files; see `landing.compact.compact`."""
         from pixelbrain.landing.compact import compact
 
-        with self.lock("compact"), self.display.stage("compact") as tell:
-            return compact(self.landing, progress=tell)
+        self.check("compact")
+        with self.lock("compact"):
+            with self.display.stage("compact") as tell:
+                report = compact(self.landing, progress=tell)
+            self._publish()
+        return report
+
+    def _publish(self) -> None:
+        """Make the tables of OUT what other programs can read; see `landing.published.publish`."""
+        from pixelbrain.landing.published import publish
+
+        with self.display.stage("publish") as tell:
+            publish(self.landing, progress=tell)
 
     @contextlib.contextmanager
     def _in_step(self, database: Database, collection: Literal["faces", "images"]) -> Iterator[None]:
@@ -271,23 +312,29 @@ class Stages:
         """Nobody else works on OUT inside it; stages may nest."""
         return RunLock(self.storage, what=stage)
 
+    def check(self, *stages: str) -> None:
+        """Before any work of these stages: is all there that they need? Raises as `preflight` does."""
+        preflight(self, stages)
+
+    def check_asking(self, stage: str, module: Gpt4VModule) -> None:
+        """The same, for what this module asks."""
+        self._asking = [module]
+        self.check(stage)
+
+    def unopened(self) -> Database:
+        """The two stores, of which none is opened or started."""
+        from pixelbrain.stores.database import Database
+
+        return Database(self.landing, mongo=self.config.mongo, chroma=self.config.chroma)
+
     @contextlib.contextmanager
-    def database(self) -> Iterator[Database]:
+    def database(self, *stages: str) -> Iterator[Database]:
         """The two stores, opened once for several stages."""
         from pixelbrain.stores.database import Database
 
-        self._require_servers()
+        self.check("status", *stages)
         with Database.open(self.storage, mongo=self.config.mongo, chroma=self.config.chroma) as database:
             yield database
-
-    def _require_servers(self) -> None:
-        """Raises `StoreError` where the stores would be folders, and nodes of a cluster would come and go over them."""
-        from pixelbrain.engine.plan.nodes import count_nodes
-        from pixelbrain.stores.address import require_servers
-
-        if not self._nodes:
-            self._nodes = count_nodes()
-        require_servers(self._nodes, mongo=self.config.mongo, chroma=self.config.chroma)
 
     def record(self, stage: str, figures: Mapping[str, Any]) -> None:
         """Enter in run.json what a stage did, and what was asked."""

@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 
 from pixelbrain.errors import LandingError
 
+_PROBE = "work/writable"
+
 
 class FileGoneError(LandingError):
     """A file that was listed is not there any more: another process removed it."""
@@ -80,6 +82,12 @@ class Storage(abc.ABC):
     @abc.abstractmethod
     def write_with(self, name: str, fill: Callable[[IO[bytes]], object]) -> None:
         """Have a file filled, or replaced: readers see the old one or the new one, also after a power loss."""
+
+    def check_writable(self) -> None:
+        """Raise if nothing could be written here; nothing is there afterwards that was not before."""
+        self.names("work")  # a server that is not there is waited for less long than a write is
+        self.write(_PROBE, b"")
+        self.delete(_PROBE)
 
     @abc.abstractmethod
     def delete(self, name: str) -> None:

@@ -30,3 +30,16 @@ def uri_to_path(uri: str) -> str:
 def absolute(path: str) -> str:
     """An absolute path without `.`, `..`, doubled slashes and `~`; links in it stay."""
     return re.sub(r"^//+", "/", os.path.abspath(os.path.expanduser(path)))
+
+
+def shown_path(uri: str) -> str:
+    """Where a file is, for people and their programs: its path on disk, or its URI where it is elsewhere.
+
+    The URI as well where the path has bytes that are no text.
+    """
+    path = uri_to_path(uri) if is_file_uri(uri) else uri
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return uri
+    return path

@@ -69,6 +69,10 @@ class LocalStorage(Storage):
             with contextlib.suppress(OSError):  # what went wrong is being raised already
                 temporary.unlink(missing_ok=True)
 
+    def check_writable(self) -> None:
+        if why := why_not_writable(self.local):
+            raise LandingError(f"OUT cannot be {self.local}: {why}")
+
     def delete(self, name: str) -> None:
         with self._explained("remove", name):
             (self.local / name).unlink(missing_ok=True)
@@ -109,6 +113,16 @@ class LocalStorage(Storage):
             yield
         except OSError as error:
             raise LandingError(f"cannot {verb} {self.local / name}: {error.strerror}") from None
+
+
+def why_not_writable(folder: Path) -> str | None:
+    """Why no file could be written into a folder, which need not be there yet; it is neither made nor written to."""
+    there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    if not there.is_dir():
+        return f"{there} is no folder"
+    if not os.access(there, os.W_OK | os.X_OK):
+        return f"{there} may not be written; choose another folder, or get the right to"
+    return None
 
 
 def why_not_written(path: Path, error: OSError) -> str:

@@ -19,8 +19,10 @@ from pixelbrain.landing.derived import DERIVED, GROUPS, IDENTITIES
 from pixelbrain.landing.landing import Landing
 from pixelbrain.schema import ModelInfo, check_name, field_path
 from pixelbrain.storage.base import Storage
+from pixelbrain.storage.local import why_not_writable
 from pixelbrain.stores.address import chroma_database, is_url
 from pixelbrain.stores.chroma import health_process
+from pixelbrain.stores.chroma.heartbeat import find_server
 from pixelbrain.stores.load_record import RECORD_ID
 from pixelbrain.stores.mongo import derived
 from pixelbrain.stores.mongo import fields as image_fields
@@ -128,6 +130,15 @@ class Database:
     def remote_vectors(self) -> bool:
         """Whether ChromaDB is a server."""
         return is_url(self._chroma_location)
+
+    def check(self, store: Literal["mongo", "chroma"]) -> None:
+        """Raise `StoreError` unless a store can be used: a server answers, a folder can be written. None is started."""
+        if store == "mongo":
+            self.mongo_connection.check()
+        elif self.remote_vectors:
+            find_server(str(self._chroma_location))
+        elif why := why_not_writable(Path(self._chroma_location).expanduser().absolute()):
+            raise StoreError(f"ChromaDB cannot be embedded in {self._chroma_location}: {why}")
 
     def close(self) -> None:
         """Close both stores and stop an embedded mongod; twice is once."""
@@ -323,30 +334,37 @@ class Database:
 
     # --- tables of later stages ----------------------------------------------------------------------------------
 
-    def store_derived(self, name: Literal["identities", "groups"]) -> WriteResult:
-        """Write people or groups as OUT has them, in place of what was there, and remember that they are these."""
+    def store_derived(self, name: Literal["identities", "groups"], among: Sequence[str] | None = None) -> WriteResult:
+        """Write people or groups as OUT has them, in place of what was there, and remember that they are these.
+
+        `among`: the images that came, changed or went; where the table is still the same, others are not looked at.
+        """
         self.landing.refresh()
-        rows = DERIVED[name].read(self.landing).rows
+        rows, digest = DERIVED[name].read(self.landing).rows, DERIVED[name].digest(self.landing)
         table = DERIVED[name].columns.empty_table() if rows is None else rows
-        result = self.store_identities(table) if name == "identities" else self.store_groups(table)
-        self._remember(name, DERIVED[name].digest(self.landing))
+        with self.mongo_connection.errors():
+            before = (self.mongo["meta"].find_one({"_id": RECORD_ID}, {name: 1}) or {}).get(name)
+        if before is None or before.rpartition("-")[0] != digest.rpartition("-")[0]:
+            among = None
+        result = self.store_identities(table, among) if name == "identities" else self.store_groups(table, among)
+        self._remember(name, digest)
         return result
 
-    def store_identities(self, table: pa.Table) -> WriteResult:
+    def store_identities(self, table: pa.Table, among: Sequence[str] | None = None) -> WriteResult:
         """Write who is in which image (rows of `schema.IDENTITY_SCHEMA`), in place of what was there.
 
-        The next load writes those of OUT again.
+        `among`: in these images alone; others say what the table says. The next load writes those of OUT again.
         """
         self._remember("identities", None)
         with self._images() as images:
             identities = self.mongo["identities"]
-            return self.mongo_connection.patiently(lambda: derived.store_identities(images, identities, table))
+            return self.mongo_connection.patiently(lambda: derived.store_identities(images, identities, table, among))
 
-    def store_groups(self, table: pa.Table) -> WriteResult:
+    def store_groups(self, table: pa.Table, among: Sequence[str] | None = None) -> WriteResult:
         """Write the visual groups (rows of `schema.GROUP_SCHEMA`), in place of what was there, as above."""
         self._remember("groups", None)
         with self._images() as images:
-            return self.mongo_connection.patiently(lambda: derived.store_groups(images, table))
+            return self.mongo_connection.patiently(lambda: derived.store_groups(images, table, among))
 
     def delete(self) -> None:
         """Drop the MongoDB database and both vector collections. Parquet stays, and a load writes them again."""

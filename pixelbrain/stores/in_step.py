@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from pixelbrain.landing.derived import DERIVED
 from pixelbrain.landing.landing import Landing
@@ -12,7 +13,10 @@ from pixelbrain.stores.chroma.health import damage_of
 from pixelbrain.stores.database import Database
 from pixelbrain.stores.load_record import RECORD_ID, StoreCounts, landed_digest
 from pixelbrain.stores.mongo.documents import LANDED
-from pixelbrain.stores.vectors import vector_models
+from pixelbrain.stores.vectors import COLLECTION_COLUMNS, vector_models
+
+if TYPE_CHECKING:
+    from pixelbrain.stores.chroma.collections import VectorStore
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +27,8 @@ class StoreState:
     counts: StoreCounts = StoreCounts()
     faces: int = 0  # in the documents
     complete: bool = False  # whether the last load left nothing out that a store would not have
+    #: The files of runs, see `LandedIndex.origins`, of which the stores are known to hold all; for the next load.
+    known: frozenset[str] = frozenset()
 
     @property
     def in_step(self) -> bool:
@@ -31,7 +37,7 @@ class StoreState:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {"in_step": self.in_step, **asdict(self)}
+        return {"in_step": self.in_step, "reasons": self.reasons, "counts": asdict(self.counts)}
 
 
 def store_state(landing: Landing, database: Database) -> StoreState:
@@ -70,4 +76,18 @@ def store_state(landing: Landing, database: Database) -> StoreState:
         elif not reasons and (why := database.behind(name)):
             reasons.append(why)
     complete = not loaded.get("refused", 1)
-    return StoreState(reasons=tuple(reasons), counts=held, faces=loaded.get("faces", 0), complete=complete)
+    state = StoreState(reasons=tuple(reasons), counts=held, faces=loaded.get("faces", 0), complete=complete)
+    return replace(state, known=_known(loaded, state, landing, store))
+
+
+def _known(loaded: Mapping[str, Any], state: StoreState, landing: Landing, store: VectorStore) -> frozenset[str]:
+    """What the stores hold, if nothing but images has come, changed or gone since the last load; else nothing is."""
+    sure = (
+        state.complete
+        and loaded.get("digest", "").endswith(landing.answer_log.digest())
+        and loaded.get("counts") == asdict(state.counts)
+        and loaded.get("vectors") == {name: store.loaded(name) for name in COLLECTION_COLUMNS}
+        and all(store.model(name) in (None, model) for name, model in vector_models(landing).items())
+    )
+    known, there = frozenset(loaded.get("origins", ())), {origin for part in landing.parts for origin in part.origins}
+    return known if sure and known <= there else frozenset()  # where a file is gone, older rows count again

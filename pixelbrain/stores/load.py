@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from pixelbrain.landing.index import LandedIndex
 from pixelbrain.landing.landing import Landing
 from pixelbrain.locks.run import RunLock
+from pixelbrain.shown import Shown
 from pixelbrain.stores.chroma import health_process
 from pixelbrain.stores.database import Database
 from pixelbrain.stores.in_step import StoreState, store_state
 from pixelbrain.stores.mongo.load import DocumentLoad
 from pixelbrain.stores.parallel_writers import write_in_parallel
-from pixelbrain.stores.vectors import COLLECTION_COLUMNS, vector_models
+from pixelbrain.stores.vectors import vector_models
 
 logger = logging.getLogger(__name__)
 
 BATCH_ROWS = 1_000
+_IDS_AT_ONCE = 50_000
 
 
-@dataclass(frozen=True, kw_only=True)
-class LoadReport:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class LoadReport(Shown):
     """What a load did. The first four are what the stores hold now."""
 
     images: int  # documents in MongoDB
@@ -53,10 +57,11 @@ def load(
 ) -> LoadReport:
     """Make both stores hold what Parquet holds; running it again changes nothing, and reads no row.
 
-    The table is streamed, and both stores are written at the same time: what is kept of it in memory is four batches,
-    and 8 bytes an id on disk. Fields that users stored in the images' documents stay, also in a rebuild. A MongoDB or
-    ChromaDB server that restarts meanwhile is waited for. Before and after, a fresh process looks at an embedded
-    ChromaDB: a damaged index is written again from Parquet, which the report and a warning say.
+    Where only images came, changed or went since the last load, their rows alone are read. The table is streamed, and
+    both stores are written at the same time: what is kept of it in memory is four batches, and 8 bytes an id on disk.
+    Fields that users stored in the images' documents stay, also in a rebuild. A server that restarts
+    meanwhile is waited for. Before and after, a fresh process looks at an embedded ChromaDB: a damaged index is written
+    again from Parquet, which the report and a warning say.
 
     Args:
         rebuild: replace the vector collections and write every document again, whatever is there.
@@ -78,9 +83,12 @@ def _load(
     began = time.monotonic()
     if not database.remote_vectors:
         health_process.warm_up()
-    if not rebuild and (state := store_state(landing, database)).in_step and state.complete:
+    state = StoreState(reasons=()) if rebuild else store_state(landing, database)
+    if state.in_step and state.complete:
         return _nothing_new(state, began)
-    models, total = vector_models(landing), landing.count_images()
+    models, index = vector_models(landing), landing.index
+    new = index.outside(state.known)
+    total, others = len(new), np.delete(np.arange(len(index.part)), new)
     with contextlib.ExitStack() as stack:
         connection = database.mongo_connection
         stack.enter_context(connection.errors())
@@ -91,25 +99,28 @@ def _load(
         owner = database.owner if database.remote_vectors else ""
         vectors = VectorLoad(landing, database.vectors, models, owner=owner)
         vectors.prepare(rebuild=rebuild)
-        done = faces = 0
+        for ids in _ids_of(index, others):  # they are there, as they landed
+            documents.keep(ids)
+            vectors.keep(ids)
+        done = 0
         # one writer a store: more of them do not make a ChromaDB server index faster (benchmarks/bench_load.py)
-        tables = landing.iter_images(batch_rows=BATCH_ROWS)
+        tables = landing.iter_images(images=new, batch_rows=BATCH_ROWS)
         written = stack.enter_context(contextlib.closing(write_in_parallel(tables, documents.add, vectors.add)))
         for table in written:
-            faces += _count_faces(table)
             done += len(table)
             if progress is not None:
                 progress(done, total)
         documents.remove_stale()
         vectors.remove_stale()
         vectors.check()
-        database.store_derived("identities")
-        database.store_derived("groups")
+        among = list(itertools.chain.from_iterable(_ids_of(index, new))) if len(others) else None
+        database.store_derived("identities", among)
+        database.store_derived("groups", among)
         counts = vectors.counts()
         results = (documents.result, *vectors.written.values())
         errors = sum((result.errors for result in results), ())
         vectors.finish()
-        images = documents.finish(counts, faces=faces, refused=len(errors))
+        images, faces = documents.finish(counts, vectors.loaded(), refused=len(errors))
         report = LoadReport(
             images=images,
             faces=faces,
@@ -118,7 +129,7 @@ def _load(
             images_written=documents.result.written,
             image_vectors_written=vectors.written["images"].written,
             face_vectors_written=vectors.written["faces"].written,
-            skipped=sum(result.unchanged for result in results),
+            skipped=sum(result.unchanged for result in results) + len(others) + vectors.kept(),
             removed=documents.removed + vectors.removed,
             rebuilt=tuple(vectors.rebuilt),
             errors=errors,
@@ -147,9 +158,7 @@ def _nothing_new(state: StoreState, began: float) -> LoadReport:
     )
 
 
-def _count_faces(table: pa.Table) -> int:
-    column = COLLECTION_COLUMNS["faces"]
-    if column not in table.column_names or not pa.types.is_struct(table[column].type):
-        return 0
-    lists = pc.struct_field(table[column].combine_chunks(), "faces")
-    return pc.sum(pc.list_value_length(lists)).as_py() or 0
+def _ids_of(index: LandedIndex, images: np.ndarray) -> Iterator[list[str]]:
+    """The ids of images at these positions, some at a time."""
+    for start in range(0, len(images), _IDS_AT_ONCE):
+        yield index.image_id.take(pa.array(images[start : start + _IDS_AT_ONCE])).to_pylist()

@@ -110,13 +110,13 @@ def _face_vectors(table: pa.Table) -> VectorBatch:
 
 
 def _batch(ids: pa.Array | pa.ChunkedArray, embedding: pa.Array, metadata: pa.Table) -> VectorBatch:
-    """The rows that have an embedding (a fixed-size list), and of their metadata what ChromaDB can keep."""
+    """The rows that have an embedding, all of one length, and of their metadata what ChromaDB can keep."""
     there = pc.is_valid(embedding)
     ids, embedding = ids.filter(there).to_pylist(), embedding.filter(there)
     flat = embedding.flatten().to_numpy(zero_copy_only=False)
     return VectorBatch(
         ids=ids,
-        vectors=np.ascontiguousarray(flat, dtype=np.float32).reshape(len(ids), embedding.type.list_size),
+        vectors=np.ascontiguousarray(flat, dtype=np.float32).reshape(len(ids), len(flat) // max(len(ids), 1)),
         metadata=[
             {name: v for name, v in row.items() if v is not None and (isinstance(v, str) or math.isfinite(v))}
             for row in metadata.filter(there).to_pylist()

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
+from pixelbrain.shown import Shown
+
 #: `missing`: Parquet has it, the store not; `extra`: the other way round; `different`: both, with other values;
 #: `damaged`: the store cannot be read.
 Kind = Literal["missing", "extra", "different", "damaged"]
@@ -28,8 +30,8 @@ class Difference:
         return ": ".join(filter(None, (f"{self.where}: {self.count:,} {self.kind}", self.reason, shown)))
 
 
-@dataclass(frozen=True, kw_only=True)
-class VerifyReport:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class VerifyReport(Shown):
     """Whether MongoDB and ChromaDB hold what Parquet holds. The first three are what Parquet holds."""
 
     images: int

@@ -8,6 +8,7 @@ import os
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+import pandas as pd
 import psutil
 import pyarrow.parquet as pq
 import pytest
@@ -66,7 +67,7 @@ def test_parquet_is_plain_and_says_which_model(out):
     states = json.loads(pq.read_schema(part).metadata[b"pixelbrain"])["modules"]
     assert states["facenet"]["model"]["model"] == "dlib" and len(states["facenet"]["model"]["weights_sha256"]) == 64
     kind = pq.read_schema(part).field("resnet").type.field("embedding").type
-    assert kind.list_size == 1280
+    assert kind.value_type == "float" and states["resnet"]["model"]["dim"] == 1280
 
 
 def test_run_json_has_settings_versions_and_figures(out):
@@ -93,7 +94,8 @@ def test_export(out, command, tmp_path):
     command("export", out, tmp_path / "faces.csv", "--table", "faces")
     with open(tmp_path / "faces.csv", newline="") as file:
         header = next(csv.reader(file))
-    assert header == ["image_id", "face_id", "x1", "y1", "x2", "y2", "score", "identity_id"]
+    assert header[:8] == ["image_id", "face_id", "x1", "y1", "x2", "y2", "score", "identity_id"]
+    assert len(pd.read_parquet(out / "images")) == 16 and pd.read_parquet(out / "faces")["identity_id"].nunique() == 3
     failed = command("export", out, tmp_path / "images.xlsx", check=False)
     assert failed.returncode == 2 and ".csv, .jsonl" in failed.stderr
 

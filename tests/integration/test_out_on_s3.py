@@ -161,8 +161,8 @@ def test_parts_that_cannot_be_read_are_set_aside(out, caplog):
     assert ids_of(landing) == ["b"]
     said = [found.getMessage() for found in caplog.records if found.name.startswith("pixelbrain")]
     assert len(said) == 2 and first in said[0] and last in said[1]
-    assert landing.set_aside_broken() == [f"images/broken/{first[7:]}", f"images/broken/{last[7:]}"]
-    assert out.names("images/broken") == [first[7:], last[7:]] and len(out.names("images")) == 1
+    assert landing.set_aside_broken() == [f"broken/{first[7:]}", f"broken/{last[7:]}"]
+    assert out.names("broken") == [first[7:], last[7:]] and len(out.names("images")) == 1
     land(landing, ["a", "c"], 3)
     landing.refresh()
     assert ids_of(landing) == ["b", "a", "c"]
@@ -211,7 +211,7 @@ def test_listings_are_read_to_their_last_page(rclone):
 
 
 def test_who_may_not_is_told_so_and_nothing_more(rclone, s3, proxy):
-    with pytest.raises(LandingError, match=r"cannot list s3://absent/out/images: no such bucket"):
+    with pytest.raises(LandingError, match=r"cannot read s3://absent/out/format.json: no such bucket"):
         Landing("s3://absent/out", s3_endpoint=s3.meta.endpoint_url).exists()
     denied = open_storage(f"s3://{BUCKET}/out", s3_endpoint=proxy.url)
     proxy.faults.append(Fault(target="^PUT", times=9, status=403, code="AccessDenied"))

@@ -94,6 +94,13 @@ def test_who_is_who(block, landed):
 
 
 @shows("docs/stores.md", "python", 0)
+def test_reading_with_pandas(block, landed):
+    names, _ = run(block, landed)
+    assert len(names["images"]) == 5 and names["images"]["width"].count() == 4
+    assert len(names["faces"]) == 4 and names["faces"]["identity_id"].nunique() == 1
+
+
+@shows("docs/stores.md", "python", 1)
 def test_reading_parquet(block, landed):
     _, shown = run(block, landed)
     assert len(shown) == 5
@@ -101,7 +108,7 @@ def test_reading_parquet(block, landed):
     assert len([line for line in shown if "/broken.jpg DecodeError" in line]) == 1
 
 
-@shows("docs/stores.md", "python", 1)
+@shows("docs/stores.md", "python", 2)
 def test_reading_mongodb(block, landed):
     names, shown = run(block, landed)
     assert len(names["ids"]) == 4
@@ -109,7 +116,7 @@ def test_reading_mongodb(block, landed):
     assert "4" in shown[-1]
 
 
-@shows("docs/stores.md", "python", 2)
+@shows("docs/stores.md", "python", 3)
 def test_reading_chromadb(block, landed):
     names, shown = run(block, landed)
     assert names["model"].model == "dlib"

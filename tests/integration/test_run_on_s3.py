@@ -120,7 +120,7 @@ def test_a_run_that_is_killed_goes_on_and_does_only_what_is_left(
     assert f"{IMAGES} images" in compacted.stdout and len(open_storage(out, s3_endpoint=endpoint).names("images")) == 1
     assert read_rows(out, endpoint) == rows
     storage = open_storage(out, s3_endpoint=endpoint)
-    assert storage.names("work") == ["generation"] and storage.names("lock") == []
+    assert storage.names("work") == ["generation", "published.json"] and storage.names("lock") == []
     assert json.loads(storage.read("run.json"))["stages"]["extract"]["listed"] == IMAGES
     assert_no_secret(served / "results", said, done.stderr, secrets=(ACCESS_KEY, SECRET_KEY, WORKERS_SECRET))
 
@@ -138,6 +138,7 @@ def test_the_whole_job(tmp_path, served, endpoint, bucket, command, monkeypatch)
     assert "extract   5 images, " in ran.stderr and "load      5 images into MongoDB" in ran.stderr
     assert "identify  1 people in 4 of 4 faces" in ran.stderr
     assert storage.names("identities") == ["identities.parquet"] and storage.folders("") == [
+        "faces",
         "identities",
         "images",
         "work",

@@ -63,7 +63,7 @@ def test_on_a_cluster_stores_are_servers_before_any_work(photo_folder, tmp_path,
     loader = CountedLoader(str(photo_folder))
     with pytest.raises(StoreError):
         pb.Pipeline(loader, [Size()]).run(tmp_path / "out")
-    assert loader.listings == 0 and not (tmp_path / "out").exists()
+    assert loader.listings == 1 and not (tmp_path / "out").exists()
 
 
 def test_a_stopped_extract_is_a_report_and_a_stopped_run_loads_nothing(photo_folder, landed, loads, monkeypatch):
@@ -94,10 +94,10 @@ def test_what_extract_is_told_arrives(photo_folder, tmp_path, monkeypatch):
     loader, module, progress = pb.DataLoader(str(photo_folder)), Size(), lambda *_: None
     placement = pb.Placement(device="cpu", gpus_per_actor=0.5)
     pipeline = pb.Pipeline(loader, [module], placement=placement)
-    pipeline.extract(tmp_path, retry_failed=True, force=True, prune=True, progress=progress, debug=True)
+    pipeline.extract(tmp_path / "out", retry_failed=True, force=True, prune=True, progress=progress, debug=True)
     assert told == {
         "loader": loader, "modules": [module], "placement": placement, "retry_failed": True, "force": True,
-        "prune": True, "progress": progress, "debug": True,
+        "prune": True, "progress": progress, "debug": True, "looked": (list(loader.list_images()), True),
     }  # fmt: skip
     assert dataclasses.asdict(pb.Pipeline(loader, [module], device="cpu").placement)["device"] == "cpu"
 

@@ -23,14 +23,15 @@ from pixelbrain.errors import OutLockedError
 from pixelbrain.landing.answers.log import AnswerMemory
 from pixelbrain.landing.landing import Landing
 from pixelbrain.locks.run import RunLock
+from pixelbrain.shown import Shown
 from pixelbrain.storage.base import Storage
 
 #: platform.openai.com/docs/guides/batch, "Cancel a batch": up to 10 minutes; and a little for our own looks.
 _PATIENCE_S = 660.0
 
 
-@dataclass(kw_only=True)
-class CancelReport:
+@dataclass(kw_only=True, repr=False)
+class CancelReport(Shown):
     """What was cancelled."""
 
     cancelled: int = 0  # batches

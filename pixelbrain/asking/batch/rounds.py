@@ -19,13 +19,14 @@ from pixelbrain.asking.batch.store import BatchState, BatchStore
 from pixelbrain.asking.batch.submit import RequestFile, submit
 from pixelbrain.asking.request.estimate import Overrun
 from pixelbrain.asking.request.failures import StopJob
+from pixelbrain.shown import Shown
 
 #: A batch that has not ended so long after its 24 hours never will.
 _OVERDUE_S = 7200.0
 
 
-@dataclass(kw_only=True)
-class BatchReport:
+@dataclass(kw_only=True, repr=False)
+class BatchReport(Shown):
     """What a run did."""
 
     submitted: int = 0  # batches
@@ -38,7 +39,7 @@ class BatchReport:
     remembered: int = 0  # of them, not paid for again
     cost_usd: Decimal = Decimal(0)  # of what was collected, answers that were asked for again included
     reserved_usd: Decimal = Decimal(0)  # for what is still on its way, at most
-    overrun: Overrun = field(default_factory=Overrun)
+    overrun: Overrun = field(default_factory=Overrun, repr=False)
 
     def add(self, state: BatchState, found: Collected) -> None:
         """Count a collected batch, and warn if it cost much more than was expected."""

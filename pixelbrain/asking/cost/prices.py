@@ -16,12 +16,14 @@ The newest models of the price list (gpt-6) have no image rule on the page: they
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
+from urllib.parse import urlsplit
 
 from pixelbrain.asking.cost.image_tokens import Detail, PatchTokens, TileTokens
 from pixelbrain.config import choose
@@ -90,7 +92,9 @@ PRICES: dict[str, ModelPrice] = {
 _SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}")
 
 
-def find_price(model: str, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> ModelPrice:
+def find_price(
+    model: str, overrides: Mapping[str, Mapping[str, Any]] | None = None, *, server: str | None = None
+) -> ModelPrice:
     """What a model costs.
 
     Args:
@@ -98,6 +102,8 @@ def find_price(model: str, overrides: Mapping[str, Mapping[str, Any]] | None = N
         overrides: prices from the config file by model; each with `input_usd_per_million`,
             `output_usd_per_million`, `batch_factor`, `reasoning` and `tokens` (`like: gpt-4o`, or `base` and `tile`,
             or `multiplier` and `budget`). What is missing is as in the table, where the model is in it.
+        server: the base URL of another server than OpenAI's. On one of our own, by its address, a model that nobody
+            priced costs nothing; those of the table keep their price, as it may only pass requests on.
 
     Raises:
         ConfigError: a model that nobody priced, which is never guessed at, or an override that cannot be.
@@ -108,10 +114,25 @@ def find_price(model: str, overrides: Mapping[str, Mapping[str, Any]] | None = N
     family = max((name for name in table if model.startswith(name)), key=len, default=None)
     if family and _SNAPSHOT.fullmatch(model.removeprefix(family)):
         return replace(table[family], model=model)
+    if server and _is_ours(server):
+        return _price(model, "0", "0", _GPT_4)
     raise ConfigError(
         f"the price of {model} is not known (known are: {', '.join(table)}); give it in the config, as in "
         f"`prices: {{{model}: {{input_usd_per_million: 0.15, output_usd_per_million: 0.6, tokens: {{like: gpt-4o}}}}}}`"
     )
+
+
+def _is_ours(server: str) -> bool:
+    """Whether a URL's host is this machine or in its own network: a loopback or private address, or a name of one."""
+    try:
+        host = urlsplit(server).hostname or ""
+    except ValueError:
+        return False
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return bool(host) and ("." not in host or host.endswith((".localhost", ".local", ".internal")))
+    return address.is_loopback or address.is_private
 
 
 _SETTINGS = tuple(field.name for field in fields(ModelPrice) if field.name != "model")

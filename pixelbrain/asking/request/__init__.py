@@ -6,6 +6,7 @@
 | `AskClient` | client | how clients are made, one request through `send`, and what the SDK's errors mean |
 | `Estimate` | estimate | what a request takes before it is sent, and the one warning when requests come to more |
 | `Retry` | failures | what a failed request means: try it again, give up the row, or stop the job |
+| `read_key` | key | the API's key, from the environment; whether it is there is known before any work |
 | `RateHeaders` | headers | what a server says about its limits, and how long it asks to wait |
 | `Photo` | photo | the image as it is sent: read, brought to size, as JPEG or as a URL, with its keys |
 | `GarbledReplyError` | replies | what comes back: a chat completion as answers, a refusal, or nothing of use |

@@ -7,41 +7,28 @@ The SDK's own retries are off: it cannot know the limits that are shared by a cl
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from typing import Any
 
 import openai
 
 from pixelbrain.asking.request.failures import Retry, RowFailed, StopJob, classify_response, mask_keys
+from pixelbrain.asking.request.key import read_key
 from pixelbrain.asking.request.replies import GarbledReplyError, Reply, read_reply
-from pixelbrain.errors import ConfigError
 from pixelbrain.machine import bypass_proxies
 
-KEY_VARIABLE = "OPENAI_API_KEY"
 _NO_KEY = "none"  # the SDK wants one, where the server does not
 
 
 def _options(base_url: str | None, timeout_s: float) -> dict[str, Any]:
-    """What every client is made with. The key is read from the environment here and nowhere else.
+    """What every client is made with. Raises as `read_key` does.
 
     Args:
         base_url: of a server that speaks the API, which may need no key; None: OpenAI's, or OPENAI_BASE_URL.
         timeout_s: of one call, from the first byte sent to the last one received.
-
-    Raises:
-        ConfigError: no key for OpenAI's server, or one that cannot be sent.
     """
     bypass_proxies()
-    key = os.environ.get(KEY_VARIABLE, "").strip()
-    if not key and base_url is None and not os.environ.get("OPENAI_BASE_URL"):
-        raise ConfigError(
-            f"{KEY_VARIABLE} is not set: `export {KEY_VARIABLE}=...` with a key of "
-            "https://platform.openai.com/api-keys, or name another server with --base-url"
-        )
-    if not (key.isascii() and key.isprintable() and " " not in key):
-        raise ConfigError(f"{KEY_VARIABLE} holds characters that no key has: copy it again")
-    return {"api_key": key or _NO_KEY, "base_url": base_url, "max_retries": 0, "timeout": timeout_s}
+    return {"api_key": read_key(base_url) or _NO_KEY, "base_url": base_url, "max_retries": 0, "timeout": timeout_s}
 
 
 def make_sync_client(*, base_url: str | None = None, timeout_s: float = 60.0) -> openai.OpenAI:

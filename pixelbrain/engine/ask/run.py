@@ -25,6 +25,7 @@ from pixelbrain.asking.request.estimate import estimate
 from pixelbrain.asking.settings import AskLimits, AskSettings
 from pixelbrain.engine.ask.actors import AskingActor, LimiterActor
 from pixelbrain.engine.cluster.session import ray_session
+from pixelbrain.engine.interrupt import answer
 from pixelbrain.engine.work.environment import DriverEnvironment
 from pixelbrain.engine.work.meter import run_label
 from pixelbrain.errors import EngineError, PixelbrainError
@@ -147,6 +148,9 @@ def _run(
             progress(done, len(rows), failed)
             for block in itertools.islice(queues[number], 1):
                 in_flight[askers[number].ask.remote(block)] = number
+    except KeyboardInterrupt:
+        answer("taking the answers that are on their way, which are paid for")
+        raise
     except RayError as error:
         if isinstance(cause := getattr(error, "cause", None), PixelbrainError):
             raise cause from None

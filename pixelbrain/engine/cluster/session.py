@@ -80,6 +80,12 @@ def find_ray(address: str | None = None) -> str | None:
     return None
 
 
+def connected() -> bool:
+    """Whether this process has a Ray already."""
+    ray = sys.modules.get("ray")
+    return ray is not None and ray.is_initialized()
+
+
 def set_environment() -> None:
     """Say what Ray reads when it is imported, and have it ask no proxy for this machine's own addresses."""
     bypass_proxies()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+
+from pixelbrain.engine.ray_private import gpus_here
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,11 +62,7 @@ def this_machine(object_store_bytes: float) -> list[Node]:
     # macOS has no sched_getaffinity
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     memory = psutil.virtual_memory().available - object_store_bytes
-    gpus = 0
-    if sys.platform != "darwin":
-        import torch
-
-        gpus = torch.cuda.device_count()
+    gpus = gpus_here()
     return [Node(name="this machine", cpus=cpus, gpus=gpus, memory_bytes=memory, object_store_bytes=object_store_bytes)]
 
 

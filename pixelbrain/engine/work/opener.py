@@ -80,5 +80,6 @@ class Opener:
         except ImageError as error:
             row |= {"status": schema.Status.FAILED.value, "error_type": type(error).__name__, "error": str(error)}
             return row, None
-        row |= {"status": schema.Status.OK.value, "format": image.format, "width": image.width, "height": image.height}
+        row |= {name: getattr(image, name) for name in ("format", "width", "height", "taken_at")}
+        row["status"] = schema.Status.OK.value
         return row, {module.name: module.try_preprocess(image) for module in modules}

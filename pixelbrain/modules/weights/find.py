@@ -136,6 +136,9 @@ class ModelFile:
         self._own = Path(own).expanduser().absolute() if own else None
         self._offline = offline
 
+    def __str__(self) -> str:
+        return str(self._own or self._name)
+
     def required(self) -> list[str]:
         """Names of the published files that are wanted: none or one."""
         return [] if self._own else [self._name]
@@ -147,6 +150,11 @@ class ModelFile:
         if not self._own.is_file():
             raise WeightsError(f"there is no weights file {self._own}")
         return self._own
+
+    def check(self) -> None:
+        """Raise as `path` would where that is known without a download: one that may be fetched is as good as here."""
+        if self._own or self._offline or find_weights(self._name, self._weights_dir):
+            self.path()
 
     def sha256(self) -> str:
         """Of the file, as hex: the published one, or else that of the file as it is here, if it is (`WeightsError`)."""

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import chromadb
 import httpx
@@ -16,14 +13,13 @@ from chromadb.config import Settings
 from chromadb.errors import ChromaError, InternalError
 
 from pixelbrain.config import mask_uri
-from pixelbrain.errors import ConfigError, StoreError
-from pixelbrain.machine import bypass_proxies
+from pixelbrain.errors import StoreError
 from pixelbrain.stores.address import chroma_database
+from pixelbrain.stores.chroma.heartbeat import ANSWER_TIMEOUT_S, find_server
 
 #: What chromadb raises when its server went away.
 CONNECTION_LOST: tuple[type[Exception], ...] = (httpx.NetworkError, httpx.RemoteProtocolError)
 
-_ANSWER_TIMEOUT_S = 5.0
 #: No single answer takes longer: a batch of 5,461 vectors into a collection of millions takes seconds.
 _REQUEST_TIMEOUT_S = 600.0
 
@@ -68,36 +64,22 @@ def connect(url: str) -> Any:
         StoreError: it does not answer within 5 s, or does not let us make the database.
         ConfigError: not such an address.
     """
-    bypass_proxies()
-    where = mask_uri(url)
-    parts = urlsplit(url)
-    try:
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host = port = None
-    if not host:
-        raise ConfigError(f"{where} is not an address of ChromaDB: http://HOST:PORT/NAME, or a folder")
-    ssl = parts.scheme == "https"
-    port = port or (443 if ssl else 8000)
-    shown = f"[{host}]" if ":" in host else host
-    server, name = f"{parts.scheme}://{shown}:{port}/api/v2", chroma_database(url)
-    try:
-        # asked first because chromadb's client waits for ever
-        with urllib.request.urlopen(f"{server}/heartbeat", timeout=_ANSWER_TIMEOUT_S):
-            pass
-    except (urllib.error.URLError, OSError, ValueError) as error:
-        raise StoreError(f"ChromaDB at {where} does not answer: {getattr(error, 'reason', None) or error}") from None
-    with chroma_errors(where):
+    server, name = find_server(url), chroma_database(url)
+    with chroma_errors(mask_uri(url)):
         if name is not None:  # made by the REST API, as chromadb's client opens none that is not there
-            url = f"{server}/tenants/{chromadb.DEFAULT_TENANT}/databases"
+            url = f"{server.api}/tenants/{chromadb.DEFAULT_TENANT}/databases"
             answer = httpx.post(url, json={"name": name}, timeout=_REQUEST_TIMEOUT_S)
             if answer.status_code != httpx.codes.CONFLICT:
                 answer.raise_for_status()
         client = chromadb.HttpClient(
-            host=host, port=port, ssl=ssl, settings=_settings(), database=name or chromadb.DEFAULT_DATABASE
+            host=server.host,
+            port=server.port,
+            ssl=server.ssl,
+            settings=_settings(),
+            database=name or chromadb.DEFAULT_DATABASE,
         )
     for session in _sessions(client):
-        session.timeout = httpx.Timeout(_REQUEST_TIMEOUT_S, connect=_ANSWER_TIMEOUT_S)  # chromadb sets none
+        session.timeout = httpx.Timeout(_REQUEST_TIMEOUT_S, connect=ANSWER_TIMEOUT_S)  # chromadb sets none
     return client
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import heapq
 import logging
 import operator
@@ -44,11 +45,28 @@ class VectorLoad:
         self._models = models
         self._owner = owner
         self._ledgers = {name: IdLedger() for name in COLLECTION_COLUMNS}
+        self._kept = IdLedger()  # image_ids
         self._samples = {name: _Sampler() for name in COLLECTION_COLUMNS}
+
+    def keep(self, image_ids: list[str]) -> None:
+        """The vectors of these images, and of their faces, are there, as they landed."""
+        self._kept.add(image_ids)
 
     def counts(self) -> dict[str, int]:
         """Vectors a collection, as Parquet has them."""
-        return {name: ledger.count() for name, ledger in self._ledgers.items()}
+        return {name: self._count(name) for name in self._ledgers}
+
+    def kept(self) -> int:
+        """Vectors that were there, and were not compared."""
+        return sum(self._count(name) - ledger.count() for name, ledger in self._ledgers.items())
+
+    def loaded(self) -> dict[str, str | None]:
+        """What each collection remembers."""
+        return {name: self._store.loaded(name) for name in self._ledgers}
+
+    def _count(self, name: str) -> int:
+        # of kept images nobody knows how many there were: those that should not be there are gone
+        return self._store.count(name) if self._kept.count() else self._ledgers[name].count()
 
     def prepare(self, *, rebuild: bool) -> None:
         """Make sure that these vectors belong here, and that writing to what is there does not crash.
@@ -76,10 +94,16 @@ class VectorLoad:
                 self._samples[name].add(batch, refused)
 
     def remove_stale(self) -> None:
-        """Remove the vectors that Parquet does not have, where the counts say that there are any."""
+        """Remove the vectors that Parquet does not have, where there may be any."""
         for name, ledger in self._ledgers.items():
-            if self._store.count(name) > ledger.count():
-                self.removed += self._store.remove_where(name, ledger.holds)
+            if self._kept.count() or self._store.count(name) > ledger.count():
+                self.removed += self._store.remove_where(name, functools.partial(self._stays, ledger))
+
+    def _stays(self, ledger: IdLedger, ids: list[str]) -> np.ndarray:
+        found = ledger.holds(ids)
+        if self._kept.count():
+            found |= self._kept.holds(ids) | self._kept.holds([one.rpartition("#")[0] for one in ids])
+        return found
 
     def check(self) -> None:
         """See from outside that the vectors are there and find themselves; write a damaged collection again.
@@ -112,7 +136,7 @@ class VectorLoad:
             self._store.remember(name, digest, self._store.count(name))
 
     def _damaged(self) -> dict[str, Finding]:
-        samples = {name: self._samples[name].taken(self._ledgers[name].count()) for name in self._models}
+        samples = {name: self._samples[name].taken(self._count(name)) for name in self._models}
         found = self._connection.examine(samples) if samples else {}
         for name, finding in found.items():
             if not finding.is_damage:

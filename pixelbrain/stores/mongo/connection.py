@@ -14,8 +14,10 @@ from pymongo.errors import ConnectionFailure, CursorNotFound, PyMongoError
 
 from pixelbrain.config import mask_uri
 from pixelbrain.errors import StoreError
+from pixelbrain.storage.local import why_not_writable
 from pixelbrain.stores.address import database_name
 from pixelbrain.stores.mongo.embedded import EmbeddedMongo
+from pixelbrain.stores.mongo.mongod import find_mongod
 from pixelbrain.stores.reconnect import ride_out
 
 #: What pymongo raises when the server went away. A cursor does not outlive its server.
@@ -54,6 +56,15 @@ class MongoConnection:
         self._folder = folder
         self._database: MongoDatabase | None = None
         self._closed = False
+
+    def check(self) -> None:
+        """Raise `StoreError` unless the server answers and lets us in, or one of our own could be started: none is."""
+        if self._uri is not None:
+            connect(self._uri).client.close()
+            return
+        find_mongod()
+        if why := why_not_writable(self._folder):
+            raise StoreError(f"MongoDB cannot be embedded in {self._folder}: {why}")
 
     @property
     def exists(self) -> bool:

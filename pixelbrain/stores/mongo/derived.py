@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,31 +21,37 @@ from pixelbrain.stores.results import WriteResult
 Change = tuple[str, UpdateOne]
 
 
-def store_identities(images: Collection, identities: Collection, table: pa.Table) -> WriteResult:
+def store_identities(
+    images: Collection, identities: Collection, table: pa.Table, among: Sequence[str] | None = None
+) -> WriteResult:
     """Write `identity_id` into the faces of each image, `identities` beside them, and a document an identity.
 
     Afterwards the documents say what `table` (rows of `schema.IDENTITY_SCHEMA`, each face once) says and nothing older;
     running it again changes nothing. `images` get `facenet.faces[].identity_id` (absent: unassigned) and `identities`
-    (sorted, each once); `identities` get `_id`, `n_faces` and `n_images`, and keep what others stored there.
+    (sorted, each once); `identities` get `_id`, `n_faces` and `n_images`, and keep what others stored there. `among`:
+    the images that may say something else; all by default.
     """
     current = IdLedger()
-    result = _write(images, identity_changes(images, table))
+    result = _write(images, identity_changes(images, table, among))
     result += _write(identities, count_changes(identities, table, current))
     return result + WriteResult(written=remove_others(identities, {}, current.holds))
 
 
-def store_groups(images: Collection, table: pa.Table) -> WriteResult:
-    """Write `group_id` and `group_distance` (cosine, 0 to 2) into each image, and remove older ones."""
-    return _write(images, group_changes(images, table))
+def store_groups(images: Collection, table: pa.Table, among: Sequence[str] | None = None) -> WriteResult:
+    """Write `group_id` and `group_distance` (cosine, 0 to 2) into each image, and remove older ones; as above."""
+    return _write(images, group_changes(images, table, among))
 
 
-def identity_changes(images: Collection, table: pa.Table, *, everywhere: bool = False) -> Iterator[list[Change]]:
+def identity_changes(
+    images: Collection, table: pa.Table, among: Sequence[str] | None = None, *, everywhere: bool = False
+) -> Iterator[list[Change]]:
     """The updates after which the images' documents say what `table` says, in batches; none when they do.
 
     Each batch may be written before the next is asked for. `everywhere`: look also at faces of images that are not in
     the table and have no `identities`, which reads all images.
     """
     seen = IdLedger()
+    table = _of(table, among)
     for rows in _by_image(table.select(["image_id", "face_id", "identity_id"])):
         wanted: dict[str, dict[str, str]] = {}
         for row in rows.to_pylist():
@@ -57,6 +63,8 @@ def identity_changes(images: Collection, table: pa.Table, *, everywhere: bool = 
     named: dict[str, Any] = {"identities": {"$exists": True}}
     if everywhere:
         named = {"$or": [named, {"facenet.faces.identity_id": {"$exists": True}}]}
+    if among is not None:
+        named["_id"] = {"$in": list(among)}
     for ids in batches(document["_id"] for document in images.find(named, {"_id": 1})):
         yield _changes(images, seen.unknown(ids), {})
 
@@ -74,10 +82,11 @@ def count_changes(identities: Collection, table: pa.Table, current: IdLedger) ->
         yield _differing(identities, wanted, upsert=True)
 
 
-def group_changes(images: Collection, table: pa.Table) -> Iterator[list[Change]]:
+def group_changes(images: Collection, table: pa.Table, among: Sequence[str] | None = None) -> Iterator[list[Change]]:
     """The updates after which the images' documents say what `table` (rows of `schema.GROUP_SCHEMA`) says."""
     grouped = IdLedger()
-    rows = table.filter(pc.is_valid(table["group_id"]))
+    rows = _of(table, among)
+    rows = rows.filter(pc.is_valid(rows["group_id"]))
     for chunk in rows.to_batches(max_chunksize=BATCH_DOCUMENTS):
         wanted = {
             row["image_id"]: {"group_id": row["group_id"], "group_distance": row["distance"]}
@@ -85,10 +94,20 @@ def group_changes(images: Collection, table: pa.Table) -> Iterator[list[Change]]
         }
         grouped.add(wanted)
         yield _differing(images, wanted, upsert=False)
-    older = images.find({"group_id": {"$exists": True}}, {"_id": 1})
+    named: dict[str, Any] = {"group_id": {"$exists": True}}
+    if among is not None:
+        named["_id"] = {"$in": list(among)}
+    older = images.find(named, {"_id": 1})
     unset = {"$unset": {"group_id": "", "group_distance": ""}}
     for ids in batches(document["_id"] for document in older):
         yield [(one, UpdateOne({"_id": one}, unset)) for one in grouped.unknown(ids)]
+
+
+def _of(table: pa.Table, among: Sequence[str] | None) -> pa.Table:
+    """The rows of these images; all of them for None."""
+    if among is None:
+        return table
+    return table.filter(pc.is_in(table["image_id"], value_set=pa.array(among, pa.string())))
 
 
 def _write(collection: Collection, changes: Iterator[list[Change]]) -> WriteResult:

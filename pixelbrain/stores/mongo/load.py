@@ -6,6 +6,7 @@ import functools
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from pymongo.errors import DuplicateKeyError
 
@@ -17,6 +18,8 @@ from pixelbrain.stores.mongo.connection import MongoConnection
 from pixelbrain.stores.mongo.documents import LANDED, documents
 from pixelbrain.stores.mongo.upsert import create_indexes, remove_others, upsert_images
 from pixelbrain.stores.results import WriteResult
+
+_MOST_ORIGINS = 100_000
 
 
 class DocumentLoad:
@@ -35,6 +38,8 @@ class DocumentLoad:
         self._documents = connection.database["images"]
         self._meta = connection.database["meta"]
         self._digest = landed_digest(landing)
+        origins = landing.index.origins(np.arange(len(landing.index.part)))
+        self._origins = origins if len(origins) <= _MOST_ORIGINS else []  # a document ends at 16 MB
         self._rebuild = rebuild
         self._ledger = IdLedger()
 
@@ -58,6 +63,10 @@ class DocumentLoad:
                 "name another one at the end of the URI, or `pixelbrain load OUT --rebuild` to replace them"
             ) from None
         create_indexes(self._documents)
+
+    def keep(self, ids: list[str]) -> None:
+        """These are there, as they landed."""
+        self._ledger.add(ids)
 
     def add(self, table: pa.Table) -> None:
         """Write a batch of landed rows."""
@@ -83,12 +92,14 @@ class DocumentLoad:
     def _held(self) -> int:
         return self._connection.patiently(lambda: self._documents.count_documents(LANDED))
 
-    def finish(self, vectors: dict[str, int], *, faces: int, refused: int) -> int:
-        """Compare, and remember what was loaded; how many documents there are.
+    def finish(
+        self, vectors: dict[str, int], loaded_vectors: dict[str, str | None], *, refused: int
+    ) -> tuple[int, int]:
+        """Compare, and remember what was loaded; how many documents there are, and faces in them.
 
         Args:
             vectors: how many each collection holds.
-            faces: in the documents.
+            loaded_vectors: what each remembers.
             refused: what the stores would not have.
 
         Raises:
@@ -101,6 +112,18 @@ class DocumentLoad:
                 "process writing them? `pixelbrain load OUT` again, or with --rebuild"
             )
         counts = StoreCounts(documents=held, images=vectors["images"], faces=vectors["faces"])
-        loaded = {"digest": self._digest, "counts": asdict(counts), "refused": refused, "faces": faces}
+        faces = self._connection.patiently(self._count_faces)
+        loaded = {
+            "digest": self._digest,
+            "origins": self._origins,
+            "counts": asdict(counts),
+            "vectors": loaded_vectors,
+            "refused": refused,
+            "faces": faces,
+        }
         self._connection.patiently(lambda: self._meta.update_one({"_id": RECORD_ID}, {"$set": loaded}, upsert=True))
-        return held
+        return held, faces
+
+    def _count_faces(self) -> int:
+        total = {"$group": {"_id": None, "faces": {"$sum": "$facenet.n_faces"}}}
+        return next(iter(self._documents.aggregate([{"$match": LANDED}, total])), {"faces": 0})["faces"]

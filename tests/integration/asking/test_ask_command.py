@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -63,6 +64,30 @@ def test_killed_five_times_nothing_is_lost_and_little_is_paid_twice(fake, tmp_pa
     paid_twice = sum(fake.answered().values()) - count
     print(f"{paid_twice} answers paid twice")
     assert paid_twice < concurrency * kills
+
+
+def test_ctrl_c_is_answered_at_once_and_answers_on_their_way_are_taken(fake, tmp_path, ray_running):
+    landing = land_plain_images(tmp_path, 40)
+    fake.control(latency_ms=3000)
+    program = [
+        str(Path(sys.executable).parent / "pixelbrain"), "ask", landing.storage.uri, "--field", "width_px",
+        "--question", "How wide?", "--answer", "int", "--concurrency", "4",
+    ]  # fmt: skip
+    env = {**os.environ, "RAY_ADDRESS": ray_running, **fake.environment}
+    with subprocess.Popen(program, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 120
+        while len(fake.requests()) < 4 and time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.05)
+        pressed = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        said = process.stderr.readline()
+        assert said.startswith("Stopping: taking the answers that are on their way") and "once more stops now" in said
+        assert time.monotonic() - pressed < 2
+        rest = process.stderr.read()
+    assert process.returncode == 130 and "the same command does the rest" in rest and "Traceback" not in rest
+    rows = Landing(landing.storage).answer_log.read("width_px").to_pylist()
+    assert 4 <= len(rows) == len(fake.answered()) < 40
 
 
 def test_the_command_from_dry_run_to_mongodb_and_no_key_anywhere(fake, tmp_path, pixelbrain, command):

@@ -26,7 +26,6 @@ from pixelbrain.asking.request.client import AskClient
 from pixelbrain.asking.request.failures import StopJob
 from pixelbrain.asking.request.photo import PhotoPreparer, prepare_photo
 from pixelbrain.asking.settings import AskSettings
-from pixelbrain.errors import ConfigError
 from tests.fake_openai.answers import expected_answer
 from tests.fake_openai.running import FakeOpenAI
 from tests.unit.asking.limits.local_gate import local_gate
@@ -321,10 +320,10 @@ def test_a_server_that_is_not_there_is_a_failed_row(fake: FakeOpenAI, monkeypatc
 def test_the_key_is_looked_at_before_anything_is_sent(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    with pytest.raises(ConfigError, match="OPENAI_API_KEY is not set"):
+    with pytest.raises(StopJob, match="OPENAI_API_KEY is not set"):
         AskClient()
     asyncio.run(AskClient(base_url="http://127.0.0.1:9/v1").aclose())  # a server of one's own may need none
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-part one")
-    with pytest.raises(ConfigError, match="copy it again") as caught:
+    with pytest.raises(StopJob, match="copy it again") as caught:
         AskClient()
     assert "secret" not in str(caught.value)

@@ -101,3 +101,33 @@ def test_a_compact_leaves_the_stores_in_step(behind, database, monkeypatch):
     assert store_state(behind, database).in_step
     monkeypatch.setattr(type(behind), "iter_images", lambda *_, **__: pytest.fail("no row is read"))
     assert load(behind, database).skipped == 4 + 4 + 4
+
+
+def test_a_load_reads_the_rows_that_are_new(behind, land, image, out, database, monkeypatch):
+    load(behind, database)
+    EVERYBODY.run(database)
+    group_images(database, threshold=-0.99)
+    database.store_field("note", {"file:///photos/000.jpg": "mine"})
+    rows = [image(0, faces=2, version="2"), image(1, version="2", status="failed"), image(4, faces=2)]
+    landing = land(rows, replace=False)
+    read, iter_images = [], type(landing).iter_images
+
+    def counted(*args, vectors=True, **kwargs):
+        for table in iter_images(*args, vectors=vectors, **kwargs):
+            read.extend(table["image_id"].to_pylist() if vectors else ())
+            yield table
+
+    monkeypatch.setattr(type(landing), "iter_images", counted)
+    report = load(landing, database)
+    assert sorted(read) == [f"file:///photos/{number:03d}.jpg" for number in (0, 1, 4)]
+    assert (report.images, report.faces, report.face_vectors, report.image_vectors) == (5, 6, 6, 4)
+    assert (report.images_written, report.face_vectors_written, report.removed) == (3, 4, 2)
+    assert store_state(landing, database).in_step and verify(landing, database).ok
+    assert database.get_image("file:///photos/000.jpg")["note"] == "mine"
+    assert [("group_id" in found, bool(found.get("identities"))) for found in database.find_images()] == [
+        (False, False), (False, False), (True, True), (True, True), (False, False),
+    ]  # fmt: skip
+    landing.storage.delete(landing.parts[-1].name)  # image 4 is gone, and 0 and 1 are what they were
+    landing.refresh()
+    assert load(landing, database).images == 4
+    assert store_state(landing, database).in_step and verify(landing, database).ok

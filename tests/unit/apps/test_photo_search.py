@@ -49,6 +49,7 @@ def search(landed, tmp_path, encode, monkeypatch):
         storage=open_storage(landed),
         config=RunConfig(out=str(landed)),
         database=contextlib.nullcontext,
+        check=lambda stage: None,
     )
     asked = SimpleNamespace()
 
@@ -59,7 +60,7 @@ def search(landed, tmp_path, encode, monkeypatch):
 
         def nearest(database, vectors, *, by, model, k):
             asked.vectors, asked.how = vectors, (by, model, k)
-            match = ImageMatch(image_id="a", distance=0.123456, label=None)
+            match = ImageMatch(image_id="file:///a%20b.jpg", distance=0.123456, label=None)
             return [[match]] * len(vectors)
 
         monkeypatch.setattr("pixelbrain.apps.photo_search.landed_module", make_again)
@@ -83,7 +84,9 @@ def test_the_largest_face_comes_first(search, landed):
     assert [query["title"] for query in found["queries"]] == [
         "face at [0, 0, 9, 10] of the photo", "face at [0, 0, 5, 10] of the photo",
     ]  # fmt: skip
-    assert found["queries"][0]["matches"] == [{"image_id": "a", "distance": 0.1235, "label": None}]
+    assert found["queries"][0]["matches"] == [
+        {"image_id": "file:///a%20b.jpg", "path": "/a b.jpg", "distance": 0.1235, "label": None}
+    ]
 
 
 def test_a_photo_without_a_face_is_an_error(search):

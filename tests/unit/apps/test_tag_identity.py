@@ -24,11 +24,13 @@ from tests.unit.landed_out import land_faces
         ({"identity_field_name": "image"}, "and not `image`"),
         ({"database_id": "../up"}, "letters, digits, dots"),
         ({"identifying_strategy": "guess"}, "strategy is 'guess'"),
+        ({"export_file": f"{__file__}/x.csv"}, f"x.csv: {__file__} is no folder"),
+        ({"export_file": f"{__file__}-s/x.csv"}, f"x.csv: there is no folder {__file__}-s"),
     ],
 )
 def test_values_that_cannot_work_are_named(given, said, monkeypatch):
     monkeypatch.setattr(Stages, "run", lambda *_, **__: pytest.fail("said first"))
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises((ConfigError, LandingError), match=said):
         tag_identity(**{"data_path": "photos", "export_file": "x.csv", **given})
 
 

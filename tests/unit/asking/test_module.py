@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from decimal import Decimal
 
 import pyarrow as pa
@@ -57,3 +58,34 @@ def test_models_that_think_first_get_room_and_no_temperature():
 def test_what_cannot_be_asked_is_named(settings, message):
     with pytest.raises(ConfigError, match=message):
         Gpt4VModule(**settings)
+
+
+@pytest.mark.parametrize(
+    ("server", "free"),
+    [
+        ("http://localhost:11434/v1", True),
+        ("http://127.0.0.1:8000/v1", True),
+        ("http://[::1]:8000/v1", True),
+        ("http://192.168.1.7:1234/v1", True),
+        ("http://vllm:8000/v1", True),
+        ("http://host.docker.internal:1234/v1", True),
+        ("https://api.example.com/v1", False),
+        ("http://8.8.8.8/v1", False),
+        ("http://[::1/v1", False),
+        ("", False),
+    ],
+)
+def test_a_model_on_a_server_of_ones_own_costs_nothing_unless_it_is_priced(server, free, monkeypatch):
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    for named in ({"base_url": server}, {}):  # and by the variable
+        question = {"question": "people_detector", "model": "llava", **named}
+        if not named:
+            monkeypatch.setenv("OPENAI_BASE_URL", server)
+        with contextlib.nullcontext() if free else pytest.raises(ConfigError, match="price of llava is not known"):
+            price = Gpt4VModule(**question).price
+            assert price.input_usd_per_million == price.output_usd_per_million == 0
+        with pytest.raises(ConfigError, match="price of llava is not known"):
+            Gpt4VModule(**question, budget_usd=5)
+        assert Gpt4VModule(**question | {"model": "gpt-4o"}).price.input_usd_per_million > 0
+        given = {"input_usd_per_million": 7, "output_usd_per_million": 1, "tokens": {"like": "gpt-4o"}}
+        assert Gpt4VModule(**question, prices={"llava": given}).price.input_usd_per_million == 7

@@ -28,6 +28,7 @@ PLANNED = (
     "--offline --device --layout --actors --gpus-per-actor --cpus-per-actor --node-labels --autoscale --address "
     f"{STORES} --hidden --limit --max-megapixels --retry-failed --force --prune --config"
 )
+EXTRACTED = PLANNED.replace(" --min-label-score", "").replace(" --strategy", "").replace(" --mongo --chroma", "")
 #: What each command takes, in the order of its help: nothing is lost where options are derived and shared.
 TAKEN = {
     "ask": "out --question --field --answer --where --model --detail --rpm --tpm --budget --concurrency --actors "
@@ -38,10 +39,10 @@ TAKEN = {
     "cluster up": "--local --dashboard --num-cpus --num-gpus",
     "compact": "out --s3-endpoint",
     "demo": "--out",
-    "export": "out file --table --min-label-score --s3-endpoint",
-    "extract": f"{PLANNED} --print-config --strict",
-    "group": f"out --threshold {STORES}",
-    "identify": f"out --strategy --threshold {STORES}",
+    "export": "out file --table --min-label-score --format --s3-endpoint",
+    "extract": f"{EXTRACTED} --print-config --strict",
+    "group": f"out --threshold --json {STORES}",
+    "identify": f"out --strategy --threshold --json {STORES}",
     "load": f"out {STORES} --rebuild",
     "plan": f"{PLANNED} --json",
     "report": "out --min-label-score --max-megapixels --s3-endpoint",
@@ -51,10 +52,10 @@ TAKEN = {
     "submit": "--address --working-dir --runtime-env --wait --job-id --follow words",
     "tag-identity": "--data_path --export --database_id --identity_field_name --identifying_strategy --rm --embedder "
     "--apply_people_detector --base_url --weights_dir --offline --max_megapixels --address",
-    "verify": f"out --repair {STORES}",
+    "verify": f"out --repair --json {STORES}",
     "weights fetch": "names --weights-dir",
-    "weights list": "--weights-dir",
-    "weights verify": "--weights-dir",
+    "weights list": "--weights-dir --json",
+    "weights verify": "--weights-dir --json",
 }
 
 
@@ -117,7 +118,8 @@ def test_the_file_is_merged_and_flags_win(tmp_path):
         (["run", "photos"], 2, "Missing --out"),
         (["run", "photos", "--out", "o", "--classifier", "vgg"], 2, "is not one of"),
         (["extract", "photos", "--out", "o", "--config", "absent.yaml"], 2, "cannot read the config"),
-        (["extract", "photos", "--out", "o", "--mongo", "localhost"], 2, "it starts with mongodb://"),
+        (["run", "photos", "--out", "o", "--mongo", "localhost"], 2, "it starts with mongodb://"),
+        (["extract", "photos", "--out", "o", "--mongo", "mongodb://localhost"], 2, "No such option '--mongo'"),
         (["status", "absent"], 1, "nothing has landed in"),
         (["export", "absent", "x.csv"], 1, "nothing has landed in"),
         (["extract", "absent", "--out", "o", "--offline"], 1, "no such file or folder"),

@@ -60,7 +60,7 @@ def test_commands_that_need_ray_take_an_address(name):
     assert address_option(lambda: None).__click_params__[0].name in [p.name for p in cli.commands[name].params]
 
 
-@pytest.mark.parametrize("name", ["run", "extract", "load", "identify", "group", "status", "verify"])
+@pytest.mark.parametrize("name", ["run", "plan", "load", "identify", "group", "status", "verify"])
 def test_stores_come_from_the_environment(name, monkeypatch):
     monkeypatch.setenv("PIXELBRAIN_MONGO", SECRET)
     monkeypatch.setenv("PIXELBRAIN_CHROMA", "http://chroma:8000")

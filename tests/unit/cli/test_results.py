@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 
+import click
+import pyarrow as pa
+import pyarrow.parquet as pq
 from click.testing import CliRunner
 
 from pixelbrain.cli.main import cli
+from pixelbrain.report.tables import EXPORT_TABLES
 
 FOUND = {
     "unit": "cosine distance, 0 to 2",
@@ -49,3 +53,22 @@ def test_how_likely_a_label_has_to_be_is_told_once(landed, tmp_path, monkeypatch
     assert found == [0, 0, 0]
     result = CliRunner().invoke(cli, ["report", str(landed), "--min-label-score", "2"])
     assert result.exit_code == 2 and "min_label_score is 2.0: a probability, 0 to 1" in result.output
+
+
+def test_an_export_to_standard_output_is_the_table_alone(landed, tmp_path):
+    def exported(*more: str) -> bytes:
+        result = CliRunner().invoke(cli, ["export", str(landed), "-", *more])
+        assert result.exit_code == 0, result.output
+        return result.stdout_bytes
+
+    assert exported().startswith(b"image_id,status,") and exported().count(b"\n") == 8
+    assert len([json.loads(line) for line in exported("--format", "jsonl").splitlines()]) == 7
+    assert len(pq.read_table(pa.BufferReader(exported("--format", "parquet")))) == 7
+    assert exported("--table", "people") == b"identity_id,n_faces,n_images,face_id,image_id,path\n"
+    refused = CliRunner().invoke(cli, ["export", str(landed), "images.csv", "--format", "jsonl"])
+    assert refused.exit_code == 2 and "the name of a file says its own" in refused.output
+
+
+def test_the_tables_are_those_that_can_be_exported():
+    (option,) = (one for one in cli.commands["export"].params if one.name == "table")
+    assert isinstance(option.type, click.Choice) and list(option.type.choices) == list(EXPORT_TABLES)

@@ -55,11 +55,12 @@ def test_what_can_be_sent_is_sent(words):
     ("words", "said"),
     [
         ([], "Give a COMMAND to submit, or --follow ID"),
+        (["--", "--address", NOWHERE], "Give a COMMAND to submit, or --follow ID"),
         (["frobnicate"], "'frobnicate' is none of the commands to submit"),
         (["demo"], "'demo' is none of the commands to submit"),
         (["extract", "s3://b/in", "--ou", "s3://b/out"], "No such option '--ou'"),
         (["extract", "s3://b/in", "--out", "s3://b/out", "--classifier", "vgg"], "is not one of"),
-        (["extract", "s3://b/in", "--out", "s3://b/out", "--mongo", "localhost"], "it starts with mongodb://"),
+        (["run", "s3://b/in", "--out", "s3://b/out", "--mongo", "localhost"], "it starts with mongodb://"),
         (["extract", "--out", "s3://b/out"], "Missing SOURCE"),
         (["extract", "s3://b/in"], "Missing --out"),
         (["extract", "s3://b/in", "--out", "out/"], "OUT is out/: a job's own folder is deleted"),

@@ -46,6 +46,7 @@ def test_pyproject_admits_the_versions_that_were_seen():
         ("ray._private.grpc_utils", lambda: ray_private.ask_version("127.0.0.1:1", timeout_s=0.1)),
         ("ray.core.generated.gcs_service_pb2", lambda: ray_private.ask_version("127.0.0.1:1", timeout_s=0.1)),
         ("ray._private.state", ray_private.actors_restarting),
+        ("ray._private.accelerators", ray_private.gpus_here),
     ],
 )
 def test_a_ray_that_changed_it_is_an_error_of_one_line(monkeypatch, module, ask):

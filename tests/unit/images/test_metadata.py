@@ -7,6 +7,7 @@ import zlib
 import numpy as np
 import pillow_heif
 import pytest
+from PIL import ExifTags, Image
 
 from pixelbrain.images.decode import decode_image
 from pixelbrain.images.encoded import open_encoded
@@ -87,3 +88,18 @@ def test_a_gif_has_xmp_too():
     at = 13 + 3 * 2 ** ((data[10] & 7) + 1)
     extension = b"\x21\xff\x0bXMP DataXMP" + packet + trailer
     assert lies_upright(data[:at] + extension + data[at:])
+
+
+@pytest.mark.parametrize("image_format", sorted(FORMATS.keys() - {"TIFF"}))  # Pillow writes no such block into it
+def test_when_it_was_taken(image_format):
+    def taken(**tags: str) -> str | None:
+        exif = Image.Exif()
+        exif[ExifTags.Base.Make] = "a camera"  # without a tag of its own, Pillow takes it for empty
+        exif.get_ifd(ExifTags.IFD.Exif).update({ExifTags.Base[name]: value for name, value in tags.items()})
+        return decode_image(encode(UPRIGHT, image_format, exif=exif, **FORMATS[image_format])).taken_at
+
+    time = "2024:05:01 12:34:56"
+    assert taken(DateTimeOriginal=time) == "2024-05-01T12:34:56"
+    assert taken(DateTimeOriginal=time, OffsetTimeOriginal="+02:00") == "2024-05-01T12:34:56+02:00"
+    assert taken(DateTimeOriginal=time, OffsetTimeOriginal="   :  ") == "2024-05-01T12:34:56"
+    assert taken(DateTimeOriginal="0000:00:00 00:00:00") is None and taken(DateTimeDigitized=time) is None

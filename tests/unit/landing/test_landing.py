@@ -123,7 +123,7 @@ def test_parts_that_cannot_be_read_are_set_aside_and_done_again(tmp_path):
     (tmp_path / "images" / names[0]).write_bytes(b"")
     (tmp_path / "images" / names[2]).write_bytes(b"PAR1 of somebody else, and nothing of ours in it PAR1")
     landing.refresh()
-    assert landing.set_aside_broken() == [f"images/broken/{names[0]}", f"images/broken/{names[2]}"]
+    assert landing.set_aside_broken() == [f"broken/{names[0]}", f"broken/{names[2]}"]
     assert [r["image_id"] for r in everything(landing)] == ["b"]
     assert landing.set_aside_broken() == []
     land(landing, rows(["a", "c"]), 2)
@@ -139,7 +139,7 @@ def test_damage_inside_the_ids_counts_as_broken(tmp_path, caplog):
     data[4:60] = bytes(56)  # the first column's page, right behind the magic number: a block that never got to the disk
     path.write_bytes(data)
     assert [r["image_id"] for r in everything(landing)] == ["c"] and path.name in caplog.text
-    assert landing.set_aside_broken() == [f"images/broken/{path.name}"]
+    assert landing.set_aside_broken() == [f"broken/{path.name}"]
 
 
 def test_damage_in_other_columns_is_an_error_that_names_the_file(tmp_path):

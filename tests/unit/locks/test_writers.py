@@ -39,6 +39,9 @@ UNDER_ANOTHERS_LOCK = {
     "landing/answers/journal.py:append": "a file of its own a process that asks, folded under the lock",
     "landing/answers/journal.py:flush": "as `append`",
     "landing/compact.py:_remove": "of `compact`, which takes it",
+    "landing/format.py:write_format": "of `claim_generation`, which takes it",
+    "landing/published.py:_publish_faces": "of `publish`, which takes it",
+    "landing/published.py:write": "as `_publish_faces`",
     "landing/parts.py:write_table": "of those above",
     "record.py:_write_stage": "of `write_stage`, which takes it",
 }

@@ -29,9 +29,10 @@ def image_row(image_id: str, **values: Any) -> Row:
     return {**row, "width": 80, "height": 60, "size_bytes": 1234, **values}
 
 
-def labelled(label: str, score: float) -> Row:
-    """A classifier's struct."""
-    return {"label": label, "label_score": score, "top_k": [{"label": label, "score": score}], "embedding": [0.0, 1.0]}
+def labelled(label: str, score: float, *more: str) -> Row:
+    """A classifier's struct; more labels are less likely."""
+    top_k = [{"label": one, "score": score / (place + 1)} for place, one in enumerate((label, *more))]
+    return {"label": label, "label_score": score, "top_k": top_k, "embedding": [0.0, 1.0]}
 
 
 def with_faces(image_id: str, *boxes: tuple[float, float, float, float]) -> Row:

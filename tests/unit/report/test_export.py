@@ -7,17 +7,26 @@ import pyarrow.parquet as pq
 import pytest
 
 from pixelbrain.errors import ConfigError, LandingError
+from pixelbrain.landing.answers.log import AnswerLog, AnswerMemory
 from pixelbrain.report.export import export
 from tests.unit.report.landed_rows import identity, image_row, labelled, with_faces
 
 HOSTILE = 's3://bucket/a,"b"\n\r\';=1+1 😀 <i>.jpg'
 GROUP = "file:///group.jpg"
+TAKEN = "2024-05-01T12:34:56+02:00"
+TABLES = ["images", "faces", "people", "groups", "answers"]
 
 
 @pytest.fixture
 def landing(land):
     rows = [
-        image_row(HOSTILE, resnet=labelled('tiger, "cat"', 0.93), facenet=with_faces(HOSTILE), colour={"red": 0.1}),
+        image_row(
+            HOSTILE,
+            resnet=labelled('tiger, "cat"', 0.93, "tabby"),
+            facenet=with_faces(HOSTILE),
+            colour={"red": 0.1},
+            taken_at=TAKEN,
+        ),
         image_row(
             GROUP,
             resnet=labelled("suit", 0.5),
@@ -29,7 +38,11 @@ def landing(land):
     identities = [
         identity(GROUP, 0, "bob"), identity(GROUP, 1, "ada"), identity(GROUP, 2, None), identity(GROUP, 3, "bob"),
     ]  # fmt: skip
-    return land(rows, identities, modules=("resnet", "facenet", "colour"))
+    groups = [
+        {"image_id": HOSTILE, "group_id": "group-1", "distance": 0.2},
+        {"image_id": GROUP, "group_id": None, "distance": None},
+    ]
+    return land(rows, identities, groups, modules=("resnet", "facenet", "colour"))
 
 
 def read(file: Path) -> list[dict]:
@@ -48,6 +61,7 @@ def test_images_with_nulls(landing, tmp_path: Path, suffix: str):
     rows = read(file)
     assert len(rows) == 3
     names = ["image_id", "status", "error", "label", "label_score", "n_faces", "identities"]
+    names += ["path", "format", "width", "height", "bytes", "sha256", "taken_at", "labels", "group_id"]
     own = ["colour.red", "colour.name", "colour.error_type", "colour.error"]
     assert [list(row) for row in rows] == [names + own] * 3
     assert rows[0]["image_id"] == HOSTILE
@@ -57,6 +71,10 @@ def test_images_with_nulls(landing, tmp_path: Path, suffix: str):
     assert [row["identities"] for row in rows] == [None, "bob;ada", None]
     assert [row["error"] for row in rows] == [None, None, "not an image\n(0 bytes)"]
     assert [row["colour.name"] for row in rows] == [None, "", None]
+    assert [row["path"] for row in rows] == [HOSTILE, "/group.jpg", "/broken.jpg"]
+    assert [rows[0][name] for name in ("width", "height", "bytes", "taken_at")] == [80, 60, 1234, TAKEN]
+    assert [row["labels"] for row in rows] == ['tiger, "cat";tabby', "suit", None]
+    assert [row["group_id"] for row in rows] == ["group-1", None, None]
 
 
 def test_images_in_csv(landing, tmp_path: Path):
@@ -84,21 +102,46 @@ def test_faces(landing, tmp_path: Path, suffix: str):
     assert export(landing, file, "faces") == 4
     rows = read(file)
     assert len(rows) == 4
-    assert [list(row) for row in rows] == [["image_id", "face_id", "x1", "y1", "x2", "y2", "score", "identity_id"]] * 4
+    names = ["image_id", "face_id", "x1", "y1", "x2", "y2", "score", "identity_id"]
+    names += ["path", "sharpness", "distance", "assigned"]
+    assert [list(row) for row in rows] == [names] * 4
+    assert rows[0]["path"] == "/group.jpg" and rows[0]["assigned"] == "clustered"
     unassigned = "" if suffix == ".csv" else None
     assert [row["identity_id"] for row in rows] == ["bob", "ada", unassigned, "bob"]
     assert {row["image_id"] for row in rows} == {GROUP}
     assert [float(rows[0][name]) for name in ("x1", "y1", "x2", "y2")] == [1.5, 2, 30, 40]
 
 
+def test_people_groups_and_answers(landing, tmp_path: Path):
+    log = AnswerLog(landing.storage)
+    memory = AnswerMemory(log, "one", {"tags": pa.list_(pa.string())}, {"tags": "q1"})
+    answer = {"image_id": GROUP, "version": "1", "field": "tags", "question": "q1", "key": "k", "cost_usd": "0"}
+    memory.journal(answer | {"status": "ok", "answer": ["a", "b"], "remembered": False, "model": "gpt"})
+    memory.close()
+    log.fold()
+    landing.refresh()
+    found = {}
+    for table in ("people", "groups", "answers"):
+        export(landing, tmp_path / f"{table}.jsonl", table)
+        found[table] = read(tmp_path / f"{table}.jsonl")
+    where = {"image_id": GROUP, "path": "/group.jpg"}
+    assert found["people"] == [
+        {"identity_id": "bob", "n_faces": 2, "n_images": 1, "face_id": f"{GROUP}#0", **where},
+        {"identity_id": "ada", "n_faces": 1, "n_images": 1, "face_id": f"{GROUP}#1", **where},
+    ]
+    assert found["groups"] == [{"group_id": "group-1", "image_id": HOSTILE, "path": HOSTILE, "distance": 0.2}]
+    told = {"field": "tags", "answer": "a;b", "status": "ok", "model": "gpt", "error_type": None, "error": None}
+    assert found["answers"] == [where | told]
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
-@pytest.mark.parametrize("table", ["images", "faces"])
+@pytest.mark.parametrize("table", TABLES)
 def test_nothing_landed_is_a_file_without_rows(land, tmp_path: Path, suffix: str, table: str):
     file = tmp_path / f"empty{suffix}"
     assert export(land([]), file, table) == 0
     assert read(file) == []
     if suffix == ".csv":
-        assert file.read_text().startswith("image_id,")
+        assert "image_id," in file.read_text()
 
 
 def test_without_modules_the_columns_are_there_and_null(land, tmp_path: Path):
@@ -112,8 +155,8 @@ def test_without_modules_the_columns_are_there_and_null(land, tmp_path: Path):
 def test_only_three_endings(landing, tmp_path: Path):
     with pytest.raises(ConfigError, match=r"\.csv, \.jsonl, \.parquet"):
         export(landing, tmp_path / "images.xlsx")
-    with pytest.raises(ConfigError, match="images, faces"):
-        export(landing, tmp_path / "people.csv", "people")
+    with pytest.raises(ConfigError, match="images, faces, people, groups, answers"):
+        export(landing, tmp_path / "labels.csv", "labels")
     with pytest.raises(ConfigError, match="make it first"):
         export(landing, tmp_path / "nowhere" / "images.csv")
 

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import io
 import logging
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
 import time
 
 import pytest
 from rich.console import Console
 
-from pixelbrain.stages.display import Display, LogDisplay, PlainProgress
+from pixelbrain.stages.display import Display, LogDisplay, PlainProgress, choose_display
 
 
 class Clock:
@@ -44,7 +53,7 @@ def test_a_line_says_how_far_how_fast_and_how_long(clock):
     progress.tell(210, 10_000)  # the first: what came before was starting up
     clock.now += 30
     progress.tell(1200, 10_000, 3)
-    assert progress.due() == "extract   1,200 of 10,000 images, 33.0/s, 3 failed, about 4 min left"
+    assert progress.due() == "extract   1,200 of 10,000 images after 39 s, 33.0/s, 3 failed, about 4 min left"
     assert progress.due() is None  # said
 
 
@@ -52,10 +61,10 @@ def test_a_line_says_how_far_how_fast_and_how_long(clock):
     ("told", "line"),
     [
         ([], "identify  at work for 20 s"),
-        ([(0, 50)], "identify  0 of 50 faces, starting"),
-        ([(10, 50), (50, 50)], "identify  50 of 50 faces, 4.0/s"),
-        ([(10, 50), (30, 50)], "identify  30 of 50 faces, 2.0/s, about 10 s left"),
-        ([(1, 100_001), (11, 100_001)], "identify  11 of 100,001 faces, 1.0/s, about 28 h left"),
+        ([(0, 50)], "identify  0 of 50 faces after 20 s, starting"),
+        ([(10, 50), (50, 50)], "identify  50 of 50 faces after 20 s, 4.0/s"),
+        ([(10, 50), (30, 50)], "identify  30 of 50 faces after 20 s, 2.0/s, about 10 s left"),
+        ([(1, 100_001), (11, 100_001)], "identify  11 of 100,001 faces after 20 s, 1.0/s, about 28 h left"),
     ],
 )
 def test_a_line_leaves_out_what_it_does_not_know(told, line, clock):
@@ -113,7 +122,45 @@ def test_a_terminal_shows_a_bar_with_its_pace(monkeypatch):
         tell(50, 100, 3)
         time.sleep(0.01)
     last = display.console.file.getvalue().rsplit("extract", 1)[1]
-    assert "50/100 images" in last and "/s" in last and "3 failed" in last
+    assert "50 of 100 images after 0 s" in last and "/s" in last and "3 failed" in last
+
+
+PROGRAM = """
+import sys, time
+from pixelbrain.stages.display import Display
+
+display = Display()
+with display.stage("extract") as tell:
+    time.sleep(0.2)
+    for done in (1, 20_000, 100_000):
+        tell(done, 250_000, 1_200)
+        time.sleep(0.2)
+display.line("load      7 images into MongoDB, 0 image and 0 face vectors into ChromaDB, and much more to say, 1 s")
+"""
+
+
+@pytest.mark.parametrize("columns", [40, 80, 160])
+def test_a_real_terminal_is_never_wider_than_its_lines(columns):
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    environment = {**os.environ, "TERM": "xterm-256color"}
+    for name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR"):
+        environment.pop(name, None)
+    with subprocess.Popen([sys.executable, "-c", PROGRAM], stdin=theirs, stderr=theirs, env=environment) as process:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # the other end is closed
+            while got := os.read(ours, 4096):
+                shown += got
+    os.close(ours)
+    assert process.returncode == 0
+    lines = re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode()))
+    assert max(map(len, lines)) <= columns
+    last = [line for line in lines if line.startswith("extract")][-1]
+    assert "100,000 of 250,000 images" in last and ("━" in last) == (columns == 160)
+    assert ("1,200 failed" in last) == ("left" in last) == (columns > 40)
+    if columns == 80:  # a line that stays is broken between words
+        assert lines[-3].endswith("face vectors into ChromaDB, and") and lines[-2] == "          much more to say, 1 s"
 
 
 def test_a_library_says_it_in_the_log(caplog, capsys):
@@ -125,3 +172,21 @@ def test_a_library_says_it_in_the_log(caplog, capsys):
         ("INFO", "load      1 image"), ("WARNING", "refused: a"),
     ]  # fmt: skip
     assert capsys.readouterr() == ("", "")
+
+
+def test_the_log_hears_how_far_it_is(caplog, monkeypatch):
+    monkeypatch.setattr("pixelbrain.stages.display._LOOK_S", 0.001)
+    monkeypatch.setattr("pixelbrain.stages.display._FIRST_LINE_S", 0.01)
+    with caplog.at_level(logging.INFO), LogDisplay().stage("load") as tell:
+        tell(1, 2)
+        deadline = time.monotonic() + 30
+        while not caplog.messages and time.monotonic() < deadline:
+            time.sleep(0.001)
+    assert caplog.messages[0] == "load      1 of 2 images after 0 s, starting"
+
+
+def test_a_library_shows_it_where_someone_looks(monkeypatch):
+    assert type(choose_display(None)) is type(choose_display(False)) is LogDisplay  # under pytest, nobody does
+    assert type(choose_display(True)) is Display
+    monkeypatch.setattr("rich.console.Console.is_terminal", True)
+    assert type(choose_display(None)) is Display

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import logging
 
+import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
 from pixelbrain.cli.main import cli
 from pixelbrain.config import RunConfig
+from pixelbrain.engine.extract import ExtractReport
 from pixelbrain.errors import ConfigError, OutLockedError
+from pixelbrain.landing.landing import Landing
 from pixelbrain.record import read_record, write_stage
 from pixelbrain.stages.stages import Stages
 from tests.unit.landed_out import LOADED
@@ -116,3 +120,34 @@ def test_a_report_beside_a_run_leaves_run_json_to_it(landed, another_run):
     assert "report" not in read_record(landed).get("stages", {})
     Stages(RunConfig(out=str(landed))).report()
     assert "report" in read_record(landed)["stages"]
+
+
+def test_whatever_extract_and_compact_did_others_read_each_image_once(photo_folder, landed):
+    def ids() -> list[str]:
+        return sorted(pd.read_parquet(landed / "images")["image_id"])
+
+    def land_again(generation: int) -> None:
+        (part, *_) = Landing(landed).parts
+        rows = pq.read_table(landed / part.name).slice(0, 3)
+        Landing(landed).write_part(rows, generation=generation, block=0, piece=0, modules=part.modules)
+        assert len(ids()) == 10
+
+    once = ids()
+    assert len(once) == 7
+    land_again(5)
+    result = CliRunner().invoke(cli, ["extract", str(photo_folder), "--out", str(landed), "--module", SIZE])
+    assert result.exit_code == 0 and "7 were there already" in result.output and ids() == once
+    land_again(50)
+    assert CliRunner().invoke(cli, ["compact", str(landed)]).exit_code == 0 and ids() == once
+
+
+def test_a_stopped_extract_is_read_by_others_too(photo_folder, landed, monkeypatch):
+    stopped = ExtractReport(
+        listed=7, done=3, failed=0, failures={}, gone=0, stopped=True, seconds=1, working_seconds=1,
+        seconds_by_activity={}, plan=None,
+    )  # fmt: skip
+    told = []
+    monkeypatch.setattr("pixelbrain.engine.extract.extract", lambda *_, **__: stopped)
+    monkeypatch.setattr("pixelbrain.landing.published.publish", lambda landing, progress: told.append(landing))
+    result = CliRunner().invoke(cli, ["extract", str(photo_folder), "--out", str(landed), "--module", SIZE])
+    assert result.exit_code == 130 and len(told) == 1

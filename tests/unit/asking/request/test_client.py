@@ -11,7 +11,6 @@ import pytest
 
 from pixelbrain.asking.request.client import AskClient, classify_error, make_sync_client, sent_key
 from pixelbrain.asking.request.failures import Retry, RowFailed, StopJob
-from pixelbrain.errors import ConfigError
 
 KEY = "sk-proj-abcdefghijklmnop"
 BODY = {"model": "gpt-4o-mini", "messages": [], "max_completion_tokens": 5}
@@ -31,10 +30,10 @@ def test_every_client_has_the_key_of_the_environment_and_no_retries_of_its_own(m
 def test_a_key_that_cannot_be_sent_is_known_at_once(make: Any, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    with pytest.raises(ConfigError, match="OPENAI_API_KEY is not set"):
+    with pytest.raises(StopJob, match="OPENAI_API_KEY is not set"):
         make()
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-part one")
-    with pytest.raises(ConfigError, match="copy it again") as caught:
+    with pytest.raises(StopJob, match="copy it again") as caught:
         make()
     assert "secret" not in str(caught.value)
 

@@ -6,6 +6,7 @@ import hashlib
 import queue
 
 import pytest
+from PIL import ExifTags, Image
 
 from pixelbrain.engine.work.meter import Meter
 from pixelbrain.engine.work.opener import Opener
@@ -51,8 +52,17 @@ def opener(tmp_path, meter=None, **order) -> Opener:
     return Opener(WorkOrder(storage=open_storage(tmp_path / "out"), generation=1, states={}, **order), meter or Meter())
 
 
-def test_batches_hold_every_image_and_inputs_of_the_good_ones(entries, photo_folder, tmp_path):
+def test_batches_hold_every_image_and_inputs_of_the_good_ones(entries, photo_folder, tmp_path, encode):
     meter = Heard()
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make] = "a camera"
+    exif.get_ifd(ExifTags.IFD.Exif).update(
+        {
+            ExifTags.Base.DateTimeOriginal: "2024:05:01 12:34:56",
+            ExifTags.Base.OffsetTimeOriginal: "+02:00",
+        }
+    )
+    (photo_folder / "0.jpg").write_bytes(encode(size=(60, 40), exif=exif))
     batches = list(opener(tmp_path, meter).batches([entries[:4], entries[4:]], [Size(), Small()]))
     assert [len(batch.rows) for batch in batches] == [4, 3]
     rows = [row for batch in batches for row in batch.rows.to_pylist()]
@@ -65,6 +75,7 @@ def test_batches_hold_every_image_and_inputs_of_the_good_ones(entries, photo_fol
     first = next(row for row in rows if row["image_id"].endswith("/0.jpg"))
     data = (photo_folder / "0.jpg").read_bytes()
     assert (first["sha256"], first["size_bytes"]) == (hashlib.sha256(data).hexdigest(), len(data))
+    assert first["taken_at"] == "2024-05-01T12:34:56+02:00"
     assert meter.bytes == sum(path.stat().st_size for path in photo_folder.rglob("*.*") if path.suffix != ".txt")
 
 

@@ -268,3 +268,14 @@ def test_a_hash_that_nobody_publishes_wants_the_file(tmp_path, monkeypatch):
         file.sha256()
     (tmp_path / WEIGHTS["facenet-casia-webface"].file_name).write_bytes(b"weights")
     assert file.sha256() == hashlib.sha256(b"weights").hexdigest()
+
+
+def test_what_no_download_can_bring_is_known_without_one(server: Server, tmp_path: Path) -> None:
+    ModelFile("resnet50", weights_dir=tmp_path).check()  # it will be fetched
+    with pytest.raises(WeightsError, match="Nothing was downloaded"):
+        ModelFile("resnet50", weights_dir=tmp_path, offline=True).check()
+    with pytest.raises(WeightsError, match="there is no weights file"):
+        ModelFile("resnet50", own=tmp_path / "own.pth").check()
+    (tmp_path / WEIGHTS["resnet50"].file_name).write_bytes(b"half")
+    with pytest.raises(WeightsError, match="delete it"):
+        ModelFile("resnet50", weights_dir=tmp_path).check()

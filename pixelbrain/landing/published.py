@@ -1,0 +1,139 @@
+"""Bring what other people's programs read of OUT up to date: one row an image in `images`, one a face in `faces`.
+
+Programs that read Parquet take a folder for one table: they see each row of each file, and expect one schema. So a
+stage that is done puts new files in the place of those of `images` that hold anything dead, or lack a column; the
+others stay. `faces` has a file beside each of them, without vectors, which is written again when the image file
+changed or any of its faces is somebody else's. What a killed call leaves is what the next one finds to do.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pixelbrain import schema
+from pixelbrain.errors import MixedModelsError
+from pixelbrain.landing.compact import renew
+from pixelbrain.landing.digests import digest_versions
+from pixelbrain.landing.index import LandedIndex
+from pixelbrain.landing.landing import Landing
+from pixelbrain.landing.parts import IMAGES, in_threads, write_table
+from pixelbrain.landing.reader import read_layers
+from pixelbrain.locks.run import RunLock
+
+#: The folder of OUT that holds a row a face.
+FACES = "faces"
+
+_DONE = "work/published.json"  # what was published last, so that a call that has nothing to do reads three listings
+_MODULE = "facenet"
+_DERIVED = ("identity_id", "distance", "assigned")
+
+logger = logging.getLogger(__name__)
+
+
+def publish(landing: Landing, *, progress: Callable[[int, int], None] | None = None) -> None:
+    """Make `OUT/images` and `OUT/faces` two tables that any program can read, of what is there now.
+
+    Args:
+        landing: what has landed; refreshed afterwards.
+        progress: called with (done, total) rows to write of images.
+
+    Raises:
+        OutLockedError: another process is at work on OUT.
+        LandingError: OUT cannot be read or written; nothing is lost.
+    """
+    storage = landing.storage
+    landing.refresh()
+    with RunLock(storage, what="publish"):
+        done = json.loads(storage.read(_DONE) or b"{}")
+        if done == {**done, **_state(landing)}:
+            return
+        try:
+            renew(landing, progress=progress)
+        except MixedModelsError as error:  # what landed is there, and Landing reads it
+            logger.warning("%s", error)
+        faces = _publish_faces(landing, done.get("of", {}))
+        storage.write(_DONE, json.dumps({**_state(landing), "of": faces}).encode())
+
+
+def _state(landing: Landing) -> dict[str, Any]:
+    """By table, its files and their versions."""
+    return {name: landing.storage.versions(name) for name in (IMAGES, "identities", FACES)}
+
+
+def _publish_faces(landing: Landing, before: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Write the files of `faces` that are not as they should be, and remove those of image files that are gone.
+
+    Args:
+        before: by file, what it was made of, and its version then.
+
+    Returns:
+        The same, now.
+    """
+    storage, index = landing.storage, landing.index
+    parts = [number for number, part in enumerate(index.parts) if _MODULE in part.modules]
+    people, of_part, digests = _people(landing, index)
+    made_of = {number: f"{index.parts[number].version} {digests[number]:016x}" for number in parts}
+    names = {number: index.parts[number].name.replace(f"{IMAGES}/", f"{FACES}/") for number in parts}
+    there = {f"{FACES}/{name}": version for name, version in storage.versions(FACES).items()}
+    stale = [number for number in parts if before.get(names[number]) != [made_of[number], there.get(names[number])]]
+
+    def write(number: int) -> None:
+        mine = people.slice(of_part[number], of_part[number + 1] - of_part[number])
+        write_table(storage, names[number], _faces_of(index, number, mine))
+
+    # those that go first: no face is there twice, also where this is killed
+    in_threads(storage, storage.delete, sorted(there.keys() - set(names.values())))
+    in_threads(storage, write, stale)
+    there = {f"{FACES}/{name}": version for name, version in storage.versions(FACES).items()}
+    return {names[number]: [made_of[number], there[names[number]]] for number in parts}
+
+
+def _people(landing: Landing, index: LandedIndex) -> tuple[pa.Table, np.ndarray, np.ndarray]:
+    """The identities in the order of the part files that hold their faces.
+
+    Returns:
+        Rows of `schema.IDENTITY_SCHEMA`; int64 (parts + 1,): where those of each part begin; uint64 (parts,): a number
+        that changes with those of a part.
+    """
+    found = landing.read_identities()
+    table = schema.IDENTITY_SCHEMA.empty_table() if found is None else found.select(schema.IDENTITY_SCHEMA.names)
+    image = pc.index_in(table["image_id"], index.image_id.combine_chunks())
+    table, image = table.filter(pc.is_valid(image)), np.asarray(image.drop_null())
+    part = index.part[image]
+    order = np.argsort(part, kind="stable")
+    table, part = table.take(pa.array(order)), part[order]
+    digests = np.zeros(len(index.parts), np.uint64)
+    texts = [pc.fill_null(table[name].cast(pa.large_string()), "\1") for name in ("face_id", *_DERIVED)]
+    joined = pc.binary_join_element_wise(*texts, pa.scalar("\0", pa.large_string()))
+    np.add.at(digests, part, digest_versions(joined))
+    return table, np.searchsorted(part, np.arange(len(index.parts) + 1)), digests
+
+
+def _faces_of(index: LandedIndex, number: int, people: pa.Table) -> pa.Table:
+    """The faces of a part file's images: rows of `schema.FACE_SCHEMA`."""
+    start, stop = np.searchsorted(index.part, [number, number + 1])
+    layers = index.layers(np.arange(start, stop), [_MODULE])
+    tables = list(read_layers(index.parts, [layers], vectors=False)) if stop > start else []
+    return pa.concat_tables([schema.FACE_SCHEMA.empty_table(), *(_faces(table, people) for table in tables)])
+
+
+def _faces(table: pa.Table, people: pa.Table) -> pa.Table:
+    lists = pc.struct_field(table[_MODULE].combine_chunks(), "faces")
+    faces = pa.Table.from_struct_array(pc.list_flatten(lists))
+    found = people.take(pc.index_in(faces["face_id"], people["face_id"].combine_chunks()))
+    columns = {
+        **{name: faces[name] for name in faces.column_names if name in schema.FACE_SCHEMA.names},
+        "image_id": table["image_id"].take(pc.list_parent_indices(lists)),
+        **{name: found[name] for name in _DERIVED},
+    }
+    # what a module called facenet of somebody's own does not measure is null
+    return pa.concat_tables([schema.FACE_SCHEMA.empty_table(), pa.table(columns)], promote_options="permissive").cast(
+        schema.FACE_SCHEMA
+    )

@@ -1,0 +1,256 @@
+"""The tables that are exported: images, faces, people, groups and answers, in columns that any format can hold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import types
+
+from pixelbrain import schema
+from pixelbrain.landing.landing import Landing
+from pixelbrain.report.labels import shown_from
+from pixelbrain.storage.file_uri import shown_path
+
+_OWN_MODULES = frozenset({"resnet", "facenet"})  # their fields have columns with names of their own
+_WHERE = [("image_id", pa.string()), ("path", pa.string())]  # on disk; elsewhere it is the URI
+_BOX = ("face_id", "x1", "y1", "x2", "y2", "score")
+_WHOSE = ("identity_id", "distance", "assigned")
+
+# what later versions add comes behind what was there: some programs count columns
+_IMAGES = pa.schema(
+    [
+        *((name, pa.string()) for name in ("image_id", "status", "error", "label")),
+        ("label_score", pa.float32()),
+        ("n_faces", pa.int32()),
+        ("identities", pa.string()),  # joined with ;
+        ("path", pa.string()),
+        ("format", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("bytes", pa.int64()),
+        ("sha256", pa.string()),
+        ("taken_at", pa.string()),
+        ("labels", pa.string()),  # the best, likeliest first, joined with ;
+        ("group_id", pa.string()),
+    ]
+)
+_FACES = pa.schema(
+    [
+        ("image_id", pa.string()),
+        *(schema.FACE_SCHEMA.field(name) for name in (*_BOX, "identity_id")),
+        ("path", pa.string()),
+        *(schema.FACE_SCHEMA.field(name) for name in ("sharpness", *_WHOSE[1:])),
+    ]
+)
+_PEOPLE = pa.schema(
+    [
+        ("identity_id", pa.string()),
+        ("n_faces", pa.int64()),
+        ("n_images", pa.int64()),
+        ("face_id", pa.string()),  # the one that is most like all of them
+        *_WHERE,  # of that face's image
+    ]
+)
+_GROUPS = pa.schema([("group_id", pa.string()), *_WHERE, ("distance", pa.float32())])
+_ANSWERS = pa.schema(
+    [*_WHERE, *((name, pa.string()) for name in ("field", "answer", "status", "model", "error_type", "error"))]
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportTable:
+    """What is written: rows of these columns."""
+
+    columns: pa.Schema
+    rows: Iterator[pa.Table]
+
+
+def images_table(landing: Landing, min_label_score: float | None = None) -> ExportTable:
+    """A row an image, with the label where it is likely enough; see `report.labels.shown_from`."""
+    columns, least = _images_schema(landing), shown_from(landing, min_label_score)
+    return ExportTable(columns=columns, rows=_images(landing, columns, least))
+
+
+def faces_table(landing: Landing) -> ExportTable:
+    """A row a face, in the order of the images."""
+    return ExportTable(columns=_FACES, rows=_faces(landing))
+
+
+def people_table(landing: Landing) -> ExportTable:
+    """A row a person; those with the most faces first."""
+    table = landing.read_identities()
+    if table is None:
+        return ExportTable(columns=_PEOPLE, rows=iter(()))
+    table = table.filter(pc.is_valid(table["identity_id"])).sort_by(
+        [("distance", "ascending"), ("face_id", "ascending")]
+    )
+    people = table.group_by("identity_id", use_threads=False).aggregate(
+        [("face_id", "count"), ("image_id", "count_distinct"), ("face_id", "first"), ("image_id", "first")]
+    )
+    people = people.sort_by([("face_id_count", "descending"), ("identity_id", "ascending")])
+    values = [people[name] for name in ("identity_id", "face_id_count", "image_id_count_distinct", "face_id_first")]
+    rows = pa.table([*values, people["image_id_first"], _paths(people["image_id_first"])], names=_PEOPLE.names)
+    return ExportTable(columns=_PEOPLE, rows=iter([rows.cast(_PEOPLE)]))
+
+
+def groups_table(landing: Landing) -> ExportTable:
+    """A row an image that looks like others, group by group; the nearest to its group's mean first."""
+    table = landing.read_groups()
+    if table is None:
+        return ExportTable(columns=_GROUPS, rows=iter(()))
+    table = table.filter(pc.is_valid(table["group_id"])).sort_by([("group_id", "ascending"), ("distance", "ascending")])
+    table = table.append_column("path", _paths(table["image_id"]))
+    return ExportTable(columns=_GROUPS, rows=iter([table.select(_GROUPS.names).cast(_GROUPS)]))
+
+
+def answers_table(landing: Landing) -> ExportTable:
+    """A row an image and field that was asked about."""
+    return ExportTable(columns=_ANSWERS, rows=_answers(landing))
+
+
+#: What can be exported, by its name: of what landed, and the least probability of a label.
+EXPORT_TABLES: Mapping[str, Callable[[Landing, float | None], ExportTable]] = {
+    "images": images_table,
+    "faces": lambda landing, _min_label_score: faces_table(landing),
+    "people": lambda landing, _min_label_score: people_table(landing),
+    "groups": lambda landing, _min_label_score: groups_table(landing),
+    "answers": lambda landing, _min_label_score: answers_table(landing),
+}
+
+
+# --- images ----------------------------------------------------------------------------------------------------------
+
+
+def _images_schema(landing: Landing) -> pa.Schema:
+    """The columns of images; users' fields as the newest run that has them wrote them."""
+    fields = {field.name: field for field in _IMAGES}
+    for part in sorted(landing.parts, key=lambda part: -part.generation):
+        for name in sorted(part.modules.keys() - _OWN_MODULES):
+            for field in part.columns.field(name).type:
+                if _is_scalar(field.type):
+                    fields.setdefault(f"{name}.{field.name}", pa.field(f"{name}.{field.name}", field.type))
+    for name, answers in landing.answers.items():
+        kind = answers.type.field("answer").type
+        fields[name] = pa.field(name, kind if _is_scalar(kind) else pa.string())
+    return pa.schema(list(fields.values()))
+
+
+def _is_scalar(kind: pa.DataType) -> bool:
+    """Whether all three formats can hold it."""
+    number = types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind)
+    return number or types.is_string(kind) or types.is_large_string(kind) or types.is_temporal(kind)
+
+
+def _images(landing: Landing, columns: pa.Schema, least: float) -> Iterator[pa.Table]:
+    identities = _by_key(landing.read_identities(), "face_id", "identity_id")
+    groups = _by_key(landing.read_groups(), "image_id", "group_id")
+    for table in landing.iter_images(vectors=False):
+        ids = table["image_id"].to_pylist()
+        score = _field(table, "resnet", "label_score").cast(pa.float32())
+        sure = pc.fill_null(pc.greater_equal(score, least), False)
+        arrays: dict[str, Any] = {
+            "path": _paths(table["image_id"]),
+            "bytes": table["size_bytes"],
+            "label": pc.if_else(sure, _field(table, "resnet", "label"), None),
+            "label_score": score,
+            "labels": _joined_labels(table),
+            "n_faces": _field(table, "facenet", "n_faces"),
+            "identities": _joined_identities(table, identities),
+            "group_id": pa.array([groups.get(one) for one in ids], pa.string()),
+        }
+        for name in columns.names:
+            if name not in arrays:
+                module, dot, field = name.partition(".")
+                base = name in _IMAGES.names
+                arrays[name] = table[name] if base else _field(table, module, field) if dot else _answer(table, name)
+        yield pa.table({name: arrays[name].cast(columns.field(name).type) for name in columns.names}, schema=columns)
+
+
+def _by_key(table: pa.Table | None, key: str, value: str) -> Mapping[str, str]:
+    """A column by another one, where it is not null."""
+    if table is None:
+        return {}
+    table = table.filter(pc.is_valid(table[value]))
+    return dict(zip(table[key].to_pylist(), table[value].to_pylist(), strict=True))
+
+
+def _paths(ids: pa.ChunkedArray) -> pa.Array:
+    return pa.array(map(shown_path, ids.to_pylist()), pa.string())
+
+
+def _field(table: pa.Table, module: str, field: str) -> pa.ChunkedArray:
+    """One field of a module's struct; nulls if there is none."""
+    if module in table.column_names:
+        struct = table[module]
+        if types.is_struct(struct.type) and struct.type.get_field_index(field) >= 0:
+            return pc.struct_field(struct, field)
+    return pa.chunked_array([pa.nulls(len(table))])
+
+
+def _joined_labels(table: pa.Table) -> pa.Array:
+    best = _field(table, "resnet", "top_k").to_pylist()
+    return pa.array(
+        [None if one is None else ";".join(label["label"] or "" for label in one) for one in best], pa.string()
+    )
+
+
+def _joined_identities(table: pa.Table, identities: Mapping[str, str]) -> pa.Array:
+    """Who is in each image, each once, in the order of the faces; null where nobody is."""
+    joined = []
+    for faces in _field(table, "facenet", "faces").to_pylist():
+        found = (identities.get(face["face_id"]) for face in faces or ())
+        joined.append(";".join(dict.fromkeys(name for name in found if name is not None)) or None)
+    return pa.array(joined, pa.string())
+
+
+def _answer(table: pa.Table, name: str) -> pa.ChunkedArray:
+    """An asked field's answers; what not every format can hold as text."""
+    answers = _field(table, name, "answer")
+    return answers if _is_scalar(answers.type) else _as_text(answers)
+
+
+def _as_text(answers: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray:
+    """Lists of tags joined with ;, objects as JSON, other values as they are written."""
+    if _is_scalar(answers.type):
+        return answers.cast(pa.string())
+    texts = [
+        None if value is None else ";".join(value) if isinstance(value, list) else json.dumps(value)
+        for value in answers.to_pylist()
+    ]
+    return pa.chunked_array([pa.array(texts, pa.string())])
+
+
+# --- faces and answers -----------------------------------------------------------------------------------------------
+
+
+def _faces(landing: Landing) -> Iterator[pa.Table]:
+    people = landing.read_identities()
+    people = schema.IDENTITY_SCHEMA.empty_table() if people is None else people
+    known = people["face_id"].combine_chunks()
+    for table in landing.iter_images(["facenet"], vectors=False):
+        lists = _field(table, "facenet", "faces").combine_chunks()
+        if types.is_null(lists.type):
+            continue
+        faces = pc.list_flatten(lists)
+        columns = {name: pc.struct_field(faces, name) for name in (*_BOX, "sharpness")}
+        columns["image_id"] = table["image_id"].take(pc.list_parent_indices(lists))
+        columns["path"] = _paths(columns["image_id"])
+        found = people.take(pc.index_in(columns["face_id"], known))
+        columns |= {name: found[name] for name in _WHOSE}
+        yield pa.table({name: columns[name] for name in _FACES.names}).cast(_FACES)
+
+
+def _answers(landing: Landing) -> Iterator[pa.Table]:
+    ids = landing.index.image_id
+    for field, answers in landing.answers.items():
+        asked = pc.is_valid(answers)
+        found, of = answers.filter(asked), ids.filter(asked)
+        columns = {name: pc.struct_field(found, name) for name in _ANSWERS.names[4:]}
+        columns |= {"image_id": of, "path": _paths(of), "answer": _as_text(pc.struct_field(found, "answer"))}
+        columns["field"] = pa.array([field] * len(of), pa.string())
+        yield pa.table({name: columns[name] for name in _ANSWERS.names}).cast(_ANSWERS)

@@ -1,0 +1,87 @@
+"""Before any work: is all there that the stages need? One list of checks, in one order, cheap ones first.
+
+A check starts no server, writes nothing that stays, and fetches nothing; what it has to read anyway, as the first
+images of the source, the stage then need not read again. What is not there is a named error of one line.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pixelbrain.stages.stages import Stages
+
+
+def _key(stages: Stages) -> None:
+    from pixelbrain.asking.request.key import read_key
+
+    for module in stages.asking():
+        read_key(module.settings.base_url)
+
+
+def _weights(stages: Stages) -> None:
+    for module in stages.modules():
+        module.check_weights()
+
+
+def _ray(stages: Stages) -> None:
+    if os.environ.get("RAY_ADDRESS"):  # one that is not named is looked for, or started, when it is needed
+        from pixelbrain.engine.cluster.session import find_ray
+
+        find_ray()
+
+
+def _servers(stages: Stages) -> None:
+    from pixelbrain.engine.plan.nodes import count_nodes
+    from pixelbrain.stores.address import require_servers
+
+    require_servers(count_nodes(), mongo=stages.config.mongo, chroma=stages.config.chroma)
+
+
+#: In this order. Whether a Ray has room is seen when it is known what is left to do, and before one is started.
+CHECKS: Mapping[str, Callable[[Stages], object]] = MappingProxyType(
+    {
+        "source": lambda stages: stages.look_first(),  # it is there, can be listed, and holds an image
+        "out": lambda stages: stages.storage.check_writable(),
+        "mongo": lambda stages: stages.unopened().check("mongo"),
+        "chroma": lambda stages: stages.unopened().check("chroma"),
+        "key": _key,  # for the questions
+        "weights": _weights,  # here, or to be fetched
+        "ray": _ray,  # the one that is named answers
+        "servers": _servers,  # on a cluster, stores are no folders of one node
+    }
+)
+
+_STORES = ("mongo", "chroma", "servers")
+#: What each stage needs.
+NEEDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "extract": ("source", "out", "weights", "ray"),
+        "ask": ("out", "key", "ray"),
+        "ask --batch": ("out", "key"),
+        "load": ("out", *_STORES),
+        "identify": ("out", *_STORES),
+        "group": ("out", *_STORES),
+        "verify": ("out", *_STORES),
+        "report": ("out",),
+        "compact": ("out",),
+        "search": ("chroma", "servers"),
+        "status": ("servers",),  # it says itself which store does not answer
+    }
+)
+
+
+def preflight(stages: Stages, names: Iterable[str]) -> None:
+    """Look through what these stages need. What was there once is not looked at again for the same `stages`.
+
+    Raises:
+        PixelbrainError: of the first thing that is missing.
+    """
+    wanted = {need for name in names for need in NEEDS[name]} - stages.checked
+    for need, check in CHECKS.items():
+        if need in wanted:
+            check(stages)
+            stages.checked.add(need)
