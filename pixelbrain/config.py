@@ -148,6 +148,11 @@ class RunConfig(Placement):
     )
     top_k: int = _flag("Labels a photo gets. [default: 5]", 5, span=(1, 1000), metavar="N")
     embedder: str | None = _flag("[default: facenet, which is vggface2]", choices=EMBEDDERS)
+    min_label_score: float | None = _flag(
+        "Show labels of this probability and more; the others are unsure. [default: the classifier's own]",
+        type=float,
+        metavar="P",
+    )
     strategy: Strategy = _flag("How faces become people. [default: average]", "average", choices=STRATEGIES)
     gpt4v: Mapping[str, Any] | None = None  # keyword arguments of Gpt4VModule, for the module gpt4v; in a file only
     weights_dir: str | None = _flag("Look for weights here first.", metavar="DIR")
@@ -199,6 +204,9 @@ class RunConfig(Placement):
             raise ConfigError(f"modules names one twice: {', '.join(self.modules)}")
         if type(self.top_k) is not int or not 1 <= self.top_k <= 1000:
             raise ConfigError(f"top_k is {self.top_k!r}: a whole number from 1 to 1000")
+        score = self.min_label_score
+        if score is not None and not (_is_number(score) and 0 <= score <= 1):
+            raise ConfigError(f"min_label_score is {score!r}: a probability, 0 to 1")
         for name in ("limit", "max_megapixels"):
             value = getattr(self, name)
             if (value is not None or name != "limit") and (type(value) is not int or value < 1):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pixelbrain.errors import LandingError
+from pixelbrain.locks.run import RunLock
 from pixelbrain.storage.base import Storage
 from pixelbrain.storage.open import open_storage
 
@@ -39,8 +40,14 @@ def write_stage(
 
     Raises:
         LandingError: OUT cannot be read or written.
+        OutLockedError: another process works on OUT, and writes it.
     """
     storage = open_storage(out)
+    with RunLock(storage, what=stage):
+        _write_stage(storage, stage, figures, settings)
+
+
+def _write_stage(storage: Storage, stage: str, figures: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
     record = read_record(storage)
     record["settings"] = {**record.get("settings", {}), **settings}
     record["versions"] = {"python": platform.python_version(), **{n: metadata.version(n) for n in _VERSIONS}}

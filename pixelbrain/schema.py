@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -52,6 +52,9 @@ ERROR_FIELDS = BASE_FIELDS[-2:]
 
 _Kind = Literal["module", "question", "field"]
 
+#: What the classifier and the faces say has short names: in exports, in `where`, and as fields of the images.
+SHORT_NAMES = {"label": "resnet.label", "label_score": "resnet.label_score", "n_faces": "facenet.n_faces"}
+
 #: Names that are taken in every OUT: what they are there, the kinds of thing that may not be called so, and the names.
 RESERVED_NAMES: dict[str, tuple[tuple[_Kind, ...], tuple[str, ...]]] = {
     "columns of every image": (("module", "question", "field"), tuple(field.name for field in BASE_FIELDS)),
@@ -60,7 +63,7 @@ RESERVED_NAMES: dict[str, tuple[tuple[_Kind, ...], tuple[str, ...]]] = {
         ("_id", "row_hash", "identities", "group_id", "group_distance"),
     ),
     "modules that come along": (("question",), ("facenet", "resnet")),  # also before they have landed anything
-    "columns of every export": (("question",), ("label", "label_score", "n_faces")),
+    "columns of every export": (("question", "field"), tuple(SHORT_NAMES)),
     "folder of answers on their way": (("question",), ("journal",)),
     "steps of every run": (("module",), ("decode", "images", "land", "list")),  # its actor pools are called so
 }
@@ -203,6 +206,14 @@ def check_name(kind: _Kind, name: str, **of_this_out: Iterable[str]) -> None:
                 f"the {kind} {name!r} needs another name: this one is kept by Pixelbrain itself, for the {what} "
                 f"({', '.join(sorted(names))})"
             )
+
+
+def field_path(name: str, questions: Container[str]) -> str:
+    """Where a document of an image has what users call so: the short names, and an answer by its question's field.
+
+    Other names, and those with dots, stand for themselves.
+    """
+    return f"{name}.answer" if name in questions else SHORT_NAMES.get(name, name)
 
 
 def face_id(image_id: str, index: int) -> str:

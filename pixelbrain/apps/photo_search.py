@@ -8,14 +8,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pixelbrain.config import RunConfig
 from pixelbrain.errors import ImageError, LandingError, ModuleError
 from pixelbrain.images.decode import decode_image
-from pixelbrain.modules.registry import create_module
 from pixelbrain.record import read_record
 from pixelbrain.report.search import search
 from pixelbrain.sources import image_uri, read_bytes
-from pixelbrain.stages.stages import OF_MODULES, Stages
+from pixelbrain.stages.configured import landed_module
+from pixelbrain.stages.stages import Stages
 from pixelbrain.storage.file_uri import shown_path
 
 _COLUMNS = {"faces": ["distance", "identity_id", "path", "face_id"], "images": ["distance", "label", "path"]}
@@ -47,9 +46,13 @@ def search_photo(
         raise LandingError(
             f"{stages.storage.uri} has no {column} vectors: run `pixelbrain extract` with --module {column}"
         )
-    recorded = read_record(stages.storage).get("settings", {})
-    config = RunConfig(out=stages.storage.uri, **{name: recorded[name] for name in OF_MODULES if recorded.get(name)})
-    module = create_module(column, **config.module_settings()[column])
+    told = read_record(stages.storage).get("settings", {})
+    module = landed_module(
+        column,
+        stages.landing.states()[column],
+        weights_dir=told.get("weights_dir"),
+        offline=bool(told.get("offline")),
+    )
     uri = image_uri(photo)
     max_pixels = stages.config.max_megapixels * 1_000_000
     try:
@@ -82,7 +85,7 @@ def _shown(match: Any) -> dict[str, Any]:
 def _queries(found: dict[str, Any], by: Literal["faces", "images"]) -> tuple[list[str], np.ndarray]:
     """What to search by, a title and a vector each: the faces, the largest first, or the whole photo."""
     if by == "images":
-        rows, titles = [found], [f"the whole photo, likeliest a {found['label']}"]
+        rows, titles = [found], [f"the whole photo, likeliest {found['label']} ({found['label_score']:.0%})"]
     elif not found["faces"]:
         raise ModuleError("no face was found in the photo; --similar searches by the whole image")
     else:

@@ -11,11 +11,13 @@ from pathlib import Path
 import pyarrow.compute as pc
 
 from pixelbrain.asking.module import Gpt4VModule
-from pixelbrain.config import MAX_MEGAPIXELS, RunConfig, Strategy
+from pixelbrain.config import Strategy
 from pixelbrain.errors import ConfigError, LandingError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.machine import cache_folder
+from pixelbrain.sources import one_name
 from pixelbrain.sources.local import FILE_SCHEME, uri_to_path
+from pixelbrain.stages.configured import run_config
 from pixelbrain.stages.display import Display
 from pixelbrain.stages.stages import Stages
 from pixelbrain.storage.local import why_not_writable
@@ -44,9 +46,10 @@ def tag_identity(
 ) -> str:
     """Find the faces of all photos, cluster them to people, and export a row an image.
 
-    The results stay under `$PIXELBRAIN_HOME` (~/.cache/pixelbrain by default), by `database_id`, so that a rerun only
-    does what is new; `remove` deletes them after the export. `apply_people_detector` asks GPT-4 Vision first whether a
-    photo shows a real person, and names nobody in those that do not (posters, statues).
+    The results stay under `$PIXELBRAIN_HOME` (~/.cache/pixelbrain by default), by `database_id`, or else by the source,
+    whatever folder it is named from and however, so that a rerun only does what is new; `remove` deletes them after the
+    export. `apply_people_detector` asks GPT-4 Vision first whether a photo shows a real person, and names nobody in
+    those that do not (posters, statues).
 
     Returns:
         A line that says what was exported.
@@ -61,20 +64,23 @@ def tag_identity(
         raise LandingError(f"--export {export_file}: {why}")
     if not identity_field_name or identity_field_name == "image":
         raise ConfigError(f"--identity_field_name {identity_field_name!r}: a name, and not `image`")
-    name = database_id or "tag-" + hashlib.sha256(os.path.abspath(data_path).encode()).hexdigest()[:10]
+    source = one_name(data_path)  # a folder by another name has the same photos, under the same ids
+    name = database_id or "tag-" + hashlib.sha256(source.encode()).hexdigest()[:10]
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
         raise ConfigError(f"--database_id {name!r}: letters, digits, dots, _ and -")
     out = Path(os.environ.get(HOME_VARIABLE) or cache_folder() / "pixelbrain") / name
-    config = RunConfig(
-        source=data_path,
-        out=str(out),
-        modules=("facenet",),
-        embedder=embedder,
-        weights_dir=weights_dir,
-        offline=offline,
-        max_megapixels=max_megapixels or MAX_MEGAPIXELS,
-        retry_failed=max_megapixels is not None,  # those that were too large before
-        strategy=identifying_strategy,
+    config = run_config(
+        {
+            "source": source,
+            "out": str(out),
+            "modules": ("facenet",),
+            "embedder": embedder,
+            "weights_dir": weights_dir,
+            "offline": offline or None,  # not said: the model that these results have
+            "max_megapixels": max_megapixels,
+            "retry_failed": max_megapixels is not None,  # those that were too large before
+            "strategy": identifying_strategy,
+        }
     )
     asking = (
         [Gpt4VModule("people_detector", base_url=base_url, max_megapixels=config.max_megapixels)]

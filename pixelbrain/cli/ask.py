@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pixelbrain.cli.options import EXIT_STRICT, address_option, command, over_out, size_option
+from pixelbrain.cli.options import EXIT_STRICT, address_option, command, mongo_option, over_out, size_option
 
 if TYPE_CHECKING:
     from pixelbrain.asking.module import Gpt4VModule
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
 @click.option("--strict", is_flag=True, help="Exit with 3 when any image failed.")
 @size_option
 @address_option
+@mongo_option
 @over_out
 def ask(
     stages: Stages,
@@ -82,7 +83,7 @@ def ask(
     shared = {"s3_endpoint": stages.config.s3_endpoint, "max_megapixels": stages.config.max_megapixels}
     module = _module(config_file, {k: v for k, v in given.items() if v is not None}, shared)
     if dry_run:
-        click.echo("\n".join(asking.dry_run(stages.landing, module, limit=limit)))
+        click.echo("\n".join(asking.dry_run(stages, module, limit=limit)))
         return
     if batch:
         failed = asking.ask_batch(stages, module, wait=wait, limit=limit).answers["failed"]

@@ -72,6 +72,10 @@ def command_options(function: F) -> F:
     return wrapper  # type: ignore[return-value]
 
 
+#: What a command over an OUT may be told of its settings; see `RunConfig`.
+OVER_OUT = ("s3_endpoint", "mongo", "chroma", "strategy", "max_megapixels", "min_label_score")
+
+
 def over_out(function: Callable[..., Any]) -> Callable[..., Any]:
     """`command_options` for a command over an OUT that is there already, which gets `stages`; see `Stages.over`."""
 
@@ -80,9 +84,8 @@ def over_out(function: Callable[..., Any]) -> Callable[..., Any]:
     def wrapper(*, out: str, display: Display, debug: bool, **given: Any) -> Any:
         from pixelbrain.stages.stages import Stages
 
-        names = ("s3_endpoint", "mongo", "chroma", "strategy", "max_megapixels")
-        chosen = {name: given.pop(name) for name in names if name in given}
-        stages = Stages.over(out, display, debug=debug, stores="mongo" in chosen, **chosen)
+        chosen = {name: given.pop(name) for name in OVER_OUT if name in given}
+        stages = Stages.over(out, display, debug=debug, stores={"mongo", "chroma"} <= chosen.keys(), **chosen)
         return function(stages=stages, **given)
 
     return wrapper
@@ -155,6 +158,9 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 #: Where OUT is, if it is s3://bucket/prefix.
 out_options = _settings("s3_endpoint")
 chroma_option = _settings("chroma")
+mongo_option = _settings("mongo")
+#: Which labels are shown as such.
+label_option = _settings("min_label_score")
 #: How large the images may be that are decoded.
 size_option = _settings("max_megapixels")
 #: Where OUT, MongoDB and ChromaDB are.
@@ -178,7 +184,8 @@ def _of_a_run(*unused: str, unlisted: Collection[str] = ()) -> Callable[[F], F]:
 
     return _options(
         click.argument("source", required=False),
-        settings("out", "modules", "classifier", "classes", "top_k", "embedder", "strategy", "weights_dir", "offline"),
+        settings("out", "modules", "classifier", "classes", "top_k", "min_label_score"),
+        settings("embedder", "strategy", "weights_dir", "offline"),
         settings(*Placement.__dataclass_fields__),
         address_option,
         settings("s3_endpoint", "mongo", "chroma"),
@@ -188,7 +195,7 @@ def _of_a_run(*unused: str, unlisted: Collection[str] = ()) -> Callable[[F], F]:
     )
 
 
-_OF_LATER_STAGES = ("strategy", "mongo", "chroma")
+_OF_LATER_STAGES = ("min_label_score", "strategy", "mongo", "chroma")
 _ENDS = _options(
     click.option("--print-config", is_flag=True, help="Print the merged settings as YAML, and do nothing."),
     click.option("--strict", is_flag=True, help="Exit with 3 when any image failed."),
@@ -199,8 +206,13 @@ extract_options = _options(_of_a_run(*_OF_LATER_STAGES), _ENDS)
 plan_options = _of_a_run(unlisted=(*_OF_LATER_STAGES, "prune", "prune_gone_source", "thumbnails"))
 
 
-def merged_config(given: Mapping[str, Any]) -> RunConfig:
-    """The settings of `run_options` over those of their --config file. Raises `ConfigError`."""
+def merged_settings(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of `plan_options` over those of their --config file; as yet unchecked. Raises `ConfigError`."""
     settings = read_config(given["config_file"]) if given["config_file"] else {}
     flags = {name: given[name] for name in RunConfig.__dataclass_fields__ if given.get(name) not in (None, (), [], {})}
-    return RunConfig(**settings | flags)
+    return settings | flags
+
+
+def merged_config(given: Mapping[str, Any]) -> RunConfig:
+    """The same, checked, whatever OUT has. Raises `ConfigError`."""
+    return RunConfig(**merged_settings(given))

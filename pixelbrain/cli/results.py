@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pixelbrain.cli.options import chroma_option, command, json_option, out_options, over_out, size_option
+from pixelbrain.cli.options import chroma_option, command, json_option, label_option, out_options, over_out, size_option
 
 if TYPE_CHECKING:
     from pixelbrain.stages.stages import Stages
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 @command("Write the gallery.", "pixelbrain report out/")
 @click.argument("out")
+@label_option
 @size_option
 @out_options
 @over_out
@@ -43,6 +44,7 @@ def report(stages: Stages) -> None:
     show_default=True,
     help="A row each of these; of groups, each image in one.",
 )
+@label_option
 @click.option("--format", "form", type=click.Choice(["csv", "jsonl", "parquet"]), help="Of FILE -. [default: csv]")
 @out_options
 @over_out
@@ -50,16 +52,17 @@ def export(stages: Stages, file: str, table: str, form: str | None) -> None:
     """Write a table of OUT to FILE, whose name ends in .csv, .jsonl or .parquet; - is standard output."""
     from pixelbrain.report.export import export as write
 
+    least = stages.config.min_label_score
     if file == "-":
         with tempfile.TemporaryDirectory() as folder:  # all of it or nothing, as a file is
             whole = Path(folder) / f"table.{form or 'csv'}"
-            write(stages.landing, whole, table=table)
+            write(stages.landing, whole, table=table, min_label_score=least)
             with open(whole, "rb") as data:
                 shutil.copyfileobj(data, sys.stdout.buffer)
         return
     if form:
         raise click.UsageError("--format is for FILE -: the name of a file says its own.")
-    rows = write(stages.landing, Path(file), table=table)
+    rows = write(stages.landing, Path(file), table=table, min_label_score=least)
     click.echo(f"{rows:,} {table} to {file}")
 
 

@@ -17,6 +17,7 @@ from pixelbrain.cli.options import (
     extract_options,
     json_option,
     merged_config,
+    merged_settings,
     plan_options,
     run_options,
 )
@@ -104,7 +105,19 @@ def plan(as_json: bool, display: Display, debug: bool, **given: Any) -> None:
 
 def _stages(given: dict[str, Any], display: Display, debug: bool) -> Stages:
     """The stages of a run with these settings, which must name a source and an OUT; or the settings, and the end."""
-    config = merged_config(given)
+    from pixelbrain.errors import LandingError
+    from pixelbrain.stages.configured import run_config
+
+    settings = merged_settings(given)
+    try:
+        config = run_config(settings)
+    except LandingError:  # OUT cannot be read: a source that is wrong is said first
+        if settings.get("source"):
+            from pixelbrain.stages.preflight import preflight
+            from pixelbrain.stages.stages import Stages
+
+            preflight(Stages(merged_config(given), display, debug=debug), ["extract"])
+        raise
     if given.get("print_config"):
         import yaml
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 from pixelbrain.identity.assign import assign
 from pixelbrain.identity.neighbours import neighbours_in
 from pixelbrain.identity.thresholds import group_threshold
+from pixelbrain.locks.run import RunLock
 from pixelbrain.shown import Shown
 
 if TYPE_CHECKING:
@@ -42,7 +43,13 @@ def group_images(db: Database, threshold: float | None = None, k: int = 20) -> G
     Raises:
         ConfigError: vectors of a model without a threshold, and none given; or values that cannot work.
         StoreError: the vector index does not hold what landed, or a store cannot be reached.
+        OutLockedError: another process works on this OUT.
     """
+    with RunLock(db.landing.storage, what="group"):
+        return _group_images(db, threshold, k)
+
+
+def _group_images(db: Database, threshold: float | None, k: int) -> GroupReport:
     start = time.perf_counter()
     db.require_in_step("images")
     if threshold is None:

@@ -19,6 +19,7 @@ from pixelbrain.identity.assign import Assignment, assign
 from pixelbrain.identity.neighbours import neighbours_in
 from pixelbrain.identity.thresholds import face_threshold
 from pixelbrain.landing.published import publish
+from pixelbrain.locks.run import RunLock
 from pixelbrain.shown import Shown
 
 if TYPE_CHECKING:
@@ -109,7 +110,12 @@ class PeopleIdentifierModule:
         Raises:
             ConfigError: vectors of a model without a threshold, and none given.
             StoreError: the vector index does not hold what landed, or a store cannot be reached.
+            OutLockedError: another process works on this OUT.
         """
+        with RunLock(db.landing.storage, what="identify"):
+            return self._run(db)
+
+    def _run(self, db: Database) -> IdentityReport:
         start = time.perf_counter()
         db.require_in_step("faces")
         threshold = self.threshold

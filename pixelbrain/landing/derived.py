@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from pixelbrain import schema
 from pixelbrain.landing.digests import DigestTable, digest_ids, sort_digests
 from pixelbrain.landing.parts import write_table
+from pixelbrain.locks.run import RunLock
 from pixelbrain.storage.base import FileGoneError
 
 if TYPE_CHECKING:
@@ -52,7 +53,11 @@ class DerivedTable:
         return f"{self.name}/{self.name}.parquet"
 
     def write(self, landing: Landing, table: pa.Table) -> None:
-        """Replace it; each row gets its origin, and those of what is not there go."""
+        """Replace it; each row gets its origin, and those of what is not there go. Raises `OutLockedError`."""
+        with RunLock(landing.storage, what=self.name):
+            self._write(landing, table)
+
+    def _write(self, landing: Landing, table: pa.Table) -> None:
         pieces, places = [self._origin_schema().empty_table()], [np.empty(0, np.int64)]
         known, order = _lookup(digest_ids(table[self.key]))
         for there in self._origins(landing):

@@ -23,6 +23,7 @@ from pixelbrain.landing.format import check_format
 from pixelbrain.landing.index import LandedIndex, build_index
 from pixelbrain.landing.parts import IMAGES, ModuleState, Part, PartList, list_parts, part_name, write_table
 from pixelbrain.landing.reader import read_layers
+from pixelbrain.locks.run import RunLock
 from pixelbrain.shown import Shown
 from pixelbrain.storage.base import BrokenFileError, FileGoneError, Storage
 from pixelbrain.storage.open import open_storage
@@ -75,7 +76,11 @@ class Landing(Shown):
         modules: Mapping[str, ModuleState],
         replaces: Sequence[str] = (),
     ) -> str:
-        """Land rows of `images`; the same (generation, block, piece) again replaces them. Returns the file's name."""
+        """Land rows of `images`; the same (generation, block, piece) again replaces them. Returns the file's name.
+
+        Workers write, on other machines, under the lock of the run that claimed their generation; see
+        `claim_generation`.
+        """
         name = part_name(generation, block, piece)
         landed = pa.schema([field.with_type(schema.as_landed(field.type)) for field in rows.schema])
         write_table(self.storage, name, rows.cast(landed), modules, replaces)
@@ -116,18 +121,19 @@ class Landing(Shown):
     def set_aside_broken(self) -> list[str]:
         """Move part files that cannot be read to `broken`, so that a new run does their images again.
 
-        Temporary files that killed processes left go, too. For who holds the run's lock: nobody else may be writing.
+        Temporary files that killed processes left go, too. It takes OUT's lock: nobody else may be writing.
 
         Returns:
             Their new names, relative to OUT; none, nearly always.
         """
-        self.refresh()
-        # a PUT is complete or absent; of a disk that lost power, hardly a block is certain
-        self._list(check_ids=self.storage.is_local)
-        moved = {name: f"{_BROKEN}/{name.rpartition('/')[2]}" for name in sorted(self._list().broken)}
-        for name, to in moved.items():
-            self.storage.move(name, to)
-        self.storage.sweep(IMAGES)
+        with RunLock(self.storage, what="extract"):
+            self.refresh()
+            # a PUT is complete or absent; of a disk that lost power, hardly a block is certain
+            self._list(check_ids=self.storage.is_local)
+            moved = {name: f"{_BROKEN}/{name.rpartition('/')[2]}" for name in sorted(self._list().broken)}
+            for name, to in moved.items():
+                self.storage.move(name, to)
+            self.storage.sweep(IMAGES)
         if moved:
             self.refresh()
         return list(moved.values())

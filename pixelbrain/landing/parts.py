@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from pixelbrain import schema
 from pixelbrain.landing.format import write_format
+from pixelbrain.locks.run import RunLock
 from pixelbrain.storage.base import BrokenFileError, FileGoneError, Storage
 
 A = TypeVar("A")
@@ -110,7 +111,7 @@ def _numbers(name: str) -> list[int]:
 
 
 def claim_generation(storage: Storage) -> int:
-    """A number for this run's part files, greater than that of any run before: for who holds OUT's lock.
+    """A number for this run's part files, greater than that of any run before: for who holds OUT's lock meanwhile.
 
     Also than that of a run that was killed with nothing landed, of which a worker may still be writing its last file:
     it must not write over one of ours.
@@ -118,12 +119,14 @@ def claim_generation(storage: Storage) -> int:
     Raises:
         NewerFormatError: a later Pixelbrain wrote OUT.
         LandingError: OUT cannot be read or written.
+        OutLockedError: another process works on OUT.
     """
-    write_format(storage)
-    last = storage.read(_CLAIMED)
-    landed = [_numbers(name)[0] for name in storage.names(IMAGES) if _PART_NAME.fullmatch(name)]  # broken ones, too
-    generation = 1 + max([*landed, int(last or 0)])
-    storage.write(_CLAIMED, str(generation).encode())
+    with RunLock(storage, what="extract"):
+        write_format(storage)
+        last = storage.read(_CLAIMED)
+        landed = [_numbers(name)[0] for name in storage.names(IMAGES) if _PART_NAME.fullmatch(name)]  # broken ones, too
+        generation = 1 + max([*landed, int(last or 0)])
+        storage.write(_CLAIMED, str(generation).encode())
     return generation
 
 

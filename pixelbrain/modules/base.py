@@ -17,6 +17,7 @@ and knows neither Ray nor a database. To write one, name it, name its fields, an
 from __future__ import annotations
 
 import abc
+import inspect
 import logging
 import re
 from collections.abc import Mapping, Sequence
@@ -105,6 +106,11 @@ class PipelineModule(Shown, abc.ABC):
     def settings(self) -> dict[str, Any]:
         """What decides the result, as JSON: rows of other settings are work to do again."""
         return {}
+
+    @classmethod
+    def arguments(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """The constructor's arguments behind what `settings` returned, as far as they are in it."""
+        return {name: settings[name] for name in inspect.signature(cls).parameters if name in settings}
 
     def model_info(self) -> schema.ModelInfo | None:
         """Which model it is, where there is one; known without loading it, from the weights file."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,11 @@ class FacenetEmbedderModule(PipelineModule):
 
     def settings(self) -> dict[str, Any]:
         return {**self._embedder.settings(), **self._detector.settings()}
+
+    @classmethod
+    def arguments(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
+        embedder = {"embedder": settings["model"].removeprefix("facenet-")} if "model" in settings else {}
+        return embedder | super().arguments(settings)
 
     def model_info(self) -> schema.ModelInfo:
         return self._embedder.model_info()

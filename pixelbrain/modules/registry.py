@@ -22,12 +22,29 @@ def create_module(spec: str, **settings: Any) -> PipelineModule:
     """A module, configured and not loaded.
 
     Args:
-        spec: a key of `MODULES`, or `package.file:Class` of your own, looked for in the working folder too.
+        spec: see `module_class`.
         settings: the class's keyword arguments.
 
     Raises:
-        ModuleError: there is no such module, it cannot be imported, or it is not a `PipelineModule`.
+        ModuleError: see `module_class`.
         ConfigError: a setting that the module does not have, or that cannot work.
+    """
+    cls = module_class(spec)
+    try:
+        inspect.signature(cls).bind(**settings)
+    except TypeError as error:
+        raise ConfigError(f"module {spec}: {error}") from None
+    return cls(**settings)
+
+
+def module_class(spec: str) -> type[PipelineModule]:
+    """The class of a module.
+
+    Args:
+        spec: a key of `MODULES`, or `package.file:Class` of your own, looked for in the working folder too.
+
+    Raises:
+        ModuleError: there is no such module, it cannot be imported, or it is not a `PipelineModule`.
     """
     path, colon, class_name = MODULES.get(spec, spec).partition(":")
     if not colon or not path or not class_name:
@@ -39,11 +56,7 @@ def create_module(spec: str, **settings: Any) -> PipelineModule:
         raise ModuleError(f"module {spec}: {class_name} is not a subclass of PipelineModule")
     if inspect.isabstract(cls) or not hasattr(cls, "name"):
         raise ModuleError(f"module {spec}: {class_name} lacks its name or its fields(); see PipelineModule")
-    try:
-        inspect.signature(cls).bind(**settings)
-    except TypeError as error:
-        raise ConfigError(f"module {spec}: {error}") from None
-    return cls(**settings)
+    return cls
 
 
 def _import(path: str) -> Any:

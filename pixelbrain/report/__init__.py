@@ -3,6 +3,7 @@
 | what | file | role |
 | --- | --- | --- |
 | `export` | export | the tables as one file for other programs: CSV, JSON lines or Parquet |
+| `shown_from` | labels | the probability from which on a label is shown as such; below it a photo is unsure |
 | `EXPORT_TABLES` | tables | what is exported: images, faces, people, groups, answers, in columns for any format |
 | `search` | search | the nearest faces and whose they are, or the nearest images, to the vectors of a photo |
 | `build_gallery` | gallery/ | the gallery: static pages that open from disk, without a network |

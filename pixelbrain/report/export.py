@@ -10,7 +10,7 @@ from pixelbrain.report.tables import EXPORT_TABLES
 from pixelbrain.storage.tables import TABLE_SUFFIXES, write_table
 
 
-def export(landing: Landing, file: Path, table: str = "images") -> int:
+def export(landing: Landing, file: Path, table: str = "images", *, min_label_score: float | None = None) -> int:
     """Write a table of what has landed to one file, which is complete or absent.
 
     images: image_id, status, error, label, label_score, n_faces, identities (joined with ;), path (the URI of what is
@@ -21,6 +21,9 @@ def export(landing: Landing, file: Path, table: str = "images") -> int:
     face_id, image_id and path of the face that is most like them all. groups: group_id, image_id, path, distance (to
     the group's mean). answers: image_id, path, field, answer as text, status, model, error_type, error.
 
+    A label of less probability than `min_label_score` is null; its `label_score` stays, and tells it from one that was
+    not asked for. With 0 every image has its likeliest label.
+
     In CSV null is an empty field and an empty text is `""`; in the other two null is null. Data is written as it is: a
     file name that starts with `=` or `@` is not defused, and a spreadsheet may take it for a formula. Import such a
     CSV as text.
@@ -29,12 +32,13 @@ def export(landing: Landing, file: Path, table: str = "images") -> int:
         landing: the landed tables.
         file: its ending is .csv, .jsonl or .parquet, in any case of letters. Replaced if it is there.
         table: one of `EXPORT_TABLES`.
+        min_label_score: the least probability of a label; the classifier's own by default, see `report.labels`.
 
     Returns:
         Rows written.
 
     Raises:
-        ConfigError: another ending, another table, or no such folder.
+        ConfigError: another ending, another table, no such folder, or a `min_label_score` that is no probability.
         LandingError: the landed tables cannot be read, or the file cannot be written.
     """
     file = Path(file)
@@ -46,7 +50,7 @@ def export(landing: Landing, file: Path, table: str = "images") -> int:
         raise ConfigError(f"no table {table!r}: choose one of {', '.join(EXPORT_TABLES)}")
     if not file.absolute().parent.is_dir():
         raise ConfigError(f"no folder {file.absolute().parent} to write {file.name} to: make it first")
-    found = EXPORT_TABLES[table](landing)
+    found = EXPORT_TABLES[table](landing, min_label_score)
     try:
         return write_table(file, found.columns, found.rows)
     except OSError as error:

@@ -35,7 +35,7 @@ class ImageMatch:
 
     image_id: str
     distance: float  # cosine distance, 0 to 2
-    label: str | None
+    label: str | None  # the likeliest, however likely
 
 
 def search(

@@ -13,6 +13,7 @@ from pyarrow import types
 
 from pixelbrain import schema
 from pixelbrain.landing.landing import Landing
+from pixelbrain.report.labels import shown_from
 from pixelbrain.storage.file_uri import shown_path
 
 _OWN_MODULES = frozenset({"resnet", "facenet"})  # their fields have columns with names of their own
@@ -69,10 +70,10 @@ class ExportTable:
     rows: Iterator[pa.Table]
 
 
-def images_table(landing: Landing) -> ExportTable:
-    """A row an image."""
-    columns = _images_schema(landing)
-    return ExportTable(columns=columns, rows=_images(landing, columns))
+def images_table(landing: Landing, min_label_score: float | None = None) -> ExportTable:
+    """A row an image, with the label where it is likely enough; see `report.labels.shown_from`."""
+    columns, least = _images_schema(landing), shown_from(landing, min_label_score)
+    return ExportTable(columns=columns, rows=_images(landing, columns, least))
 
 
 def faces_table(landing: Landing) -> ExportTable:
@@ -112,13 +113,13 @@ def answers_table(landing: Landing) -> ExportTable:
     return ExportTable(columns=_ANSWERS, rows=_answers(landing))
 
 
-#: What can be exported, by its name.
-EXPORT_TABLES: Mapping[str, Callable[[Landing], ExportTable]] = {
+#: What can be exported, by its name: of what landed, and the least probability of a label.
+EXPORT_TABLES: Mapping[str, Callable[[Landing, float | None], ExportTable]] = {
     "images": images_table,
-    "faces": faces_table,
-    "people": people_table,
-    "groups": groups_table,
-    "answers": answers_table,
+    "faces": lambda landing, _min_label_score: faces_table(landing),
+    "people": lambda landing, _min_label_score: people_table(landing),
+    "groups": lambda landing, _min_label_score: groups_table(landing),
+    "answers": lambda landing, _min_label_score: answers_table(landing),
 }
 
 
@@ -144,16 +145,18 @@ def _is_scalar(kind: pa.DataType) -> bool:
     return number or types.is_string(kind) or types.is_large_string(kind) or types.is_temporal(kind)
 
 
-def _images(landing: Landing, columns: pa.Schema) -> Iterator[pa.Table]:
+def _images(landing: Landing, columns: pa.Schema, least: float) -> Iterator[pa.Table]:
     identities = _by_key(landing.read_identities(), "face_id", "identity_id")
     groups = _by_key(landing.read_groups(), "image_id", "group_id")
     for table in landing.iter_images(vectors=False):
         ids = table["image_id"].to_pylist()
+        score = _field(table, "resnet", "label_score").cast(pa.float32())
+        sure = pc.fill_null(pc.greater_equal(score, least), False)
         arrays: dict[str, Any] = {
             "path": _paths(table["image_id"]),
             "bytes": table["size_bytes"],
-            "label": _field(table, "resnet", "label"),
-            "label_score": _field(table, "resnet", "label_score"),
+            "label": pc.if_else(sure, _field(table, "resnet", "label"), None),
+            "label_score": score,
             "labels": _joined_labels(table),
             "n_faces": _field(table, "facenet", "n_faces"),
             "identities": _joined_identities(table, identities),

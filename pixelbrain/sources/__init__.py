@@ -22,12 +22,12 @@ from pixelbrain.errors import ReadError, SourceError
 from pixelbrain.sources.base import ImageBytes, ImageSource, is_list_name
 from pixelbrain.sources.lists import ManifestSource
 from pixelbrain.sources.local import FILE_SCHEME, LocalSource, read_local
-from pixelbrain.sources.places import check_source, image_uri, normal_source
+from pixelbrain.sources.places import check_source, image_uri, normal_source, one_name
 from pixelbrain.sources.s3 import S3Source
 from pixelbrain.sources.s3_read import read_s3
 from pixelbrain.storage.s3_uri import S3_SCHEME
 
-__all__ = ["ImageBytes", "ImageSource", "image_uri", "open_source", "read_bytes", "read_image"]
+__all__ = ["ImageBytes", "ImageSource", "image_uri", "one_name", "open_source", "read_bytes", "read_image"]
 
 
 def open_source(

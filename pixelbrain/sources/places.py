@@ -45,6 +45,21 @@ def normal_source(source: str) -> str:
     return uri_to_path(source) if is_file_uri(source) else source
 
 
+def one_name(source: str) -> str:
+    """One name for a source, wherever it is named from and however: an s3:// URI, or a path without links.
+
+    A list file and an image keep their own names, which may be links: a list's relative paths start at its folder.
+    """
+    place = normal_source(source)
+    if place.startswith(S3_SCHEME):
+        return place.removesuffix("/")  # a prefix is a folder, with or without its slash
+    path = absolute(place if is_file_uri(source) else os.path.expanduser(place))
+    if os.path.isdir(path):
+        return os.path.realpath(path)
+    folder, name = os.path.split(path)
+    return os.path.join(os.path.realpath(folder), name)
+
+
 def image_uri(name: str, folder: str = "") -> str:
     """The image_id of what a user or a list names.
 

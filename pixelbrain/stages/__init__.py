@@ -3,7 +3,7 @@
 | what                    | file       | role
 | ----------------------- | ---------- | ----
 | `dry_run`, `ask_batch`  | asking     | asking about what has landed: a look at the price, and the Batch API
-| `recorded_config`, ...  | configured | settings, as run.json has them, and the questions and weights that they name
+| `recorded_config`, ...  | configured | settings, as OUT has them, and the modules, questions, weights that they name
 | `Display`, `LogDisplay` | display    | where people are told how far a stage is: on a terminal, in a notebook, a log
 | `preflight`             | preflight  | before any work: is all there that the stages need?
 | `Stages`                | stages     | each stage takes the lock, shows progress, and enters in run.json what it did

@@ -11,21 +11,32 @@ from pixelbrain.stages.wording import tell_batches
 if TYPE_CHECKING:
     from pixelbrain.asking.batch.rounds import BatchReport
     from pixelbrain.asking.module import Gpt4VModule
+    from pixelbrain.asking.questions.where import Where
     from pixelbrain.landing.landing import Landing
     from pixelbrain.stages.stages import Stages
 
 
-def to_ask(landing: Landing, module: Gpt4VModule) -> dict[str, Any]:
+def to_ask(stages: Stages, module: Gpt4VModule) -> dict[str, Any]:
     """The arguments of `engine.ask.run.ask`, and of `asking.batch.run.ask_batch`."""
-    from pixelbrain.asking.pending import read_where
-
     return {
-        "landing": landing,
+        "landing": stages.landing,
         "settings": module.settings,
         "price": module.price,
         "limits": module.limits,
-        "where": read_where(landing.require(), module.where),
+        "where": _where(stages, module),
     }
+
+
+def _where(stages: Stages, module: Gpt4VModule) -> Where | None:
+    """Which images are asked about; MongoDB is opened for names that did not land, if it is there."""
+    from pixelbrain.asking.pending import read_where
+    from pixelbrain.stores.database import Database
+
+    def stored(name: str) -> dict[str, Any]:
+        with Database.open(stages.storage, mongo=stages.config.mongo, chroma=stages.config.chroma) as database:
+            return database.get_field(name) if database.has_mongo else {}
+
+    return read_where(stages.landing.require(), module.where, stored)
 
 
 def asked(module: Gpt4VModule) -> dict[str, str]:
@@ -40,7 +51,7 @@ def ask_batch(stages: Stages, module: Gpt4VModule, *, wait: bool = True, limit: 
 
     started = time.monotonic()
     stages.check_asking("ask --batch", module)
-    given = to_ask(stages.landing, module)
+    given = to_ask(stages, module)
     with stages.lock("ask --batch"), stages.display.stage("ask", unit="requests") as tell:
         report = ask_batch(**given, limit=limit, wait=wait, progress=tell)
         figures = {"answers": dict(report.answers), "cost_usd": str(report.cost_usd), "running": report.running}
@@ -59,15 +70,15 @@ def cancel_batches(landing: Landing, base_url: str | None = None) -> str:
     return f"{report.cancelled:,} batches cancelled, {report.ended:,} had ended{pending}; {kept:,} answers kept"
 
 
-def dry_run(landing: Landing, module: Gpt4VModule, *, limit: int | None = None) -> list[str]:
+def dry_run(stages: Stages, module: Gpt4VModule, *, limit: int | None = None) -> list[str]:
     """What asking would take, as lines of text; nobody is asked, and no image is read."""
     from pixelbrain.asking.dry_run import describe, dry_run
-    from pixelbrain.asking.pending import pending_images, read_where
+    from pixelbrain.asking.pending import pending_images
 
-    where = read_where(landing.require(), module.where)
+    where = _where(stages, module)
     rows = (
         (row["image_id"], row["width"], row["height"])
-        for table in pending_images(landing, module.settings, where)
+        for table in pending_images(stages.landing, module.settings, where)
         for row in table.to_pylist()
     )
     rates = {"rpm": module.limits.rpm, "tpm": module.limits.tpm}

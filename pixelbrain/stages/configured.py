@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pixelbrain.config import RunConfig
-from pixelbrain.errors import ConfigError
+from pixelbrain.config import GPT4V, RunConfig
+from pixelbrain.errors import ConfigError, WeightsError
 from pixelbrain.landing.landing import Landing
+from pixelbrain.landing.parts import ModuleState
+from pixelbrain.landing.reader import newest_first
+from pixelbrain.modules.base import PipelineModule
+from pixelbrain.modules.registry import create_module, module_class
 from pixelbrain.record import read_record
 from pixelbrain.stages.display import Display
 
 if TYPE_CHECKING:
     from pixelbrain.asking.module import Gpt4VModule
-    from pixelbrain.modules.base import PipelineModule
+
+#: Of each built-in module: the setting that names its model, the constructor's argument for it, and further settings,
+#: which are called alike there.
+_SETTINGS: dict[str, tuple[str, ...]] = {
+    "resnet": ("classifier", "model", "classes", "top_k"),
+    "facenet": ("embedder", "embedder"),
+}
+_ALIASES = {"facenet": "vggface2"}
 
 
 def recorded_config(out: str, given: Mapping[str, Any], *, stores: bool) -> RunConfig:
@@ -32,8 +44,74 @@ def recorded_config(out: str, given: Mapping[str, Any], *, stores: bool) -> RunC
                 f"{landing.storage} was loaded into {before}: give --{name} again, {secret} and all, or set "
                 f"PIXELBRAIN_{name.upper()}"
             )
-    chosen = {k: recorded[k] for k in ("chroma", "s3_endpoint", "strategy", "max_megapixels") if recorded.get(k)}
+    kept = ("chroma", "s3_endpoint", "strategy", "max_megapixels", "min_label_score")
+    chosen = {k: recorded[k] for k in kept if recorded.get(k) not in (None, "")}
     return RunConfig(out=out, **chosen | {k: v for k, v in given.items() if v is not None})
+
+
+def run_config(settings: Mapping[str, Any]) -> RunConfig:
+    """The settings of a run into OUT, which goes on with the models that OUT has where none are named.
+
+    Args:
+        settings: of `RunConfig`; None is not given. `classifier`, `embedder` and `offline` name models.
+
+    Raises:
+        ConfigError: a value that cannot work; or OUT has a model with weights of the user's own, and none is named.
+    """
+    given = {name: value for name, value in settings.items() if value is not None}
+    config = RunConfig(**given)
+    chosen: dict[str, Any] = {}
+    for module, state in _newest_states(config).items():
+        setting, argument, *others = _SETTINGS[module]
+        if module in config.modules and setting not in given and "offline" not in given:
+            landed_module(module, state, weights_dir=config.weights_dir)
+            arguments = module_class(module).arguments(state.settings)
+            chosen |= {setting: arguments.get(argument)} | {name: arguments.get(name) for name in others}
+    return RunConfig(**{name: value for name, value in chosen.items() if value is not None} | given)
+
+
+def make_modules(config: RunConfig) -> list[PipelineModule]:
+    """The modules that look at images, not yet set up; of OUT's own model, what no config can say is as it landed."""
+    states = _newest_states(config)
+    modules = []
+    for name in (name for name in config.modules if name != GPT4V):
+        settings = config.module_settings().get(name, {})
+        if name in states:
+            landed = module_class(name).arguments(states[name].settings)
+            argument = _SETTINGS[name][1]
+            if landed.get(argument) == _ALIASES.get(settings[argument], settings[argument]):
+                settings = landed | settings
+        modules.append(create_module(name, **settings))
+    return modules
+
+
+def landed_module(name: str, state: ModuleState, *, weights_dir: str | None, offline: bool = False) -> PipelineModule:
+    """The built-in module that computed a column of OUT, made again of what Parquet says about it.
+
+    Parquet is the truth of it, whoever made OUT: run.json may be missing, or of a pipeline in Python.
+
+    Raises:
+        ConfigError: it had weights of the user's own, which no OUT holds, or was a module of that name.
+    """
+    arguments = module_class(name).arguments(state.settings)
+    module = create_module(name, **arguments, weights_dir=weights_dir, offline=offline)
+    with contextlib.suppress(WeightsError):  # not here, and of no published sha256: it will be fetched
+        if module.model_info() != state.model:
+            model, sha256 = (state.model.model, state.model.weights_sha256[:12]) if state.model else ("no model", "")
+            raise ConfigError(
+                f"the column {name} was computed with weights of your own ({model}, sha256 {sha256}): go on from "
+                f"Python with weights_file=, or name --{_SETTINGS[name][0]}: a run does all images again with that one"
+            )
+    return module
+
+
+def _newest_states(config: RunConfig) -> dict[str, ModuleState]:
+    """What computed the built-in modules' columns last: of two models, the one that a run was changing to."""
+    found: dict[str, ModuleState] = {}
+    for part in newest_first(Landing(config.out, s3_endpoint=config.s3_endpoint).parts) if config.out else ():
+        for name in _SETTINGS.keys() & part.modules.keys():
+            found.setdefault(name, part.modules[name])
+    return found
 
 
 def make_asking(config: RunConfig) -> list[Gpt4VModule]:

@@ -9,13 +9,13 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pixelbrain.config import GPT4V, RunConfig
-from pixelbrain.errors import ConfigError, StoppedError
+from pixelbrain.config import RunConfig
+from pixelbrain.errors import ConfigError, OutLockedError, StoppedError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.locks.run import RunLock
 from pixelbrain.record import read_record, write_stage
 from pixelbrain.stages.asking import asked, to_ask
-from pixelbrain.stages.configured import fetch_missing, make_asking, recorded_config
+from pixelbrain.stages.configured import fetch_missing, make_asking, make_modules, recorded_config
 from pixelbrain.stages.display import Display, LogDisplay
 from pixelbrain.stages.preflight import preflight
 from pixelbrain.stages.wording import tell_asked, tell_extracted, tell_loaded
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 
 
 #: Settings that later stages can be told anew; of all others, run.json keeps what extract was told.
-_LATER = ("mongo", "chroma", "s3_endpoint", "strategy")
+_LATER = ("mongo", "chroma", "s3_endpoint", "strategy", "min_label_score")
 #: Settings of the modules that a config makes; modules that are given have their own.
-OF_MODULES = ("classifier", "classes", "top_k", "embedder", "weights_dir", "offline")
+_OF_MODULES = ("classifier", "classes", "top_k", "embedder", "weights_dir", "offline")
 
 
 class Stages:
@@ -114,11 +114,7 @@ class Stages:
 
     def modules(self) -> Sequence[PipelineModule]:
         """The modules that look at images, not yet set up."""
-        from pixelbrain.modules.registry import create_module
-
-        settings = self.config.module_settings()
-        names = [name for name in self.config.modules if name != GPT4V]
-        return self._modules or [create_module(name, **settings.get(name, {})) for name in names]
+        return self._modules or make_modules(self.config)
 
     def asking(self) -> Sequence[Gpt4VModule]:
         """The modules that ask. Raises `ConfigError` for what cannot be asked."""
@@ -213,7 +209,7 @@ class Stages:
         from pixelbrain.engine.ask.run import ask
 
         self.check_asking("ask", module)
-        given = to_ask(self.landing, module)
+        given = to_ask(self, module)
         with self.lock("ask"), self.display.stage("ask") as tell:
             report = ask(**given, limit=limit, progress=progress or tell, debug=self.debug)
             self.record("ask", {**asked(module), **report.as_dict()})
@@ -270,10 +266,12 @@ class Stages:
                 self.landing.require(),
                 s3_endpoint=self.config.s3_endpoint,
                 max_megapixels=self.config.max_megapixels,
+                min_label_score=self.config.min_label_score,
                 run=run,
                 progress=tell,
             )
-        self.record("report", {"seconds": time.monotonic() - started})
+        with contextlib.suppress(OutLockedError):  # beside a run, whose record it is then
+            self.record("report", {"seconds": time.monotonic() - started})
         self.display.line(f"report    {page}")
         return page
 
@@ -345,8 +343,12 @@ class Stages:
         """Enter in run.json what a stage did, and what was asked."""
         settings = self.config.as_dict()
         if self._modules:
-            settings |= dict.fromkeys(OF_MODULES) | {"strategy": None}
+            settings |= dict.fromkeys(_OF_MODULES) | {"strategy": None}
+        if stage == "ask":
+            settings.pop("mongo")  # fields were read there, perhaps, and nothing was loaded into it
         if stage != "extract" or self._modules:  # what was not said now stays as it was said before
-            settings = {k: v for k, v in settings.items() if (v if k in _LATER else stage == "extract")}
+            settings = {
+                k: v for k, v in settings.items() if (v not in (None, "") if k in _LATER else stage == "extract")
+            }
         rounded = {k: round(v, 2) if isinstance(v, float) and k.endswith("seconds") else v for k, v in figures.items()}
         write_stage(self.storage, stage, rounded, settings=settings)

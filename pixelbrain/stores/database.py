@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,7 +17,7 @@ from pixelbrain.config import mask_uri
 from pixelbrain.errors import ConfigError, StoreError
 from pixelbrain.landing.derived import DERIVED, GROUPS, IDENTITIES
 from pixelbrain.landing.landing import Landing
-from pixelbrain.schema import ModelInfo, check_name
+from pixelbrain.schema import ModelInfo, check_name, field_path
 from pixelbrain.storage.base import Storage
 from pixelbrain.storage.local import why_not_writable
 from pixelbrain.stores.address import chroma_database, is_url
@@ -41,7 +41,12 @@ Collection = Literal["faces", "images"]
 
 
 class Database:
-    """The two stores of an OUT folder. Each is opened when it is first needed: a search starts no mongod.
+    """The two stores of an OUT folder.
+
+    A field is called as in `ask --where` and in exports: `label`, `n_faces`, an answer by its question's field, a field
+    of your own; or as the documents have it, with dots (`resnet.label`, `is_person.answer`, `facenet.faces.score`).
+
+    Each is opened when it is first needed: a search starts no mongod.
 
     Open it with `Database.open`, and close it, or use it in a `with`. Several in one process share the embedded
     stores; another process is refused (`StoreLockedError`). A server that goes away raises `StoreError`; open the
@@ -182,7 +187,7 @@ class Database:
         """Images that match a MongoDB filter, one by one.
 
         Args:
-            filter: such as `{"resnet.label": "tabby", "facenet.n_faces": {"$gte": 2}}`; all images without.
+            filter: such as `{"label": "tabby", "n_faces": {"$gte": 2}}`; all images without.
             limit: at most so many; 0 is no limit.
             sort: `"field"`, falling as `"-field"`, or several; by image_id without.
             fields: only these (and `_id`).
@@ -190,8 +195,9 @@ class Database:
         Raises:
             ConfigError: a name that is no field, or an operator that runs code in the server.
         """
-        query, order = check_filter(filter), image_fields.sort_keys(sort)
-        projection = {check_field(field): 1 for field in fields} if fields else None
+        path = self._paths()
+        query, order = check_filter(filter, path), image_fields.sort_keys(sort, path)
+        projection = {path(check_field(field)): 1 for field in fields} if fields else None
         if limit < 0:
             raise ConfigError(f"limit is {limit}: 0 (none) or more")
 
@@ -202,7 +208,7 @@ class Database:
         return found()
 
     def find(self, field: str, value: Any, *, limit: int = 0) -> Iterator[dict[str, Any]]:
-        """Images whose field is `value`, or is a list that holds it."""
+        """Images whose field is `value`, or is a list that holds it; None: those that have none, or null."""
         return self.find_images({check_field(field): {"$eq": value}}, limit=limit)
 
     def get_image(self, image_id: str) -> dict[str, Any] | None:
@@ -212,18 +218,23 @@ class Database:
 
     def count_images(self, filter: Mapping[str, Any] | None = None) -> int:
         """How many images match; all without a filter."""
-        query = check_filter(filter)
+        query = check_filter(filter, self._paths())
         with self._images() as images:
             return images.count_documents(query)
 
     def store_field(self, field: str, values: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> WriteResult:
         """Set one field of many images: image_id -> value, or pairs of them; None removes it.
 
-        Images that are not in the database are not made, and counted in the log. Loads leave such fields alone.
+        Loads leave such fields alone, and `ask --where` knows them.
+
+        Returns:
+            What was written. Images that are not in the database are not made: they are in `errors`, and counted in a
+            warning.
 
         Raises:
             ConfigError: a name that is no field, or that Pixelbrain keeps itself, for a module of this OUT perhaps.
-            StoreError: values that MongoDB refused; the others are stored.
+            StoreError: values that MongoDB refused, and numpy's arrays, which it could not search; the others are
+                stored.
         """
         modules = {name for part in self.landing.parts for name in part.modules}  # before a server is started
         name = check_field(field).split(".")[0]
@@ -234,21 +245,22 @@ class Database:
     def get_field(self, field: str, image_ids: Iterable[str] | None = None) -> dict[str, Any]:
         """image_id -> value, of those images that have the field; of all images without `image_ids`."""
         with self._images() as images:
-            return image_fields.get_field(images, field, image_ids)
+            return image_fields.get_field(images, self._paths()(field), image_ids)
 
     def aggregate(self, field: str) -> FieldSummary:
         """How many values a field has, how many distinct, and minimum, maximum and mean of the numbers."""
         with self._images() as images:
-            return image_fields.summarize(images, field)
+            return image_fields.summarize(images, field, self._paths()(field))
 
     def most_common(self, field: str, n: int = 10) -> list[tuple[Any, int]]:
         """The most frequent values of a field with their counts, most frequent first."""
         with self._images() as images:
-            return image_fields.most_common(images, field, n)
+            return image_fields.most_common(images, self._paths()(field), n)
 
     def export_csv(self, path: str | Path, fields: Sequence[str] | None = None) -> int:
         """Write one line an image; returns how many. `fields` may be dotted; lists are joined with `;`."""
-        chosen = list(fields or image_fields.CSV_FIELDS)
+        where = self._paths()
+        chosen = {field: where(field) for field in fields or image_fields.CSV_FIELDS}
         with self._images() as images:
             return image_fields.export_csv(images, Path(path), chosen)
 
@@ -364,6 +376,11 @@ class Database:
                 self.vectors.drop(name)
 
     # --- inside --------------------------------------------------------------------------------------------------
+
+    def _paths(self) -> Callable[[str], str]:
+        """Where documents have what users call so; see `schema.field_path`."""
+        questions = frozenset(self.landing.answer_log.fields())
+        return lambda name: field_path(name, questions)
 
     @contextlib.contextmanager
     def _images(self) -> Iterator[MongoCollection]:

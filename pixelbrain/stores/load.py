@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from pixelbrain.landing.index import LandedIndex
 from pixelbrain.landing.landing import Landing
+from pixelbrain.locks.run import RunLock
 from pixelbrain.shown import Shown
 from pixelbrain.stores.chroma import health_process
 from pixelbrain.stores.database import Database
@@ -70,9 +71,16 @@ def load(
         LandingError: nothing has landed, or a file cannot be read.
         MixedModelsError: a collection holds another model's vectors, and not `rebuild`.
         StoreError: a store went away or refused, belongs to another OUT, or still differs afterwards.
+        OutLockedError: another process works on this OUT.
     """
+    with RunLock(landing.require().storage, what="load"):
+        return _load(landing, database, rebuild, progress)
+
+
+def _load(
+    landing: Landing, database: Database, rebuild: bool, progress: Callable[[int, int], None] | None
+) -> LoadReport:
     began = time.monotonic()
-    landing.require()
     if not database.remote_vectors:
         health_process.warm_up()
     state = StoreState(reasons=()) if rebuild else store_state(landing, database)

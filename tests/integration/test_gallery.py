@@ -148,7 +148,7 @@ def test_the_index_opens_and_counts_right(report: Path, visit: Visit):
     assert people.count() == 2
     assert [text.split("\n") for text in people.all_inner_texts()] == [["ada", "5 photos"], ["bob", "3 photos"]]
     labels = [text.split("\n") for text in visit.page.locator("#labels li").all_inner_texts()]
-    assert labels == [["lab coat", "5 photos"], ["cup", "3 photos"], ["suit", "2 photos"]]
+    assert labels == [["lab coat", "5 photos, 75 %"], ["cup", "3 photos, 75 %"], ["suit", "2 photos, 75 %"]]
     assert visit.count("#photos figure") == 10
     assert visit.count("#unassigned li") == 1
     assert visit.page.locator("#failures tbody tr").count() == 2

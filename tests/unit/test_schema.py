@@ -38,7 +38,7 @@ def question(field: str) -> Question:
     [
         ("module", EVERYWHERE + POOLS, ["colour", "label", "journal"]),
         ("question", [*EVERYWHERE, *EXPORTED, "journal"], ["colour", "land"]),
-        ("field", EVERYWHERE, ["colour", "label", "land", "journal"]),
+        ("field", [*EVERYWHERE, *EXPORTED], ["colour", "land", "journal"]),
     ],
 )
 def test_each_kind_has_its_taken_names(kind, taken, free):

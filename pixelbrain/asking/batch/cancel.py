@@ -68,8 +68,11 @@ def cancel_batches(
     if not store.active():
         return report
     with contextlib.ExitStack() as held:
+        lock = RunLock(storage, what="ask --cancel")
         try:
-            held.enter_context(RunLock(storage, what="ask --cancel"))
+            if lock.holders():  # it would be shared, and the journal of a thread that waits be folded
+                raise OutLockedError(f"{storage.uri} is in use by this process")
+            held.enter_context(lock)
         except OutLockedError:  # its batches are cancelled here; who holds OUT collects them, and sends no more
             store.cancel_wanted = report.handed_over = True
             for batch_id in filter(None, [state.batch_id for state in store.active()]):

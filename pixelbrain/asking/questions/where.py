@@ -58,6 +58,10 @@ class Where:
 
     text: str
     types: Mapping[str, pa.DataType] = field(repr=False, compare=False)  # of what it names: `label`, `module.field`
+    #: Of what it names and no landed row has: columns beside an `image_id`.
+    beside: pa.Table = field(
+        default_factory=lambda: pa.table({"image_id": pa.array([], pa.string())}), repr=False, compare=False
+    )
 
     def mask(self, table: pa.Table) -> pa.BooleanArray:
         """Which rows the expression is true for; no nulls.
@@ -87,6 +91,13 @@ def parse_where(text: str, known: Mapping[str, pa.DataType]) -> Where:
     evaluation = _Evaluation(text, pa.schema(known).empty_table(), known)
     evaluation.truth(_parse(text))  # on no rows: all names and types are looked at
     return Where(text=text, types={name: known[name] for name in evaluation.used})
+
+
+def names_in(text: str) -> set[str]:
+    """The names that an expression uses, known or not. Raises `ConfigError`: it cannot be read."""
+    found = [node for node in ast.walk(_parse(text)) if isinstance(node, (ast.Name, ast.Attribute))]
+    inner = {node.value for node in found if isinstance(node, ast.Attribute)}
+    return {ast.unparse(node) for node in found if node not in inner} - _CONSTANTS.keys()
 
 
 def _parse(text: str) -> ast.expr:

@@ -30,6 +30,7 @@ from pixelbrain.engine.work.environment import DriverEnvironment
 from pixelbrain.engine.work.meter import run_label
 from pixelbrain.errors import EngineError, PixelbrainError
 from pixelbrain.landing.landing import Landing
+from pixelbrain.locks.run import RunLock
 
 if TYPE_CHECKING:
     from pixelbrain.asking.cost.prices import ModelPrice
@@ -67,21 +68,23 @@ def ask(
         StopJob: no request can succeed: a wrong key, no money on the account, an unknown model. What was answered
             before stays.
         EngineError: Ray cannot be started, or lost the actors for good.
+        OutLockedError: another process works on this OUT.
     """
     started = time.monotonic()
     log = landing.answer_log
-    log.fold()  # what a killed run left
-    landing.refresh()
-    tables = list(pending_images(landing, settings, where))
-    rows = pa.concat_tables(tables).slice(0, limit) if tables else None
-    report = AskReport(images=0 if rows is None else len(rows))
-    if rows is not None:
-        try:
-            with ray_session(debug=debug):
-                _run(rows, landing, settings, price, limits, report, progress or (lambda *_: None))
-        finally:
-            log.fold()
-            landing.refresh()
+    with RunLock(landing.storage, what="ask"):
+        log.fold()  # what a killed run left
+        landing.refresh()
+        tables = list(pending_images(landing, settings, where))
+        rows = pa.concat_tables(tables).slice(0, limit) if tables else None
+        report = AskReport(images=0 if rows is None else len(rows))
+        if rows is not None:
+            try:
+                with ray_session(debug=debug):
+                    _run(rows, landing, settings, price, limits, report, progress or (lambda *_: None))
+            finally:
+                log.fold()
+                landing.refresh()
     report.seconds = time.monotonic() - started
     return report
 

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 
 from pixelbrain.landing.answers.journal import AnswerJournal, journal_names, open_journal, read_journal, unpack_types
 from pixelbrain.landing.parts import write_table
+from pixelbrain.locks.run import RunLock
 from pixelbrain.storage.base import BrokenFileError, Storage
 from pixelbrain.storage.open import open_storage
 
@@ -164,13 +165,22 @@ class AnswerLog:
     def set_lost(self, run: str, fields: Sequence[str], usd: Decimal) -> None:
         """Say what a run may have lost; 0 takes it back."""
         name = f"{_FOLDER}/lost-{run}.json"
-        if usd > 0:
-            self.storage.write(name, json.dumps({"fields": list(fields), "usd": f"{usd:f}"}).encode())
-        else:
-            self.storage.delete(name)
+        with RunLock(self.storage, what="ask"):
+            if usd > 0:
+                self.storage.write(name, json.dumps({"fields": list(fields), "usd": f"{usd:f}"}).encode())
+            else:
+                self.storage.delete(name)
 
     def fold(self) -> None:
-        """Turn the journals into Parquet, then remove them. No process may be writing one."""
+        """Turn the journals into Parquet, then remove them. No process may be writing one: it takes OUT's lock.
+
+        Raises:
+            OutLockedError: another process works on OUT.
+        """
+        with RunLock(self.storage, what="ask"):
+            self._fold()
+
+    def _fold(self) -> None:
         types: dict[str, pa.DataType] = {}
         waiting: dict[str, list[dict[str, Any]]] = {}
         read: list[str] = []  # files whose records are waiting, or in Parquet

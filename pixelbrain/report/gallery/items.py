@@ -54,13 +54,18 @@ class Photo(_OfImage):
     size_bytes: int | None
     width: int  # pixels of the upright original
     height: int
-    label: str | None = None
-    label_score: float | None = None  # probability, 0 to 1
+    label: str | None = None  # None: unsure, or not asked
+    label_score: float | None = None  # of the likeliest label, shown or not: probability, 0 to 1
     top_k: tuple[tuple[str, float | None], ...] = ()
     faces: tuple[GalleryFace, ...] = ()
     group_id: str | None = None
     group_distance: float | None = None
     values: tuple[tuple[str, str], ...] = ()  # of users' own modules: ("colour.red", "127.5")
+
+    @property
+    def unsure(self) -> bool:
+        """Whether it was looked at, and no label is likely enough to be shown as such."""
+        return self.label is None and self.label_score is not None
 
     @property
     def identity_ids(self) -> list[str]:
@@ -106,6 +111,8 @@ class Library:
     people: list[Person]
     unassigned: Sequence[tuple[Photo, GalleryFace]]
     labels: list[Album]
+    unsure: Sequence[Photo]  # without a label, the likeliest first
+    min_label_score: float  # of the labels
     groups: list[Album]
     models: dict[str, ModelInfo]
     n_failed: int  # images that could not be read

@@ -21,7 +21,7 @@ from pixelbrain.report.gallery import names
 from pixelbrain.report.gallery.items import Album, Library, Person, Photo
 from pixelbrain.report.gallery.originals import OriginalReader
 from pixelbrain.report.gallery.reader import read_library
-from pixelbrain.report.gallery.site import Links, Site, claim, is_made_of, page_path
+from pixelbrain.report.gallery.site import UNSURE_PATH, Links, Site, claim, is_made_of, page_path
 from pixelbrain.report.gallery.thumbnails import make_thumbnails
 from pixelbrain.sources import read_bytes
 
@@ -57,6 +57,7 @@ def build_gallery(
     out: Path | None = None,
     s3_endpoint: str | None = None,
     max_megapixels: int = MAX_MEGAPIXELS,
+    min_label_score: float | None = None,
     run: Mapping[str, Any] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
@@ -71,6 +72,8 @@ def build_gallery(
         out: the report's folder; default `landing.storage.local / "report"`.
         s3_endpoint: of the S3 server that s3:// photos are read from, if it is not AWS.
         max_megapixels: photos of which more would be in memory at once have no thumbnail.
+        min_label_score: the least probability of a label that is shown as such; the classifier's own by default, see
+            `report.labels`. The other photos are under Unsure.
         run: what `OUT/run.json` holds. Of it are shown: `settings.source`, and of each of `stages` its `seconds`,
             `images_per_s` (or `images` by `seconds`) and `finished` (ISO 8601); what is absent is left out.
         progress: called with (done, total) photos while thumbnails are made.
@@ -79,15 +82,15 @@ def build_gallery(
         The path of index.html.
 
     Raises:
-        ConfigError: `out` holds files that are not a report's.
+        ConfigError: `out` holds files that are not a report's; `min_label_score` is no probability.
         LandingError: the landed tables cannot be read, or `out` cannot be written.
     """
     out = landing.storage.local / "report" if out is None else Path(out)
     try:
         claim(out)
-        made_of = _made_of(landing, run or {})
+        made_of = _made_of(landing, run or {}, min_label_score)
         if not is_made_of(out, made_of):
-            library = read_library(landing, out)
+            library = read_library(landing, out, min_label_score=min_label_score)
             read = OriginalReader(functools.partial(read_bytes, s3_endpoint=s3_endpoint))
             limit = max_megapixels * 1_000_000
             missing = make_thumbnails(
@@ -101,12 +104,14 @@ def build_gallery(
         raise LandingError(f"cannot write the gallery to {out}: {error.strerror or error}") from error
 
 
-def _made_of(landing: Landing, run: Mapping[str, Any]) -> str:
+def _made_of(landing: Landing, run: Mapping[str, Any], min_label_score: float | None) -> str:
     """Changes when a file does of which the gallery shows anything: a listing tells, and nothing is read."""
     answers = (f"answers/{name}" for name in landing.answer_log.fields())
     folders = ("images", "identities", "groups", *answers)
     files = {folder: sorted(landing.storage.versions(folder).items()) for folder in folders}
-    return hashlib.sha256(json.dumps([files, _mapping(run, "settings").get("source")]).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps([files, _mapping(run, "settings").get("source"), min_label_score]).encode()
+    ).hexdigest()
 
 
 def _write_pages(out: Path, library: Library, missing: set[str], run: Mapping[str, Any], made_of: str) -> None:
@@ -138,6 +143,9 @@ def _write_photos(site: Site, library: Library) -> None:
     for label in library.labels:
         about = {"heading": names.label_text(label.name), "kind": "Label", "order": "surest first"}
         write(label.photos, page_path("labels", label.name), **about, notes="label_score", here="labels")
+    if library.unsure:
+        about = {"heading": "Unsure", "kind": "Label", "order": "likeliest first"}
+        write(library.unsure, UNSURE_PATH, **about, notes="label_score", here="labels")
     for group in library.groups:
         kind = f"Photos that look alike, {names.visible(group.name)}"
         about = {"heading": site.links.groups[group.name], "kind": kind, "order": "most typical first"}
@@ -147,9 +155,11 @@ def _write_photos(site: Site, library: Library) -> None:
 def _write_lists(site: Site, library: Library) -> None:
     seen = functools.partial(_seen, site.links)
     for kind, heading in (("people", "People"), ("labels", "Labels"), ("groups", "Look alike")):
+        more = {"unsure": library.unsure if kind == "labels" else []}
         if items := getattr(library, kind):
             shown = {"heading": heading, "kind": kind, "here": kind}
-            site.write_list(items, f"{kind}/index.html", "tiles.html", _TILES, seen=seen, **shown)
+            about = _seen(site.links, Album("", unsure)) if (unsure := more["unsure"]) else None
+            site.write_list(items, f"{kind}/index.html", "tiles.html", _TILES, seen=seen, about=about, **shown, **more)
     if library.unassigned:
         shown = {"heading": _unassigned_heading(library), "here": "unassigned"}
         path = "faces-unassigned/index.html"
@@ -171,7 +181,8 @@ def _seen(links: Links, item: Any) -> Any:
             return item.identity_id, links.people[item.identity_id], counts, _seen(links, item.faces[0])
         case Album():
             of_three = [_seen(links, photo) for photo in item.photos[:3]]
-            return item.name, links.groups.get(item.name), len(item.photos), of_three
+            last = item.photos[-1].label_score
+            return item.name, links.groups.get(item.name), len(item.photos), of_three, last
         case (photo, face):
             return _seen(links, photo), face.face_id
     return item

@@ -20,6 +20,7 @@ from pixelbrain.landing.digests import DigestTable, digest_ids, sort_digests
 from pixelbrain.landing.landing import Landing
 from pixelbrain.report.gallery.items import Album, Failure, GalleryFace, Library, Person, Photo
 from pixelbrain.report.gallery.spool import Picked, Spool, largest_first
+from pixelbrain.report.labels import shown_from
 
 logger = logging.getLogger(__name__)
 
@@ -30,15 +31,21 @@ _ERRORS = frozenset(field.name for field in schema.ERROR_FIELDS)
 _VALUE_CHARACTERS = 200  # of a user's module; longer ones are cut: the page does not replace the export
 
 
-def read_library(landing: Landing, folder: Path) -> Library:
+def read_library(landing: Landing, folder: Path, *, min_label_score: float | None = None) -> Library:
     """Read what was landed, without its vectors.
 
     Memory grows by some 150 bytes an image and face, its id for the most part; the rest is in a temporary file in
     `folder`, 0.5 kB an image.
 
+    Args:
+        landing: the landed tables.
+        min_label_score: see `report.labels.shown_from`.
+
     Raises:
         LandingError: OUT cannot be read.
+        ConfigError: `min_label_score` is no probability.
     """
+    least = shown_from(landing, min_label_score)
     landed = landing.read_identities()
     identities = _Rows(landed, "face_id", "identity_id", "distance", "assigned")
     groups = _Rows(landing.read_groups(), "image_id", "group_id", "distance")
@@ -47,7 +54,7 @@ def read_library(landing: Landing, folder: Path) -> Library:
     ids: list[pa.Array] = []
     failed_ids: list[str] = []
     labels, looks, people = _Members(), _Members(), _Members()
-    face_of, face_number, gated = array("i"), array("i"), array("b")
+    face_of, face_number, gated, unsure = array("i"), array("i"), array("b"), array("b")
     has_faces_column, n_failed = False, 0
     for table in landing.iter_images(vectors=False):
         modules = [name for name in table.column_names if name not in _BASE]
@@ -63,13 +70,14 @@ def read_library(landing: Landing, folder: Path) -> Library:
                 n_failed += failure.stage == "image"
             if row["status"] != schema.Status.OK:
                 continue
-            photo = _photo(row, modules, who, group)
+            photo = _photo(row, modules, who, group, least)
             for number, face in enumerate(photo.faces):
                 people.add(face.identity_id, _or_last(face.distance))
                 face_of.append(len(spooled))
                 face_number.append(number)
                 gated.append(face.assigned == "gated")
             labels.add(photo.label, -(photo.label_score or 0.0))
+            unsure.append(photo.unsure)
             looks.add(photo.group_id, _or_last(photo.group_distance))
             spooled.append(photo)
         ids.append(table["image_id"].filter(pc.equal(table["status"], schema.Status.OK.value)).combine_chunks())
@@ -98,6 +106,8 @@ def read_library(landing: Landing, folder: Path) -> Library:
         # those that were too poor to be compared come last
         unassigned=Picked(pair, unassigned[np.argsort(np.asarray(gated)[unassigned], kind="stable")]),
         labels=[Album(name, photos(places)) for name, places in labels.largest_first(order)],
+        unsure=photos(labels.by_key(order[np.asarray(unsure, bool)[order]])),
+        min_label_score=least,
         groups=[Album(name, photos(places)) for name, places in looks.largest_first(order)],
         models=_models(landing),
         n_failed=n_failed,
@@ -148,6 +158,10 @@ class _Members:
         self._codes.append(-1 if name is None else self._names.setdefault(name, len(self._names)))
         self._keys.append(key)
 
+    def by_key(self, places: np.ndarray) -> np.ndarray:
+        """These members, the most typical first."""
+        return places[np.argsort(np.asarray(self._keys)[places], kind="stable")]
+
     def largest_first(self, order: np.ndarray) -> list[tuple[str, np.ndarray]]:
         """See `spool.largest_first`; among equals, members are in this order."""
         found = largest_first(list(self._names), self.codes[order], np.asarray(self._keys)[order])
@@ -176,13 +190,15 @@ def _photo(
     modules: list[str],
     identities: dict[str, tuple[Any, ...]],
     group: tuple[Any, ...],
+    least: float,
 ) -> Photo:
     image_id = row["image_id"]
     # a photo whose size was not recorded is shown as a square
     photo = Photo(image_id, row["version"], row["size_bytes"], row["width"] or 1, row["height"] or 1)
     found = row.get(_CLASSIFIER)
     if found and found.get("label") is not None:
-        photo.label, photo.label_score = sys.intern(found["label"]), found["label_score"]
+        photo.label_score = found["label_score"] or 0.0
+        photo.label = sys.intern(found["label"]) if photo.label_score >= least else None
         photo.top_k = tuple((sys.intern(top["label"]), top["score"]) for top in found["top_k"] or () if top["label"])
     found = row.get(_FACES)
     if found and found.get("faces"):

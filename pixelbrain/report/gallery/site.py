@@ -35,6 +35,10 @@ _RATIO_STEP = 0.05
 _RATIO_MIN, _RATIO_MAX = 0.4, 3.2
 
 
+#: The page of the photos without a label; no label's own page ends so, theirs have a hash at the end.
+UNSURE_PATH = "labels/unsure.html"
+
+
 def page_path(kind: Literal["people", "labels", "groups"], name: str) -> str:
     """The first page of a person, a label or a group, inside the report."""
     return f"{kind}/{names.slug(name)}.html"
@@ -60,6 +64,11 @@ class Links:
     def face(self, photo: Photo, face: GalleryFace) -> str:
         """A face's crop or the placeholder."""
         return self._image(thumbnails.face_path(photo, face))
+
+    @property
+    def unsure(self) -> str:
+        """The first page of the photos without a label."""
+        return self.root + UNSURE_PATH
 
     def page(self, kind: Literal["people", "labels", "groups"], name: str) -> str:
         """The first page of a person, a label or a group."""

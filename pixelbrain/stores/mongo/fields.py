@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pymongo import ASCENDING, DESCENDING
 from pymongo.collection import Collection
 
@@ -35,6 +36,10 @@ CSV_FIELDS = (
 )
 
 _PART = re.compile(r"[^.$\0][^.\0]*")
+_VECTOR = (
+    "an array: vectors are searched in ChromaDB, where a module's embeddings are; store value.tolist() to keep it as a "
+    "list of numbers"
+)
 # operators that run JavaScript inside the server
 _REFUSED_OPERATORS = frozenset({"$where", "$function", "$accumulator"})
 
@@ -67,8 +72,12 @@ def check_field(field: str) -> str:
     return field
 
 
-def check_filter(query: Mapping[str, Any] | None) -> dict[str, Any]:
+def check_filter(query: Mapping[str, Any] | None, path: Callable[[str], str] = str) -> dict[str, Any]:
     """A MongoDB filter, if its fields are fields and it runs no JavaScript.
+
+    Args:
+        query: the filter.
+        path: where documents have what users call so.
 
     Raises:
         ConfigError: otherwise.
@@ -79,9 +88,21 @@ def check_filter(query: Mapping[str, Any] | None) -> dict[str, Any]:
         raise ConfigError(f"a filter is a mapping such as {{'status': 'ok'}}, not {query!r}")
     _check_keys(query)
     try:
-        return plain(query)
+        return _by_path(plain(query), path)
     except ValueError as error:
         raise ConfigError(f"this filter cannot be asked: {error}") from None
+
+
+def _by_path(query: dict[str, Any], path: Callable[[str], str]) -> dict[str, Any]:
+    """The filter over the documents as they are; inside a field's condition, names are of its own parts."""
+    return {
+        (key if key.startswith("$") else path(key)): (
+            [_by_path(part, path) if isinstance(part, dict) else part for part in value]
+            if key in ("$and", "$or", "$nor") and isinstance(value, list)
+            else value
+        )
+        for key, value in query.items()
+    }
 
 
 def _check_keys(value: Any) -> None:
@@ -97,32 +118,41 @@ def _check_keys(value: Any) -> None:
             _check_keys(item)
 
 
-def sort_keys(sort: str | Sequence[str] | None) -> list[tuple[str, int]]:
-    """`"field"` rising, `"-field"` falling, or several of them; by id without."""
+def sort_keys(sort: str | Sequence[str] | None, path: Callable[[str], str] = str) -> list[tuple[str, int]]:
+    """`"field"` rising, `"-field"` falling, or several of them; by id without. For `path`, see `check_filter`."""
     names = [sort] if isinstance(sort, str) else list(sort or ["_id"])
-    return [(check_field(n.removeprefix("-")), DESCENDING if n.startswith("-") else ASCENDING) for n in names]
+    return [(path(check_field(n.removeprefix("-"))), DESCENDING if n.startswith("-") else ASCENDING) for n in names]
 
 
 def store_field(images: Collection, field: str, values: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> WriteResult:
     """Set one field of many images, by image_id; None removes it. Images that are not there are not made.
 
+    Returns:
+        What was written; its `errors` name the images that are not there.
+
     Raises:
-        StoreError: a value that MongoDB refuses (the others are stored).
+        StoreError: a value that MongoDB refuses, or an array (the others are stored).
     """
     result = WriteResult()
-    missing = 0
+    missing: list[tuple[str, str]] = []
     for batch in batches(values.items() if isinstance(values, Mapping) else values):
         ids = [image_id for image_id, _ in batch if shown(image_id) == image_id]  # others cannot be asked for
         there = {document["_id"] for document in images.find({"_id": {"$in": ids}}, {"_id": 1})}
-        missing += len({image_id for image_id, _ in batch} - there)
-        documents = [{"_id": one, field: value} for one, value in batch if one in there]
+        missing += [
+            (shown(one), "not in the database") for one in dict.fromkeys(one for one, _ in batch) if one not in there
+        ]
+        arrays = {one for one, value in batch if isinstance(value, np.ndarray) and value.ndim}
+        documents = [{"_id": one, field: value} for one, value in batch if one in there - arrays]
         result += upsert_batch(images, documents, landed=False, rewrite=False, make=False)
+        result += WriteResult(errors=tuple((one, _VECTOR) for one in sorted(there & arrays)))
     if missing:
-        logger.warning("%d images have a value for %s and are not in the database", missing, field)
+        logger.warning(
+            "%s is not set of %d images that are not in the database, such as %s", field, len(missing), missing[0][0]
+        )
     if result.errors:
         first, reason = result.errors[0]
         raise StoreError(f"{len(result.errors)} values of {field} were refused; of {first}: {reason}")
-    return result
+    return result + WriteResult(errors=tuple(missing))
 
 
 def get_field(images: Collection, field: str, image_ids: Iterable[str] | None) -> dict[str, Any]:
@@ -137,8 +167,8 @@ def get_field(images: Collection, field: str, image_ids: Iterable[str] | None) -
     }
 
 
-def summarize(images: Collection, field: str) -> FieldSummary:
-    """Counts of a field's values, and minimum, maximum and mean of its numbers."""
+def summarize(images: Collection, field: str, path: str) -> FieldSummary:
+    """Counts of a field's values, and minimum, maximum and mean of its numbers; the documents have it at `path`."""
     number = {"$cond": [{"$and": [{"$isNumber": "$v"}, {"$ne": ["$v", float("nan")]}]}, "$v", None]}
     totals = [
         {"$project": {"number": number}},
@@ -155,7 +185,7 @@ def summarize(images: Collection, field: str) -> FieldSummary:
         {"$project": {"_id": 0}},
     ]
     nothing = {"count": 0, "numbers": 0, "min": None, "max": None, "mean": None}
-    values = _values(field)
+    values = _values(path)
     found = next(images.aggregate([*values, *totals], allowDiskUse=True), nothing)
     distinct = next(images.aggregate([*values, {"$group": {"_id": "$v"}}, {"$count": "n"}], allowDiskUse=True), {})
     return FieldSummary(field=field, distinct=distinct.get("n", 0), **found)
@@ -174,17 +204,26 @@ def most_common(images: Collection, field: str, n: int) -> list[tuple[Any, int]]
     return [(found["_id"], found["count"]) for found in images.aggregate(steps, allowDiskUse=True)]
 
 
-def export_csv(images: Collection, path: Path, fields: Sequence[str]) -> int:
-    """Write one line an image, in the order of their ids; returns how many. Lists are joined with `;`."""
+def export_csv(images: Collection, file: Path, fields: Mapping[str, str]) -> int:
+    """Write one line an image, in the order of their ids; returns how many. Lists are joined with `;`.
+
+    `fields`: by the name of a column, where the documents have it.
+    """
     for field in fields:
         check_field(field)
-    documents = images.find({}, dict.fromkeys(fields, 1)).sort("_id", ASCENDING)
-    rows = ([_cell(_value(document, field)) for field in fields] for document in documents)
+    documents = images.find({}, _projection(fields.values())).sort("_id", ASCENDING)
+    rows = ([_cell(_value(document, path)) for path in fields.values()] for document in documents)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return write_csv(path, fields, rows)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return write_csv(file, list(fields), rows)
     except OSError as error:
-        raise StoreError(f"cannot write {path}: {error.strerror or error}") from None
+        raise StoreError(f"cannot write {file}: {error.strerror or error}") from None
+
+
+def _projection(paths: Iterable[str]) -> dict[str, int]:
+    """What to fetch for these paths: MongoDB does not take both a field and a part of it."""
+    chosen = set(paths)
+    return {path: 1 for path in chosen if not any(path.startswith(f"{other}.") for other in chosen)}
 
 
 def check_documents(documents: Iterable[Mapping[str, Any]], errors: list[tuple[str, str]]) -> Iterator[dict[str, Any]]:

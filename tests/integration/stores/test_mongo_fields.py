@@ -107,10 +107,13 @@ def test_filters_run_no_code(tmp_path):
                 database.find_images(bad)
 
 
-def test_fields_are_stored_and_read(loaded):
+def test_fields_are_stored_and_read(loaded, caplog):
     ids = [f"{PHOTOS}/{n:03d}.jpg" for n in range(3)]
-    values = {ids[0]: np.float32(0.5), ids[1]: np.array([1, 2]), ids[2]: {"a": (1, 2)}, "file:///none.jpg": 1}
-    assert loaded.store_field("mine", values).written == 3
+    values = {ids[0]: np.float32(0.5), ids[1]: [1, np.int64(2)], ids[2]: {"a": (1, 2)}, "file:///none.jpg": 1}
+    result = loaded.store_field("mine", values)
+    assert (result.written, result.errors) == (3, (("file:///none.jpg", "not in the database"),))
+    (warning,) = caplog.messages
+    assert warning == "mine is not set of 1 images that are not in the database, such as file:///none.jpg"
     assert loaded.get_field("mine") == {ids[0]: 0.5, ids[1]: [1, 2], ids[2]: {"a": [1, 2]}}
     assert loaded.store_field("mine", values).written == 0
     assert loaded.get_field("mine.a", [ids[2], "file:///none.jpg"]) == {ids[2]: [1, 2]}
@@ -118,6 +121,57 @@ def test_fields_are_stored_and_read(loaded):
     assert loaded.get_field("mine", ids[:1]) == {}
     assert loaded.get_image("file:///none.jpg") is None
     assert loaded.get_field("facenet.faces.score", [ids[2]]) == {ids[2]: pytest.approx([0.99, 0.99])}
+
+
+def test_an_array_is_no_list_of_numbers(loaded):
+    ids = [f"{PHOTOS}/{n:03d}.jpg" for n in range(2)]
+    with pytest.raises(StoreError, match=r"1 values of mine were refused; of .*001.jpg: an array: .*value.tolist\(\)"):
+        loaded.store_field("mine", {ids[0]: np.array(0.5), ids[1]: np.array([1, 2])})
+    assert loaded.get_field("mine") == {ids[0]: 0.5}
+
+
+def test_a_field_is_called_as_users_call_it(loaded, tmp_path):
+    ids = [f"{PHOTOS}/{n:03d}.jpg" for n in range(6)]
+    log = loaded.landing.answer_log
+    journal = log.journal("one", {"is_person": pa.bool_()})
+    record = {"version": "1", "field": "is_person", "question": "q", "key": None, "cost_usd": "0", "model": "m"}
+    for image, answer in ((ids[0], True), (ids[1], False), (ids[2], True), (ids[3], None)):
+        status = "failed" if answer is None else "ok"
+        journal.append(
+            {**record, "image_id": image, "version": version(loaded, image), "answer": answer, "status": status}
+        )
+    journal.close()
+    log.fold()
+    loaded.landing.refresh()
+    load(loaded.landing, loaded)
+
+    def found(*how, **more):
+        return [document["_id"] for document in loaded.find_images(*how, **more)]
+
+    for name in ("is_person", "is_person.answer"):
+        assert [document["_id"] for document in loaded.find(name, True)] == [ids[0], ids[2]]
+        assert [document["_id"] for document in loaded.find(name, None)] == ids[3:]
+        assert loaded.get_field(name) == {ids[0]: True, ids[1]: False, ids[2]: True}
+        assert loaded.most_common(name) == [(True, 2), (False, 1)]
+        assert (loaded.aggregate(name).field, loaded.aggregate(name).count) == (name, 3)
+        assert loaded.count_images({"$or": [{name: False}, {"$nor": [{name: {"$in": [True, False, None]}}]}]}) == 1
+    assert found({"is_person": True, "label": "cup"}) == [ids[2]]
+    assert found({"n_faces": {"$gte": 1}}, sort=["-n_faces", "-label"]) == [ids[2], ids[1], ids[4]]
+    (lean,) = loaded.find_images({"is_person": True, "label": "cup"}, fields=["label", "is_person"])
+    assert lean == {"_id": ids[2], "resnet": {"label": "cup"}, "is_person": {"answer": True}}
+    assert loaded.get_field("is_person.status")[ids[3]] == "failed"
+    loaded.export_csv(tmp_path / "a.csv", ["image_id", "label", "is_person", "is_person.model", "resnet"])
+    with open(tmp_path / "a.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert (rows[0]["label"], rows[0]["is_person"], rows[0]["is_person.model"]) == ("tabby", "true", "m")
+    assert '"label": "tabby"' in rows[0]["resnet"]
+    with pytest.raises(ConfigError, match="columns of every export"):
+        loaded.store_field("label", {ids[0]: "cat"})
+
+
+def version(database, image: str) -> str:
+    index = database.landing.index
+    return index.version[index.image_id.to_pylist().index(image)].as_py()
 
 
 def test_fields_of_its_own_are_not_overwritten(tmp_path):

@@ -43,7 +43,7 @@ class Faces:
 def search(landed, tmp_path, encode, monkeypatch):
     """search(found) searches by a photo on which the module finds that; returns the answer and how it was asked."""
     (tmp_path / "me.jpg").write_bytes(encode())
-    landing = SimpleNamespace(index=SimpleNamespace(modules=["facenet"]))
+    landing = SimpleNamespace(index=SimpleNamespace(modules=["facenet"]), states=lambda: {"facenet": "dlib's"})
     stages = SimpleNamespace(
         landing=landing,
         storage=open_storage(landed),
@@ -54,8 +54,8 @@ def search(landed, tmp_path, encode, monkeypatch):
     asked = SimpleNamespace()
 
     def make(found, photo=None):
-        def create(name, **settings):
-            asked.module, asked.settings = name, settings
+        def make_again(name, state, **where):
+            asked.module, asked.where = (name, state), where
             return Faces(found)
 
         def nearest(database, vectors, *, by, model, k):
@@ -63,7 +63,7 @@ def search(landed, tmp_path, encode, monkeypatch):
             match = ImageMatch(image_id="file:///a%20b.jpg", distance=0.123456, label=None)
             return [[match]] * len(vectors)
 
-        monkeypatch.setattr("pixelbrain.apps.photo_search.create_module", create)
+        monkeypatch.setattr("pixelbrain.apps.photo_search.landed_module", make_again)
         monkeypatch.setattr("pixelbrain.apps.photo_search.search", nearest)
         return search_photo(stages, str(photo or tmp_path / "me.jpg"), k=3), asked
 
@@ -75,9 +75,11 @@ def face(x2: float, value: float) -> dict:
 
 
 def test_the_largest_face_comes_first(search, landed):
-    write_stage(landed, "extract", {}, settings={"embedder": "dlib", "classifier": None, "top_k": None})
+    write_stage(landed, "extract", {}, settings={"embedder": "casia-webface", "weights_dir": "w"})
     found, asked = search({"faces": [face(5, 1.0), face(9, 2.0)]})
-    assert (asked.module, asked.settings["embedder"], asked.how) == ("facenet", "dlib", ("faces", "the model", 3))
+    # the model is Parquet's; run.json only says where weights may be
+    assert asked.module == ("facenet", "dlib's") and asked.where == {"weights_dir": "w", "offline": False}
+    assert asked.how == ("faces", "the model", 3)
     assert np.array_equal(asked.vectors, np.array([[2, 2], [1, 1]], np.float32))
     assert [query["title"] for query in found["queries"]] == [
         "face at [0, 0, 9, 10] of the photo", "face at [0, 0, 5, 10] of the photo",

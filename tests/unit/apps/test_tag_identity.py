@@ -34,6 +34,32 @@ def test_values_that_cannot_work_are_named(given, said, monkeypatch):
         tag_identity(**{"data_path": "photos", "export_file": "x.csv", **given})
 
 
+def test_a_source_has_one_out_however_it_is_named(tmp_path, monkeypatch):
+    outs = []
+
+    def run(stages, then):
+        outs.append((stages.config.source, stages.config.out))
+        raise LandingError("far enough")
+
+    monkeypatch.setattr(Stages, "run", run)
+    monkeypatch.setenv("PIXELBRAIN_HOME", str(tmp_path / "home"))
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (tmp_path / "link").symlink_to(photos)
+    of_folder = ["photos", "photos/", "./link", str(photos), f"file://{photos}"]
+    for name, places in {
+        str(photos): {tmp_path: of_folder, photos: [".", "../link"]},
+        "s3://b/p": {tmp_path: ["s3://b/p", "s3://b/p/"], photos: ["S3://b/p"]},
+    }.items():
+        outs.clear()
+        for folder, spellings in places.items():
+            monkeypatch.chdir(folder)
+            for spelling in spellings:
+                with pytest.raises(LandingError, match="far enough"):
+                    tag_identity(data_path=spelling, export_file="x.csv")
+        assert len(outs) > 2 and len(set(outs)) == 1 and outs[0][0] == name
+
+
 @pytest.mark.parametrize("remove", [False, True])
 def test_one_run_and_a_row_an_image(remove, landed, tmp_path, monkeypatch):
     ids = sorted(Landing(landed).index.image_id.to_pylist())

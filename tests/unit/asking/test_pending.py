@@ -18,6 +18,7 @@ from pixelbrain.asking.request.body import question_hash
 from pixelbrain.asking.settings import AskSettings
 from pixelbrain.errors import ConfigError
 from pixelbrain.landing.landing import Landing
+from pixelbrain.landing.parts import ModuleState
 
 LIGHT = Question(field="light", text="Day or night?", answer=answer_type("choice:day,night"))
 SETTINGS = AskSettings(questions=(LIGHT,))
@@ -76,6 +77,45 @@ def test_where_knows_the_columns_and_the_answers(landing: Landing) -> None:
     with pytest.raises(ConfigError, match="dark is not known"):
         read_where(landing, "dark > 1")
     assert read_where(landing, None) is None
+
+
+def test_where_knows_people_groups_and_fields_that_users_stored(landing: Landing) -> None:
+    people = [("a", "ada"), ("a", "bob"), ("a", "ada"), ("b", "ada"), ("c", None)]
+    faces = [
+        {"face_id": f"{image}#{n}", "image_id": image, "identity_id": person, "assigned": "clustered"}
+        for n, (image, person) in enumerate(people)
+    ]
+    rows = [
+        {"image_id": image, "version": "1", "status": "ok", "width": 10 + n, "resnet": {"label": "cat"}}
+        | {"facenet": {"faces": [face for face in faces if face["image_id"] == image]}}
+        for n, image in enumerate("abc")
+    ]
+    kinds = {"facenet": schema.faces_fields(2), "resnet": schema.classifier_fields(2)}
+    columns = [pa.field(name, schema.module_struct(kind)) for name, kind in kinds.items()]
+    table = pa.Table.from_pylist(rows, pa.schema([*schema.BASE_FIELDS, *columns]))
+    states = dict.fromkeys(kinds, ModuleState(settings={}, model=None))
+    landing.write_part(table, generation=2, block=0, piece=0, modules=states)
+    landing.refresh()
+    landing.write_identities(pa.Table.from_pylist(faces, schema.IDENTITY_SCHEMA))
+    groups = [{"image_id": "b", "group_id": "g"}, {"image_id": "c", "group_id": None}]
+    landing.write_groups(pa.Table.from_pylist(groups, schema.GROUP_SCHEMA))
+    stored = {"rating": {"a": 5, "c": 2.5, "x": 9}, "mixed": {"a": 1, "b": "2"}}
+    asked = []
+
+    def found(where: str) -> str:
+        read = read_where(landing, where, lambda name: asked.append(name) or stored.get(name, {}))
+        return "".join(
+            id_ for table in pending_images(landing, SETTINGS, read) for id_ in table["image_id"].to_pylist()
+        )
+
+    assert found("'bob' in identities") == "a" and found("'ada' in identities") == "ab"
+    assert found("identities is null") == "c" and found("group_id == 'g'") == "b" and asked == []
+    assert found("rating > 2 and not 'bob' in identities or group_id == 'g'") == "b"
+    assert found("rating > 2 and width > 10") == "c" and set(asked) == {"rating"}
+    with pytest.raises(ConfigError, match="mixed has values of several types"):
+        found("mixed == 1")
+    with pytest.raises(ConfigError, match="colour is not known.* known are .*identities, group_id"):
+        found("colour == 1")
 
 
 def test_spent_is_what_answers_cost_and_what_lost_ones_may_have(landing: Landing) -> None:

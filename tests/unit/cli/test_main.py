@@ -24,29 +24,29 @@ ALL = dict(commands(cli))
 SHARED = "--quiet --debug"
 STORES = "--s3-endpoint --mongo --chroma"
 PLANNED = (
-    "source --out --module --classifier --classes --top-k --embedder --strategy --weights-dir --offline --device "
-    "--layout --actors --gpus-per-actor --cpus-per-actor --node-labels --autoscale --address "
+    "source --out --module --classifier --classes --top-k --min-label-score --embedder --strategy --weights-dir "
+    "--offline --device --layout --actors --gpus-per-actor --cpus-per-actor --node-labels --autoscale --address "
     f"{STORES} --hidden --limit --max-megapixels --retry-failed --force --prune --prune-gone-source --thumbnails "
     "--config"
 )
-EXTRACTED = PLANNED.replace(" --strategy", "").replace(" --mongo --chroma", "")
+EXTRACTED = PLANNED.replace(" --min-label-score", "").replace(" --strategy", "").replace(" --mongo --chroma", "")
 #: What each command takes, in the order of its help: nothing is lost where options are derived and shared.
 TAKEN = {
     "ask": "out --question --field --answer --where --model --detail --rpm --tpm --budget --concurrency --actors "
     "--base-url --image-urls --max-output-tokens --limit --batch --wait --cancel --dry-run --config --strict "
-    "--max-megapixels --address",
+    "--max-megapixels --address --mongo",
     "cluster down": "--local",
     "cluster status": "--local --json",
     "cluster up": "--local --dashboard --num-cpus --num-gpus",
     "compact": "out --s3-endpoint",
     "demo": "--out",
-    "export": "out file --table --format --s3-endpoint",
+    "export": "out file --table --min-label-score --format --s3-endpoint",
     "extract": f"{EXTRACTED} --print-config --strict",
     "group": f"out --threshold --json {STORES}",
     "identify": f"out --strategy --threshold --json {STORES}",
     "load": f"out {STORES} --rebuild",
     "plan": f"{PLANNED} --json",
-    "report": "out --max-megapixels --s3-endpoint",
+    "report": "out --min-label-score --max-megapixels --s3-endpoint",
     "run": f"{PLANNED} --print-config --strict",
     "search": "out --image --faces --similar -k --json --max-megapixels --chroma --s3-endpoint",
     "status": f"out --json {STORES}",

@@ -37,6 +37,24 @@ def test_an_export_says_its_rows(landed, tmp_path):
     assert len((tmp_path / "images.jsonl").read_text().splitlines()) == 7
 
 
+def test_how_likely_a_label_has_to_be_is_told_once(landed, tmp_path, monkeypatch):
+    found = []
+    monkeypatch.setattr(
+        "pixelbrain.report.gallery.pages.build_gallery",
+        lambda landing, *, min_label_score, **_: found.append(min_label_score) or tmp_path / "index.html",
+    )
+    monkeypatch.setattr(
+        "pixelbrain.report.export.export",
+        lambda landing, file, *, table, min_label_score: found.append(min_label_score) or 0,
+    )
+    for words in (["report", "--min-label-score", "0"], ["report"], ["export", str(tmp_path / "images.csv")]):
+        result = CliRunner().invoke(cli, [words[0], str(landed), *words[1:]])
+        assert result.exit_code == 0, result.output
+    assert found == [0, 0, 0]
+    result = CliRunner().invoke(cli, ["report", str(landed), "--min-label-score", "2"])
+    assert result.exit_code == 2 and "min_label_score is 2.0: a probability, 0 to 1" in result.output
+
+
 def test_an_export_to_standard_output_is_the_table_alone(landed, tmp_path):
     def exported(*more: str) -> bytes:
         result = CliRunner().invoke(cli, ["export", str(landed), "-", *more])

@@ -174,3 +174,13 @@ def test_the_file_is_replaced_whole_or_left_alone(landing, tmp_path: Path):
             export(landing, file, table)
     assert file.read_text() == "of yesterday"
     assert [path.name for path in folder.iterdir()] == ["images.csv"]
+
+
+def test_a_label_that_is_not_likely_enough_is_null_and_its_score_stays(land, tmp_path):
+    rows = [image_row(f"file:///{n}.jpg", resnet=labelled("cat", n / 10)) for n in range(1, 5)]
+    landing, file = land([*rows, image_row("file:///9.jpg")]), tmp_path / "images.parquet"
+    for least, sure in ((None, 1), (0.2, 3), (0.0, 4)):
+        export(landing, file, min_label_score=least)
+        found = read(file)
+        assert [row["label"] for row in found] == [None] * (4 - sure) + ["cat"] * sure + [None]
+        assert [row["label_score"] for row in found] == [*map(pytest.approx, (0.1, 0.2, 0.3, 0.4)), None]

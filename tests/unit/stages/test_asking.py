@@ -19,22 +19,44 @@ from pixelbrain.stages.stages import Stages
 QUESTIONS = ["people_detector", {"field": "mood", "question": "The mood?"}]
 
 
+def over(out) -> Stages:
+    return Stages(RunConfig(out=str(out)))
+
+
 def test_what_is_asked_and_of_which_images(landed):
     module = pb.Gpt4VModule(questions=QUESTIONS, where="width > 60")
-    given = to_ask(Landing(landed), module)
+    given = to_ask(over(landed), module)
     assert (given["settings"], given["price"], given["limits"]) == (module.settings, module.price, module.limits)
     assert given["where"] is not None
     assert asked(module) == {"fields": "is_person, mood", "model": "gpt-4o-mini"}
     with pytest.raises(ConfigError):
-        to_ask(Landing(landed), pb.Gpt4VModule(questions=QUESTIONS, where="colour == 3"))
+        to_ask(over(landed), pb.Gpt4VModule(questions=QUESTIONS, where="colour == 3"))
     with pytest.raises(LandingError, match="nothing has landed"):
-        to_ask(Landing(landed / "elsewhere"), module)
+        to_ask(over(landed / "elsewhere"), module)
+
+
+def test_a_field_that_did_not_land_is_asked_of_mongodb_if_it_is_there(landed, monkeypatch):
+    asked_for = []
+    ids = Landing(landed).index.image_id.to_pylist()
+
+    def get_field(database, field):
+        asked_for.append(field)
+        return {ids[2]: 5, ids[3]: 1, "file:///gone.jpg": 5}
+
+    monkeypatch.setattr("pixelbrain.stores.database.Database.get_field", get_field)
+    module = pb.Gpt4VModule("people_detector", where="rating > 3 and width > 10")
+    with pytest.raises(ConfigError, match="rating is not known"):
+        dry_run(over(landed), module)
+    assert asked_for == []  # no server is started for it
+    monkeypatch.setattr("pixelbrain.stores.mongo.connection.MongoConnection.exists", property(lambda _: True))
+    assert "1 image to ask" in " ".join(dry_run(over(landed), module))
+    assert asked_for == ["rating"]
 
 
 def test_a_dry_run_counts_the_images_that_can_be_asked_about(landed):
     module = pb.Gpt4VModule("people_detector")
-    assert "7 images" in " ".join(dry_run(Landing(landed), module))
-    assert "2 images" in " ".join(dry_run(Landing(landed), module, limit=2))
+    assert "7 images" in " ".join(dry_run(over(landed), module))
+    assert "2 images" in " ".join(dry_run(over(landed), module, limit=2))
 
 
 def test_batches_lock_out_and_go_on_record(landed, monkeypatch):
@@ -45,8 +67,9 @@ def test_batches_lock_out_and_go_on_record(landed, monkeypatch):
     monkeypatch.setattr("pixelbrain.asking.batch.run.ask_batch", batches)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-x")
     module = pb.Gpt4VModule("people_detector")
-    report = ask_batch(Stages(RunConfig(out=str(landed))), module, wait=False, limit=3)
+    report = ask_batch(Stages(RunConfig(out=str(landed), mongo="mongodb://h/x")), module, wait=False, limit=3)
     figures = read_record(landed)["stages"]["ask"]
+    assert "mongo" not in read_record(landed)["settings"]  # it may have been read, and was not loaded into
     assert report.answers["ok"] == 2 and figures.pop("seconds") < 30 and figures.pop("finished")
     assert figures == {
         "fields": "is_person", "model": "gpt-4o-mini", "answers": {"ok": 2}, "cost_usd": "0", "running": 1,

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
 import pytest
 
+from pixelbrain import schema
 from pixelbrain.config import RunConfig
 from pixelbrain.errors import ConfigError
-from pixelbrain.stages.configured import fetch_missing, make_asking
+from pixelbrain.landing.landing import Landing
+from pixelbrain.landing.parts import ModuleState
+from pixelbrain.modules.facenet import FacenetEmbedderModule
+from pixelbrain.modules.resnet import ResnetClassifierModule
+from pixelbrain.stages.configured import fetch_missing, landed_module, make_asking, make_modules, run_config
 from pixelbrain.stages.display import LogDisplay
 from tests.unit.engine.modules_for_tests import Size
 
@@ -35,3 +41,59 @@ def test_only_what_is_missing_is_fetched_and_once(monkeypatch):
     )
     fetch_missing([Wants(), Wants()], RunConfig(weights_dir="w", offline=True), LogDisplay())
     assert fetched == [("away", "w", True)]
+
+
+@pytest.fixture
+def land(tmp_path):
+    """land(generation, modules) lands a row in an OUT that has no run.json, as a pipeline in Python may leave it."""
+
+    def write(generation, *modules):
+        row = {"image_id": "file:///a.jpg", "version": "1", "status": "ok"}
+        columns = [pa.field(module.name, module.struct_type()) for module in modules]
+        table = pa.Table.from_pylist([row], pa.schema([*schema.BASE_FIELDS, *columns]))
+        states = {module.name: ModuleState(settings=module.settings(), model=module.model_info()) for module in modules}
+        Landing(tmp_path).write_part(table, generation=generation, block=0, piece=0, modules=states)
+        return states
+
+    return write
+
+
+def test_a_run_goes_on_with_the_models_that_out_has(land, tmp_path):
+    landed = [
+        ResnetClassifierModule("efficientnet-lite0", classes=["tabby"], top_k=1, precision="float32"),
+        FacenetEmbedderModule("dlib", min_score=0.95, min_face_px=30),
+    ]
+    states = land(1, *landed)
+    config = run_config({"source": "photos", "out": str(tmp_path)})
+    assert (config.classifier, config.classes, config.top_k) == ("efficientnet-lite0", ("tabby",), 1)
+    assert [module.settings() for module in make_modules(config)] == [module.settings() for module in landed]
+    for name, state in states.items():  # as a search makes them
+        assert landed_module(name, state, weights_dir=None).settings() == state.settings
+
+    # what is named is taken; of another model nothing is kept, of the same one what was not named
+    named = run_config({"out": str(tmp_path), "classifier": "resnet18", "embedder": "facenet"})
+    assert (named.classes, named.top_k) == ((), 5)
+    resnet, facenet = make_modules(named)
+    assert resnet.settings() == ResnetClassifierModule("resnet18").settings()
+    assert facenet.settings() == FacenetEmbedderModule().settings()
+    resnet, _ = make_modules(run_config({"out": str(tmp_path), "top_k": 3}))
+    assert resnet.settings() == landed[0].settings() | {"top_k": 3}
+    offline = run_config({"out": str(tmp_path), "offline": True})
+    assert (offline.embedder, offline.classes) == ("dlib", ())
+
+    # of two models, a run that was cut short was changing to the newer
+    land(2, FacenetEmbedderModule("vggface2"))
+    assert run_config({"out": str(tmp_path)}).embedder == "vggface2"
+
+
+def test_weights_of_ones_own_are_not_changed_without_a_word(land, tmp_path):
+    (tmp_path / "own.pth").write_bytes(b"weights")
+    states = land(1, ResnetClassifierModule("resnet18", weights_file=tmp_path / "own.pth"))
+    with pytest.raises(ConfigError, match=r"weights of your own \(resnet18, .*name --classifier"):
+        run_config({"out": str(tmp_path)})
+    with pytest.raises(ConfigError, match="weights of your own"):
+        landed_module("resnet", states["resnet"], weights_dir=None)
+    with pytest.raises(ConfigError, match=r"weights of your own \(no model"):  # of a module of one's own, called so
+        landed_module("facenet", ModuleState(settings={}, model=None), weights_dir=None)
+    assert run_config({"out": str(tmp_path), "classifier": "resnet18"}).classifier == "resnet18"
+    assert run_config({"out": str(tmp_path), "modules": ("facenet",)}).classifier == "resnet50"

@@ -114,6 +114,14 @@ def test_weights_of_a_config_are_fetched_once_out_is_ours(photo_folder, landed, 
     assert fetched == ["size"]
 
 
+def test_a_report_beside_a_run_leaves_run_json_to_it(landed, another_run):
+    with another_run(landed):
+        assert Stages(RunConfig(out=str(landed))).report().exists()
+    assert "report" not in read_record(landed).get("stages", {})
+    Stages(RunConfig(out=str(landed))).report()
+    assert "report" in read_record(landed)["stages"]
+
+
 def test_whatever_extract_and_compact_did_others_read_each_image_once(photo_folder, landed):
     def ids() -> list[str]:
         return sorted(pd.read_parquet(landed / "images")["image_id"])

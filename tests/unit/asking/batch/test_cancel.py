@@ -11,7 +11,6 @@ import pytest
 
 from pixelbrain.asking.batch import cancel as lane
 from pixelbrain.asking.batch.store import BatchStore
-from pixelbrain.errors import OutLockedError
 from pixelbrain.locks.run import RunLock
 from pixelbrain.storage.open import open_storage
 from tests.unit.asking.batch.fake_api import FakeApi, FakeMemory
@@ -51,16 +50,15 @@ def test_what_was_finished_is_kept(tmp_path: Path, api: FakeApi) -> None:
     assert BatchStore(open_storage(tmp_path)).active() == []
 
 
+@pytest.mark.parametrize("in_this_process", [False, True])
 def test_beside_a_run_that_waits_it_leaves_a_note_and_opens_no_journal(
-    tmp_path: Path, api: FakeApi, monkeypatch: pytest.MonkeyPatch
+    in_this_process: bool, tmp_path: Path, api: FakeApi, another_run: Any
 ) -> None:
-    def taken(_lock: RunLock) -> None:
-        raise OutLockedError("in use")
-
     running_batch(tmp_path, api)
-    monkeypatch.setattr(RunLock, "acquire", taken)
     memory = FakeMemory()
-    report = cancel(tmp_path, memory)
+    waits = RunLock(open_storage(tmp_path), what="ask --batch") if in_this_process else another_run(tmp_path)
+    with waits:
+        report = cancel(tmp_path, memory)
     assert report.handed_over and report.cancelled == len(api.cancelled) == 1
     assert memory.events == [] and BatchStore(open_storage(tmp_path)).cancel_wanted
     assert len(BatchStore(open_storage(tmp_path)).active()) == 1  # for the other to collect

@@ -7,7 +7,7 @@ import pickle
 import pyarrow as pa
 import pytest
 
-from pixelbrain.asking.questions.where import parse_where
+from pixelbrain.asking.questions.where import names_in, parse_where
 from pixelbrain.errors import ConfigError
 
 #: What is known of every image after `pixelbrain run`; answers and users' modules add to it.
@@ -165,3 +165,8 @@ def test_a_column_of_another_type_is_an_error_of_the_expression() -> None:
     where = parse_where("label == 'cat'", KNOWN)
     with pytest.raises(ConfigError, match="compared with a number"):
         where.mask(pa.table({"label": [1, 2]}))
+
+
+def test_names_are_those_that_stand_for_columns():
+    text = "n_faces > 0 and (colour.red < 3 or 'a' in tags) and label is not null and not seen == true"
+    assert names_in(text) == {"n_faces", "colour.red", "tags", "label", "seen"}

@@ -297,3 +297,32 @@ def test_a_report_that_was_cut_short_is_written_anew(land, photo_file, monkeypat
     build_gallery(land(rows))
     assert "a.jpg" in (report / "photos" / "index.html").read_text(encoding="utf-8")
     assert stamps(report)["photos/index.html"] > before["photos/index.html"]
+
+
+def test_labels_show_how_likely_they_are_and_the_unsure_come_last(land, photo_file):
+    scores = {"a": 0.9, "b": 0.6, "c": 0.3, "d": 0.2}
+    rows = [image_row(photo_file(f"{name}.jpg"), resnet=labelled("cat", score)) for name, score in scores.items()]
+    index = build_gallery(land(rows))
+    text = " ".join(index.read_text(encoding="utf-8").split())
+    tiles = re.findall(r'href="(labels/[^"]*)" title="([^"]*)".*?<span class="note">([^<]*)</span>', text)
+    assert [tile[1:] for tile in tiles[:2]] == [("cat", "2 photos, 60 % to 90 %"), ("Unsure", "2 photos, 20 % to 30 %")]
+    assert "Labels of 35 % and more; 2 photos less sure." in text
+    assert [name.split(".")[0] for name in re.findall(r'class="name" title="[^"]*">([^<]*)<', text)] == list("abcd")
+    assert re.findall(r'<span class="note">((?:cat|unsure)[^<]*)<', text) == [
+        "cat 90 %",
+        "cat 60 %",
+        "unsure",
+        "unsure",
+    ]
+    assert text.count(': cat"') == 2  # a label that is not sure is no picture's description
+    unsure = (index.parent / tiles[1][0]).read_text(encoding="utf-8")
+    assert (
+        "<bdi>Unsure</bdi>" in unsure
+        and 'title="cat 30%"' in unsure
+        and ">d.jpg<" in unsure
+        and ">a.jpg<" not in unsure
+    )
+    assert 'title="Unsure"' in (index.parent / "labels" / "index.html").read_text(encoding="utf-8")
+
+    index = build_gallery(land(rows), min_label_score=0)
+    assert ">unsure<" not in index.read_text(encoding="utf-8").lower() and not (index.parent / tiles[1][0]).exists()

@@ -83,3 +83,19 @@ def test_a_users_module_is_shown_by_its_values(land, tmp_path):
 def test_nothing_landed(land, tmp_path):
     library = read_library(land([]), tmp_path)
     assert (library.n_images, library.n_faces, len(library.photos), library.people, library.labels) == (0, 0, 0, [], [])
+
+
+def test_what_is_not_likely_enough_is_unsure(land, tmp_path):
+    scores = {"a": 0.2, "b": 0.349, "c": 0.35, "d": 0.9}  # of resnet50
+    rows = [image_row(f"file:///{name}.jpg", resnet=labelled("cat", score)) for name, score in scores.items()]
+    landing = land([*rows, image_row("file:///e.jpg")])
+
+    def shown(**how):
+        library = read_library(landing, tmp_path, **how)
+        assert all(photo.top_k[0][0] == "cat" and photo.label_score for photo in library.unsure)
+        labels = {album.name: "".join(photo.name[0] for photo in album.photos) for album in library.labels}
+        return labels, "".join(photo.name[0] for photo in library.unsure)
+
+    assert shown() == ({"cat": "dc"}, "ba")
+    assert shown(min_label_score=0) == ({"cat": "dcba"}, "")
+    assert shown(min_label_score=1.0) == ({}, "dcba")

@@ -58,7 +58,7 @@ def test_csv_joins_lists_and_follows_dots(tmp_path):
     faces = [{"id": "b#0"}, {"id": "b#1"}]
     images = Images({"_id": "b", "faces": {"all": faces}, "who": ["ann", None]}, {"_id": "a", "note": {"x": 1}})
     file = tmp_path / "new" / "a.csv"
-    assert export_csv(images, file, ["_id", "faces.all.id", "who", "note"]) == 2
+    assert export_csv(images, file, {name: name for name in ("_id", "faces.all.id", "who", "note")}) == 2
     assert file.read_text() == '_id,faces.all.id,who,note\n"a",,,"{""x"": 1}"\n"b","b#0;b#1","ann;",\n'
     with pytest.raises(StoreError, match="cannot write"):
-        export_csv(images, file / "below", ["_id"])
+        export_csv(images, file / "below", {"_id": "_id"})
