@@ -3,7 +3,6 @@
 | what | file | role |
 | --- | --- | --- |
 | `Landing` | landing | OUT as a table: land rows, and read each image once, however many runs wrote about it |
-| `check_format` | format | which format OUT is of: an older one is read, a newer one refused |
 | `Part`, `claim_generation` | parts | part files: what one run landed, and what computed it; the numbers of runs |
 | `read_layers`, `scan_columns` | reader | the reader of part files: each opened once a pass, the next fetched ahead |
 | `LandedIndex` | index | which part file holds each image's newest row, and each module's newest column |

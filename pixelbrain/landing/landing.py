@@ -19,13 +19,13 @@ from pixelbrain.errors import LandingError, MixedModelsError, PixelbrainError
 from pixelbrain.landing.answers.log import AnswerLog
 from pixelbrain.landing.answers.placed import PlacedAnswers, place_answers
 from pixelbrain.landing.derived import GROUPS, IDENTITIES, DerivedRows
-from pixelbrain.landing.format import check_format
 from pixelbrain.landing.index import LandedIndex, build_index
 from pixelbrain.landing.parts import IMAGES, ModuleState, Part, PartList, list_parts, part_name, write_table
 from pixelbrain.landing.reader import read_layers
 from pixelbrain.locks.run import RunLock
 from pixelbrain.shown import Shown
 from pixelbrain.storage.base import BrokenFileError, FileGoneError, Storage
+from pixelbrain.storage.format import check_format
 from pixelbrain.storage.open import open_storage
 
 _BROKEN = "broken"  # not inside `images`, which others read with all that is below it

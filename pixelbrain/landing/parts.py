@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pixelbrain import schema
-from pixelbrain.landing.format import write_format
 from pixelbrain.locks.run import RunLock
 from pixelbrain.storage.base import BrokenFileError, FileGoneError, Storage
+from pixelbrain.storage.format import write_format
 
 A = TypeVar("A")
 T = TypeVar("T")

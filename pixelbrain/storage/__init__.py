@@ -2,6 +2,7 @@
 
 | what | file | role |
 | --- | --- | --- |
+| `check_format` | format | which format OUT is of: an older one is read, a newer one refused |
 | `Storage` | base | the interface, and what goes wrong with a file |
 | `LocalStorage` | local | a folder of a disk: files are written beside their name, flushed to the disk, then renamed |
 | `S3Storage` | s3 | a prefix in S3: a file is one object, written by one PUT |

@@ -12,10 +12,10 @@ from click.testing import CliRunner
 
 from pixelbrain.cli.main import cli
 from pixelbrain.errors import LandingError, NewerFormatError
-from pixelbrain.landing.format import FORMAT, check_format
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import claim_generation
 from pixelbrain.landing.published import publish
+from pixelbrain.storage.format import FORMAT, check_format
 
 OUTS = Path(__file__).parents[2] / "outs"  # written by make.py there
 IDS = ["s3://photos/0.jpg", "s3://photos/1.jpg", "s3://photos/2.jpg", "s3://photos/3.jpg", "s3://photos/broken.jpg"]
