@@ -96,7 +96,7 @@ class ImageWorker:
         self, entries: list[dict[str, Any]], names: Sequence[str], seconds: dict[str, float]
     ) -> Iterator[pa.Table]:
         """Finished rows, a batch at a time; the next batch decodes while the models see this one."""
-        modules = self._modules.set_up(names)
+        modules = [self._modules[name] for name in names]
         size = max(module.resources.batch_size for module in modules)
         cut = [entries[i : i + size] for i in range(0, len(entries), size)]
         for batch in self._opener.batches(cut, modules):

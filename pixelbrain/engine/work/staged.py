@@ -137,7 +137,6 @@ class ModelRunner:
     def _together(self, chunks: list[Chunk]) -> None:
         """All chunks' images as one batch."""
         name = self._module.name
-        self._modules.set_up([name])
         sizes = [len(chunk.rows) for chunk in chunks]
         starts = [0, *itertools.accumulate(sizes)]
         good = [start + row for start, chunk in zip(starts, chunks, strict=False) for row in chunk.good]

@@ -124,6 +124,33 @@ class AnswerLog:
         last = numbered.group_by("image_id").aggregate([("position", "max")])["position_max"].combine_chunks()
         return merged.take(last.take(pc.sort_indices(last)))
 
+    def take_along(self, moves: Mapping[tuple[str, str], tuple[str, str]]) -> None:
+        """Answers about images that moved are about them under their new image_id and version, too, and cost nothing.
+
+        Those to each field's newest question, folded; of the others a rerun remembers what was paid for.
+        """
+        for field in self.fields():
+            table = self.read(field)
+            if table is None:
+                continue
+            there = list(zip(table["image_id"].to_pylist(), table["version"].to_pylist(), strict=True))
+            known = set(there)
+            rows = [row for row, key in enumerate(there) if key in moves and moves[key] not in known]
+            if not rows:
+                continue
+            found = table.take(pa.array(rows))
+            new = [moves[there[row]] for row in rows]
+            changes: dict[str, list[Any]] = {
+                "image_id": [image_id for image_id, _version in new],
+                "version": [version for _image_id, version in new],
+                **{name: [0] * len(new) for name in ("input_tokens", "output_tokens", "cost_usd")},
+                "remembered": [True] * len(new),
+            }
+            for name, values in changes.items():
+                at = found.schema.get_field_index(name)
+                found = found.set_column(at, found.schema.field(at), pa.array(values, found.schema.field(at).type))
+            self._write(field, found)
+
     def lost_usd(self, fields: Sequence[str]) -> Decimal:
         """What requests about these fields may have cost whose answers never came; of killed runs, at most."""
         lost = Decimal(0)
@@ -166,13 +193,13 @@ class AnswerLog:
     def _flush(self, waiting: dict[str, list[dict[str, Any]]], types: Mapping[str, pa.DataType]) -> None:
         for field, rows in waiting.items():
             if rows:
-                numbers = [int(found[1]) for name in self._parts(field) if (found := _PART_NAME.search(name))]
-                write_table(
-                    self.storage,
-                    f"{_FOLDER}/{field}/part-{max(numbers, default=0) + 1:06d}.parquet",
-                    _table(rows, types[field]),
-                )
+                self._write(field, _table(rows, types[field]))
                 rows.clear()
+
+    def _write(self, field: str, table: pa.Table) -> None:
+        """As the field's next file."""
+        numbers = [int(found[1]) for name in self._parts(field) if (found := _PART_NAME.search(name))]
+        write_table(self.storage, f"{_FOLDER}/{field}/part-{max(numbers, default=0) + 1:06d}.parquet", table)
 
     def _parts(self, field: str) -> list[str]:
         folder = f"{_FOLDER}/{field}"
