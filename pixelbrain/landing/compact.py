@@ -10,6 +10,7 @@ from __future__ import annotations
 import collections
 import itertools
 import json
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,10 +22,10 @@ from pixelbrain import schema
 from pixelbrain.errors import OutLockedError
 from pixelbrain.landing.index import LandedIndex
 from pixelbrain.landing.landing import Landing
-from pixelbrain.landing.parts import Part, claim_generation, in_threads
-from pixelbrain.landing.pictures import compact_pictures
+from pixelbrain.landing.parts import Part, claim_generation, in_threads, write_table
 from pixelbrain.landing.reader import read_layers
 from pixelbrain.locks.run import RunLock
+from pixelbrain.schema import PICTURE_SCHEMA, PICTURES
 from pixelbrain.shown import Shown
 from pixelbrain.storage.base import Storage
 
@@ -32,6 +33,8 @@ from pixelbrain.storage.base import Storage
 #: again whole, by `renew`: larger ones would make a small change dear, and smaller ones a listing long.
 TARGET_ROWS = 10_000
 TARGET_BYTES = 64 * 2**20
+_PICTURES_A_FILE = 5_000  # of a merged file, at 10 kB each
+_MERGED = re.compile(r"merged-(\d+)\.parquet")
 
 # Well below the targets, as bytes are estimated: what was merged once is not small.
 _SMALL_ROWS = TARGET_ROWS // 2
@@ -75,7 +78,7 @@ def compact(landing: Landing, *, progress: Callable[[int, int], None] | None = N
         old = superseded(index)
         old |= _mergeable(index, footers, old)
         new = _replace(landing, lock, index, footers, old, progress)
-        compact_pictures(storage, landing.index)
+        _compact_pictures(storage, landing.index)
     kept = [footer for number, footer in enumerate(footers) if not old[number]]
     return CompactReport(
         files_before=len(footers),
@@ -261,3 +264,43 @@ def _remove(storage: Storage, parts: Sequence[Part]) -> None:
     by_age = sorted(parts, key=lambda part: part.generation)
     for _generation, together in itertools.groupby(by_age, key=lambda part: part.generation):
         in_threads(storage, storage.delete, [part.name for part in together])
+
+
+def _compact_pictures(storage: Storage, index: LandedIndex) -> None:
+    """Merge small files, and drop the pictures of images, or versions of them, that are not in the index.
+
+    Killed at any moment, some pictures are there twice, until the next time. For who holds OUT's lock.
+
+    Raises:
+        LandingError: OUT cannot be read or written, or a file is damaged.
+    """
+    names = sorted(storage.names(PICTURES))
+    number = max((int(found[1]) for name in names if (found := _MERGED.fullmatch(name))), default=0)
+    waiting = PICTURE_SCHEMA.empty_table()
+    old: list[str] = []
+    dropped = False
+
+    def write() -> None:
+        nonlocal waiting, number, dropped
+        if len(old) > 1 or dropped:
+            if len(waiting):
+                number += 1
+                write_table(storage, f"{PICTURES}/merged-{number:06d}.parquet", waiting.combine_chunks())
+            for name in old:
+                storage.delete(name)
+        old.clear()
+        waiting, dropped = PICTURE_SCHEMA.empty_table(), False
+
+    for name in names:
+        with storage.open_parquet(f"{PICTURES}/{name}") as file:
+            ids = file.read(columns=["image_id", "version"])
+            alive = index.find(ids["image_id"], ids["version"]) >= 0
+            if alive.all() and len(alive) >= _PICTURES_A_FILE // 2:
+                continue
+            kept = file.read().replace_schema_metadata(None).filter(pa.array(alive))
+        waiting = pa.concat_tables([waiting, kept.cast(PICTURE_SCHEMA)])
+        old.append(f"{PICTURES}/{name}")
+        dropped = dropped or not alive.all()
+        if len(waiting) >= _PICTURES_A_FILE:
+            write()
+    write()

@@ -13,7 +13,7 @@ from pixelbrain.landing.remaining import prune
 
 
 def test_pictures_of_what_is_there_stay(tmp_path, monkeypatch):
-    monkeypatch.setattr("pixelbrain.landing.pictures._ROWS", 4)
+    monkeypatch.setattr("pixelbrain.landing.compact._PICTURES_A_FILE", 4)
     landing = Landing(tmp_path)
     base = [{"image_id": one, "version": "2", "status": "ok"} for one in "abcd"]
     images = pa.Table.from_pylist(base, pa.schema(schema.BASE_FIELDS))
