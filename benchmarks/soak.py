@@ -38,6 +38,7 @@ from pixelbrain import PipelineModule
 
 class Soak(PipelineModule):
     name = "soak"
+    by_name = True  # many names for a few files: each is to be looked at
 
     def fields(self):
         return [pa.field("pixels", pa.int64())]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
-__all__ = ["ROWS", "directions", "document", "image_id", "land"]
+__all__ = ["ROWS", "directions", "document", "image_id", "land", "land_people"]
 
 ROWS = 500  # a batch
+_BOX = {"x1": 200.0, "y1": 100.0, "x2": 400.0, "y2": 350.0}
 
 
 def image_id(number: int) -> str:
@@ -50,3 +53,103 @@ def land(out: Path, images: int, dim: int) -> None:
         table = pa.Table.from_pylist(rows, schema=pa.schema(fields))
         states = {"resnet": ModuleState(settings={}, model=model)}
         landing.write_part(table, generation=generation, block=block, piece=0, modules=states)
+
+
+def land_people(out: Path, photos: Path, images: int, *, each: int = 20) -> None:
+    """An OUT of labelled photos with a face each, of people of `each` photos, and the empty files that it is about.
+
+    Faces are as the packaged dlib embeds them, so that `--offline --module facenet` finds nothing left to do, and a
+    search its model; labels are made up.
+    """
+    import pyarrow as pa
+
+    from pixelbrain import schema
+    from pixelbrain.images.loader import DataLoader
+    from pixelbrain.landing.landing import Landing
+    from pixelbrain.landing.parts import ModuleState, claim_generation, write_table
+    from pixelbrain.modules.registry import create_module
+
+    Image.new("RGB", (64, 48)).save(picture := io.BytesIO(), "JPEG")
+    for first in range(0, images, 1_000):
+        (folder := photos / f"{first // 1_000:04d}").mkdir(parents=True)
+        for number in range(first, min(first + 1_000, images)):
+            (folder / f"{number:07d}.jpg").touch()
+    facenet = create_module("facenet", embedder="dlib", offline=True)
+    facenet.prepare()
+    dim = facenet.model_info().dim
+    random = schema.ModelInfo(model="random", weights_sha256="", dim=16)
+    states = {
+        "facenet": ModuleState(settings=facenet.settings(), model=facenet.model_info()),
+        "resnet": ModuleState(settings={}, model=random),
+    }
+    landing = Landing(out)
+    generation, start = claim_generation(landing.storage), 0
+    for block, table in enumerate(_thousands(DataLoader(str(photos)).list_images())):
+        numbers = np.arange(start, start + len(table))
+        start += len(table)
+        rows = table.append_column("sha256", pa.array([f"{n:064x}" for n in numbers]))
+        for name, value in (("format", "JPEG"), ("status", "ok")):
+            rows = rows.append_column(name, pa.array([value] * len(table)))
+        for name, pixels in (("width", 640), ("height", 480)):
+            rows = rows.append_column(name, pa.array([pixels] * len(table), pa.int32()))
+        for name in ("error_type", "error"):
+            rows = rows.append_column(name, pa.nulls(len(table), pa.string()))
+        rows = rows.append_column("resnet", _labels(numbers, random.dim))
+        rows = rows.append_column("facenet", _faces(table["image_id"].to_pylist(), numbers // each, dim))
+        name = landing.write_part(rows, generation=generation, block=block, piece=0, modules=states)
+        write_table(
+            landing.storage, f"{schema.PICTURES}/{name.rpartition('/')[2]}", _pictures(table, picture.getvalue())
+        )
+
+
+def _pictures(table: Any, picture: bytes) -> Any:
+    """The same picture of every image and of its face."""
+    import pyarrow as pa
+
+    from pixelbrain import schema
+
+    ids = table.select(["image_id", "version"])
+    tables = [
+        ids.append_column("box", pa.array([box] * len(ids), schema.PICTURE_SCHEMA.field("box").type))
+        .append_column("picture", pa.array([picture] * len(ids), pa.binary()))
+        .cast(schema.PICTURE_SCHEMA)
+        for box in (None, list(_BOX.values()))
+    ]
+    return pa.concat_tables(tables)
+
+
+def _thousands(tables: Any) -> Any:
+    for table in tables:
+        for start in range(0, len(table), 1_000):
+            yield table.slice(start, 1_000)
+
+
+def _labels(numbers: np.ndarray, dim: int) -> Any:
+    import pyarrow as pa
+
+    from pixelbrain import schema
+
+    label = [f"label {number % 1000}" for number in numbers]
+    top = [
+        [{"label": name, "score": 0.5}, *({"label": f"label {n}", "score": 0.1} for n in range(4))] for name in label
+    ]
+    vectors = np.random.default_rng(numbers[0]).normal(size=(len(numbers), dim)).astype(np.float32)
+    rows = zip(label, top, vectors, strict=True)
+    found = [{"label": name, "label_score": 0.5, "top_k": best, "embedding": vector} for name, best, vector in rows]
+    return pa.array(found, schema.module_struct(schema.classifier_fields(dim)))
+
+
+def _faces(image_ids: list[str], people: np.ndarray, dim: int) -> Any:
+    """A face an image, near to the others of the same person."""
+    import pyarrow as pa
+
+    from pixelbrain import schema
+
+    near = np.random.default_rng([len(image_ids), people[0]]).normal(size=(len(people), dim)) / 4
+    kind = schema.module_struct(schema.faces_fields(dim))
+    found = []
+    for one, person, vector in zip(image_ids, people, near, strict=True):
+        vector = (vector + np.random.default_rng([7, person]).normal(size=dim)).astype(np.float32)
+        face = {"face_id": schema.face_id(one, 0), **_BOX, "score": 0.99, "sharpness": 500.0, "landmarks": [0.0] * 10}
+        found.append({"n_faces": 1, "faces": [face | {"embedding": vector / np.linalg.norm(vector)}]})
+    return pa.array(found, kind)

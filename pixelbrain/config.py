@@ -179,6 +179,12 @@ class RunConfig(Placement):
     retry_failed: bool = _flag("Do images again that failed.", False)
     force: bool = _flag("Start over: do all images again.", False)
     prune: bool = _flag("Remove images from OUT that are gone from SOURCE.", False)
+    prune_gone_source: bool = _flag("SOURCE itself is gone, for good: remove all its images from OUT.", False)
+    thumbnails: bool = _flag(
+        "Land small pictures for the gallery, 20 kB a photo; else it reads the originals. [default: land them]",
+        True,
+        flag="--thumbnails/--no-thumbnails",
+    )
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__  # frozen: these are the class's own normalisations

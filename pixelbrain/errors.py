@@ -1,7 +1,8 @@
 """Every error that Pixelbrain raises on purpose; its message is one line, with the way out.
 
 PixelbrainError
-├── ConfigError, SourceError, EngineError, OverBudgetError, StoppedError, StopJob
+├── ConfigError, EngineError, OverBudgetError, StoppedError, StopJob
+├── SourceError: SourceGoneError
 ├── ImageError: ReadError, DecodeError, UnsupportedFormatError, ImageTooLargeError
 ├── ModuleError: WeightsError, MissingExtraError
 ├── LandingError: MixedModelsError, OutLockedError
@@ -21,6 +22,10 @@ class ConfigError(PixelbrainError):
 
 class SourceError(PixelbrainError):
     """A source that cannot be listed: no such folder, no bucket, no permission."""
+
+
+class SourceGoneError(SourceError):
+    """There is nothing where a source should be: no folder, no bucket, no image."""
 
 
 class ImageError(PixelbrainError):

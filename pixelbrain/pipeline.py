@@ -78,6 +78,8 @@ class Pipeline(Shown):
         retry_failed: bool = False,
         force: bool = False,
         prune: bool = False,
+        prune_gone_source: bool = False,
+        thumbnails: bool = True,
         progress: Progress = None,
         debug: bool = False,
     ) -> ExtractReport:
@@ -88,7 +90,8 @@ class Pipeline(Shown):
         Raises:
             SourceError, WeightsError, OutLockedError, EngineError: see there.
         """
-        options = {"retry_failed": retry_failed, "force": force, "prune": prune}
+        options = {"retry_failed": retry_failed, "force": force, "prune": prune, "thumbnails": thumbnails}
+        options["prune_gone_source"] = prune_gone_source
         stages = self._stages(out, progress, debug=debug, **options)
         return stages.extract(progress=_function(progress), may_stop=True)
 

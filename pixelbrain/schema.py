@@ -172,6 +172,18 @@ GROUP_SCHEMA = pa.schema(
 )
 
 
+#: The folder of OUT that holds small pictures of the images, and the columns of its files: one row a picture.
+PICTURES = "thumbnails"
+PICTURE_SCHEMA = pa.schema(
+    [
+        *MANIFEST_SCHEMA.remove(2),  # image_id and version
+        # x1, y1, x2, y2 in pixels of the upright original; null: the whole image
+        pa.field("box", pa.list_(pa.float32())),
+        pa.field("picture", pa.binary(), nullable=False),  # JPEG, see images.thumbnail
+    ]
+)
+
+
 def check_name(kind: _Kind, name: str, **of_this_out: Iterable[str]) -> None:
     """Refuse a name under which a module's column, an answer or a user's field would meet something else.
 

@@ -5,14 +5,20 @@ from __future__ import annotations
 import collections
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from pixelbrain import schema
 from pixelbrain.errors import StoreError
 from pixelbrain.landing.landing import Landing
+from pixelbrain.landing.reader import scan_columns
 from pixelbrain.stages.stages import Stages
 
 _DONE = {"identify": "people were found", "group": "groups were made"}
+
+
+_FACES = "facenet"
 
 
 def read_status(stages: Stages) -> dict[str, Any]:
@@ -21,14 +27,16 @@ def read_status(stages: Stages) -> dict[str, Any]:
     Returns:
         `images`, `failed`, `failures` by kind, `faces`, `people`, `assigned_faces`, `groups`, `outdated` (by the
         command that is to be run again: rows that no longer fit, and faces or images that it has not seen), `models`,
-        and `stores`: `in_step` (None: could not be asked), `reasons` and `counts`.
+        and `stores`: `in_step` (None: could not be asked), `reasons` and `counts`; of embedded stores by what the
+        last load wrote down (`recorded`): none is started.
     """
-    from pixelbrain.stores.in_step import store_state
+    from pixelbrain.stores.in_step import recorded_state, store_state
 
-    found = _landed(stages.landing)
+    landing = stages.landing
+    found = _landed(landing)
     try:
         with stages.database() as database:
-            found["stores"] = store_state(stages.landing, database).as_dict()
+            found["stores"] = (recorded_state(landing, database) or store_state(landing, database)).as_dict()
     except StoreError as error:
         found["stores"] = {"in_step": None, "reasons": [str(error)]}
     return found
@@ -53,7 +61,7 @@ def describe(found: dict[str, Any]) -> list[str]:
         counts = stores["counts"]
         lines.append(
             f"stores    in step: {counts['documents']:,} documents in MongoDB, "
-            f"{counts['images'] + counts['faces']:,} vectors in ChromaDB"
+            f"{counts['images'] + counts['faces']:,} vectors in ChromaDB{', by its last load' * stores['recorded']}"
         )
     else:
         step = "not asked" if stores["in_step"] is None else "out of step, run `pixelbrain load`"
@@ -63,22 +71,32 @@ def describe(found: dict[str, Any]) -> list[str]:
 
 def _landed(landing: Landing) -> dict[str, Any]:
     failures: collections.Counter[str] = collections.Counter()
-    failed, faces = 0, None
-    for table in landing.iter_images(vectors=False):
-        bad = pc.not_equal(table["status"], schema.Status.OK.value)
-        failures.update(table["error_type"].filter(bad).to_pylist())
-        for name in landing.index.modules:
-            kinds = pc.struct_field(table[name], "error_type")
-            failures.update(f"{name}: {kind}" for kind in kinds.to_pylist() if kind)
-            bad = pc.or_(bad, pc.is_valid(kinds))
-        failed += pc.sum(bad).as_py() or 0
-        if "facenet" in landing.index.modules:
-            faces = (faces or 0) + (pc.sum(pc.struct_field(table["facenet"], "n_faces")).as_py() or 0)
+    bad, faces = np.zeros(landing.count_images(), bool), None
+    index = landing.index
+    columns = {"": (index.part, index.row), **index.modules}
+    wanted = ["status", "error_type"]
+    # of each module where its newest rows are, by part: a pass over a few narrow columns, and no image's row is made
+    images = {name: np.argsort(part, kind="stable") for name, (part, _row) in columns.items()}
+    for number, (part, table) in enumerate(
+        scan_columns(index.parts, lambda part: [*wanted, *(leaf for name in part.modules for leaf in _leaves(name))])
+    ):
+        for name in ("", *part.modules):
+            of, row = columns[name]
+            start, stop = np.searchsorted(of, [number, number + 1], sorter=images[name])
+            about = images[name][start:stop]
+            rows = table.take(pa.array(row[about]))
+            kinds = pc.struct_field(rows[name], "error_type") if name else rows["error_type"]
+            wrong = pc.is_valid(kinds) if name else pc.not_equal(rows["status"], schema.Status.OK.value)
+            bad[about[np.asarray(wrong)]] = True
+            prefix = f"{name}: " if name else ""
+            failures.update(f"{prefix}{kind}" for kind in kinds.filter(wrong).to_pylist())
+            if name == _FACES:
+                faces = (faces or 0) + (pc.sum(pc.struct_field(rows[name], "n_faces")).as_py() or 0)
     people, grouped = landing.derived_state("identities"), landing.derived_state("groups")
     identities, groups = people.rows, grouped.rows
     return {
         "images": landing.count_images(),
-        "failed": failed,
+        "failed": int(bad.sum()),
         "failures": dict(failures.most_common()),
         "models": {name: model.as_dict() for name, model in landing.models().items()},
         "faces": faces,
@@ -91,3 +109,7 @@ def _landed(landing: Landing) -> dict[str, Any]:
             if found.outdated
         },
     }
+
+
+def _leaves(module: str) -> list[str]:
+    return [f"{module}.error_type", *([f"{module}.n_faces"] if module == _FACES else [])]

@@ -92,11 +92,13 @@ def tag_identity(
 
 def _without_a_person(landing: Landing) -> frozenset[str]:
     """The images that the people detector says show no real person."""
-    answers = landing.answers.get("is_person")
-    if answers is None:
+    if "is_person" not in landing.answers:
         return frozenset()
-    no = pc.fill_null(pc.invert(pc.struct_field(answers, "answer")), False)
-    return frozenset(landing.index.image_id.filter(no).to_pylist())
+    found: list[str] = []
+    for table in landing.iter_images(["is_person"]):
+        no = pc.fill_null(pc.invert(pc.struct_field(table["is_person"], "answer")), False)
+        found += table["image_id"].filter(no).to_pylist()
+    return frozenset(found)
 
 
 def _export(landing: Landing, file: Path, field: str, nobody: frozenset[str]) -> int:

@@ -78,7 +78,7 @@ def _known_columns(table: pa.Table) -> pa.Table:
 def _open_mask(landing: Landing, settings: AskSettings, question: Question) -> np.ndarray:
     """True for each image of the index that has no final answer to this question."""
     index = landing.index
-    answers = landing.answer_log.read(question.field)
+    answers = landing.answer_log.read(question.field, ["image_id", "version", "question", "status"])
     if answers is None:
         return np.ones(len(index.image_id), bool)
     final = pc.is_in(answers["status"], pa.array(sorted(FINAL_STATUSES)))

@@ -182,7 +182,8 @@ def _of_a_run(*unused: str, unlisted: Collection[str] = ()) -> Callable[[F], F]:
         settings(*Placement.__dataclass_fields__),
         address_option,
         settings("s3_endpoint", "mongo", "chroma"),
-        settings("hidden", "limit", "max_megapixels", "retry_failed", "force", "prune"),
+        settings("hidden", "limit", "max_megapixels", "retry_failed", "force"),
+        settings("prune", "prune_gone_source", "thumbnails"),
         click.option("--config", "config_file", metavar="YAML", help="The same settings in a file; flags win."),
     )
 
@@ -195,7 +196,7 @@ _ENDS = _options(
 run_options = _options(_of_a_run(), _ENDS)
 extract_options = _options(_of_a_run(*_OF_LATER_STAGES), _ENDS)
 #: It is asked with the options of a run or an extract, and so it takes all of theirs.
-plan_options = _of_a_run(unlisted=(*_OF_LATER_STAGES, "prune"))
+plan_options = _of_a_run(unlisted=(*_OF_LATER_STAGES, "prune", "prune_gone_source"))
 
 
 def merged_config(given: Mapping[str, Any]) -> RunConfig:

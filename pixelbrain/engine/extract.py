@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pixelbrain.config import Placement
 from pixelbrain.engine.passes import Passes
@@ -18,9 +20,10 @@ from pixelbrain.engine.plan.pools import Plan
 from pixelbrain.engine.progress import ExtractProgress, Progress
 from pixelbrain.engine.work.run_notes import RunNotes
 from pixelbrain.engine.work.worklist import Worklist, peek
-from pixelbrain.errors import ConfigError, ModuleError, SourceError
+from pixelbrain.errors import ConfigError, ModuleError, SourceGoneError
 from pixelbrain.images.loader import DataLoader
 from pixelbrain.landing.landing import Landing
+from pixelbrain.landing.moved import Moves, find_moves, settle
 from pixelbrain.landing.parts import ModuleState, claim_generation
 from pixelbrain.landing.remaining import Remaining
 from pixelbrain.landing.remaining import prune as prune_images
@@ -29,6 +32,7 @@ from pixelbrain.modules.base import PipelineModule, Resources
 from pixelbrain.schema import check_name
 from pixelbrain.shown import Shown
 from pixelbrain.sources.base import IMAGE_SUFFIXES
+from pixelbrain.sources.gone import find_gone
 from pixelbrain.sources.passed_over import describe_passed_over
 from pixelbrain.storage.base import Storage
 
@@ -46,6 +50,10 @@ class ExtractReport(Shown):
     done: int  # of them, in this run; the others had landed before
     failed: int  # of those done: images that could not be read, or on which a module failed
     failures: Mapping[str, int]  # by kind
+    moved: (
+        int  # landed earlier under another name, which is gone: no model looked again at what is known of their bytes
+    )
+    copies: int  # of those done, known by their bytes as well, and the others are still there
     gone: int  # landed earlier, and in the source no longer; pruned if that was asked for
     stopped: bool  # by Ctrl-C, before all was done
     seconds: float  # all of it, Ray's start and the models' included
@@ -69,13 +77,16 @@ def extract(
     retry_failed: bool = False,
     force: bool = False,
     prune: bool = False,
+    prune_gone_source: bool = False,
+    thumbnails: bool = True,
     looked: FirstLook | None = None,
     progress: ExtractProgress | None = None,
     debug: bool = False,
 ) -> ExtractReport:
     """Run the modules over a source's images and land one row an image in OUT.
 
-    Images that have landed with the same settings are not read again. A broken image is a `failed` row. Ctrl-C lands
+    Images that have landed with the same settings are not read again, and those whose bytes have landed under another
+    name or time are read, and not looked at again. A broken image is a `failed` row. Ctrl-C lands
     what is in flight, and ends the run within half a minute; the next run does the rest. Nodes may come and go.
 
     Args:
@@ -86,6 +97,8 @@ def extract(
         retry_failed: do images again that failed, or on which a module failed.
         force: do all images again, whatever has landed.
         prune: remove images from OUT that are gone from the source.
+        prune_gone_source: remove all images of a source from OUT that is not there any more.
+        thumbnails: land small pictures of the images and faces as well, for the gallery: `schema.PICTURE_SCHEMA`.
         looked: what `first_look` has just returned; without, it is looked at here.
         progress: see `ExtractProgress`.
         debug: show Ray's own log.
@@ -94,7 +107,7 @@ def extract(
         SourceError: the source cannot be listed, holds no image, or is not there on every node.
         WeightsError: a model's weights cannot be had.
         OutLockedError: another run works on OUT.
-        ConfigError: a module is called like a question of this OUT.
+        ConfigError: a module is called like a question of this OUT, or a source that should be gone is there.
         LandingError: OUT cannot be written, or is on one node's disk.
         EngineError: Ray cannot be started, lacks what the plan reserves, or lost the actors for good.
     """
@@ -103,8 +116,8 @@ def extract(
     questions = landing.answer_log.fields()
     for module in modules:
         check_name("module", module.name, questions=questions)
-    tables, complete = looked or first_look(loader, landing)
-    for module in modules:
+    tables, complete = looked or first_look(loader, landing, prune=prune, prune_gone_source=prune_gone_source)
+    for module in modules if tables else ():
         module.prepare()
     states = _states(modules)
     with RunLock(landing.storage, what="extract") as lock:
@@ -112,24 +125,29 @@ def extract(
             logger.warning("%s could not be read, and was set aside: its images are done again", name)
         notes = RunNotes(landing.storage)
         notes.clear()
+        generation = claim_generation(landing.storage)
         worklist = Worklist(
             loader=loader,
             storage=landing.storage,
             settings_hashes={name: state.settings_hash for name, state in states.items()},
-            generation=claim_generation(landing.storage),
+            generation=generation,
             retry_failed=retry_failed,
             force=force,
             tables=tables if complete else None,
+            by_name=frozenset(module.name for module in modules if module.by_name),
         )
         counts = Progress(notes, progress)
-        first_image = next(table["image_id"][0].as_py() for table in tables if len(table))
+        first_image = next((table["image_id"][0].as_py() for table in tables if len(table)), "")
         run = Passes(
             worklist=worklist, landing=landing, first_image=first_image, modules=modules, states=states,
-            placement=placement or Placement(), progress=counts, lock=lock, debug=debug,
+            placement=placement or Placement(), thumbnails=thumbnails, progress=counts, lock=lock, debug=debug,
         )  # fmt: skip
         run.work()
-        gone = None if run.stopped else notes.read_gone()
-        if prune and gone is not None:
+        moves, gone = Moves(to={}, left={}), None
+        if not run.stopped:  # else the next run looks at them, as at those of one that was killed
+            moves = _settle(landing, notes, generation, loader)
+            gone = _without(notes.read_gone(), moves)
+        if gone is not None and (prune or prune_gone_source):
             prune_images(landing, gone)
         listing = notes.read_listing()
         notes.clear()
@@ -139,6 +157,8 @@ def extract(
         done=counts.tally.images,
         failed=counts.tally.failed,
         failures=dict(counts.tally.failures.most_common()),
+        moved=moves.moved,
+        copies=moves.copies,
         gone=len(gone) if gone is not None else 0,
         stopped=run.stopped,
         seconds=time.monotonic() - started,
@@ -147,6 +167,25 @@ def extract(
         plan=run.plan,
         passed_over=listing.passed_over,
     )
+
+
+def _settle(landing: Landing, notes: RunNotes, generation: int, loader: DataLoader) -> Moves:
+    """Let what is known follow the images that moved, of this run and of one before that could not."""
+    since = notes.unsettled()
+    if since is None:
+        return Moves(to={}, left={})
+    landing.refresh()
+    moves = find_moves(landing, since, generation, functools.partial(find_gone, s3_endpoint=loader.s3_endpoint))
+    settle(landing, moves)
+    notes.settled()
+    return moves
+
+
+def _without(gone: pa.Table | None, moves: Moves) -> pa.Table | None:
+    """The images that are gone from the source, and have not moved."""
+    if gone is None or not moves.left:
+        return gone
+    return gone.filter(pc.invert(pc.is_in(gone["image_id"], pa.array(list(moves.left)))))
 
 
 def look_ahead(
@@ -169,13 +208,36 @@ def look_ahead(
     return remaining.listed, complete, left
 
 
-def first_look(loader: DataLoader, landing: Landing) -> FirstLook:
-    """The first tables of the listing, and whether that is all. Raises `SourceError`: no listing, or no image in it."""
+def first_look(
+    loader: DataLoader, landing: Landing, *, prune: bool = False, prune_gone_source: bool = False
+) -> FirstLook:
+    """The first tables of the listing, and whether that is all; with `prune_gone_source`, of no image.
+
+    Raises:
+        SourceError: no listing, or no image in it.
+        ConfigError: `prune_gone_source`, and the source is there.
+    """
+    if not prune_gone_source:
+        return _peek(loader, landing, prune=prune)
+    try:
+        _peek(loader, landing)
+    except SourceGoneError:
+        return [], True
+    raise ConfigError(
+        f"{loader.source} is there: --prune removes what is gone from it, --prune-gone-source is for one that is not"
+    )
+
+
+def _peek(loader: DataLoader, landing: Landing, *, prune: bool = False) -> FirstLook:
     loader.leave_out(landing.storage.uri, str(landing.storage.local))  # of an OUT in S3, the gallery is on this disk
-    tables, complete = peek(loader.list_images())
-    if not any(map(len, tables)):
-        instead = f"; passed over: {describe_passed_over(loader.passed_over)}" if loader.passed_over else ""
-        raise SourceError(f"no image in {loader.source}: looked for {' '.join(IMAGE_SUFFIXES)}{instead}")
+    try:
+        tables, complete = peek(loader.list_images())
+        if not any(map(len, tables)):
+            instead = f"; passed over: {describe_passed_over(loader.passed_over)}" if loader.passed_over else ""
+            raise SourceGoneError(f"no image in {loader.source}: looked for {' '.join(IMAGE_SUFFIXES)}{instead}")
+    except SourceGoneError as error:
+        hint = "; --prune-gone-source removes all its images from OUT, if it is gone for good" if prune else ""
+        raise SourceGoneError(f"{error}{hint}") from None
     return tables, complete
 
 

@@ -59,6 +59,7 @@ class Passes:
     placement: Placement
     progress: Progress
     lock: RunLock  # of OUT
+    thumbnails: bool = False  # see `extract`
     debug: bool = False  # show Ray's own log
     plan: Plan | None = field(default=None, init=False)  # the last one; None: nothing was left to do
     stopped: bool = field(default=False, init=False)  # by Ctrl-C, before all was done
@@ -121,6 +122,7 @@ class Passes:
             s3_endpoint=worklist.loader.s3_endpoint,
             max_megapixels=worklist.loader.max_megapixels,
             versions_as_read=worklist.loader.open().lists_read_versions,
+            thumbnails=self.thumbnails,
         )
         crew = Crew(modules=self.modules, order=order, environment=DriverEnvironment(), meter=progress.meter)
         patience = _PATIENCE_AUTOSCALE_S if self.placement.autoscale else _PATIENCE_S

@@ -22,6 +22,7 @@ from pixelbrain.errors import OutLockedError
 from pixelbrain.landing.index import LandedIndex
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import Part, claim_generation, in_threads
+from pixelbrain.landing.pictures import compact_pictures
 from pixelbrain.landing.reader import read_layers
 from pixelbrain.locks.run import RunLock
 from pixelbrain.shown import Shown
@@ -53,9 +54,9 @@ def compact(landing: Landing, *, progress: Callable[[int, int], None] | None = N
     """Merge part files, so that every image is in one file with all its columns, and few files are small.
 
     Rows of images of the same columns by the same settings come together, in the order of the listing, up to about
-    10,000 rows or 64 MB a file. Rows and columns that newer ones replaced go, and so do pruned images. Files that are
-    large and all alive stay as they are: where there is nothing to do, nothing is written. Holds one large file in
-    memory, a few times over, and the index.
+    10,000 rows or 64 MB a file. Rows and columns that newer ones replaced go, and so do pruned images, and pictures of
+    what is no more. Files that are large and all alive stay as they are: where there is nothing to do, nothing is
+    written. Holds one large file in memory, a few times over, and the index.
 
     Args:
         landing: what to compact; refreshed afterwards.
@@ -74,6 +75,7 @@ def compact(landing: Landing, *, progress: Callable[[int, int], None] | None = N
         old = superseded(index)
         old |= _mergeable(index, footers, old)
         new = _replace(landing, lock, index, footers, old, progress)
+        compact_pictures(storage, landing.index)
     kept = [footer for number, footer in enumerate(footers) if not old[number]]
     return CompactReport(
         files_before=len(footers),

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pixelbrain.errors import MixedModelsError
-from pixelbrain.landing.digests import digest_ids, digest_versions, first_of_runs, sort_digests
+from pixelbrain.landing.digests import DigestTable, digest_ids, digest_versions, first_of_runs, sort_digests
 from pixelbrain.landing.parts import Part
 from pixelbrain.landing.reader import Layer, newest_first, scan_columns
 from pixelbrain.schema import BASE_FIELDS, Status, as_landed, common_type
@@ -78,6 +78,21 @@ class LandedIndex:
         images = np.arange(len(self.part)) if module is None else np.flatnonzero(self.modules[module][0] >= 0)
         text = json.dumps([len(images), self.origins(images, None if module is None else [module])])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def find(self, image_ids: pa.ChunkedArray, versions: pa.ChunkedArray) -> np.ndarray:
+        """int64 (n,): which image each pair is about as it is now; -1: none."""
+        table, order, version = self._digests
+        place = table.find(digest_ids(image_ids))
+        found = np.where(place < 0, -1, order[place])
+        found[version[found] != digest_versions(versions)] = -1
+        return found
+
+    @functools.cached_property
+    def _digests(self) -> tuple[DigestTable, np.ndarray, np.ndarray]:
+        """Of the ids, in their order, and of the versions: 32 bytes an image, of whom something is looked for."""
+        ids = digest_ids(self.image_id)
+        order, _first = sort_digests(ids)
+        return DigestTable(ids[order]), order, digest_versions(self.version)
 
     @functools.cached_property
     def columns(self) -> pa.Schema:

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from pixelbrain import schema
 from pixelbrain.errors import LandingError, MixedModelsError, PixelbrainError
 from pixelbrain.landing.answers.log import AnswerLog
+from pixelbrain.landing.answers.placed import PlacedAnswers, place_answers
 from pixelbrain.landing.derived import GROUPS, IDENTITIES, DerivedRows
 from pixelbrain.landing.format import check_format
 from pixelbrain.landing.index import LandedIndex, build_index
@@ -180,18 +181,10 @@ class Landing(Shown):
             self._told.add(name)
 
     @functools.cached_property
-    def answers(self) -> dict[str, pa.StructArray]:
-        """By field, the answers to its newest question: `answer`, `status`, `model`, `error_type`, `error`.
-
-        One entry an image, in the order of the listing; null where this version of the image was not asked about.
-        """
-        found = {}
-        for name in self.answer_log.fields():
-            table = self.answer_log.read(name)
-            if table is not None:
-                shown = table.select(["answer", "status", "model", "error_type", "error"])
-                found[name] = shown.to_struct_array().combine_chunks().take(self.index.rows_in(table))
-        return found
+    def answers(self) -> dict[str, PlacedAnswers]:
+        """By field, where the answers to its newest question are; read with `iter_images`."""
+        found = {name: place_answers(self.answer_log, name, self.index) for name in self.answer_log.fields()}
+        return {name: placed for name, placed in found.items() if placed is not None}
 
     def exists(self) -> bool:
         """Whether anything has landed."""
@@ -256,7 +249,8 @@ class Landing(Shown):
 
         Yields:
             Tables of `schema.BASE_FIELDS`, one struct column a module, null where the module has not seen the image,
-            and one struct column a field that was asked about, see `answers`.
+            and one struct column a field that was asked about: `answer`, `status`, `model`, `error_type` and `error`,
+            null where this version of the image was not asked about.
         """
         names = list(self.index.modules) if modules is None else [m for m in modules if m in self.index.modules]
         asked = list(self.answers) if modules is None else [m for m in modules if m in self.answers]
@@ -268,10 +262,17 @@ class Landing(Shown):
             batches = [left[start : start + batch_rows] for start in range(0, len(left), batch_rows)]
             layers = (index.layers(batch, names) for batch in batches)
             try:
-                with contextlib.closing(read_layers(index.parts, layers, vectors=vectors)) as tables:
-                    for batch, table in zip(batches, tables, strict=True):
-                        for name in asked:
-                            table = table.append_column(name, answers[name].take(pa.array(batch)))
+                with contextlib.ExitStack() as stack:
+                    readers = [
+                        stack.enter_context(contextlib.closing(reader))
+                        for reader in (
+                            read_layers(index.parts, layers, vectors=vectors),
+                            *(answers[name].columns(batches) for name in asked),
+                        )
+                    ]
+                    for batch, table, *said in zip(batches, *readers, strict=True):
+                        for name, column in zip(asked, said, strict=True):
+                            table = table.append_column(name, column)
                         if computed_by is not None:
                             table = table.append_column("computed_by", index.computed_by(computed_by, batch))
                         yield table

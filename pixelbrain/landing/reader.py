@@ -133,7 +133,8 @@ def _asked(parts: Sequence[Part], layers: Sequence[Layer]) -> dict[int, list[_Pi
     for number, layer in enumerate(layers):
         holders = [part for part in np.unique(layer.part).tolist() if part >= 0]
         if not holders:  # no row of the batch has it: its type is in any part
-            holders = [next(i for i, part in enumerate(parts) if all(name in part.modules for name in layer.columns))]
+            having = (i for i, part in enumerate(parts) if all(name in part.modules for name in layer.columns))
+            holders = [next(having, 0)]
         for part in holders:
             found.setdefault(part, []).append((number, layer, np.flatnonzero(layer.part == part)))
     return found

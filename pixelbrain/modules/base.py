@@ -53,6 +53,13 @@ class Resources:
                 raise ConfigError(f"{name} is {getattr(self, name)}: it is 1 or more")
 
 
+@dataclass(frozen=True)
+class Known:
+    """In place of an input: the struct that a module made of the same bytes before."""
+
+    struct: dict[str, Any]
+
+
 class PipelineModule(Shown, abc.ABC):
     """One model or service; reads a batch and adds one struct column named after it."""
 
@@ -64,6 +71,10 @@ class PipelineModule(Shown, abc.ABC):
 
     #: What it needs of an actor, such as `Resources(batch_size=8)`.
     resources: Resources = Resources()
+
+    #: Whether its result depends on where a photo is, such as on its folder's name, and not on its bytes alone: then it
+    #: looks again at a photo that was moved.
+    by_name: ClassVar[bool] = False
 
     #: The files that `setup` loads.
     weights_files: Sequence[ModelFile] = ()
@@ -152,9 +163,12 @@ class PipelineModule(Shown, abc.ABC):
         return self.run_inputs([self.try_preprocess(image) for image in images])
 
     def run_inputs(self, inputs: Sequence[Any]) -> list[dict[str, Any]]:
-        """As `run`, from what `try_preprocess` returned."""
-        good = iter(self._run_batch([one for one in inputs if not isinstance(one, Exception)]))
-        return [_failed(one) if isinstance(one, Exception) else next(good) for one in inputs]
+        """As `run`, from what `try_preprocess` returned, and what is `Known`."""
+        fresh = iter(self._run_batch([one for one in inputs if not isinstance(one, (Exception, Known))]))
+        return [
+            one.struct if isinstance(one, Known) else _failed(one) if isinstance(one, Exception) else next(fresh)
+            for one in inputs
+        ]
 
     def _run_batch(self, inputs: list[Any]) -> list[dict[str, Any]]:
         if not inputs:

@@ -134,8 +134,7 @@ def _images_schema(landing: Landing) -> pa.Schema:
                 if _is_scalar(field.type):
                     fields.setdefault(f"{name}.{field.name}", pa.field(f"{name}.{field.name}", field.type))
     for name, answers in landing.answers.items():
-        kind = answers.type.field("answer").type
-        fields[name] = pa.field(name, kind if _is_scalar(kind) else pa.string())
+        fields[name] = pa.field(name, answers.kind if _is_scalar(answers.kind) else pa.string())
     return pa.schema(list(fields.values()))
 
 
@@ -243,11 +242,11 @@ def _faces(landing: Landing) -> Iterator[pa.Table]:
 
 
 def _answers(landing: Landing) -> Iterator[pa.Table]:
-    ids = landing.index.image_id
-    for field, answers in landing.answers.items():
-        asked = pc.is_valid(answers)
-        found, of = answers.filter(asked), ids.filter(asked)
-        columns = {name: pc.struct_field(found, name) for name in _ANSWERS.names[4:]}
-        columns |= {"image_id": of, "path": _paths(of), "answer": _as_text(pc.struct_field(found, "answer"))}
-        columns["field"] = pa.array([field] * len(of), pa.string())
-        yield pa.table({name: columns[name] for name in _ANSWERS.names}).cast(_ANSWERS)
+    for field in landing.answers:
+        for table in landing.iter_images([field]):
+            asked = table.filter(pc.is_valid(table[field]))
+            found, of = asked[field], asked["image_id"]
+            columns = {name: pc.struct_field(found, name) for name in _ANSWERS.names[4:]}
+            columns |= {"image_id": of, "path": _paths(of), "answer": _as_text(pc.struct_field(found, "answer"))}
+            columns["field"] = pa.array([field] * len(of), pa.string())
+            yield pa.table({name: columns[name] for name in _ANSWERS.names}).cast(_ANSWERS)

@@ -6,6 +6,7 @@
 | `ManifestSource` | lists | images named in a list file: .txt (a URI a line), .csv or .parquet (a `uri` column) |
 | `LocalSource` | local | images on this machine's disk: a folder, searched with everything below it, or one file |
 | `S3Source` | s3 | images in S3, listed in pages of which the next waits to be asked for |
+| `find_gone` | gone | which images are certainly not there any more |
 | `image_uri` | places | what a path or a URI names: one id a file, however it is written; what is no source |
 | `PassedOver` | passed_over | what a listing passes over, counted by kind; what counts as hidden |
 | `Outs` | results | folders of results, which hold no photo: this run's OUT by any of its names, and others' |

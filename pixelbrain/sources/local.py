@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pixelbrain.errors import ReadError, SourceError
+from pixelbrain.errors import ReadError, SourceError, SourceGoneError
 from pixelbrain.sources.base import MAX_IMAGE_BYTES, ImageBytes, ImageSource, is_image_name, manifest_tables, one_line
 from pixelbrain.sources.passed_over import (
     AROUND,
@@ -52,8 +52,9 @@ class LocalSource(ImageSource):
         if os.path.isfile(self.path):
             return manifest_tables([_row(self.path, os.stat(self.path))])
         if not os.path.isdir(self.path):
-            problem = "neither a file nor a folder" if os.path.lexists(self.path) else "no such file or folder"
-            raise SourceError(f"{problem}: {one_line(self.path)}")
+            if os.path.lexists(self.path):
+                raise SourceError(f"neither a file nor a folder: {one_line(self.path)}")
+            raise SourceGoneError(f"no such file or folder: {one_line(self.path)}")
         if not os.access(self.path, os.R_OK | os.X_OK):
             raise SourceError(f"not permitted to list the folder {one_line(self.path)}")
         return manifest_tables(self._walk(outs))

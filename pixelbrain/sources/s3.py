@@ -15,13 +15,13 @@ from urllib.parse import urlsplit
 
 import pyarrow as pa
 
-from pixelbrain.errors import SourceError
+from pixelbrain.errors import SourceError, SourceGoneError
 from pixelbrain.sources.base import LISTING_ROWS, ImageSource, ManifestRow, is_image_name, manifest_table, one_line
 from pixelbrain.sources.passed_over import HIDDEN_FILE, IN_RESULTS, is_hidden
 from pixelbrain.sources.results import Outs, inside_out, results_of_key
 from pixelbrain.storage.retry import Retries, with_retries
 from pixelbrain.storage.s3_client import forget_s3_clients, s3_client
-from pixelbrain.storage.s3_errors import NOT_S3, AnswerError
+from pixelbrain.storage.s3_errors import NO_BUCKET, NOT_S3, AnswerError
 from pixelbrain.storage.s3_uri import S3_SCHEME, split_s3_uri, version_of
 
 #: A page with a million delete markers in front of it takes long; a read does not.
@@ -162,7 +162,8 @@ class S3Source(ImageSource):
     def _failure(self, explained: str) -> SourceError:
         path = urlsplit(self.endpoint or "").path.strip("/")
         hint = f" (--s3-endpoint ends in /{path}: is that the bucket?)" if path and "no such" in explained else ""
-        return SourceError(f"cannot list {one_line(self.uri)}: {explained}{hint}")
+        kind = SourceGoneError if NO_BUCKET in explained else SourceError
+        return kind(f"cannot list {one_line(self.uri)}: {explained}{hint}")
 
 
 def _within(seconds: float, action: Callable[[], None], failure: Callable[[str], SourceError]) -> None:

@@ -108,7 +108,8 @@ class Stages:
         from pixelbrain.engine.extract import first_look
 
         if self._looked is None:
-            self._looked = first_look(self.loader(), self.landing)
+            gone, prune = self.config.prune_gone_source, self.config.prune
+            self._looked = first_look(self.loader(), self.landing, prune=prune, prune_gone_source=gone)
         return self._looked
 
     def modules(self) -> Sequence[PipelineModule]:
@@ -188,6 +189,8 @@ class Stages:
                     retry_failed=config.retry_failed,
                     force=config.force,
                     prune=config.prune,
+                    prune_gone_source=config.prune_gone_source,
+                    thumbnails=config.thumbnails,
                     looked=looked,
                     progress=progress or tell,
                     debug=self.debug,
@@ -196,7 +199,7 @@ class Stages:
             figures = dataclasses.asdict(report) | {"images_per_s": round(report.images_per_s, 2)}
             figures["seconds_by_activity"] = {k: round(v, 2) for k, v in report.seconds_by_activity.items()}
             self.record("extract", figures)
-        tell_extracted(self.display, report, config.source, pruned=config.prune)
+        tell_extracted(self.display, report, config.source, pruned=config.prune or config.prune_gone_source)
         if report.stopped and not may_stop:
             raise StoppedError(
                 f"Stopped. {report.done:,} images have landed in this run, and stay: the same command does the rest"

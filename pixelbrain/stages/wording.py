@@ -20,11 +20,13 @@ _SHOWN = 5  # rows that a store would not have, kinds of failures; run.json has 
 
 def tell_extracted(display: Display, report: ExtractReport, source: str | None, *, pruned: bool) -> None:
     """Images, failures, and what is gone from the source."""
-    known = report.listed - report.done
-    before = f", {known:,} were there already" if known > 0 and not report.stopped else ""
+    landed = report.listed - report.done
+    before = f", {landed:,} were there already" if landed > 0 and not report.stopped else ""
     failed = f", {report.failed:,} failed" if report.failed else ""
+    known_as = ((report.moved, "moved"), (report.copies, "copies of others"))
+    known = "".join(f", {count:,} {what}" for count, what in known_as if count)
     rate = f", {report.images_per_s:,.1f} images/s" if report.done else ""
-    display.line(f"extract   {report.done:,} images{failed}{before}{rate}, {report.seconds:,.0f} s")
+    display.line(f"extract   {report.done:,} images{failed}{known}{before}{rate}, {report.seconds:,.0f} s")
     if report.passed_over:
         display.line(f"          passed over: {describe_passed_over(report.passed_over)}")
     if report.gone:

@@ -14,6 +14,7 @@ _DENIED = (
     "bucket, which is not supported"
 )
 _BUSY = "the server asks to slow down"
+NO_BUCKET = "no such bucket"
 NOT_S3 = "its answer is not one of S3: check --s3-endpoint"
 
 #: By the error's code; by the HTTP status where an answer has no body.
@@ -35,7 +36,7 @@ _EXPLAINED = {
     "301": _ELSEWHERE,
     "InvalidObjectState": "it is archived (Glacier): restore it first, with `aws s3api restore-object`",
     "InvalidBucketName": "no such name can be a bucket's",
-    "NoSuchBucket": "no such bucket",
+    "NoSuchBucket": NO_BUCKET,
     "NoSuchKey": "no such object",
     "404": "no such object",
     "SlowDown": _BUSY,

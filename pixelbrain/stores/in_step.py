@@ -27,6 +27,7 @@ class StoreState:
     counts: StoreCounts = StoreCounts()
     faces: int = 0  # in the documents
     complete: bool = False  # whether the last load left nothing out that a store would not have
+    recorded: bool = False  # by the last load; the stores themselves were not asked
     #: The files of runs, see `LandedIndex.origins`, of which the stores are known to hold all; for the next load.
     known: frozenset[str] = frozenset()
 
@@ -37,7 +38,15 @@ class StoreState:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {"in_step": self.in_step, "reasons": self.reasons, "counts": asdict(self.counts)}
+        return {
+            "in_step": self.in_step,
+            "reasons": self.reasons,
+            "counts": asdict(self.counts),
+            "recorded": self.recorded,
+        }
+
+
+_NOTHING = StoreState(reasons=("nothing was loaded yet",))
 
 
 def store_state(landing: Landing, database: Database) -> StoreState:
@@ -46,7 +55,7 @@ def store_state(landing: Landing, database: Database) -> StoreState:
     Reads no image's row beyond the landing's index. Stores that are not there are not made.
     """
     if not (database.has_mongo and database.has_vectors):
-        return StoreState(reasons=("nothing was loaded yet",))
+        return _NOTHING
     if not database.remote_vectors:
         health_process.warm_up()
     with database.mongo_connection.errors():
@@ -58,17 +67,7 @@ def store_state(landing: Landing, database: Database) -> StoreState:
         lines = tuple(f"the index of {name} is damaged: {finding.reason}" for name, finding in damaged.items())
         return StoreState(reasons=lines, counts=StoreCounts(documents=documents))
     held = StoreCounts(documents=documents, images=store.count("images"), faces=store.count("faces"))
-    reasons = []
-    if "digest" not in loaded:
-        reasons.append("the last load was cut short" if loaded else "nothing was loaded yet")
-    else:
-        if loaded["digest"] != landed_digest(landing):
-            reasons.append("images landed or changed since the last load")
-        if loaded["counts"] != asdict(held):
-            reasons.append(f"the stores hold {held}, and {StoreCounts(**loaded['counts'])} were loaded")
-        for name, what in (("identities", "people were identified"), ("groups", "images were grouped")):
-            if loaded.get(name) != DERIVED[name].digest(landing):
-                reasons.append(f"{what} since the last load")
+    reasons = _differences(landing, loaded, held)
     for name, model in vector_models(landing).items():
         theirs = store.model(name)
         if theirs is not None and theirs != model:
@@ -78,6 +77,36 @@ def store_state(landing: Landing, database: Database) -> StoreState:
     complete = not loaded.get("refused", 1)
     state = StoreState(reasons=tuple(reasons), counts=held, faces=loaded.get("faces", 0), complete=complete)
     return replace(state, known=_known(loaded, state, landing, store))
+
+
+def recorded_state(landing: Landing, database: Database) -> StoreState | None:
+    """The same of embedded stores, by what the last load wrote down of them: none is opened, and nothing is started.
+
+    None: nothing is written down, as of servers, or of a load that was killed: `store_state` asks.
+    """
+    if not (database.has_mongo and database.has_vectors):
+        return _NOTHING
+    loaded = None if database.remote_vectors else database.mongo_connection.left()
+    if loaded is None:
+        return None
+    held = StoreCounts(**loaded.get("counts", {}))
+    reasons = _differences(landing, loaded, held)
+    return StoreState(reasons=tuple(reasons), counts=held, faces=loaded.get("faces", 0), recorded=True)
+
+
+def _differences(landing: Landing, loaded: Mapping[str, Any], held: StoreCounts) -> list[str]:
+    """What differs between what landed, what a load remembers, and what the stores hold."""
+    if "digest" not in loaded:
+        return ["the last load was cut short" if loaded else "nothing was loaded yet"]
+    reasons = []
+    if loaded["digest"] != landed_digest(landing):
+        reasons.append("images landed or changed since the last load")
+    if loaded["counts"] != asdict(held):
+        reasons.append(f"the stores hold {held}, and {StoreCounts(**loaded['counts'])} were loaded")
+    for name, what in (("identities", "people were identified"), ("groups", "images were grouped")):
+        if loaded.get(name) != DERIVED[name].digest(landing):
+            reasons.append(f"{what} since the last load")
+    return reasons
 
 
 def _known(loaded: Mapping[str, Any], state: StoreState, landing: Landing, store: VectorStore) -> frozenset[str]:

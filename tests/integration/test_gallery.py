@@ -219,7 +219,7 @@ def test_boxes_lie_on_the_faces(report: Path, visit: Visit):
         page.evaluate("document.querySelectorAll('.boxes').forEach(boxes => { boxes.style.visibility = 'hidden' })")
         inside, outside = brightness_along_edges(page.screenshot(), drawn)
         assert min(inside) > 200, name
-        assert max(outside) < 100, name
+        assert max(outside) < 120, name  # of a panorama, the thumbnail is enlarged, and soft
     visit.check()
 
 

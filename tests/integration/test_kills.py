@@ -12,6 +12,7 @@ import time
 import pytest
 
 import pixelbrain as pb
+from pixelbrain.storage.file_uri import uri_to_path
 from tests.integration.watched import World
 
 IMAGES = 300
@@ -47,8 +48,8 @@ class Changes:
         """A command was killed, or has done it all."""
         assert process.returncode in (0, -signal.SIGKILL), said
         if process.returncode == 0:
-            for path in self.rng.sample(sorted(self.world.photos.iterdir()), CHANGED):
-                path.write_bytes(self.encode("PNG", size=(100 + self.looks_wanted // CHANGED, 9)))
+            for number, path in enumerate(self.rng.sample(sorted(self.world.photos.iterdir()), CHANGED)):
+                path.write_bytes(self.encode("PNG", size=(100 + self.looks_wanted // CHANGED, 9 + number)))
             self.looks_wanted += CHANGED
 
 
@@ -84,6 +85,33 @@ def test_twenty_kills_lose_nothing_and_double_nothing(world, encode, rng):
     last = world.start_plain()
     assert last.wait(60) == 0
     check(world, changes.looks_wanted, kills)
+
+
+def test_a_folder_that_is_renamed_between_kills(world, encode, rng, command, monkeypatch):
+    """Each photo has one row, under its last name, and what was looked at once is not looked at again."""
+    (world.folder / "0").mkdir()
+    for path in sorted(world.photos.iterdir()):
+        path.rename(world.folder / "0" / path.name)
+    (world.folder / "0").rename(world.photos / "0")
+    process = world.start_plain()
+    world.wait_for_looks(IMAGES // 2, process)
+    for kills in range(1, 6):
+        process.kill()
+        process.wait(60)
+        (world.photos / str(kills - 1)).rename(world.photos / str(kills))
+        process = world.start_plain()
+        if kills < 5:
+            time.sleep(rng.uniform(1.0, 2.5))
+    assert process.wait(60) == 0, process.communicate()[1]
+    monkeypatch.chdir(world.folder)
+    landed = pb.Landing(world.out).count_images()
+    said = command(*world.arguments).stderr
+    rows = [row for table in pb.Landing(world.out).iter_images() for row in table.to_pylist()]
+    assert len(rows) == IMAGES and {uri_to_path(row["image_id"]).split("/")[-2] for row in rows} == {"5"}
+    assert all(row["watched"]["pixels"] == row["width"] * row["height"] for row in rows)
+    again = len(world.seen()) - IMAGES
+    print(f"{landed} rows before, {again} looked at again: {said}")
+    assert landed > IMAGES and 0 <= again <= kills * BLOCK
 
 
 def test_killed_workers_and_commands_on_ray(world, encode, rng, ray_running):

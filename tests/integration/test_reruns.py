@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import csv
 import logging
+import shutil
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -112,7 +113,7 @@ class Reruns:
     def write(self, name: str, size: tuple[int, int]) -> None:
         (self.photos / name).write_bytes(self.encode("PNG", size=size))
 
-    def extract(self, *modules: type[Watched], more: tuple[Any, ...] = (), source: Path | None = None) -> str:
+    def extract(self, *modules: type[Watched], more: tuple[Any, ...] = (), source: Path | str | None = None) -> str:
         """Run the command; what it said. The log is then of this run alone."""
         self.log.write_text("")
         named = [word for module in modules for word in ("--module", f"{__name__}:{module.__name__}")]
@@ -233,6 +234,92 @@ def test_files_that_change_or_go_change_all_three_places(world, command):
         assert "gone" not in world.extract(Faces, more=("--prune",))
 
 
+def test_all_that_is_known_of_a_photo_follows_it(world, command, s3):
+    """Into another folder, another subfolder, S3 and back, and where two swap their names."""
+    sizes = {"a.png": (30, 11), "b.png": (31, 10), "c.png": (32, 9), "d.png": (33, 8)}  # 3, 2, 1 and no faces
+    for name, size in sizes.items():
+        world.write(name, size)
+    (world.photos / "broken.png").write_bytes(b"no photo")
+    world.extract(Faces)
+    s3.create_bucket(Bucket="moved")
+    endpoint = ("--s3-endpoint", s3.meta.endpoint_url)
+
+    def people() -> dict[str, tuple[str, str]]:
+        rows = pb.Landing(world.out).read_identities().to_pylist()
+        assert all(row["face_id"].startswith(row["image_id"] + "#") for row in rows)
+        return {row["face_id"].rpartition("/")[2]: (row["identity_id"], row["assigned"]) for row in rows}
+
+    def check(said: str, known: dict[str, tuple[str, str]], folder: str, moved: int = 5) -> None:
+        """No model looked, and Parquet and the stores hold these photos alone."""
+        assert f"1 failed, {moved} moved" in said and "copies" not in said and world.looks() == {}
+        rows = world.rows()
+        assert len(rows) == 5 and all(row["image_id"].startswith(folder) for row in rows.values())
+        assert people() == known and len(known) == 6
+        command("load", world.out, *endpoint)
+        assert "MongoDB and ChromaDB agree" in command("verify", world.out, *endpoint).stdout
+        stored = {row["image_id"]: row.get("identities", []) for row in database.find_images()}
+        assert {image_id.rpartition("/")[2]: len(ids) for image_id, ids in stored.items()} == {
+            name: len({person for face, (person, _) in known.items() if face.startswith(name) and person})
+            for name in rows
+        }
+
+    with EmbeddedMongo(world.out / "db" / "mongo"), pb.Database.open(world.out) as database:
+        command("load", world.out)
+        faces = [(face["face_id"], row["image_id"]) for row in world.rows().values() if row["facenet"]
+                 for face in row["facenet"]["faces"]]  # fmt: skip
+        table = [
+            {"face_id": face, "image_id": image, "identity_id": f"person-{number % 4}", "assigned": "clustered"}
+            for number, (face, image) in enumerate(faces)
+        ]
+        landing = pb.Landing(world.out)
+        landing.write_identities(pa.Table.from_pylist(table, schema.IDENTITY_SCHEMA))
+        known = people()
+        place = world.photos.rename(world.folder / "renamed")
+        check(world.extract(Faces, source=place), known, place.as_uri())
+
+        (place / "sub").mkdir()
+        for path in sorted(place.glob("*.png")):
+            path.rename(place / "sub" / path.name)
+        said = world.extract(Faces, source=place, more=("--layout", "staged", "--prune"))
+        assert "gone from" not in said
+        check(said, known, (place / "sub").as_uri())
+
+        for path in (place / "sub").iterdir():
+            s3.upload_file(str(path), "moved", f"photos/{path.name}")
+        shutil.rmtree(place)
+        check(world.extract(Faces, source="s3://moved/photos", more=endpoint), known, "s3://moved/photos/")
+
+        world.photos.mkdir()
+        for name in [*sizes, "broken.png"]:
+            s3.download_file("moved", f"photos/{name}", str(world.photos / name))
+            s3.delete_object(Bucket="moved", Key=f"photos/{name}")
+        check(world.extract(Faces, more=endpoint), known, world.photos.as_uri())
+
+        (world.photos / "a.png").rename(world.photos / "x.png")
+        (world.photos / "b.png").rename(world.photos / "a.png")
+        (world.photos / "x.png").rename(world.photos / "b.png")
+        said = world.extract(Faces)
+        assert "extract   2 images, 2 moved, 3 were there already" in said and world.looks() == {}
+        rows = world.rows()
+        assert [rows[name]["facenet"]["n_faces"] for name in ("a.png", "b.png")] == [2, 3]
+
+        shutil.rmtree(world.photos)
+        module = ("--module", f"{__name__}:Faces")
+        refused = command("extract", world.photos, "--out", world.out, "--prune", *module, check=False)
+        assert refused.returncode == 1 and "--prune-gone-source removes all its images" in refused.stderr
+        assert "5 images are gone from" in world.extract(Faces, more=("--prune-gone-source",))
+        assert world.rows() == {}
+
+
+def test_a_copy_has_a_row_of_its_own_and_no_model_looks_at_it(world):
+    world.write("a.png", (20, 10))
+    world.extract(Wide)
+    shutil.copy(world.photos / "a.png", world.photos / "b.png")
+    assert "extract   1 images, 1 copies of others, 1 were there already" in world.extract(Wide)
+    assert world.looks() == {} and {row["wide"]["value"] for row in world.rows().values()} == {20}
+    assert len(world.rows()) == 2
+
+
 def test_the_versions_of_a_list_are_what_counts(world):
     names = ["a.png", "b.png", "c.png"]
     for index, name in enumerate(names):
@@ -249,6 +336,7 @@ def test_the_versions_of_a_list_are_what_counts(world):
     world.extract(Wide, source=listed)
     world.write("a.png", (50, 10))  # of which the list does not know
     assert "3 were there already" in world.extract(Wide, source=listed)
+    world.write("b.png", (51, 10))
     write_list(b="2", c="1", a="1")
     world.extract(Wide, source=listed)
     assert world.looks() == {"wide": once("b.png")}

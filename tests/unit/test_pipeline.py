@@ -68,7 +68,7 @@ def test_on_a_cluster_stores_are_servers_before_any_work(photo_folder, tmp_path,
 
 def test_a_stopped_extract_is_a_report_and_a_stopped_run_loads_nothing(photo_folder, landed, loads, monkeypatch):
     stopped = ExtractReport(
-        listed=7, done=3, failed=0, failures={}, gone=0, stopped=True, seconds=1, working_seconds=1,
+        listed=7, done=3, failed=0, failures={}, moved=0, copies=0, gone=0, stopped=True, seconds=1, working_seconds=1,
         seconds_by_activity={}, plan=None,
     )  # fmt: skip
     monkeypatch.setattr("pixelbrain.engine.extract.extract", lambda *_args, **_options: stopped)
@@ -82,7 +82,7 @@ def test_a_stopped_extract_is_a_report_and_a_stopped_run_loads_nothing(photo_fol
 def test_what_extract_is_told_arrives(photo_folder, tmp_path, monkeypatch):
     told = {}
     report = ExtractReport(
-        listed=0, done=0, failed=0, failures={}, gone=0, stopped=False, seconds=1, working_seconds=0,
+        listed=0, done=0, failed=0, failures={}, moved=0, copies=0, gone=0, stopped=False, seconds=1, working_seconds=0,
         seconds_by_activity={}, plan=None,
     )  # fmt: skip
 
@@ -94,10 +94,14 @@ def test_what_extract_is_told_arrives(photo_folder, tmp_path, monkeypatch):
     loader, module, progress = pb.DataLoader(str(photo_folder)), Size(), lambda *_: None
     placement = pb.Placement(device="cpu", gpus_per_actor=0.5)
     pipeline = pb.Pipeline(loader, [module], placement=placement)
-    pipeline.extract(tmp_path / "out", retry_failed=True, force=True, prune=True, progress=progress, debug=True)
+    pipeline.extract(
+        tmp_path / "out", retry_failed=True, force=True, prune=True, prune_gone_source=False, thumbnails=False,
+        progress=progress, debug=True,
+    )  # fmt: skip
     assert told == {
         "loader": loader, "modules": [module], "placement": placement, "retry_failed": True, "force": True,
-        "prune": True, "progress": progress, "debug": True, "looked": (list(loader.list_images()), True),
+        "prune": True, "prune_gone_source": False, "thumbnails": False, "progress": progress, "debug": True,
+        "looked": (list(loader.list_images()), True),
     }  # fmt: skip
     assert dataclasses.asdict(pb.Pipeline(loader, [module], device="cpu").placement)["device"] == "cpu"
 

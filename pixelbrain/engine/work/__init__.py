@@ -4,6 +4,7 @@
 | --- | --- | --- |
 | `Worklist` | worklist | an order, and blocks of what is left to do, made while the source is listed |
 | `Opener` | opener | images read, decoded and preprocessed in threads, one batch ahead of the models |
+| `add_faces` | pictures | small pictures of images and faces, made where the pixels are, and landed beside the rows |
 | `LoadedModules` | loaded_modules | the modules of one worker, each loaded when it is first needed, and their columns |
 | `ImageWorker` | fused | all the work on a block in one process: open, run the modules, land |
 | `Decoder` | staged | the same in three steps on different machines: decode, run one module, land |

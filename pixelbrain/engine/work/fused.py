@@ -16,6 +16,7 @@ from pixelbrain.engine.work.isolate import Isolation, Suspicion, failed_rows
 from pixelbrain.engine.work.loaded_modules import LoadedModules, module_column
 from pixelbrain.engine.work.meter import Meter
 from pixelbrain.engine.work.opener import Opener
+from pixelbrain.engine.work.pictures import add_faces
 from pixelbrain.engine.work.run_notes import RunNotes
 from pixelbrain.engine.work.tally import Tally
 from pixelbrain.engine.work.worklist import WorkOrder
@@ -89,13 +90,13 @@ class ImageWorker:
         if not entries:
             self._modules.set_up(names)
             return pa.table({})
-        return pa.concat_tables(self._tables(entries, names, Tally().seconds))
+        return pa.concat_tables(self._tables(entries, names, Tally().seconds), promote_options="default")
 
     def _tables(
         self, entries: list[dict[str, Any]], names: Sequence[str], seconds: dict[str, float]
     ) -> Iterator[pa.Table]:
         """Finished rows, a batch at a time; the next batch decodes while the models see this one."""
-        modules = self._modules.set_up(names)
+        modules = [self._modules[name] for name in names]
         size = max(module.resources.batch_size for module in modules)
         cut = [entries[i : i + size] for i in range(0, len(entries), size)]
         for batch in self._opener.batches(cut, modules):
@@ -104,6 +105,8 @@ class ImageWorker:
             for name in names:
                 column, took = self._modules.run(name, len(table), batch.good, batch.inputs[name])
                 table = table.append_column(name, column)
+                if self.order.thumbnails:
+                    table = add_faces(table, name, batch.good, batch.inputs[name])
                 seconds[name] += took
             yield table
 
@@ -119,4 +122,6 @@ class ImageWorker:
             yield table
 
     def _land(self, tables: list[pa.Table], names: Sequence[str], block: int, piece: int, tally: Tally) -> None:
-        tally.seconds["landing"] += self.order.land(pa.concat_tables(tables), names, block, piece, self._meter)
+        tally.seconds["landing"] += self.order.land(
+            pa.concat_tables(tables, promote_options="default"), names, block, piece, self._meter
+        )

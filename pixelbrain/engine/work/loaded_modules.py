@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from pixelbrain.engine.work.meter import Meter
-from pixelbrain.modules.base import PipelineModule
+from pixelbrain.modules.base import Known, PipelineModule
 
 
 class LoadedModules:
@@ -38,12 +38,18 @@ class LoadedModules:
         return chosen
 
     def run(self, name: str, rows: int, good: Sequence[int], inputs: Sequence[Any]) -> tuple[pa.Array, float]:
-        """A ready module's column of so many rows, from the inputs of the good ones, and the seconds that it took."""
+        """A module's column of so many rows, from the inputs of the good ones, and the seconds that it took.
+
+        It is loaded if there is any that it is to look at.
+        """
         module = self._modules[name]
+        looks = sum(not isinstance(one, Known) for one in inputs)
+        if looks:
+            self.set_up([name])
         started = time.perf_counter()
         column = module_column(rows, good, module.run_inputs(list(inputs)), module)
         took = time.perf_counter() - started
-        self._meter.module(name, len(inputs), took, self._device)
+        self._meter.module(name, looks, took, self._device)
         return column, took
 
 

@@ -14,10 +14,13 @@ import pyarrow as pa
 
 from pixelbrain import schema
 from pixelbrain.engine.work.meter import Meter
+from pixelbrain.engine.work.pictures import THUMBNAIL, thumbnail_of
+from pixelbrain.engine.work.run_notes import RunNotes
 from pixelbrain.engine.work.worklist import WorkOrder
 from pixelbrain.errors import ImageError
 from pixelbrain.images.decode import DecodeTarget, decode_image
-from pixelbrain.modules.base import PipelineModule
+from pixelbrain.landing.known import KnownBytes
+from pixelbrain.modules.base import Known, PipelineModule
 from pixelbrain.sources import read_image
 
 
@@ -25,7 +28,7 @@ from pixelbrain.sources import read_image
 class Batch:
     """Images that were opened together."""
 
-    rows: pa.Table  # of `schema.BASE_FIELDS`; failed ones say why
+    rows: pa.Table  # of `schema.BASE_FIELDS`, and their `pictures.THUMBNAIL`; failed ones say why
     good: list[int]  # the rows whose image could be opened
     inputs: dict[str, list[Any]]  # by module, what it made of each of the good ones
     seconds: float  # that nobody could do anything but wait for them
@@ -38,6 +41,12 @@ class Opener:
         self._order = order
         self._meter = meter
         self._pool = ThreadPoolExecutor(order.threads, thread_name_prefix="decode")
+        self._fields = [*schema.BASE_FIELDS, *([THUMBNAIL] if order.thumbnails else [])]
+
+    @functools.cached_property
+    def _known(self) -> KnownBytes:
+        """As of the first block: it is written before any is handed out."""
+        return KnownBytes(self._order.storage, RunNotes(self._order.storage).read_known())
 
     def batches(self, cut: Sequence[Sequence[Mapping[str, Any]]], modules: Sequence[PipelineModule]) -> Iterator[Batch]:
         """Open images, rows of `schema.MANIFEST_SCHEMA` by batch, and preprocess them for the modules."""
@@ -52,13 +61,13 @@ class Opener:
         for following in [*cut[1:], []]:
             current, ahead = ahead, submit(following)
             started = time.perf_counter()
-            rows, inputs = zip(*(future.result() for future in current), strict=True)
+            rows, inputs = zip(*self._with_known([future.result() for future in current]), strict=True)
             waited = time.perf_counter() - started
             good = [i for i, given in enumerate(inputs) if given is not None]
             self._meter.read(sum(row.get("size_bytes") or 0 for row in rows))
             self._meter.activity("waiting for images", waited)
             yield Batch(
-                rows=pa.Table.from_pylist(list(rows), pa.schema(schema.BASE_FIELDS)),
+                rows=pa.Table.from_pylist(list(rows), pa.schema(self._fields)),
                 good=good,
                 inputs={module.name: [inputs[i][module.name] for i in good] for module in modules},
                 seconds=waited,
@@ -66,8 +75,8 @@ class Opener:
 
     def _open(
         self, entry: Mapping[str, Any], modules: Sequence[PipelineModule], target: DecodeTarget
-    ) -> tuple[dict[str, Any], dict[str, Any] | None]:
-        """An image's base columns, and each module's input, or None where the image failed."""
+    ) -> tuple[dict[str, Any], dict[str, Any] | None, dict[str, int]]:
+        """An image's base columns, each module's input, or None where the image failed, and where known ones are."""
         row: dict[str, Any] = {name: entry[name] for name in schema.MANIFEST_SCHEMA.names}
         try:
             data, version = read_image(row["image_id"], s3_endpoint=self._order.s3_endpoint)
@@ -75,11 +84,29 @@ class Opener:
                 row["version"] = version
             row["size_bytes"] = len(data)
             row["sha256"] = hashlib.sha256(data).hexdigest()
+            known = self._known.find(row["sha256"], [module.name for module in modules])
+            if len(known) == len(modules):
+                return row | {"status": schema.Status.OK.value}, {}, known
             max_pixels = self._order.max_megapixels * 1_000_000
             image = decode_image(data, image_id=row["image_id"], target=target, max_pixels=max_pixels)
+            if self._order.thumbnails:
+                row[THUMBNAIL.name] = thumbnail_of(image)
         except ImageError as error:
             row |= {"status": schema.Status.FAILED.value, "error_type": type(error).__name__, "error": str(error)}
-            return row, None
+            return row, None, {}
         row |= {name: getattr(image, name) for name in ("format", "width", "height", "taken_at")}
         row["status"] = schema.Status.OK.value
-        return row, {module.name: module.try_preprocess(image) for module in modules}
+        return row, {m.name: m.try_preprocess(image) for m in modules if m.name not in known}, known
+
+    def _with_known(
+        self, opened: Sequence[tuple[dict[str, Any], dict[str, Any] | None, dict[str, int]]]
+    ) -> Iterator[tuple[dict[str, Any], dict[str, Any] | None]]:
+        """What was opened together, with what is known of it, which is read together."""
+        found = [(row["image_id"], known) for row, _inputs, known in opened if known]
+        structs = iter(self._known.read(*zip(*found, strict=True)) if found else ())
+        for row, inputs, known in opened:
+            if known:
+                said = next(structs)
+                row = row | {name: said[name] for name in ("format", "width", "height", "taken_at")}
+                inputs = (inputs or {}) | {name: Known(said[name]) for name in known}
+            yield row, inputs

@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,7 +23,9 @@ _FOLDER = "work"
 _STOP = f"{_FOLDER}/stop"
 _LISTING = f"{_FOLDER}/listing.json"
 _GONE = f"{_FOLDER}/gone.parquet"
-_KEPT = "generation"  # see landing.parts
+_KNOWN = f"{_FOLDER}/known.arrow"
+_UNSETTLED = f"{_FOLDER}/unsettled"
+_KEPT = ("generation", "unsettled")  # the first one: see landing.parts
 _DOING = "doing-"
 
 _LOOK_EVERY_S = 1.0  # for a request to stop: on S3 a look costs a request
@@ -48,9 +51,9 @@ class RunNotes:
         self._stop = False
 
     def clear(self) -> None:
-        """Remove what an earlier run left; the number of its generation stays."""
+        """Remove what an earlier run left, but for its numbers."""
         for name in self._storage.names(_FOLDER):
-            if name != _KEPT:
+            if name not in _KEPT:
                 self._storage.delete(f"{_FOLDER}/{name}")
 
     def request_stop(self) -> None:
@@ -80,6 +83,35 @@ class RunNotes:
         found = self._storage.read(_GONE)
         return pq.read_table(pa.BufferReader(found)) if found else None
 
+    def write_known(self, table: pa.Table | None) -> None:
+        """Tell the workers, before they get any work, which bytes are known; see `landing.known.find_known`."""
+        if table is not None:
+            self._storage.write_with(_KNOWN, functools.partial(_write_arrow, table))
+
+    def read_known(self) -> pa.Table | None:
+        """What `write_known` wrote. On a disk it is mapped, so that the workers of a machine share it."""
+        if self._storage.is_local:
+            path = self._storage.local / _KNOWN
+            found = pa.memory_map(str(path)) if path.exists() else None
+        else:
+            data = self._storage.read(_KNOWN)
+            found = pa.BufferReader(data) if data is not None else None
+        return pa.ipc.open_file(found).read_all() if found is not None else None
+
+    def begin_unsettled(self, generation: int) -> None:
+        """From this generation on, images land that may have moved, until `settled`; an earlier one stays."""
+        if self.unsettled() is None:
+            self._storage.write(_UNSETTLED, str(generation).encode())
+
+    def unsettled(self) -> int | None:
+        """The first generation whose moves nobody has looked at, of this run or of one that was killed."""
+        found = self._storage.read(_UNSETTLED)
+        return int(found) if found else None
+
+    def settled(self) -> None:
+        """Say that all moves are looked at."""
+        self._storage.delete(_UNSETTLED)
+
     def begin(self, work: str) -> None:
         """Say which work this worker has in hand from now on, such as a block's number."""
         self._storage.write(self._doing, work.encode())
@@ -92,3 +124,8 @@ class RunNotes:
     def end(self) -> None:
         """Say that this worker has nothing in hand."""
         self._storage.delete(self._doing)
+
+
+def _write_arrow(table: pa.Table, file: IO[bytes]) -> None:
+    with pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)

@@ -21,6 +21,7 @@ from pixelbrain.engine.work.isolate import Isolation, Suspicion, crash, failed_r
 from pixelbrain.engine.work.loaded_modules import LoadedModules, module_column
 from pixelbrain.engine.work.meter import Meter
 from pixelbrain.engine.work.opener import Batch, Opener
+from pixelbrain.engine.work.pictures import add_faces
 from pixelbrain.engine.work.run_notes import RunNotes
 from pixelbrain.engine.work.tally import Tally
 from pixelbrain.engine.work.worklist import WorkOrder
@@ -82,7 +83,7 @@ class Decoder:
                 good.append(number)
                 for name in names:
                     inputs[name] += one.take_input(name)
-        return Batch(rows=pa.concat_tables(rows), good=good, inputs=inputs, seconds=0.0)
+        return Batch(rows=pa.concat_tables(rows, promote_options="default"), good=good, inputs=inputs, seconds=0.0)
 
     def process(self, entries: list[dict[str, Any]], names: Sequence[str]) -> pa.Table:
         """Images as one chunk, for `isolate`; nothing needs to be made ready."""
@@ -106,6 +107,7 @@ class ModelRunner:
         self.notes = RunNotes(order.storage)
         self._module = module
         self._later = later
+        self._thumbnails = order.thumbnails
         self._wary = wary
         self._suspicion = Suspicion(self.notes, functools.partial(ImageWorker, [module], order), wary=wary)
         self._modules = LoadedModules([module], order.device, order.threads, meter or Meter())
@@ -135,7 +137,6 @@ class ModelRunner:
     def _together(self, chunks: list[Chunk]) -> None:
         """All chunks' images as one batch."""
         name = self._module.name
-        self._modules.set_up([name])
         sizes = [len(chunk.rows) for chunk in chunks]
         starts = [0, *itertools.accumulate(sizes)]
         good = [start + row for start, chunk in zip(starts, chunks, strict=False) for row in chunk.good]
@@ -143,6 +144,9 @@ class ModelRunner:
         column, took = self._modules.run(name, sum(sizes), good, inputs)
         for chunk, start, size in zip(chunks, starts, sizes, strict=False):
             chunk.rows = chunk.rows.append_column(name, column.slice(start, size))
+            if self._thumbnails:
+                chunk.rows = add_faces(chunk.rows, name, chunk.good, inputs[: len(chunk.good)])
+                del inputs[: len(chunk.good)]
             chunk.seconds[name] = took * size / sum(sizes)
 
     def _alone(self, isolation: Isolation, chunk: Chunk) -> None:

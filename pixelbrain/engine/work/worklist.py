@@ -13,10 +13,12 @@ import pyarrow as pa
 from pixelbrain import schema
 from pixelbrain.config import MAX_MEGAPIXELS
 from pixelbrain.engine.work.meter import Meter
+from pixelbrain.engine.work.pictures import take_pictures
 from pixelbrain.engine.work.run_notes import Listing, RunNotes
 from pixelbrain.images.loader import DataLoader
+from pixelbrain.landing.known import find_known
 from pixelbrain.landing.landing import Landing
-from pixelbrain.landing.parts import ModuleState
+from pixelbrain.landing.parts import ModuleState, part_name, write_table
 from pixelbrain.landing.remaining import Remaining
 from pixelbrain.storage.base import Storage
 
@@ -48,10 +50,18 @@ class WorkOrder:
     versions_as_read: bool = True  # see `ImageSource.lists_read_versions`
     device: str = "cpu"
     threads: int = 2  # for decoding, and for the models on a CPU
+    thumbnails: bool = False  # land small pictures of the images and of faces, see `engine.work.pictures`
 
     def land(self, rows: pa.Table, names: Iterable[str], block: int, piece: int, meter: Meter) -> float:
-        """Land rows with these modules' columns as a piece of a block; returns the seconds that it took."""
+        """Land rows with these modules' columns as a piece of a block; returns the seconds that it took.
+
+        Pictures go to a file of their own, first: of a row that has landed, they have.
+        """
         started = time.perf_counter()
+        rows, pictures = take_pictures(rows)
+        if pictures is not None:
+            name = part_name(self.generation, block, piece).rpartition("/")[2]
+            write_table(self.storage, f"{schema.PICTURES}/{name}", pictures)
         states = {name: self.states[name] for name in names}
         Landing(self.storage).write_part(rows, generation=self.generation, block=block, piece=piece, modules=states)
         took = time.perf_counter() - started
@@ -86,6 +96,7 @@ class Worklist:
     force: bool = False
     first_generation: int | None = None  # of the run; None: this one. What it has landed itself is not done again
     tables: list[pa.Table] | None = None  # the whole listing, where it is known already
+    by_name: frozenset[str] = frozenset()  # modules to which a photo that moved is another one
 
     def __iter__(self) -> Iterator[Left]:
         return self.left(Landing(self.storage))
@@ -104,6 +115,8 @@ class Worklist:
         pending, noted_at = 0, time.monotonic()
         for table in self.loader.list_images() if self.tables is None else self.tables:
             for modules, rows in remaining.split(table).items():
+                if not pending:
+                    self._tell_known(landing, notes)
                 pending += len(rows)
                 yield modules, rows
             if time.monotonic() - noted_at >= _NOTE_EVERY_S:
@@ -116,6 +129,15 @@ class Worklist:
         passed_over = dict(self.loader.passed_over)
         listing = Listing(listed=remaining.listed, pending=pending, passed_over=passed_over, complete=True)
         notes.write_listing(listing, gone)
+
+    def _tell_known(self, landing: Landing, notes: RunNotes) -> None:
+        """Before anything is handed out: which bytes have landed before."""
+        parts = [part for part in landing.parts if part.generation < self.generation]
+        if not parts:
+            return
+        notes.begin_unsettled(self.generation)
+        hashes = {name: wanted for name, wanted in self.settings_hashes.items() if name not in self.by_name}
+        notes.write_known(None if self.force else find_known(parts, hashes))
 
 
 def blocks(left: Iterable[Left], block_rows: int) -> Iterator[pa.Table]:

@@ -11,6 +11,7 @@ import itertools
 import json
 import logging
 import re
+import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -51,6 +52,7 @@ FINAL_STATUSES = frozenset({"ok", "refused", "invalid"})
 
 _FOLDER = "answers"
 _FOLD_ROWS = 50_000  # of one part file, and in memory at once
+_RECORDS = 1_000  # that are objects at a time
 _PART_NAME = re.compile(r"part-(\d{6})\.parquet")
 _LOST_NAME = re.compile(r"lost-.+\.json")
 
@@ -69,6 +71,12 @@ class AnswerLog:
         """Fields that have folded answers."""
         return [name for name in self.storage.folders(_FOLDER) if name != "journal" and self._parts(name)]
 
+    def files(self, field: str) -> list[tuple[str, str]]:
+        """The files of a field's folded answers, in the order in which they were written, with their versions."""
+        folder = f"{_FOLDER}/{field}"
+        found = sorted(self.storage.versions(folder).items())
+        return [(f"{folder}/{name}", version) for name, version in found if _PART_NAME.fullmatch(name)]
+
     def digest(self) -> str:
         """16 hex digits that change with the folded answers: by their files, of which none is read."""
         files = {name: self.storage.versions(f"{_FOLDER}/{name}") for name in self.fields()}
@@ -79,40 +87,69 @@ class AnswerLog:
         for name in itertools.chain.from_iterable(map(self._parts, self.fields())):
             try:
                 with self.storage.open_parquet(name) as file:
-                    for batch in file.iter_batches():
+                    for batch in file.iter_batches(batch_size=_RECORDS):
                         for row in batch.to_pylist():
                             yield row | {"cost_usd": str(row["cost_usd"] or 0)}
             except BrokenFileError as error:
-                _tell_broken(error)
+                tell_broken(error)
         for name in journal_names(self.storage):
             for record in read_journal(self.storage, name):
                 if "types" not in record:
                     yield record
 
-    def read(self, field: str) -> pa.Table | None:
-        """The folded answers to a field's newest question, one row an image: `ANSWER_FIELDS` and `answer`.
+    def read(self, field: str, columns: Sequence[str] | None = None) -> pa.Table | None:
+        """The folded answers to a field's newest question, one row an image: `ANSWER_FIELDS` and `answer`, or of these
+        `columns`, among which are image_id and question.
 
         A file that cannot be read, after a power loss, is left out: its questions are asked again.
 
         Raises:
             LandingError: OUT cannot be read.
         """
-        tables = []
+        tables, kinds = [], []
         for name in self._parts(field):
             try:
                 with self.storage.open_parquet(name) as file:
-                    tables.append(file.read().replace_schema_metadata(None))
+                    tables.append(file.read(columns=columns).replace_schema_metadata(None))
+                    kinds.append(file.schema_arrow.field("answer").type)
             except BrokenFileError as error:
-                _tell_broken(error)
+                tell_broken(error)
         if not tables:
             return None
         question = tables[-1]["question"][-1]
-        kind = tables[-1].schema.field("answer").type  # of another question, they may be of another type
-        merged = pa.concat_tables(t for t in tables if t.schema.field("answer").type == kind)
+        # of another question, they may be of another type
+        merged = pa.concat_tables(table for table, kind in zip(tables, kinds, strict=True) if kind == kinds[-1])
         merged = merged.filter(pc.equal(merged["question"], question))
         numbered = merged.append_column("position", pa.array(range(len(merged)), pa.int64()))
         last = numbered.group_by("image_id").aggregate([("position", "max")])["position_max"].combine_chunks()
         return merged.take(last.take(pc.sort_indices(last)))
+
+    def take_along(self, moves: Mapping[tuple[str, str], tuple[str, str]]) -> None:
+        """Answers about images that moved are about them under their new image_id and version, too, and cost nothing.
+
+        Those to each field's newest question, folded; of the others a rerun remembers what was paid for.
+        """
+        for field in self.fields():
+            table = self.read(field)
+            if table is None:
+                continue
+            there = list(zip(table["image_id"].to_pylist(), table["version"].to_pylist(), strict=True))
+            known = set(there)
+            rows = [row for row, key in enumerate(there) if key in moves and moves[key] not in known]
+            if not rows:
+                continue
+            found = table.take(pa.array(rows))
+            new = [moves[there[row]] for row in rows]
+            changes: dict[str, list[Any]] = {
+                "image_id": [image_id for image_id, _version in new],
+                "version": [version for _image_id, version in new],
+                **{name: [0] * len(new) for name in ("input_tokens", "output_tokens", "cost_usd")},
+                "remembered": [True] * len(new),
+            }
+            for name, values in changes.items():
+                at = found.schema.get_field_index(name)
+                found = found.set_column(at, found.schema.field(at), pa.array(values, found.schema.field(at).type))
+            self._write(field, found)
 
     def lost_usd(self, fields: Sequence[str]) -> Decimal:
         """What requests about these fields may have cost whose answers never came; of killed runs, at most."""
@@ -156,13 +193,13 @@ class AnswerLog:
     def _flush(self, waiting: dict[str, list[dict[str, Any]]], types: Mapping[str, pa.DataType]) -> None:
         for field, rows in waiting.items():
             if rows:
-                numbers = [int(found[1]) for name in self._parts(field) if (found := _PART_NAME.search(name))]
-                write_table(
-                    self.storage,
-                    f"{_FOLDER}/{field}/part-{max(numbers, default=0) + 1:06d}.parquet",
-                    _table(rows, types[field]),
-                )
+                self._write(field, _table(rows, types[field]))
                 rows.clear()
+
+    def _write(self, field: str, table: pa.Table) -> None:
+        """As the field's next file."""
+        numbers = [int(found[1]) for name in self._parts(field) if (found := _PART_NAME.search(name))]
+        write_table(self.storage, f"{_FOLDER}/{field}/part-{max(numbers, default=0) + 1:06d}.parquet", table)
 
     def _parts(self, field: str) -> list[str]:
         folder = f"{_FOLDER}/{field}"
@@ -183,20 +220,28 @@ class AnswerMemory:
         self, log: AnswerLog, writer: str, types: Mapping[str, pa.DataType], questions: Mapping[str, str]
     ) -> None:
         self._questions = questions
-        #: As JSON: a tenth of what they would take as objects.
-        self._known = {r["key"]: json.dumps(r) for r in log.records() if r["key"] and r["status"] in FINAL_STATUSES}
+        # a temporary file, not memory: with 16 bytes a key beside it, answers to ten million images are some gigabytes
+        self._known = sqlite3.connect("", check_same_thread=False, isolation_level=None)
+        self._known.execute("CREATE TABLE known (key BLOB PRIMARY KEY, record TEXT)")
+        self._known.execute("PRAGMA journal_mode = OFF")  # nothing of it is to outlive this process
+        self._known.execute("BEGIN")
+        for record in log.records():
+            self._keep(record)
         self._journal = log.journal(writer, types)
 
     def remembered(self, key: str) -> dict[str, Any] | None:
         """The record of an answer that was paid for under this key."""
-        found = self._known.get(key)
-        return json.loads(found) if found is not None else None
+        found = self._known.execute("SELECT record FROM known WHERE key = ?", (_digest(key),)).fetchone()
+        return json.loads(found[0]) if found is not None else None
 
     def journal(self, record: Mapping[str, Any]) -> None:
         """Keep a record: in the journal, see there how safe that is at once, and in mind if it is an answer."""
         self._journal.append({"question": self._questions.get(record["field"]), **record})
+        self._keep(record)
+
+    def _keep(self, record: Mapping[str, Any]) -> None:
         if record["key"] and record["status"] in FINAL_STATUSES:
-            self._known[record["key"]] = json.dumps(record)
+            self._known.execute("REPLACE INTO known VALUES (?, ?)", (_digest(record["key"]), json.dumps(record)))
 
     def flush(self) -> None:
         """Return when no killed process can lose what was journalled; on S3 that takes a request."""
@@ -204,10 +249,16 @@ class AnswerMemory:
 
     def close(self) -> None:
         """Put the journal where it stays."""
+        self._known.close()
         self._journal.close()
 
 
-def _tell_broken(error: BrokenFileError) -> None:
+def _digest(key: str) -> bytes:
+    return hashlib.blake2b(key.encode(), digest_size=16).digest()
+
+
+def tell_broken(error: BrokenFileError) -> None:
+    """Say that a file of answers is left out."""
     logger.warning("%s; left out, and its questions are asked again", error)
 
 

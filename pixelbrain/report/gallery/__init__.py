@@ -8,6 +8,7 @@
 | `build_gallery` | pages | which pages there are, and what stands on each |
 | `read_library` | reader | reads the items from the landed tables, in one streaming pass |
 | `Links` | site | where things are inside the report, seen from a page, and what they are called |
-| `Site` | site | renders templates to files: the Jinja environment, pagination, stale pages |
-| `make_thumbnails` | thumbnails | thumbnails and face crops, made once and kept while their photo is the same |
+| `Site` | site | renders templates to files: the Jinja environment, pagination, pages that are as before |
+| `Spool` | spool | photos in a temporary file, so that memory does not hold them all |
+| `make_thumbnails` | thumbnails | thumbnails and face crops, from what extract landed or the originals, made once |
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pixelbrain.report.gallery import names
@@ -78,15 +79,11 @@ class Failure(_OfImage):
 
 @dataclass(slots=True, eq=False)
 class Person:
-    """An identity with its faces, the most typical first."""
+    """An identity with its faces, the most typical first, and its photos, each once, in that order."""
 
     identity_id: str
-    faces: list[tuple[Photo, GalleryFace]]
-
-    @property
-    def photos(self) -> list[Photo]:
-        """Each photo once, in the order of its most typical face."""
-        return list(dict.fromkeys(photo for photo, _ in self.faces))
+    faces: Sequence[tuple[Photo, GalleryFace]]
+    photos: Sequence[Photo]
 
 
 @dataclass(slots=True, eq=False)
@@ -94,20 +91,25 @@ class Album:
     """A label with its photos, the surest first, or a visual group with its, the most typical first."""
 
     name: str  # the label, or the group's id
-    photos: list[Photo]
+    photos: Sequence[Photo]
 
 
 @dataclass(kw_only=True, eq=False)
 class Library:
-    """Everything that the gallery shows. Photos are in the order of their ids; people, labels and groups by size."""
+    """Everything that the gallery shows. Photos are in the order of their ids; people, labels and groups by size.
 
-    photos: list[Photo]
-    failures: list[Failure]
+    Photos, faces and failures are read from a file when they are looked at, see `spool`.
+    """
+
+    photos: Sequence[Photo]
+    failures: Sequence[Failure]
     people: list[Person]
-    unassigned: list[tuple[Photo, GalleryFace]]
+    unassigned: Sequence[tuple[Photo, GalleryFace]]
     labels: list[Album]
     groups: list[Album]
     models: dict[str, ModelInfo]
+    n_failed: int  # images that could not be read
+    n_faces: int
     has_faces_column: bool
     has_identities: bool
 
@@ -115,13 +117,3 @@ class Library:
     def n_images(self) -> int:
         """Images that were tried."""
         return len(self.photos) + self.n_failed
-
-    @property
-    def n_failed(self) -> int:
-        """Images that could not be read."""
-        return sum(failure.stage == "image" for failure in self.failures)
-
-    @property
-    def n_faces(self) -> int:
-        """Faces found."""
-        return sum(len(photo.faces) for photo in self.photos)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime
 import functools
+import hashlib
 import importlib.metadata
+import json
 import logging
 import math
 import os
@@ -16,10 +18,10 @@ from pixelbrain.config import MAX_MEGAPIXELS
 from pixelbrain.errors import LandingError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.report.gallery import names
-from pixelbrain.report.gallery.items import Library, Person, Photo
+from pixelbrain.report.gallery.items import Album, Library, Person, Photo
 from pixelbrain.report.gallery.originals import OriginalReader
 from pixelbrain.report.gallery.reader import read_library
-from pixelbrain.report.gallery.site import Links, Site, claim, page_path
+from pixelbrain.report.gallery.site import Links, Site, claim, is_made_of, page_path
 from pixelbrain.report.gallery.thumbnails import make_thumbnails
 from pixelbrain.sources import read_bytes
 
@@ -60,7 +62,9 @@ def build_gallery(
 ) -> Path:
     """Write a static gallery of what was landed: pages without script, to be opened from disk, without a network.
 
-    Thumbnails that an earlier call made are kept while their photos are the same; its other pages are replaced.
+    Of an OUT that is as it was for the last report nothing is read, and nothing written. Of another one, pages that
+    would be the same stay as they are, and so do thumbnails while their photos are the same. Lists have pages, of 200
+    cards or tiles or 500 faces at most. Memory: see `reader.read_library`.
 
     Args:
         landing: the landed tables.
@@ -81,19 +85,31 @@ def build_gallery(
     out = landing.storage.local / "report" if out is None else Path(out)
     try:
         claim(out)
-        library = read_library(landing)
-        read = OriginalReader(functools.partial(read_bytes, s3_endpoint=s3_endpoint))
-        missing = make_thumbnails(
-            library.photos, out, read=read, max_pixels=max_megapixels * 1_000_000, progress=progress
-        )
-        if missing:
-            logger.warning("%d thumbnails could not be made: their photos cannot be read any more", len(missing))
-        return _write_pages(out, library, missing, run or {})
+        made_of = _made_of(landing, run or {})
+        if not is_made_of(out, made_of):
+            library = read_library(landing, out)
+            read = OriginalReader(functools.partial(read_bytes, s3_endpoint=s3_endpoint))
+            limit = max_megapixels * 1_000_000
+            missing = make_thumbnails(
+                library.photos, out, landing.storage, read=read, max_pixels=limit, progress=progress
+            )
+            if missing:
+                logger.warning("%d thumbnails could not be made: their photos cannot be read any more", len(missing))
+            _write_pages(out, library, missing, run or {}, made_of)
+        return out / "index.html"
     except OSError as error:  # originals that cannot be read are placeholders: this is about what is written
         raise LandingError(f"cannot write the gallery to {out}: {error.strerror or error}") from error
 
 
-def _write_pages(out: Path, library: Library, missing: set[str], run: Mapping[str, Any]) -> Path:
+def _made_of(landing: Landing, run: Mapping[str, Any]) -> str:
+    """Changes when a file does of which the gallery shows anything: a listing tells, and nothing is read."""
+    answers = (f"answers/{name}" for name in landing.answer_log.fields())
+    folders = ("images", "identities", "groups", *answers)
+    files = {folder: sorted(landing.storage.versions(folder).items()) for folder in folders}
+    return hashlib.sha256(json.dumps([files, _mapping(run, "settings").get("source")]).encode()).hexdigest()
+
+
+def _write_pages(out: Path, library: Library, missing: set[str], run: Mapping[str, Any], made_of: str) -> None:
     people = names.display_names((person.identity_id for person in library.people), "Person")
     groups = names.display_names((group.name for group in library.groups), "Group")
     named = Links(missing=missing, people=people, groups=groups)
@@ -102,17 +118,20 @@ def _write_pages(out: Path, library: Library, missing: set[str], run: Mapping[st
     _write_photos(site, library)
     _write_lists(site, library)
     _write_index(site, library, run)  # last: what it links to is there
-    site.finish()
-    return out / "index.html"
+    site.finish(None if missing else made_of)  # what is missing is looked for by the next report
 
 
 def _write_photos(site: Site, library: Library) -> None:
+    seen = functools.partial(_seen, site.links)
+
     def write(photos: Sequence[Photo], path: str, **shown: str) -> None:
-        site.write_list(photos, path, "photos.html", _PHOTOS, likeliest=_likeliest, **shown)
+        site.write_list(photos, path, "photos.html", _PHOTOS, seen=seen, likeliest=_likeliest, **shown)
 
     for person in library.people:
-        path = page_path("people", person.identity_id)
-        site.write_list(person.photos, path, "person.html", _PHOTOS, person=person, nearest=_nearest, here="people")
+        path, about = page_path("people", person.identity_id), seen(person)
+        shown = {"person": person, "nearest": _nearest, "here": "people"}
+        strip = [face.face_id for _photo, face in person.faces[: _ON_INDEX["strip"]]]
+        site.write_list(person.photos, path, "person.html", _PHOTOS, seen=seen, about=(about, strip), **shown)
     if library.photos:
         about = {"heading": "Photos", "kind": "", "order": "in the order of their paths", "notes": "label"}
         write(library.photos, "photos/index.html", **about, here="photos")
@@ -126,21 +145,44 @@ def _write_photos(site: Site, library: Library) -> None:
 
 
 def _write_lists(site: Site, library: Library) -> None:
+    seen = functools.partial(_seen, site.links)
     for kind, heading in (("people", "People"), ("labels", "Labels"), ("groups", "Look alike")):
         if items := getattr(library, kind):
-            site.write_list(items, f"{kind}/index.html", "tiles.html", _TILES, heading=heading, kind=kind, here=kind)
+            shown = {"heading": heading, "kind": kind, "here": kind}
+            site.write_list(items, f"{kind}/index.html", "tiles.html", _TILES, seen=seen, **shown)
     if library.unassigned:
         shown = {"heading": _unassigned_heading(library), "here": "unassigned"}
-        site.write_list(library.unassigned, "faces-unassigned/index.html", "unassigned.html", _FACES, **shown)
+        path = "faces-unassigned/index.html"
+        site.write_list(library.unassigned, path, "unassigned.html", _FACES, seen=seen, **shown)
     if library.failures:
         shown = {"heading": "Failures", "here": "failures"}
-        site.write_list(library.failures, "failures/index.html", "failures.html", _FAILURES, **shown)
+        site.write_list(library.failures, "failures/index.html", "failures.html", _FAILURES, seen=seen, **shown)
+
+
+def _seen(links: Links, item: Any) -> Any:
+    """What a page shows of an item: where that is the same, so is the page."""
+    match item:
+        case Photo():
+            faces = [links.face(item, face) for face in item.faces] if links.missing else ()
+            return item, [links.people[name] for name in item.identity_ids], links.groups.get(item.group_id or ""), (
+                links.thumbnail(item), faces)  # fmt: skip
+        case Person():
+            counts = len(item.photos), len(item.faces)
+            return item.identity_id, links.people[item.identity_id], counts, _seen(links, item.faces[0])
+        case Album():
+            of_three = [_seen(links, photo) for photo in item.photos[:3]]
+            return item.name, links.groups.get(item.name), len(item.photos), of_three
+        case (photo, face):
+            return _seen(links, photo), face.face_id
+    return item
 
 
 def _write_index(site: Site, library: Library, run: Mapping[str, Any]) -> None:
+    made = _made(run)
     site.write(
         "index.html",
         "index.html",
+        seen=os.urandom(16),  # it shows a bit of everything
         library=library,
         figures=_figures(library),
         failures=library.failures[: _ON_INDEX["failures"]],
@@ -148,6 +190,8 @@ def _write_index(site: Site, library: Library, run: Mapping[str, Any]) -> None:
         sample=_spread(library.photos, _ON_INDEX["photos"]),
         stages=_stages(run),
         subtitle=names.full_name(_common_folder(library)) if library.photos else "",
+        made=f"{made.day} {made:%B %Y, %H:%M %Z}",
+        made_iso=made.isoformat(timespec="seconds"),
         here="index",
     )
 
@@ -179,14 +223,14 @@ def _sections(library: Library) -> list[_Figure]:
 
 
 def _shared(library: Library, run: Mapping[str, Any]) -> dict[str, Any]:
-    """What every page shows: its title, the links to the sections, when and with what it was made."""
-    made = _made(run)
+    """What every page shows: its title, the links to the sections, and with what it was made.
+
+    Nothing that changes with every photo: the amounts, and when it was made, are on the index alone.
+    """
     return {
         "title": _title(library, run),
-        "sections": [section._replace(name=section.name.capitalize()) for section in _sections(library)],
+        "sections": [(section.key, section.name.capitalize(), section.path) for section in _sections(library)],
         "version": importlib.metadata.version("pixelbrain"),
-        "made": f"{made.day} {made:%B %Y, %H:%M %Z}",
-        "made_iso": made.isoformat(timespec="seconds"),
         "limits": _ON_INDEX,
         "why_unassigned": _WHY_UNASSIGNED,
     }

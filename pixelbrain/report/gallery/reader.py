@@ -5,20 +5,23 @@ from __future__ import annotations
 import logging
 import math
 import sys
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar
+from array import array
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pixelbrain import schema
 from pixelbrain.errors import MixedModelsError
+from pixelbrain.landing.digests import DigestTable, digest_ids, sort_digests
 from pixelbrain.landing.landing import Landing
 from pixelbrain.report.gallery.items import Album, Failure, GalleryFace, Library, Person, Photo
+from pixelbrain.report.gallery.spool import Picked, Spool, largest_first
 
 logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 _BASE = frozenset(field.name for field in schema.BASE_FIELDS)
 _CLASSIFIER = "resnet"
@@ -27,52 +30,128 @@ _ERRORS = frozenset(field.name for field in schema.ERROR_FIELDS)
 _VALUE_CHARACTERS = 200  # of a user's module; longer ones are cut: the page does not replace the export
 
 
-def read_library(landing: Landing) -> Library:
+def read_library(landing: Landing, folder: Path) -> Library:
     """Read what was landed, without its vectors.
 
-    Memory grows by 1.3 kB an image of one face and five likeliest labels (measured), never by an embedding.
+    Memory grows by some 150 bytes an image and face, its id for the most part; the rest is in a temporary file in
+    `folder`, 0.5 kB an image.
 
     Raises:
         LandingError: OUT cannot be read.
     """
     landed = landing.read_identities()
-    identities = _by_id(landed, "face_id", "identity_id", "distance", "assigned")
-    groups = _by_id(landing.read_groups(), "image_id", "group_id", "distance")
-    photos: list[Photo] = []
-    failures: list[Failure] = []
-    has_faces_column = False
+    identities = _Rows(landed, "face_id", "identity_id", "distance", "assigned")
+    groups = _Rows(landing.read_groups(), "image_id", "group_id", "distance")
+    spooled: Spool[Photo] = Spool(folder)
+    failed: Spool[Failure] = Spool(folder)
+    ids: list[pa.Array] = []
+    failed_ids: list[str] = []
+    labels, looks, people = _Members(), _Members(), _Members()
+    face_of, face_number, gated = array("i"), array("i"), array("b")
+    has_faces_column, n_failed = False, 0
     for table in landing.iter_images(vectors=False):
         modules = [name for name in table.column_names if name not in _BASE]
         has_faces_column = has_faces_column or _FACES in modules
-        for row in table.to_pylist():
-            failures += _failures(row, modules)
-            if row["status"] == schema.Status.OK:
-                photos.append(_photo(row, modules, identities, groups))
-    photos.sort(key=lambda photo: photo.image_id)
-    failures.sort(key=lambda failure: (failure.image_id, failure.stage))
-    faces = [(photo, face) for photo in photos for face in photo.faces]
-    people = _largest_first(((pair[1].identity_id, pair) for pair in faces), lambda pair: _or_last(pair[1].distance))
-    unassigned = [pair for pair in faces if pair[1].identity_id is None]
+        rows = table.to_pylist()
+        faces = [face for row in rows for face in (row.get(_FACES) or {}).get("faces") or ()]
+        who = dict(zip((face["face_id"] for face in faces), identities.of([f["face_id"] for f in faces]), strict=True))
+        alike = groups.of(table["image_id"])
+        for row, group in zip(rows, alike, strict=True):
+            for failure in _failures(row, modules):
+                failed.append(failure)
+                failed_ids.append(failure.image_id)
+                n_failed += failure.stage == "image"
+            if row["status"] != schema.Status.OK:
+                continue
+            photo = _photo(row, modules, who, group)
+            for number, face in enumerate(photo.faces):
+                people.add(face.identity_id, _or_last(face.distance))
+                face_of.append(len(spooled))
+                face_number.append(number)
+                gated.append(face.assigned == "gated")
+            labels.add(photo.label, -(photo.label_score or 0.0))
+            looks.add(photo.group_id, _or_last(photo.group_distance))
+            spooled.append(photo)
+        ids.append(table["image_id"].filter(pc.equal(table["status"], schema.Status.OK.value)).combine_chunks())
+    order = np.asarray(pc.sort_indices(pa.chunked_array(ids, pa.string())), np.int64)  # places, by image_id
+    listed = np.empty(len(order), np.int64)  # where each place is listed
+    listed[order] = np.arange(len(order))
+    of, numbers = np.asarray(face_of, np.int64), np.asarray(face_number, np.int64)
+    by_photo = np.lexsort((numbers, listed[of]))  # the faces, as the photos are listed
+
+    def photos(places: np.ndarray) -> Picked[Photo]:
+        return Picked(spooled.__getitem__, places)
+
+    def pair(place: int) -> tuple[Photo, GalleryFace]:
+        photo = spooled[int(of[place])]
+        return photo, photo.faces[int(numbers[place])]
+
+    def person(name: str, places: np.ndarray) -> Person:
+        _, first = np.unique(of[places], return_index=True)
+        return Person(name, Picked(pair, places), photos(of[places[np.sort(first)]]))
+
+    unassigned = by_photo[people.codes[by_photo] < 0]
     return Library(
-        photos=photos,
-        failures=failures,
-        people=[Person(*one) for one in people],
+        photos=photos(order),
+        failures=Picked(failed.__getitem__, np.asarray(pc.sort_indices(pa.array(failed_ids, pa.string())), np.int64)),
+        people=[person(*one) for one in people.largest_first(by_photo)],
         # those that were too poor to be compared come last
-        unassigned=sorted(unassigned, key=lambda pair: pair[1].assigned == "gated"),
-        labels=_albums(((photo.label, photo) for photo in photos), lambda photo: -(photo.label_score or 0.0)),
-        groups=_albums(((photo.group_id, photo) for photo in photos), lambda photo: _or_last(photo.group_distance)),
+        unassigned=Picked(pair, unassigned[np.argsort(np.asarray(gated)[unassigned], kind="stable")]),
+        labels=[Album(name, photos(places)) for name, places in labels.largest_first(order)],
+        groups=[Album(name, photos(places)) for name, places in looks.largest_first(order)],
         models=_models(landing),
+        n_failed=n_failed,
+        n_faces=len(of),
         has_faces_column=has_faces_column,
         has_identities=landed is not None,
     )
 
 
-def _by_id(table: pa.Table | None, key: str, *columns: str) -> dict[str, tuple[Any, ...]]:
-    """Rows of a table of a later stage; equal texts are one object."""
-    if table is None:
-        return {}
-    values = [[sys.intern(v) if isinstance(v, str) else v for v in table[name].to_pylist()] for name in columns]
-    return dict(zip(table[key].to_pylist(), zip(*values, strict=True), strict=True))
+class _Rows:
+    """Rows of a table of a later stage by the ids that they are about: 24 bytes an id, and the columns."""
+
+    def __init__(self, table: pa.Table | None, key: str, *columns: str) -> None:
+        self._missing = (None,) * len(columns)
+        self._known = table is not None
+        if table is not None:
+            digests = digest_ids(table[key])
+            order, first = sort_digests(digests)
+            self._rows, self._table = order[first], table.select(columns)
+            self._digests = DigestTable(digests[self._rows])
+
+    def of(self, ids: Sequence[str] | pa.ChunkedArray) -> list[tuple[Any, ...]]:
+        """The columns' values for each id; None where there is no row."""
+        if not self._known:
+            return [self._missing] * len(ids)
+        asked = ids if isinstance(ids, pa.ChunkedArray) else pa.array(ids, pa.string())
+        found = self._digests.find(digest_ids(asked))
+        there = found >= 0
+        values = self._table.take(pa.array(self._rows[found[there]]))
+        rows = zip(*(column.to_pylist() for column in values.columns), strict=True)
+        return [next(rows) if one else self._missing for one in there.tolist()]
+
+
+class _Members:
+    """Who belongs to which name, and how typical of it: 12 bytes each."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, int] = {}
+        self._codes, self._keys = array("i"), array("d")
+
+    @property
+    def codes(self) -> np.ndarray:
+        """Of each member, the name's number; -1: none."""
+        return np.asarray(self._codes, np.int64)
+
+    def add(self, name: str | None, key: float) -> None:
+        """One more."""
+        self._codes.append(-1 if name is None else self._names.setdefault(name, len(self._names)))
+        self._keys.append(key)
+
+    def largest_first(self, order: np.ndarray) -> list[tuple[str, np.ndarray]]:
+        """See `spool.largest_first`; among equals, members are in this order."""
+        found = largest_first(list(self._names), self.codes[order], np.asarray(self._keys)[order])
+        return [(name, order[places]) for name, places in found]
 
 
 def _models(landing: Landing) -> dict[str, schema.ModelInfo]:
@@ -96,7 +175,7 @@ def _photo(
     row: dict[str, Any],
     modules: list[str],
     identities: dict[str, tuple[Any, ...]],
-    groups: dict[str, tuple[Any, ...]],
+    group: tuple[Any, ...],
 ) -> Photo:
     image_id = row["image_id"]
     # a photo whose size was not recorded is shown as a square
@@ -108,7 +187,7 @@ def _photo(
     found = row.get(_FACES)
     if found and found.get("faces"):
         photo.faces = tuple(_face(face, identities) for face in found["faces"])
-    photo.group_id, photo.group_distance = groups.get(image_id, (None, None))
+    photo.group_id, photo.group_distance = group
     photo.values = tuple(
         pair for module in modules if module not in (_CLASSIFIER, _FACES) for pair in _values(module, row[module])
     )
@@ -116,7 +195,7 @@ def _photo(
 
 
 def _face(face: dict[str, Any], identities: dict[str, tuple[Any, ...]]) -> GalleryFace:
-    identity_id, distance, assigned = identities.get(face["face_id"], (None, None, None))
+    identity_id, distance, assigned = identities[face["face_id"]]
     box = (face["x1"], face["y1"], face["x2"], face["y2"])
     return GalleryFace(face["face_id"], *box, face["score"], identity_id, distance, assigned)
 
@@ -137,21 +216,6 @@ def _values(name: str, value: Any) -> Iterator[tuple[str, str]]:
         return
     text = f"{value:.6g}" if isinstance(value, float) else str(value)
     yield sys.intern(name), text if len(text) <= _VALUE_CHARACTERS else text[: _VALUE_CHARACTERS - 1] + "…"
-
-
-def _albums(photos: Iterable[tuple[str | None, Photo]], key: Callable[[Photo], float]) -> list[Album]:
-    return [Album(*found) for found in _largest_first(photos, key)]
-
-
-def _largest_first(found: Iterable[tuple[str | None, T]], key: Callable[[T], float]) -> list[tuple[str, list[T]]]:
-    """Names with their members, those of most members first; of each, the members by `key`. None is no name."""
-    members: dict[str, list[T]] = defaultdict(list)
-    for name, member in found:
-        if name is not None:
-            members[name].append(member)
-    return [
-        (name, sorted(members[name], key=key)) for name in sorted(members, key=lambda name: (-len(members[name]), name))
-    ]
 
 
 def _or_last(distance: float | None) -> float:

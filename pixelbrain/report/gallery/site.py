@@ -1,10 +1,15 @@
-"""Renders templates to files: the Jinja environment, links relative to a page, pagination, stale pages."""
+"""Renders templates to files: the Jinja environment, links relative to a page, pagination, pages that are as before."""
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import importlib.metadata
 import importlib.resources
+import json
 import os
-from collections.abc import Mapping, Sequence, Set
+import pickle
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
@@ -19,6 +24,7 @@ T = TypeVar("T")
 
 _FOLDERS = ("people", "labels", "groups", "photos", "faces-unassigned", "failures")
 _MARKER = ".pixelbrain-report"
+_PAGES = ".pages.json"  # what the pages that are there were made of
 
 #: Shown for a photo that could be read when it landed and cannot be any more.
 PLACEHOLDER = "assets/placeholder.svg"
@@ -80,8 +86,11 @@ class Page(Generic[T]):
 
     @property
     def shortcuts(self) -> list[int | None]:
-        """Page numbers to link to: the first, the last, those around this one, None for a gap."""
-        near = {1, self.count, *range(self.number - 2, self.number + 3)}
+        """Page numbers to link to: the first, those around this one, None for a gap.
+
+        The last one stands on the first page alone: on all of them, all were to be written again when one is added.
+        """
+        near = {1, *range(self.number - 2, self.number + 3), *([self.count] if self.number == 1 else [])}
         numbers: list[int | None] = []
         for number in sorted(n for n in near if 1 <= n <= self.count):
             if numbers and number != (numbers[-1] or 0) + 1:
@@ -106,7 +115,10 @@ def paginate(items: Sequence[T], path: str, *, size: int) -> list[Page[T]]:
 
 @dataclass(eq=False)
 class Site:
-    """A folder of pages, written one after another; `finish` removes the pages of an earlier report."""
+    """A folder of pages, written one after another, but for those that an earlier report made of the same.
+
+    `finish` removes pages that are no more. A report that is cut short in between is written anew by the next.
+    """
 
     out: Path  # the report's folder; made if it is not there
     _: KW_ONLY
@@ -114,7 +126,9 @@ class Site:
     shared: Mapping[str, Any]  # variables that every page has
 
     def __post_init__(self) -> None:
-        self._written: set[str] = set()
+        self._before = _read_pages(self.out).get("pages", {})
+        (self.out / _PAGES).unlink(missing_ok=True)
+        self._digests: dict[str, str] = {}
         self._environment = jinja2.Environment(
             loader=jinja2.PackageLoader("pixelbrain.report.gallery"),
             autoescape=True,
@@ -134,21 +148,50 @@ class Site:
             thumbnail_size=thumbnails.thumbnail_size,
         )
 
-    def write(self, path: str, template: str, **variables: Any) -> None:
-        """Render `template` to `path` (inside the report). Templates link with `root ~ "people/…"`."""
+    def write(self, path: str, template: str, *, seen: Any, **variables: Any) -> None:
+        """Render `template` to `path` (inside the report), unless it is there, made of the same.
+
+        Args:
+            path: of the page. Templates link with `root ~ "people/…"`.
+            template: its name.
+            seen: what can be seen on the page, beside what all pages share; it is pickled.
+            variables: of the template.
+        """
+        seen = pickle.dumps((_recipe(), template, self.shared, seen), protocol=5)
+        digest = self._digests[path] = hashlib.blake2b(seen, digest_size=16).hexdigest()
+        target = self.out / path
+        if self._before.get(path) == digest and target.exists():
+            return
         links = self.links.of_page(path)
         text = self._environment.get_template(template).render(
             **self.shared, **variables, root=links.root, links=links, path=path
         )
-        target = self.out / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
-        self._written.add(path)
 
-    def write_list(self, items: Sequence[Any], path: str, template: str, size: int, /, **variables: Any) -> None:
-        """Render a list to as many pages as it takes, the first at `path`, each with its `page`."""
+    def write_list(
+        self,
+        items: Sequence[T],
+        path: str,
+        template: str,
+        size: int,
+        /,
+        *,
+        seen: Callable[[T], Any],
+        about: Any = None,
+        **variables: Any,
+    ) -> None:
+        """Render a list to as many pages as it takes, the first at `path`, each with its `page`.
+
+        Args:
+            seen: an item to what is to be seen of it.
+            about: what else can be seen on the pages, beside the texts among the variables.
+        """
+        texts = {name: value for name, value in variables.items() if isinstance(value, str)}
         for page in paginate(items, path, size=size):
-            self.write(page.path, template, page=page, **variables)
+            place = page.number, page.shortcuts, (page.count, page.total) if page.number == 1 else None
+            shown = place, about, texts, [seen(item) for item in page.items]
+            self.write(page.path, template, seen=shown, page=page, **variables)
 
     def write_assets(self) -> None:
         """Copy the style sheet and the placeholder."""
@@ -161,12 +204,42 @@ class Site:
                     text += _ratio_rules()
                 (folder / asset.name).write_text(text, encoding="utf-8")
 
-    def finish(self) -> None:
-        """Remove the pages that an earlier report had and this one has not."""
+    def finish(self, made_of: str | None) -> None:
+        """Remove the pages that an earlier report had and this one has not, and remember what they are made of.
+
+        Args:
+            made_of: see `is_made_of`; None: ask again, as something could not be shown.
+        """
         for folder in _FOLDERS:
             for path in (self.out / folder).glob("*.html"):
-                if path.relative_to(self.out).as_posix() not in self._written:
+                if path.relative_to(self.out).as_posix() not in self._digests:
                     path.unlink()
+        text = json.dumps({"made_of": made_of and f"{_recipe()} {made_of}", "pages": self._digests})
+        temporary = self.out / f"{_PAGES}.tmp"
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, self.out / _PAGES)
+
+
+def is_made_of(out: Path, made_of: str) -> bool:
+    """Whether the report in `out` was made, and finished, by this version of what `made_of` says."""
+    return (out / "index.html").exists() and _read_pages(out).get("made_of") == f"{_recipe()} {made_of}"
+
+
+def _read_pages(out: Path) -> dict[str, Any]:
+    try:
+        return json.loads((out / _PAGES).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):  # none yet, or it was cut short: all pages are made anew
+        return {}
+
+
+@functools.cache
+def _recipe() -> str:
+    """Changes with the templates and with the version: pages of another one are made anew."""
+    digest = hashlib.blake2b(importlib.metadata.version("pixelbrain").encode(), digest_size=8)
+    templates = importlib.resources.files("pixelbrain.report.gallery").joinpath("templates")
+    for template in sorted(templates.iterdir(), key=lambda one: one.name):
+        digest.update(template.read_bytes())
+    return digest.hexdigest()
 
 
 def claim(out: Path) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pymongo
 from pymongo import WriteConcern
@@ -16,6 +17,7 @@ from pixelbrain.config import mask_uri
 from pixelbrain.errors import StoreError
 from pixelbrain.storage.local import why_not_writable
 from pixelbrain.stores.address import database_name
+from pixelbrain.stores.load_record import RECORD_ID
 from pixelbrain.stores.mongo.embedded import EmbeddedMongo
 from pixelbrain.stores.mongo.mongod import find_mongod
 from pixelbrain.stores.reconnect import ride_out
@@ -54,6 +56,7 @@ class MongoConnection:
         self.embedded: EmbeddedMongo | None = None
         self._uri = uri
         self._folder = folder
+        self._left = folder / "loaded.json"
         self._database: MongoDatabase | None = None
         self._closed = False
 
@@ -79,6 +82,7 @@ class MongoConnection:
         if self._database is None:
             if self._uri is None:
                 self.embedded = EmbeddedMongo(self._folder)
+                self._left.unlink(missing_ok=True)  # until it is stopped in order, nobody knows what it will hold
             try:
                 uri = self.embedded.uri if self.embedded is not None else str(self._uri)
                 self._database = connect(uri, own=not self.shared)
@@ -86,6 +90,16 @@ class MongoConnection:
                 self._stop()
                 raise
         return self._database
+
+    def left(self) -> dict[str, Any] | None:
+        """What a load remembers in a mongod of our own, as it was when that was stopped; no mongod is started for it.
+
+        None: it is a server, or a mongod that runs, or was killed: ask it.
+        """
+        try:
+            return json.loads(self._left.read_text()) if not self.shared and self._database is None else None
+        except (OSError, ValueError):
+            return None
 
     def errors(self) -> contextlib.AbstractContextManager[None]:
         """Inside it, an error of pymongo is a `StoreError` that names the server."""
@@ -109,6 +123,10 @@ class MongoConnection:
         database, self._database = self._database, None
         embedded, self.embedded = self.embedded, None
         if database is not None:
+            if embedded is not None and embedded.is_mine_alone:
+                with contextlib.suppress(PyMongoError, OSError):  # then it is asked itself
+                    loaded = database["meta"].find_one({"_id": RECORD_ID}) or {}
+                    self._left.write_text(json.dumps(loaded))
             database.client.close()
         if embedded is not None:
             embedded.stop()

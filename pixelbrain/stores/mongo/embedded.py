@@ -61,6 +61,11 @@ class EmbeddedMongo:
         """Whether it runs."""
         return self._server is not None and self._server.alive()
 
+    @property
+    def is_mine_alone(self) -> bool:
+        """Whether `stop` would stop it."""
+        return self.alive() and self._server is not None and self._server.holders == 1
+
     def stop(self) -> None:
         """Let go of it; the last holder stops it."""
         with _guard:

@@ -8,17 +8,22 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from pymongo import UpdateOne
 from pymongo.errors import DuplicateKeyError
 
+from pixelbrain import schema
 from pixelbrain.errors import StoreError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.stores.ledger import IdLedger
 from pixelbrain.stores.load_record import RECORD_ID, StoreCounts, landed_digest
 from pixelbrain.stores.mongo.connection import MongoConnection
 from pixelbrain.stores.mongo.documents import LANDED, documents
-from pixelbrain.stores.mongo.upsert import create_indexes, remove_others, upsert_images
+from pixelbrain.stores.mongo.upsert import bulk_write, create_indexes, remove_others, upsert_images
 from pixelbrain.stores.results import WriteResult
 
+#: What a load writes into every document, but for what moves along with it: its id, and the bytes by which it is known.
+_OURS = {name for kinds, names in schema.RESERVED_NAMES.values() if "field" in kinds for name in names}
+_OURS -= {"_id", "sha256"}
 _MOST_ORIGINS = 100_000
 
 
@@ -37,6 +42,7 @@ class DocumentLoad:
         self._owner = owner
         self._documents = connection.database["images"]
         self._meta = connection.database["meta"]
+        self._landing = landing
         self._digest = landed_digest(landing)
         origins = landing.index.origins(np.arange(len(landing.index.part)))
         self._origins = origins if len(origins) <= _MOST_ORIGINS else []  # a document ends at 16 MB
@@ -86,8 +92,24 @@ class DocumentLoad:
     def remove_stale(self) -> None:
         """Remove the documents that Parquet does not have, if the counts say that there are any."""
         if self._held() > self._ledger.count():
-            step = functools.partial(remove_others, self._documents, LANDED, self._ledger.holds)
+            step = functools.partial(remove_others, self._documents, LANDED, self._ledger.holds, self._hand_on)
             self.removed += self._connection.patiently(step)
+
+    def _hand_on(self, gone: list[str]) -> None:
+        """What users stored in documents that go, to those of the same bytes that have no such field: they moved."""
+        ours = {*_OURS, *self._landing.index.modules, *self._landing.answers}
+        query = {"_id": {"$in": gone}}
+        old = {row.pop("sha256", None): row for row in self._documents.find(query, dict.fromkeys(ours, False))}
+        fields = {name for row in old.values() for name in row if name != "_id"}
+        if not fields:
+            return
+        there = {"sha256": {"$in": [sha256 for sha256 in old if sha256]}, "_id": {"$nin": gone}, **LANDED}
+        operations = [
+            UpdateOne({"_id": row["_id"]}, {"$set": new})
+            for row in self._documents.find(there, dict.fromkeys(["sha256", *fields], True))
+            if (new := {name: value for name, value in old[row["sha256"]].items() if name not in row})
+        ]
+        bulk_write(self._documents, operations)
 
     def _held(self) -> int:
         return self._connection.patiently(lambda: self._documents.count_documents(LANDED))

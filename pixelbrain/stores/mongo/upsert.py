@@ -93,12 +93,21 @@ def bulk_write(collection: Collection, operations: Sequence[UpdateOne]) -> Write
     return WriteResult(written=written, unchanged=len(operations) - written - len(errors), errors=tuple(errors))
 
 
-def remove_others(collection: Collection, query: dict[str, Any], keep: Callable[[list[str]], np.ndarray]) -> int:
-    """Remove the documents that match `query` and whose ids `keep` says False of; how many were removed."""
+def remove_others(
+    collection: Collection,
+    query: dict[str, Any],
+    keep: Callable[[list[str]], np.ndarray],
+    first: Callable[[list[str]], None] = lambda ids: None,
+) -> int:
+    """Remove the documents that match `query` and whose ids `keep` says False of; how many were removed.
+
+    Of what is about to go, `first` is told.
+    """
     removed = 0
     for ids in batches(document["_id"] for document in collection.find(query, {"_id": 1})):
         gone = [one for one, stays in zip(ids, keep(ids), strict=True) if not stays]
         if gone:
+            first(gone)
             removed += collection.delete_many({"_id": {"$in": gone}}).deleted_count
     return removed
 

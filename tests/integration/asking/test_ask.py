@@ -19,6 +19,7 @@ from pixelbrain.asking.pending import read_where
 from pixelbrain.asking.request.failures import StopJob
 from pixelbrain.asking.request.photo import prepare_photo
 from pixelbrain.engine.ask.run import ask
+from pixelbrain.engine.extract import extract
 from pixelbrain.landing.landing import Landing
 from pixelbrain.sources import read_bytes
 from pixelbrain.sources.local import uri_to_path
@@ -26,6 +27,7 @@ from tests.fake_openai.answers import expected_answer
 from tests.fake_openai.running import FakeOpenAI
 from tests.integration.asking.conftest import actors_of_ours, delivered_usd, plain_image
 from tests.integration.asking.landed import land_plain_images
+from tests.unit.engine.modules_for_tests import Size
 
 QUESTIONS = [
     {"field": "is_red", "question": "Is it red?", "answer": "bool"},
@@ -82,6 +84,30 @@ def test_every_image_has_its_own_typed_answer_and_copies_are_free(environment, t
     assert one_more.images == 150 and one_more.statuses == {"ok": 450}
     assert one_more.remembered == 300 + 30  # the two questions of before, and the copies' third
     assert report.cost_usd + one_more.cost_usd == delivered_usd(environment)
+
+
+@pytest.mark.usefixtures("ray_running")
+def test_answers_follow_images_that_move_and_nothing_is_paid_again(environment, tmp_path):
+    landing = land_plain_images(tmp_path, 12)
+    before, _ = run(landing)
+
+    def answers() -> dict[str, tuple]:
+        rows = [row for table in landing.iter_images() for row in table.to_pylist()]
+        return {r["image_id"].rpartition("/")[2]: (r["is_red"]["answer"], r["width_px"]["answer"]) for r in rows}
+
+    known = answers()
+    moved = (tmp_path / "photos").rename(tmp_path / "moved")
+    report = extract(pb.DataLoader(str(moved)), [Size()], landing.storage)
+    landing.refresh()
+    assert report.moved == landing.count_images() == 12 and answers() == known  # before anybody asks
+    again, _ = run(landing)
+    assert again.images == 0
+    (moved / "copy.jpg").write_bytes((moved / "00003.jpg").read_bytes())
+    extract(pb.DataLoader(str(moved)), [Size()], landing.storage)
+    copied, _ = run(landing)
+    assert (copied.images, copied.remembered, copied.cost_usd) == (1, 2, 0)
+    assert answers()["copy.jpg"] == known["00003.jpg"]
+    assert delivered_usd(environment) == before.cost_usd
 
 
 @pytest.mark.usefixtures("ray_running")

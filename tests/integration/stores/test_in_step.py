@@ -8,6 +8,7 @@ import logging
 import numpy as np
 import pytest
 
+from pixelbrain.apps.status import read_status
 from pixelbrain.config import RunConfig
 from pixelbrain.errors import StoreError
 from pixelbrain.identity.group import group_images
@@ -16,8 +17,10 @@ from pixelbrain.landing.compact import compact
 from pixelbrain.report.export import export
 from pixelbrain.report.search import search
 from pixelbrain.stages.stages import Stages
+from pixelbrain.stores.chroma.connection import ChromaConnection
 from pixelbrain.stores.in_step import store_state
 from pixelbrain.stores.load import load
+from pixelbrain.stores.mongo.embedded import EmbeddedMongo
 from pixelbrain.stores.verify import verify
 
 EVERYBODY = PeopleIdentifierModule(threshold=-0.99, min_faces=1)  # one person
@@ -101,6 +104,26 @@ def test_a_compact_leaves_the_stores_in_step(behind, database, monkeypatch):
     assert store_state(behind, database).in_step
     monkeypatch.setattr(type(behind), "iter_images", lambda *_, **__: pytest.fail("no row is read"))
     assert load(behind, database).skipped == 4 + 4 + 4
+
+
+def test_status_of_embedded_stores_starts_none(out, land, image, monkeypatch):
+    landing = land([image(number, faces=1) for number in range(3)])
+    stages = Stages(RunConfig(out=str(out)))
+    with stages.database() as database:
+        load(landing, database)
+    with monkeypatch.context() as patched:
+        patched.setattr(EmbeddedMongo, "__init__", None)
+        patched.setattr(ChromaConnection, "__init__", None)
+        found = read_status(stages)["stores"]
+        assert (found["in_step"], found["recorded"]) == (True, True), found
+        assert found["counts"] == {"documents": 3, "images": 3, "faces": 3}
+        land([image(3)], replace=False)
+        found = read_status(Stages(RunConfig(out=str(out))))["stores"]
+        assert found["reasons"] == ("images landed or changed since the last load",)
+    with stages.database() as database:
+        database.mongo["meta"].find_one()
+        assert not (out / "db" / "mongo" / "loaded.json").exists()  # of a load that is killed nothing is believed
+    assert (out / "db" / "mongo" / "loaded.json").exists()
 
 
 def test_a_load_reads_the_rows_that_are_new(behind, land, image, out, database, monkeypatch):

@@ -104,6 +104,22 @@ def test_a_changed_photo_is_loaded_again_and_its_fields_stay(land, image, databa
     assert match.id == "file:///photos/003.jpg" and match.distance < 1e-6
 
 
+def test_a_users_fields_follow_the_bytes_of_a_photo_that_moved(land, image, database):
+    copy = image(2) | {"sha256": image(1)["sha256"]}
+    load(land([image(0), image(1), copy, image(3)]), database)
+    one, two, three, four = (f"file:///photos/{number:03d}.jpg" for number in range(4))
+    database.store_field("note", {one: "mine", two: "of the original", three: "of the copy", four: "of none"})
+    database.store_field("deep.er", {two: 1})
+    moved = image(0) | {"image_id": "file:///elsewhere.jpg"}
+    landing = land([moved, copy])
+    load(landing, database)
+    found = {document["image_id"]: document for document in database.find_images()}
+    assert found.keys() == {"file:///elsewhere.jpg", three}
+    assert found["file:///elsewhere.jpg"]["note"] == "mine" and "deep" not in found["file:///elsewhere.jpg"]
+    assert (found[three]["note"], found[three]["deep"]) == ("of the copy", {"er": 1})
+    assert store_state(landing, database).in_step
+
+
 def test_vanished_faces_and_images_are_removed(land, image, database):
     load(land([image(number, faces=3) for number in range(6)]), database)
 

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import contextlib
 
+import pyarrow as pa
+
+from pixelbrain import schema
 from pixelbrain.apps.status import describe, read_status
 from pixelbrain.config import RunConfig
 from pixelbrain.errors import StoreError
+from pixelbrain.landing.landing import Landing
+from pixelbrain.landing.parts import ModuleState
 from pixelbrain.stages.stages import Stages
 
 
@@ -27,7 +32,10 @@ def test_what_there_is_is_described():
         "images": 1200, "failed": 2, "failures": {"DecodeError": 2}, "models": {"resnet": {"model": "resnet50"}},
         "faces": 30, "people": 3, "assigned_faces": 20, "groups": 4,
         "outdated": {"identify": {"missing": 2, "stale": 1}},
-        "stores": {"in_step": True, "reasons": [], "counts": {"documents": 1200, "images": 1198, "faces": 30}},
+        "stores": {
+            "in_step": True, "reasons": [], "recorded": True,
+            "counts": {"documents": 1200, "images": 1198, "faces": 30},
+        },
     }  # fmt: skip
     assert describe(found) == [
         "images    1,200, 2 failed",
@@ -37,7 +45,27 @@ def test_what_there_is_is_described():
         "people    3 in 20 faces",
         "groups    4",
         "          2 came or changed since people were found, 1 went or changed: `pixelbrain identify` again",
-        "stores    in step: 1,200 documents in MongoDB, 1,228 vectors in ChromaDB",
+        "stores    in step: 1,200 documents in MongoDB, 1,228 vectors in ChromaDB, by its last load",
     ]
     found["stores"] = {"in_step": False, "reasons": ["2 images are new"]}
     assert describe(found)[-1] == "stores    out of step, run `pixelbrain load`: 2 images are new"
+
+
+def test_newest_rows_are_counted_wherever_they_are(tmp_path):
+    def land(generation: int, module: str, **errors: str | None) -> None:
+        fields = {"facenet": schema.faces_fields(2), "size": [pa.field("pixels", pa.int64())]}[module]
+        columns = [*schema.BASE_FIELDS, pa.field(module, schema.module_struct(fields))]
+        found = {one: {"n_faces": 2, "error_type": error} for one, error in errors.items()}
+        rows = [{"image_id": one, "version": "1", "status": "ok", module: value} for one, value in found.items()]
+        states = {module: ModuleState(settings={}, model=None)}
+        table = pa.Table.from_pylist(rows, pa.schema(columns))
+        landing.write_part(table, generation=generation, block=0, piece=0, modules=states)
+
+    landing = Landing(tmp_path)
+    land(1, "facenet", a=None, b="RuntimeError", c="OSError")
+    land(2, "size", a="ValueError", c="ValueError")
+    land(3, "facenet", b=None)
+    found = read_status(Stages(RunConfig(out=str(tmp_path))))
+    assert (found["images"], found["failed"], found["faces"]) == (3, 2, 6)
+    assert found["failures"] == {"size: ValueError": 2, "facenet: OSError": 1}
+    assert found["stores"]["reasons"] == ("nothing was loaded yet",)

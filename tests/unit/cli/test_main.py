@@ -26,7 +26,8 @@ STORES = "--s3-endpoint --mongo --chroma"
 PLANNED = (
     "source --out --module --classifier --classes --top-k --embedder --strategy --weights-dir --offline --device "
     "--layout --actors --gpus-per-actor --cpus-per-actor --node-labels --autoscale --address "
-    f"{STORES} --hidden --limit --max-megapixels --retry-failed --force --prune --config"
+    f"{STORES} --hidden --limit --max-megapixels --retry-failed --force --prune --prune-gone-source --thumbnails "
+    "--config"
 )
 EXTRACTED = PLANNED.replace(" --strategy", "").replace(" --mongo --chroma", "")
 #: What each command takes, in the order of its help: nothing is lost where options are derived and shared.

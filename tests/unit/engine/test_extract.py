@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from pixelbrain.engine.extract import extract, look_ahead
 from pixelbrain.engine.work.fused import ImageWorker
 from pixelbrain.engine.work.worklist import Worklist, WorkOrder, blocks
-from pixelbrain.errors import ConfigError, ModuleError, SourceError
+from pixelbrain.errors import ConfigError, ModuleError, SourceError, SourceGoneError
 from pixelbrain.images.loader import DataLoader
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState, claim_generation
@@ -17,20 +18,25 @@ from pixelbrain.storage.local import LocalStorage
 from tests.unit.engine.modules_for_tests import Size
 
 
+def land(folder, storage, generation) -> None:
+    """The work of a run on a folder."""
+    state = ModuleState(settings={}, model=None)
+    worklist = Worklist(
+        loader=DataLoader(str(folder)),
+        storage=storage,
+        settings_hashes={"size": state.settings_hash},
+        generation=generation,
+    )
+    work = ImageWorker([Size()], WorkOrder(storage=storage, generation=generation, states={"size": state}))
+    for block in blocks(worklist, 3):
+        work(block)
+
+
 @pytest.fixture
 def landed(photo_folder, tmp_path) -> Landing:
     """All of the photos' folder, in three parts."""
     landing = Landing(tmp_path / "out")
-    state = ModuleState(settings={}, model=None)
-    worklist = Worklist(
-        loader=DataLoader(str(photo_folder)),
-        storage=landing.storage,
-        settings_hashes={"size": state.settings_hash},
-        generation=claim_generation(landing.storage),
-    )
-    work = ImageWorker([Size()], WorkOrder(storage=landing.storage, generation=1, states={"size": state}))
-    for block in blocks(worklist, 3):
-        work(block)
+    land(photo_folder, landing.storage, claim_generation(landing.storage))
     return landing
 
 
@@ -57,6 +63,44 @@ def test_what_is_gone_is_counted_and_pruned_if_that_is_asked_for(photo_folder, l
     extract(DataLoader(str(photo_folder)), [Size()], landed.storage, prune=True)
     landed.refresh()
     assert landed.count_images() == 6
+
+
+def test_a_source_that_is_gone_is_dropped_on_that_word_alone(photo_folder, landed, encode):
+    kept, source = photo_folder.parent / "photos2", DataLoader(str(photo_folder))
+    kept.mkdir()
+    (kept / "0.jpg").write_bytes(encode(size=(9, 9)))
+    shutil.rmtree(photo_folder)
+    hint = "no such file or folder: .*photos; --prune-gone-source removes all its images from OUT"
+    with pytest.raises(SourceGoneError, match=hint):
+        extract(source, [Size()], landed.storage, prune=True)
+    with pytest.raises(SourceGoneError, match="photos$"):
+        extract(source, [Size()], landed.storage)
+    for there in (kept, kept / "0.jpg"):
+        with pytest.raises(ConfigError, match=f"{there} is there: --prune removes what is gone from it"):
+            extract(DataLoader(str(there)), [Size()], landed.storage, prune_gone_source=True)
+    land(kept, landed.storage, 2)
+    report = extract(source, [Size()], landed.storage, prune_gone_source=True)
+    assert (report.listed, report.done, report.gone, report.plan) == (0, 0, 7, None)
+    landed.refresh()
+    assert landed.index.image_id.to_pylist() == [(kept / "0.jpg").as_uri()]
+    with pytest.raises(SourceError, match="no such list file"):  # it says nothing of its images
+        extract(DataLoader(str(photo_folder / "list.txt")), [Size()], landed.storage, prune_gone_source=True)
+
+
+def test_what_moved_before_a_run_was_killed_is_settled_by_the_next_one(photo_folder, landed):
+    (photo_folder / "0.jpg").rename(photo_folder / "moved.jpg")
+    (photo_folder / "copy.jpg").write_bytes((photo_folder / "moved.jpg").read_bytes())
+    (photo_folder / "2.jpg").unlink()
+    land(photo_folder, landed.storage, claim_generation(landed.storage))  # and was killed
+    landed.refresh()
+    assert landed.count_images() == 9
+    report = extract(DataLoader(str(photo_folder)), [Size()], landed.storage, prune=True)
+    assert (report.done, report.moved, report.copies, report.gone) == (0, 1, 1, 1)
+    landed.refresh()
+    names = [image_id.rpartition("/")[2] for image_id in landed.index.image_id.to_pylist()]
+    assert len(names) == 7 and {"moved.jpg", "copy.jpg"} < set(names) and not {"0.jpg", "2.jpg"} & set(names)
+    again = extract(DataLoader(str(photo_folder)), [Size()], landed.storage)
+    assert (again.moved, again.copies, again.gone) == (0, 0, 0)
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ class Row:
     image_id: str
     version: str = "1"
     status: str = "ok"
+    sha256: str | None = None
     values: dict[str, Any] = dataclasses.field(default_factory=dict)  # by module: a number, an error_type, or None
 
 
@@ -50,6 +51,7 @@ def land(landing: Landing, rows: Sequence[Row], generation: int, settings: dict[
         {
             "image_id": row.image_id,
             "version": row.version,
+            "sha256": row.sha256,
             "status": row.status,
             "width": zlib.crc32(f"{generation} {row.image_id}".encode()) % 1000,
             "error_type": "DecodeError" if row.status == "failed" else None,

@@ -17,8 +17,8 @@ from pixelbrain.stages.wording import tell_asked, tell_batches, tell_extracted, 
 from tests.unit.landed_out import LOADED
 
 EXTRACTED = ExtractReport(
-    listed=10, done=4, failed=0, failures={}, gone=0, stopped=False, seconds=2.4, working_seconds=2.0,
-    seconds_by_activity={}, plan=None,
+    listed=10, done=4, failed=0, failures={}, moved=0, copies=0, gone=0, stopped=False, seconds=2.4,
+    working_seconds=2.0, seconds_by_activity={}, plan=None,
 )  # fmt: skip
 
 
@@ -41,6 +41,10 @@ class Told(Display):
     [
         ({}, "extract   4 images, 6 were there already, 2.0 images/s, 2 s"),
         ({"failed": 1, "listed": 4}, "extract   4 images, 1 failed, 2.0 images/s, 2 s"),
+        (
+            {"moved": 3, "copies": 1},
+            "extract   4 images, 3 moved, 1 copies of others, 6 were there already, 2.0 images/s, 2 s",
+        ),
         ({"stopped": True}, "extract   4 images, 2.0 images/s, 2 s"),  # nobody knows what the rest is
         ({"done": 0}, "extract   0 images, 10 were there already, 2 s"),
     ],

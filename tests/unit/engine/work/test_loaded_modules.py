@@ -7,7 +7,7 @@ import pytest
 
 from pixelbrain.engine.work.loaded_modules import LoadedModules, module_column
 from pixelbrain.engine.work.meter import Meter
-from pixelbrain.modules.base import PipelineModule
+from pixelbrain.modules.base import Known, PipelineModule
 
 
 class Double(PipelineModule):
@@ -51,6 +51,17 @@ def test_a_module_is_loaded_once_and_on_its_device():
         {"n": None, "error_type": "ValueError", "error": "no photo"},
     ]
     assert seconds >= 0 and meter.told == [("double", 2, "cuda:0")]
+
+
+def test_what_is_known_is_not_looked_at_and_loads_nothing():
+    module, meter = Double(), Heard()
+    loaded = LoadedModules([module], "cpu", 1, meter)
+    known = Known({"n": 3, "error_type": None, "error": None})
+    assert loaded.run("double", 2, [1], [known])[0].to_pylist() == [None, known.struct]
+    assert module.devices == []
+    column, _seconds = loaded.run("double", 3, [0, 1, 2], [5, known, 6])
+    assert [row["n"] for row in column.to_pylist()] == [10, 3, 12]
+    assert module.devices == ["cpu"] and [count for _name, count, _device in meter.told] == [0, 2]
 
 
 @pytest.mark.parametrize("wrong", [1000, "many", [1]])

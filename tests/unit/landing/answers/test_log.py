@@ -194,3 +194,25 @@ def test_nobody_shares_a_record(tmp_path: Path) -> None:
     one.remembered("k-a")["answer"].append("y")
     assert one.remembered("k-a")["answer"] == ["x"]
     one.close()
+
+
+def test_of_several_answers_about_an_image_the_newest_to_the_newest_question_is_read(tmp_path):
+    landing = Landing(tmp_path)
+    base = [{"image_id": f"i{n}", "version": "1", "status": "ok"} for n in range(4)]
+    landing.write_part(
+        pa.Table.from_pylist(base, pa.schema(schema.BASE_FIELDS)), generation=1, block=0, piece=0, modules={}
+    )
+    log = landing.answer_log
+    for run, (question, said) in enumerate([("q1", "abcd"), ("q2", "abca"), ("q2", "x")]):
+        journal = log.journal(f"run{run}", {"tags": pa.string()})
+        journal.append(*(record(f"i{n}", "tags", question=question, answer=answer) for n, answer in enumerate(said)))
+        journal.append(record("i1", "tags", question=question, answer=f"again {run}"))
+        journal.close()
+        log.fold()
+    path = tmp_path / log.files("tags")[1][0]
+    rows = [row for table in landing.iter_images(batch_rows=3) for row in table.to_pylist()]
+    assert [row["tags"]["answer"] for row in rows] == ["x", "again 2", "c", "a"]
+    path.write_bytes(b"of a power loss")
+    landing.refresh()
+    rows = [row for table in landing.iter_images(["tags"]) for row in table.to_pylist()]
+    assert [row["tags"] and row["tags"]["answer"] for row in rows] == ["x", "again 2", None, None]

@@ -10,7 +10,9 @@ from urllib.parse import unquote, urljoin, urlsplit
 import pytest
 
 from pixelbrain.errors import ConfigError, LandingError
+from pixelbrain.landing.landing import Landing
 from pixelbrain.report.gallery.pages import build_gallery
+from pixelbrain.report.gallery.site import Site
 from pixelbrain.sources.local import uri_to_path
 from tests.unit.report.landed_rows import identity, image_row, labelled, with_faces
 
@@ -241,3 +243,57 @@ def test_a_report_that_cannot_be_written_is_one_line(land, photo_file, tmp_path:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(LandingError, match="cannot write the gallery to"):
         build_gallery(land([image_row(photo_file("a.jpg"))]), out=tmp_path / "file" / "report")
+
+
+def stamps(report: Path) -> dict[str, int]:
+    return {path.relative_to(report).as_posix(): path.stat().st_mtime_ns for path in report.rglob("*.*")}
+
+
+def test_of_what_is_as_it_was_nothing_is_read_or_written(land, photo_file, monkeypatch: pytest.MonkeyPatch):
+    rows = [image_row(photo_file("a.jpg"), resnet=labelled("cat", 0.5))]
+    report = build_gallery(land(rows)).parent
+    before = stamps(report)
+    with monkeypatch.context() as patched:
+        patched.setattr(Landing, "iter_images", None)
+        build_gallery(Landing(report.parent), run={"stages": {"load": {"finished": "2026-11-20T14:05:00+00:00"}}})
+    assert stamps(report) == before
+    landing = land(rows, groups=[])  # something new
+    build_gallery(landing)
+    assert stamps(report)["index.html"] > before["index.html"]
+
+
+def test_pages_that_would_be_the_same_stay(land):
+    rows = [image_row(f"file:///gone/{n:04d}.jpg", resnet=labelled(f"label {n % 3}", 0.5)) for n in range(1500)]
+    who = [identity("file:///gone/0000.jpg", 0, "person-0123456789"), identity("file:///gone/0001.jpg", 0, "bob")]
+    for n in (0, 1):
+        rows[n]["facenet"] = with_faces(rows[n]["image_id"], (1, 1, 20, 20))
+    report = build_gallery(land(rows, who)).parent
+    before = stamps(report)
+    rows.append(image_row("file:///gone/9999.jpg", resnet=labelled("label 2", 0.5)))
+    build_gallery(land(rows, who))
+    written = {path for path, stamp in stamps(report).items() if stamp != before.get(path) and path.endswith("html")}
+    labels = {path for path in written if path.startswith("labels/label-2")}
+    tiles = {"index.html", "labels/index.html"}
+    assert written == labels | tiles | {"photos/index.html", "photos/index-8.html"}  # how many there are; the last page
+    assert len(labels) == 2  # of three
+
+    who[1]["identity_id"] = "ada"
+    before = stamps(report)
+    build_gallery(land(rows, who))
+    written = {path for path, stamp in stamps(report).items() if stamp != before.get(path) and path.endswith("html")}
+    assert "photos/index.html" in written  # her photo's card names her
+    assert not any(path.startswith(("photos/index-", "labels/label-2")) for path in written)
+
+
+def test_a_report_that_was_cut_short_is_written_anew(land, photo_file, monkeypatch: pytest.MonkeyPatch):
+    rows = [image_row(photo_file("a.jpg"), resnet=labelled("cat", 0.5))]
+    report = build_gallery(land(rows)).parent
+    with monkeypatch.context() as patched:
+        patched.setattr(Site, "finish", None)
+        with pytest.raises(TypeError):
+            build_gallery(land(rows, groups=[]))
+    before = stamps(report)
+    (report / "photos" / "index.html").write_text("torn")
+    build_gallery(land(rows))
+    assert "a.jpg" in (report / "photos" / "index.html").read_text(encoding="utf-8")
+    assert stamps(report)["photos/index.html"] > before["photos/index.html"]
