@@ -196,7 +196,7 @@ _ENDS = _options(
 run_options = _options(_of_a_run(), _ENDS)
 extract_options = _options(_of_a_run(*_OF_LATER_STAGES), _ENDS)
 #: It is asked with the options of a run or an extract, and so it takes all of theirs.
-plan_options = _of_a_run(unlisted=(*_OF_LATER_STAGES, "prune", "prune_gone_source"))
+plan_options = _of_a_run(unlisted=(*_OF_LATER_STAGES, "prune", "prune_gone_source", "thumbnails"))
 
 
 def merged_config(given: Mapping[str, Any]) -> RunConfig:

@@ -23,7 +23,7 @@ from pixelbrain.engine.work.worklist import Worklist, peek
 from pixelbrain.errors import ConfigError, ModuleError, SourceGoneError
 from pixelbrain.images.loader import DataLoader
 from pixelbrain.landing.landing import Landing
-from pixelbrain.landing.moved import Moves, find_moves, settle
+from pixelbrain.landing.moves.moved import Moves, find_moves, settle
 from pixelbrain.landing.parts import ModuleState, claim_generation
 from pixelbrain.landing.remaining import Remaining
 from pixelbrain.landing.remaining import prune as prune_images

@@ -8,8 +8,6 @@
 | `read_layers`, `scan_columns` | reader | the reader of part files: each opened once a pass, the next fetched ahead |
 | `LandedIndex` | index | which part file holds each image's newest row, and each module's newest column |
 | `Remaining` | remaining | what is left to do: the listed images minus those that landed, module by module |
-| `KnownBytes` | known | bytes that landed before, under whatever name, and what modules said of them |
-| `Moves` | moved | images that have another name now: what became of them, and what goes along |
 | `DigestTable` | digests | ids as 16 bytes in numpy arrays, so that ten million of them fit in memory |
 | `DerivedTable` | derived | people and groups under OUT: only rows that fit what is there now are read |
 | `compact` | compact | merge small part files and drop what newer rows replaced; safe to kill at any moment |
@@ -17,4 +15,5 @@
 | `publish` | published | what other programs read: one row an image, one a face, of one schema, at the end of a stage |
 | `prune` | remaining | take images that are gone from their source out of OUT |
 | `AnswerLog` | answers/ | answers under OUT: journalled as they come, folded into Parquet |
+| `KnownBytes`, `Moves` | moves/ | photos known by their bytes, whatever they are called now, and what goes along |
 """

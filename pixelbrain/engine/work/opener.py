@@ -19,7 +19,7 @@ from pixelbrain.engine.work.run_notes import RunNotes
 from pixelbrain.engine.work.worklist import WorkOrder
 from pixelbrain.errors import ImageError
 from pixelbrain.images.decode import DecodeTarget, decode_image
-from pixelbrain.landing.known import KnownBytes
+from pixelbrain.landing.moves.known import KnownBytes
 from pixelbrain.modules.base import Known, PipelineModule
 from pixelbrain.sources import read_image
 

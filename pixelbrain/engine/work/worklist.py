@@ -16,8 +16,8 @@ from pixelbrain.engine.work.meter import Meter
 from pixelbrain.engine.work.pictures import take_pictures
 from pixelbrain.engine.work.run_notes import Listing, RunNotes
 from pixelbrain.images.loader import DataLoader
-from pixelbrain.landing.known import find_known
 from pixelbrain.landing.landing import Landing
+from pixelbrain.landing.moves.known import find_known
 from pixelbrain.landing.parts import ModuleState, part_name, write_table
 from pixelbrain.landing.remaining import Remaining
 from pixelbrain.storage.base import Storage

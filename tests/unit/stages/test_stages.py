@@ -135,7 +135,7 @@ def test_whatever_extract_and_compact_did_others_read_each_image_once(photo_fold
 
 def test_a_stopped_extract_is_read_by_others_too(photo_folder, landed, monkeypatch):
     stopped = ExtractReport(
-        listed=7, done=3, failed=0, failures={}, gone=0, stopped=True, seconds=1, working_seconds=1,
+        listed=7, done=3, failed=0, failures={}, moved=0, copies=0, gone=0, stopped=True, seconds=1, working_seconds=1,
         seconds_by_activity={}, plan=None,
     )  # fmt: skip
     told = []

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pytest
 
 from pixelbrain import schema
-from pixelbrain.landing.known import KnownBytes, find_known
 from pixelbrain.landing.landing import Landing
+from pixelbrain.landing.moves.known import KnownBytes, find_known
 from tests.unit.landing.histories import MODULES, Row, land, state
 
 WANTED = {name: state(name).settings_hash for name in MODULES}
@@ -30,7 +30,7 @@ def said(found: KnownBytes, sha256: str, modules=("colour", "size")) -> dict:
 
 @pytest.mark.parametrize("fold_rows", [1, 2**20])
 def test_the_newest_of_equal_settings_is_found_by_module_wherever_it_is(tmp_path, monkeypatch, fold_rows):
-    monkeypatch.setattr("pixelbrain.landing.known._FOLD_ROWS", fold_rows)
+    monkeypatch.setattr("pixelbrain.landing.moves.known._FOLD_ROWS", fold_rows)
     landing = Landing(tmp_path)
     land(landing, [Row(image_id="a", sha256="A", values={"colour": 1, "size": 1})], 1, BOTH)
     land(landing, [Row(image_id="b", sha256="B", values={"colour": 2})], 2, {"colour": 1})

@@ -6,10 +6,10 @@ import pyarrow as pa
 import pytest
 
 from pixelbrain import schema
-from pixelbrain.landing import moved
 from pixelbrain.landing.answers.log import ANSWER_FIELDS
 from pixelbrain.landing.landing import Landing
-from pixelbrain.landing.moved import Moves, find_moves, settle
+from pixelbrain.landing.moves import moved
+from pixelbrain.landing.moves.moved import Moves, find_moves, settle
 from pixelbrain.landing.parts import write_table
 from pixelbrain.landing.remaining import prune
 from tests.unit.landing.histories import Row, land, read_all
@@ -172,8 +172,8 @@ def answer(landing: Landing, *about: tuple[str, str, str]) -> None:
 
 def answers(landing: Landing) -> dict[str, str | None]:
     landing.refresh()
-    rows = zip(landing.index.image_id.to_pylist(), landing.answers["mood"].to_pylist(), strict=True)
-    return {image_id: said["answer"] if said else None for image_id, said in rows}
+    rows = [row for table in landing.iter_images(["mood"]) for row in table.to_pylist()]
+    return {row["image_id"]: row["mood"]["answer"] if row["mood"] else None for row in rows}
 
 
 @pytest.mark.parametrize("killed_in", [None, "_rename", "take_along", "prune"])
