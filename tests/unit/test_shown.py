@@ -18,8 +18,8 @@ from tests.unit.engine.modules_for_tests import Size
 from tests.unit.landed_out import LOADED
 
 EXTRACTED = ExtractReport(
-    listed=1200, done=5, failed=0, failures={"DecodeError": 2}, gone=0, stopped=False, seconds=12.3456,
-    working_seconds=1, seconds_by_activity={"decoding": 1}, plan=None,
+    listed=1200, done=5, failed=0, failures={"DecodeError": 2}, moved=0, copies=0, gone=0, stopped=False,
+    seconds=12.3456, working_seconds=1, seconds_by_activity={"decoding": 1}, plan=None,
 )  # fmt: skip
 LOADER = pb.DataLoader("photos/", s3_endpoint="http://me:hunter2@s3", limit=3)
 RESNET = pb.ResnetClassifierModule("efficientnet-lite0")
@@ -44,8 +44,8 @@ ASKING = pb.Gpt4VModule("Mood?", field="mood", where="n_faces > 0")
         ),
         (
             EXTRACTED,
-            "ExtractReport(listed=1200, done=5, failed=0, failures={'DecodeError': 2}, gone=0, seconds=12.35, "
-            "working_seconds=1)",
+            "ExtractReport(listed=1200, done=5, failed=0, failures={'DecodeError': 2}, moved=0, copies=0, gone=0, "
+            "seconds=12.35, working_seconds=1)",
         ),
         (
             AskReport(images=2, cost_usd=Decimal("0.0012345")),

@@ -9,6 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from pixelbrain.cli.main import cli
+from pixelbrain.engine.cluster import dashboard, local_state
+
+assert dashboard.find is local_state.find  # taken before a test puts another one in its place, for the other tests
 
 RUNNING = SimpleNamespace(address="127.0.0.1:6379", dashboard=None, pid=7, folder="/tmp/ray", created=0.0)
 USED = {"nodes": 1, "cpus": (1.0, 2.0), "gpus": (0.0, 0.0), "memory_bytes": (2**30, 2**32)}
