@@ -56,7 +56,7 @@ def land_faces(
     face = pa.struct([("face_id", pa.string()), *schema.BOX_FIELDS])
     columns = {
         "facenet": schema.module_struct([pa.field("n_faces", pa.int32()), pa.field("faces", pa.list_(face))]),
-        "resnet": schema.module_struct([pa.field("label", pa.string())]),
+        "resnet": schema.module_struct([pa.field("label", pa.string()), pa.field("label_score", pa.float32())]),
     }
     faces: dict[str, list[dict[str, Any]]] = {}
     for one in ids:
@@ -64,7 +64,7 @@ def land_faces(
         if "#" in one:
             found.append({"face_id": one, "x1": x1, "y1": 2, "x2": 3, "y2": 4})
     rows = [
-        {"image_id": one, "version": version, "status": "ok", "resnet": {"label": "tabby"}}
+        {"image_id": one, "version": version, "status": "ok", "resnet": {"label": "tabby", "label_score": 0.9}}
         | {"facenet": {"n_faces": len(found), "faces": found}}
         for one, found in faces.items()
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import functools
 import inspect
 import sys
 
@@ -17,6 +18,7 @@ from pixelbrain.cli.main import cli
 from pixelbrain.config import RunConfig
 from pixelbrain.engine.plan.nodes import Node
 from pixelbrain.errors import StoreError
+from pixelbrain.modules.registry import create_module
 from pixelbrain.stages.stages import Stages
 from tests.unit.cli.test_main import ALL
 from tests.unit.landed_out import land_faces
@@ -31,6 +33,7 @@ WORDS = {
     "extract": ["photos", "--out", "out", "--offline"],
     "plan": ["photos", "--out", "out", "--offline"],
     "search": ["out", "--image", "photos/0.jpg"],
+    "ask": ["out", "--question", "people_detector", "--where", "rating > 3"],  # a field that is in MongoDB, if anywhere
     "export": ["out", "images.csv"],
 }
 
@@ -58,6 +61,8 @@ def read(tmp_path, encode, loads, monkeypatch) -> set[str]:
         "pixelbrain.stores.in_step.store_state", "pixelbrain.stores.verify.verify", "pixelbrain.report.search.search",
     ):  # fmt: skip
         monkeypatch.setattr(late, enough)
+    dlib = functools.partial(create_module, "facenet", embedder="dlib", offline=True)
+    monkeypatch.setattr("pixelbrain.apps.photo_search.landed_module", lambda *_, **__: dlib())
     monkeypatch.setattr("pixelbrain.engine.passes.Passes.work", lambda run: setattr(run, "stopped", True))
     monkeypatch.setattr("pixelbrain.stages.stages.Stages._in_step", lambda *_: contextlib.nullcontext())
     monkeypatch.setattr("pixelbrain.engine.cluster.session.find_ray", lambda: None)
@@ -79,7 +84,14 @@ def test_what_a_command_lists_it_uses(name, read, monkeypatch):
     settings = {one.name for one in listed if one.name in RunConfig.__dataclass_fields__} - used
     if settings:
         if name == "run":  # of a run that was not stopped
-            extract = Stages.extract
+            extract, identify = Stages.extract, Stages.identify
             monkeypatch.setattr(Stages, "extract", lambda stages, **_: extract(stages, may_stop=True))
+
+            def identified(*words, **options):
+                with contextlib.suppress(StoreError):
+                    identify(*words, **options)
+
+            monkeypatch.setattr(Stages, "identify", identified)
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-none")
         CliRunner().invoke(cli, [*name.split(), *WORDS.get(name, ["out"])])
     assert {one.name for one in listed if one.name not in used} - {"config_file", "print_config"} <= read
