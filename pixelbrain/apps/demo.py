@@ -13,7 +13,7 @@ from pixelbrain.errors import MissingExtraError
 from pixelbrain.stages.display import Display
 from pixelbrain.stages.stages import Stages
 
-#: Sixteen photos: three people, four times each, and four things. See SOURCES.md there.
+#: Sixteen photos: three people, four times each, and four things. See SAMPLES.md here.
 SAMPLES = Path(__file__).parent.parent / "samples"
 
 

@@ -1,4 +1,4 @@
-"""The sample photos that come along are what the demo and SOURCES.md say."""
+"""The sample photos that come along are what the demo and SAMPLES.md say."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def test_three_people_four_times_and_four_things():
         "barack-obama": 4, "eileen-collins": 4, "joe-biden": 4, "things": 4,
     }  # fmt: skip
     assert sum(photo.stat().st_size for photo in photos) < 3_000_000
-    sources = (SAMPLES / "SOURCES.md").read_text(encoding="utf-8")
+    sources = (SAMPLES.parent / "apps" / "SAMPLES.md").read_text(encoding="utf-8")
     for photo in photos:
         assert f"`{photo.parent.name}/{photo.name}`" in sources
         assert decode_image(photo.read_bytes()).pixels.shape[2] == 3
