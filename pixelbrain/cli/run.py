@@ -112,12 +112,16 @@ def _stages(given: dict[str, Any], display: Display, debug: bool) -> Stages:
     try:
         config = run_config(settings)
     except LandingError:  # OUT cannot be read: a source that is wrong is said first
-        if settings.get("source"):
+        if given.get("print_config"):  # as if it were not there
+            config = merged_config(given)
+        elif settings.get("source"):
             from pixelbrain.stages.preflight import preflight
             from pixelbrain.stages.stages import Stages
 
             preflight(Stages(merged_config(given), display, debug=debug), ["extract"])
-        raise
+            raise
+        else:
+            raise
     if given.get("print_config"):
         import yaml
 

@@ -29,8 +29,10 @@ def _weights(stages: Stages) -> None:
 
 def _ray(stages: Stages) -> None:
     if os.environ.get("RAY_ADDRESS"):  # one that is not named is looked for, or started, when it is needed
-        from pixelbrain.engine.cluster.session import find_ray
+        from pixelbrain.engine.cluster.session import find_ray, quiet_ray
 
+        if not stages.debug:
+            quiet_ray()
         find_ray()
 
 

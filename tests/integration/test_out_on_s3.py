@@ -215,7 +215,9 @@ def test_who_may_not_is_told_so_and_nothing_more(rclone, s3, proxy):
         Landing("s3://absent/out", s3_endpoint=s3.meta.endpoint_url).exists()
     denied = open_storage(f"s3://{BUCKET}/out", s3_endpoint=proxy.url)
     proxy.faults.append(Fault(target="^PUT", times=9, status=403, code="AccessDenied"))
-    with pytest.raises(LandingError, match=r"cannot write .*/run.json: access denied.*s3:PutObject") as caught:
+    with pytest.raises(
+        LandingError, match=r"cannot write s3://results/out/.*.json: access denied.*s3:PutObject"
+    ) as caught:
         write_stage(denied, "extract", {}, settings={})
     said = str(caught.value)
     wrong = KEYS | {"AWS_SECRET_ACCESS_KEY": SECRET_KEY[::-1]}

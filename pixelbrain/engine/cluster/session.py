@@ -44,8 +44,8 @@ def ray_session(*, address: str | None = None, debug: bool = False) -> Iterator[
     set_environment()
     import ray
 
-    if not debug:  # Ray's log stays off the screen, its errors too: they come back as exceptions
-        logging.getLogger("ray").setLevel(logging.CRITICAL)
+    if not debug:
+        quiet_ray()
     if ray.is_initialized():
         yield
         return
@@ -55,6 +55,13 @@ def ray_session(*, address: str | None = None, debug: bool = False) -> Iterator[
             yield
         finally:
             ray.shutdown()
+
+
+def quiet_ray() -> None:
+    """Ray's log stays off the screen, its errors too: they come back as exceptions."""
+    import ray
+
+    logging.getLogger(ray.__name__).setLevel(logging.CRITICAL)  # after the import, which sets it
 
 
 def find_ray(address: str | None = None) -> str | None:
