@@ -36,7 +36,11 @@ class Limiter:
     async def _lease(self, wanted: list[Want], settled: list[Any]) -> Any:
         self.settled += settled
         if self.answers:
-            return self.answers.pop(0)
+            answer = self.answers.pop(0)
+            if isinstance(answer, Granted) and len(answer.permits) > len(wanted):  # photos are prepared in threads
+                self.answers.insert(0, Granted(answer.permits[len(wanted) :]))
+                return Granted(answer.permits[: len(wanted)])
+            return answer
         self.permits += len(wanted)
         return Granted(tuple(range(self.permits - len(wanted), self.permits)))
 
