@@ -305,7 +305,7 @@ def test_labels_show_how_likely_they_are_and_the_unsure_come_last(land, photo_fi
     index = build_gallery(land(rows))
     text = " ".join(index.read_text(encoding="utf-8").split())
     tiles = re.findall(r'href="(labels/[^"]*)" title="([^"]*)".*?<span class="note">([^<]*)</span>', text)
-    assert [tile[1:] for tile in tiles[:2]] == [("cat", "2 photos, 60 % to 90 %"), ("Unsure", "2 photos, 20 % to 30 %")]
+    assert [tile[1:] for tile in tiles[:2]] == [("cat", "2 photos, 60–90 %"), ("Unsure", "2 photos, 20–30 %")]
     assert "Labels of 35 % and more; 2 photos less sure." in text
     assert [name.split(".")[0] for name in re.findall(r'class="name" title="[^"]*">([^<]*)<', text)] == list("abcd")
     assert re.findall(r'<span class="note">((?:cat|unsure)[^<]*)<', text) == [
