@@ -32,7 +32,8 @@ def test_it_says_what_was_found_and_names_the_gallery(demo):
 
 def test_nothing_but_stage_lines_is_shown(demo):
     lines = demo[1].stderr.splitlines()
-    assert [line.split()[0] for line in lines] == ["Photos:", "extract", "load", "identify", "group", "report"]
+    stages = list(dict.fromkeys(line.split()[0] for line in lines))  # on a slow machine, how far they are, too
+    assert stages == ["Photos:", "extract", "load", "identify", "group", "report"]
 
 
 def test_no_server_is_left_running(out):

@@ -127,7 +127,8 @@ def test_a_full_disk_loses_nothing_and_the_same_command_goes_on(folder):
     first, full, last = json.loads(done.stdout.splitlines()[-1])
     for refused in (first, full):
         assert refused["code"] == 1 and refused["whole"], refused["said"]
-        assert re.fullmatch(rf"Error: (cannot lock \S+: )?{NO_ROOM}\n", refused["said"]), refused["said"]
+        error = refused["said"].splitlines()[-1]  # on a slow machine, lines before it say how far it is
+        assert re.fullmatch(rf"Error: (cannot lock \S+: )?{NO_ROOM}", error), refused["said"]
     assert 0 < len(first["ids"]) < IMAGES and full["ids"] == first["ids"]
     assert last["code"] == 0 and last["whole"], last["said"]
     assert f"{len(first['ids'])} were there already" in last["said"]

@@ -59,9 +59,9 @@ def ray_session(*, address: str | None = None, debug: bool = False) -> Iterator[
 
 def quiet_ray() -> None:
     """Ray's log stays off the screen, its errors too: they come back as exceptions."""
-    import ray
+    import ray  # noqa: F401  (sets the level, so that it comes first)
 
-    logging.getLogger(ray.__name__).setLevel(logging.CRITICAL)  # after the import, which sets it
+    logging.getLogger("ray").setLevel(logging.CRITICAL)
 
 
 def find_ray(address: str | None = None) -> str | None:
