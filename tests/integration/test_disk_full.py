@@ -90,6 +90,12 @@ print(json.dumps(found))
 """
 
 
+@pytest.fixture(autouse=True)
+def no_bytecode(monkeypatch):
+    """What is written past a limit may be cut short without an error, bytecode that others would read among it."""
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+
+
 @pytest.fixture
 def folder(tmp_path: Path, encode: Callable[..., bytes]) -> Path:
     """Sixty photos, none as wide as another."""
