@@ -39,6 +39,7 @@ class Large(pb.PipelineModule):
     def process(self, image):
         limit = Path(uri_to_path(image.image_id)).parents[1] / "limit"
         if limit.exists():
+            sys.dont_write_bytecode = True  # it would be cut short without an error, and read by other tests' processes
             resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit.read_text()), resource.RLIM_INFINITY))
         return {"width": image.width, "noise": os.urandom(40_000)}
 
@@ -88,12 +89,6 @@ with ray_session():
     found.append(extract())
 print(json.dumps(found))
 """
-
-
-@pytest.fixture(autouse=True)
-def no_bytecode(monkeypatch):
-    """What is written past a limit may be cut short without an error, bytecode that others would read among it."""
-    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
 
 
 @pytest.fixture
