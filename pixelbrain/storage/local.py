@@ -28,7 +28,7 @@ class LocalStorage(Storage):
     is_local = True
 
     def __init__(self, folder: str | Path) -> None:
-        self.local = Path(folder).expanduser().absolute()
+        self.local = Path(os.path.abspath(Path(folder).expanduser()))  # as sources are: without .. in what is shown
         self.uri = str(self.local)
 
     def versions(self, folder: str) -> dict[str, str]:

@@ -99,12 +99,12 @@ def _differences(landing: Landing, loaded: Mapping[str, Any], held: StoreCounts)
     if "digest" not in loaded:
         return ["the last load was cut short" if loaded else "nothing was loaded yet"]
     reasons = []
-    if loaded["digest"] != landed_digest(landing):
+    if landed := loaded["digest"] != landed_digest(landing):
         reasons.append("images landed or changed since the last load")
     if loaded["counts"] != asdict(held):
         reasons.append(f"the stores hold {held}, and {StoreCounts(**loaded['counts'])} were loaded")
     for name, what in (("identities", "people were identified"), ("groups", "images were grouped")):
-        if loaded.get(name) != DERIVED[name].digest(landing):
+        if not landed and loaded.get(name) != DERIVED[name].digest(landing):  # which change with images, too
             reasons.append(f"{what} since the last load")
     return reasons
 

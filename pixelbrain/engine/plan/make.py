@@ -42,7 +42,7 @@ def make_plan(
         ConfigError: a wish about a pool that is none.
     """
     wishes = placement or Placement()
-    images = _MANY if images is None else images
+    images = _MANY if images is None else max(1, images)  # of nothing, too, it is said what would do it
     cpus, gpus = sum(node.cpus for node in nodes), sum(node.gpus for node in nodes)
     if wishes.device == "cuda" and not gpus and not wishes.autoscale:
         raise EngineError(

@@ -45,7 +45,7 @@ def device_of(plan) -> str:
 
 
 @pytest.mark.parametrize("cpus", [0.5, 1, 2, 4, 7, 16, 96])
-@pytest.mark.parametrize("images", [1, 20, 300, 1_000_000])
+@pytest.mark.parametrize("images", [0, 1, 20, 300, 1_000_000])
 def test_a_cpu_plan_reserves_less_than_there_is(cpus, images):
     plan = make_plan(images, [node(cpus, memory=200 * GB)], SIZE)
     pool = pool_of(plan, "images")
