@@ -98,6 +98,11 @@ class DerivedTable:
             rows=table.filter(pa.array(fits)), stale=len(table) - int(fits.sum()), missing=landed - fitting
         )
 
+    def rows(self, landing: Landing) -> pa.Table:
+        """Its rows that fit; none before the stage has run."""
+        rows = self.read(landing).rows
+        return self.columns.empty_table() if rows is None else rows
+
     def digest(self, landing: Landing) -> str:
         """Changes with the rows that fit: with the file, and with what landed of the module. No row is read."""
         version = landing.storage.versions(self.name).get(f"{self.name}.parquet")

@@ -7,7 +7,7 @@
 | `store_state` | in_step | whether the stores are in step with Parquet, by what the last load remembers |
 | `IdLedger` | ledger | which ids were seen: 8 bytes each in a temporary file, for tables of any length |
 | `load` | load | from Parquet, the truth, into both stores, until they hold the same |
-| `landed_digest`, `StoreCounts` | load_record | what a load remembers in MongoDB of what it wrote |
+| `landed_digest`, `vectors_behind` | load_record | what a load remembers of what it wrote, beside what landed |
 | `write_in_parallel` | parallel_writers | one thread a store: all get the same batches, and none runs far ahead |
 | `ride_out` | reconnect | wait for a server that restarts, within a limit, and do the last step again |
 | `WriteResult` | results | what a write did, in either store |

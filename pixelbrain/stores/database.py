@@ -15,7 +15,7 @@ from pymongo.database import Database as MongoDatabase
 
 from pixelbrain.config import mask_uri
 from pixelbrain.errors import ConfigError, StoreError
-from pixelbrain.landing.derived import DERIVED, GROUPS, IDENTITIES
+from pixelbrain.landing.derived import DERIVED
 from pixelbrain.landing.landing import Landing
 from pixelbrain.schema import ModelInfo, check_name, field_path
 from pixelbrain.storage.base import Storage
@@ -23,7 +23,7 @@ from pixelbrain.storage.local import why_not_writable
 from pixelbrain.stores.address import chroma_database, is_url
 from pixelbrain.stores.chroma import health_process
 from pixelbrain.stores.chroma.heartbeat import find_server
-from pixelbrain.stores.load_record import RECORD_ID
+from pixelbrain.stores.load_record import RECORD_ID, vectors_behind
 from pixelbrain.stores.mongo import derived
 from pixelbrain.stores.mongo import fields as image_fields
 from pixelbrain.stores.mongo.connection import MongoConnection
@@ -305,23 +305,13 @@ class Database:
     def behind(self, collection: str) -> str | None:
         """How a collection differs from what landed, by what its last load remembers; None: it does not.
 
-        Reads no vector, and of OUT the ids only.
-
-        Raises:
-            StoreError: it is damaged, or cannot be reached.
+        Reads no vector, and of OUT the ids only. Raises `StoreError` for one that is damaged, or cannot be reached.
         """
         self.landing.refresh()  # others may have landed more
-        column, index = COLLECTION_COLUMNS[collection], self.landing.index
-        digest = index.digest(column) if column in index.modules else None
-        if self.has_vectors:
-            self._require_vectors(collection)
-            if self.vectors.loaded(collection) == digest:
-                return None
-        elif digest is None:
-            return None
-        held = self.vectors.count(collection) if self.has_vectors else 0
-        landed = (IDENTITIES if collection == "faces" else GROUPS).count(self.landing)
-        return f"the vector index holds {held:,} {collection}, and {landed:,} landed; some may be of older photos"
+        if not self.has_vectors:
+            return vectors_behind(self.landing, collection, None, 0)
+        self._require_vectors(collection)
+        return vectors_behind(self.landing, collection, self.vectors.loaded(collection), self.vectors.count(collection))
 
     def require_in_step(self, collection: Collection) -> None:
         """Before a table is derived from a collection, and takes the place of what was there.
@@ -340,8 +330,7 @@ class Database:
         `among`: the images that came, changed or went; where the table is still the same, others are not looked at.
         """
         self.landing.refresh()
-        rows, digest = DERIVED[name].read(self.landing).rows, DERIVED[name].digest(self.landing)
-        table = DERIVED[name].columns.empty_table() if rows is None else rows
+        table, digest = DERIVED[name].rows(self.landing), DERIVED[name].digest(self.landing)
         with self.mongo_connection.errors():
             before = (self.mongo["meta"].find_one({"_id": RECORD_ID}, {name: 1}) or {}).get(name)
         if before is None or before.rpartition("-")[0] != digest.rpartition("-")[0]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pyarrow as pa
-
-from pixelbrain import schema
+from pixelbrain.landing.derived import GROUPS, IDENTITIES
 from pixelbrain.landing.landing import Landing
+from pixelbrain.stores.vectors import COLLECTION_COLUMNS
 
 #: Of the document in `meta` in which a load says what it wrote.
 RECORD_ID = "load"
@@ -30,10 +29,16 @@ def landed_digest(landing: Landing) -> str:
     return f"{landing.index.digest()}-{landing.answer_log.digest()}"
 
 
-def later_tables(landing: Landing) -> tuple[pa.Table, pa.Table]:
-    """Identities and groups; a table that is not in OUT is an empty one: what older ones left in the documents goes."""
-    identities, groups = landing.read_identities(), landing.read_groups()
-    return (
-        schema.IDENTITY_SCHEMA.empty_table() if identities is None else identities,
-        schema.GROUP_SCHEMA.empty_table() if groups is None else groups,
-    )
+def vectors_behind(landing: Landing, collection: str, loaded: str | None, held: int) -> str | None:
+    """How a vector collection differs from what landed; None: it does not. Of OUT only ids are read, if that is so.
+
+    Args:
+        collection: `faces` or `images`.
+        loaded: what it remembers of its last load, see `VectorStore.loaded`; None: it is not there.
+        held: how many vectors there are.
+    """
+    column = COLLECTION_COLUMNS[collection]
+    if loaded == (landing.index.digest(column) if column in landing.index.modules else None):
+        return None
+    landed = (IDENTITIES if collection == "faces" else GROUPS).count(landing)
+    return f"the vector index holds {held:,} {collection}, and {landed:,} landed; some may be of older photos"

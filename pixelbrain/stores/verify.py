@@ -6,12 +6,12 @@ import contextlib
 import time
 from collections.abc import Callable
 
+from pixelbrain.landing.derived import GROUPS, IDENTITIES
 from pixelbrain.landing.landing import Landing
 from pixelbrain.stores.chroma import health_process
 from pixelbrain.stores.chroma.verify import CollectionCheck
 from pixelbrain.stores.database import Database
 from pixelbrain.stores.load import BATCH_ROWS
-from pixelbrain.stores.load_record import later_tables
 from pixelbrain.stores.mongo.verify import DocumentCheck
 from pixelbrain.stores.vectors import COLLECTION_COLUMNS, vector_models
 from pixelbrain.stores.verify_report import DifferenceCounter, VerifyReport
@@ -59,7 +59,7 @@ def verify(landing: Landing, database: Database, *, progress: Callable[[int, int
             if progress is not None:
                 progress(done, total)
         if documents is not None:
-            compared = documents.finish(*later_tables(landing))
+            compared = documents.finish(IDENTITIES.rows(landing), GROUPS.rows(landing))
         else:
             compared = [DifferenceCounter(where="MongoDB images")]
             compared[0].whole("missing", total, "nothing was loaded yet")

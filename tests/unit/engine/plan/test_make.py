@@ -110,7 +110,8 @@ def test_every_actor_fits_on_one_node():
     nodes = [node(0), node(2), node(2), node(2)]
     plan = make_plan(None, nodes, SIZE, Placement(layout="staged"))
     assert counts(plan) == {"decode": 1, "size": 2, "land": 1} and pool_of(plan, "size").threads == 2
-    assert counts(make_plan(None, [node(2)], BOTH, Placement(layout="staged")))["resnet"] == 1
+    for images in (None, 0):
+        assert counts(make_plan(images, [node(2)], BOTH, Placement(layout="staged")))["resnet"] == 1
 
 
 def test_modules_share_a_card_where_there_are_not_enough():
