@@ -180,7 +180,7 @@ def test_a_server_that_is_not_there_is_said_soon():
     began = time.monotonic()
     with pytest.raises(StoreError, match="127.0.0.1:9 does not answer"):
         VectorStore("http://127.0.0.1:9")
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 20  # 30 s are waited for a server without a limit of ours
 
 
 def test_a_chroma_server_that_restarts_is_waited_for(tmp_path, caplog):

@@ -107,6 +107,4 @@ class Ledger:
             "lost_usd": f"{self.lost:f}",  # the part of it whose answers did not get through
             "in_flight": self.in_flight,
             "in_flight_max": self.in_flight_max,
-            "first_at": made[0].at if made else None,
-            "last_at": made[-1].at if made else None,
         }

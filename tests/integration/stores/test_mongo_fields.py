@@ -45,7 +45,7 @@ def test_an_error_hides_the_password_and_comes_soon(uri):
     began = time.monotonic()
     with pytest.raises(StoreError) as caught:
         connect(uri)
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 20  # 30 s are waited for a server without a limit of ours
     assert "\n" not in str(caught.value)
     assert "s3cr" not in "".join(traceback.format_exception(caught.value))
 

@@ -166,7 +166,7 @@ def test_no_server_is_an_error_within_seconds(tmp_path: Path, monkeypatch: pytes
     start = time.monotonic()
     with pytest.raises(WeightsError, match="cannot be reached"):
         weights.fetch_weights("tiny", tmp_path)
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 30
 
 
 def test_an_unwritable_folder_is_said(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
