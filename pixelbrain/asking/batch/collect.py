@@ -43,7 +43,7 @@ class Collected:
     remembered: int = 0  # records of images that waited for another one's answer
     again: int = 0  # requests to be asked again
     reasons: Reasons = field(default_factory=Reasons)  # why records failed, or could not be used
-    by_server: Reasons = field(default_factory=Reasons)  # of them, why those that failed did
+    turned_down: Reasons = field(default_factory=Reasons)  # of them, why the server will not answer
     paid_usd: Decimal = Decimal(0)  # for its answers, those to be asked again included
     spent_usd: Decimal = Decimal(0)  # the same, less what an earlier process has journalled already
     too_many_tokens: bool = False  # it was turned away: the account's queue is full
@@ -147,8 +147,8 @@ class Collector:
             found.answers[record["status"]] += 1
             if record["status"] in (AnswerStatus.FAILED, AnswerStatus.INVALID):
                 found.reasons.add(str(record["error"]))
-            if record["status"] == AnswerStatus.FAILED:
-                found.by_server.add(str(record["error"]))
+            if result.turned_down:
+                found.turned_down.add(str(record["error"]))
             if self._is_journalled(record):
                 # by a process that was killed while it read this batch: it is among what was spent before this run
                 found.spent_usd -= Decimal(record["cost_usd"])

@@ -178,7 +178,7 @@ class Rounds:
                 self._finished += state.requests - found.again
                 self.report.add(state, found)
                 # a second batch would fare no better than one of which every request failed alike
-                stop = stop or found.stop or only_reason(found.answers, found.by_server)
+                stop = stop or found.stop or only_reason(found.answers, found.turned_down)
                 if found.too_many_tokens:
                     refused = (state, found)
         if cancel:
