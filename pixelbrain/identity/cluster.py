@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pixelbrain.identity.links import Enemies, Links, chained_apart
+
 _PAIRS_AT_ONCE = 65_536  # made Python tuples together
 _ROWS_AT_ONCE = 20_000  # of float32 temporaries
 
@@ -57,7 +59,9 @@ def neighbour_graph(
     return NeighbourGraph(size, threshold, first[order], second[order], similarity[order])
 
 
-def average_linkage(vectors: np.ndarray, weights: np.ndarray, graph: NeighbourGraph) -> np.ndarray:
+def average_linkage(
+    vectors: np.ndarray, weights: np.ndarray, graph: NeighbourGraph, links: Links | None = None
+) -> np.ndarray:
     """Merge the two clusters of the highest mean similarity, again and again, while it is at least the threshold.
 
     A cluster is a sum vector and a count, so the mean cosine over all pairs across two clusters, neighbours or not, is
@@ -69,13 +73,19 @@ def average_linkage(vectors: np.ndarray, weights: np.ndarray, graph: NeighbourGr
         vectors: float32 (n, d), rows of unit length.
         weights: int (n,), how many faces a point stands for.
         graph: see `neighbour_graph`.
+        links: its groups are there from the start, whatever their similarity, and those apart never merge.
 
     Returns:
         int64 (n,), see the module.
     """
+    links = links or Links.none(graph.size)
     sums = vectors * weights[:, None].astype(np.float32)
     counts: list[int] = weights.tolist()
-    parent = list(range(graph.size))
+    parent: list[int] = links.group.tolist()
+    for first, tied in links.bonds.tolist():
+        counts[first] += counts[tied]
+        sums[first] += sums[tied]
+    enemies = Enemies(links.apart)
 
     def root(point: int) -> int:
         while parent[point] != point:
@@ -87,7 +97,7 @@ def average_linkage(vectors: np.ndarray, weights: np.ndarray, graph: NeighbourGr
     # grow, so the same size is the same clusters. The graph's own pairs wait in its order and need no heap.
     heap: list[tuple[float, int, int, int]] = []
     computed: dict[tuple[int, int], int] = {}
-    pairs = _pairs(graph, counts)
+    pairs = _pairs(graph, weights.tolist())
     following = next(pairs, None)
     while heap or following is not None:
         if following is not None and (not heap or following <= heap[0]):
@@ -95,15 +105,16 @@ def average_linkage(vectors: np.ndarray, weights: np.ndarray, graph: NeighbourGr
         else:
             _, a, b, size = heapq.heappop(heap)
         a, b = root(a), root(b)
-        if a == b:
-            continue
         if a > b:
             a, b = b, a
+        if a == b or b in enemies.of(a):
+            continue
         now = counts[a] + counts[b]
         if now == size:  # neither has grown since: the highest mean similarity there is
             parent[b] = a
             counts[a] = now
             sums[a] += sums[b]
+            enemies.merge(a, b)
         elif computed.get((a, b)) != now:  # many pairs of points lie across the same two clusters
             computed[a, b] = now
             mean = float(sums[a] @ sums[b]) / (counts[a] * counts[b])
@@ -112,13 +123,15 @@ def average_linkage(vectors: np.ndarray, weights: np.ndarray, graph: NeighbourGr
     return np.array([root(point) for point in range(graph.size)], dtype=np.int64)
 
 
-def dbscan(graph: NeighbourGraph, weights: np.ndarray, min_samples: int = 3) -> np.ndarray:
+def dbscan(graph: NeighbourGraph, weights: np.ndarray, min_samples: int = 3, links: Links | None = None) -> np.ndarray:
     """scikit-learn's DBSCAN: points with at least `min_samples` faces at the threshold or nearer, and what they reach.
 
     Args:
         graph: see `neighbour_graph`.
         weights: int (n,), how many faces a point stands for.
         min_samples: faces, the point's own among them.
+        links: clusters that hold two of a group become one, and one that holds groups apart is chained again by its
+            pairs, the most similar first, as far as they stay apart.
 
     Returns:
         int64 (n,), see the module; noise is a cluster of one.
@@ -142,19 +155,13 @@ def dbscan(graph: NeighbourGraph, weights: np.ndarray, min_samples: int = 3) -> 
     labels = model.fit(ordered, sample_weight=weights).labels_.astype(np.int64)
     noise = np.flatnonzero(labels < 0)
     labels[noise] = graph.size + noise
-    return first_points(labels)
+    within = labels[graph.first] == labels[graph.second]  # a cluster is what its own pairs chain
+    return chained_apart(links or Links.none(graph.size), graph.first[within], graph.second[within])
 
 
-def pairwise(graph: NeighbourGraph) -> np.ndarray:
-    """Whoever is linked by a chain of pairs: int64 (n,), see the module."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    if graph.size == 0:
-        return np.empty(0, np.int64)
-    ones = np.ones(len(graph.first), np.int8)
-    matrix = coo_array((ones, (graph.first, graph.second)), shape=(graph.size, graph.size))
-    return first_points(connected_components(matrix, directed=False)[1])
+def pairwise(graph: NeighbourGraph, links: Links | None = None) -> np.ndarray:
+    """Whoever is linked by a chain of pairs: int64 (n,), see the module; `links`: as of `dbscan`."""
+    return chained_apart(links or Links.none(graph.size), graph.first, graph.second)
 
 
 def first_points(labels: np.ndarray) -> np.ndarray:
@@ -183,7 +190,6 @@ def row_products(vectors: np.ndarray, others: np.ndarray, which: np.ndarray) -> 
 
 def _pairs(graph: NeighbourGraph, counts: list[int]) -> Iterator[tuple[float, int, int, int]]:
     """The graph's pairs in its order, as `average_linkage` queues them; `counts` are those of the points alone."""
-    counts = counts.copy()
     for start in range(0, len(graph.first), _PAIRS_AT_ONCE):
         some = slice(start, start + _PAIRS_AT_ONCE)
         first, second = graph.first[some].tolist(), graph.second[some].tolist()
