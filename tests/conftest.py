@@ -18,7 +18,7 @@ from PIL import Image
 
 from pixelbrain.engine.cluster.session import RAY_ENVIRONMENT
 
-for name, value in RAY_ENVIRONMENT.items():  # read when ray is imported, which some tests do before the engine
+for name, value in RAY_ENVIRONMENT.items():  # read when ray or torch is imported, which tests do before the engine
     os.environ.setdefault(name, value)
 # read when torch is imported, and by BLAS in the workers: the threads of several processes wait for each other
 os.environ.setdefault("OMP_NUM_THREADS", "1")
