@@ -43,7 +43,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 def pytest_configure(config: pytest.Config) -> None:
     """What all processes of the tests are told by their environment, the workers first of all."""
-    gc.disable()  # until all is collected: modules and tests stay, and to look for waste takes as long as to import them
+    gc.disable()  # until all is collected: modules and tests stay, and looking for waste takes as long as importing
     if hasattr(config, "workerinput"):
         for name in SHARES[int(config.workerinput["workerid"].removeprefix("gw")) % len(SHARES)]:
             importlib.import_module(name)
