@@ -16,8 +16,8 @@ from pixelbrain import schema
 from pixelbrain.config import STRATEGIES, Strategy, choose
 from pixelbrain.errors import ConfigError
 from pixelbrain.identity.assign import Assignment, assign
+from pixelbrain.identity.calibration import threshold_of
 from pixelbrain.identity.neighbours import neighbours_in
-from pixelbrain.identity.thresholds import face_threshold
 from pixelbrain.landing.published import publish
 from pixelbrain.locks.run import RunLock
 from pixelbrain.shown import Shown
@@ -120,7 +120,7 @@ class PeopleIdentifierModule:
         db.require_in_step("faces")
         threshold = self.threshold
         if threshold is None:
-            threshold = face_threshold(db.vector_model("faces").model, self.strategy)
+            threshold = threshold_of(db.landing.storage, db.vector_model("faces").model, self.strategy)
         faces = _read_faces(db, self.gate)
         logger.info("%d faces, of which %d are good enough", len(faces.ids), len(faces.vectors))
         good = np.flatnonzero(faces.good)
