@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import time
 from collections.abc import Mapping
@@ -17,7 +16,6 @@ from pixelbrain.config import STRATEGIES, Strategy, choose
 from pixelbrain.errors import ConfigError
 from pixelbrain.identity.assign import Assignment, assign
 from pixelbrain.identity.calibration import threshold_of
-from pixelbrain.identity.neighbours import neighbours_in
 from pixelbrain.landing.published import publish
 from pixelbrain.locks.run import RunLock
 from pixelbrain.shown import Shown
@@ -133,7 +131,6 @@ class PeopleIdentifierModule:
             photos=[faces.image_ids[row] for row in good],
             min_size=self.min_faces,
             k=self.k,
-            neighbours=functools.partial(neighbours_in, db, "faces"),
         )
         table = _identity_table(faces, assignment, assignment.names(ids, "person"))
         db.landing.write_identities(table)
