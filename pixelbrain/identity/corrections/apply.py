@@ -83,7 +83,7 @@ def apply_claims(
     moved = np.flatnonzero(person != stood)
     concerned = {*person[moved].tolist(), *stood[moved].tolist()} - {None}
     if everybody:
-        concerned = {*person.tolist()} - {None}
+        concerned = {*person.tolist(), *before.ids} - {None}
     counted = _People(faces, person, concerned, vectors, settings)
     distance = np.asarray(pc.fill_null(faces["distance"], float("nan")), np.float32).copy()
     distance[person == None] = np.nan  # noqa: E711

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pixelbrain.errors import ContradictionError
-from pixelbrain.identity.corrections.events import NOBODY, Event, FaceRef
+from pixelbrain.identity.corrections.events import Event, FaceRef
 
 
 @dataclass(frozen=True, kw_only=True)

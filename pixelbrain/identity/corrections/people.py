@@ -60,8 +60,8 @@ class People(Shown):
 
     Each correction is an event under `OUT/people/events`, is applied at once, without clustering again, and holds over
     every later `identify`. Each method that corrects returns its event, and raises `PeopleError` for people and faces
-    that are not there, `ContradictionError` where an earlier event says the opposite, `OutLockedError` where a run works on OUT
-    for longer than `wait_s`, and `LandingError` if OUT cannot be read or written.
+    that are not there, `ContradictionError` where an earlier event says the opposite, `OutLockedError` where a run
+    works on OUT for longer than `wait_s`, and `LandingError` if OUT cannot be read or written.
 
     Args:
         out: the folder, or `s3://bucket/prefix`, or what has landed there.
