@@ -6,6 +6,7 @@
 | `NeighbourGraph` | cluster | average linkage on a neighbour graph, and the predecessor's DBSCAN and pairwise |
 | `score_clusters` | evaluate | pairwise and BCubed precision, recall and F |
 | `group_images` | group | images that look alike, by the same graph and linkage |
+| `Links` | links | what people said: faces that are one person's, and that never are |
 | `nearest_neighbours` | neighbours | nearest by cosine: exact up to a quarter of a million vectors, the index above |
 | `PeopleIdentifierModule` | people | who is who, over the face vectors of a database |
 | `QualityGate` | people | which faces are good enough to say who they are |

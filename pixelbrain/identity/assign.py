@@ -19,6 +19,7 @@ from pixelbrain.identity.cluster import (
     row_products,
     sum_rows,
 )
+from pixelbrain.identity.links import read_links
 from pixelbrain.identity.neighbours import nearest_neighbours
 from pixelbrain.identity.second_look import join_singles
 
@@ -66,6 +67,8 @@ def assign(
     k: int = 20,
     second_look: bool = True,
     neighbours: Neighbours | None = None,
+    must_link: np.ndarray | None = None,
+    cannot_link: np.ndarray | None = None,
 ) -> Assignment:
     """Cluster rows by cosine similarity. The result depends on what the rows are, and not on their order.
 
@@ -79,9 +82,12 @@ def assign(
         k: neighbours a row.
         second_look: with "average", see `pixelbrain.identity.second_look`.
         neighbours: how they are found; all pairs are compared by default.
+        must_link: int (m, 2), pairs of row numbers that end in one cluster, whatever their similarity and photos, and
+            however small it is.
+        cannot_link: int (m, 2), pairs of row numbers that never end in one cluster, also where their vectors are equal.
 
     Raises:
-        ConfigError: a value that cannot work.
+        ConfigError: a value that cannot work; or two rows that must be in one cluster, and cannot.
         StoreError: a vector that is not finite.
     """
     choose("strategy", strategy, STRATEGIES)
@@ -92,31 +98,38 @@ def assign(
     n = len(ids)
     if n == 0:
         return Assignment(np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, bool))
+    said = read_links(ids, must_link, cannot_link)
     order = np.array(sorted(range(n), key=ids.__getitem__))
+    said = said.of_points(np.argsort(order), n)  # in the order of ids, as all from here on
     unit = _unit_rows(vectors[order], [ids[row] for row in order])
     photo = np.unique([photos[row] for row in order], return_inverse=True)[1].reshape(-1) if photos else np.arange(n)
 
     # Copies of one photo give the same vector over and over. As one point with a weight, they leave room among the k
     # neighbours for others, and who is whose neighbour is not left to chance among equals.
-    points, point_of = _distinct_rows(unit)
+    # Copies that someone set apart from another stay points of their own.
+    apart = np.where(np.isin(said.group, said.apart), said.group, -1)
+    points, point_of = _distinct_rows(unit, apart)
+    links = said.of_points(point_of, len(points))
     weights = np.bincount(point_of)
     whole = unit if len(points) == n else unit[points]
     find = neighbours or (lambda _ids, rows, nearest: nearest_neighbours(rows, nearest))
     indices, similarities = find([ids[order[point]] for point in points], whole, k)
     graph = neighbour_graph(indices, similarities, threshold=threshold, photos=photo[points])
     if strategy == "average":
-        label = average_linkage(whole, weights, graph)
+        label = average_linkage(whole, weights, graph, links)
     elif strategy == "dbscan":
-        label = dbscan(graph, weights)
+        label = dbscan(graph, weights, links=links)
     else:
-        label = pairwise(graph)
+        label = pairwise(graph, links)
     late = np.zeros(len(points), bool)
     if strategy == "average" and second_look:
-        joined = join_singles(whole, weights, label, indices, threshold=threshold, photos=photo[points])
+        joined = join_singles(whole, weights, label, indices, threshold=threshold, photos=photo[points], links=links)
         label, late = first_points(joined), joined != label
 
     cluster = points[label][point_of]  # a point is the first row of its copies, and a label is a cluster's first point
-    cluster[np.bincount(cluster, minlength=n)[cluster] < min_size] = -1
+    small = np.bincount(cluster, minlength=n) < min_size
+    small[cluster[said.bonds]] = False
+    cluster[small[cluster]] = -1
     result = Assignment(np.full(n, -1, np.int64), np.full(n, np.nan, np.float32), np.zeros(n, bool))
     result.cluster[order] = np.where(cluster >= 0, order[cluster], -1)
     result.distance[order] = _distances(unit, cluster)
@@ -134,13 +147,13 @@ def _unit_rows(vectors: np.ndarray, ids: Sequence[str]) -> np.ndarray:
     return (vectors / lengths[:, None]).astype(np.float32, copy=False)
 
 
-def _distinct_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The first of each set of equal rows, in order, and for each row the place of its first among those."""
-    rows = np.ascontiguousarray(rows)
-    whole = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).reshape(-1)  # compared byte by byte
-    _, first, inverse = np.unique(whole, return_index=True, return_inverse=True)
-    places = np.argsort(np.argsort(first))
-    return np.sort(first), places[inverse.reshape(-1)]
+def _distinct_rows(rows: np.ndarray, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The first of each set of rows equal in `keys`, too, in order, and for each row its first's place among those."""
+    seen: dict[tuple[bytes, int], int] = {}
+    digests = (hashlib.blake2b(row, digest_size=16).digest() for row in np.ascontiguousarray(rows))
+    first = [seen.setdefault(equal, row) for row, equal in enumerate(zip(digests, keys.tolist(), strict=True))]
+    points, place = np.unique(np.array(first), return_inverse=True)
+    return points, place.reshape(-1)
 
 
 def _distances(unit: np.ndarray, cluster: np.ndarray) -> np.ndarray:

@@ -6,13 +6,16 @@ All three return a label a point: the number of the first point in its cluster.
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-_PAIRS_AT_ONCE = 65_536  # made Python tuples together
+from pixelbrain.identity.links import Links, chained_apart
+
+_THRESHOLDS = 32  # from the highest similarity down
+_ONE_BY_ONE = 20_000  # points; up to here linkage is the textbook's
+_FAR_SMALLER = 1 / 8  # of the faces of a cluster
+_NEVER = -9.0  # below every cosine: a pair that is one cluster by now, or never will be
 _ROWS_AT_ONCE = 20_000  # of float32 temporaries
 
 
@@ -57,68 +60,136 @@ def neighbour_graph(
     return NeighbourGraph(size, threshold, first[order], second[order], similarity[order])
 
 
-def average_linkage(vectors: np.ndarray, weights: np.ndarray, graph: NeighbourGraph) -> np.ndarray:
+def average_linkage(
+    vectors: np.ndarray, weights: np.ndarray, graph: NeighbourGraph, links: Links | None = None
+) -> np.ndarray:
     """Merge the two clusters of the highest mean similarity, again and again, while it is at least the threshold.
 
     A cluster is a sum vector and a count, so the mean cosine over all pairs across two clusters, neighbours or not, is
-    one product: sum_a . sum_b / (n_a n_b). The graph only says which clusters are compared. A pair's similarity is
-    computed again when its turn comes: merging A and B leaves (A+B, C) at no more than the higher of (A, C) and (B, C),
-    so what waits in the queue with an old value is not overtaken by what it should have come before.
+    one product: sum_a . sum_b / (n_a n_b). The graph only says which clusters are compared.
+
+    Clusters that are each other's nearest merge all at once: merging A and B leaves (A+B, C) at no more than the higher
+    of (A, C) and (B, C), so no other order gives another result. (Of more than `_ONE_BY_ONE` points, a cluster takes in
+    far smaller ones together, too, whose nearest it is: one at a time, thousands of rounds give the same but for one
+    pair in 2,000.) By the same bound a pair's old similarity will do until a falling threshold reaches it.
 
     Args:
         vectors: float32 (n, d), rows of unit length.
         weights: int (n,), how many faces a point stands for.
         graph: see `neighbour_graph`.
+        links: its groups are there from the start, whatever their similarity, and those apart never merge.
 
     Returns:
         int64 (n,), see the module.
     """
-    sums = vectors * weights[:, None].astype(np.float32)
-    counts: list[int] = weights.tolist()
-    parent = list(range(graph.size))
-
-    def root(point: int) -> int:
-        while parent[point] != point:
-            parent[point] = parent[parent[point]]
-            point = parent[point]
-        return point
-
-    # Waiting pairs are -similarity, first, second, and the size of both together when it was computed: clusters only
-    # grow, so the same size is the same clusters. The graph's own pairs wait in its order and need no heap.
-    heap: list[tuple[float, int, int, int]] = []
-    computed: dict[tuple[int, int], int] = {}
-    pairs = _pairs(graph, counts)
-    following = next(pairs, None)
-    while heap or following is not None:
-        if following is not None and (not heap or following <= heap[0]):
-            (_, a, b, size), following = following, next(pairs, None)
-        else:
-            _, a, b, size = heapq.heappop(heap)
-        a, b = root(a), root(b)
-        if a == b:
-            continue
-        if a > b:
-            a, b = b, a
-        now = counts[a] + counts[b]
-        if now == size:  # neither has grown since: the highest mean similarity there is
-            parent[b] = a
-            counts[a] = now
-            sums[a] += sums[b]
-        elif computed.get((a, b)) != now:  # many pairs of points lie across the same two clusters
-            computed[a, b] = now
-            mean = float(sums[a] @ sums[b]) / (counts[a] * counts[b])
-            if mean >= graph.threshold:
-                heapq.heappush(heap, (-mean, a, b, now))
-    return np.array([root(point) for point in range(graph.size)], dtype=np.int64)
+    links = links or Links.none(graph.size)
+    n = graph.size
+    clusters = _Clusters(vectors * weights[:, None].astype(np.float32), weights.astype(np.int64), np.arange(n), links)
+    clusters.merge(links.bonds[:, 1], links.bonds[:, 0])
+    first, second, similarity = graph.first.copy(), graph.second.copy(), graph.similarity.copy()
+    size = weights[first] + weights[second]  # when the similarity was computed: the same size is the same clusters
+    top = float(similarity[0]) if len(similarity) else graph.threshold
+    for least in np.linspace(top, graph.threshold, _THRESHOLDS, dtype=np.float32):
+        while len(pairs := np.flatnonzero(similarity >= least)):
+            a, b = clusters.of(first[pairs]), clusters.of(second[pairs])
+            a, b = np.minimum(a, b), np.maximum(a, b)
+            key = a * n + b
+            _, once = np.unique(key, return_index=True)
+            once = once[(a[once] != b[once]) & ~np.isin(key[once], clusters.apart())]
+            gone = np.ones(len(pairs), bool)
+            gone[once] = False
+            similarity[pairs[gone]] = _NEVER
+            pairs, a, b, key = pairs[once], a[once], b[once], key[once]
+            now = clusters.counts[a] + clusters.counts[b]
+            old = np.flatnonzero(size[pairs] != now)
+            similarity[pairs[old]] = clusters.mean_similarity(a[old], b[old])
+            first[pairs], second[pairs], size[pairs] = a, b, now
+            kept = similarity[pairs] >= least
+            if not kept.any():
+                break
+            clusters.merge(*_to_merge(a[kept], b[kept], key[kept], similarity[pairs[kept]], clusters))
+        waiting = similarity > _NEVER
+        first, second, similarity, size = first[waiting], second[waiting], similarity[waiting], size[waiting]
+    return first_points(clusters.label)
 
 
-def dbscan(graph: NeighbourGraph, weights: np.ndarray, min_samples: int = 3) -> np.ndarray:
+@dataclass(eq=False)
+class _Clusters:
+    """What `average_linkage` merges; a cluster has the number of one of its points."""
+
+    sums: np.ndarray  # float32 (n, d)
+    counts: np.ndarray  # int64 (n,), faces
+    label: np.ndarray  # int64 (n,), the cluster of each point
+    links: Links
+
+    def of(self, points: np.ndarray) -> np.ndarray:
+        return self.label[points]
+
+    def apart(self) -> np.ndarray:
+        """int64 (m,): the lower of two clusters that never merge, times n, and the higher."""
+        pairs = np.sort(self.label[self.links.apart], axis=1)
+        return pairs[:, 0] * len(self.label) + pairs[:, 1]
+
+    def mean_similarity(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return row_products(self.sums, self.sums, b, a) / (self.counts[a] * self.counts[b]).astype(np.float32)
+
+    def merge(self, gone: np.ndarray, into: np.ndarray) -> None:
+        """Add clusters to others, of which none is `gone` itself."""
+        if len(gone):
+            grown, place = np.unique(into, return_inverse=True)
+            self.sums[grown] += sum_rows(self.sums[gone], place.reshape(-1), len(grown))
+            np.add.at(self.counts, into, self.counts[gone])
+            renamed = np.arange(len(self.label))
+            renamed[gone] = into
+            self.label = renamed[self.label]
+
+
+def _to_merge(
+    a: np.ndarray, b: np.ndarray, key: np.ndarray, similarity: np.ndarray, clusters: _Clusters
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of pairs of clusters, those to merge at once: int64 (m,) clusters, and (m,) which each is added to."""
+    n = len(clusters.label)
+    best = np.full(n, _NEVER, np.float32)
+    np.maximum.at(best, a, similarity)
+    np.maximum.at(best, b, similarity)
+    nearest = np.full(n, n * n)  # the key of each cluster's best pair, the lower among equals
+    for end in (a, b):
+        equal = similarity == best[end]
+        np.minimum.at(nearest, end[equal], key[equal])
+    larger = clusters.counts[a] >= clusters.counts[b]
+    into, gone = np.where(larger, a, b), np.where(larger, b, a)
+    is_nearest = nearest[gone] == key
+    mutual = is_nearest & (nearest[into] == key)
+    if n <= _ONE_BY_ONE:
+        return gone[mutual], into[mutual]
+
+    # Whatever is apart from another is left to mutual pairs, of which a cluster is in one at a time.
+    free = np.ones(n, bool)
+    free[clusters.label[clusters.links.apart]] = False
+    counts = clusters.counts
+    taken = is_nearest & (counts[gone] <= _FAR_SMALLER * counts[into]) & free[gone]
+    mutual &= ~taken
+    still = np.ones(n, bool)  # what takes others in is not itself merged in this round
+    still[np.concatenate([a[mutual], b[mutual], gone[taken]])] = False
+    some = np.flatnonzero(taken & still[into])
+    some = some[np.lexsort((gone[some], -similarity[some], into[some]))]
+    total = np.cumsum(counts[gone[some]])
+    start = np.flatnonzero(np.diff(into[some], prepend=-1))
+    before = np.repeat(total[start] - counts[gone[some[start]]], np.diff(start, append=len(some)))
+    some = some[total - before <= _FAR_SMALLER * counts[into[some]]]  # all together are far smaller, too
+    chosen = np.concatenate([np.flatnonzero(mutual), some])
+    return gone[chosen], into[chosen]
+
+
+def dbscan(graph: NeighbourGraph, weights: np.ndarray, min_samples: int = 3, links: Links | None = None) -> np.ndarray:
     """scikit-learn's DBSCAN: points with at least `min_samples` faces at the threshold or nearer, and what they reach.
 
     Args:
         graph: see `neighbour_graph`.
         weights: int (n,), how many faces a point stands for.
         min_samples: faces, the point's own among them.
+        links: clusters that hold two of a group become one, and one that holds groups apart is chained again by its
+            pairs, the most similar first, as far as they stay apart.
 
     Returns:
         int64 (n,), see the module; noise is a cluster of one.
@@ -142,19 +213,13 @@ def dbscan(graph: NeighbourGraph, weights: np.ndarray, min_samples: int = 3) -> 
     labels = model.fit(ordered, sample_weight=weights).labels_.astype(np.int64)
     noise = np.flatnonzero(labels < 0)
     labels[noise] = graph.size + noise
-    return first_points(labels)
+    within = labels[graph.first] == labels[graph.second]  # a cluster is what its own pairs chain
+    return chained_apart(links or Links.none(graph.size), graph.first[within], graph.second[within])
 
 
-def pairwise(graph: NeighbourGraph) -> np.ndarray:
-    """Whoever is linked by a chain of pairs: int64 (n,), see the module."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    if graph.size == 0:
-        return np.empty(0, np.int64)
-    ones = np.ones(len(graph.first), np.int8)
-    matrix = coo_array((ones, (graph.first, graph.second)), shape=(graph.size, graph.size))
-    return first_points(connected_components(matrix, directed=False)[1])
+def pairwise(graph: NeighbourGraph, links: Links | None = None) -> np.ndarray:
+    """Whoever is linked by a chain of pairs: int64 (n,), see the module; `links`: as of `dbscan`."""
+    return chained_apart(links or Links.none(graph.size), graph.first, graph.second)
 
 
 def first_points(labels: np.ndarray) -> np.ndarray:
@@ -172,20 +237,13 @@ def sum_rows(vectors: np.ndarray, groups: np.ndarray, count: int) -> np.ndarray:
     return members @ vectors
 
 
-def row_products(vectors: np.ndarray, others: np.ndarray, which: np.ndarray) -> np.ndarray:
-    """float32 (n,): of each row with `others[which]`, a block at a time."""
-    products = np.empty(len(vectors), np.float32)
-    for start in range(0, len(vectors), _ROWS_AT_ONCE):
+def row_products(
+    vectors: np.ndarray, others: np.ndarray, which: np.ndarray, rows: np.ndarray | None = None
+) -> np.ndarray:
+    """float32 (n,): of each row, or each of `rows`, with `others[which]`, a block at a time."""
+    products = np.empty(len(which), np.float32)
+    for start in range(0, len(which), _ROWS_AT_ONCE):
         some = slice(start, start + _ROWS_AT_ONCE)
-        products[some] = np.einsum("nd,nd->n", vectors[some], others[which[some]])
+        of = vectors[some] if rows is None else vectors[rows[some]]
+        products[some] = np.einsum("nd,nd->n", of, others[which[some]])
     return products
-
-
-def _pairs(graph: NeighbourGraph, counts: list[int]) -> Iterator[tuple[float, int, int, int]]:
-    """The graph's pairs in its order, as `average_linkage` queues them; `counts` are those of the points alone."""
-    counts = counts.copy()
-    for start in range(0, len(graph.first), _PAIRS_AT_ONCE):
-        some = slice(start, start + _PAIRS_AT_ONCE)
-        first, second = graph.first[some].tolist(), graph.second[some].tolist()
-        for a, b, similarity in zip(first, second, graph.similarity[some].tolist(), strict=True):
-            yield -similarity, a, b, counts[a] + counts[b]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pixelbrain.identity.cluster import row_products, sum_rows
+from pixelbrain.identity.links import Enemies, Links
 
 # At most 1.1 times the threshold's cosine distance away, no other cluster nearer than 1.25 times that, and three faces
 # or more in it, so that its mean is one. On data/people (dlib) two of the three photos that linkage missed join, both
@@ -23,16 +24,18 @@ def join_singles(
     *,
     threshold: float,
     photos: np.ndarray,
+    links: Links,
 ) -> np.ndarray:
     """Give single points to the clusters of their neighbours.
 
     Args:
         vectors: float32 (n, d), rows of unit length.
         weights: int (n,), how many faces a point stands for.
-        labels: int (n,), 0 to n - 1, of `average_linkage`.
+        labels: int (n,), of `average_linkage`.
         indices: int (n, k), the neighbours of each point; below 0: no such neighbour.
         threshold: cosine similarity of the linkage.
         photos: int (n,), the photo of each point: a face does not join a cluster that has one of the same photo.
+        links: nor one that it is apart from.
 
     Returns:
         int (n,), the labels; those of the points that joined are changed.
@@ -46,7 +49,9 @@ def join_singles(
     point = np.repeat(single, known.shape[1])[known.reshape(-1) >= 0]
     cluster = labels[known[known >= 0]]
     several = sizes[cluster] > 1
-    point, cluster = np.divmod(np.unique(point[several].astype(np.int64) * n + cluster[several]), n)
+    apart = labels[np.concatenate([links.apart, links.apart[:, ::-1]])]
+    pairs = np.setdiff1d(point[several].astype(np.int64) * n + cluster[several], apart[:, 0] * n + apart[:, 1])
+    point, cluster = np.divmod(pairs, n)
     if not len(point):
         return labels
 
@@ -69,6 +74,14 @@ def join_singles(
     free = ~np.isin(cluster[nearest] * photo_count + photos[point[nearest]], taken)
 
     chosen = nearest[clear & near & free]
+    chosen = chosen[np.lexsort((point[chosen], distance[chosen]))]
+    # of two that may not be in one cluster, the nearer is
+    _, first = np.unique(cluster[chosen] * photo_count + photos[point[chosen]], return_index=True)
+    chosen = chosen[np.sort(first)]
     joined = labels.copy()
     joined[point[chosen]] = cluster[chosen]
+    enemies = Enemies(links.apart)
+    for late in point[chosen[np.isin(point[chosen], links.apart)]][::-1].tolist():  # the farthest first
+        if any(joined[other] == joined[late] for other in enemies.of(late)):
+            joined[late] = late
     return joined

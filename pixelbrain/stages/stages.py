@@ -211,7 +211,7 @@ class Stages:
         self.check_asking("ask", module)
         given = to_ask(self, module)
         with self.lock("ask"), self.display.stage("ask") as tell:
-            report = ask(**given, limit=limit, progress=progress or tell, debug=self.debug)
+            report = ask(**given, limit=limit, progress=progress or tell, waits=tell.waits, debug=self.debug)
             self.record("ask", {**asked(module), **report.as_dict()})
         tell_asked(self.display, report, asked(module)["fields"])
         return report

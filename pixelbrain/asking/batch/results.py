@@ -28,6 +28,7 @@ class Result:
     again: Row | None = None
     paid: Spent = Spent()  # for this answer alone
     stop: StopJob | None = None  # no other request will do better
+    turned_down: bool = False  # by the server, which will not answer it, and not for what it shows
 
 
 @dataclass
@@ -67,7 +68,8 @@ class ResultReader:
             return replace(self.unanswered(row, "", "", counts=False), stop=verdict)
         if isinstance(verdict, Retry):
             return self.unanswered(row, verdict.error_type, str(verdict))
-        return self.failed(row, verdict.error_type, str(verdict), refused=verdict.refused)
+        found = self.failed(row, verdict.error_type, str(verdict), refused=verdict.refused)
+        return replace(found, turned_down=not verdict.refused)
 
     def unanswered(self, row: Row, error_type: str, message: str, *, counts: bool = True) -> Result:
         """The batch ended without an answer: again, unless that has happened often enough.

@@ -79,7 +79,7 @@ def classify_response(
     said = mask_keys(_message(body), key)
     message = f"HTTP {status}" + (f": {said}" if said else "")
     lower = said.lower()
-    if codes & _NO_MONEY:
+    if codes & _NO_MONEY or status == 402:
         return StopJob(
             f"the account has no money left ({message}); answers so far are kept, the same command continues"
         )

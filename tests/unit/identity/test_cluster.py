@@ -3,6 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
+from pixelbrain.identity import cluster
 from pixelbrain.identity.cluster import (
     NeighbourGraph,
     average_linkage,
@@ -11,6 +12,7 @@ from pixelbrain.identity.cluster import (
     neighbour_graph,
     pairwise,
 )
+from pixelbrain.identity.evaluate import score_clusters
 from pixelbrain.identity.neighbours import nearest_neighbours
 
 
@@ -53,6 +55,21 @@ def test_average_linkage_is_the_textbook_one_on_a_whole_graph(threshold, seed):
     rows = np.random.default_rng(seed).standard_normal((60, 6)).astype(np.float32)
     vectors = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     assert _sets(_link(vectors, threshold)) == _naive_average_linkage(vectors, threshold)
+
+
+def test_many_points_take_in_far_smaller_ones_together_and_mean_the_same(monkeypatch, people):
+    vectors = people(2, 1000, noise=1.2)
+    rounds = []
+    to_merge = cluster._to_merge
+    monkeypatch.setattr(cluster, "_to_merge", lambda *given: rounds.append(to_merge(*given)) or rounds[-1])
+    one_by_one = _link(vectors, 0.35)
+    assert np.bincount(one_by_one).max() > 900
+    assert all(np.bincount(into).max() == 1 for _, into in rounds)
+    rounds.clear()
+    monkeypatch.setattr(cluster, "_ONE_BY_ONE", 0)
+    together = _link(vectors, 0.35)
+    assert score_clusters(one_by_one, together).pair_f > 0.99
+    assert max(np.bincount(into).max() for _, into in rounds) > 3
 
 
 def test_a_chain_is_one_for_pairwise_and_dbscan_and_not_for_average_linkage():

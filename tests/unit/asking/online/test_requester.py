@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import json
 import logging
+import time
 from decimal import Decimal
 from typing import Any
 
@@ -88,12 +89,67 @@ def test_a_429_pauses_the_gate_and_one_that_is_too_long_stops_the_job():
     bench = Bench(server)
     pauses: list[float] = []
     pause = bench.limiter.pause
-    bench.limiter.pause = lambda now, seconds: (pauses.append(seconds), pause(now, seconds))[1]  # type: ignore
+    bench.limiter.pause = lambda now, seconds, why: (pauses.append(seconds), pause(now, seconds, why))[1]  # type: ignore
     assert run(bench, "1")[0][0]["status"] == "ok"
     assert pauses == [0.2]
     server = Server(lambda _n: Retry("429", error_type="RateLimited", after_s=7200.0, everyone=True))
-    with pytest.raises(StopJob, match="asks to wait for 7,200 s"):
+    with pytest.raises(StopJob, match=r"\(429\): it asks to wait for 7,200 s, and --max-wait is 600 s"):
         run(Bench(server), "1", "2")
+
+
+def test_a_429_is_no_failure_of_a_request_but_asking_ends_when_nothing_comes_through(monkeypatch: pytest.MonkeyPatch):
+    limited = Retry("429", error_type="RateLimited", after_s=0.01, everyone=True)
+    server = Server(lambda n: limited if n < 3 * SETTINGS.max_tries else reply())
+    assert run(Bench(server), "1")[0][0]["status"] == "ok"
+    settings = dataclasses.replace(SETTINGS, max_wait_s=0.2)
+    with pytest.raises(StopJob, match="--max-wait is 0 s without an answer"):
+        run(Bench(Server(lambda _n: limited), settings), "1")
+
+
+def test_each_answer_is_a_new_beginning_of_the_wait():
+    def answer(n: int) -> Answer:
+        time.sleep(0.06)
+        return reply() if n % 2 else Retry("429", error_type="RateLimited", after_s=0.05, everyone=True)
+
+    bench = Bench(Server(answer), dataclasses.replace(SETTINGS, max_wait_s=0.3))
+    bench.limiter.pause = lambda *_: None  # type: ignore
+    assert {row["status"] for rows in run(bench, *"12345678", concurrency=1) for row in rows} == {"ok"}
+
+
+def refusal(number: int, why: str = "Unsupported parameter: 'max_completion_tokens'") -> RowFailed:
+    return RowFailed(f"HTTP 400: {why} (request req_{number:06x})", error_type="BadRequest")
+
+
+def test_a_reason_for_which_all_fail_stops_the_job():
+    server = Server(refusal)
+    with pytest.raises(StopJob, match=r"all of 8 requests failed.*Unsupported parameter.*marked as failed for good"):
+        run(Bench(server), *map(str, range(40)), concurrency=1)
+    assert len(server.bodies) == 8
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda n: refusal(n, "could not process the image"),  # it is the images'
+        lambda n: refusal(n, f"of another kind {'abcdefghijklmnopqrstuvwxyzäöüABCDEFGHIJK'[n]}"),  # they are many
+        lambda n: reply() if n == 5 else refusal(n),  # some do not
+        lambda n: reply("", refusal="I can't help with that.") if n == 5 else refusal(n),
+    ],
+)
+def test_otherwise_those_that_fail_are_rows(answer: Any):
+    server = Server(answer)
+    rows = run(Bench(server), *map(str, range(40)), concurrency=1)
+    assert len(server.bodies) == len(rows) == 40
+
+
+def test_many_in_a_row_stop_the_job_later_too(monkeypatch: pytest.MonkeyPatch):
+    no_sleep(monkeypatch)
+    settings = dataclasses.replace(SETTINGS, max_tries=1)
+    broken = Retry("HTTP 500: it fell over", error_type="ServerError")
+    server = Server(lambda n: reply() if n < 3 else broken)
+    with pytest.raises(StopJob, match="all of 100 requests failed.*it fell over"):
+        run(Bench(server, settings), *map(str, range(200)), concurrency=1)
+    assert len(server.bodies) == 103
 
 
 def test_a_lost_answer_counts_against_the_budget_and_in_no_record(monkeypatch: pytest.MonkeyPatch):
