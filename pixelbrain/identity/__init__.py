@@ -4,6 +4,7 @@
 | --- | --- | --- |
 | `assign` | assign | vectors to clusters: duplicates, neighbours, clusters, a second look |
 | `NeighbourGraph` | cluster | average linkage on a neighbour graph, and the predecessor's DBSCAN and pairwise |
+| `People`, `Memory` | corrections/ | what people say about people, and ids that stay |
 | `score_clusters` | evaluate | pairwise and BCubed precision, recall and F |
 | `group_images` | group | images that look alike, by the same graph and linkage |
 | `Links` | links | what people said: faces that are one person's, and that never are |

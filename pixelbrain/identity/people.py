@@ -122,8 +122,9 @@ class PeopleIdentifierModule:
         faces = _read_faces(db, self.gate, memory)
         clustered = np.flatnonzero(faces.good & ~faces.nobodys)
         logger.info("%d faces, of which %d are good enough", len(faces.ids), int(faces.good.sum()))
+        ids = [faces.ids[row] for row in clustered]
         assignment = assign(
-            [faces.ids[row] for row in clustered],
+            ids,
             faces.of(clustered),
             threshold=threshold,
             strategy=self.strategy,
@@ -131,6 +132,7 @@ class PeopleIdentifierModule:
             min_size=self.min_faces,
             k=self.k,
             neighbours=functools.partial(neighbours_in, db, "faces"),
+            cannot_link=memory.never_one(ids),
         )
         cluster, how = np.full(len(faces.ids), -1, np.int64), np.full(len(faces.ids), "gated", object)
         cluster[clustered] = assignment.cluster

@@ -7,7 +7,9 @@
 | `EventLog`, `Event` | events | one small file an event, appended, in one order |
 | `find_faces` | faces | a face found again: by its photo's bytes, and the overlap of boxes |
 | `keep_people` | keep | new clusters get the ids of the people whose faces they have |
+| `Memory` | memory | what is remembered over a new clustering: people, and all that was said |
 | `People` | people | name, merge, split, assign, hide, reject, undo: what users call |
+| `State` | state | what corrections are made on: faces, events, people |
 | `suggestions` | suggest | what is most worth a look |
 | `explain` | why | why a face is whose it is: nearest faces, distances, the reason |
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pixelbrain import schema
-from pixelbrain.identity.corrections.apply import Vectors, apply_claims, claims_by_row, found_as
+from pixelbrain.identity.corrections.apply import EXEMPLARS, Vectors, apply_claims, claims_by_row, found_as
 from pixelbrain.identity.corrections.claims import Claims, FaceClaim
 from pixelbrain.identity.corrections.events import NOBODY, EventLog, active
 from pixelbrain.identity.corrections.faces import BOX, WHERE, landed_hashes, match_rows
@@ -44,6 +45,22 @@ class Memory:
     def somebodys(self) -> frozenset[str]:
         """face_ids of faces of which somebody said whose they are, however small or blurred."""
         return frozenset(self._said) - self.nobodys
+
+    def never_one(self, face_ids: Sequence[str]) -> np.ndarray:
+        """int64 (m, 2), pairs of row numbers of faces of two people who are said not to be one; some of each person.
+
+        That two people are one is said of what was clustered, and not before, so that it can be taken back.
+        """
+        some: dict[str, list[int]] = {}
+        for row, one in enumerate(face_ids):
+            if one in self.somebodys:
+                some.setdefault(self._claims.root(self._said[one].person), []).append(row)
+        pairs = [
+            pair
+            for a, b in sorted(map(sorted, self._claims.kept_apart()))
+            for pair in itertools.product(some.get(a, [])[:EXEMPLARS], some.get(b, [])[:EXEMPLARS])
+        ]
+        return np.array(pairs, np.int64).reshape(-1, 2)
 
     def keep(
         self,

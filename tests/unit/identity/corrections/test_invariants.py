@@ -1,7 +1,6 @@
-"""Whatever is done in whatever order: what was said holds, ids stay, and all of it can be applied again from the events."""
+"""Whatever is done in whatever order: what was said holds, ids stay, and the events give all of it again."""
 
 from __future__ import annotations
-
 
 import numpy as np
 import pytest
