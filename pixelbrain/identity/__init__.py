@@ -3,6 +3,7 @@
 | what | file | role |
 | --- | --- | --- |
 | `assign` | assign | vectors to clusters: duplicates, neighbours, clusters, a second look |
+| `Calibration` | calibration | a threshold that was chosen on labelled photos, kept in OUT for `identify` |
 | `NeighbourGraph` | cluster | average linkage on a neighbour graph, and the predecessor's DBSCAN and pairwise |
 | `People`, `Memory` | corrections/ | what people say about people, and ids that stay |
 | `score_clusters` | evaluate | pairwise and BCubed precision, recall and F |
@@ -13,4 +14,5 @@
 | `QualityGate` | people | which faces are good enough to say who they are |
 | `join_singles` | second_look | a face left alone joins the cluster that is clearly nearest |
 | `face_threshold` | thresholds | how alike is the same: one cosine threshold a model and strategy |
+| a room | evaluation/ | how well people were found: against labels, at this threshold and at others |
 """
