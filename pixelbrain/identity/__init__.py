@@ -15,4 +15,5 @@
 | `join_singles` | second_look | a face left alone joins the cluster that is clearly nearest |
 | `face_threshold` | thresholds | how alike is the same: one cosine threshold a model and strategy |
 | a room | evaluation/ | how well people were found: against labels, at this threshold and at others |
+| a room | naming/ | names that travel: CSV files and XMP sidecars, written and read |
 """
