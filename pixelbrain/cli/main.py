@@ -7,6 +7,7 @@ import click
 from pixelbrain.cli.ask import ask
 from pixelbrain.cli.cluster import cluster
 from pixelbrain.cli.options import command
+from pixelbrain.cli.people import people
 from pixelbrain.cli.results import export, report, search
 from pixelbrain.cli.run import demo, extract, plan, run
 from pixelbrain.cli.stores import compact, group, identify, load, status, verify
@@ -29,8 +30,8 @@ def cli() -> None:
 
 
 for one in (
-    demo, run, extract, plan, ask, load, identify, group, report, export, search, status, verify, compact, tag_identity,
-    weights, cluster, submit,
+    demo, run, extract, plan, ask, load, identify, group, people, report, export, search, status, verify, compact,
+    tag_identity, weights, cluster, submit,
 ):  # fmt: skip
     cli.add_command(one)
 

@@ -63,6 +63,11 @@ class State:
         empty = read_registry(self.landing.storage, sums=True)
         return Registry(apply_claims(self.faces, self.claims, {}, empty, no_vectors, everybody=True).people)
 
+    @property
+    def ever(self) -> set[str]:
+        """Every id that was ever given."""
+        return {*self.registry.ids, *(one for event in self.events for one in event.people)}
+
     @functools.cached_property
     def person(self) -> np.ndarray:
         """object (n,), whose each face is; None."""
