@@ -18,13 +18,12 @@ import pyarrow.compute as pc
 
 from pixelbrain.errors import OutLockedError, PeopleError, StoreError
 from pixelbrain.identity.corrections.apply import Applied
-from pixelbrain.identity.corrections.claims import Claims
 from pixelbrain.identity.corrections.events import NOBODY, Event, EventLog, active, undo_of, whoami
 from pixelbrain.identity.corrections.keep import new_id
 from pixelbrain.identity.corrections.state import State, called
 from pixelbrain.landing.derived import IDENTITIES
 from pixelbrain.landing.landing import Landing
-from pixelbrain.landing.published import publish
+from pixelbrain.landing.published import republished
 from pixelbrain.landing.registry import write_registry
 from pixelbrain.locks.run import RunLock
 from pixelbrain.shown import Shown
@@ -257,17 +256,18 @@ class People(Shown):
             self.landing.refresh()
             while True:
                 events = self._log.read()
-                event = replace(make(State(self.landing, events)), by=self._by)
-                Claims(active([*events, event]))  # refused before anything is written
+                state = State(self.landing, events, sums=True)
+                event = replace(make(state), by=self._by)
+                state.after(event)  # refused before anything is written
                 written = self._log.append(event, events[-1].number if events else 0)
                 if written is not None:
                     break
             digest = IDENTITIES.digest(self.landing)
-            found = self.state(sums=True).applied()
-            if len(found.changed):
-                IDENTITIES.rewrite(self.landing, found.faces)
-            write_registry(self.landing, found.people)
-            publish(self.landing)
+            found = state.after(written).applied()
+            with republished(self.landing, found.faces, found.changed):
+                if len(found.changed):
+                    IDENTITIES.rewrite(self.landing, found.faces)
+                write_registry(self.landing, found.people)
             self._follow(found, digest)
             return written
 
