@@ -97,7 +97,9 @@ def apply_claims(
         "found_as": pa.array(own.tolist(), pa.string()),
         "found_how": pa.array(found_how, pa.string()),
     }
-    changed = np.union1d(moved, np.flatnonzero(np.array(assigned, object) != np.array(was, object)))
+    again = counted.rows[measured]  # of people that gained or lost faces, the mean is another one
+    renamed = np.flatnonzero(np.array(assigned, object) != np.array(was, object))
+    changed = np.unique(np.concatenate([moved, renamed, again]))
     for name, column in columns.items():
         at = faces.schema.get_field_index(name)
         faces = faces.set_column(at, schema.IDENTITY_SCHEMA.field(name), column)

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from pixelbrain import schema
 from pixelbrain.identity.corrections.events import FaceRef
 from pixelbrain.landing.landing import Landing
+from pixelbrain.landing.reader import Layer, read_layers
 
 #: Intersection over union from which two boxes are one face.
 SAME_BOX = 0.5
@@ -120,9 +121,12 @@ def landed_hashes(landing: Landing) -> Hashes:
 
 def hashes_of(landing: Landing, image_ids: Iterable[str]) -> dict[str, str]:
     """image_id -> sha256 of a few images; only their rows are read."""
-    places = pc.index_in(pa.array(sorted(set(image_ids)), pa.string()), landing.index.image_id.combine_chunks())
+    index = landing.index
+    places = pc.index_in(pa.array(sorted(set(image_ids)), pa.string()), index.image_id.combine_chunks())
+    rows = np.sort(np.asarray(places.drop_null(), np.int64))
+    layer = Layer(columns=["image_id", "sha256"], part=index.part[rows], row=index.row[rows])
     found: dict[str, str] = {}
-    for table in landing.iter_images([], images=np.sort(np.asarray(places.drop_null(), np.int64))):
+    for table in read_layers(index.parts, [[layer]] if len(rows) else []):
         pairs = zip(table["image_id"].to_pylist(), table["sha256"].to_pylist(), strict=True)
         found |= {one: sha for one, sha in pairs if sha}
     return found

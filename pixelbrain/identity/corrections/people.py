@@ -4,31 +4,36 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import logging
+import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pixelbrain.errors import OutLockedError, PeopleError
-from pixelbrain.identity.corrections.claims import Claims
+from pixelbrain.errors import OutLockedError, PeopleError, StoreError
+from pixelbrain.identity.corrections.apply import Applied
 from pixelbrain.identity.corrections.events import NOBODY, Event, EventLog, active, undo_of, whoami
 from pixelbrain.identity.corrections.keep import new_id
 from pixelbrain.identity.corrections.state import State, called
 from pixelbrain.landing.derived import IDENTITIES
 from pixelbrain.landing.landing import Landing
-from pixelbrain.landing.published import publish
+from pixelbrain.landing.published import republished
 from pixelbrain.landing.registry import write_registry
 from pixelbrain.locks.run import RunLock
 from pixelbrain.shown import Shown
 from pixelbrain.storage.base import Storage
 
 if TYPE_CHECKING:
+    from pixelbrain.identity.corrections.suggest import Suggestion
     from pixelbrain.stores.database import Database
+
+logger = logging.getLogger(__name__)
 
 #: For how long an edit waits for another one, which takes a second; a run takes longer, and is named.
 WAIT_S = 15.0
@@ -105,23 +110,22 @@ class People(Shown):
     def list(self, *, hidden: bool = False) -> list[Person]:
         """Everybody who has a face, those with the most first; `hidden`: and those who are hidden."""
         state = self.state()
-        table = state.faces.filter(pc.is_valid(state.faces["identity_id"])).sort_by(
-            [("distance", "ascending"), ("face_id", "ascending")]
-        )
-        counts = table.group_by("identity_id", use_threads=False).aggregate(
-            [("face_id", "count"), ("image_id", "count_distinct"), ("face_id", "first")]
-        )
-        known = state.registry
+        known, faces, images = state.registry, *(state.faces[name].to_pylist() for name in ("face_id", "image_id"))
+        distance = pc.fill_null(state.faces["distance"], math.inf).to_pylist()
+        rows: dict[str, list[int]] = {}
+        for row, who in enumerate(state.person.tolist()):
+            if who is not None:
+                rows.setdefault(who, []).append(row)
         found = [
             Person(
-                identity_id=row["identity_id"],
-                name=known.names.get(row["identity_id"]),
-                hidden=row["identity_id"] in known.hidden,
-                n_faces=row["face_id_count"],
-                n_images=row["image_id_count_distinct"],
-                face_id=row["face_id_first"],
+                identity_id=who,
+                name=known.names.get(who),
+                hidden=who in known.hidden,
+                n_faces=len(mine),
+                n_images=len({images[row] for row in mine}),
+                face_id=min((distance[row], faces[row]) for row in mine)[1],
             )
-            for row in counts.to_pylist()
+            for who, mine in rows.items()
         ]
         found.sort(key=lambda one: (-one.n_faces, one.identity_id))
         return [one for one in found if hidden or not one.hidden]
@@ -134,6 +138,18 @@ class People(Shown):
         """Rows of `schema.IDENTITY_SCHEMA`: a person's faces, nearest to its mean first."""
         state = self.state()
         return state.faces.take(pa.array(state.rows_of(state.find(who))))
+
+    def explain(self, face_id: str, *, k: int = 5) -> dict[str, Any]:
+        """Why a face is whose it is: see `why.explain`."""
+        from pixelbrain.identity.corrections.why import explain
+
+        return explain(self.state(sums=True), face_id, k=k)
+
+    def suggest(self, *, k: int = 20) -> Sequence[Suggestion]:
+        """What is most worth a look: see `suggest.suggestions`."""
+        from pixelbrain.identity.corrections.suggest import suggestions
+
+        return suggestions(self.state(sums=True), k=k)
 
     # --- corrections ---------------------------------------------------------------------------------------------
 
@@ -191,7 +207,7 @@ class People(Shown):
             rest = state.stand_for(person, but=set(rows))
             if not rest:
                 raise PeopleError(f"these are all the faces of {called(state.registry, person)}: nobody would be left")
-            new = new_id(faces, {*state.registry.ids, *(one for e in state.events for one in e.people)})
+            new = new_id(faces, state.ever)
             told = {new: state.refs(rows), **rest}
             return Event(kind="split", person=new, others=(person,), faces=told)
 
@@ -200,14 +216,18 @@ class People(Shown):
             self.name(event.person or "", name)
         return event
 
-    def assign(self, who: str, *faces: str) -> Event:
-        """These faces are this person's."""
+    def assign(self, who: str, *faces: str, new: bool = False) -> Event:
+        """These faces are this person's; `new`: of somebody who is called so, and whom nobody knew."""
 
         def make(state: State) -> Event:
-            person = state.find(who)
-            return Event(kind="assign", person=person, faces={person: state.refs(state.rows(faces))})
+            rows = state.rows(faces)
+            person = new_id(faces, state.ever) if new else state.find(who)
+            return Event(kind="assign", person=person, faces={person: state.refs(rows)})
 
-        return self._edit(make)
+        event = self._edit(make)
+        if new:
+            self.name(event.person or "", who)
+        return event
 
     def unassign(self, *faces: str) -> Event:
         """These faces are nobody's, until they are assigned."""
@@ -236,21 +256,29 @@ class People(Shown):
             self.landing.refresh()
             while True:
                 events = self._log.read()
-                event = replace(make(State(self.landing, events)), by=self._by)
-                Claims(active([*events, event]))  # refused before anything is written
+                state = State(self.landing, events, sums=True)
+                event = replace(make(state), by=self._by)
+                state.after(event)  # refused before anything is written
                 written = self._log.append(event, events[-1].number if events else 0)
                 if written is not None:
                     break
             digest = IDENTITIES.digest(self.landing)
-            found = self.state(sums=True).applied()
-            if len(found.changed):
-                IDENTITIES.rewrite(self.landing, found.faces)
-            write_registry(self.landing, found.people)
-            publish(self.landing)
-            if self._database is not None:
-                images = pc.unique(found.faces["image_id"].take(pa.array(found.changed))).to_pylist()
-                self._database.store_derived("identities", images, since=digest)
+            found = state.after(written).applied()
+            with republished(self.landing, found.faces, found.changed):
+                if len(found.changed):
+                    IDENTITIES.rewrite(self.landing, found.faces)
+                write_registry(self.landing, found.people)
+            self._follow(found, digest)
             return written
+
+    def _follow(self, found: Applied, digest: str) -> None:
+        """MongoDB says the same; `digest`: of the table that it was loaded with."""
+        if self._database is not None:
+            images = pc.unique(found.faces["image_id"].take(pa.array(found.changed, pa.int64()))).to_pylist()
+            try:
+                self._database.store_derived("identities", images, since=digest)
+            except StoreError as error:  # what was said is said
+                logger.warning("%s; the next `pixelbrain load %s` brings it in step", error, self.landing.storage.uri)
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Collection, Iterable, Sequence
 
@@ -44,6 +45,15 @@ class State:
         self.landing, self.events, self.faces = landing, events, found
         self._sums = sums
 
+    def after(self, event: Event) -> State:
+        """The same faces and people, with one event more. Raises `ContradictionError`."""
+        following = copy.copy(self)
+        following.events = [*self.events, event]
+        for name in ("claims", "said", "own"):
+            following.__dict__.pop(name, None)
+        Claims(active(following.events))
+        return following
+
     @functools.cached_property
     def claims(self) -> Claims:
         """All that holds."""
@@ -57,11 +67,16 @@ class State:
     @functools.cached_property
     def registry(self) -> Registry:
         """Who is known. Of an OUT of an older version, whoever has faces."""
-        known = read_registry(self.landing.storage, sums=True) if self._sums else read_registry(self.landing.storage)
+        known = read_registry(self.landing.storage, sums=self._sums)
         if known.ids or not len(self.faces):
             return known
         empty = read_registry(self.landing.storage, sums=True)
         return Registry(apply_claims(self.faces, self.claims, {}, empty, no_vectors, everybody=True).people)
+
+    @property
+    def ever(self) -> set[str]:
+        """Every id that was ever given."""
+        return {*self.registry.ids, *(one for event in self.events for one in event.people)}
 
     @functools.cached_property
     def person(self) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Face regions in XMP: those of the Metadata Working Group, and Microsoft's where there are no others.
 
-Regions are fractions of the image as it is stored. Where EXIF says that it lies on its side, they lie on their side too:
-so do digiKam and Lightroom, though the guideline leaves it open.
+Regions are fractions of the image as it is stored. Where EXIF says that it lies on its side, they lie on their
+side too: so do digiKam and Lightroom, though the guideline leaves it open.
 """
 
 from __future__ import annotations

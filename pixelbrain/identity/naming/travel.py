@@ -129,11 +129,8 @@ def _replace(file: Path, data: bytes) -> None:
 
 def _common_folder(photos: dict[str, Any]) -> str:
     """The folder that all have in common: below it they are told apart."""
-    folders = {
-        shown_path(one).rpartition("/")[0].split("/")[0:] and tuple(shown_path(one).split("/")[:-1]) for one in photos
-    }
-    common = os.path.commonprefix(list(folders)) if folders else ()
-    return "/".join(common)
+    folders = [shown_path(one).split("/")[:-1] for one in photos]
+    return "/".join(os.path.commonprefix(folders))  # type: ignore[type-var]  # of lists, too
 
 
 def _sizes(landing: Landing, photos: dict[str, Any]) -> Iterator[tuple[str, int, int]]:

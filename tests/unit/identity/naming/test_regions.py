@@ -54,16 +54,19 @@ RDF = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.o
  xmlns:MPRI="http://ns.microsoft.com/photo/1.2/t/RegionInfo#" xmlns:MPReg="http://ns.microsoft.com/photo/1.2/t/Region#">
  <rdf:Description rdf:about="">%s</rdf:Description></rdf:RDF></x:xmpmeta>"""
 #: The same property as a resource with elements, in the ways of several programs.
-LIGHTROOM = """<mwg-rs:Regions rdf:parseType="Resource"><mwg-rs:AppliedToDimensions stDim:w="400" stDim:h="300" stDim:unit="pixel"/>
+LIGHTROOM = """<mwg-rs:Regions rdf:parseType="Resource">
+ <mwg-rs:AppliedToDimensions stDim:w="400" stDim:h="300" stDim:unit="pixel"/>
  <mwg-rs:RegionList><rdf:Bag>
  <rdf:li><rdf:Description mwg-rs:Rotation="0.0" mwg-rs:Name="Ann" mwg-rs:Type="Face">
   <mwg-rs:Area stArea:h="0.3" stArea:w="0.2" stArea:x="0.2" stArea:y="0.35"/></rdf:Description></rdf:li>
- <rdf:li><rdf:Description mwg-rs:Name="Rex" mwg-rs:Type="Pet"><mwg-rs:Area stArea:h="0.3" stArea:w="0.2" stArea:x="0.2" stArea:y="0.35"/>
+ <rdf:li><rdf:Description mwg-rs:Name="Rex" mwg-rs:Type="Pet">
+  <mwg-rs:Area stArea:h="0.3" stArea:w="0.2" stArea:x="0.2" stArea:y="0.35"/>
  </rdf:Description></rdf:li>
  <rdf:li><rdf:Description mwg-rs:Type="Face"><mwg-rs:Area stArea:h="0.3" stArea:w="0.2" stArea:x="0.2" stArea:y="0.35"/>
  </rdf:Description></rdf:li></rdf:Bag></mwg-rs:RegionList></mwg-rs:Regions>"""
 DIGIKAM = """<mwg-rs:Regions rdf:parseType="Resource"><mwg-rs:RegionList><rdf:Bag><rdf:li rdf:parseType="Resource">
- <mwg-rs:Name>Ann</mwg-rs:Name><mwg-rs:Type>Face</mwg-rs:Type><mwg-rs:Area rdf:parseType="Resource"><stArea:x>0.2</stArea:x>
+ <mwg-rs:Name>Ann</mwg-rs:Name><mwg-rs:Type>Face</mwg-rs:Type>
+ <mwg-rs:Area rdf:parseType="Resource"><stArea:x>0.2</stArea:x>
  <stArea:y>0.35</stArea:y><stArea:w>0.2</stArea:w><stArea:h>0.3</stArea:h><stArea:unit>normalized</stArea:unit></mwg-rs:Area>
  </rdf:li></rdf:Bag></mwg-rs:RegionList></mwg-rs:Regions>"""
 PIXELS = LIGHTROOM.replace(
