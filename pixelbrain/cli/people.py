@@ -315,8 +315,8 @@ def import_(stages: Stages, source: str, dry_run: bool, by: str | None) -> None:
     click.echo(f"{found.people:,} names ({found.new:,} of new people) {would} of {found.faces:,} faces")
     if found.not_found or found.not_in_out:
         click.echo(
-            f"{found.not_found:,} named faces were not detected here, and {found.not_in_out:,} photos or sidecars are of "
-            "no photo that has landed"
+            f"{found.not_found:,} named faces were not detected here, and {found.not_in_out:,} photos or sidecars are "
+            "of no photo that has landed"
         )
     for problem in found.problems:
         click.secho(problem, err=True, fg="yellow")

@@ -120,16 +120,15 @@ def _of_working_group(root: ElementTree.Element) -> Iterator[tuple[str, tuple[fl
     for regions in root.iter(_tag("mwg-rs", "Regions")):
         size = _inside(regions, "mwg-rs", "AppliedToDimensions")
         for item in _items(_inside(regions, "mwg-rs", "RegionList")):
-            name, kind = (_text(item, "mwg-rs", field) for field in ("Name", "Type"))
+            name, kind = _text(item, "mwg-rs", "Name"), _text(item, "mwg-rs", "Type")
             area = _inside(item, "mwg-rs", "Area")
             if not name or area is None or (kind or "Face").lower() != "face":
                 continue
             numbers = [_number(_text(area, "stArea", field)) for field in "xywh"]
             if (_text(area, "stArea", "unit") or "normalized").lower() == "pixel":
                 wide, high = (_number(_text(size, "stDim", field)) for field in "wh")
-                numbers = [
-                    n / d if n is not None and d else None for n, d in zip(numbers, [wide, high] * 2, strict=True)
-                ]
+                sides = [wide, high] * 2
+                numbers = [n / d if n is not None and d else None for n, d in zip(numbers, sides, strict=True)]
             x, y, w, h = numbers
             if x is not None and y is not None and w and h and w > 0 and h > 0:
                 yield name, (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
@@ -146,7 +145,7 @@ def _of_microsoft(root: ElementTree.Element) -> Iterator[tuple[str, tuple[float,
                     yield name, (x, y, x + w, y + h)
 
 
-# --- RDF, in the forms in which programs write it: a property is an attribute, an element, or in a Description ---------
+# --- RDF, in the forms in which programs write it: a property is an attribute, an element, or in a Description -------
 
 
 def _tag(space: str, name: str) -> str:

@@ -103,7 +103,7 @@ def _write_sidecars(landing: Landing, rows: list[dict[str, Any]], to: Path, read
     photos: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         photos.setdefault(row["image_id"], []).append(row)
-    start = _common_folder(photos)
+    start = _common_folder(landing.index.image_id.to_pylist())
     for image_id, width, height in _sizes(landing, photos):
         try:
             lies = _orientation(read(image_id))
@@ -127,9 +127,9 @@ def _replace(file: Path, data: bytes) -> None:
     os.replace(new, file)
 
 
-def _common_folder(photos: dict[str, Any]) -> str:
-    """The folder that all have in common: below it they are told apart."""
-    folders = [shown_path(one).split("/")[:-1] for one in photos]
+def _common_folder(image_ids: list[str]) -> str:
+    """The folder that all photos of OUT have in common: below it they are told apart."""
+    folders = [shown_path(one).split("/")[:-1] for one in image_ids]
     return "/".join(os.path.commonprefix(folders))  # type: ignore[type-var]  # of lists, too
 
 
