@@ -20,7 +20,10 @@ from pixelbrain.stages.configured import landed_module
 from pixelbrain.stages.stages import Stages
 from pixelbrain.storage.file_uri import shown_path
 
-_COLUMNS = {"faces": ["distance", "identity_id", "path", "face_id"], "images": ["distance", "label", "path"]}
+_COLUMNS = {
+    "faces": ["distance", "identity_id", "path", "face_id"],
+    "images": ["distance", "label", "label_score", "path"],
+}
 
 
 def search_photo(
@@ -106,7 +109,8 @@ def search_person(stages: Stages, person: str, *, k: int = 20) -> dict[str, Any]
 
 
 def _shown(match: Any, names: Mapping[str, str]) -> dict[str, Any]:
-    told = asdict(match) | {"distance": round(match.distance, 4), "path": shown_path(match.image_id)}
+    told = {name: round(v, 4) if isinstance(v, float) else v for name, v in asdict(match).items()}
+    told["path"] = shown_path(match.image_id)
     return told | ({"name": names.get(match.identity_id)} if names else {})
 
 

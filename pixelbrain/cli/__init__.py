@@ -4,6 +4,7 @@
 | -------------------------------- | ------------ | ----
 | `ask`                            | ask          | questions about landed images, to GPT-4 Vision
 | `cluster`                        | cluster      | a Ray on this machine that several commands share
+| `evaluate`                       | evaluate     | how well people were found, against labels
 | all of them                      | main         | the group of all commands
 | what they share                  | options      | options, most of them from `RunConfig`; errors as one line
 | `people`                         | people       | name, merge, split, hide and correct people

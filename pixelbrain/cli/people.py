@@ -6,11 +6,12 @@ import dataclasses
 import functools
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from pixelbrain.cli.options import command, json_option, mongo_option, out_options, over_out
+from pixelbrain.cli.options import EXIT_FAILED, command, json_option, mongo_option, out_options, over_out
 
 if TYPE_CHECKING:
     from pixelbrain.identity.corrections.events import Event
@@ -254,6 +255,77 @@ def suggest(stages: Stages, k: int, crops: str | None, as_json: bool) -> None:
         return
     for one in found:
         click.echo(describe(one, state))
+
+
+@command(
+    "Write names for other programs.",
+    "pixelbrain people export out/ people.csv",
+    "pixelbrain people export out/ sidecars/",
+    group=people,
+)
+@_out
+@click.argument("to")
+@click.option("--unnamed", is_flag=True, help="In a CSV, also people without a name.")
+@click.option("--hidden", is_flag=True, help="And those who are hidden.")
+@out_options
+@over_out
+def export(stages: Stages, to: str, unnamed: bool, hidden: bool) -> None:
+    """Write whose faces are where to TO: a .csv, or a folder of XMP sidecars, one a photo, below its photos' folders.
+
+    digiKam, Lightroom and PhotoPrism read the sidecars beside the photos; nothing is written there.
+    """
+    from pixelbrain.identity.naming.travel import export_names
+
+    found = export_names(_people(stages), Path(to), read=_reader(stages), unnamed=unnamed, hidden=hidden)
+    click.echo(f"{found.faces:,} faces in {found.photos:,} photos to {to}")
+    if found.unreadable:
+        click.secho(
+            f"{len(found.unreadable):,} photos cannot be read, such as {found.unreadable[0]}: their sidecars are right "
+            "if the photos stand upright as they are stored",
+            err=True,
+            fg="yellow",
+        )
+
+
+@command(
+    "Take names from other programs.",
+    "pixelbrain people import out/ people.csv",
+    "pixelbrain people import out/ photos/ --dry-run",
+    name="import",
+    group=people,
+)
+@_out
+@click.argument("source", metavar="FROM", type=click.Path(exists=True))
+@click.option("--dry-run", is_flag=True, help="Say what would come of it, and change nothing.")
+@_as
+@out_options
+@mongo_option
+@over_out
+def import_(stages: Stages, source: str, dry_run: bool, by: str | None) -> None:
+    """Take names from FROM: a .csv with photo, name and a box, or a folder of photos or sidecars with XMP face regions.
+
+    Whoever has most of a name's faces is called so; all of its faces are that person's, over every later identify.
+    """
+    from pixelbrain.identity.naming.travel import import_names
+
+    found = import_names(_people(stages, by), Path(source), read=_reader(stages), dry_run=dry_run)
+    would = "would be" if dry_run else "are"
+    click.echo(f"{found.people:,} names ({found.new:,} of new people) {would} of {found.faces:,} faces")
+    if found.not_found or found.not_in_out:
+        click.echo(
+            f"{found.not_found:,} named faces were not detected here, and {found.not_in_out:,} photos or sidecars are "
+            "of no photo that has landed"
+        )
+    for problem in found.problems:
+        click.secho(problem, err=True, fg="yellow")
+    if found.problems:
+        raise SystemExit(EXIT_FAILED)
+
+
+def _reader(stages: Stages) -> Callable[[str], bytes]:
+    from pixelbrain.sources import read_bytes
+
+    return functools.partial(read_bytes, s3_endpoint=stages.config.s3_endpoint)
 
 
 def _cut(text: str, width: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import time
 from collections.abc import Mapping
@@ -15,9 +14,8 @@ import pyarrow.compute as pc
 from pixelbrain.config import STRATEGIES, Strategy, choose
 from pixelbrain.errors import ConfigError
 from pixelbrain.identity.assign import assign
+from pixelbrain.identity.calibration import threshold_of
 from pixelbrain.identity.corrections.memory import Memory
-from pixelbrain.identity.neighbours import neighbours_in
-from pixelbrain.identity.thresholds import face_threshold
 from pixelbrain.landing.published import publish
 from pixelbrain.locks.run import RunLock
 from pixelbrain.shown import Shown
@@ -117,7 +115,7 @@ class PeopleIdentifierModule:
         db.require_in_step("faces")
         threshold = self.threshold
         if threshold is None:
-            threshold = face_threshold(db.vector_model("faces").model, self.strategy)
+            threshold = threshold_of(db.landing.storage, db.vector_model("faces").model, self.strategy)
         memory = Memory(db.landing)
         faces = _read_faces(db, self.gate, memory)
         clustered = np.flatnonzero(faces.good & ~faces.nobodys)
@@ -131,7 +129,6 @@ class PeopleIdentifierModule:
             photos=[faces.image_ids[row] for row in clustered],
             min_size=self.min_faces,
             k=self.k,
-            neighbours=functools.partial(neighbours_in, db, "faces"),
             cannot_link=memory.never_one(ids),
         )
         cluster, how = np.full(len(faces.ids), -1, np.int64), np.full(len(faces.ids), "gated", object)

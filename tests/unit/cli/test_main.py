@@ -44,12 +44,15 @@ TAKEN = {
     "export": "out file --table --min-label-score --format --s3-endpoint",
     "extract": f"{EXTRACTED} --print-config --strict",
     "group": f"out --threshold --json {STORES}",
+    "evaluate": "out --folders --labels --nobody --strategy --curve --calibrate --json --s3-endpoint",
     "identify": f"out --strategy --threshold --json {STORES}",
     "load": f"out {STORES} --rebuild",
     "people apart": f"out person other {SAYING}",
     "people assign": f"out person face --new {SAYING}",
+    "people export": "out to --unnamed --hidden --s3-endpoint",
     "people hide": f"out person {SAYING}",
     "people history": "out --json --s3-endpoint",
+    "people import": f"out source --dry-run {SAYING}",
     "people list": "out --hidden --json --s3-endpoint",
     "people merge": f"out person {SAYING}",
     "people name": f"out person name {SAYING}",
@@ -82,8 +85,8 @@ def run(*args: str):
 def test_all_commands_are_there():
     names = {path[0] for path in ALL}
     assert names == {
-        "demo", "run", "extract", "ask", "load", "identify", "group", "report", "export", "search", "status",
-        "verify", "compact", "tag-identity", "weights", "plan", "cluster", "submit", "people",
+        "demo", "run", "extract", "ask", "load", "identify", "evaluate", "group", "report", "export", "search",
+        "status", "verify", "compact", "tag-identity", "weights", "plan", "cluster", "submit", "people",
     }  # fmt: skip
     assert {path[1] for path in ALL if path[0] == "weights" and len(path) > 1} == {"list", "fetch", "verify"}
 
