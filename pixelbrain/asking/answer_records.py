@@ -117,6 +117,7 @@ class AskReport(Shown):
     seconds: float = 0.0
     failed_images: int = 0
     overrun: str | None = None  # said when requests cost a fifth more than was estimated
+    notes: list[str] = field(default_factory=list)  # said once: what the server does otherwise than others
 
     def merge(self, other: AskReport) -> None:
         """Add what a part of the work came to; `images` is known beforehand."""
@@ -127,6 +128,7 @@ class AskReport(Shown):
         for name in ("remembered", "input_tokens", "output_tokens", "cost_usd", "failed_images"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.overrun = other.overrun or self.overrun
+        self.notes = list(dict.fromkeys([*self.notes, *other.notes]))
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Count one answer record."""
@@ -159,5 +161,6 @@ class AskReport(Shown):
             "output_tokens": self.output_tokens,
             "cost_usd": str(self.cost_usd),
             "overrun": self.overrun,
+            "notes": self.notes,
             "seconds": round(self.seconds, 2),
         }

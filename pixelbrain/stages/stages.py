@@ -333,10 +333,8 @@ class Stages:
     @contextlib.contextmanager
     def database(self, *stages: str) -> Iterator[Database]:
         """The two stores, opened once for several stages."""
-        from pixelbrain.stores.database import Database
-
         self.check("status", *stages)
-        with Database.open(self.storage, mongo=self.config.mongo, chroma=self.config.chroma) as database:
+        with self.unopened() as database:
             yield database
 
     def record(self, stage: str, figures: Mapping[str, Any]) -> None:
