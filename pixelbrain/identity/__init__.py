@@ -11,6 +11,6 @@
 | `nearest_neighbours` | neighbours | nearest by cosine: exact up to a quarter of a million vectors, by cells above |
 | `PeopleIdentifierModule` | people | who is who, over the face vectors of a database |
 | `QualityGate` | people | which faces are good enough to say who they are |
-| `join_singles` | second_look | a face left alone joins the cluster that is clearly nearest |
+| `join_singles` | second_look | a face alone joins what is clearly nearest; small unsure clusters fall apart |
 | `face_threshold` | thresholds | how alike is the same: one cosine threshold a model and strategy |
 """

@@ -21,7 +21,7 @@ from pixelbrain.identity.cluster import (
 )
 from pixelbrain.identity.links import read_links
 from pixelbrain.identity.neighbours import nearest_neighbours
-from pixelbrain.identity.second_look import join_singles
+from pixelbrain.identity.second_look import join_singles, part_unsure
 
 #: (ids, unit vectors (n, d), k) -> row numbers (n, k) and cosine similarities (n, k), as `nearest_neighbours` returns.
 Neighbours = Callable[[Sequence[str], np.ndarray, int], tuple[np.ndarray, np.ndarray]]
@@ -123,6 +123,7 @@ def assign(
         label = pairwise(graph, links)
     late = np.zeros(len(points), bool)
     if strategy == "average" and second_look:
+        label = part_unsure(whole, label, threshold=threshold, links=links)
         joined = join_singles(whole, weights, label, indices, threshold=threshold, photos=photo[points], links=links)
         label, late = first_points(joined), joined != label
 
