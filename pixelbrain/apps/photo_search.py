@@ -17,7 +17,10 @@ from pixelbrain.stages.configured import landed_module
 from pixelbrain.stages.stages import Stages
 from pixelbrain.storage.file_uri import shown_path
 
-_COLUMNS = {"faces": ["distance", "identity_id", "path", "face_id"], "images": ["distance", "label", "path"]}
+_COLUMNS = {
+    "faces": ["distance", "identity_id", "path", "face_id"],
+    "images": ["distance", "label", "label_score", "path"],
+}
 
 
 def search_photo(
@@ -79,7 +82,8 @@ def search_photo(
 
 
 def _shown(match: Any) -> dict[str, Any]:
-    return asdict(match) | {"distance": round(match.distance, 4), "path": shown_path(match.image_id)}
+    shown = {name: round(v, 4) if isinstance(v, float) else v for name, v in asdict(match).items()}
+    return shown | {"path": shown_path(match.image_id)}
 
 
 def _queries(found: dict[str, Any], by: Literal["faces", "images"]) -> tuple[list[str], np.ndarray]:

@@ -6,6 +6,7 @@
 | `dry_run` | dry_run | what a run would take, before a cent is spent |
 | `Gpt4VModule` | module | the questions, their settings and limits, as users write them |
 | `pending_images` | pending | what is still to be asked about what has landed, and what asking has cost so far |
+| `Reasons` | reasons | why requests failed, counted; and when every one fails for one reason |
 | `AskSettings` | settings | what is asked of whom, and how fast and for how much |
 | a room | batch/ | asking through the Batch API: half the price, within a day; all of its state is in OUT |
 | a room | cost/ | what a request costs: prices of models, and how they count an image |

@@ -11,6 +11,8 @@ from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
 from pixelbrain.asking.questions.question import AnswerStatus, Question
+from pixelbrain.asking.reasons import Reasons, as_rows, only_reason
+from pixelbrain.errors import StopJob
 from pixelbrain.shown import Shown
 
 
@@ -106,6 +108,8 @@ class AskReport(Shown):
     images: int = 0  # that were to be asked about
     statuses: Counter[str] = field(default_factory=Counter)  # of answers, by status
     failures: Counter[str] = field(default_factory=Counter)  # by error_type
+    reasons: Reasons = field(default_factory=Reasons)  # of those that failed, in words
+    by_server: Reasons = field(default_factory=Reasons)  # of them, those that were sent
     remembered: int = 0  # answers that were not paid for again
     input_tokens: int = 0
     output_tokens: int = 0
@@ -113,14 +117,18 @@ class AskReport(Shown):
     seconds: float = 0.0
     failed_images: int = 0
     overrun: str | None = None  # said when requests cost a fifth more than was estimated
+    notes: list[str] = field(default_factory=list)  # said once: what the server does otherwise than others
 
     def merge(self, other: AskReport) -> None:
         """Add what a part of the work came to; `images` is known beforehand."""
         self.statuses += other.statuses
         self.failures += other.failures
+        self.reasons += other.reasons
+        self.by_server += other.by_server
         for name in ("remembered", "input_tokens", "output_tokens", "cost_usd", "failed_images"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.overrun = other.overrun or self.overrun
+        self.notes = list(dict.fromkeys([*self.notes, *other.notes]))
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Count one answer record."""
@@ -131,6 +139,15 @@ class AskReport(Shown):
         self.cost_usd += Decimal(record.get("cost_usd") or 0)
         if record.get("error_type"):
             self.failures[record["error_type"]] += 1
+        if record["status"] in (AnswerStatus.FAILED, AnswerStatus.INVALID):
+            reason = str(record.get("error") or record.get("error_type"))
+            self.reasons.add(reason)
+            if record["status"] == AnswerStatus.FAILED and record.get("key"):  # else its image could not be read
+                self.by_server.add(reason)
+
+    def only_reason(self) -> StopJob | None:
+        """The error to end with where all failed for one reason that is not the images'."""
+        return only_reason(self.statuses, self.by_server)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -138,10 +155,12 @@ class AskReport(Shown):
             "images": self.images,
             "answers": dict(self.statuses),
             "failures": dict(self.failures.most_common()),
+            "reasons": as_rows(self.reasons),
             "remembered": self.remembered,
             "input_tokens": self.input_tokens,
             "output_tokens": self.output_tokens,
             "cost_usd": str(self.cost_usd),
             "overrun": self.overrun,
+            "notes": self.notes,
             "seconds": round(self.seconds, 2),
         }

@@ -16,6 +16,7 @@ from pixelbrain.asking.questions.answer_types import answer_type
 from pixelbrain.asking.questions.question import PREBUILT, Question, prebuilt_question
 from pixelbrain.asking.request.body import check_parameters
 from pixelbrain.asking.request.estimate import estimate
+from pixelbrain.asking.request.headers import parse_duration
 from pixelbrain.asking.request.key import server_of
 from pixelbrain.asking.settings import AskLimits, AskSettings
 from pixelbrain.config import MAX_MEGAPIXELS, choose
@@ -53,6 +54,8 @@ class Gpt4VModule(Shown):
         temperature: None sends none; models that think first take none.
         parameters: further fields of the request.
         max_megapixels: images of which more would be in memory at once are refused.
+        max_wait: seconds, or as in "90s", "30m" or "6h": how long the server may let nothing through before asking
+            ends, with everything kept.
 
     Raises:
         ConfigError: a value that cannot work, or a model whose price is not known.
@@ -81,6 +84,7 @@ class Gpt4VModule(Shown):
         parameters: Mapping[str, Any] | None = None,
         s3_endpoint: str | None = None,
         max_megapixels: int = MAX_MEGAPIXELS,
+        max_wait: float | str = 600.0,
     ) -> None:
         if bool(question) == bool(questions):
             raise ConfigError("give a question, or several as questions")
@@ -105,6 +109,7 @@ class Gpt4VModule(Shown):
             s3_endpoint=s3_endpoint,
             max_megapixels=max_megapixels,
             parameters=dict(parameters or {}),
+            max_wait_s=_seconds(max_wait),
         )
         fields = [one.field for one in self.settings.questions]
         if len(set(fields)) != len(fields):
@@ -140,3 +145,10 @@ def _dollars(value: Any) -> Decimal | None:
         return Decimal(str(value))
     except InvalidOperation:
         raise ConfigError(f"budget is {value!r}: dollars, as in 12.50") from None
+
+
+def _seconds(value: float | str) -> float:
+    found = parse_duration(str(value))
+    if found is None or found <= 0:
+        raise ConfigError(f"max_wait is {value!r}: a time, as in 90s, 30m or 6h")
+    return found

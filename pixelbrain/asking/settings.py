@@ -25,7 +25,7 @@ class AskSettings:
     image_urls: bool = False  # presigned URLs for s3:// images, instead of uploading them
     timeout_s: float = 60.0  # of one try
     max_tries: int = 8  # of one request
-    max_wait_s: float = 600.0  # of one request, over all its tries
+    max_wait_s: float = 600.0  # of one request, over all its tries; and of all, without an answer, after a 429
     s3_endpoint: str | None = None
     max_megapixels: int = MAX_MEGAPIXELS  # of an image, in memory at once
     parameters: dict[str, Any] = field(default_factory=dict)  # further fields of the request's body

@@ -46,6 +46,11 @@ if TYPE_CHECKING:
 @click.option("--base-url", metavar="URL", help="Another server that speaks the API: vLLM, Ollama, LM Studio, Azure.")
 @click.option("--image-urls/--upload", default=None, help="Send presigned URLs of s3:// images instead of the images.")
 @click.option("--max-output-tokens", type=click.IntRange(16), metavar="N", help="Of one answer. [default: 300]")
+@click.option(
+    "--max-wait",
+    metavar="TIME",
+    help="How long the server may let nothing through: 90s, 30m, 6h; then asking ends, and keeps all. [default: 10m]",
+)
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N images that are left.")
 @click.option("--batch", is_flag=True, help="Through the Batch API: half the price, within a day.")
 @click.option("--wait/--no-wait", default=True, help="With --batch: wait for the answers, or submit and return.")

@@ -3,8 +3,10 @@
 | what | file | role |
 | --- | --- | --- |
 | `assign` | assign | vectors to clusters: duplicates, neighbours, clusters, a second look |
+| `Calibration` | calibration | a threshold that was chosen on labelled photos, kept in OUT for `identify` |
 | `best_in_cells` | cells | nearest neighbours of many vectors, without comparing all pairs |
 | `NeighbourGraph` | cluster | average linkage on a neighbour graph, and the predecessor's DBSCAN and pairwise |
+| `People`, `Memory` | corrections/ | what people say about people, and ids that stay |
 | `score_clusters` | evaluate | pairwise and BCubed precision, recall and F |
 | `group_images` | group | images that look alike, by the same graph and linkage |
 | `Links` | links | what people said: faces that are one person's, and that never are |
@@ -13,4 +15,6 @@
 | `QualityGate` | people | which faces are good enough to say who they are |
 | `join_singles` | second_look | a face alone joins what is clearly nearest; small unsure clusters fall apart |
 | `face_threshold` | thresholds | how alike is the same: one cosine threshold a model and strategy |
+| a room | evaluation/ | how well people were found: against labels, at this threshold and at others |
+| a room | naming/ | names that travel: CSV files and XMP sidecars, written and read |
 """

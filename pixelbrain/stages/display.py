@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 _FIRST_LINE_S = 10.0
 _LINES_APART_S = 300.0  # at most; until then, each wait is twice the one before
 _LOOK_S = 1.0
+_LONG_WAIT_S = 20.0
+_SECONDS_MATTER_S = 600.0
 _NAME_WIDTH = 9  # of a stage, at the beginning of every line
 _BAR_WIDTH, _LEAST_BAR_WIDTH = 24, 6
 
@@ -41,16 +43,24 @@ class PlainProgress:
         self.label = f"{name:<{_NAME_WIDTH}}"
         self._unit, self._clock = unit, clock
         self._state = (0, 0, 0)  # done, total, failed
+        self._waits: tuple[float, str] | None = None  # until when, and for what
         self._first: tuple[float, int] | None = None  # when the first units were done, and how many
         self._began_s = clock()
         self._interval_s = _FIRST_LINE_S
         self._next_s = self._began_s + _FIRST_LINE_S
 
-    def tell(self, done: int, total: int | None, failed: int = 0) -> None:
+    def __call__(self, done: int, total: int | None, failed: int = 0) -> None:
         """So many of so many are done; None: nobody knows of how many."""
         if self._first is None and done:
             self._first = (self._clock(), done)
-        self._state = (done, total or 0, failed)
+        self._state, self._waits = (done, total or 0, failed), None
+
+    def waits(self, seconds: float, what: str) -> None:
+        """Nothing goes on for so long; a long wait that is new is shown at once."""
+        new = self._waits is None or self._waits[1] != what
+        self._waits = (self._clock() + seconds, what)
+        if new and seconds >= _LONG_WAIT_S:
+            self._next_s = min(self._next_s, self._clock())
 
     def due(self) -> str | None:
         """The line to show now, if one is due."""
@@ -65,11 +75,15 @@ class PlainProgress:
         """How far it is, after which time, how fast, and how long it may still take; at best in so many characters."""
         done, total, failed = self._state
         so_far = duration(self._clock() - self._began_s)
-        if not total:  # it does not count, or has nothing to count yet
+        waiting = self._waiting()
+        if not total and waiting is None:  # it does not count, or has nothing to count yet
             return f"at work for {so_far}"
         rate = self.rate()
         pace = "starting" if rate is None else f"{rate:,.1f}/s"
-        parts = [f"{done:,} of {total:,} {self._unit} after {so_far}", pace]
+        counted = f"{done:,} of {total:,} {self._unit} after {so_far}" if total else f"at work for {so_far}"
+        if waiting is not None:
+            return f"{counted}, {waiting}"
+        parts = [counted, pace]
         if failed:
             parts.append(f"{failed:,} failed")
         if rate is not None and total > done:
@@ -77,6 +91,13 @@ class PlainProgress:
         if width is not None and len(", ".join(parts)) > width:
             parts.remove(pace)
         return ", ".join(parts)
+
+    def _waiting(self) -> str | None:
+        left = 0.0 if self._waits is None else self._waits[0] - self._clock()
+        if self._waits is None or left <= 0:
+            return None
+        until = time.strftime("%H:%M:%S" if left < _SECONDS_MATTER_S else "%H:%M", time.localtime(time.time() + left))
+        return f"waits until {until} (for {duration(left)}): {self._waits[1]}"
 
     @property
     def state(self) -> tuple[int, int, int]:
@@ -144,15 +165,15 @@ class Display:
         self.console = Console(stderr=True, highlight=False)
 
     @contextlib.contextmanager
-    def stage(self, name: str, unit: str = "images") -> Iterator[Callable[..., None]]:
-        """A stage's progress: the callback takes (done, total) or (done, total, failed)."""
-        if self.quiet:
-            yield lambda done, total, failed=0: None
-            return
+    def stage(self, name: str, unit: str = "images") -> Iterator[PlainProgress]:
+        """A stage's progress: what it yields is called with (done, total) or (done, total, failed)."""
         pace = PlainProgress(name, unit)
+        if self.quiet:
+            yield pace
+            return
         shown = self._in_place if self.console.is_jupyter else self._bar if self.console.is_terminal else self._lines
         with shown(pace):
-            yield pace.tell
+            yield pace
 
     @contextlib.contextmanager
     def _bar(self, pace: PlainProgress) -> Iterator[None]:
@@ -210,10 +231,10 @@ class LogDisplay(Display):
     """Says in the log what a display would show: where a library is used, and nobody looks."""
 
     @contextlib.contextmanager
-    def stage(self, name: str, unit: str = "images") -> Iterator[Callable[..., None]]:
+    def stage(self, name: str, unit: str = "images") -> Iterator[PlainProgress]:
         pace = PlainProgress(name, unit)
         with self._lines(pace):
-            yield pace.tell
+            yield pace
 
     def line(self, text: str) -> None:
         logger.info(text.strip())

@@ -211,7 +211,7 @@ class Stages:
         self.check_asking("ask", module)
         given = to_ask(self, module)
         with self.lock("ask"), self.display.stage("ask") as tell:
-            report = ask(**given, limit=limit, progress=progress or tell, debug=self.debug)
+            report = ask(**given, limit=limit, progress=progress or tell, waits=tell.waits, debug=self.debug)
             self.record("ask", {**asked(module), **report.as_dict()})
         tell_asked(self.display, report, asked(module)["fields"])
         return report
@@ -333,10 +333,8 @@ class Stages:
     @contextlib.contextmanager
     def database(self, *stages: str) -> Iterator[Database]:
         """The two stores, opened once for several stages."""
-        from pixelbrain.stores.database import Database
-
         self.check("status", *stages)
-        with Database.open(self.storage, mongo=self.config.mongo, chroma=self.config.chroma) as database:
+        with self.unopened() as database:
             yield database
 
     def record(self, stage: str, figures: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ from pixelbrain.stages.display import Display
 if TYPE_CHECKING:
     from pixelbrain.asking.answer_records import AskReport
     from pixelbrain.asking.batch.rounds import BatchReport
+    from pixelbrain.asking.reasons import Reasons
     from pixelbrain.engine.extract import ExtractReport
     from pixelbrain.storage.base import Storage
     from pixelbrain.stores.load import LoadReport
@@ -42,10 +43,17 @@ def tell_asked(display: Display, report: AskReport, fields: str) -> None:
         f"ask       {fields}: {statuses}{remembered}; ${report.cost_usd:,.4f}, "
         f"{report.input_tokens + report.output_tokens:,} tokens, {report.seconds:,.0f} s"
     )
-    if report.overrun:
-        display.warn(f"          {report.overrun}")
-    for kind, count in report.failures.most_common(_SHOWN):
-        display.warn(f"          {count:,} x {kind}")
+    for note in (*report.notes, *filter(None, [report.overrun])):
+        display.warn(f"          {note}")
+    tell_reasons(display, report.reasons)
+
+
+def tell_reasons(display: Display, reasons: Reasons) -> None:
+    """Why answers failed, in the server's words; the commonest reasons."""
+    for reason, count in reasons.most_common(_SHOWN):
+        display.warn(f"          {count:,} x {reason}")
+    if (more := len(reasons.counts) - _SHOWN) > 0:
+        display.warn(f"          and {more:,} more reasons, in run.json and with the answers: export --table answers")
 
 
 def tell_batches(display: Display, report: BatchReport, fields: str, storage: Storage) -> None:
@@ -57,6 +65,7 @@ def tell_batches(display: Display, report: BatchReport, fields: str, storage: St
             f"          {report.running:,} batches on their way (at most ${report.reserved_usd:,.2f}): the same "
             f"command collects them, here or on any machine that has {storage.uri}"
         )
+    tell_reasons(display, report.reasons)
 
 
 def tell_loaded(display: Display, report: LoadReport, storage: Storage) -> None:

@@ -26,6 +26,21 @@ def is_url(location: str | Path) -> bool:
     return str(location).startswith(("http://", "https://"))
 
 
+def require_encoded(uri: str) -> None:
+    """Refuse a user name or password that is not percent-encoded, of which a piece would be taken for the host.
+
+    Raises:
+        ConfigError: an @ that is not the one before the host, a second colon before it, or a % of no code.
+    """
+    authority, *rest = re.split("[/?#]", uri.partition("://")[2], maxsplit=1)
+    login, *more = authority.split("@")[:-1] or [""]
+    if more or "@" in "".join(rest) or login.count(":") > 1 or re.search("%(?![0-9A-Fa-f]{2})", login):
+        raise ConfigError(
+            f"{mask_uri(uri)} has more in its user name or password than letters and digits: percent-encode it, as in "
+            "%40 for @, %2F for /, %3A for :, %3F for ?, %23 for # and %25 for %"
+        )
+
+
 def database_name(uri: str) -> str:
     """The database that a MongoDB URI names as its path, or the default.
 
@@ -51,13 +66,14 @@ def chroma_database(url: str) -> str | None:
     """The database that the address of a ChromaDB server names as its path; None is the server's default one.
 
     Raises:
-        ConfigError: not an address, or a name that ChromaDB does not take.
+        ConfigError: not an address, or a name that ChromaDB does not take, or a password that is not percent-encoded.
     """
+    require_encoded(url)
     try:
         name = unquote(urlsplit(url).path.strip("/"))
     except ValueError as error:
         raise ConfigError(f"{mask_uri(url)} is not an address of ChromaDB: {error}") from None
-    if name and not _CHROMA_NAME.fullmatch(name):  # the name is not quoted: it may be a part of a password with a /
+    if name and not _CHROMA_NAME.fullmatch(name):
         raise ConfigError(
             f"the path of {mask_uri(url)} cannot name a ChromaDB database: 3 to 512 letters, digits, dots, - and _ of "
             "ASCII, with a letter or digit at both ends"

@@ -19,7 +19,8 @@ from pixelbrain.asking.batch.api import BatchApi
 from pixelbrain.asking.batch.pending_answers import PendingAnswers
 from pixelbrain.asking.batch.results import Result, ResultReader
 from pixelbrain.asking.batch.store import BatchState, BatchStore, Row
-from pixelbrain.asking.questions.question import Question
+from pixelbrain.asking.questions.question import AnswerStatus, Question
+from pixelbrain.asking.reasons import Reasons
 from pixelbrain.asking.request.failures import StopJob, classify_response, mask_keys
 from pixelbrain.landing.answers.log import AnswerMemory
 
@@ -41,7 +42,11 @@ class Collected:
     answers: Counter[str] = field(default_factory=Counter)  # records by status
     remembered: int = 0  # records of images that waited for another one's answer
     again: int = 0  # requests to be asked again
+    reasons: Reasons = field(default_factory=Reasons)  # why records failed, or could not be used
+    turned_down: Reasons = field(default_factory=Reasons)  # of them, why the server will not answer
     paid_usd: Decimal = Decimal(0)  # for its answers, those to be asked again included
+    estimated: int = 0  # answers of which the server does not say what they took
+    estimated_usd: Decimal = Decimal(0)  # of what was paid, for them
     spent_usd: Decimal = Decimal(0)  # the same, less what an earlier process has journalled already
     too_many_tokens: bool = False  # it was turned away: the account's queue is full
     token_limit: int | None = None  # the queue's size, where the server said
@@ -136,12 +141,19 @@ class Collector:
         """Journal a request's records, and those of the images that waited for them."""
         found.stop = found.stop or result.stop
         found.paid_usd += result.paid.usd
+        if result.estimated:
+            found.estimated += 1
+            found.estimated_usd += result.paid.usd
         found.spent_usd += result.paid.usd
         # a request can ask less than its run does: what other requests had asked already
         done = result.again is None and len(row.keys) == len(state.questions)
         self.pending.remove(row, state.settings, done=done)
         for record in result.records:
             found.answers[record["status"]] += 1
+            if record["status"] in (AnswerStatus.FAILED, AnswerStatus.INVALID):
+                found.reasons.add(str(record["error"]))
+            if result.turned_down:
+                found.turned_down.add(str(record["error"]))
             if self._is_journalled(record):
                 # by a process that was killed while it read this batch: it is among what was spent before this run
                 found.spent_usd -= Decimal(record["cost_usd"])

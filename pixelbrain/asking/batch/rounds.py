@@ -17,6 +17,7 @@ from pixelbrain.asking.batch.quota import Block, Quota
 from pixelbrain.asking.batch.requests import RequestMaker
 from pixelbrain.asking.batch.store import BatchState, BatchStore
 from pixelbrain.asking.batch.submit import RequestFile, submit
+from pixelbrain.asking.reasons import Reasons, only_reason
 from pixelbrain.asking.request.estimate import Overrun
 from pixelbrain.asking.request.failures import StopJob
 from pixelbrain.shown import Shown
@@ -39,16 +40,20 @@ class BatchReport(Shown):
     remembered: int = 0  # of them, not paid for again
     cost_usd: Decimal = Decimal(0)  # of what was collected, answers that were asked for again included
     reserved_usd: Decimal = Decimal(0)  # for what is still on its way, at most
+    reasons: Reasons = field(default_factory=Reasons, repr=False)  # why answers failed, in words
     overrun: Overrun = field(default_factory=Overrun, repr=False)
 
     def add(self, state: BatchState, found: Collected) -> None:
         """Count a collected batch, and warn if it cost much more than was expected."""
         self.collected += 1
         self.answers += found.answers
+        self.reasons += found.reasons
         self.remembered += found.remembered
         self.cost_usd += found.paid_usd
-        requests = state.requests - found.again
-        self.overrun.add(state.usual_usd * requests / state.requests, found.paid_usd, requests=requests)
+        requests = max(0, state.requests - found.again - found.estimated)
+        usual_usd = state.usual_usd * requests / state.requests
+        told_usd = found.paid_usd - found.estimated_usd
+        self.overrun.add(usual_usd, told_usd, requests=requests, estimated=found.estimated)
 
 
 @dataclass(kw_only=True)
@@ -174,7 +179,8 @@ class Rounds:
                 self.quota.spent_usd += found.spent_usd
                 self._finished += state.requests - found.again
                 self.report.add(state, found)
-                stop = stop or found.stop
+                # a second batch would fare no better than one of which every request failed alike
+                stop = stop or found.stop or only_reason(found.answers, found.turned_down)
                 if found.too_many_tokens:
                     refused = (state, found)
         if cancel:

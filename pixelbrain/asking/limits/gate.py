@@ -34,7 +34,8 @@ class Gate:
     #: Report what earlier requests came to, then ask for permits; see `RateLimiter.settle` and `lease`.
     lease: Callable[[list[Want], list[Settlement]], Awaitable[LeaseAnswer]]
     settle: Callable[[list[Settlement]], Awaitable[None]]  # report alone
-    pause: Callable[[float], Awaitable[None]]  # the server said 429: nobody sends for so many seconds
+    #: The server said 429, in these words: nobody sends for so many seconds.
+    pause: Callable[[float, str], Awaitable[None]]
     over_budget: OverBudget | None = None  # why asking is over, once it is: nothing will be permitted any more
     _waiting: deque[tuple[Want, asyncio.Future[int]]] = field(default_factory=deque)
     _settled: list[Settlement] = field(default_factory=list)

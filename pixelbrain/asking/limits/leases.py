@@ -32,6 +32,18 @@ class Wait:
     reason: Literal["requests", "tokens", "paused", "budget", "learning"]
 
 
+#: What is over sooner is not told.
+WORTH_TELLING_S = 3.0
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What is waited for, for people to read."""
+
+    until: float  # of the clock of whoever says it
+    what: str
+
+
 @dataclass(frozen=True)
 class OverBudget:
     """The first of the wanted requests does not fit into what is left, and nothing in flight could change that."""

@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from pixelbrain.asking.limits.budget import Budget
-from pixelbrain.asking.limits.leases import Granted, LeaseAnswer, OverBudget, Settlement, Wait, Want
+from pixelbrain.asking.limits.leases import Granted, LeaseAnswer, OverBudget, Settlement, Wait, Waiting, Want
 from pixelbrain.asking.limits.window import Count, Expense, PacedWindow
 from pixelbrain.asking.request.headers import RateHeaders
 
@@ -62,6 +62,8 @@ class RateLimiter:
     _open: dict[int, _Reservation] = field(default_factory=dict)  # oldest first
     _next_permit: int = 1
     _first_at: float | None = None
+    _paused_for: str = ""  # what the server said
+    _refused: tuple[float, str] | None = None  # the last that had to wait: until when, and for what
 
     def __post_init__(self) -> None:
         counted = {"window_s": self.window_s, "slack_s": self.slack_s, "burst_s": self.burst_s}
@@ -84,6 +86,8 @@ class RateLimiter:
         permits: list[int] = []
         for want in wanted:
             if (refused := self._refuse(now, want)) is not None:
+                if isinstance(refused, Wait):
+                    self._refused = (now + refused.seconds, refused.reason)
                 if not permits:
                     return refused
                 break
@@ -103,8 +107,8 @@ class RateLimiter:
             if one.limits is not None:
                 self._observe(now, one.limits, reservation)
 
-    def pause(self, now: float, seconds: float) -> None:
-        """The server said 429: nobody is permitted anything for so long, and up to a tenth more at random.
+    def pause(self, now: float, seconds: float, why: str = "") -> None:
+        """The server said 429, in the words of `why`: nobody is permitted anything for so long, or up to a tenth more.
 
         Afterwards the rate is lower than before, and grows back within a minute or so.
         """
@@ -112,7 +116,21 @@ class RateLimiter:
         if now >= self._paused_until:  # the 429s that came together are one event
             self._slow_down(now)
         until = now + max(0.0, seconds) * (1 + 0.1 * self._rng.random())
-        self._paused_until = max(self._paused_until, until)
+        if until > self._paused_until:
+            self._paused_until, self._paused_for = until, why
+
+    def waiting(self, now: float) -> Waiting | None:
+        """What those who were refused last wait for; None: there is nobody."""
+        if self._refused is None or self._refused[0] <= now:
+            return None
+        until, reason = self._refused
+        if reason == "paused":
+            return Waiting(until, f"the server, which said {self._paused_for}")
+        window = {"requests": self._requests, "tokens": self._tokens}.get(reason)
+        if window is None:
+            return Waiting(until, "requests that are on their way")
+        rates = (rate for rate in (window.per_minute, window.brake_per_minute) if rate is not None)
+        return Waiting(until, f"the limit of {min(rates):,.0f} {reason} a minute")
 
     def stats(self, now: float) -> dict[str, Any]:
         """Figures for a progress display: limits and use a minute, and requests in flight."""

@@ -13,7 +13,9 @@ from typing import Any, Protocol
 from pixelbrain.asking.answer_records import Outcome, Spent
 from pixelbrain.asking.cost.prices import ModelPrice
 from pixelbrain.asking.limits.gate import Gate
+from pixelbrain.asking.limits.leases import Waiting
 from pixelbrain.asking.questions.question import AnswerStatus, Question
+from pixelbrain.asking.reasons import Unanimous
 from pixelbrain.asking.request.body import build_body
 from pixelbrain.asking.request.estimate import Overrun, estimate
 from pixelbrain.asking.request.failures import Retry, RowFailed, StopJob, backoff_s
@@ -51,7 +53,9 @@ class _Tries:
     spent: Spent = field(default_factory=Spent)  # by the tries that were answered
     room: int | None = None  # output tokens, once the settings' were too few
     asked_again: bool = False  # because the answer was none
+    garbled: Spent = field(default_factory=Spent)  # the most that answers which are none can have cost
     failures: int = 0
+    limited: int = 0  # by a 429: that is no failure of the request
     waited_s: float = 0.0  # for answers that did not come, and between tries; not for permits
 
     def ended(self, status: AnswerStatus, error_type: str, error: str) -> Outcome:
@@ -73,6 +77,9 @@ class Requester:
     stopped: StopJob | None = None  # why nothing more is sent
     unconfirmed_usd: Decimal = Decimal(0)  # the most that answers lost on their way may have cost
     overrun: Overrun = field(default_factory=Overrun)
+    retries: Waiting | None = None  # the latest try that waits for its next one, and why
+    _unanimous: Unanimous = field(default_factory=Unanimous)
+    _limited_since: float | None = None  # when the server first said 429, with no answer since
 
     def __post_init__(self) -> None:
         self._free = asyncio.Semaphore(self.concurrency)
@@ -94,16 +101,24 @@ class Requester:
                 except Retry as error:
                     if await self._wait_for_next(error, tries):
                         continue
+                    self._failed(error)
+                    if error.garbled:  # such answers are paid for: not one of them is lost any more
+                        self.unconfirmed_usd -= tries.garbled.usd
+                        tries.spent += tries.garbled
                     told = f"{error} ({tries.failures} tries within {tries.waited_s:.0f} s)"
                     return tries.ended(AnswerStatus.FAILED, error.error_type, told)
+                self._unanimous.answered()
                 outcome = reply.outcome(questions)
                 if not self._once_more(outcome, tries):
                     return replace(outcome, latency_s=round(latency_s, 3), spent=tries.spent)
         except OverBudgetError as error:
             return tries.ended(AnswerStatus.OVER_BUDGET, "OverBudget", str(error))
         except RowFailed as error:
-            status = AnswerStatus.REFUSED if error.refused else AnswerStatus.FAILED
-            return tries.ended(status, error.error_type, str(error))
+            if error.refused:  # that is an answer
+                self._unanimous.answered()
+                return tries.ended(AnswerStatus.REFUSED, error.error_type, str(error))
+            self._failed(error)
+            return tries.ended(AnswerStatus.FAILED, error.error_type, str(error))
         except StopJob as error:
             self.stop(error)
             if not tries.spent.usd:
@@ -114,6 +129,11 @@ class Requester:
         """Send nothing new; what is on its way arrives."""
         self.stopped = self.stopped or error
         self.gate.stop(self.stopped)  # the limiter may pause for hours
+
+    def _failed(self, error: Retry | RowFailed) -> None:
+        """A request failed for good. If that is what every one does, nothing more is sent; its outcome is kept."""
+        if (stop := self._unanimous.failed(str(error))) is not None:
+            self.stop(stop)
 
     def _once_more(self, outcome: Outcome, tries: _Tries) -> bool:
         """Whether an answer that is none is asked for again: once with more room, once as it was."""
@@ -129,18 +149,30 @@ class Requester:
         """Wait until the next try; False: there is none any more."""
         if self.stopped is not None:
             raise self.stopped
-        tries.failures += 1
-        wait_s = backoff_s(tries.failures) if error.after_s is None else error.after_s
+        tries.limited, tries.failures = tries.limited + error.everyone, tries.failures + (not error.everyone)
+        wait_s = error.after_s
+        if wait_s is None:
+            wait_s = backoff_s(tries.limited if error.everyone else tries.failures)
+        if error.everyone:  # the gate is what waits
+            await self.gate.pause(wait_s, str(error))
+            now = time.monotonic()
+            self._limited_since = now if self._limited_since is None else self._limited_since
+            if now + wait_s - self._limited_since > self.settings.max_wait_s:
+                raise StopJob(
+                    f"the server lets nothing through ({error}): it asks to wait for {wait_s:,.0f} s, and --max-wait "
+                    f"is {self.settings.max_wait_s:,.0f} s without an answer; what was answered is kept, the same "
+                    "command does the rest"
+                )
+            return True
         tries.waited_s += wait_s
-        if error.everyone:
-            await self.gate.pause(wait_s)  # whether or not this request goes on
-            if wait_s > self.settings.max_wait_s:
-                raise StopJob(f"the server asks to wait for {wait_s:,.0f} s ({error}): run the same command again then")
+        if error.garbled:  # an answer, if none of use: asked for again once, as every such answer is
+            again, tries.asked_again = not tries.asked_again, True
+            return again
         if tries.failures >= self.settings.max_tries or tries.waited_s > self.settings.max_wait_s:
             return False
         logger.debug("try %d failed, the next in %.1f s: %s", tries.failures, wait_s, error)
-        if not error.everyone:  # else it is the gate that waits
-            await asyncio.sleep(wait_s)
+        self.retries = Waiting(time.monotonic() + wait_s, f"the next try, after {error}")
+        await asyncio.sleep(wait_s)
         return True
 
     async def _try(self, photo: Photo, questions: Sequence[Question], tries: _Tries) -> tuple[Reply, float]:
@@ -161,7 +193,11 @@ class Requester:
                 reply = await self.send(body)
                 came_to, headers, told = reply.paid(self.price, at_most), reply.headers, "answered"
                 tries.spent += came_to
-                self.overrun.add(expected.cost_usd_expected, came_to.usd)
+                self._limited_since = None
+                if reply.says_usage:
+                    self.overrun.add(expected.cost_usd_expected, came_to.usd)
+                else:
+                    self.overrun.add(Decimal(0), Decimal(0), requests=0, estimated=1)
                 return reply, time.monotonic() - sent_at
             except (Retry, RowFailed) as error:
                 headers, told = error.headers, error.error_type
@@ -169,6 +205,7 @@ class Requester:
                     tries.waited_s += time.monotonic() - sent_at
                 if isinstance(error, Retry) and error.maybe_billed:
                     self.unconfirmed_usd += at_most.usd
+                    tries.garbled += at_most if error.garbled else Spent()
                 else:
                     came_to = Spent()
                 raise

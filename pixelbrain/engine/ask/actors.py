@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pixelbrain.asking.answer_records import AskReport
 from pixelbrain.asking.limits.gate import Gate
-from pixelbrain.asking.limits.leases import LeaseAnswer, Settlement, Want
+from pixelbrain.asking.limits.leases import WORTH_TELLING_S, LeaseAnswer, Settlement, Waiting, Want
 from pixelbrain.asking.pending import spent_usd
 from pixelbrain.asking.questions.question import AnswerStatus
 from pixelbrain.asking.request.body import question_hash
@@ -91,9 +91,13 @@ class LimiterActor:
         self._limiter.settle(now, settled)
         self._tell(now)
 
-    async def pause(self, seconds: float) -> None:
+    async def pause(self, seconds: float, why: str) -> None:
         """The server said 429: nobody sends for so long."""
-        self._limiter.pause(time.monotonic(), seconds)
+        self._limiter.pause(time.monotonic(), seconds, why)
+
+    async def waiting(self) -> tuple[float, str] | None:
+        """Seconds, and what is waited for; None: nothing is, that would be worth telling."""
+        return _left(self._limiter.waiting(time.monotonic()))
 
     async def spent_usd(self) -> Decimal:
         """For certain, and what lost requests may have cost."""
@@ -150,13 +154,18 @@ class AskingActor:
             for record in records:
                 report.add(record)
             report.failed_images += any(r["status"] == str(AnswerStatus.FAILED) for r in records)
-        report.overrun = self._asker.requester.overrun.message
+        overrun = self._asker.requester.overrun
+        report.overrun, report.notes = overrun.message, [*filter(None, [overrun.unsaid])]
         return report
 
     async def stop(self) -> None:
         """Send nothing new; what is on its way arrives."""
         if self._asker is not None:
             self._asker.requester.stop(StopJob("stopped"))
+
+    async def waiting(self) -> tuple[float, str] | None:
+        """As `LimiterActor.waiting`, of tries that failed in a way that passes."""
+        return _left(self._asker.requester.retries) if self._asker is not None else None
 
     async def settle(self) -> None:
         """Report to the limiter what the last requests came to; nothing is sent afterwards."""
@@ -185,3 +194,9 @@ class AskingActor:
         read, sign = (functools.partial(one, s3_endpoint=settings.s3_endpoint) for one in (read_bytes, presign))
         preparer = PhotoPreparer(settings, price, read, sign)
         return Asker(requester, preparer, remembered=self._memory.remembered, journal=self._memory.journal)
+
+
+def _left(waiting: Waiting | None) -> tuple[float, str] | None:
+    """With the seconds that are left: clocks differ between nodes."""
+    left = 0.0 if waiting is None else waiting.until - time.monotonic()
+    return (left, waiting.what) if waiting is not None and left >= WORTH_TELLING_S else None

@@ -41,6 +41,7 @@ logger = logging.getLogger(__name__)
 _BLOCK_ROWS = 16
 _RESTARTS = 10  # of an actor: more than an image that kills it should have, and enough for spot nodes that go away
 _GRACE_S = 60.0  # for requests on their way, when a job stops: they are paid for
+_LOOK_S = 1.0  # without an answer, and what is waited for is looked up
 _SETTLE_S = 10.0  # for the actors to say at the end what the last requests came to
 
 
@@ -53,6 +54,7 @@ def ask(
     where: Where | None = None,
     limit: int | None = None,
     progress: Callable[[int, int, int], None] | None = None,
+    waits: Callable[[float, str], None] | None = None,
     debug: bool = False,
 ) -> AskReport:
     """Ask the questions about all landed images that they are open for, and land the answers.
@@ -62,11 +64,12 @@ def ask(
         limits: how fast, and for how much.
         where: only these images; and with `limit` only the first so many of them.
         progress: called with (done, total, failed) images.
+        waits: called with seconds, and for what, while nothing can be sent.
         debug: show Ray's log.
 
     Raises:
-        StopJob: no request can succeed: a wrong key, no money on the account, an unknown model. What was answered
-            before stays.
+        StopJob: no request can succeed: a wrong key, no money on the account, an unknown model, or one reason for
+            which all fail. What was answered before stays.
         EngineError: Ray cannot be started, or lost the actors for good.
         OutLockedError: another process works on this OUT.
     """
@@ -81,12 +84,18 @@ def ask(
         if rows is not None:
             try:
                 with ray_session(debug=debug):
-                    _run(rows, landing, settings, price, limits, report, progress or (lambda *_: None))
+                    _run(rows, landing, settings, price, limits, report, progress or _nobody, waits or _nobody)
             finally:
                 log.fold()
                 landing.refresh()
+    if (stop := report.only_reason()) is not None:
+        raise stop
     report.seconds = time.monotonic() - started
     return report
+
+
+def _nobody(*_told: Any) -> None:
+    """Whom nothing is told."""
 
 
 def _run(
@@ -97,10 +106,11 @@ def _run(
     limits: AskLimits,
     report: AskReport,
     progress: Callable[[int, int, int], None],
+    waits: Callable[[float, str], None],
 ) -> None:
     """Hand out blocks of images until all are answered, or no request can succeed."""
     import ray
-    from ray.exceptions import RayError
+    from ray.exceptions import GetTimeoutError, RayActorError, RayError
 
     from pixelbrain.engine.cluster.metrics import RayMeter  # imports Ray, which nothing to ask needs not
 
@@ -118,7 +128,7 @@ def _run(
     survives = {"max_restarts": _RESTARTS, "max_task_retries": -1}
     limiting = ray.remote(**limiter_placement(), **survives)(LimiterActor)
     limiter = limiting.remote(limits, spent, at_risk, out, fields, environment, meter)
-    asking = ray.remote(max_concurrency=ahead + 1, **survives)(AskingActor)
+    asking = ray.remote(max_concurrency=ahead + 2, **survives)(AskingActor)
     run_id = uuid.uuid4().hex[:8]
     landing.answer_log.set_lost(run_id, fields, at_risk)  # true from now on, should everything be killed
     askers = [
@@ -137,7 +147,14 @@ def _run(
     meter.queue(len(rows), done)
     try:
         while in_flight:
-            (finished,), _ = ray.wait(list(in_flight), num_returns=1)
+            ready, _ = ray.wait(list(in_flight), num_returns=1, timeout=_LOOK_S)
+            if not ready:
+                with contextlib.suppress(RayActorError, GetTimeoutError):  # whoever does not say is asked again
+                    said = ray.get([actor.waiting.remote() for actor in (limiter, *askers)], timeout=_LOOK_S)
+                    if waiting := max(filter(None, said), default=None):
+                        waits(*waiting)
+                continue
+            (finished,) = ready
             number = in_flight.pop(finished)
             block_report: AskReport = ray.get(finished)
             report.merge(block_report)

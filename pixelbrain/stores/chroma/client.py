@@ -10,12 +10,12 @@ from typing import Any
 import chromadb
 import httpx
 from chromadb.config import Settings
-from chromadb.errors import ChromaError, InternalError
+from chromadb.errors import ChromaError, InternalError, error_types
 
 from pixelbrain.config import mask_uri
-from pixelbrain.errors import StoreError
-from pixelbrain.stores.address import chroma_database
-from pixelbrain.stores.chroma.heartbeat import ANSWER_TIMEOUT_S, find_server
+from pixelbrain.errors import PixelbrainError, StoreError
+from pixelbrain.stores.address import chroma_database, is_url
+from pixelbrain.stores.chroma.heartbeat import ANSWER_TIMEOUT_S, AWAY, find_server, refusal
 
 #: What chromadb raises when its server went away.
 CONNECTION_LOST: tuple[type[Exception], ...] = (httpx.NetworkError, httpx.RemoteProtocolError)
@@ -26,7 +26,7 @@ _REQUEST_TIMEOUT_S = 600.0
 
 @contextlib.contextmanager
 def chroma_errors(where: str) -> Iterator[None]:
-    """Turn chromadb's errors into `StoreError`; `where` is the folder, or the masked address."""
+    """Turn what chromadb raises into `StoreError`; `where` is the folder, or the masked address."""
     try:
         yield
     except CONNECTION_LOST as error:
@@ -34,11 +34,17 @@ def chroma_errors(where: str) -> Iterator[None]:
             f"ChromaDB at {where} does not answer: {_reason(error)}; when it runs, the same command goes on"
         ) from None
     except InternalError as error:
+        log = "its log says more, and " if is_url(where) else ""
         raise StoreError(
-            f"ChromaDB at {where}: {_reason(error)}; if it is damaged, `pixelbrain load OUT --rebuild` writes it again"
+            f"ChromaDB at {where}: {_reason(error)}; {log}if it is damaged, `pixelbrain load OUT --rebuild` writes it "
+            "again"
         ) from None
-    except (ChromaError, httpx.HTTPError, ValueError, TypeError) as error:  # it raises all of these on bad input
+    except (ChromaError, httpx.HTTPError) as error:
         raise StoreError(f"ChromaDB at {where}: {_reason(error)}") from None
+    except (PixelbrainError, OSError, MemoryError):
+        raise
+    except Exception as error:  # of what it does not understand it raises ValueError, KeyError, Exception, whatever
+        raise StoreError(f"ChromaDB at {where}: {_reason(error)}") from error
 
 
 def _reason(error: BaseException) -> str:
@@ -64,23 +70,46 @@ def connect(url: str) -> Any:
         StoreError: it does not answer within 5 s, or does not let us make the database.
         ConfigError: not such an address.
     """
-    server, name = find_server(url), chroma_database(url)
+    server, name = find_server(url), chroma_database(url) or chromadb.DEFAULT_DATABASE
     with chroma_errors(mask_uri(url)):
-        if name is not None:  # made by the REST API, as chromadb's client opens none that is not there
-            url = f"{server.api}/tenants/{chromadb.DEFAULT_TENANT}/databases"
-            answer = httpx.post(url, json={"name": name}, timeout=_REQUEST_TIMEOUT_S)
-            if answer.status_code != httpx.codes.CONFLICT:
-                answer.raise_for_status()
+        # made by the REST API, as chromadb's client opens none that is not there
+        with httpx.Client(headers=server.headers, timeout=_REQUEST_TIMEOUT_S) as session:
+            answer = session.post(server.databases, json={"name": name})
+        if answer.status_code != httpx.codes.CONFLICT:
+            _require_understood(answer)
+            answer.raise_for_status()
         client = chromadb.HttpClient(
             host=server.host,
             port=server.port,
             ssl=server.ssl,
+            headers=dict(server.headers),
             settings=_settings(),
-            database=name or chromadb.DEFAULT_DATABASE,
+            database=name,
         )
     for session in _sessions(client):
         session.timeout = httpx.Timeout(_REQUEST_TIMEOUT_S, connect=ANSWER_TIMEOUT_S)  # chromadb sets none
+        session.event_hooks = {"response": [_require_understood]}
     return client
+
+
+def _require_understood(answer: httpx.Response) -> None:
+    """Name what comes from a proxy and not from ChromaDB; chromadb would raise a page of HTML as a bare Exception.
+
+    Raises:
+        httpx.HTTPError: one of `CONNECTION_LOST` if the server may come back, or a refusal in one line.
+    """
+    page = "html" in answer.headers.get("content-type", "")
+    if answer.status_code in AWAY or (answer.is_success and page):
+        raise httpx.RemoteProtocolError(f"HTTP {answer.status_code}, and no answer of ChromaDB")
+    if answer.is_success:
+        return
+    answer.read()
+    with contextlib.suppress(ValueError, LookupError, TypeError):
+        if answer.json()["error"] in error_types:
+            return
+    said = "" if page else f": {' '.join(answer.text.split())[:200]}"
+    reason = refusal(answer.status_code, login="authorization" in answer.request.headers)
+    raise httpx.HTTPStatusError(reason + said, request=answer.request, response=answer)
 
 
 def close_client(client: Any) -> None:

@@ -54,14 +54,15 @@ class VectorStore:
             StoreError: it has another space, or belongs to another OUT, which may just have begun to fill it.
         """
         metadata = {**model.as_dict(), "owner": owner}
-        with chroma_errors(self._where):
-            # get_or_create keeps an existing space and metadata silently, hence the checks
-            found = self.connection.client().get_or_create_collection(
+        # get_or_create keeps an existing space and metadata silently, hence the checks
+        found = self._patiently(
+            lambda: self.connection.client().get_or_create_collection(
                 known_collection(name),
                 metadata=metadata,
                 configuration={"hnsw": {"space": _SPACE}},
                 embedding_function=None,
             )
+        )
         theirs, their_owner = _model_of(found), (found.metadata or {}).get("owner", owner)
         if owner and their_owner != owner:
             raise StoreError(
@@ -73,6 +74,11 @@ class VectorStore:
             self.ensure(name, model, owner=owner)
             return
         space = ((found.configuration or {}).get("hnsw") or {}).get("space")
+        if space is None:  # a new one would say no more
+            raise StoreError(
+                f"ChromaDB at {self._where} does not say how the collection {name} measures, as servers from 1.0.6 do: "
+                "upgrade it (`pip install -U 'chromadb<2'`)"
+            )
         if space != _SPACE:
             raise StoreError(
                 f"the collection {name} measures {space!r} and not {_SPACE}: `pixelbrain load OUT --rebuild` "
@@ -87,24 +93,20 @@ class VectorStore:
 
     def model(self, name: str) -> ModelInfo | None:
         """What computed the vectors of a collection; None when there is no such collection."""
-        with chroma_errors(self._where):
-            found = self._lookup(name)
-            return _model_of(found) if found is not None else None
+        found = self._patiently(lambda: self._lookup(name))
+        return _model_of(found) if found is not None else None
 
     def count(self, name: str) -> int:
         """Vectors in a collection; 0 when there is no such collection."""
-        with chroma_errors(self._where):
-            found = self._lookup(name)
-            return found.count() if found is not None else 0
+        return self._patiently(lambda: found.count() if (found := self._lookup(name)) is not None else 0)
 
     def loaded(self, name: str) -> str | None:
         """What `remember` said of a collection; "" if it holds another number of vectors; None if it is not there."""
-        with chroma_errors(self._where):
-            found = self._lookup(name)
-            if found is None:
-                return None
-            metadata = found.metadata or {}
-            return str(metadata.get("loaded", "")) if metadata.get("vectors") == found.count() else ""
+        found, held = self._patiently(lambda: self._lookup(name)), self.count(name)
+        if found is None:
+            return None
+        metadata = found.metadata or {}
+        return str(metadata.get("loaded", "")) if metadata.get("vectors") == held else ""
 
     def remember(self, name: str, loaded: str, vectors: int = 0) -> None:
         """Keep with a collection what was loaded into it: a digest of what landed, "" while it is being written."""

@@ -139,3 +139,31 @@ def test_a_batch_is_submitted_and_collected_by_another_command(fake, tmp_path, p
     assert {row["answer"] for row in rows} <= {"red", "green", "blue"} and len(rows) == 12
     assert sum(row["cost_usd"] for row in rows) == delivered_usd(fake)
     assert "0 batches cancelled" in command("ask", landing.storage.uri, "--cancel", **fake.environment).stdout
+
+
+def test_what_hits_every_request_stops_and_what_is_waited_for_is_said(fake, tmp_path, command, ray_running):
+    landing = land_plain_images(tmp_path, 12)
+    arguments = ["ask", landing.storage.uri, "--field", "width_px", "--question", "How wide?", "--answer", "int"]
+    env = {"RAY_ADDRESS": ray_running, **fake.environment}
+    fake.control(faults=[{"kind": "422"}])
+    done = command(*arguments, "--concurrency", "1", check=False, **env)
+    assert done.returncode == 1 and "all of 8 requests failed" in done.stderr and "could not be followed" in done.stderr
+    assert len(fake.requests()) == 8 and "Traceback" not in done.stderr
+
+    fake.control(faults=[{"kind": "429", "after": 2, "retry_after_s": 3600}])
+    done = command(*arguments, "--concurrency", "1", "--max-wait", "30m", check=False, **env)
+    assert done.returncode == 1 and "asks to wait for 3,600 s, and --max-wait is 1,800 s" in done.stderr
+    rows = Landing(landing.storage).answer_log.read("width_px").to_pylist()
+    assert Counter(row["status"] for row in rows)["ok"] == 2
+
+    program = [str(Path(sys.executable).parent / "pixelbrain"), *arguments, "--max-wait", "2h"]
+    with subprocess.Popen(program, env={**os.environ, **env}, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        said = next(line for line in process.stderr if "waits until" in line)
+        process.send_signal(signal.SIGINT)
+        process.stderr.read()
+    assert " min): the server, which said HTTP 429: Rate limit reached" in said
+    fake.control(faults=[])
+    command(*arguments, **env)
+    rows = Landing(landing.storage).answer_log.read("width_px").to_pylist()
+    assert Counter(row["status"] for row in rows) == {"ok": 12}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+import http.client
 import random
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -33,8 +36,8 @@ CHROMA = "import sys, chromadb_rust_bindings as chroma; chroma.cli(['chroma', 'r
 class ChromaServer:
     """A real ChromaDB server, which can be killed and started again."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.port = folder, _free_port()
+    def __init__(self, folder: Path, script: str = CHROMA) -> None:
+        self.folder, self.script, self.port = folder, script, _free_port()
         folder.mkdir()
         self.start()
 
@@ -45,7 +48,7 @@ class ChromaServer:
     def start(self) -> None:
         options = ["--path", str(self.folder), "--host", "127.0.0.1", "--port", str(self.port)]
         with open(self.folder / "log", "a") as log:
-            self.process = subprocess.Popen([sys.executable, "-c", CHROMA, *options], stdout=log, stderr=log)
+            self.process = subprocess.Popen([sys.executable, "-c", self.script, *options], stdout=log, stderr=log)
         until = time.monotonic() + 60
         while not _listens(self.port):
             assert self.process.poll() is None and time.monotonic() < until, (self.folder / "log").read_text()
@@ -54,6 +57,41 @@ class ChromaServer:
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
+
+
+class Proxy(ThreadingHTTPServer):
+    """Stands before a server; `sick` is what it answers in its place, from which request on, and until which."""
+
+    def __init__(self, port: int, sick: tuple[int, int, int]) -> None:
+        super().__init__(("127.0.0.1", 0), _Forward)
+        self.behind, (self.code, self.first, self.last) = port, sick
+        self.seen = 0
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
+
+
+class _Forward(BaseHTTPRequestHandler):
+    server: Proxy
+
+    def _forward(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.server.seen += 1
+        code, kind, said = self.server.code, "text/html", b"<html>\n<title>nginx</title>\n</html>"
+        if not self.server.first <= self.server.seen <= self.server.last:
+            behind = http.client.HTTPConnection("127.0.0.1", self.server.behind)
+            behind.request(self.command, self.path, body, dict(self.headers))
+            answer = behind.getresponse()
+            code, kind, said = answer.status, answer.headers.get("Content-Type", ""), answer.read()
+            behind.close()
+        self.send_response(code)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(said)))
+        self.end_headers()
+        self.wfile.write(said)
+
+    do_GET = do_POST = do_PUT = do_DELETE = _forward
+
+    def log_message(self, *_args: object) -> None:
+        pass
 
 
 @pytest.fixture(scope="module")
@@ -178,3 +216,28 @@ def test_an_empty_collection_of_another_out_is_not_taken(chroma):
     assert first.model("images") == IMAGE_MODEL
     for store in (first, second):
         store.close()
+
+
+def test_a_proxy_whose_server_is_away_for_a_while_is_waited_for(tmp_path, chroma, mongo):
+    landing = _land(tmp_path / "fay", 0, 400)
+    with Proxy(chroma.port, (502, 25, 32)) as proxy:
+        to = (mongo("fay"), f"http://127.0.0.1:{proxy.server_port}/fay")
+        with Database.open(landing.storage.uri, mongo=to[0], chroma=to[1]) as database:
+            load(landing, database)
+            _assert_whole(landing, database, 400, 0)
+        assert proxy.seen > proxy.last
+        proxy.shutdown()
+
+
+@pytest.mark.parametrize(("code", "said"), [(403, "wants a login (403): set"), (500, "HTTP 500 Internal Server Error")])
+def test_a_proxy_that_refuses_in_the_middle_is_one_line(tmp_path, chroma, mongo, code, said):
+    landing = _land(tmp_path / "out", 0, 20)
+    with Proxy(chroma.port, (code, 12, 1_000)) as proxy:
+        url = f"http://127.0.0.1:{proxy.server_port}/gus{code}"
+        with Database.open(landing.storage.uri, mongo=mongo(f"gus{code}"), chroma=url) as database:
+            with pytest.raises(StoreError) as caught:
+                load(landing, database)
+            assert f"ChromaDB at {url}: {said}" in str(caught.value)
+            assert "\n" not in str(caught.value) and "html" not in str(caught.value)
+        assert proxy.seen >= proxy.first
+        proxy.shutdown()

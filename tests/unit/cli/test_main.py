@@ -33,8 +33,8 @@ EXTRACTED = PLANNED.replace(" --min-label-score", "").replace(" --strategy", "")
 #: What each command takes, in the order of its help: nothing is lost where options are derived and shared.
 TAKEN = {
     "ask": "out --question --field --answer --where --model --detail --rpm --tpm --budget --concurrency --actors "
-    "--base-url --image-urls --max-output-tokens --limit --batch --wait --cancel --dry-run --config --strict "
-    "--max-megapixels --address --mongo",
+    "--base-url --image-urls --max-output-tokens --max-wait --limit --batch --wait --cancel --dry-run --config "
+    "--strict --max-megapixels --address --mongo",
     "cluster down": "--local",
     "cluster status": "--local --json",
     "cluster up": "--local --dashboard --num-cpus --num-gpus",
@@ -43,6 +43,7 @@ TAKEN = {
     "export": "out file --table --min-label-score --format --s3-endpoint",
     "extract": f"{EXTRACTED} --print-config --strict",
     "group": f"out --threshold --json {STORES}",
+    "evaluate": "out --folders --labels --nobody --strategy --curve --calibrate --json --s3-endpoint",
     "identify": f"out --strategy --threshold --json {STORES}",
     "load": f"out {STORES} --rebuild",
     "plan": f"{PLANNED} --json",
@@ -67,8 +68,8 @@ def run(*args: str):
 def test_all_commands_are_there():
     names = {path[0] for path in ALL}
     assert names == {
-        "demo", "run", "extract", "ask", "load", "identify", "group", "report", "export", "search", "status",
-        "verify", "compact", "tag-identity", "weights", "plan", "cluster", "submit",
+        "demo", "run", "extract", "ask", "load", "identify", "evaluate", "group", "report", "export", "search",
+        "status", "verify", "compact", "tag-identity", "weights", "plan", "cluster", "submit",
     }  # fmt: skip
     assert {path[1] for path in ALL if path[0] == "weights" and len(path) > 1} == {"list", "fetch", "verify"}
 

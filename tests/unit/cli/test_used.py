@@ -32,6 +32,7 @@ WORDS = {
     "run": ["photos", "--out", "out", "--offline"],
     "extract": ["photos", "--out", "out", "--offline"],
     "plan": ["photos", "--out", "out", "--offline"],
+    "evaluate": ["out", "--folders", "photos"],
     "search": ["out", "--image", "photos/0.jpg"],
     "ask": ["out", "--question", "people_detector", "--where", "rating > 3"],  # a field that is in MongoDB, if anywhere
     "export": ["out", "images.csv"],

@@ -36,6 +36,22 @@ def clock() -> Clock:
     return Clock()
 
 
+def test_a_long_wait_is_told_at_once_and_until_when():
+    now = 0.0
+    progress = PlainProgress("ask", "images", clock=lambda: now)
+    progress(3, 400)
+    progress.waits(5.0, "the limit of 12 requests a minute")
+    assert progress.due() is None and "for 5 s): the limit of 12 requests a minute" in progress.text()
+    progress.waits(3600.0, "the server")
+    said = progress.due()
+    assert said is not None and said.startswith("ask       3 of 400 images after 0 s, waits until ")
+    assert said.endswith(" (for 60 min): the server") and "left" not in said
+    progress.waits(3599.0, "the server")
+    assert progress.due() is None  # not each second
+    progress(4, 400)
+    assert "waits" not in progress.text()
+
+
 def test_lines_come_after_ten_seconds_and_then_at_growing_intervals(clock):
     progress = PlainProgress("extract", "images", clock=clock)
     at = []
@@ -50,9 +66,9 @@ def test_lines_come_after_ten_seconds_and_then_at_growing_intervals(clock):
 def test_a_line_says_how_far_how_fast_and_how_long(clock):
     progress = PlainProgress("extract", "images", clock=clock)
     clock.now += 9
-    progress.tell(210, 10_000)  # the first: what came before was starting up
+    progress(210, 10_000)  # the first: what came before was starting up
     clock.now += 30
-    progress.tell(1200, 10_000, 3)
+    progress(1200, 10_000, 3)
     assert progress.due() == "extract   1,200 of 10,000 images after 39 s, 33.0/s, 3 failed, about 4 min left"
     assert progress.due() is None  # said
 
@@ -71,7 +87,7 @@ def test_a_line_leaves_out_what_it_does_not_know(told, line, clock):
     progress = PlainProgress("identify", "faces", clock=clock)
     for numbers in told:
         clock.now += 10
-        progress.tell(*numbers)
+        progress(*numbers)
     clock.now = 1020
     assert progress.due() == line
 
@@ -108,7 +124,7 @@ def test_quiet_stays_quiet():
 
 def test_of_how_many_need_not_be_known(clock):
     progress = PlainProgress("resnet50", "bytes", clock=clock)
-    progress.tell(10, None)
+    progress(10, None)
     clock.now += 20
     assert progress.due() == "resnet50  at work for 20 s"
 

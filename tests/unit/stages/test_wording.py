@@ -69,10 +69,12 @@ def test_images_that_are_gone_are_a_warning(pruned, fate):
 def test_asking_says_what_it_cost_and_the_commonest_failures():
     report = AskReport(images=9)
     report.statuses.update(ok=2, failed=7)
-    report.failures.update({f"kind {number}": 10 - number for number in range(7)})
+    for kind in "abcdefg":
+        report.reasons.add(f"kind {kind}", ord("k") - ord(kind))
     tell_asked(told := Told(), report, "light")
     assert told.lines[0] == "ask       light: 2 ok, 7 failed; $0.0000, 0 tokens, 0 s"
-    assert told.lines[1:] == [f"! {10 - number} x kind {number}" for number in range(5)]
+    assert told.lines[1:6] == [f"! {ord('k') - ord(kind)} x kind {kind}" for kind in "abcde"]
+    assert "2 more reasons" in told.lines[6] and "export --table answers" in told.lines[6]
     tell_asked(told := Told(), AskReport(images=0), "light")
     assert told.lines == ["ask       light: nothing to ask; $0.0000, 0 tokens, 0 s"]
 

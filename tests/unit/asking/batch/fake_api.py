@@ -13,6 +13,9 @@ GOOD = '{"sky": "day"}'
 
 def result(custom_id: str, content: str = GOOD) -> dict[str, Any]:
     """A line of a result file."""
+    if content.startswith("HTTP "):
+        error = {"message": content[9:], "type": "invalid_request_error"}
+        return {"custom_id": custom_id, "response": {"status_code": int(content[5:8]), "body": {"error": error}}}
     body = {
         "model": "gpt-4o-mini",
         "created": 1_600_000_000,
@@ -26,7 +29,7 @@ class FakeApi:
     """As `BatchApi`; notes what it is told.
 
     Args:
-        answer: the content of a request's answer, by how many were answered before.
+        answer: the content of a request's answer, or its error ("HTTP 400 why"), by how many were answered before.
         rejects: batches that are refused first, with these errors.
     """
 

@@ -86,3 +86,14 @@ def test_more_than_was_estimated_is_said_once(
     report = one.run(*map(str, range(19)), max_requests=10)
     assert report.overrun.message is not None and report.overrun.message.startswith("19 requests cost")
     assert len([text for text in caplog.messages if "more than the estimate" in text]) == 1
+
+
+def test_a_batch_of_which_every_request_failed_alike_is_the_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = Lane(tmp_path, monkeypatch, FakeApi(lambda number: f"HTTP 400 no json_schema here (request req_{number}a)"))
+    with pytest.raises(StopJob, match="all of 3 requests failed.*no json_schema here"):
+        one.run(*map(str, range(3)))
+    some = Lane(tmp_path / "some", monkeypatch, FakeApi(lambda number: "HTTP 400 no" if number else '{"sky": "day"}'))
+    report = some.run(*map(str, range(3)))
+    assert report.answers == {"ok": 1, "failed": 2} and report.reasons.most_common() == [("HTTP 400: no", 2)]

@@ -19,7 +19,7 @@ def local_gate(limiter: RateLimiter) -> Gate:
     async def settle(settled: list[Settlement]) -> None:
         limiter.settle(time.monotonic(), settled)
 
-    async def pause(seconds: float) -> None:
-        limiter.pause(time.monotonic(), seconds)
+    async def pause(seconds: float, why: str) -> None:
+        limiter.pause(time.monotonic(), seconds, why)
 
     return Gate(lease=lease, settle=settle, pause=pause)

@@ -40,7 +40,7 @@ class ScriptedLimiter:
     async def settle(self, settled: Sequence[Settlement]) -> None:
         self.settled += settled
 
-    async def pause(self, seconds: float) -> None:
+    async def pause(self, seconds: float, _why: str) -> None:
         self.paused.append(seconds)
 
 
@@ -63,7 +63,7 @@ def test_permits_are_asked_for_together_and_served_in_order():
         assert leases.wanted == [3, 1, 1]
         gate.release(await tasks[0], tokens=5, usd=Decimal(0), headers={"x-ratelimit-limit-requests": "9"})
         gate.release(await tasks[1], tokens=None, usd=None, headers=None)
-        await gate.pause(3.0)
+        await gate.pause(3.0, "")
         await gate.aclose()
         assert [(s.permit, s.tokens, s.usd) for s in leases.settled] == [(1, 5, Decimal(0)), (2, None, None)]
         assert leases.settled[0].limits is not None and leases.settled[0].limits.limit_requests == 9

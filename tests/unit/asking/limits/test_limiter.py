@@ -259,3 +259,21 @@ def test_what_nobody_knows_counts_in_full():
     limiter.lease(0.0, [want(800, CENT)])
     limiter.settle(1.0, [Settlement(1, None, None)])
     assert limiter.budget.spent_usd == CENT and limiter.stats(1.0)["tokens_in_window"] == 800
+
+
+def test_what_is_waited_for_is_said_and_for_how_long():
+    def waits(limiter: RateLimiter, now: float) -> tuple[float, str]:
+        while isinstance(limiter.lease(now, [Want(10, Decimal(0))]), Granted):
+            pass
+        waiting = limiter.waiting(now)
+        assert waiting is not None
+        return round(waiting.until - now), waiting.what
+
+    assert waits(RateLimiter(rpm=2, tpm=10**9), 100.0) == (31, "the limit of 2 requests a minute")
+    assert waits(RateLimiter(rpm=10**6, tpm=30), 100.0) == (21, "the limit of 30 tokens a minute")
+    limiter = RateLimiter(rpm=10**6, tpm=10**9, seed=0)
+    assert limiter.waiting(100.0) is None
+    limiter.pause(100.0, 3600.0, "HTTP 429: 200 requests a day")
+    seconds, what = waits(limiter, 101.0)
+    assert 3599 <= seconds < 3960 and what == "the server, which said HTTP 429: 200 requests a day"
+    assert limiter.waiting(101.0 + seconds + 1) is None  # it may go on

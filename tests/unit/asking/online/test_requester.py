@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import json
 import logging
+import time
 from decimal import Decimal
 from typing import Any
 
@@ -76,6 +77,28 @@ def test_failed_tries_are_repeated_up_to_their_limit(monkeypatch: pytest.MonkeyP
     assert len(waits) == 6 and all(0.2 < wait < 5 for wait in waits)
 
 
+def test_a_response_that_is_none_is_asked_for_again_once_and_was_paid_for(monkeypatch: pytest.MonkeyPatch):
+    no_sleep(monkeypatch)
+    garbled = Retry("<html>", error_type="GarbledResponse", maybe_billed=True, garbled=True)
+    server = Server(lambda _n: garbled)
+    bench = Bench(server)
+    rows = run(bench, "1")
+    assert len(server.bodies) == 2
+    assert [(r["status"], r["error_type"]) for r in rows[0]] == [("failed", "GarbledResponse")] * 2
+    cost = sum(Decimal(r["cost_usd"]) for r in rows[0])
+    assert cost == bench.limiter.budget.spent_usd > 0 and bench.asker.requester.unconfirmed_usd == 0
+
+
+def test_what_a_server_does_not_say_is_estimated_said_once_and_no_reason_to_warn(caplog: pytest.LogCaptureFixture):
+    server = Server(lambda _n: dataclasses.replace(reply(), input_tokens=None))
+    bench = Bench(server)
+    rows = run(bench, *map(str, range(12)))
+    assert all(Decimal(r["cost_usd"]) > 0 for row in rows for r in row)
+    overrun = bench.asker.requester.overrun
+    assert overrun.message is None and overrun.unsaid is not None
+    assert caplog.text.count("does not say how many tokens") == 1
+
+
 def test_the_time_of_a_request_is_limited_too(monkeypatch: pytest.MonkeyPatch):
     no_sleep(monkeypatch)
     server = Server(lambda _n: Retry("HTTP 503", error_type="ServerError", after_s=400.0))
@@ -88,12 +111,67 @@ def test_a_429_pauses_the_gate_and_one_that_is_too_long_stops_the_job():
     bench = Bench(server)
     pauses: list[float] = []
     pause = bench.limiter.pause
-    bench.limiter.pause = lambda now, seconds: (pauses.append(seconds), pause(now, seconds))[1]  # type: ignore
+    bench.limiter.pause = lambda now, seconds, why: (pauses.append(seconds), pause(now, seconds, why))[1]  # type: ignore
     assert run(bench, "1")[0][0]["status"] == "ok"
     assert pauses == [0.2]
     server = Server(lambda _n: Retry("429", error_type="RateLimited", after_s=7200.0, everyone=True))
-    with pytest.raises(StopJob, match="asks to wait for 7,200 s"):
+    with pytest.raises(StopJob, match=r"\(429\): it asks to wait for 7,200 s, and --max-wait is 600 s"):
         run(Bench(server), "1", "2")
+
+
+def test_a_429_is_no_failure_of_a_request_but_asking_ends_when_nothing_comes_through(monkeypatch: pytest.MonkeyPatch):
+    limited = Retry("429", error_type="RateLimited", after_s=0.01, everyone=True)
+    server = Server(lambda n: limited if n < 3 * SETTINGS.max_tries else reply())
+    assert run(Bench(server), "1")[0][0]["status"] == "ok"
+    settings = dataclasses.replace(SETTINGS, max_wait_s=0.2)
+    with pytest.raises(StopJob, match="--max-wait is 0 s without an answer"):
+        run(Bench(Server(lambda _n: limited), settings), "1")
+
+
+def test_each_answer_is_a_new_beginning_of_the_wait():
+    def answer(n: int) -> Answer:
+        time.sleep(0.06)
+        return reply() if n % 2 else Retry("429", error_type="RateLimited", after_s=0.05, everyone=True)
+
+    bench = Bench(Server(answer), dataclasses.replace(SETTINGS, max_wait_s=0.3))
+    bench.limiter.pause = lambda *_: None  # type: ignore
+    assert {row["status"] for rows in run(bench, *"12345678", concurrency=1) for row in rows} == {"ok"}
+
+
+def refusal(number: int, why: str = "Unsupported parameter: 'max_completion_tokens'") -> RowFailed:
+    return RowFailed(f"HTTP 400: {why} (request req_{number:06x})", error_type="BadRequest")
+
+
+def test_a_reason_for_which_all_fail_stops_the_job():
+    server = Server(refusal)
+    with pytest.raises(StopJob, match=r"all of 8 requests failed.*Unsupported parameter.*marked as failed for good"):
+        run(Bench(server), *map(str, range(40)), concurrency=1)
+    assert len(server.bodies) == 8
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda n: refusal(n, "could not process the image"),  # it is the images'
+        lambda n: refusal(n, f"of another kind {'abcdefghijklmnopqrstuvwxyzäöüABCDEFGHIJK'[n]}"),  # they are many
+        lambda n: reply() if n == 5 else refusal(n),  # some do not
+        lambda n: reply("", refusal="I can't help with that.") if n == 5 else refusal(n),
+    ],
+)
+def test_otherwise_those_that_fail_are_rows(answer: Any):
+    server = Server(answer)
+    rows = run(Bench(server), *map(str, range(40)), concurrency=1)
+    assert len(server.bodies) == len(rows) == 40
+
+
+def test_many_in_a_row_stop_the_job_later_too(monkeypatch: pytest.MonkeyPatch):
+    no_sleep(monkeypatch)
+    settings = dataclasses.replace(SETTINGS, max_tries=1)
+    broken = Retry("HTTP 500: it fell over", error_type="ServerError")
+    server = Server(lambda n: reply() if n < 3 else broken)
+    with pytest.raises(StopJob, match="all of 100 requests failed.*it fell over"):
+        run(Bench(server, settings), *map(str, range(200)), concurrency=1)
+    assert len(server.bodies) == 103
 
 
 def test_a_lost_answer_counts_against_the_budget_and_in_no_record(monkeypatch: pytest.MonkeyPatch):

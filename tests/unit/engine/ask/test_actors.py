@@ -47,7 +47,7 @@ class Limiter:
     async def _settle(self, settled: list[Any]) -> None:
         self.settled += settled
 
-    async def _pause(self, seconds: float) -> None:
+    async def _pause(self, seconds: float, _why: str) -> None:
         pass
 
 
