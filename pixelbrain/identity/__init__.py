@@ -9,6 +9,7 @@
 | `People`, `Memory` | corrections/ | what people say about people, and ids that stay |
 | `score_clusters` | evaluate | pairwise and BCubed precision, recall and F |
 | `group_images` | group | images that look alike, by the same graph and linkage |
+| `grow` | growth | new faces among known people, by what they touch alone |
 | `Links` | links | what people said: faces that are one person's, and that never are |
 | `nearest_neighbours` | neighbours | nearest by cosine: exact up to a quarter of a million vectors, by cells above |
 | `PeopleIdentifierModule` | people | who is who, over the face vectors of a database |

@@ -23,23 +23,27 @@ _SMALL = 6
 _ALIKE = 0.85
 
 
-def part_unsure(vectors: np.ndarray, labels: np.ndarray, *, threshold: float, links: Links) -> np.ndarray:
+def part_unsure(
+    vectors: np.ndarray, labels: np.ndarray, faces: np.ndarray, *, threshold: float, links: Links
+) -> np.ndarray:
     """Take small clusters apart whose faces are hardly alike enough; copies, and what people said is one, stay so.
 
     Args:
-        vectors: float32 (n, d), rows of unit length.
+        vectors: float32 (n, d), rows of unit length, or means of such.
         labels: int (n,), of `average_linkage`.
+        faces: int (n,), different ones that a point stands for: 1, or those of a mean.
         threshold: cosine similarity of the linkage.
         links: over the points. How alike the faces of one of its groups are is nobody's question any more.
 
     Returns:
         int (n,), the labels; in clusters that fell apart each point's is its group.
     """
-    size = np.bincount(labels, minlength=len(labels))
+    size = np.bincount(labels, faces, minlength=len(labels))
     points = np.flatnonzero((size[labels] > 1) & (size[labels] <= _SMALL))
     groups, group = np.unique(links.group[points], return_inverse=True)
     clusters, cluster = np.unique(labels[groups], return_inverse=True)
-    sums, counts = sum_rows(vectors[points], group.reshape(-1), len(groups)), np.bincount(group.reshape(-1))
+    sums = sum_rows(vectors[points] * faces[points, None], group.reshape(-1), len(groups))
+    counts = np.bincount(group.reshape(-1), faces[points], len(groups))
     totals = np.linalg.norm(sum_rows(sums, cluster.reshape(-1), len(clusters)), axis=1) ** 2
     within = np.bincount(cluster.reshape(-1), np.linalg.norm(sums, axis=1) ** 2, len(clusters))
     pairs = size[clusters] ** 2 - np.bincount(cluster.reshape(-1), counts**2, len(clusters))
