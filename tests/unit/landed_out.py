@@ -90,7 +90,7 @@ def loads(monkeypatch) -> list[tuple[str | None, str | None]]:
 
     monkeypatch.setattr("pixelbrain.stores.database.Database.open", opened)
     monkeypatch.setattr("pixelbrain.stores.load.load", load)
-    monkeypatch.setattr("pixelbrain.stores.database.Database.check", lambda database, store: None)
+    monkeypatch.setattr("pixelbrain.stores.database.Database.check", lambda database, store, **_: None)
     return found
 
 
