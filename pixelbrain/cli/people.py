@@ -295,7 +295,7 @@ def export(stages: Stages, to: str, unnamed: bool, hidden: bool) -> None:
     group=people,
 )
 @_out
-@click.argument("source", metavar="FROM", type=click.Path(exists=True))
+@click.argument("source", metavar="FROM")
 @click.option("--dry-run", is_flag=True, help="Say what would come of it, and change nothing.")
 @_as
 @out_options
