@@ -52,9 +52,8 @@ class Memory:
         That two people are one is said of what was clustered, and not before, so that it can be taken back.
         """
         some: dict[str, list[int]] = {}
-        for row, one in enumerate(face_ids):
-            if one in self.somebodys:
-                some.setdefault(self._claims.root(self._said[one].person), []).append(row)
+        for one, row in sorted((one, row) for row, one in enumerate(face_ids) if one in self.somebodys):
+            some.setdefault(self._claims.root(self._said[one].person), []).append(row)
         pairs = [
             pair
             for a, b in sorted(map(sorted, self._claims.kept_apart()))
