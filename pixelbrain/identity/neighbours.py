@@ -21,6 +21,9 @@ EXACT_LIMIT = 250_000
 _EXACT_LIMIT_CUDA = 4_000_000  # 8 GB of 512 float32 on the device
 _RECALL_SAMPLE = 1000  # rows that are compared with all others, to say how many of their neighbours the cells found
 
+# So few are compared by NumPy, in less than the 2 s that torch takes to be imported.
+_FEW = 1_000
+
 # Similarities held at once: 2 ** 26 float32 are 256 MiB. More gain nothing, fewer slow the matrix product down.
 _BLOCK_CELLS = 2**26
 
@@ -48,14 +51,17 @@ def nearest_neighbours(
         nearest first, the lower row number first among equals. A row is not its own neighbour. Beside the vectors and
         the result some 400 MB are used, and half as much as the vectors.
     """
-    import torch
-
-    from pixelbrain.modules.inference import choose_dtype
-
     n = len(vectors)
     k = min(k, n - 1)
     if k < 1:
         return np.empty((n, 0), np.int32), np.empty((n, 0), np.float32)
+    if n <= min(_FEW, EXACT_LIMIT) and device == "auto" and exact is not False:
+        return _of_few(vectors, k)
+
+    import torch
+
+    from pixelbrain.modules.inference import choose_dtype
+
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if exact is None:
@@ -74,6 +80,13 @@ def nearest_neighbours(
                 100 * recall(rows, indices),
             )
     return indices.cpu().numpy(), similarities.cpu().numpy()
+
+
+def _of_few(vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    similarity = np.einsum("id,jd->ij", vectors, vectors, dtype=np.float32)  # in a product, copies may differ a little
+    np.fill_diagonal(similarity, -2.0)  # itself: below every cosine
+    found = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
+    return found.astype(np.int32), np.take_along_axis(similarity, found, axis=1).clip(-1.0, 1.0)
 
 
 def nearest_among(vectors: np.ndarray, others: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

@@ -108,6 +108,15 @@ def republished(landing: Landing, people: pa.Table, changed: np.ndarray) -> Iter
         storage.write(_DONE, json.dumps({**done, **_state(landing)}).encode())
 
 
+def is_published(landing: Landing) -> bool:
+    """Whether other programs see what is there now; False while a command is at work, or after one that was killed.
+
+    True of an OUT of which nothing was published yet, too: it has nothing outdated. Raises `LandingError`.
+    """
+    done = json.loads(landing.storage.read(_DONE) or b"{}")
+    return not done or done == {**done, **_state(landing)}
+
+
 def _state(landing: Landing) -> dict[str, Any]:
     """By table, its files and their versions."""
     return {name: landing.storage.versions(name) for name in (IMAGES, "identities", FACES)}

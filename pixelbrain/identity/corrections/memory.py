@@ -52,7 +52,8 @@ class Memory:
         That two people are one is said of what was clustered, and not before, so that it can be taken back.
         """
         some: dict[str, list[int]] = {}
-        for row, one in enumerate(face_ids):
+        # by name: which of a person's many faces stand for it must not depend on the order that they came in
+        for one, row in sorted(zip(face_ids, range(len(face_ids)), strict=True)):
             if one in self.somebodys:
                 some.setdefault(self._claims.root(self._said[one].person), []).append(row)
         pairs = [
