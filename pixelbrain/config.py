@@ -286,7 +286,14 @@ def mask_uri(uri: str) -> str:
     When in doubt about where a password ends (it should be percent-encoded, and is not), more is hidden.
     """
     uri = re.sub(r"(//[^:@]*):.*@", r"\1:***@", uri, flags=re.S)
-    return re.sub(r"([?&;][^=&;]*(?:password|token|secret|properties)[^=&;]*=)[^&;]*", r"\1***", uri, flags=re.I)
+    scheme, _, rest = uri.partition("://")
+    hosts = re.split("[/?#]", rest)[0].split(",")
+    if "@" not in rest and not all(re.fullmatch(r"(\[.*\]|[^:]*)(:\d*)?", host) for host in hosts):
+        # what is no port may be a password whose @HOST was left out, and what follows the rest of it
+        uri = f"{scheme}://{rest.partition(':')[0]}:***"
+    return re.sub(
+        r"([?&;][^=&;]*(?:pas|pwd|token|secret|credential|properties)[^=&;]*=)[^&;]*", r"\1***", uri, flags=re.I
+    )
 
 
 def choose(name: str, value: Any, known: Iterable[str]) -> None:

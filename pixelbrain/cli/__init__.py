@@ -4,8 +4,10 @@
 | -------------------------------- | ------------ | ----
 | `ask`                            | ask          | questions about landed images, to GPT-4 Vision
 | `cluster`                        | cluster      | a Ray on this machine that several commands share
+| `evaluate`                       | evaluate     | how well people were found, against labels
 | all of them                      | main         | the group of all commands
 | what they share                  | options      | options, most of them from `RunConfig`; errors as one line
+| `people`                         | people       | name, merge, split, hide and correct people
 | `report`, `export`, `search`     | results      | what others read of OUT
 | `demo`, `run`, `extract`, `plan` | run          | from a source to OUT, and what that would take
 | `load`, `identify`, `group`      | stores       | the stages between OUT and the stores

@@ -6,7 +6,9 @@ import click
 
 from pixelbrain.cli.ask import ask
 from pixelbrain.cli.cluster import cluster
+from pixelbrain.cli.evaluate import evaluate
 from pixelbrain.cli.options import command
+from pixelbrain.cli.people import people
 from pixelbrain.cli.results import export, report, search
 from pixelbrain.cli.run import demo, extract, plan, run
 from pixelbrain.cli.stores import compact, group, identify, load, status, verify
@@ -29,8 +31,9 @@ def cli() -> None:
 
 
 for one in (
-    demo, run, extract, plan, ask, load, identify, group, report, export, search, status, verify, compact, tag_identity,
-    weights, cluster, submit,
+    demo, run, extract, plan, ask, load, identify, people, evaluate, group, report, export, search, status, verify,
+    compact, tag_identity, weights, cluster, submit,
+    tag_identity, weights, cluster, submit,
 ):  # fmt: skip
     cli.add_command(one)
 

@@ -49,6 +49,7 @@ CHECKS: Mapping[str, Callable[[Stages], object]] = MappingProxyType(
         "source": lambda stages: stages.look_first(),  # it is there, can be listed, and holds an image
         "out": lambda stages: stages.storage.check_writable(),
         "mongo": lambda stages: stages.unopened().check("mongo"),
+        "mongo to read": lambda stages: stages.unopened().check("mongo to read"),
         "chroma": lambda stages: stages.unopened().check("chroma"),
         "key": _key,  # for the questions
         "weights": _weights,  # here, or to be fetched
@@ -67,7 +68,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "load": ("out", *_STORES),
         "identify": ("out", *_STORES),
         "group": ("out", *_STORES),
-        "verify": ("out", *_STORES),
+        "verify": ("out", "mongo to read", "chroma", "servers"),  # changes nothing; --repair is a load
         "report": ("out",),
         "compact": ("out",),
         "search": ("chroma", "servers"),

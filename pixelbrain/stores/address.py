@@ -30,10 +30,11 @@ def require_encoded(uri: str) -> None:
     """Refuse a user name or password that is not percent-encoded, of which a piece would be taken for the host.
 
     Raises:
-        ConfigError: an @ that is not the one before the host.
+        ConfigError: an @ that is not the one before the host, a second colon before it, or a % of no code.
     """
     authority, *rest = re.split("[/?#]", uri.partition("://")[2], maxsplit=1)
-    if authority.count("@") > 1 or "@" in "".join(rest):
+    login, *more = authority.split("@")[:-1] or [""]
+    if more or "@" in "".join(rest) or login.count(":") > 1 or re.search("%(?![0-9A-Fa-f]{2})", login):
         raise ConfigError(
             f"{mask_uri(uri)} has more in its user name or password than letters and digits: percent-encode it, as in "
             "%40 for @, %2F for /, %3A for :, %3F for ?, %23 for # and %25 for %"

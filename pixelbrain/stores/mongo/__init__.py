@@ -2,6 +2,7 @@
 
 | what | file | role |
 | --- | --- | --- |
+| `read_uri`, `why_no_answer` | causes | why a MongoDB cannot be used, each cause with its way out |
 | `MongoConnection` | connection | MongoDB of one OUT, a server or our own mongod: opened, waited for, closed |
 | `store_identities`, `store_groups` | derived | people and groups, from their tables into the documents |
 | `documents`, `encode` | documents | landed rows as documents; encoding, and why MongoDB cannot have one |

@@ -8,16 +8,32 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-import pymongo
-from pymongo import WriteConcern
+from pymongo import ReadPreference, WriteConcern
 from pymongo.database import Database as MongoDatabase
-from pymongo.errors import ConnectionFailure, CursorNotFound, PyMongoError
+from pymongo.errors import (
+    ConnectionFailure,
+    CursorNotFound,
+    NotPrimaryError,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+)
 
 from pixelbrain.config import mask_uri
 from pixelbrain.errors import StoreError
 from pixelbrain.storage.local import why_not_writable
 from pixelbrain.stores.address import database_name
 from pixelbrain.stores.load_record import RECORD_ID
+from pixelbrain.stores.mongo.causes import (
+    NO_RIGHT,
+    missing_rights,
+    no_right,
+    open_client,
+    read_uri,
+    why_no_answer,
+    why_not_let_in,
+    why_not_primary,
+)
 from pixelbrain.stores.mongo.embedded import EmbeddedMongo
 from pixelbrain.stores.mongo.mongod import find_mongod
 from pixelbrain.stores.reconnect import ride_out
@@ -60,10 +76,13 @@ class MongoConnection:
         self._database: MongoDatabase | None = None
         self._closed = False
 
-    def check(self) -> None:
-        """Raise `StoreError` unless the server answers and lets us in, or one of our own could be started: none is."""
+    def check(self, *, write: bool = False) -> None:
+        """Raise `StoreError` unless the server answers and lets us in, or one of our own could be started: none is.
+
+        With `write` it has to let us write, too.
+        """
         if self._uri is not None:
-            connect(self._uri).client.close()
+            connect(self._uri, write=write).client.close()
             return
         find_mongod()
         if why := why_not_writable(self._folder):
@@ -144,40 +163,48 @@ class MongoConnection:
         return True
 
 
-def connect(uri: str, *, own: bool = False) -> MongoDatabase:
+def connect(uri: str, *, own: bool = False, write: bool = False) -> MongoDatabase:
     """The database that the URI names, of a new client (`.client`, to be closed) whose server was seen to answer.
 
-    It has write concern w="majority", j=True: what is acknowledged survives a crash.
-    `own`: it is a mongod of our own, which was seen to answer.
+    It has write concern w="majority", j=True: what is acknowledged survives a crash; and reads from the primary, which
+    alone has what was just written. Timeouts that the URI names are kept.
+
+    Args:
+        own: it is a mongod of our own, which was seen to answer.
+        write: see that the user may write, too.
 
     Raises:
-        StoreError: no answer within 5 s, or not let in. The password is masked.
+        StoreError: no answer within 5 s, not let in, or no rights: each cause with its way out. No password is shown.
         ConfigError: not a URI, or a database name that MongoDB does not take.
     """
-    masked, name = mask_uri(uri), database_name(uri)
+    masked, name, timeout_ms = mask_uri(uri), database_name(uri), SERVER_SELECTION_TIMEOUT_MS
+    read = read_uri(uri, timeout_s=timeout_ms / 1000)
+    given = {
+        "serverSelectionTimeoutMS": OWN_SELECTION_TIMEOUT_MS if own else timeout_ms,
+        "connectTimeoutMS": timeout_ms,
+        "socketTimeoutMS": SOCKET_TIMEOUT_MS,
+        "appname": "pixelbrain",
+    }
+    given = {option: value for option, value in given.items() if option.lower() not in read["options"]}
+    client = open_client(uri, given)
     try:
-        client: pymongo.MongoClient = pymongo.MongoClient(
-            uri,
-            appname="pixelbrain",
-            serverSelectionTimeoutMS=OWN_SELECTION_TIMEOUT_MS if own else SERVER_SELECTION_TIMEOUT_MS,
-            connectTimeoutMS=SERVER_SELECTION_TIMEOUT_MS,
-            socketTimeoutMS=SOCKET_TIMEOUT_MS,
-        )
-    except (PyMongoError, ValueError) as error:
-        # the message may quote the URI: only its kind is safe to repeat
-        raise StoreError(
-            f"MongoDB at {masked}: {type(error).__name__}; a URI looks like mongodb://USER:PASSWORD@HOST:27017/NAME, "
-            "with special characters of the password percent-encoded"
-        ) from None
-    try:
-        with mongo_errors(masked):
-            client.admin.command("ping")
-            client[name].command("dbStats")  # a ping needs no login
-    except StoreError:
-        client.close()
-        raise
-    concern = WriteConcern(w="majority", j=True, wtimeout=WRITE_TIMEOUT_MS)
-    return client.get_database(name, write_concern=concern)
+        client.admin.command("ping")
+        client[name]["meta"].find_one({}, {"_id": 1})  # a ping needs no login
+        why = (missing_rights(client, name) or why_not_primary(client, name)) if write else None
+    except ServerSelectionTimeoutError as error:
+        why = f"does not answer: {why_no_answer(client, read) or _reason(error)}"
+    except NotPrimaryError as error:  # a member that is not ready to be read
+        why = why_not_primary(client, name) or _reason(error)
+    except OperationFailure as error:
+        why = why_not_let_in(error, read) or _refused(error, name)
+    except PyMongoError as error:
+        why = _reason(error)
+    if why is None:
+        concern = WriteConcern(w="majority", j=True, wtimeout=WRITE_TIMEOUT_MS)
+        return client.get_database(name, write_concern=concern, read_preference=ReadPreference.PRIMARY)
+    client.close()
+    colon = "" if why.startswith("does not answer") else ":"
+    raise StoreError(f"MongoDB at {masked}{colon} {why}")
 
 
 @contextlib.contextmanager
@@ -189,11 +216,17 @@ def mongo_errors(where: str) -> Iterator[None]:
         raise StoreError(
             f"MongoDB at {where} does not answer: {_reason(error)}; when it runs, the same command goes on"
         ) from None
+    except OperationFailure as error:
+        raise StoreError(f"MongoDB at {where}: {_refused(error, 'that the URI names')}") from None
     except PyMongoError as error:
         raise StoreError(f"MongoDB at {where}: {_reason(error)}") from None
 
 
-def _reason(error: PyMongoError) -> str:
+def _refused(error: OperationFailure, name: str) -> str:
+    return no_right(name) if error.code == NO_RIGHT else _reason(error)
+
+
+def _reason(error: Exception) -> str:
     """What happened, on one line; pymongo goes on about its topology, for a screenful."""
     text = str(error).split(", Timeout:")[0].split(" (configured timeouts:")[0]
     return " ".join(text.split(", full error:")[0].split())

@@ -17,8 +17,8 @@ from pixelbrain.stores.results import WriteResult
 
 #: FACTS of pymongo 4.20 with mongod 6: 1,000 or 10,000 a batch write equally fast.
 BATCH_DOCUMENTS = 1_000
-#: A server that is stopped in an orderly way says so: interrupted, or shutting down.
-_SHUTDOWN_CODES = frozenset({91, 11600, 11602})
+#: What a server says that is stopped in an orderly way, or ceases to be the primary: shutting down, interrupted.
+_AWAY_CODES = frozenset({91, 189, 10107, 11600, 11602})
 #: What the queries of the CLI, the gallery and `Database` look up.
 INDEXES = ("status", "sha256", "group_id", "identities", "resnet.label", "facenet.n_faces", "facenet.faces.face_id")
 
@@ -83,8 +83,9 @@ def bulk_write(collection: Collection, operations: Sequence[UpdateOne]) -> Write
     except BulkWriteError as error:
         counts = error.details
         concerns = counts.get("writeConcernErrors") or []
-        if any(concern.get("code") in _SHUTDOWN_CODES for concern in concerns):
-            raise AutoReconnect(str(concerns[0].get("errmsg"))) from None  # as pymongo does for single writes
+        for one in (*concerns, *counts["writeErrors"]):  # not of a row: all are to be written again
+            if one.get("code") in _AWAY_CODES:
+                raise AutoReconnect(str(one.get("errmsg"))) from None  # as pymongo does for single writes
         if concerns:
             raise WriteConcernError(str(concerns[0].get("errmsg")), concerns[0].get("code")) from None
         for refused in counts["writeErrors"]:

@@ -8,7 +8,7 @@ import pytest
 
 from pixelbrain.config import RunConfig, mask_uri
 from pixelbrain.errors import ConfigError, StoreError
-from pixelbrain.stores.address import chroma_database, database_name, require_servers
+from pixelbrain.stores.address import chroma_database, database_name, require_encoded, require_servers
 from pixelbrain.stores.database import Database
 
 SECRETS = [
@@ -28,6 +28,8 @@ SECRETS = [
     "mongodb://host/?TLSCERTIFICATEKEYFILEPASSWORD=s3cr3t&tls=true",
     "mongodb://host/?authMechanism=MONGODB-AWS&authMechanismProperties=AWS_SESSION_TOKEN:s3cr3t",
     "http://me:s3cr3t@host:8000",
+    "mongodb://host:s3cr3t/db",  # the @ was left out, perhaps
+    "mongodb+srv://host:27017s3cr3t",
 ]
 
 
@@ -122,6 +124,20 @@ def test_bad_chroma_database_names_are_refused_before_anything_is_opened(path, t
 def test_what_is_no_address_of_chroma_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="is not an address of ChromaDB"):
         Database.open(tmp_path, chroma="http://[::1")
+
+
+@pytest.mark.parametrize(
+    "login",
+    ["rw:p@ss/word", "rw:ss/word", "rw:ss?word", "rw:ss#word", "rw:ss:word", "rw:%ssword", "rw/x:ssword", "rw:ss@word"],
+)
+def test_a_password_that_is_not_percent_encoded_is_told_so_without_a_piece_of_it(login):
+    for scheme in ("mongodb", "mongodb+srv", "http"):
+        with pytest.raises(ConfigError, match="percent-encode it, as in %40 for @") as caught:
+            require_encoded(f"{scheme}://{login}@host/photos")
+        uri, said = str(caught.value).split(" has ")
+        assert uri.startswith(f"{scheme}://rw") and not {"ss", "word"} & set(uri.replace("/", ":").split(":"))
+        assert "ssword" not in uri and "password than letters" in said
+        require_encoded(f"{scheme}://rw:p%40ss%2Fw%3Aord@host:1,[::1]:2/photos?tls=true")
 
 
 MONGO, CHROMA = "mongodb://host/photos", "http://host:8000"

@@ -62,11 +62,20 @@ def test_what_the_server_refuses_is_told_by_id():
     assert (result.written, result.unchanged, result.errors) == (2, 1, (("a", "too deep"),))
 
 
-@pytest.mark.parametrize(("code", "error"), [(91, AutoReconnect), (11600, AutoReconnect), (64, WriteConcernError)])
+@pytest.mark.parametrize(
+    ("code", "error"), [(91, AutoReconnect), (11600, AutoReconnect), (189, AutoReconnect), (64, WriteConcernError)]
+)
 def test_what_is_not_on_disk_is_not_written(code, error):
     details = _details(concerns=[{"code": code, "errmsg": "shutting down"}])
     with pytest.raises(error, match="shutting down"):
         bulk_write(Collection(details=details), [UpdateOne({}, {})])
+
+
+@pytest.mark.parametrize("code", [189, 10107, 11602])
+def test_a_row_that_a_step_down_refused_is_to_be_written_again(code):
+    refused = {"op": {"q": {"_id": "a"}}, "code": code, "errmsg": "stepped down"}
+    with pytest.raises(AutoReconnect, match="stepped down"):
+        bulk_write(Collection(details=_details(errors=[refused])), [UpdateOne({}, {})] * 3)
 
 
 def test_what_is_not_kept_is_removed():
