@@ -5,6 +5,7 @@
 | `ask`                            | ask          | questions about landed images, to GPT-4 Vision
 | `cluster`                        | cluster      | a Ray on this machine that several commands share
 | `evaluate`                       | evaluate     | how well people were found, against labels
+| `forget`                         | forget       | erase a person, faces or photos
 | all of them                      | main         | the group of all commands
 | what they share                  | options      | options, most of them from `RunConfig`; errors as one line
 | `report`, `export`, `search`     | results      | what others read of OUT

@@ -7,6 +7,7 @@ import click
 from pixelbrain.cli.ask import ask
 from pixelbrain.cli.cluster import cluster
 from pixelbrain.cli.evaluate import evaluate
+from pixelbrain.cli.forget import forget
 from pixelbrain.cli.options import command
 from pixelbrain.cli.results import export, report, search
 from pixelbrain.cli.run import demo, extract, plan, run
@@ -30,8 +31,8 @@ def cli() -> None:
 
 
 for one in (
-    demo, run, extract, plan, ask, load, identify, evaluate, group, report, export, search, status, verify, compact,
-    tag_identity, weights, cluster, submit,
+    demo, run, extract, plan, ask, load, identify, evaluate, forget, group, report, export, search, status, verify,
+    compact, tag_identity, weights, cluster, submit,
 ):  # fmt: skip
     cli.add_command(one)
 

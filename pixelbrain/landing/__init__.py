@@ -13,5 +13,6 @@
 | `publish` | published | what other programs read: one row an image, one a face, of one schema, at the end of a stage |
 | `prune` | remaining | take images that are gone from their source out of OUT |
 | `AnswerLog` | answers/ | answers under OUT: journalled as they come, folded into Parquet |
+| `Marks`, `erase` | forgotten/ | what was forgotten: kept from coming back, and taken out of all files |
 | `KnownBytes`, `Moves` | moves/ | photos known by their bytes, whatever they are called now, and what goes along |
 """
