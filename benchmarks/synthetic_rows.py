@@ -55,11 +55,11 @@ def land(out: Path, images: int, dim: int) -> None:
         landing.write_part(table, generation=generation, block=block, piece=0, modules=states)
 
 
-def land_people(out: Path, photos: Path, images: int, *, each: int = 20) -> None:
+def land_people(out: Path, photos: Path, images: int, *, each: int = 20, vectors_every: int = 1) -> None:
     """An OUT of labelled photos with a face each, of people of `each` photos, and the empty files that it is about.
 
     Faces are as the packaged dlib embeds them, so that `--offline --module facenet` finds nothing left to do, and a
-    search its model; labels are made up.
+    search its model; labels are made up. Of every `vectors_every`-th photo there are vectors.
     """
     import pyarrow as pa
 
@@ -94,8 +94,9 @@ def land_people(out: Path, photos: Path, images: int, *, each: int = 20) -> None
             rows = rows.append_column(name, pa.array([pixels] * len(table), pa.int32()))
         for name in ("error_type", "error"):
             rows = rows.append_column(name, pa.nulls(len(table), pa.string()))
-        rows = rows.append_column("resnet", _labels(numbers, random.dim))
-        rows = rows.append_column("facenet", _faces(table["image_id"].to_pylist(), numbers // each, dim))
+        rows = rows.append_column("resnet", _labels(numbers, random.dim, vectors_every))
+        faces = _faces(table["image_id"].to_pylist(), numbers, each, dim, vectors_every)
+        rows = rows.append_column("facenet", faces)
         name = landing.write_part(rows, generation=generation, block=block, piece=0, modules=states)
         write_table(
             landing.storage, f"{schema.PICTURES}/{name.rpartition('/')[2]}", _pictures(table, picture.getvalue())
@@ -124,7 +125,7 @@ def _thousands(tables: Any) -> Any:
             yield table.slice(start, 1_000)
 
 
-def _labels(numbers: np.ndarray, dim: int) -> Any:
+def _labels(numbers: np.ndarray, dim: int, vectors_every: int) -> Any:
     import pyarrow as pa
 
     from pixelbrain import schema
@@ -134,22 +135,29 @@ def _labels(numbers: np.ndarray, dim: int) -> Any:
         [{"label": name, "score": 0.5}, *({"label": f"label {n}", "score": 0.1} for n in range(4))] for name in label
     ]
     vectors = np.random.default_rng(numbers[0]).normal(size=(len(numbers), dim)).astype(np.float32)
-    rows = zip(label, top, vectors, strict=True)
+    rows = zip(label, top, _some(numbers, vectors, vectors_every), strict=True)
     found = [{"label": name, "label_score": 0.5, "top_k": best, "embedding": vector} for name, best, vector in rows]
     return pa.array(found, schema.module_struct(schema.classifier_fields(dim)))
 
 
-def _faces(image_ids: list[str], people: np.ndarray, dim: int) -> Any:
+def _some(numbers: np.ndarray, vectors: np.ndarray, every: int) -> list[np.ndarray | None]:
+    """The vectors of every `every`-th photo."""
+    return [vector if number % every == 0 else None for number, vector in zip(numbers, vectors, strict=True)]
+
+
+def _faces(image_ids: list[str], numbers: np.ndarray, each: int, dim: int, vectors_every: int) -> Any:
     """A face an image, near to the others of the same person."""
     import pyarrow as pa
 
     from pixelbrain import schema
 
-    near = np.random.default_rng([len(image_ids), people[0]]).normal(size=(len(people), dim)) / 4
+    people = numbers // each
+    vectors = np.random.default_rng([len(image_ids), people[0]]).normal(size=(len(people), dim)) / 4
+    vectors += [np.random.default_rng([7, person]).normal(size=dim) for person in people]
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
     kind = schema.module_struct(schema.faces_fields(dim))
     found = []
-    for one, person, vector in zip(image_ids, people, near, strict=True):
-        vector = (vector + np.random.default_rng([7, person]).normal(size=dim)).astype(np.float32)
+    for one, vector in zip(image_ids, _some(numbers, vectors, vectors_every), strict=True):
         face = {"face_id": schema.face_id(one, 0), **_BOX, "score": 0.99, "sharpness": 500.0, "landmarks": [0.0] * 10}
-        found.append({"n_faces": 1, "faces": [face | {"embedding": vector / np.linalg.norm(vector)}]})
+        found.append({"n_faces": 1, "faces": [face | {"embedding": vector}]})
     return pa.array(found, kind)

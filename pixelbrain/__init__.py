@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pixelbrain.asking.module import Gpt4VModule as Gpt4VModule
     from pixelbrain.config import Placement as Placement
     from pixelbrain.errors import PixelbrainError as PixelbrainError
+    from pixelbrain.identity.corrections.people import People as People
     from pixelbrain.identity.people import PeopleIdentifierModule as PeopleIdentifierModule
     from pixelbrain.images.decode import DecodedImage as DecodedImage
     from pixelbrain.images.decode import DecodeTarget as DecodeTarget
@@ -42,6 +43,7 @@ _HOMES = {
     "FacenetEmbedderModule": "pixelbrain.modules.facenet",
     "Gpt4VModule": "pixelbrain.asking.module",
     "Landing": "pixelbrain.landing.landing",
+    "People": "pixelbrain.identity.corrections.people",
     "PeopleIdentifierModule": "pixelbrain.identity.people",
     "Pipeline": "pixelbrain.pipeline",
     "PipelineModule": "pixelbrain.modules.base",

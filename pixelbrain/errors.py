@@ -6,6 +6,7 @@ PixelbrainError
 ├── ImageError: ReadError, DecodeError, UnsupportedFormatError, ImageTooLargeError
 ├── ModuleError: WeightsError, MissingExtraError
 ├── LandingError: MixedModelsError, OutLockedError
+├── PeopleError: ContradictionError
 └── StoreError: StoreLockedError
 """
 
@@ -78,6 +79,14 @@ class MixedModelsError(LandingError):
 
 class OutLockedError(LandingError):
     """Another run is at work on OUT; the message names it."""
+
+
+class PeopleError(PixelbrainError):
+    """A correction that cannot be: no such person, face or event, or none that is meant by a name."""
+
+
+class ContradictionError(PeopleError):
+    """A correction that says the opposite of an earlier one; both are named, and nothing was written."""
 
 
 class StoreError(PixelbrainError):

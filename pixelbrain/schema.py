@@ -143,9 +143,35 @@ IDENTITY_SCHEMA = pa.schema(
         pa.field("image_id", pa.string(), nullable=False),
         pa.field("identity_id", pa.string()),  # null: unassigned
         pa.field("distance", pa.float32()),  # cosine distance to the identity's mean, 0 to 2; null: unassigned
-        pa.field("assigned", pa.string(), nullable=False),  # how: clustered, late, single, gated; see identity.people
+        # how: clustered, late, single, gated, see identity.people; by_hand, removed, rejected, see identity.corrections
+        pa.field("assigned", pa.string(), nullable=False),
         *ORIGIN_FIELDS,
         *BOX_FIELDS,  # of the face that was looked at: after another detection its id may be another face's
+        # what the clustering alone says of it, so that any correction can be taken back; null: as the columns above
+        pa.field("found_as", pa.string()),
+        pa.field("found_how", pa.string()),
+    ]
+)
+
+#: `OUT/people/people.parquet`: one row a person that ever was, for life.
+PERSON_SCHEMA = pa.schema(
+    [
+        pa.field("identity_id", pa.string(), nullable=False),
+        pa.field("name", pa.string()),  # null: nobody ever said; "": none any more
+        pa.field("hidden", pa.bool_(), nullable=False),
+        pa.field("n_faces", pa.int64(), nullable=False),  # 0: all of them are gone, or somebody else's
+        pa.field("redirected_to", pa.string()),  # who has its faces since two people turned out to be one
+        # its most typical faces, nearest to its mean first, of different photos
+        pa.field(
+            "exemplars",
+            pa.list_(
+                pa.struct(
+                    [*((name, pa.string()) for name in ("face_id", "image_id", "image_version")), *BOX_FIELDS],
+                )
+            ),
+        ),
+        pa.field("sum", pa.list_(pa.float32())),  # of its faces' unit vectors; null: they are not known
+        pa.field("settings", pa.string()),  # JSON: model, strategy and threshold by which it was last found
     ]
 )
 

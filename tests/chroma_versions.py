@@ -21,10 +21,10 @@ from pixelbrain.stores.load import load
 from pixelbrain.stores.mongo.embedded import EmbeddedMongo
 from pixelbrain.stores.verify import verify
 from tests.integration.stores.conftest import land_rows, make_image
-from tests.integration.stores.test_servers import ChromaServer
+from tests.integration.stores.test_servers import CHROMA, ChromaServer
 
 # from 1.0.0 the server is one binary in the wheel, which needs none of chromadb's dependencies
-_OLD = "import sys; from chromadb.cli.cli import app; sys.argv[0] = 'chroma'; app()"
+_OLD = "import sys; from chromadb.cli.cli import app; sys.argv[:1] = ['chroma', 'run']; app()"
 
 
 def _install(version: str, folder: Path) -> Path:
@@ -60,8 +60,7 @@ def main(versions: list[str]) -> None:
         for version in versions:
             folder = Path(name) / version
             os.environ["PYTHONPATH"] = str(_install(version, folder / "package"))
-            script = _OLD if version.startswith("0.") else None
-            server = ChromaServer(folder / "server", script) if script else ChromaServer(folder / "server")
+            server = ChromaServer(folder / "server", _OLD if version.startswith("0.") else CHROMA)
             try:
                 uri = mongo.uri.replace("/?", f"/v{version.replace('.', '-')}?")
                 print(f"{version:8} {_try(folder / 'out', uri, f'{server.url}/photos')}", flush=True)

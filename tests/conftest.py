@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import gc
+import importlib
 import importlib.util
 import io
 import os
@@ -18,7 +20,7 @@ from PIL import Image
 
 from pixelbrain.engine.cluster.session import RAY_ENVIRONMENT
 
-for name, value in RAY_ENVIRONMENT.items():  # read when ray is imported, which some tests do before the engine
+for name, value in RAY_ENVIRONMENT.items():  # read when ray or torch is imported, which tests do before the engine
     os.environ.setdefault(name, value)
 # read when torch is imported, and by BLAS in the workers: the threads of several processes wait for each other
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -29,6 +31,9 @@ SHARED = ("ray_running", "local_cluster", "mongod", "nodes")
 #: The groups that take longest, in the order in which they begin.
 CHAINS = ("ray_running", "nodes", "local_cluster", "test_demo", "mongod")
 WORKERS = 3  # of which one or two wait for something at any time
+#: What takes longest to compile, a share a worker: all import all of it while they collect, and each would compile
+#: what the others are compiling at the same time, where now two find it done.
+SHARES = (("torchvision",), ("ray.data", "sklearn.cluster"), ("chromadb", "openai", "moto.server"))
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
@@ -38,7 +43,10 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 def pytest_configure(config: pytest.Config) -> None:
     """What all processes of the tests are told by their environment, the workers first of all."""
+    gc.disable()  # until all is collected: modules and tests stay, and looking for waste takes as long as importing
     if hasattr(config, "workerinput"):
+        for name in SHARES[int(config.workerinput["workerid"].removeprefix("gw")) % len(SHARES)]:
+            importlib.import_module(name)
         return
     if sys.dont_write_bytecode:
         # Where Python is told to write no bytecode, as in many containers, it has a folder for as long as the tests
@@ -49,6 +57,12 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = folder
         sys.dont_write_bytecode = False
+
+
+def pytest_collection_finish() -> None:
+    """From here on there is waste; what is there now is none, and is not looked through again."""
+    gc.freeze()
+    gc.enable()
 
 
 def _remove_bytecode(folder: str) -> None:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from pixelbrain import schema
 from pixelbrain.errors import StoreError
 from pixelbrain.landing.landing import Landing
+from pixelbrain.landing.published import is_published
 from pixelbrain.landing.reader import scan_columns
 from pixelbrain.stages.stages import Stages
 
@@ -27,13 +28,14 @@ def read_status(stages: Stages) -> dict[str, Any]:
     Returns:
         `images`, `failed`, `failures` by kind, `faces`, `people`, `assigned_faces`, `groups`, `outdated` (by the
         command that is to be run again: rows that no longer fit, and faces or images that it has not seen), `models`,
-        and `stores`: `in_step` (None: could not be asked), `reasons` and `counts`; of embedded stores by what the
-        last load wrote down (`recorded`): none is started.
+        `published` (False: programs that read OUT/images or OUT/faces may see rows twice, or old ones), and
+        `stores`: `in_step` (None: could not be asked), `reasons` and `counts`; of embedded stores by what the last load
+        wrote down (`recorded`): none is started.
     """
     from pixelbrain.stores.in_step import recorded_state, store_state
 
     landing = stages.landing
-    found = _landed(landing)
+    found = _landed(landing) | {"published": is_published(landing)}
     try:
         with stages.database() as database:
             found["stores"] = (recorded_state(landing, database) or store_state(landing, database)).as_dict()
@@ -53,6 +55,11 @@ def describe(found: dict[str, Any]) -> list[str]:
         lines.append(f"people    {found['people']:,} in {found['assigned_faces']:,} faces")
     if found["groups"] is not None:
         lines.append(f"groups    {found['groups']:,}")
+    if not found.get("published", True):
+        lines.append(
+            "tables    images/ and faces/ may hold rows twice, or old ones, for other programs: a command is at work, "
+            "or was killed, and `pixelbrain compact` makes them right"
+        )
     for stage, counts in found["outdated"].items():
         since = f"{counts['missing']:,} came or changed since {_DONE[stage]}, {counts['stale']:,} went or changed"
         lines.append(f"          {since}: `pixelbrain {stage}` again")

@@ -108,8 +108,8 @@ class AskReport(Shown):
     images: int = 0  # that were to be asked about
     statuses: Counter[str] = field(default_factory=Counter)  # of answers, by status
     failures: Counter[str] = field(default_factory=Counter)  # by error_type
-    reasons: Reasons = field(default_factory=Reasons)  # of those that failed, in words
-    by_server: Reasons = field(default_factory=Reasons)  # of them, those that were sent
+    reasons: Reasons = field(default_factory=Reasons, repr=False)  # of those that failed, in words
+    by_server: Reasons = field(default_factory=Reasons, repr=False)  # of them, those that were sent
     remembered: int = 0  # answers that were not paid for again
     input_tokens: int = 0
     output_tokens: int = 0
@@ -117,6 +117,7 @@ class AskReport(Shown):
     seconds: float = 0.0
     failed_images: int = 0
     overrun: str | None = None  # said when requests cost a fifth more than was estimated
+    notes: list[str] = field(default_factory=list)  # said once: what the server does otherwise than others
 
     def merge(self, other: AskReport) -> None:
         """Add what a part of the work came to; `images` is known beforehand."""
@@ -127,6 +128,7 @@ class AskReport(Shown):
         for name in ("remembered", "input_tokens", "output_tokens", "cost_usd", "failed_images"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.overrun = other.overrun or self.overrun
+        self.notes = list(dict.fromkeys([*self.notes, *other.notes]))
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Count one answer record."""
@@ -159,5 +161,6 @@ class AskReport(Shown):
             "output_tokens": self.output_tokens,
             "cost_usd": str(self.cost_usd),
             "overrun": self.overrun,
+            "notes": self.notes,
             "seconds": round(self.seconds, 2),
         }

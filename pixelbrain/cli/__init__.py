@@ -8,6 +8,7 @@
 | `forget`                         | forget       | erase a person, faces or photos
 | all of them                      | main         | the group of all commands
 | what they share                  | options      | options, most of them from `RunConfig`; errors as one line
+| `people`                         | people       | name, merge, split, hide and correct people
 | `report`, `export`, `search`     | results      | what others read of OUT
 | `demo`, `run`, `extract`, `plan` | run          | from a source to OUT, and what that would take
 | `load`, `identify`, `group`      | stores       | the stages between OUT and the stores

@@ -9,6 +9,7 @@ from pixelbrain.cli.cluster import cluster
 from pixelbrain.cli.evaluate import evaluate
 from pixelbrain.cli.forget import forget
 from pixelbrain.cli.options import command
+from pixelbrain.cli.people import people
 from pixelbrain.cli.results import export, report, search
 from pixelbrain.cli.run import demo, extract, plan, run
 from pixelbrain.cli.stores import compact, group, identify, load, status, verify
@@ -31,8 +32,8 @@ def cli() -> None:
 
 
 for one in (
-    demo, run, extract, plan, ask, load, identify, evaluate, forget, group, report, export, search, status, verify,
-    compact, tag_identity, weights, cluster, submit,
+    demo, run, extract, plan, ask, load, identify, people, evaluate, forget, group, report, export, search, status,
+    verify, compact, tag_identity, weights, cluster, submit,
 ):  # fmt: skip
     cli.add_command(one)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 
 from pixelbrain.identity.assign import assign
-from pixelbrain.identity.neighbours import neighbours_in
 from pixelbrain.identity.thresholds import group_threshold
 from pixelbrain.locks.run import RunLock
 from pixelbrain.shown import Shown
@@ -61,8 +59,7 @@ def _group_images(db: Database, threshold: float | None, k: int) -> GroupReport:
         vectors.append(batch.vectors)
     whole = np.concatenate(vectors) if vectors else np.empty((0, 1), np.float32)
     del vectors
-    neighbours = functools.partial(neighbours_in, db, "images")
-    assignment = assign(ids, whole, threshold=threshold, k=k, second_look=False, neighbours=neighbours)
+    assignment = assign(ids, whole, threshold=threshold, k=k, second_look=False)
     distance = pa.array(assignment.distance, mask=np.isnan(assignment.distance))
     table = pa.table({"image_id": ids, "group_id": assignment.names(ids, "group"), "distance": distance}).sort_by(
         "image_id"

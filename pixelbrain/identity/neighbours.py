@@ -1,25 +1,28 @@
-"""Nearest neighbours by cosine: exact in blocks up to a quarter of a million vectors, the vector index above."""
+"""Nearest neighbours by cosine: exact in blocks up to a quarter of a million vectors, by cells above."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pixelbrain.identity.cells import best_in_cells
+
 if TYPE_CHECKING:
     import torch
-
-    from pixelbrain.stores.database import Database
 
 
 logger = logging.getLogger(__name__)
 
 #: Up to this many vectors every pair is compared. On 2 cores 100k x 512 take about 45 s, and the time grows with the
-#: square; the index answers some 3,000 queries a second whatever its size, so the two cross at a few hundred thousand.
+#: square; cells take a million in four minutes. (The vector index answers 3,000 queries a second: six minutes.)
 EXACT_LIMIT = 250_000
 _EXACT_LIMIT_CUDA = 4_000_000  # 8 GB of 512 float32 on the device
+_RECALL_SAMPLE = 1000  # rows that are compared with all others, to say how many of their neighbours the cells found
+
+# So few are compared by NumPy, in less than the 2 s that torch takes to be imported.
+_FEW = 1_000
 
 # Similarities held at once: 2 ** 26 float32 are 256 MiB. More gain nothing, fewer slow the matrix product down.
 _BLOCK_CELLS = 2**26
@@ -29,83 +32,97 @@ _BLOCK_CELLS = 2**26
 _REDUCED_PRECISION_FROM = 16_384
 _SPARE_CANDIDATES = 12
 
-_INDEX_BATCH = 1000  # queries sent to the index at once
 
-
-def nearest_neighbours(vectors: np.ndarray, k: int, *, device: str = "auto") -> tuple[np.ndarray, np.ndarray]:
-    """The `k` nearest other rows of every row, by comparing all pairs.
+def nearest_neighbours(
+    vectors: np.ndarray, k: int, *, device: str = "auto", exact: bool | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The `k` nearest other rows of every row.
 
     Args:
         vectors: float32 (n, d), rows of unit length.
         k: neighbours a row; at most n - 1 are returned.
         device: "cpu", "cuda", or "auto" for cuda where there is one.
+        exact: compare all pairs; None: up to `EXACT_LIMIT` vectors (4 million on a GPU). Otherwise those in the cells
+            nearest to each row are, see `pixelbrain.identity.cells`, and the log says what part of the neighbours of a
+            sample they found.
 
     Returns:
-        int32 (n, k) row numbers and float32 (n, k) cosine similarities, nearest first, the lower row number first
-        among equals. A row is not its own neighbour. Beside the vectors and the result some 400 MB are used.
+        int32 (n, k) row numbers, -1 where the cells hold fewer, and float32 (n, k) cosine similarities (-1 there),
+        nearest first, the lower row number first among equals. A row is not its own neighbour. Beside the vectors and
+        the result some 400 MB are used, and half as much as the vectors.
+    """
+    n = len(vectors)
+    k = min(k, n - 1)
+    if k < 1:
+        return np.empty((n, 0), np.int32), np.empty((n, 0), np.float32)
+    if n <= min(_FEW, EXACT_LIMIT) and device == "auto" and exact is not False:
+        return _of_few(vectors, k)
+
+    import torch
+
+    from pixelbrain.modules.inference import choose_dtype
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if exact is None:
+        exact = n <= (_EXACT_LIMIT_CUDA if device == "cuda" else EXACT_LIMIT)
+    with torch.inference_mode():
+        rows = torch.from_numpy(np.ascontiguousarray(vectors, dtype=np.float32)).to(device)
+        reduced = n >= _REDUCED_PRECISION_FROM and choose_dtype("auto", device) is torch.bfloat16
+        compared = rows.bfloat16() if reduced else rows
+        candidates = min(k + _SPARE_CANDIDATES, n - 1) if reduced else k
+        found = _best_columns(compared, candidates) if exact else best_in_cells(compared, candidates)
+        indices, similarities = _rank(rows, rows, found, k)
+        if not exact:
+            logger.info(
+                "%d vectors: not all pairs are compared; of a sample's neighbours %.1f %% are found",
+                n,
+                100 * recall(rows, indices),
+            )
+    return indices.cpu().numpy(), similarities.cpu().numpy()
+
+
+def _of_few(vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    similarity = np.einsum("id,jd->ij", vectors, vectors, dtype=np.float32)  # in a product, copies may differ a little
+    np.fill_diagonal(similarity, -2.0)  # itself: below every cosine
+    found = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
+    return found.astype(np.int32), np.take_along_axis(similarity, found, axis=1).clip(-1.0, 1.0)
+
+
+def nearest_among(vectors: np.ndarray, others: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The `k` of `others` (m, d), of any length, with the highest product with each of `vectors` (n, d), all compared.
+
+    Returns:
+        int32 (n, k) row numbers of `others` and float32 (n, k) products, the highest first; k is m, if that is less.
     """
     import torch
 
     from pixelbrain.modules.inference import choose_dtype
 
-    n = len(vectors)
-    k = min(k, n - 1)
-    if k < 1:
-        return np.empty((n, 0), np.int32), np.empty((n, 0), np.float32)
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    k = min(k, len(others))
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     with torch.inference_mode():
-        rows = torch.from_numpy(np.ascontiguousarray(vectors, dtype=np.float32)).to(device)
-        if n >= _REDUCED_PRECISION_FROM and choose_dtype("auto", device) is torch.bfloat16:
-            found = _best_columns(rows.bfloat16(), min(k + _SPARE_CANDIDATES, n - 1))
-        else:
-            found = _best_columns(rows, k)
-        indices, similarities = _rank(rows, found, k)
-    return indices.cpu().numpy(), similarities.cpu().numpy()
+        rows, columns = (torch.from_numpy(np.ascontiguousarray(of, np.float32)).to(device) for of in (vectors, others))
+        dtype = choose_dtype("auto", device) if len(others) >= _REDUCED_PRECISION_FROM else torch.float32
+        reduced, step = columns.to(dtype).T, max(1, _BLOCK_CELLS // max(1, len(others)))
+        candidates = min(k + _SPARE_CANDIDATES, len(others))
+        found = [(some.to(dtype) @ reduced).topk(candidates, dim=1).indices for some in rows.split(step)]
+        indices, products = _rank(rows, columns, torch.cat(found), k)
+    return indices.cpu().numpy(), products.cpu().numpy()
 
 
-def neighbours_in(
-    db: Database, collection: Literal["faces", "images"], ids: Sequence[str], vectors: np.ndarray, k: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """The neighbours among vectors of `db` as they are best found: by `nearest_neighbours` or `nearest_from_index`."""
+def recall(rows: torch.Tensor, indices: torch.Tensor, sample: int = _RECALL_SAMPLE) -> float:
+    """The part, 0 to 1, of the nearest other rows of a sample that is among `indices`, int (n, k), of all rows."""
     import torch
 
-    if len(ids) <= (_EXACT_LIMIT_CUDA if torch.cuda.is_available() else EXACT_LIMIT):
-        return nearest_neighbours(vectors, k)
-    logger.info("%d vectors: their neighbours are asked of the vector index", len(ids))
-    return nearest_from_index(db, collection, ids, vectors, k)
-
-
-def nearest_from_index(
-    db: Database, collection: Literal["faces", "images"], ids: Sequence[str], vectors: np.ndarray, k: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """The `k` nearest other rows of every row, as the database's vector index finds them (approximate).
-
-    Args:
-        db: its `collection` holds `ids`, and may hold others (gated faces), which are passed over.
-        collection: faces or images.
-        ids: the name of each row.
-        vectors: float32 (n, d), rows of unit length.
-        k: neighbours a row.
-
-    Returns:
-        int32 (n, k) row numbers, -1 where the index found fewer, and float32 (n, k) cosine similarities (of the vectors
-        themselves, not the index's distances).
-    """
-    row_of = {name: row for row, name in enumerate(ids)}
-    indices = np.full((len(ids), k), -1, np.int32)
-    similarities = np.empty(indices.shape, np.float32)
-    for start in range(0, len(ids), _INDEX_BATCH):
-        stop = min(start + _INDEX_BATCH, len(ids))
-        answers = db.query_vector_field(collection, vectors[start:stop], n_results=k + 1 + _SPARE_CANDIDATES)
-        for row, matches in enumerate(answers, start):
-            known = [row_of[match.id] for match in matches if match.id in row_of]
-            others = [other for other in known if other != row][:k]
-            indices[row, : len(others)] = others
-        similarities[start:stop] = np.einsum("nd,nkd->nk", vectors[start:stop], vectors[indices[start:stop]])
-        logger.debug("neighbours of %d of %d %s", stop, len(ids), collection)
-    similarities[indices < 0] = -1.0
-    return indices, similarities
+    chosen = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:sample].to(rows.device)
+    hits = 0
+    for some in chosen.split(max(1, _BLOCK_CELLS // len(rows))):
+        similarity = rows[some] @ rows.T
+        similarity[torch.arange(len(some)), some] = -2.0
+        nearest = similarity.topk(indices.shape[1], dim=1).indices
+        hits += int((nearest[:, :, None] == indices[some][:, None, :]).any(dim=2).sum())
+    return hits / (len(chosen) * indices.shape[1])
 
 
 def _best_columns(rows: torch.Tensor, k: int) -> torch.Tensor:
@@ -122,8 +139,8 @@ def _best_columns(rows: torch.Tensor, k: int) -> torch.Tensor:
     return best
 
 
-def _rank(rows: torch.Tensor, found: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The best `k` of the found rows by their float32 similarity, equals by row number."""
+def _rank(rows: torch.Tensor, others: torch.Tensor, found: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The best `k` of the found others, -1: none, by their float32 similarity, equals by row number."""
     import torch
 
     found = found.sort(dim=1).values  # so that a stable sort leaves equals in the order of their row numbers
@@ -132,7 +149,8 @@ def _rank(rows: torch.Tensor, found: torch.Tensor, k: int) -> tuple[torch.Tensor
     step = 1024  # 1,024 rows x 32 candidates x 512 float32 are 64 MiB
     for start in range(0, len(rows), step):
         some = found[start : start + step]
-        exact = torch.bmm(rows[some], rows[start : start + step].unsqueeze(2)).squeeze(2)
+        exact = torch.bmm(others[some.clamp(min=0)], rows[start : start + step].unsqueeze(2)).squeeze(2)
+        exact[some < 0] = -1.0
         exact, order = exact.sort(dim=1, descending=True, stable=True)
         similarities[start : start + step] = exact[:, :k].clamp(-1.0, 1.0)
         indices[start : start + step] = some.gather(1, order)[:, :k].to(torch.int32)

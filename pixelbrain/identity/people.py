@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import time
 from collections.abc import Mapping
@@ -10,14 +9,13 @@ from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
+import pyarrow.compute as pc
 
-from pixelbrain import schema
 from pixelbrain.config import STRATEGIES, Strategy, choose
 from pixelbrain.errors import ConfigError
-from pixelbrain.identity.assign import Assignment, assign
+from pixelbrain.identity.assign import assign
 from pixelbrain.identity.calibration import threshold_of
-from pixelbrain.identity.neighbours import neighbours_in
+from pixelbrain.identity.corrections.memory import Memory
 from pixelbrain.landing.published import publish
 from pixelbrain.locks.run import RunLock
 from pixelbrain.shown import Shown
@@ -27,9 +25,6 @@ if TYPE_CHECKING:
 
 
 logger = logging.getLogger(__name__)
-
-#: Without the origin, which `Landing.write_identities` adds.
-_COLUMNS = pa.schema([schema.IDENTITY_SCHEMA.field(i) for i in range(5)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +66,7 @@ class IdentityReport(Shown):
     """What `PeopleIdentifierModule.run` did."""
 
     faces: int  # all of them: assigned + single + gated
-    assigned: int  # to people
+    assigned: int  # to people, by whatever was found or said
     single: int  # good enough, and like too few others
     gated: int  # not good enough, see `QualityGate`
     people: int
@@ -121,31 +116,47 @@ class PeopleIdentifierModule:
         threshold = self.threshold
         if threshold is None:
             threshold = threshold_of(db.landing.storage, db.vector_model("faces").model, self.strategy)
-        faces = _read_faces(db, self.gate)
-        logger.info("%d faces, of which %d are good enough", len(faces.ids), len(faces.vectors))
-        good = np.flatnonzero(faces.good)
-        ids = [faces.ids[row] for row in good]
+        memory = Memory(db.landing)
+        faces = _read_faces(db, self.gate, memory)
+        clustered = np.flatnonzero(faces.good & ~faces.nobodys)
+        logger.info("%d faces, of which %d are good enough", len(faces.ids), int(faces.good.sum()))
+        ids = [faces.ids[row] for row in clustered]
         assignment = assign(
             ids,
-            faces.vectors,
+            faces.of(clustered),
             threshold=threshold,
             strategy=self.strategy,
-            photos=[faces.image_ids[row] for row in good],
+            photos=[faces.image_ids[row] for row in clustered],
             min_size=self.min_faces,
             k=self.k,
-            neighbours=functools.partial(neighbours_in, db, "faces"),
+            cannot_link=memory.never_one(ids),
         )
-        table = _identity_table(faces, assignment, assignment.names(ids, "person"))
-        db.landing.write_identities(table)
+        cluster, how = np.full(len(faces.ids), -1, np.int64), np.full(len(faces.ids), "gated", object)
+        cluster[clustered] = assignment.cluster
+        how[faces.good] = "single"
+        how[clustered[assignment.cluster >= 0]] = "clustered"
+        how[clustered[assignment.late]] = "late"
+        model = db.vector_model("faces")
+        table = memory.keep(
+            faces.ids,
+            faces.image_ids,
+            cluster,
+            how,
+            faces.of,
+            min_faces=self.min_faces,
+            settings={"model": model.model, "strategy": self.strategy, "threshold": threshold},
+        )
         db.store_derived("identities")
         publish(db.landing)
-        assigned = int((assignment.cluster >= 0).sum())
+        somebodys = table["identity_id"]
+        assigned = len(somebodys) - somebodys.null_count
+        gated = pc.sum(pc.and_(pc.is_null(somebodys), pc.equal(table["found_how"], "gated"))).as_py() or 0
         return IdentityReport(
             faces=len(faces.ids),
             assigned=assigned,
-            single=len(good) - assigned,
-            gated=len(faces.ids) - len(good),
-            people=assignment.count,
+            single=len(faces.ids) - assigned - gated,
+            gated=gated,
+            people=pc.count_distinct(somebodys).as_py(),
             threshold=threshold,
             seconds=time.perf_counter() - start,
         )
@@ -156,32 +167,38 @@ class _Faces:
     ids: list[str]
     image_ids: list[str]
     good: np.ndarray  # bool (n,)
-    vectors: np.ndarray  # float32 (good.sum(), d)
+    nobodys: np.ndarray  # bool (n,), by what somebody said
+    place: np.ndarray  # int64 (n,), of each in `units`; -1: not there
+    units: np.ndarray  # float32 (m, d), of length 1
+
+    def of(self, rows: np.ndarray) -> np.ndarray:
+        """float32 (m, d), the unit vectors of these faces; nan where it was not kept."""
+        place = self.place[rows]
+        if np.array_equal(place, np.arange(len(self.units))):
+            return self.units  # no copy of what may be gigabytes
+        found = np.full((len(rows), self.units.shape[1]), np.nan, np.float32)
+        found[place >= 0] = self.units[place[place >= 0]]
+        return found
 
 
-def _read_faces(db: Database, gate: QualityGate) -> _Faces:
-    """Stream all faces; only the vectors of good ones are kept."""
+def _read_faces(db: Database, gate: QualityGate, memory: Memory) -> _Faces:
+    """Stream all faces; the vectors are kept of good ones, and of those of which somebody said whose they are."""
     ids: list[str] = []
     image_ids: list[str] = []
     good: list[bool] = []
+    kept: list[bool] = []
     vectors: list[np.ndarray] = []
     for batch in db.iter_vectors("faces"):
         passed = [gate.passes(metadata) for metadata in batch.metadata]
+        wanted = [good or one in memory.somebodys for one, good in zip(batch.ids, passed, strict=True)]
         ids += batch.ids
         image_ids += [metadata["image_id"] for metadata in batch.metadata]
         good += passed
-        vectors.append(batch.vectors[np.array(passed, bool)])
-    whole = np.concatenate(vectors) if vectors else np.empty((0, 1), np.float32)
-    return _Faces(ids, image_ids, np.array(good, bool), whole)
-
-
-def _identity_table(faces: _Faces, assignment: Assignment, names: np.ndarray) -> pa.Table:
-    """One row of `schema.IDENTITY_SCHEMA` a face, ordered by face_id; `names` are those of the good faces' people."""
-    n = len(faces.ids)
-    people, distances, how = np.full(n, None), np.full(n, np.nan, np.float32), np.full(n, "gated", object)
-    people[faces.good], distances[faces.good] = names, assignment.distance
-    clustered = np.where(assignment.late, "late", "clustered")
-    how[faces.good] = np.where(assignment.cluster < 0, "single", clustered)
-    distance = pa.array(distances, mask=np.isnan(distances))
-    columns = [faces.ids, faces.image_ids, people, distance, how]
-    return pa.table(dict(zip(_COLUMNS.names, columns, strict=True)), schema=_COLUMNS).sort_by("face_id")
+        kept += wanted
+        vectors.append(batch.vectors[np.array(wanted, bool)])
+    units = np.concatenate(vectors) if vectors else np.empty((0, 1), np.float32)
+    lengths = np.linalg.norm(units, axis=1, keepdims=True)
+    units /= np.where(lengths > 0, lengths, 1)
+    place = np.where(np.array(kept, bool), np.cumsum(kept) - 1, -1).astype(np.int64)
+    nobodys = np.array([one in memory.nobodys for one in ids], bool)
+    return _Faces(ids, image_ids, np.array(good, bool), nobodys, place, units)

@@ -12,5 +12,6 @@
 | `grey_levels` | grey | greys of other depths, by stated rules |
 | `orientation` | metadata | how a photo lies, by EXIF, XMP or its container; when it was taken |
 | `Preprocessor` | preprocess | a batch of photos to the tensor that one model wants |
+| `import_torchvision` | torchvision | imports torchvision without torch's compiler |
 | `encode_thumbnail` | thumbnail | small JPEGs of a decoded photo: the whole of it, and its faces |
 """

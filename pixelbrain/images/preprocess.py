@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from pixelbrain.images.decode import DecodedImage, decode_image
+from pixelbrain.images.torchvision import import_torchvision
 
 if TYPE_CHECKING:
     import torch
@@ -94,6 +95,7 @@ class TorchvisionPreprocessor(Preprocessor):
 
     def to_pixels(self, image: Image.Image) -> np.ndarray:
         """One RGB photo, its short side resized to `resize_px`, its centre cropped: uint8 (crop_px, crop_px, 3)."""
+        import_torchvision()
         from torchvision.transforms import functional
 
         image = functional.resize(image, [self.resize_px], interpolation=self._interpolation)
@@ -122,6 +124,7 @@ class LitePreprocessor(Preprocessor):
 
     def to_pixels(self, image: Image.Image) -> np.ndarray:
         """One RGB photo, its short side resized to 256, its centre cropped: uint8 (224, 224, 3)."""
+        import_torchvision()
         from torchvision.transforms import InterpolationMode, functional
 
         image = functional.resize(image, [self.resize_px], interpolation=InterpolationMode.BICUBIC)
@@ -159,6 +162,7 @@ class FacePreprocessor(Preprocessor):
 
     def normalise(self, values: torch.Tensor) -> torch.Tensor:
         """0 to 255, to about -1 to 1."""
+        import_torchvision()
         from facenet_pytorch import fixed_image_standardization
 
         return fixed_image_standardization(values)

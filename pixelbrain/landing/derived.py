@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from pixelbrain import schema
 from pixelbrain.landing.digests import DigestTable, digest_ids, sort_digests
 from pixelbrain.landing.parts import write_table
+from pixelbrain.landing.registry import REGISTRY
 from pixelbrain.locks.run import RunLock
 from pixelbrain.storage.base import FileGoneError
 
@@ -46,6 +47,7 @@ class DerivedTable:
     module: str
     key: str  # the column that names what a row is about
     columns: pa.Schema
+    beside: str | None = None  # a file of OUT that says more about what the rows name
 
     @property
     def file(self) -> str:
@@ -56,6 +58,11 @@ class DerivedTable:
         """Replace it; each row gets its origin, and those of what is not there go. Raises `OutLockedError`."""
         with RunLock(landing.storage, what=self.name):
             self._write(landing, table)
+
+    def rewrite(self, landing: Landing, table: pa.Table) -> None:
+        """Replace it by rows that have their origin, as `whole` reads them. Raises `OutLockedError`."""
+        with RunLock(landing.storage, what=self.name):
+            write_table(landing.storage, self.file, table.select(self.columns.names).cast(self.columns))
 
     def _write(self, landing: Landing, table: pa.Table) -> None:
         pieces, places = [self._origin_schema().empty_table()], [np.empty(0, np.int64)]
@@ -69,20 +76,29 @@ class DerivedTable:
             at = rows.schema.get_field_index(name)
             rows = rows.remove_column(at) if at >= 0 else rows
             rows = rows.append_column(name, origins[name])
-        in_order = rows.take(pa.array(np.argsort(np.concatenate(places))))
+        in_order = self._with_all_columns(rows.take(pa.array(np.argsort(np.concatenate(places)))))
         write_table(landing.storage, self.file, in_order.select(self.columns.names).cast(self.columns))
+
+    def whole(self, landing: Landing) -> pa.Table | None:
+        """All rows, whether they fit or not; None before the stage has run. Raises `LandingError`."""
+        try:
+            with landing.storage.open_parquet(self.file) as file:
+                return self._with_all_columns(file.read().replace_schema_metadata(None))
+        except FileGoneError:
+            return None
+
+    def _with_all_columns(self, table: pa.Table) -> pa.Table:
+        """Null where an older version wrote none."""
+        names = set(table.column_names)
+        for field in self.columns:
+            table = table if field.name in names else table.append_column(field, pa.nulls(len(table), field.type))
+        return table.select(self.columns.names)
 
     def read(self, landing: Landing) -> DerivedRows:
         """Its rows that fit. Raises `LandingError` if OUT cannot be read."""
-        try:
-            with landing.storage.open_parquet(self.file) as file:
-                table = file.read().replace_schema_metadata(None)
-        except FileGoneError:
+        table = self.whole(landing)
+        if table is None:
             return DerivedRows(rows=None)
-        names = set(table.column_names)
-        for field in self.columns:  # of an older version
-            table = table if field.name in names else table.append_column(field, pa.nulls(len(table), field.type))
-        table = table.select(self.columns.names)
         # of rows without an origin, which older versions wrote, only what they are about can be looked for
         unsaid = np.asarray(pc.is_null(table["image_version"]))
         wholes, keys = [], []
@@ -106,8 +122,16 @@ class DerivedTable:
     def digest(self, landing: Landing) -> str:
         """Changes with the rows that fit: with the file, and with what landed of the module. No row is read."""
         version = landing.storage.versions(self.name).get(f"{self.name}.parquet")
+        folder, _slash, name = (self.beside or "").rpartition("/")
+        if version and (more := landing.storage.versions(folder).get(name) if name else None):
+            version += f"+{more}"
         landed = landing.index.digest(self.module) if self.module in landing.index.modules else ""
         return f"{version}-{landed}" if version else ""
+
+    def origins(self, landing: Landing) -> pa.Table:
+        """What landed that a row could be about, with its origin: version, what computed it, box."""
+        wanted = [self.columns.field(name) for name in dict.fromkeys((*self._origin_schema().names, "image_id"))]
+        return pa.concat_tables([pa.schema(wanted).empty_table(), *self._origins(landing, pa.schema(wanted))])
 
     def count(self, landing: Landing) -> int:
         """How many faces, or images, landed that a row could be about."""
@@ -122,8 +146,9 @@ class DerivedTable:
         texts = [pc.fill_null(table[name].cast(pa.large_string()), "") for name in self._origin_schema().names]
         return digest_ids(pc.binary_join_element_wise(*texts, pa.scalar("\0", pa.large_string())))
 
-    def _origins(self, landing: Landing) -> Iterator[pa.Table]:
+    def _origins(self, landing: Landing, wanted: pa.Schema | None = None) -> Iterator[pa.Table]:
         """What landed that this table may be about, with its origin."""
+        wanted = wanted or self._origin_schema()
         if self.module not in landing.index.modules:
             return
         for table in landing.iter_images([self.module], vectors=False, computed_by=self.module):
@@ -139,12 +164,13 @@ class DerivedTable:
                 found = found.take(pc.list_parent_indices(lists))
                 for name in ("face_id", *(field.name for field in schema.BOX_FIELDS)):
                     found = found.append_column(name, pc.struct_field(faces, name))
-            wanted = self._origin_schema()
             yield found.select(wanted.names).cast(wanted)
 
 
 #: Who is who; see `identity.people`.
-IDENTITIES = DerivedTable(name="identities", module="facenet", key="face_id", columns=schema.IDENTITY_SCHEMA)
+IDENTITIES = DerivedTable(
+    name="identities", module="facenet", key="face_id", columns=schema.IDENTITY_SCHEMA, beside=REGISTRY
+)
 #: Which images look alike; see `identity.group`.
 GROUPS = DerivedTable(name="groups", module="resnet", key="image_id", columns=schema.GROUP_SCHEMA)
 DERIVED = {table.name: table for table in (IDENTITIES, GROUPS)}

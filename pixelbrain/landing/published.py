@@ -8,9 +8,11 @@ changed or any of its faces is somebody else's. What a killed call leaves is wha
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -60,6 +62,59 @@ def publish(landing: Landing, *, progress: Callable[[int, int], None] | None = N
             logger.warning("%s", error)
         faces = _publish_faces(landing, done.get("of", {}))
         storage.write(_DONE, json.dumps({**_state(landing), "of": faces}).encode())
+
+
+@contextlib.contextmanager
+def republished(landing: Landing, people: pa.Table, changed: np.ndarray) -> Iterator[None]:
+    """Within it, a few rows of `identities` are written; afterwards `OUT/faces` says the same of these faces.
+
+    Only the files that hold them are written again, unless what was published before was not of what was there.
+
+    Args:
+        landing: what has landed.
+        people: rows of `schema.IDENTITY_SCHEMA`, as they are written.
+        changed: int64, which of them say something else.
+
+    Raises:
+        OutLockedError, LandingError: as `publish`.
+    """
+    storage = landing.storage
+    with RunLock(storage, what="publish"):
+        done = json.loads(storage.read(_DONE) or b"{}")
+        known = done == {**done, **_state(landing)}
+        yield
+        if not known:
+            publish(landing)
+            return
+        index, rows = landing.index, people.take(pa.array(changed, pa.int64()))
+        image = pc.fill_null(pc.index_in(rows["image_id"], index.image_id.combine_chunks()), -1)
+        fits = np.asarray(pc.fill_null(pc.equal(index.version.take(image), rows["image_version"]), False))
+        part = np.where(fits, index.part[np.asarray(image)], -1)
+
+        def write(number: int) -> None:
+            mine = rows.filter(pa.array(part == number))
+            with storage.open_parquet(name := index.parts[number].name.replace(f"{IMAGES}/", f"{FACES}/")) as file:
+                faces = file.read().replace_schema_metadata(None)
+            at = pc.index_in(faces["face_id"], mine["face_id"].combine_chunks())
+            new = mine.take(at)
+            same = functools.reduce(pc.and_, (pc.equal(new[f.name], faces[f.name]) for f in schema.BOX_FIELDS))
+            for column in _DERIVED:
+                value = pc.if_else(pc.fill_null(same, False), new[column], faces[column])
+                faces = faces.set_column(faces.schema.get_field_index(column), faces.schema.field(column), value)
+            write_table(storage, name, faces.cast(schema.FACE_SCHEMA))
+            done["of"].pop(name, None)  # so that the next `publish` of other people looks at it
+
+        in_threads(storage, write, [number for number in np.unique(part).tolist() if number >= 0])
+        storage.write(_DONE, json.dumps({**done, **_state(landing)}).encode())
+
+
+def is_published(landing: Landing) -> bool:
+    """Whether other programs see what is there now; False while a command is at work, or after one that was killed.
+
+    True of an OUT of which nothing was published yet, too: it has nothing outdated. Raises `LandingError`.
+    """
+    done = json.loads(landing.storage.read(_DONE) or b"{}")
+    return not done or done == {**done, **_state(landing)}
 
 
 def _state(landing: Landing) -> dict[str, Any]:

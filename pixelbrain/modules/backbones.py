@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pixelbrain.errors import MissingExtraError
 from pixelbrain.images.preprocess import LitePreprocessor, Preprocessor, TorchvisionPreprocessor
+from pixelbrain.images.torchvision import import_torchvision
 
 if TYPE_CHECKING:
     from torch import nn
@@ -52,6 +53,7 @@ class TorchvisionBackbone(Backbone):
     variant: str  # of its weights enum
 
     def _weights(self) -> WeightsEnum:
+        import_torchvision()
         from torchvision.models import get_model_weights
 
         return get_model_weights(self.name)[self.variant]
@@ -63,6 +65,7 @@ class TorchvisionBackbone(Backbone):
         return TorchvisionPreprocessor(self._weights())
 
     def load(self, path: Path) -> tuple[nn.Module, nn.Linear]:
+        import_torchvision()
         from torchvision.models import get_model
 
         return _load(get_model(self.name, weights=None), path, last="fc")
@@ -84,6 +87,7 @@ class LiteBackbone(Backbone):
             raise MissingExtraError(
                 f"{self.name}: package efficientnet_lite_pytorch is not installed: pip install 'pixelbrain[offline]'"
             )
+        import_torchvision()
         from efficientnet_lite_pytorch import EfficientNet
 
         return _load(EfficientNet.from_name(self.name), path, last="_fc")

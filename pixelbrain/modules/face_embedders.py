@@ -13,6 +13,7 @@ import numpy as np
 from pixelbrain import schema
 from pixelbrain.errors import MissingExtraError, ModuleError
 from pixelbrain.images.preprocess import FacePreprocessor
+from pixelbrain.images.torchvision import import_torchvision
 from pixelbrain.modules.faces import Face
 from pixelbrain.modules.weights.find import ModelFile
 
@@ -57,6 +58,7 @@ class InceptionEmbedder(FaceEmbedder):
         self.weights_files = (ModelFile(self.model, own=weights_file, **where),)
 
     def setup(self, device: str = "cpu") -> None:
+        import_torchvision()
         import torch
         from facenet_pytorch import InceptionResnetV1
 

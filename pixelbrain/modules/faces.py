@@ -16,6 +16,7 @@ from PIL import Image
 from pixelbrain.errors import ConfigError
 from pixelbrain.images.decode import DecodedImage
 from pixelbrain.images.preprocess import FacePreprocessor
+from pixelbrain.images.torchvision import import_torchvision
 from pixelbrain.modules.weights.find import fetch_weights
 from pixelbrain.modules.weights.table import WEIGHTS
 
@@ -73,6 +74,7 @@ class FaceDetector:
 
     def setup(self, device: str = "cpu") -> None:
         """Load the three networks."""
+        import_torchvision()
         from facenet_pytorch import MTCNN
 
         with warnings.catch_warnings():

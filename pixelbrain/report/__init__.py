@@ -2,6 +2,7 @@
 
 | what | file | role |
 | --- | --- | --- |
+| `write_crops` | crops | a page of face crops beside what is asked about them |
 | `export` | export | the tables as one file for other programs: CSV, JSON lines or Parquet |
 | `shown_from` | labels | the probability from which on a label is shown as such; below it a photo is unsure |
 | `EXPORT_TABLES` | tables | what is exported: images, faces, people, groups, answers, in columns for any format |

@@ -12,10 +12,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pixelbrain.errors import ConfigError, MixedModelsError
+from pixelbrain.landing.landing import Landing
 from pixelbrain.schema import ModelInfo
-from pixelbrain.stores.database import Database
+from pixelbrain.stores.database import Collection, Database
+from pixelbrain.stores.vectors import COLLECTION_COLUMNS, nearest_landed, vector_models
 
 logger = logging.getLogger(__name__)
+
+#: So many vectors are read and compared faster than ChromaDB is imported, examined and opened: 2 s of a processor.
+_FEW = 20_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,12 +41,16 @@ class ImageMatch:
     image_id: str
     distance: float  # cosine distance, 0 to 2
     label: str | None  # the likeliest, however likely
+    label_score: float | None = None  # its probability, 0 to 1
 
 
 def search(
     database: Database, vectors: np.ndarray, *, by: Literal["faces", "images"] = "faces", model: ModelInfo, k: int = 20
 ) -> list[list[FaceMatch]] | list[list[ImageMatch]]:
     """The nearest faces or images to each query vector, after a check that one model computed both.
+
+    Of an OUT on disk with few vectors, which embedded stores hold as they landed, Parquet itself is asked: nothing is
+    started or opened.
 
     Args:
         database: after a load. Only its vectors are read: MongoDB is not started.
@@ -61,18 +70,33 @@ def search(
     """
     if by not in ("faces", "images"):
         raise ConfigError(f"by is {by!r}: faces or images")
-    if (why := database.behind(by)) is not None:
+    if k < 1:
+        raise ConfigError(f"k is {k}: at least 1")
+    few = _in_step_and_few(database, by)
+    if not few and (why := database.behind(by)) is not None:
         logger.warning("%s: `pixelbrain load %s` brings it in step", why, database.landing.storage.uri)
-    theirs = database.vector_model(by)
+    theirs = vector_models(database.landing)[by] if few else database.vector_model(by)
     if theirs != model:
         raise MixedModelsError(
             f"the {by} of {database.landing.storage.uri} were embedded with {theirs.model} (weights "
             f"{theirs.weights_sha256[:12]}), the query with {model.model} ({model.weights_sha256[:12]}): use the same"
         )
-    found = database.query_vector_field(by, vectors, n_results=k)
+    if few:
+        found = nearest_landed(database.landing, by, np.atleast_2d(np.asarray(vectors, np.float32)), k)
+    else:
+        found = database.query_vector_field(by, vectors, n_results=k)
     if by == "images":
+        scores = _label_scores(database.landing, [match.id for row in found for match in row])
         return [
-            [ImageMatch(image_id=one.id, distance=one.distance, label=one.metadata.get("label")) for one in row]
+            [
+                ImageMatch(
+                    image_id=one.id,
+                    distance=one.distance,
+                    label=one.metadata.get("label"),
+                    label_score=scores.get(one.id),
+                )
+                for one in row
+            ]
             for row in found
         ]
     identities = _identities(database.landing.read_identities(), [match.id for row in found for match in row])
@@ -89,6 +113,32 @@ def search(
         ]
         for row in found
     ]
+
+
+def _in_step_and_few(database: Database, by: Collection) -> bool:
+    """Whether the closed, embedded stores hold what landed, by what their last load wrote down, and that is few."""
+    landing, column = database.landing, COLLECTION_COLUMNS[by]
+    landing.refresh()  # others may have landed more
+    if database.remote_vectors or not (database.has_vectors and landing.storage.is_local):
+        return False
+    loaded = database.mongo_connection.left() or {}
+    return (
+        0 < loaded.get("counts", {}).get(by, 0) <= _FEW
+        and column in landing.index.modules
+        and loaded.get("vectors", {}).get(by) == landing.index.digest(column)
+    )
+
+
+def _label_scores(landing: Landing, image_ids: Sequence[str]) -> dict[str, float]:
+    """image_id -> the probability of its label, of those that have one."""
+    column = COLLECTION_COLUMNS["images"]
+    wanted = pc.is_in(landing.index.image_id, value_set=pa.array(image_ids, pa.string()))
+    found: dict[str, float] = {}
+    for table in landing.iter_images([column], vectors=False, images=np.flatnonzero(np.asarray(wanted))):
+        if column in table.column_names:
+            scores = pc.struct_field(table[column], "label_score").to_pylist()
+            found.update((i, s) for i, s in zip(table["image_id"].to_pylist(), scores, strict=True) if s is not None)
+    return found
 
 
 def _identities(table: pa.Table | None, face_ids: Sequence[str]) -> dict[str, str | None]:

@@ -210,7 +210,7 @@ class Stages:
 
         self.check_asking("ask", module)
         given = to_ask(self, module)
-        with self.lock("ask"), self.display.stage("ask") as tell:
+        with self.lock("ask"), self._published(), self.display.stage("ask") as tell:
             report = ask(**given, limit=limit, progress=progress or tell, waits=tell.waits, debug=self.debug)
             self.record("ask", {**asked(module), **report.as_dict()})
         tell_asked(self.display, report, asked(module)["fields"])
@@ -221,7 +221,7 @@ class Stages:
         from pixelbrain.stores.load import load
 
         self.check("load")
-        with self.lock("load"), self.display.stage("load") as tell:
+        with self.lock("load"), self._published(), self.display.stage("load") as tell:
             report = load(self.landing.require(), database, rebuild=rebuild, progress=tell)
             self.record("load", report.as_dict())
         tell_loaded(self.display, report, self.storage)
@@ -246,7 +246,7 @@ class Stages:
         from pixelbrain.identity.group import group_images
 
         self.check("group")
-        with self.lock("group"), self._in_step(database, "images"), self.display.stage("group"):
+        with self.lock("group"), self._published(), self._in_step(database, "images"), self.display.stage("group"):
             report = group_images(database, threshold=threshold)
             self.record("group", dataclasses.asdict(report))
         self.display.line(
@@ -270,7 +270,7 @@ class Stages:
                 run=run,
                 progress=tell,
             )
-        with contextlib.suppress(OutLockedError):  # beside a run, whose record it is then
+        with contextlib.suppress(OutLockedError), self._published():  # beside a run, whose record it is then
             self.record("report", {"seconds": time.monotonic() - started})
         self.display.line(f"report    {page}")
         return page
@@ -300,6 +300,12 @@ class Stages:
 
         with self.display.stage("publish") as tell:
             publish(self.landing, progress=tell)
+
+    @contextlib.contextmanager
+    def _published(self) -> Iterator[None]:
+        """With tables that others can read, also after a command that was killed; three listings."""
+        self._publish()
+        yield
 
     @contextlib.contextmanager
     def _in_step(self, database: Database, collection: Literal["faces", "images"]) -> Iterator[None]:
@@ -333,10 +339,8 @@ class Stages:
     @contextlib.contextmanager
     def database(self, *stages: str) -> Iterator[Database]:
         """The two stores, opened once for several stages."""
-        from pixelbrain.stores.database import Database
-
         self.check("status", *stages)
-        with Database.open(self.storage, mongo=self.config.mongo, chroma=self.config.chroma) as database:
+        with self.unopened() as database:
             yield database
 
     def record(self, stage: str, figures: Mapping[str, Any]) -> None:

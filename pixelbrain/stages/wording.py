@@ -43,8 +43,8 @@ def tell_asked(display: Display, report: AskReport, fields: str) -> None:
         f"ask       {fields}: {statuses}{remembered}; ${report.cost_usd:,.4f}, "
         f"{report.input_tokens + report.output_tokens:,} tokens, {report.seconds:,.0f} s"
     )
-    if report.overrun:
-        display.warn(f"          {report.overrun}")
+    for note in (*report.notes, *filter(None, [report.overrun])):
+        display.warn(f"          {note}")
     tell_reasons(display, report.reasons)
 
 

@@ -85,6 +85,14 @@ class Storage(abc.ABC):
     def write_with(self, name: str, fill: Callable[[IO[bytes]], object]) -> None:
         """Have a file filled, or replaced: readers see the old one or the new one, also after a power loss."""
 
+    @abc.abstractmethod
+    def create(self, name: str, data: bytes) -> bool:
+        """Write a file of a name that nobody has taken; False, and nothing is changed, if another one is there.
+
+        Of several that create one name at a time, one does. (A server in S3 that knows no `If-None-Match` does not tell
+        them apart: there, OUT's lock has to.)
+        """
+
     def check_writable(self) -> None:
         """Raise if nothing could be written here; nothing is there afterwards that was not before."""
         self.names("work")  # a server that is not there is waited for less long than a write is

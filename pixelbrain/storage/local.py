@@ -52,7 +52,21 @@ class LocalStorage(Storage):
 
     def write_with(self, name: str, fill: Callable[[IO[bytes]], object]) -> None:
         """Fill a temporary file, put it on the disk, give it its name, and put the name on the disk, too."""
-        path = self.local / name
+        self._write(self.local / name, fill, os.replace)
+
+    def create(self, name: str, data: bytes) -> bool:
+        taken = []
+
+        def link(temporary: Path, path: Path) -> None:
+            try:
+                os.link(temporary, path)  # which replaces nothing
+            except FileExistsError:
+                taken.append(path)
+
+        self._write(self.local / name, lambda file: file.write(data), link)
+        return not taken
+
+    def _write(self, path: Path, fill: Callable[[IO[bytes]], object], name_it: Callable[[Path, Path], None]) -> None:
         temporary = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(3).hex()}.tmp")
         try:
             _make_folder(path.parent)
@@ -60,7 +74,7 @@ class LocalStorage(Storage):
                 fill(file)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(temporary, path)
+            name_it(temporary, path)
             _sync_folder(path.parent)
         except OSError as error:
             raise LandingError(why_not_written(path, error)) from None

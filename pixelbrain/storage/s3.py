@@ -112,6 +112,20 @@ class S3Storage(Storage):
         data = buffer.getvalue()
         self._ask("write", name, lambda: self._client.put_object(**self._where(name), Body=data), _WRITE)
 
+    def create(self, name: str, data: bytes) -> bool:
+        def put() -> Any:
+            from botocore.exceptions import ClientError
+
+            try:
+                return self._client.put_object(**self._where(name), Body=data, IfNoneMatch="*")
+            except ClientError as error:
+                if error_code(error) not in (*_CHANGED, "ConditionalRequestConflict", "409"):
+                    raise
+                return None
+
+        # refused, it may be our own of a try whose answer was lost
+        return self._ask("write", name, put, _WRITE) is not None or self.read(name) == data
+
     def delete(self, name: str) -> None:
         self._ask("remove", name, lambda: self._client.delete_object(**self._where(name)))
 

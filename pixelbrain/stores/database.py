@@ -17,6 +17,7 @@ from pixelbrain.config import mask_uri
 from pixelbrain.errors import ConfigError, StoreError
 from pixelbrain.landing.derived import DERIVED
 from pixelbrain.landing.landing import Landing
+from pixelbrain.landing.registry import read_registry
 from pixelbrain.schema import ModelInfo, check_name, field_path
 from pixelbrain.storage.base import Storage
 from pixelbrain.storage.local import why_not_writable
@@ -131,10 +132,10 @@ class Database:
         """Whether ChromaDB is a server."""
         return is_url(self._chroma_location)
 
-    def check(self, store: Literal["mongo", "chroma"], *, write: bool = False) -> None:
-        """Raise `StoreError` unless a store can be used (with `write`: MongoDB be written). None is started."""
-        if store == "mongo":
-            self.mongo_connection.check(write=write)
+    def check(self, store: Literal["mongo", "mongo to read", "chroma"]) -> None:
+        """Raise `StoreError` unless a store can be used: a server answers, a folder can be written. None is started."""
+        if store != "chroma":
+            self.mongo_connection.check(write=store == "mongo")
         elif self.remote_vectors:
             find_server(str(self._chroma_location))
         elif why := why_not_writable(Path(self._chroma_location).expanduser().absolute()):
@@ -324,36 +325,41 @@ class Database:
 
     # --- tables of later stages ----------------------------------------------------------------------------------
 
-    def store_derived(self, name: Literal["identities", "groups"], among: Sequence[str] | None = None) -> WriteResult:
+    def store_derived(
+        self, name: Literal["identities", "groups"], among: Sequence[str] | None = None, *, since: str | None = None
+    ) -> WriteResult:
         """Write people or groups as OUT has them, in place of what was there, and remember that they are these.
 
-        `among`: the images that came, changed or went; where the table is still the same, others are not looked at.
+        `among`: the images that came, changed or went; where the documents say what a table of the digest `since` said
+        (by default that of now), others are not looked at.
         """
         self.landing.refresh()
         table, digest = DERIVED[name].rows(self.landing), DERIVED[name].digest(self.landing)
         with self.mongo_connection.errors():
             before = (self.mongo["meta"].find_one({"_id": RECORD_ID}, {name: 1}) or {}).get(name)
-        if before is None or before.rpartition("-")[0] != digest.rpartition("-")[0]:
+        if before is None or before.rpartition("-")[0] != (since or digest).rpartition("-")[0]:
             among = None
         result = self.store_identities(table, among) if name == "identities" else self.store_groups(table, among)
         self._remember(name, digest)
         return result
 
     def store_identities(self, table: pa.Table, among: Sequence[str] | None = None) -> WriteResult:
-        """Write who is in which image (rows of `schema.IDENTITY_SCHEMA`), in place of what was there.
+        """Write who is in which image (rows of `schema.IDENTITY_SCHEMA`), in place of what was there, and their names.
 
         `among`: in these images alone; others say what the table says. The next load writes those of OUT again.
         """
-        self._remember("identities", None)
-        with self._images() as images:
-            identities = self.mongo["identities"]
-            return self.mongo_connection.patiently(lambda: derived.store_identities(images, identities, table, among))
+        names = read_registry(self.landing.storage).said
+        return self._store("identities", lambda images: (images, self.mongo["identities"], table, among, names))
 
     def store_groups(self, table: pa.Table, among: Sequence[str] | None = None) -> WriteResult:
         """Write the visual groups (rows of `schema.GROUP_SCHEMA`), in place of what was there, as above."""
-        self._remember("groups", None)
+        return self._store("groups", lambda images: (images, table, among))
+
+    def _store(self, name: str, arguments: Callable[[MongoCollection], tuple[Any, ...]]) -> WriteResult:
+        self._remember(name, None)
+        store = getattr(derived, f"store_{name}")
         with self._images() as images:
-            return self.mongo_connection.patiently(lambda: derived.store_groups(images, table, among))
+            return self.mongo_connection.patiently(lambda: store(*arguments(images)))
 
     def delete(self) -> None:
         """Drop the MongoDB database and both vector collections. Parquet stays, and a load writes them again."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import heapq
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pixelbrain.errors import LandingError
+from pixelbrain.errors import LandingError, MixedModelsError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.schema import ModelInfo
 
@@ -83,6 +84,42 @@ def landed_vectors(collection: str, table: pa.Table) -> VectorBatch | None:
     if column not in table.column_names or not pa.types.is_struct(table[column].type):
         return None
     return _image_vectors(table) if collection == "images" else _face_vectors(table)
+
+
+def nearest_landed(landing: Landing, collection: str, queries: np.ndarray, k: int) -> list[list[Match]]:
+    """The `k` vectors that landed nearest to each query, nearest first: all are read and compared.
+
+    Args:
+        collection: `faces` or `images`; its column has landed.
+        queries: float32 (m, dim); they need not be normalised.
+
+    Raises:
+        MixedModelsError: queries of another length.
+        LandingError: OUT cannot be read.
+    """
+    best: list[list[tuple[float, str, dict[str, Any]]]] = [[] for _ in queries]
+    for table in landing.iter_images([COLLECTION_COLUMNS[collection]]) if len(queries) else ():
+        batch = landed_vectors(collection, table)
+        if batch is not None:  # ChromaDB has none with a NaN either
+            batch = batch.take(np.flatnonzero(np.isfinite(batch.vectors).all(axis=1)).tolist())
+        if batch is None or not len(batch):
+            continue
+        if batch.vectors.shape[1] != queries.shape[1]:
+            raise MixedModelsError(
+                f"vectors of shape {queries.shape} do not fit the {collection} of {landing.storage.uri}, of "
+                f"{batch.vectors.shape[1]} numbers each: compute them with the model that did these"
+            )
+        # float32's rounding makes the distance to itself -1e-7 or so
+        distances = np.maximum(0, 1 - _unit(queries) @ _unit(batch.vectors).T)
+        for query, row in enumerate(distances):
+            near = [(float(row[i]), batch.ids[i], batch.metadata[i]) for i in np.argsort(row)[:k]]
+            best[query] = heapq.nsmallest(k, best[query] + near, key=lambda one: one[0])
+    return [[Match(id=one, distance=distance, metadata=values) for distance, one, values in row] for row in best]
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    """Rows of length 1; of zeros, which have no direction, zeros."""
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
 
 
 def _image_vectors(table: pa.Table) -> VectorBatch:

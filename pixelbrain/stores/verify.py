@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from pixelbrain.landing.derived import GROUPS, IDENTITIES
 from pixelbrain.landing.landing import Landing
+from pixelbrain.landing.registry import read_registry
 from pixelbrain.stores.chroma import health_process
 from pixelbrain.stores.chroma.verify import CollectionCheck
 from pixelbrain.stores.database import Database
@@ -59,7 +60,9 @@ def verify(landing: Landing, database: Database, *, progress: Callable[[int, int
             if progress is not None:
                 progress(done, total)
         if documents is not None:
-            compared = documents.finish(IDENTITIES.rows(landing), GROUPS.rows(landing))
+            compared = documents.finish(
+                IDENTITIES.rows(landing), GROUPS.rows(landing), read_registry(landing.storage).said
+            )
         else:
             compared = [DifferenceCounter(where="MongoDB images")]
             compared[0].whole("missing", total, "nothing was loaded yet")

@@ -93,7 +93,7 @@ def rclone_server(folder: Path, *flags: str) -> Iterator[str]:
     reader = threading.Thread(target=read, daemon=True)
     reader.start()
     try:
-        assert started.wait(20), "".join(lines)
+        assert started.wait(60), "".join(lines)
         yield re.search(r"http://[0-9.:]+", lines[-1])[0]
     finally:
         server.terminate()

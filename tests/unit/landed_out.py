@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -75,20 +74,15 @@ def land_faces(
 
 
 @pytest.fixture
-def loads(monkeypatch) -> list[tuple[str | None, str | None]]:
+def loads(monkeypatch) -> list[str]:
     """Where was loaded into, in place of loading; each time OUT has to be locked."""
-    found: list[tuple[str | None, str | None]] = []
-
-    @contextlib.contextmanager
-    def opened(storage, *, mongo, chroma):
-        yield mongo, chroma
+    found: list[str] = []
 
     def load(landing, database, *, rebuild, progress):
         assert RunLock(landing.storage, what="test").holders() > 0
-        found.append(database)
+        found.append(repr(database))
         return LOADED
 
-    monkeypatch.setattr("pixelbrain.stores.database.Database.open", opened)
     monkeypatch.setattr("pixelbrain.stores.load.load", load)
     monkeypatch.setattr("pixelbrain.stores.database.Database.check", lambda database, store: None)
     return found

@@ -45,6 +45,8 @@ class Collected:
     reasons: Reasons = field(default_factory=Reasons)  # why records failed, or could not be used
     turned_down: Reasons = field(default_factory=Reasons)  # of them, why the server will not answer
     paid_usd: Decimal = Decimal(0)  # for its answers, those to be asked again included
+    estimated: int = 0  # answers of which the server does not say what they took
+    estimated_usd: Decimal = Decimal(0)  # of what was paid, for them
     spent_usd: Decimal = Decimal(0)  # the same, less what an earlier process has journalled already
     too_many_tokens: bool = False  # it was turned away: the account's queue is full
     token_limit: int | None = None  # the queue's size, where the server said
@@ -139,6 +141,9 @@ class Collector:
         """Journal a request's records, and those of the images that waited for them."""
         found.stop = found.stop or result.stop
         found.paid_usd += result.paid.usd
+        if result.estimated:
+            found.estimated += 1
+            found.estimated_usd += result.paid.usd
         found.spent_usd += result.paid.usd
         # a request can ask less than its run does: what other requests had asked already
         done = result.again is None and len(row.keys) == len(state.questions)

@@ -14,7 +14,7 @@ from pixelbrain.asking.cost.image_tokens import TileTokens
 from pixelbrain.asking.cost.prices import ModelPrice
 from pixelbrain.asking.questions.question import AnswerStatus
 from pixelbrain.asking.request.failures import Retry, StopJob, classify_response, mask_keys
-from pixelbrain.asking.request.replies import GarbledReplyError, read_reply
+from pixelbrain.asking.request.replies import GarbledReplyError, error_in, read_reply
 
 #: Batches that a request goes through without an answer before it has failed.
 MAX_TRIES = 3
@@ -27,6 +27,7 @@ class Result:
     records: list[dict[str, Any]] = field(default_factory=list)
     again: Row | None = None
     paid: Spent = Spent()  # for this answer alone
+    estimated: bool = False  # what was paid, as the server does not say it
     stop: StopJob | None = None  # no other request will do better
     turned_down: bool = False  # by the server, which will not answer it, and not for what it shows
 
@@ -60,9 +61,11 @@ class ResultReader:
                 return self.unanswered(row, code, str(error.get("message") or code), counts=code == "batch_expired")
             return self.unanswered(row, code, mask_keys(str(error.get("message") or "the batch has no answer to it")))
         status, body = response.get("status_code"), response.get("body")
-        if status == 200:
-            return self._answered(row, body)
         error = body.get("error", body) if isinstance(body, Mapping) else body
+        if status == 200:
+            if (late := error_in(body)) is None:
+                return self._answered(row, body)
+            status, error = late
         verdict = classify_response(status if isinstance(status, int) else 500, error, {}, model=self.state.model)
         if isinstance(verdict, StopJob):
             return replace(self.unanswered(row, "", "", counts=False), stop=verdict)
@@ -87,19 +90,24 @@ class ResultReader:
         return Result(records=self._end(row, Outcome(status=status, error_type=error_type, error=error)))
 
     def _answered(self, row: Row, body: Any) -> Result:
+        at_most = Spent(row.input_tokens, 0, row.usd)
         try:
             reply = read_reply(body, model=self.state.model)
         except GarbledReplyError as error:
-            return self.unanswered(row, "GarbledResponse", str(error))
-        paid = reply.paid(self._price, Spent(row.input_tokens, 0, row.usd), batch=True)
+            again, row = not row.asked_again, replace(row, spent=row.spent + at_most, asked_again=True)
+            found = Result(again=row) if again else self.failed(row, "GarbledResponse", f"the response is {error}")
+            return replace(found, paid=at_most, estimated=True)
+        paid = reply.paid(self._price, at_most, batch=True)
         row = replace(row, spent=row.spent + paid)
         outcome = reply.outcome([self._questions[name] for name in row.keys])
         # what cannot be used is asked for once more, with more room where that was lacking; then it is the answer
         if outcome.error_type == "Truncated" and not row.more_room:
-            return Result(again=replace(row, more_room=True), paid=paid)
-        if outcome.error_type == "InvalidAnswer" and not row.asked_again:
-            return Result(again=replace(row, asked_again=True), paid=paid)
-        return Result(records=self._end(row, outcome, body.get("created")), paid=paid)
+            result = Result(again=replace(row, more_room=True))
+        elif outcome.error_type == "InvalidAnswer" and not row.asked_again:
+            result = Result(again=replace(row, asked_again=True))
+        else:
+            result = Result(records=self._end(row, outcome, body.get("created")))
+        return replace(result, paid=paid, estimated=not reply.says_usage)
 
     def _end(self, row: Row, outcome: Outcome, created: Any = None) -> list[dict[str, Any]]:
         """One record a question; those that have an answer are ok, whatever the others are."""

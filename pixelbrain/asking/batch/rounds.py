@@ -50,8 +50,10 @@ class BatchReport(Shown):
         self.reasons += found.reasons
         self.remembered += found.remembered
         self.cost_usd += found.paid_usd
-        requests = state.requests - found.again
-        self.overrun.add(state.usual_usd * requests / state.requests, found.paid_usd, requests=requests)
+        requests = max(0, state.requests - found.again - found.estimated)
+        usual_usd = state.usual_usd * requests / state.requests
+        told_usd = found.paid_usd - found.estimated_usd
+        self.overrun.add(usual_usd, told_usd, requests=requests, estimated=found.estimated)
 
 
 @dataclass(kw_only=True)

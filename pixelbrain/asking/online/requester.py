@@ -53,6 +53,7 @@ class _Tries:
     spent: Spent = field(default_factory=Spent)  # by the tries that were answered
     room: int | None = None  # output tokens, once the settings' were too few
     asked_again: bool = False  # because the answer was none
+    garbled: Spent = field(default_factory=Spent)  # the most that answers which are none can have cost
     failures: int = 0
     limited: int = 0  # by a 429: that is no failure of the request
     waited_s: float = 0.0  # for answers that did not come, and between tries; not for permits
@@ -101,6 +102,9 @@ class Requester:
                     if await self._wait_for_next(error, tries):
                         continue
                     self._failed(error)
+                    if error.garbled:  # such answers are paid for: not one of them is lost any more
+                        self.unconfirmed_usd -= tries.garbled.usd
+                        tries.spent += tries.garbled
                     told = f"{error} ({tries.failures} tries within {tries.waited_s:.0f} s)"
                     return tries.ended(AnswerStatus.FAILED, error.error_type, told)
                 self._unanimous.answered()
@@ -161,6 +165,9 @@ class Requester:
                 )
             return True
         tries.waited_s += wait_s
+        if error.garbled:  # an answer, if none of use: asked for again once, as every such answer is
+            again, tries.asked_again = not tries.asked_again, True
+            return again
         if tries.failures >= self.settings.max_tries or tries.waited_s > self.settings.max_wait_s:
             return False
         logger.debug("try %d failed, the next in %.1f s: %s", tries.failures, wait_s, error)
@@ -187,7 +194,10 @@ class Requester:
                 came_to, headers, told = reply.paid(self.price, at_most), reply.headers, "answered"
                 tries.spent += came_to
                 self._limited_since = None
-                self.overrun.add(expected.cost_usd_expected, came_to.usd)
+                if reply.says_usage:
+                    self.overrun.add(expected.cost_usd_expected, came_to.usd)
+                else:
+                    self.overrun.add(Decimal(0), Decimal(0), requests=0, estimated=1)
                 return reply, time.monotonic() - sent_at
             except (Retry, RowFailed) as error:
                 headers, told = error.headers, error.error_type
@@ -195,6 +205,7 @@ class Requester:
                     tries.waited_s += time.monotonic() - sent_at
                 if isinstance(error, Retry) and error.maybe_billed:
                     self.unconfirmed_usd += at_most.usd
+                    tries.garbled += at_most if error.garbled else Spent()
                 else:
                     came_to = Spent()
                 raise

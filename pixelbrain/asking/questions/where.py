@@ -214,6 +214,8 @@ class _Evaluation:
                 raise self.wrong(node, "is no value that a column has")
             if isinstance(node.value, int) and not -(2**63) <= node.value < 2**63:
                 raise self.wrong(node, "is too large")
+            if isinstance(node.value, str) and any("\ud800" <= character <= "\udfff" for character in node.value):
+                raise self.wrong(node, "has half a surrogate pair, which is no character: write the character itself")
             return node.value
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
             number = self.value(node.operand)

@@ -14,7 +14,7 @@ import openai
 
 from pixelbrain.asking.request.failures import Retry, RowFailed, StopJob, classify_response, mask_keys
 from pixelbrain.asking.request.key import read_key
-from pixelbrain.asking.request.replies import GarbledReplyError, Reply, read_reply
+from pixelbrain.asking.request.replies import GarbledReplyError, Reply, error_in, read_reply
 from pixelbrain.machine import bypass_proxies
 
 _NO_KEY = "none"  # the SDK wants one, where the server does not
@@ -78,13 +78,17 @@ class AskClient:
             raise classify_error(error, model=body["model"], key=self._key) from None
         headers = dict(raw.headers)
         try:
-            return read_reply(json.loads(raw.content), model=body["model"], headers=headers)
-        except ValueError as error:
+            found = json.loads(raw.content)
+            if (late := error_in(found)) is not None:
+                raise classify_response(*late, headers, model=body["model"], key=self._key)
+            return read_reply(found, model=body["model"], headers=headers)
+        except (ValueError, RecursionError) as error:
             why = str(error) if isinstance(error, GarbledReplyError) else f"not JSON ({type(error).__name__})"
             raise Retry(
-                mask_keys(f"the response is {why}: {raw.text}", self._key),
+                mask_keys(f"the response is {why}: {raw.text or 'it is empty'}", self._key),
                 error_type="GarbledResponse",
                 maybe_billed=True,
+                garbled=True,
                 headers=headers,
             ) from None
 

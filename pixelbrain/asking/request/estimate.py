@@ -89,12 +89,22 @@ class Overrun:
     """Adds up what requests cost beside what was estimated, and warns once of much more."""
 
     message: str | None = None  # to whoever pays, once requests cost more than a fifth above the estimate
+    unsaid: str | None = None  # the same, once a server does not say what an answer took
     _requests: int = 0
     _expected: Decimal = Decimal(0)
     _observed: Decimal = Decimal(0)
 
-    def add(self, expected: Decimal, observed: Decimal, *, requests: int = 1) -> None:
-        """Requests were expected to cost, and cost, so many dollars."""
+    def add(self, expected: Decimal, observed: Decimal, *, requests: int = 1, estimated: int = 0) -> None:
+        """Requests were expected to cost, and cost, so many dollars.
+
+        Beside them, so many were `estimated`, as nothing told what they cost: they prove no estimate wrong.
+        """
+        if estimated and self.unsaid is None:
+            self.unsaid = (
+                "the server does not say how many tokens its answers take: what they cost is estimated, at the most "
+                "that it can be"
+            )
+            logger.warning(self.unsaid)
         self._requests += requests
         self._expected += expected
         self._observed += observed

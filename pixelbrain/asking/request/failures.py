@@ -38,12 +38,14 @@ class Retry(_Failure):
         after_s: float | None = None,  # that the server asks to wait; None: it does not say
         everyone: bool = False,  # a 429, which is about all requests and not about this one
         maybe_billed: bool = False,  # the request may have been answered, and the answer lost on its way
+        garbled: bool = False,  # it was answered, by something that is no answer
         **row: Any,
     ) -> None:
         super().__init__(message, **row)
         self.after_s = after_s
         self.everyone = everyone
         self.maybe_billed = maybe_billed
+        self.garbled = garbled
 
 
 class RowFailed(_Failure):
@@ -119,7 +121,7 @@ def mask_keys(text: str, key: str | None = None) -> str:
     text = " ".join(text.split())
     if key:
         text = text.replace(key, "***")
-    text = _KEYS.sub("***", text)
+    text = _KEYS.sub("***", text[: 4 * _MESSAGE_CHARS])  # on a long word, the search for stars takes its square
     return text if len(text) <= _MESSAGE_CHARS else text[: _MESSAGE_CHARS - 3] + "..."
 
 

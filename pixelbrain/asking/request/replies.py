@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,9 +12,14 @@ from pixelbrain.asking.cost.prices import ModelPrice, cost_usd
 from pixelbrain.asking.questions.answer_types import InvalidAnswerError
 from pixelbrain.asking.questions.question import AnswerStatus, Question
 from pixelbrain.asking.questions.schemas import shown
+from pixelbrain.asking.request.found_json import find_object, without_thoughts
 
 #: A truncated answer is asked for again with so many times the tokens.
 MORE_ROOM = 4
+
+#: What servers call the two ends of an answer that matter; all others are as if it had just ended.
+_CUT_OFF = {"length", "max_tokens", "max_output_tokens", "max_completion_tokens", "model_length", "token_limit"}
+_FILTERED = {"content_filter", "content-filter", "safety", "prohibited_content", "blocklist", "recitation", "spii"}
 
 
 class GarbledReplyError(ValueError):
@@ -28,11 +32,16 @@ class Reply:
 
     content: str  # empty when refused
     refusal: str | None  # the model's own words
-    finish_reason: str  # stop, length, content_filter, ...
+    finish_reason: str  # length, content_filter, or another word for its end
     model: str  # that answered: a dated snapshot, where the server says
     input_tokens: int | None  # billed; None: the server does not say
     output_tokens: int | None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def says_usage(self) -> bool:
+        """Whether the server says how many tokens it took; else `paid` counts the most that it can be."""
+        return self.input_tokens is not None and self.output_tokens is not None
 
     def paid(self, price: ModelPrice, at_most: Spent, *, batch: bool = False) -> Spent:
         """As billed; where a server does not say all of it, the most that it can be."""
@@ -60,15 +69,60 @@ class Reply:
                 answers=error.answers,
                 raw=self.content,
                 error_type="Truncated" if truncated else "InvalidAnswer",
-                error=f"the answer was cut off at {self.output_tokens} tokens" if truncated else str(error),
+                error=self._cut_off() if truncated else str(error),
                 model=self.model,
             )
+
+    def _cut_off(self) -> str:
+        tokens = "the last" if self.output_tokens is None else f"{self.output_tokens}"
+        answer = without_thoughts(self.content).lstrip()
+        if "{" in answer and not answer.startswith("<"):
+            return f"the answer was cut off at {tokens} tokens: raise --max-output-tokens"
+        return (
+            f"the model was cut off at {tokens} tokens before it began to answer, as models that think first are: "
+            "raise --max-output-tokens, or let it think less (parameters: {reasoning_effort: low})"
+        )
+
+
+def error_in(body: Any) -> tuple[int, Any] | None:
+    """The error that a response holds though its status says 200, as gateways pass on what they got too late.
+
+    Returns:
+        The status that it stands for, and the error as `classify_response` takes it; None: there is none.
+    """
+    body = _first(body) or body
+    if not isinstance(body, Mapping):
+        return None
+    error = body if body.get("object") == "error" else body.get("error") or _first(body.get("choices")).get("error")
+    if isinstance(error, str):
+        error = {"message": error}
+    said = [error.get(name) for name in ("code", "status", "type")] if isinstance(error, Mapping) else []
+    if not any(said) and not (isinstance(error, Mapping) and error.get("message")):
+        return None
+    numbers = [int(str(one)) for one in said if str(one).isdecimal()]
+    words = " ".join(str(one).lower() for one in said)
+    named = (status for name, status in _STATUS_OF.items() if name in words)
+    return next((one for one in numbers if 400 <= one < 600), None) or next(named, 500), error
+
+
+def _first(values: Any) -> Mapping[str, Any]:
+    """The first of a list of objects."""
+    return values[0] if isinstance(values, list) and values and isinstance(values[0], Mapping) else {}
+
+
+#: The status that an error without a number has elsewhere, by a part of its code or type.
+_STATUS_OF = {
+    "rate_limit": 429, "too_many": 429, "quota": 429, "api_key": 401, "authentication": 401, "permission": 403,
+    "not_found": 404, "invalid": 400, "unsupported": 400, "context_length": 400, "content_filter": 400,
+    "content_policy": 400,
+}  # fmt: skip
 
 
 def read_reply(body: Any, *, model: str, headers: Mapping[str, str] | None = None) -> Reply:
     """Read the JSON body of a chat completion.
 
-    An empty refusal is none: servers that know no refusals write one beside their answers.
+    An empty refusal is none: servers that know no refusals write one beside their answers. What a model thought is
+    its answer where it says nothing else, and so are the arguments of a tool that it calls instead of answering.
 
     Args:
         model: that was asked, should the body name none.
@@ -81,47 +135,80 @@ def read_reply(body: Any, *, model: str, headers: Mapping[str, str] | None = Non
         message = choice["message"]
         usage = body.get("usage")
         usage = usage if isinstance(usage, Mapping) else {}
-        content, refusal = message.get("content"), message.get("refusal")
-        if not isinstance(content, (str, type(None))) or not isinstance(refusal, (str, type(None))):
-            raise TypeError("content or refusal is no text")
+        said, refusal = message.get("content"), _text(message.get("refusal"))
+        content = _text(said)
+        if isinstance(said, list):
+            refusal = refusal or _text([part for part in said if isinstance(part, Mapping)], "refusal")
+        finish_reason = str(choice.get("finish_reason") or "stop").lower()
+        finish_reason = "length" if finish_reason in _CUT_OFF else finish_reason
+        content = content or _called(message)
+        if not content and finish_reason != "length":  # what is thought of an answer before its end is none
+            content = next(
+                (text for name in ("reasoning_content", "reasoning") if (text := _text(message.get(name)))), ""
+            )
+        output_tokens = _count(usage, "completion_tokens", "output_tokens")
         return Reply(
-            content=content or "",
+            content=content,
             refusal=refusal or None,
-            finish_reason=str(choice.get("finish_reason") or "stop"),
+            finish_reason="content_filter" if finish_reason in _FILTERED else finish_reason,
             model=str(body.get("model") or model),
-            input_tokens=_count(usage.get("prompt_tokens")),
-            output_tokens=_count(usage.get("completion_tokens")),
+            input_tokens=_count(usage, "prompt_tokens", "input_tokens") or None,  # a request without tokens is none
+            output_tokens=None if output_tokens == 0 and content else output_tokens,
             headers=headers or {},
         )
     except (LookupError, TypeError, AttributeError) as error:
         raise GarbledReplyError(f"not a chat completion ({type(error).__name__})") from None
 
 
-def _count(value: Any) -> int | None:
-    return value if type(value) is int and value >= 0 else None
+def _text(content: Any, kind: str = "text") -> str:
+    """A message's text, whole or in parts; other kinds of parts, as of a model's thoughts, are left out."""
+    if content is None or isinstance(content, str):
+        return content or ""
+    if isinstance(content, Mapping):
+        if "type" not in content:  # the answer itself, decoded too early
+            return json.dumps(content)
+        content = [content]
+    parts = [{kind: part} if isinstance(part, str) else part for part in content]
+    return "".join(str(part.get(kind) or "") for part in parts if kind in str(part.get("type") or kind))
 
 
-_FENCED = re.compile(r"\s*```(?:json)?\s*(.*?)\s*```\s*", re.DOTALL)
+def _called(message: Mapping[str, Any]) -> str:
+    """The arguments of the tool that a message calls, which are the answer to the schema that it was given."""
+    call = next(iter(message.get("tool_calls") or ()), None) or {"function": message.get("function_call")}
+    arguments = (call.get("function") or {}).get("arguments") or ""
+    return arguments if isinstance(arguments, str) else json.dumps(arguments)
+
+
+def _count(usage: Mapping[str, Any], *names: str) -> int | None:
+    """A count of tokens by the first of these names that has one."""
+    return next((value for name in names if type(value := usage.get(name)) is int and value >= 0), None)
 
 
 def parse_answers(content: str, questions: Sequence[Question]) -> dict[str, Any]:
     """The answers in a reply, by field.
 
     Args:
-        content: the message's text: a JSON object, as the schema asked for it; servers that do not follow schemas
-            may put it in a code fence.
+        content: the message's text: a JSON object, as the schema asked for it; servers that do not follow schemas may
+            have anything around it, see `find_object`.
 
     Raises:
         InvalidAnswerError: no JSON object, or an answer that is missing or of another type; its `answers` holds
             those that are valid.
     """
-    fenced = _FENCED.fullmatch(content)
     try:
-        found = json.loads(fenced[1] if fenced else content)
-    except (ValueError, RecursionError) as error:
+        found = find_object(content, lambda one: len(_check(one, questions)[1]))
+    except ValueError as error:
         raise InvalidAnswerError(f"the reply is not JSON ({error}): {shown(content)}") from None
     if not isinstance(found, dict):
         raise InvalidAnswerError(f"the reply is {shown(found)}, and not a JSON object")
+    answers, wrong = _check(found, questions)
+    if wrong:
+        raise InvalidAnswerError("; ".join(wrong), answers)
+    return answers
+
+
+def _check(found: Mapping[str, Any], questions: Sequence[Question]) -> tuple[dict[str, Any], list[str]]:
+    """The valid answers in an object by field, and what is wrong with the others."""
     answers: dict[str, Any] = {}
     wrong: list[str] = []
     for question in questions:
@@ -132,6 +219,4 @@ def parse_answers(content: str, questions: Sequence[Question]) -> dict[str, Any]
             answers[question.field] = question.answer.parse(found[question.field])
         except InvalidAnswerError as error:
             wrong.append(f"{question.field}: {error}")
-    if wrong:
-        raise InvalidAnswerError("; ".join(wrong), answers)
-    return answers
+    return answers, wrong

@@ -154,7 +154,8 @@ class AskingActor:
             for record in records:
                 report.add(record)
             report.failed_images += any(r["status"] == str(AnswerStatus.FAILED) for r in records)
-        report.overrun = self._asker.requester.overrun.message
+        overrun = self._asker.requester.overrun
+        report.overrun, report.notes = overrun.message, [*filter(None, [overrun.unsaid])]
         return report
 
     async def stop(self) -> None:

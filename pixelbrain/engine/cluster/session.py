@@ -19,12 +19,15 @@ from pixelbrain.machine import bypass_proxies, ray_parent
 logger = logging.getLogger(__name__)
 
 #: Of every Ray that we start: no call home, the interpreter that runs us for the workers too, and GPUs as they are;
-#: workers stay for the next stage or command, where Ray would end them after a second and start others.
+#: workers stay for the next stage or command, where Ray would end them after a second and start others; and a model's
+#: thread that waits for the others sleeps, where it would keep the CPU that decoding, or they, could have: of 24 photos
+#: on two busy CPUs, faces were found in 6 s of wall and 5 s of CPU instead of 22 and 18.
 RAY_ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_idle_worker_killing_time_threshold_ms": "60000",
+    "OMP_WAIT_POLICY": "PASSIVE",
 }
 #: Of a Ray on one machine: no pixel travels through it; manifests and summaries do.
 OBJECT_STORE_BYTES = 256 * 1024 * 1024

@@ -50,10 +50,13 @@ class LabelledFaces:
         return np.array([one or f"nobody {number}" for number, one in enumerate(people)], object)
 
 
-def read_labels(file: Path) -> Iterator[Label]:
+def read_labels(file: Path, *, person: Sequence[str] = _PERSON) -> Iterator[Label]:
     """The rows of a CSV: `photo` and `person`, and where several faces of a photo are labelled `x1`, `y1`, `x2`, `y2`.
 
     A photo is a path, relative to the CSV or absolute, a URI, or what its path or URI ends in.
+
+    Args:
+        person: what the column of people may be called, the most wanted first.
 
     Raises:
         ConfigError: it cannot be read, or lacks a column, or a box is no box.
@@ -62,15 +65,15 @@ def read_labels(file: Path) -> Iterator[Label]:
         with file.open(newline="", encoding="utf-8-sig") as lines:
             rows = csv.DictReader(lines)
             names = {(name or "").strip().lower(): name for name in rows.fieldnames or ()}
-            photo, person = (next((names[n] for n in wanted if n in names), None) for wanted in (_PHOTO, _PERSON))
-            if photo is None or person is None:
+            photo, who = (next((names[n] for n in wanted if n in names), None) for wanted in (_PHOTO, person))
+            if photo is None or who is None:
                 raise ConfigError(
                     f"{file} needs a column photo and a column person: it has {', '.join(names) or 'none'}"
                 )
             for row in rows:
-                if row[photo] and row[person]:
+                if row[photo] and row[who]:
                     box = _box([row.get(names.get(name, ""), "") for name in BOX], f"{file}, line {rows.line_num}")
-                    yield Label(row[photo].strip(), row[person].strip(), box)
+                    yield Label(row[photo].strip(), row[who].strip(), box)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         why = getattr(error, "strerror", None) or error
         raise ConfigError(f"{file} cannot be read as a CSV: {why}") from None
@@ -104,11 +107,14 @@ def folder_labels(folder: str, images: Iterable[str], *, nobody: str | None = No
                 yield Label(image_id, name, None)
 
 
-def find_labelled(landing: Landing, labels: Iterable[Label], beside: Path | None = None) -> LabelledFaces:
+def find_labelled(
+    landing: Landing, labels: Iterable[Label], beside: Path | None = None, least_overlap: float = _LEAST_OVERLAP
+) -> LabelledFaces:
     """Find the faces that are meant.
 
     Args:
         beside: the folder that relative paths of the labels start from.
+        least_overlap: of a labelled box and the face that is meant, their intersection over their union.
 
     Raises:
         ConfigError: two faces of a photo are labelled without boxes, or none of the labelled photos has landed.
@@ -130,7 +136,7 @@ def find_labelled(landing: Landing, labels: Iterable[Label], beside: Path | None
                 raise ConfigError(f"{label.image_id} is labelled twice without a box: x1, y1, x2, y2 say which face")
             whole.add(image_id)
         people.append(label.person)
-        found.append(_meant(boxes, rows.get(image_id, []), label.box))
+        found.append(_meant(boxes, rows.get(image_id, []), label.box, least_overlap))
     if not people:
         raise ConfigError(
             f"none of the labelled photos has landed in {landing.storage.uri}"
@@ -154,7 +160,7 @@ def _read_faces(landing: Landing) -> pa.Table:
     return pa.concat_tables(tables)
 
 
-def _meant(boxes: np.ndarray, rows: Sequence[int], box: Box | None) -> int:
+def _meant(boxes: np.ndarray, rows: Sequence[int], box: Box | None, least: float) -> int:
     if not rows:
         return -1
     these = boxes[rows]
@@ -167,7 +173,7 @@ def _meant(boxes: np.ndarray, rows: Sequence[int], box: Box | None) -> int:
     both = (these[:, 2] - these[:, 0]) * (these[:, 3] - these[:, 1]) + (x2 - x1) * (y2 - y1) - shared
     overlap = shared / both
     best = int(np.argmax(overlap))
-    return rows[best] if overlap[best] >= _LEAST_OVERLAP else -1
+    return rows[best] if overlap[best] >= least else -1
 
 
 class _Photos:

@@ -117,7 +117,7 @@ def _require_version(server: Server, where: str) -> None:
     elif version == (1, 0, 0) and _says_how_it_measures(server, where):  # all servers of 1.x call themselves 1.0.0
         return
     elif version == (1, 0, 0):
-        way = f"is version 1.0.0 to 1.0.5, and {_WORKS}: {_UPGRADE}"
+        way = f"is of a version from 1.0.0 to 1.0.5, and {_WORKS}: {_UPGRADE}"
     elif version < _OLDEST:
         way = f"is version {said}, and {_WORKS}: {_UPGRADE}"
     else:
@@ -172,7 +172,9 @@ def _why(cause: object, server: Server) -> str:
         case socket.gaierror():
             return f"there is no host {server.host}: is the name right, and can it be looked up from here?"
         case ConnectionRefusedError():
-            return f"connection refused: start it with `chroma run --path DIR --host 0.0.0.0 --port {server.port}`"
+            return (
+                f"connection refused: start it with `chroma run --path DIR --host {server.host} --port {server.port}`"
+            )
         case TimeoutError():
             return f"nothing came in {ANSWER_TIMEOUT_S:g} s: is the address right, and does a firewall let us through?"
         case ConnectionResetError() | http.client.HTTPException() if not server.ssl:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -22,18 +23,22 @@ Change = tuple[str, UpdateOne]
 
 
 def store_identities(
-    images: Collection, identities: Collection, table: pa.Table, among: Sequence[str] | None = None
+    images: Collection,
+    identities: Collection,
+    table: pa.Table,
+    among: Sequence[str] | None = None,
+    names: Mapping[str, str] = MappingProxyType({}),
 ) -> WriteResult:
     """Write `identity_id` into the faces of each image, `identities` beside them, and a document an identity.
 
     Afterwards the documents say what `table` (rows of `schema.IDENTITY_SCHEMA`, each face once) says and nothing older;
     running it again changes nothing. `images` get `facenet.faces[].identity_id` (absent: unassigned) and `identities`
-    (sorted, each once); `identities` get `_id`, `n_faces` and `n_images`, and keep what others stored there. `among`:
-    the images that may say something else; all by default.
+    (sorted, each once); `identities` get `_id`, `n_faces`, `n_images`, and `name` if somebody named them, and keep what
+    others stored there. `among`: the images that may say something else; all by default.
     """
     current = IdLedger()
     result = _write(images, identity_changes(images, table, among))
-    result += _write(identities, count_changes(identities, table, current))
+    result += _write(identities, count_changes(identities, table, current, names))
     return result + WriteResult(written=remove_others(identities, {}, current.holds))
 
 
@@ -69,13 +74,16 @@ def identity_changes(
         yield _changes(images, seen.unknown(ids), {})
 
 
-def count_changes(identities: Collection, table: pa.Table, current: IdLedger) -> Iterator[list[Change]]:
+def count_changes(
+    identities: Collection, table: pa.Table, current: IdLedger, names: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[list[Change]]:
     """The updates after which each identity has a document that counts its faces and images; `current` gets its id."""
     known = table.filter(pc.is_valid(table["identity_id"]))
     counts = known.group_by("identity_id").aggregate([("face_id", "count"), ("image_id", "count_distinct")])
     for chunk in counts.to_batches(max_chunksize=BATCH_DOCUMENTS):
         wanted = {
             row["identity_id"]: {"n_faces": row["face_id_count"], "n_images": row["image_id_count_distinct"]}
+            | ({"name": names[row["identity_id"]]} if row["identity_id"] in names else {})
             for row in chunk.to_pylist()
         }
         current.add(wanted)
@@ -122,7 +130,7 @@ def _differing(collection: Collection, wanted: dict[str, dict[str, Any]], *, ups
     return [
         (one, UpdateOne({"_id": one}, {"$set": wanted[one]}, upsert=upsert))
         for one in (wanted if upsert else there)
-        if there.get(one) != wanted[one]
+        if one not in there or {k: v for k, v in there[one].items() if k in wanted[one]} != wanted[one]
     ]
 
 

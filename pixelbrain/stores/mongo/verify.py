@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import bson
@@ -45,9 +46,9 @@ class DocumentCheck:
         there = ((one, encoded) for one, encoded in wanted.items() if one in found)
         self._images.add("different", (one for one, encoded in there if not _same(encoded, found[one], known)))
 
-    def finish(self, identities: pa.Table, groups: pa.Table) -> list[DifferenceCounter]:
+    def finish(self, identities: pa.Table, groups: pa.Table, names: Mapping[str, str]) -> list[DifferenceCounter]:
         """Compare what needs all rows: documents without a row, people, and groups."""
-        return self._connection.patiently(lambda: [self._with_extra(), *self._later_tables(identities, groups)])
+        return self._connection.patiently(lambda: [self._with_extra(), *self._later_tables(identities, groups, names)])
 
     def _with_extra(self) -> DifferenceCounter:
         extra = DifferenceCounter(where=self._images.where)
@@ -55,7 +56,9 @@ class DocumentCheck:
             extra.add("extra", self._ledger.unknown(ids))
         return DifferenceCounter(where=extra.where, found={**self._images.found, **extra.found})
 
-    def _later_tables(self, identities: pa.Table, groups: pa.Table) -> list[DifferenceCounter]:
+    def _later_tables(
+        self, identities: pa.Table, groups: pa.Table, names: Mapping[str, str]
+    ) -> list[DifferenceCounter]:
         """What storing these tables would change."""
         people = DifferenceCounter(where="MongoDB people of images")
         for changes in identity_changes(self._documents, identities, everywhere=True):
@@ -63,7 +66,7 @@ class DocumentCheck:
         counts = DifferenceCounter(where="MongoDB identities")
         collection = self._connection.database["identities"]
         current = IdLedger()
-        for changes in count_changes(collection, identities, current):
+        for changes in count_changes(collection, identities, current, names):
             counts.add("different", (one for one, _update in changes))
         counts.add("extra", current.unknown([one["_id"] for one in collection.find({}, {"_id": 1})]))
         grouped = DifferenceCounter(where="MongoDB groups of images")

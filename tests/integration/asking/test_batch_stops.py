@@ -50,7 +50,7 @@ def test_cancel_beside_a_run_that_waits(make_world, fake, client) -> None:
         time.sleep(0.02)
     report = world.cancel(client)
     assert report.handed_over and report.cancelled >= 1
-    said, _ = running.communicate(timeout=20)
+    said, _ = running.communicate(timeout=60)
     assert running.returncode == 0 and "cancelled=True" in said and "more=True" in said and "running=0" in said
     kept = Counter(record["status"] for record in world.records())
     assert set(kept) == {"ok"} and 0 < kept["ok"] < 60
@@ -130,7 +130,7 @@ def test_killed_again_and_again_nothing_is_lost_or_paid_twice(make_world, fake, 
         if process.poll() is None:
             process.kill()
             kills += 1
-        process.wait(20)
+        process.wait(60)
     assert kills >= 3
     world.run(client, max_requests=7)
     check_answers(world, count)

@@ -190,14 +190,13 @@ def test_a_server_that_restarts_under_a_load_is_waited_for(tmp_path, monkeypatch
         servers[-1].stop()
 
 
-def test_a_mongod_of_our_own_that_ends_is_not_waited_for(tmp_path):
+def test_a_mongod_of_our_own_that_ends_is_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(reconnect, "RECONNECT_LIMIT_S", 3600)  # a server would be
     landing = _land_documents(tmp_path / "out", 1)
     with Database.open(tmp_path / "out") as database:
         pid = database.mongo.client.admin.command("serverStatus")["pid"]
-        began = time.monotonic()
         with pytest.raises(StoreError, match="mongod of our own .* has ended.*the same command starts it again"):
             load(landing, database, progress=lambda _done, _total: os.kill(pid, signal.SIGKILL))
-        assert time.monotonic() - began < 20  # 30 s are waited for a server
     with Database.open(tmp_path / "out") as database:
         load(landing, database)
         _assert_documents_equal(landing, database)

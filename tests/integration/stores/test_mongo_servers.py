@@ -29,6 +29,7 @@ from pixelbrain.stores.mongo import connection
 from pixelbrain.stores.mongo.connection import connect
 from pixelbrain.stores.mongo.mongod import _free_port, _listens, find_mongod
 from pixelbrain.stores.verify import verify
+from tests.certificates import make_certificate
 from tests.integration.stores.conftest import land_rows, make_image
 from tests.integration.stores.loader import start_loading
 
@@ -94,11 +95,7 @@ class Guarded:
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     folder = tmp_path_factory.mktemp("guarded")
-    both, certificate = folder / "both.pem", folder / "certificate.pem"
-    subject = ["-subj", "/CN=pixelbrain", "-addext", f"subjectAltName=IP:{LOCAL}", "-days", "2"]
-    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *subject, "-keyout", both, "-out", certificate]
-    subprocess.run(made, check=True, capture_output=True)
-    both.write_text(both.read_text() + certificate.read_text())
+    both, certificate = make_certificate(folder)
     with running(folder, ("--auth", "--tlsMode", "requireTLS", "--tlsCertificateKeyFile", str(both))) as (port,):
         server = Guarded(port, certificate)
         with pymongo.MongoClient(server.uri(options="")) as client:  # the first user may be made without one

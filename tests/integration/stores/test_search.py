@@ -13,7 +13,7 @@ from pixelbrain.errors import ConfigError, MixedModelsError, StoreError
 from pixelbrain.report.search import search
 from pixelbrain.stores.database import Database
 from pixelbrain.stores.load import load
-from tests.integration.stores.conftest import FACE_MODEL
+from tests.integration.stores.conftest import FACE_MODEL, IMAGE_MODEL
 
 
 @pytest.fixture
@@ -46,6 +46,7 @@ def test_similar_images_by_cosine_distance(loaded, rows):
     assert [match.image_id for match in found] == [rows[i]["image_id"] for i in order]
     assert [match.distance for match in found] == pytest.approx(expected[order].tolist(), abs=1e-5)
     assert found[0].label == "tabby"
+    assert [match.label_score for match in found] == pytest.approx([rows[i]["resnet"]["label_score"] for i in order])
     # not of its length: that is what cosine means
     longer, opposite = _search(loaded, np.stack([query * 50, -vectors[0]]), "images", 40)
     assert [match.image_id for match in longer[:5]] == [match.image_id for match in found]
@@ -71,6 +72,32 @@ def test_faces_with_their_identities(loaded, rows):
     )
     assert dataclasses.asdict(found[1][0]).keys() == {"face_id", "image_id", "distance", "identity_id", "score"}
     assert _search(loaded, np.empty((0, 4), np.float32)) == []
+
+
+def test_few_vectors_in_step_are_searched_in_parquet_with_nothing_opened(land, rows, image, out, caplog):
+    rows[7]["resnet"]["embedding"] = np.full(8, np.nan, np.float32)  # which ChromaDB refuses
+    landing = land(rows)
+    queries = np.random.default_rng(3).normal(size=(3, 8)).astype(np.float32)
+    with Database.open(out) as database:
+        load(landing, database)
+        by_chroma = _search(database, queries, "images", 50)
+    with Database.open(out) as database:
+        found = search(database, queries, by="images", model=IMAGE_MODEL, k=50)
+        assert database._vectors is None and database.mongo_connection.embedded is None
+        assert [[match.image_id for match in row] for row in found] == [[m.image_id for m in row] for row in by_chroma]
+        assert [m.distance for row in found for m in row] == pytest.approx(
+            [m.distance for row in by_chroma for m in row], abs=1e-5
+        )
+        assert len(found[0]) == 39 and found[0][0].label == "tabby"
+        face = rows[9]["facenet"]["faces"][1]
+        ((one,),) = search(database, face["embedding"], model=FACE_MODEL, k=1)
+        assert (one.face_id, one.image_id) == (face["face_id"], rows[9]["image_id"])
+        assert one.score == pytest.approx(0.99) and one.distance == pytest.approx(0, abs=1e-6)
+        with pytest.raises(MixedModelsError, match="8 numbers"):
+            search(database, np.ones((1, 512)), by="images", model=IMAGE_MODEL)
+        land([image(41)], replace=False)
+        assert len(search(database, queries[:1], by="images", model=IMAGE_MODEL, k=50)[0]) == 39
+        assert database._vectors is not None and "holds 39 images, and 41 landed" in caplog.text
 
 
 def test_a_filter_on_the_metadata(loaded, rows):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 
+import pandas as pd
 import pyarrow as pa
 
 from pixelbrain import schema
@@ -11,7 +13,7 @@ from pixelbrain.apps.status import describe, read_status
 from pixelbrain.config import RunConfig
 from pixelbrain.errors import StoreError
 from pixelbrain.landing.landing import Landing
-from pixelbrain.landing.parts import ModuleState
+from pixelbrain.landing.parts import ModuleState, part_name
 from pixelbrain.stages.stages import Stages
 
 
@@ -49,6 +51,21 @@ def test_what_there_is_is_described():
     ]
     found["stores"] = {"in_step": False, "reasons": ["2 images are new"]}
     assert describe(found)[-1] == "stores    out of step, run `pixelbrain load`: 2 images are new"
+
+
+def test_what_others_see_is_said_until_the_next_command_makes_it_right(landed):
+    stages = Stages(RunConfig(out=str(landed)))
+    assert read_status(stages)["published"]  # nothing is outdated yet
+    stages.report()
+    (part,) = (landed / "images").iterdir()
+    shutil.copy(part, landed / part_name(2, 0, 0))  # of a run that was killed before it published
+    stages.landing.refresh()
+    found = read_status(stages)
+    assert not found["published"] and any("may hold rows twice" in line for line in describe(found))
+    assert len(pd.read_parquet(landed / "images")) == 14
+    stages.report()
+    assert read_status(stages)["published"]
+    assert len(pd.read_parquet(landed / "images")) == 7
 
 
 def test_newest_rows_are_counted_wherever_they_are(tmp_path):

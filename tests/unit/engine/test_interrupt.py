@@ -21,7 +21,7 @@ def test_the_first_one_asks_and_the_handlers_are_given_back(number, capsys):
     with Interrupt(asked.set) as entered:
         assert not entered.requested
         os.kill(os.getpid(), number)
-        assert asked.wait(5) and entered.requested
+        assert asked.wait(60) and entered.requested
         assert capsys.readouterr().err == "Stopping: landing what is in flight; once more stops now.\n"
     assert signal.getsignal(number) is before
     assert not entered._patience.is_alive() or entered._patience.finished.wait(1)

@@ -1,10 +1,12 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
-from pixelbrain.identity import neighbours
-from pixelbrain.identity.neighbours import nearest_from_index, nearest_neighbours, neighbours_in
-
-from .conftest import VectorTable
+from benchmarks.synthetic_faces import make_faces
+from pixelbrain.identity import cells, neighbours
+from pixelbrain.identity.neighbours import nearest_neighbours
 
 
 def _brute_force(vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -17,6 +19,21 @@ def _brute_force(vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
 def _random_rows(n: int, dim: int = 32, seed: int = 0) -> np.ndarray:
     rows = np.random.default_rng(seed).standard_normal((n, dim)).astype(np.float32)
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+@pytest.fixture(autouse=True, params=["few", "many"])
+def few(request, monkeypatch):
+    """Each test by NumPy, if it has few rows, and by torch."""
+    if request.param == "many":
+        monkeypatch.setattr(neighbours, "_FEW", 0)
+
+
+def test_few_are_compared_without_torch():
+    program = (
+        "import sys; import numpy as np; from pixelbrain.identity.neighbours import nearest_neighbours\n"
+        "nearest_neighbours(np.eye(9, dtype=np.float32), 3); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], timeout=60).returncode == 0
 
 
 @pytest.mark.parametrize("block_cells", [2**26, 900])
@@ -53,27 +70,33 @@ def test_fewer_rows_than_neighbours(n, k, columns):
     assert indices.shape == similarities.shape == (n, columns)
 
 
-def test_the_index_gives_the_same_neighbours(tmp_path, monkeypatch):
-    vectors = _random_rows(60)
-    ids = [f"file:///{row}.jpg#0" for row in range(60)]
-    table = VectorTable(tmp_path, ids, vectors, [{}] * 60, "dlib")
-    expected, expected_similarities = nearest_neighbours(vectors, 10)
-    monkeypatch.setattr(neighbours, "_INDEX_BATCH", 7)
-    indices, similarities = nearest_from_index(table, "faces", ids, vectors, 10)
-    assert np.array_equal(indices, expected)
-    assert np.allclose(similarities, expected_similarities, atol=1e-6)
+@pytest.mark.parametrize("n", [40, 3000])
+def test_cells_find_nearly_all_that_comparing_all_pairs_does(n, monkeypatch, caplog):
+    vectors = make_faces(n, 64, seed=3).vectors
+    monkeypatch.setattr(neighbours, "EXACT_LIMIT", n - 1)
+    monkeypatch.setattr(cells, "_NEAR", 32)  # of 375
+    monkeypatch.setattr(cells, "_SIMILARITIES_AT_ONCE", 4000)  # so that a cell of many rows is taken in parts
+    with caplog.at_level("INFO"):
+        indices, similarities = nearest_neighbours(vectors, 10)
+    assert (indices != np.arange(n)[:, None]).all()
+    assert all(len(set(row[row >= 0])) == (row >= 0).sum() for row in indices)
+    assert np.allclose(
+        similarities, np.where(indices < 0, -1, np.einsum("nd,nkd->nk", vectors, vectors[indices])), atol=1e-6
+    )
+    assert (np.diff(similarities, axis=1) <= 0).all()
 
-    monkeypatch.setattr(neighbours, "EXACT_LIMIT", 10)
-    assert np.array_equal(neighbours_in(table, "faces", ids, vectors, 10)[0], expected)
+    expected, alike = _brute_force(vectors, 10)
+    hits = (indices[:, None] == expected[:, :, None]).any(axis=2)
+    assert hits[alike >= 0.5].mean() > 0.95
+    said = float(caplog.messages[-1].split("neighbours ")[1].split(" %")[0]) / 100
+    assert said == pytest.approx(hits.mean(), abs=0.02)
+
+    again, _ = nearest_neighbours(vectors, 10)
+    assert np.array_equal(again, indices)
 
 
-def test_what_the_index_holds_beside_is_passed_over(tmp_path):
-    vectors = _random_rows(60)
-    ids = [f"{row:02}" for row in range(60)]
-    table = VectorTable(tmp_path, ids, vectors, [{}] * 60, "dlib")
-    indices, similarities = nearest_from_index(table, "faces", ids[:8], vectors[:8], 10)
-    assert indices.shape == (8, 10)
-    assert (indices < 8).all()
-    assert (indices != np.arange(8)[:, None]).all()
-    assert np.array_equal(similarities == -1, indices == -1)
-    assert (indices == -1).any(axis=1).all()  # there are seven others
+def test_cells_of_copies_hold_them_all():
+    vectors = np.repeat(_random_rows(3), 700, axis=0)
+    indices, similarities = nearest_neighbours(vectors, 5, exact=False)
+    assert (indices >= 0).all() and (indices // 700 == np.arange(2100)[:, None] // 700).all()
+    assert np.allclose(similarities, 1)

@@ -58,7 +58,7 @@ def test_a_bomb_is_refused_at_once():
     started = time.process_time()
     with pytest.raises(ImageTooLargeError, match="60000 x 60000 pixels.*--max-megapixels 3600 "):
         decode_image(data, target=SMALL)
-    assert time.process_time() - started < 0.1  # most of a CPU's 1 to 5 ms; the pixels would take seconds
+    assert time.process_time() - started < 1  # it takes a CPU 1 to 5 ms; the pixels would take it many seconds
 
 
 def test_a_jpeg_without_its_pixels_is_not_made_up_for():

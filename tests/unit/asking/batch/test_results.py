@@ -92,9 +92,7 @@ def test_without_usage_the_most_that_it_can_cost_is_counted(usage: Any) -> None:
         {"response": None, "error": {"code": "batch_expired", "message": "expired"}},
         {"response": None, "error": None},
         {},
-        {"response": {"status_code": 200, "body": {"choices": []}}},
-        {"response": {"status_code": 200, "body": None}},
-        {"response": {"status_code": 200, "body": {"choices": [{"message": {"content": [1]}}]}}},
+        {"response": {"status_code": 200, "body": {"error": {"message": "overloaded", "code": 503}}}},
         {"response": {"status_code": 500, "body": {"error": {"message": "oops"}}}},
         {"response": {"status_code": 429, "body": {"error": {"code": "rate_limit_exceeded"}}}},
         {"response": {"status_code": "?", "body": "garbage"}},
@@ -110,6 +108,15 @@ def test_what_brings_no_answer_is_asked_again_so_often(line: dict[str, Any]) -> 
     assert [record["status"] for record in result.records] == ["failed", "failed"]
     assert "3 batches brought no answer" in result.records[0]["error"]
     assert result.records[0]["cost_usd"] == "0"
+
+
+@pytest.mark.parametrize("body", [None, {"choices": []}, {"choices": [{"message": {"content": [1]}}]}])
+def test_an_answer_that_is_none_is_paid_for_and_asked_for_again_once(body: Any) -> None:
+    first = READER.read(ROW, {"response": {"status_code": 200, "body": body}})
+    assert first.again is not None and first.paid.usd == ROW.usd and first.estimated
+    last = READER.read(first.again, {"response": {"status_code": 200, "body": body}})
+    assert [(r["status"], r["error_type"]) for r in last.records] == [("failed", "GarbledResponse")] * 2
+    assert sum(Decimal(record["cost_usd"]) for record in last.records) == 2 * ROW.usd
 
 
 def test_a_cancelled_request_has_not_tried() -> None:

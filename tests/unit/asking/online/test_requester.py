@@ -77,6 +77,28 @@ def test_failed_tries_are_repeated_up_to_their_limit(monkeypatch: pytest.MonkeyP
     assert len(waits) == 6 and all(0.2 < wait < 5 for wait in waits)
 
 
+def test_a_response_that_is_none_is_asked_for_again_once_and_was_paid_for(monkeypatch: pytest.MonkeyPatch):
+    no_sleep(monkeypatch)
+    garbled = Retry("<html>", error_type="GarbledResponse", maybe_billed=True, garbled=True)
+    server = Server(lambda _n: garbled)
+    bench = Bench(server)
+    rows = run(bench, "1")
+    assert len(server.bodies) == 2
+    assert [(r["status"], r["error_type"]) for r in rows[0]] == [("failed", "GarbledResponse")] * 2
+    cost = sum(Decimal(r["cost_usd"]) for r in rows[0])
+    assert cost == bench.limiter.budget.spent_usd > 0 and bench.asker.requester.unconfirmed_usd == 0
+
+
+def test_what_a_server_does_not_say_is_estimated_said_once_and_no_reason_to_warn(caplog: pytest.LogCaptureFixture):
+    server = Server(lambda _n: dataclasses.replace(reply(), input_tokens=None))
+    bench = Bench(server)
+    rows = run(bench, *map(str, range(12)))
+    assert all(Decimal(r["cost_usd"]) > 0 for row in rows for r in row)
+    overrun = bench.asker.requester.overrun
+    assert overrun.message is None and overrun.unsaid is not None
+    assert caplog.text.count("does not say how many tokens") == 1
+
+
 def test_the_time_of_a_request_is_limited_too(monkeypatch: pytest.MonkeyPatch):
     no_sleep(monkeypatch)
     server = Server(lambda _n: Retry("HTTP 503", error_type="ServerError", after_s=400.0))

@@ -60,7 +60,12 @@ def test_what_never_reached_the_server_was_not_billed(cause: Exception, billed: 
 
 @pytest.mark.parametrize(
     ("status", "content", "kind"),
-    [(200, b"<html>", Retry), (200, b"[]", Retry), (200, b'{"choices": []}', Retry), (400, b"{}", RowFailed)],
+    [
+        *((200, content, Retry) for content in (b"<html>", b"", b"[]", b'{"choices": []}')),
+        pytest.param(200, b"[" * 100_000, Retry, id="200-nested"),
+        (200, b'{"error": {"message": "no", "code": 400}}', RowFailed),
+        (400, b"{}", RowFailed),
+    ],
 )
 def test_what_is_no_completion_is_no_reply(status: int, content: bytes, kind: type, monkeypatch: pytest.MonkeyPatch):
     async def main() -> None:
@@ -76,7 +81,8 @@ def test_what_is_no_completion_is_no_reply(status: int, content: bytes, kind: ty
             with pytest.raises(kind) as caught:
                 await client.send(BODY)
             if kind is Retry:
-                assert caught.value.error_type == "GarbledResponse" and caught.value.maybe_billed
+                assert caught.value.error_type == "GarbledResponse"
+                assert caught.value.maybe_billed and caught.value.garbled
             await client.aclose()
 
     monkeypatch.setenv("OPENAI_API_KEY", KEY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +12,8 @@ from pixelbrain.asking.answer_records import Spent
 from pixelbrain.asking.cost.prices import cost_usd, find_price
 from pixelbrain.asking.questions.answer_types import InvalidAnswerError, answer_type
 from pixelbrain.asking.questions.question import Question
-from pixelbrain.asking.request.replies import GarbledReplyError, Reply, parse_answers, read_reply
+from pixelbrain.asking.request.failures import classify_response
+from pixelbrain.asking.request.replies import GarbledReplyError, Reply, error_in, parse_answers, read_reply
 
 PERSON = Question(field="is_person", text="Is anybody there?", answer=answer_type("bool"))
 LIGHT = Question(field="light", text="Which light?", answer=answer_type("choice:day,night"))
@@ -57,6 +59,11 @@ def test_an_answer_is_read_with_its_model_and_cost() -> None:
         (completion(GOOD, "length"), ("ok", None, None)),
         (completion("Yes."), ("invalid", "InvalidAnswer", "Yes.")),
         (completion(None, None), ("invalid", "InvalidAnswer", "")),
+        (completion([{"type": "refusal", "refusal": "I will not."}]), ("refused", "Refused", "I will not.")),
+        (completion("Some w", "SAFETY"), ("refused", "ContentFilter", "Some w")),
+        (completion('{"is_person": tr', "MAX_TOKENS"), ("invalid", "Truncated", '{"is_person": tr')),
+        (completion(GOOD, 7), ("ok", None, None)),
+        (completion(GOOD, "eos"), ("ok", None, None)),
     ],
 )
 def test_what_a_reply_means(body: dict[str, Any], found: tuple[str, str | None, str | None]) -> None:
@@ -64,10 +71,67 @@ def test_what_a_reply_means(body: dict[str, Any], found: tuple[str, str | None, 
 
 
 @pytest.mark.parametrize(
-    "usage", [None, [], {}, {"prompt_tokens": 3}, {"prompt_tokens": "many", "completion_tokens": 1}]
+    "usage",
+    [None, [], {}, {"prompt_tokens": 3}, {"prompt_tokens": "many", "completion_tokens": 1}]
+    + [{"prompt_tokens": 0, "completion_tokens": 9}, {"prompt_tokens": 9, "completion_tokens": 0}],
 )
 def test_what_a_server_does_not_say_counts_as_the_most(usage: Any) -> None:
-    assert read_reply(completion(usage=usage), model="m").paid(PRICE, AT_MOST) == AT_MOST
+    reply = read_reply(completion(usage=usage), model="m")
+    assert reply.paid(PRICE, AT_MOST) == AT_MOST and not reply.says_usage
+    assert read_reply(completion(), model="m").says_usage
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"content": [{"type": "thinking", "thinking": [{"text": "{}"}]}, {"type": "text", "text": GOOD}]},
+        {"content": [GOOD[:9], {"type": "output_text", "text": GOOD[9:]}]},
+        {"content": {"is_person": True, "light": "night"}},
+        {"content": None, "reasoning_content": f"Let me see. {GOOD}"},
+        {"content": "", "reasoning": GOOD},
+        {"content": None, "tool_calls": [{"type": "function", "function": {"name": "answers", "arguments": GOOD}}]},
+        {"content": None, "tool_calls": [], "function_call": {"name": "answers", "arguments": json.loads(GOOD)}},
+        {"content": GOOD, "reasoning_content": "It is day.", "tool_calls": None},
+    ],
+)  # fmt: skip
+def test_an_answer_is_found_wherever_a_server_puts_it(message: dict[str, Any]) -> None:
+    reply = read_reply({"choices": [{"message": message}], "usage": None}, model="m")
+    assert reply.outcome([PERSON, LIGHT]).answers == {"is_person": True, "light": "night"}
+
+
+@pytest.mark.parametrize("content", [None, "", "<think>Is it {", "<think>It is {}</think>"])
+def test_a_model_that_only_thought_is_said_to_need_more_room(content: str | None) -> None:
+    body = completion(content, "length")
+    body["choices"][0]["message"]["reasoning_content"] = GOOD  # not what it would have come to in the end
+    found = read_reply(body, model="gpt-5").outcome([PERSON, LIGHT])
+    assert found.error_type == "Truncated" and not found.answers
+    assert found.error is not None and "before it began to answer" in found.error
+    assert "--max-output-tokens" in found.error and "reasoning_effort" in found.error
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "kind"),
+    [
+        ({"error": {"code": 429, "message": "slow down"}}, 429, "RateLimited"),
+        ({"error": {"code": "502", "message": "Provider returned error"}, "user_id": "u"}, 502, "ServerError"),
+        ({"error": {"type": "rate_limit_exceeded", "message": "slow down"}}, 429, "RateLimited"),
+        ({"error": {"type": "invalid_request_error", "message": "no such thing"}}, 400, "BadRequest"),
+        ({"error": "model runner has unexpectedly stopped"}, 500, "ServerError"),
+        ({"object": "error", "message": "oops", "type": "BadRequestError", "code": 400}, 400, "BadRequest"),
+        ([{"error": {"code": 503, "message": "overloaded", "status": "UNAVAILABLE"}}], 503, "ServerError"),
+        ({"choices": [{"finish_reason": "error", "error": {"code": 502, "message": "x"}}]}, 502, "ServerError"),
+    ],
+)
+def test_an_error_that_comes_as_a_success_is_that_error(body: Any, status: int, kind: str) -> None:
+    found = error_in(body)
+    assert found is not None and found[0] == status
+    error = classify_response(*found, {}, model="m")
+    assert getattr(error, "error_type", None) == kind
+
+
+@pytest.mark.parametrize("error", [None, {}, "", {"message": "", "code": 0}, {"message": None, "code": None}])
+def test_an_error_without_content_is_none(error: Any) -> None:
+    assert error_in(completion(error=error)) is None
 
 
 @pytest.mark.parametrize(
@@ -91,6 +155,15 @@ def test_a_body_without_a_model_is_of_the_model_that_was_asked() -> None:
         '{"is_person": true, "light": "night"}',
         '```json\n{"is_person": true, "light": "night"}\n```',
         ' {"light": "NIGHT", "is_person": true, "more": 1} ',
+        f"<think>Perhaps {{}}, or {GOOD.replace('night', 'day')}.</think>\n{GOOD}",
+        f"so it is day. {GOOD.replace('night', 'day')}</think>{GOOD}",
+        f"<think>It is dark, so {GOOD}",
+        f"Sure! Here it is:\n```json\n{GOOD}\n```\nDoes this {{help}}?",
+        f'Of the form {{"is_person": ..., "light": ...}}: {GOOD} and not {{"light": "noon"}}.',
+        f'{{"is_person": false, "light": "day"}} - no, wait: {GOOD}',
+        f'{{"answers": {GOOD}}}',
+        f"[{GOOD}]",
+        json.dumps(GOOD),
     ],
 )
 def test_replies_are_parsed_by_field(content: str) -> None:
@@ -103,8 +176,10 @@ def test_replies_are_parsed_by_field(content: str) -> None:
         ("", "not JSON", {}),
         ("Yes, there is somebody.", "not JSON", {}),
         ('{"is_person": tr', "not JSON", {}),
-        ("[" * 100_000, "not JSON", {}),
+        pytest.param("[" * 100_000, "not JSON", {}, id="brackets"),
         ("[true]", "not a JSON object", {}),
+        pytest.param("{" * 100_000, "not JSON", {}, id="braces"),
+        pytest.param('{"a":' * 100_000, "not JSON", {}, id="nested"),
         ('{"is_person": true}', "light is missing", {"is_person": True}),
         ('{"is_person": "yes", "light": "day"}', "is_person: the answer is 'yes'", {"light": "day"}),
         ('{"is_person": null, "light": 3}', "light: the answer is 3", {}),

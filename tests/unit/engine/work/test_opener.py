@@ -107,7 +107,7 @@ def test_one_batch_and_no_more_is_opened_ahead(entries, tmp_path):
     good = [entry for entry in entries if not entry["image_id"].endswith(("broken.jpg", "empty.jpeg"))]
     batches = opener(tmp_path, threads=1).batches([[entry] for entry in good], [Seen()])
     next(batches)
-    assert [seen.get(timeout=5) for _ in range(2)] == [entry["image_id"] for entry in good[:2]]
+    assert [seen.get(timeout=60) for _ in range(2)] == [entry["image_id"] for entry in good[:2]]
     with pytest.raises(queue.Empty):
         seen.get(timeout=0.1)
     assert list(opener(tmp_path).batches([], [Size()])) == []

@@ -28,7 +28,7 @@ def face(x1: float, side: float, embedding: Sequence[float], **more: Any) -> dic
     return {**box, "score": 1.0, "sharpness": 100.0, "embedding": list(embedding), **more}
 
 
-def land(out: Path, photos: dict[str, list[dict[str, Any]]]) -> Landing:
+def land(out: Path, photos: dict[str, list[dict[str, Any]]], size: tuple[int, int] = (400, 300)) -> Landing:
     """Each photo's faces, by image_id."""
     columns = pa.schema([*schema.BASE_FIELDS, ("facenet", schema.module_struct(schema.faces_fields(DIM)))])
     rows = [
@@ -36,6 +36,8 @@ def land(out: Path, photos: dict[str, list[dict[str, Any]]]) -> Landing:
             "image_id": image_id,
             "version": "1",
             "status": "ok",
+            "width": size[0],
+            "height": size[1],
             "facenet": {
                 "n_faces": len(faces),
                 "faces": [{**one, "face_id": schema.face_id(image_id, n)} for n, one in enumerate(faces)],

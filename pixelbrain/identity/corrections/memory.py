@@ -1,0 +1,165 @@
+"""What is remembered over a new clustering: the people known before, and all that was said about them."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pixelbrain import schema
+from pixelbrain.identity.corrections.apply import EXEMPLARS, Vectors, apply_claims, claims_by_row, found_as
+from pixelbrain.identity.corrections.claims import Claims, FaceClaim
+from pixelbrain.identity.corrections.events import NOBODY, EventLog, active
+from pixelbrain.identity.corrections.faces import BOX, WHERE, landed_hashes, match_rows
+from pixelbrain.identity.corrections.keep import Known, keep_people
+from pixelbrain.landing.derived import IDENTITIES
+from pixelbrain.landing.landing import Landing
+from pixelbrain.landing.registry import read_registry, write_registry
+
+
+class Memory:
+    """Of an OUT whose faces are about to be clustered anew. Raises `LandingError` if it cannot be read."""
+
+    def __init__(self, landing: Landing) -> None:
+        self._landing = landing
+        self._events = EventLog(landing.storage).read()
+        self._claims = Claims(active(self._events))
+        self._faces = IDENTITIES.origins(landing)
+        self._known = read_registry(landing.storage, sums=True)
+        said = claims_by_row(self._claims, self._faces, landed_hashes(landing))
+        ids = self._faces["face_id"]
+        self._said: dict[str, FaceClaim] = {ids[row].as_py(): claim for row, claim in said.items()}
+
+    @functools.cached_property
+    def nobodys(self) -> frozenset[str]:
+        """face_ids of faces that are said to be nobody's, or no faces: they are not clustered."""
+        return frozenset(one for one, claim in self._said.items() if claim.person == NOBODY)
+
+    @functools.cached_property
+    def somebodys(self) -> frozenset[str]:
+        """face_ids of faces of which somebody said whose they are, however small or blurred."""
+        return frozenset(self._said) - self.nobodys
+
+    def never_one(self, face_ids: Sequence[str]) -> np.ndarray:
+        """int64 (m, 2), pairs of row numbers of faces of two people who are said not to be one; some of each person.
+
+        That two people are one is said of what was clustered, and not before, so that it can be taken back.
+        """
+        some: dict[str, list[int]] = {}
+        # by name: which of a person's many faces stand for it must not depend on the order that they came in
+        for one, row in sorted(zip(face_ids, range(len(face_ids)), strict=True)):
+            if one in self.somebodys:
+                some.setdefault(self._claims.root(self._said[one].person), []).append(row)
+        pairs = [
+            pair
+            for a, b in sorted(map(sorted, self._claims.kept_apart()))
+            for pair in itertools.product(some.get(a, [])[:EXEMPLARS], some.get(b, [])[:EXEMPLARS])
+        ]
+        return np.array(pairs, np.int64).reshape(-1, 2)
+
+    def keep(
+        self,
+        face_ids: Sequence[str],
+        image_ids: Sequence[str],
+        cluster: np.ndarray,
+        how: np.ndarray,
+        vectors: Vectors,
+        *,
+        min_faces: int,
+        settings: dict[str, Any],
+    ) -> pa.Table:
+        """Say who is who by a new clustering, the people known before, and all that was said; and write it into OUT.
+
+        Args:
+            face_ids, image_ids: of n faces, each once.
+            cluster: int64 (n,), a number a cluster; below 0: in none.
+            how: object (n,), how each was assigned, or why not; see `schema.IDENTITY_SCHEMA`.
+            vectors: of faces in clusters, and of `somebodys`.
+            min_faces: of a person of whom nothing is said.
+            settings: by which they were clustered, for the record.
+
+        Returns:
+            Rows of `schema.IDENTITY_SCHEMA`, ordered by face_id, without their origin.
+        """
+        order = np.array(sorted(range(len(face_ids)), key=face_ids.__getitem__), np.int64)
+        ids = [face_ids[row] for row in order]
+        said = {row: self._said[one] for row, one in enumerate(ids) if one in self._said}
+        sure = np.zeros(len(ids), bool)
+        sure[[row for row, claim in said.items() if claim.person != NOBODY]] = True
+
+        def of(rows: np.ndarray) -> np.ndarray:
+            return vectors(order[rows])
+
+        kept = keep_people(cluster[order], ids, self._before(ids, said), of, sure=sure, min_size=min_faces)
+        reasons = how[order].copy()
+        left = np.array([one is None for one in kept.person.tolist()], bool) & (cluster[order] >= 0)
+        reasons[left] = "single"
+        columns = {
+            "face_id": ids,
+            "image_id": [image_ids[row] for row in order],
+            "identity_id": kept.person.tolist(),
+            "assigned": reasons.tolist(),
+            "found_as": kept.person.tolist(),
+            "found_how": reasons.tolist(),
+        }
+        arrays = {
+            field.name: pa.array(columns[field.name], field.type) if field.name in columns else None
+            for field in schema.IDENTITY_SCHEMA
+        }
+        table = pa.table(
+            [pa.nulls(len(ids), f.type) if arrays[f.name] is None else arrays[f.name] for f in schema.IDENTITY_SCHEMA],
+            schema=schema.IDENTITY_SCHEMA,
+        )
+        at = pc.index_in(table["face_id"], self._faces["face_id"].combine_chunks())
+        for name in ("image_version", "computed_by", *BOX):
+            place = table.schema.get_field_index(name)
+            table = table.set_column(place, table.schema.field(name), self._faces[name].take(at))
+        found = apply_claims(
+            table,
+            self._claims,
+            said,
+            self._known,
+            of,
+            redirects={**self._known.redirects, **kept.redirects},
+            settings=json.dumps(settings, sort_keys=True),
+            everybody=True,
+        )
+        self._landing.write_identities(found.faces)
+        write_registry(self._landing, found.people)
+        return found.faces
+
+    def _before(self, ids: Sequence[str], said: dict[int, FaceClaim]) -> Known:
+        claims, root = self._claims, self._claims.root
+        now = pa.table({"face_id": pa.array(ids, pa.string())})
+        there = pc.index_in(now["face_id"], self._faces["face_id"].combine_chunks())
+        now = self._faces.select(WHERE).take(there)  # null of those that have not landed, which are written nowhere
+        of_face = np.full(len(ids), None, object)
+        earlier = IDENTITIES.whole(self._landing)
+        if earlier is not None and len(earlier):
+            rows = match_rows(earlier.select(WHERE), now)
+            of_face[rows[rows >= 0]] = found_as(earlier)[rows >= 0]
+        for row, claim in said.items():
+            of_face[row] = claim.person or None
+        away = self._known.table.filter(pc.equal(self._known.table["n_faces"], 0))
+        former: list[tuple[int, str]] = []
+        if len(away) and pc.any(pc.is_valid(away["exemplars"])).as_py():
+            lists = away["exemplars"].combine_chunks()
+            exemplars = pa.Table.from_struct_array(pc.list_flatten(lists)).select(WHERE)
+            whose = away["identity_id"].take(pc.list_parent_indices(lists)).to_pylist()
+            rows = match_rows(exemplars, now)
+            former = [(int(row), who) for row, who in zip(rows, whose, strict=True) if row >= 0]
+        return Known(
+            of_face=of_face,
+            former=former,
+            ever={*self._known.ids, *(one for event in self._events for one in event.people)},
+            named=claims.named,
+            hidden=frozenset(root(one) for one, hidden in claims.hidden.items() if hidden),
+            apart=claims.kept_apart(),
+            root=root,
+        )

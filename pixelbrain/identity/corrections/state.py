@@ -1,0 +1,214 @@
+"""What corrections are made on: the faces as they were found, what was said of them, and the people known."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Collection, Iterable, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pixelbrain.errors import MixedModelsError, PeopleError
+from pixelbrain.identity.corrections.apply import EXEMPLARS, Applied, Vectors, apply_claims, claims_by_row, found_as
+from pixelbrain.identity.corrections.claims import Claims
+from pixelbrain.identity.corrections.events import Event, FaceRef, active
+from pixelbrain.identity.corrections.faces import BOX, WHERE, hashes_of, landed_hashes, refs_of
+from pixelbrain.landing.derived import IDENTITIES
+from pixelbrain.landing.landing import Landing
+from pixelbrain.landing.registry import Registry, read_registry
+
+_MODULE = "facenet"
+
+
+class State:
+    """The people of an OUT, and all that was said about them.
+
+    Args:
+        landing: what has landed.
+        events: all of them, in their order.
+        sums: whether the people's sum vectors are wanted.
+
+    Raises:
+        PeopleError: nobody was identified yet.
+        LandingError: OUT cannot be read.
+    """
+
+    def __init__(self, landing: Landing, events: Sequence[Event], *, sums: bool = False) -> None:
+        found = IDENTITIES.whole(landing)
+        if found is None:
+            uri = landing.storage.uri
+            raise PeopleError(f"{uri} has no people yet: `pixelbrain identify {uri}` finds them")
+        if pc.any(pc.is_null(found["x1"])).as_py():  # an older version did not write where the faces are
+            found = _with_origin(landing, found)
+        self.landing, self.events, self.faces = landing, events, found
+        self._sums = sums
+
+    def after(self, event: Event) -> State:
+        """The same faces and people, with one event more. Raises `ContradictionError`."""
+        following = copy.copy(self)
+        following.events = [*self.events, event]
+        for name in ("claims", "said", "own"):
+            following.__dict__.pop(name, None)
+        Claims(active(following.events))
+        return following
+
+    @functools.cached_property
+    def claims(self) -> Claims:
+        """All that holds."""
+        return Claims(active(self.events))
+
+    @functools.cached_property
+    def said(self) -> dict:
+        """By row of `faces`."""
+        return claims_by_row(self.claims, self.faces, landed_hashes(self.landing))
+
+    @functools.cached_property
+    def registry(self) -> Registry:
+        """Who is known. Of an OUT of an older version, whoever has faces."""
+        known = read_registry(self.landing.storage, sums=self._sums)
+        if known.ids or not len(self.faces):
+            return known
+        empty = read_registry(self.landing.storage, sums=True)
+        return Registry(apply_claims(self.faces, self.claims, {}, empty, no_vectors, everybody=True).people)
+
+    @property
+    def ever(self) -> set[str]:
+        """Every id that was ever given."""
+        return {*self.registry.ids, *(one for event in self.events for one in event.people)}
+
+    @functools.cached_property
+    def person(self) -> np.ndarray:
+        """object (n,), whose each face is; None."""
+        return np.array(self.faces["identity_id"].to_pylist(), object)
+
+    @functools.cached_property
+    def own(self) -> np.ndarray:
+        """object (n,), the same if nobody had been said to be one with another."""
+        own = found_as(self.faces)
+        for row, claim in self.said.items():
+            own[row] = claim.person or None
+        return own
+
+    @functools.cached_property
+    def place(self) -> dict[str, int]:
+        """face_id -> row."""
+        return {one: row for row, one in enumerate(self.faces["face_id"].to_pylist())}
+
+    def rows(self, face_ids: Iterable[str]) -> list[int]:
+        """Raises `PeopleError` for one that is not there."""
+        wanted = list(dict.fromkeys(face_ids))
+        if not wanted:
+            raise PeopleError("no face is named: `pixelbrain people show OUT PERSON` lists face ids")
+        for one in wanted:
+            if one not in self.place:
+                raise PeopleError(
+                    f"no face {one!r} was identified: `pixelbrain export OUT - --table faces` lists all, and "
+                    "`pixelbrain identify` looks at new ones"
+                )
+        return [self.place[one] for one in wanted]
+
+    def find(self, who: str) -> str:
+        """The identity_id of a person that is named by id, by name, or by the beginning of an id that only it has.
+
+        Raises:
+            PeopleError: nobody is called so, or several are.
+        """
+        known = self.registry
+        if who in known.place:
+            return known.current(who)
+        for fold in (str, str.casefold):
+            called = [one for one, name in known.names.items() if fold(name) == fold(who) and known.current(one) == one]
+            if called:
+                return self._only(who, called, "are called")
+        starts = [one for one in known.ids if who and (one.startswith(who) or one.partition("-")[2].startswith(who))]
+        current = sorted({known.current(one) for one in starts})
+        if not current:
+            raise PeopleError(f"nobody is called {who!r}: `pixelbrain people list` shows names and ids")
+        return self._only(who, current, "begin with")
+
+    def _only(self, who: str, found: Sequence[str], how: str) -> str:
+        if len(found) > 1:
+            some = ", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
+            raise PeopleError(f"{len(found)} people {how} {who!r}: {some}; name one by its id")
+        return found[0]
+
+    def rows_of(self, person: str) -> np.ndarray:
+        """int64, a person's faces, nearest to its mean first."""
+        rows = np.flatnonzero(self.person == person)
+        distance = pc.fill_null(self.faces["distance"], 9.0).to_numpy()[rows]
+        return rows[np.argsort(distance, kind="stable")]
+
+    def stand_for(self, person: str, but: Collection[int] = ()) -> dict[str, list[FaceRef]]:
+        """Some faces of a person, of different photos first, by whose they are of those that were said to be one."""
+        rows = [row for row in self.rows_of(person).tolist() if row not in but]
+        images = self.faces["image_id"].take(pa.array(rows, pa.int64())).to_pylist()
+        first = {image: row for image, row in reversed(list(zip(images, rows, strict=True)))}
+        firsts = set(first.values())
+        chosen = sorted(rows, key=lambda row: row not in firsts)[:EXEMPLARS]
+        found: dict[str, list[FaceRef]] = {}
+        for row, ref in zip(chosen, self.refs(chosen), strict=True):
+            found.setdefault(self.own[row] or person, []).append(ref)
+        return found
+
+    def refs(self, rows: Sequence[int]) -> list[FaceRef]:
+        """References to faces that find them again."""
+        told = self.faces.select(WHERE).take(pa.array(rows, pa.int64())).to_pylist()
+        return refs_of(told, hashes_of(self.landing, (row["image_id"] for row in told)))
+
+    def applied(self) -> Applied:
+        """Faces and people with all that is said."""
+        return apply_claims(self.faces, self.claims, self.said, self.registry, landed_vectors(self.landing, self.faces))
+
+
+def no_vectors(rows: np.ndarray) -> np.ndarray:
+    """Of no face it is known."""
+    return np.empty((len(rows), 0), np.float32)
+
+
+def landed_vectors(landing: Landing, faces: pa.Table) -> Vectors:
+    """The unit vectors of faces, by row, read from what landed; nan where there is none."""
+
+    def read(rows: np.ndarray) -> np.ndarray:
+        if _MODULE not in landing.index.modules or not len(rows):
+            return no_vectors(rows)
+        some = faces.select(["face_id", "image_id"]).take(pa.array(rows))
+        place = {one: at for at, one in enumerate(some["face_id"].to_pylist())}
+        images = pc.index_in(pc.unique(some["image_id"]), landing.index.image_id.combine_chunks()).drop_null()
+        found: np.ndarray | None = None
+        try:
+            for table in landing.iter_images([_MODULE], images=np.sort(np.asarray(images, np.int64))):
+                lists = pc.list_flatten(pc.struct_field(table[_MODULE].combine_chunks(), "faces"))
+                if lists.type.get_field_index("embedding") < 0:
+                    return no_vectors(rows)
+                ids = pc.struct_field(lists, "face_id").to_pylist()
+                wanted = [(at, place[one]) for at, one in enumerate(ids) if one in place]
+                if not wanted:
+                    continue
+                at, to = (np.array(column, np.int64) for column in zip(*wanted, strict=True))
+                vectors = pc.struct_field(lists, "embedding").take(pa.array(at))
+                sizes = pc.list_value_length(vectors)
+                units = np.asarray(vectors.flatten(), np.float32).reshape(-1, pc.max(sizes).as_py() or 0)
+                if found is None:
+                    found = np.full((len(rows), units.shape[1]), np.nan, np.float32)
+                found[to[np.asarray(pc.is_valid(vectors))]] = units
+        except MixedModelsError:  # distances between two models' vectors say nothing
+            return no_vectors(rows)
+        return no_vectors(rows) if found is None else found
+
+    return read
+
+
+def _with_origin(landing: Landing, faces: pa.Table) -> pa.Table:
+    there = IDENTITIES.origins(landing)
+    at = pc.index_in(faces["face_id"], there["face_id"].combine_chunks())
+    for name in ("image_version", "computed_by", *BOX):
+        column = pc.coalesce(faces[name], there[name].take(at))
+        faces = faces.set_column(faces.schema.get_field_index(name), faces.schema.field(name), column)
+    return faces.filter(pc.is_valid(faces["x1"]))
+
+
+def called(registry: Registry, person: str) -> str:
+    """How a person is spoken of: by name, or by id."""
+    return registry.names.get(person) or person

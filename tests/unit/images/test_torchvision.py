@@ -1,0 +1,48 @@
+"""torchvision is imported without torch's compiler, which is there all the same for who wants it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+
+def test_the_compiler_is_imported_when_it_is_wanted():
+    code = """
+import sys
+from pixelbrain.images.torchvision import import_torchvision
+
+import_torchvision()
+import facenet_pytorch, torch, torchvision.models
+
+said = ["torch._dynamo" in sys.modules, "torch._inductor" in sys.modules]
+said.append(sys.modules["torchvision.ops.roi_align"].is_compile_supported("cpu"))
+said.append("torch._dynamo" in sys.modules)
+said.append(torch.compile(lambda x: x + 1, backend="eager")(torch.ones(2)).tolist())
+import_torchvision()
+print(said)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[False, False, True, True, [2.0, 2.0]]"
+
+
+def test_of_a_torchvision_that_wants_more_of_it_the_import_is_as_always():
+    code = """
+import contextlib, sys
+from pixelbrain.images import torchvision as ours
+
+later = ours._later
+
+
+@contextlib.contextmanager
+def with_less():
+    with later():
+        del sys.modules["torch._dynamo.utils"].is_compile_supported
+        yield
+
+ours._later = with_less
+ours.import_torchvision()
+import torchvision.models
+print("torch._dynamo" in sys.modules, torchvision.models.resnet18 is not None)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True True"
