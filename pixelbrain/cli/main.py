@@ -7,12 +7,11 @@ import click
 from pixelbrain.cli.ask import ask
 from pixelbrain.cli.cluster import cluster
 from pixelbrain.cli.evaluate import evaluate
-from pixelbrain.cli.forget import forget
 from pixelbrain.cli.options import command
 from pixelbrain.cli.people import people
 from pixelbrain.cli.results import export, report, search
 from pixelbrain.cli.run import demo, extract, plan, run
-from pixelbrain.cli.stores import compact, group, identify, load, status, verify
+from pixelbrain.cli.stores import compact, forget, group, identify, load, status, verify
 from pixelbrain.cli.submit import submit
 from pixelbrain.cli.tag_identity import tag_identity
 from pixelbrain.cli.weights import weights

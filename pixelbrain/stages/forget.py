@@ -53,7 +53,7 @@ def forget(
     """Erase a person, faces or photos, and keep them from coming back.
 
     Args:
-        person: an identity_id, or the beginning of one that only it has.
+        person: an identity_id, the beginning of one that only it has, or a name.
         faces: face_ids.
         photos: image_ids or paths, whose rows go.
         again: erase what was forgotten before: from another machine's stores, or after a backup was put back.

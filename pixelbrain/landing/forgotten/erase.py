@@ -12,15 +12,16 @@ from collections.abc import Callable
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pixelbrain.landing.derived import DERIVED, DerivedTable
+from pixelbrain.landing.derived import DERIVED, IDENTITIES, DerivedTable
 from pixelbrain.landing.forgotten.marks import ROW_IDS, Marks, read_marks
+from pixelbrain.landing.forgotten.people import erase_from_events, erase_from_registry
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import IMAGES, Part, write_table
 from pixelbrain.landing.published import FACES, publish
 from pixelbrain.landing.reader import scan_columns
 from pixelbrain.locks.run import RunLock
 from pixelbrain.schema import PICTURES
-from pixelbrain.storage.base import BrokenFileError, FileGoneError, Storage
+from pixelbrain.storage.base import BrokenFileError, Storage
 
 _BROKEN = "broken"
 _ANSWERS = "answers"
@@ -57,6 +58,7 @@ def erase(landing: Landing, *, progress: Callable[[int, int], None] | None = Non
         written += _erase_parts(storage, marks, touched[1], progress)
         landing.refresh()
         written += sum(_erase_derived(landing, marks, table, touched[0]) for table in DERIVED.values())
+        written += erase_from_events(landing, marks)
         publish(landing)  # `faces` follows, and what newer rows replaced goes
     return written
 
@@ -132,18 +134,17 @@ def _erase_answers(storage: Storage, marks: Marks, folder: str) -> int:
 
 def _erase_derived(landing: Landing, marks: Marks, table: DerivedTable, touched: pa.Table) -> int:
     """Rows of a later stage about what is not there any more. Others that do not fit now may fit later, and stay."""
-    try:
-        with landing.storage.open_parquet(table.file) as file:
-            rows = file.read().replace_schema_metadata(None)
-    except FileGoneError:
+    rows = table.whole(landing)
+    if rows is None:
         return 0
     fits = pc.is_in(rows[table.key], table.rows(landing)[table.key].combine_chunks())
     about = pc.is_in(rows["image_id"], touched["image_id"].combine_chunks())
-    kept = rows.filter(pc.or_(fits, pc.invert(about)))
-    if "image_version" in kept.column_names:
-        named = kept.rename_columns(["version" if name == "image_version" else name for name in kept.column_names])
-        kept = kept.filter(pa.array(~marks.hold_places(named)))
-    if len(kept) == len(rows):
+    places = rows.select(["image_id", "image_version"]).rename_columns(["image_id", "version"])
+    stays = pc.and_(pc.or_(fits, pc.invert(about)), pa.array(~marks.hold_places(places)))
+    if pc.all(stays).as_py():
         return 0
-    write_table(landing.storage, table.file, kept)
+    kept = rows.filter(stays)
+    if table is IDENTITIES:
+        erase_from_registry(landing, kept, rows.filter(pc.invert(stays)))
+    table.rewrite(landing, kept)
     return 1

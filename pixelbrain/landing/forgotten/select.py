@@ -15,6 +15,7 @@ from pixelbrain.landing.derived import IDENTITIES
 from pixelbrain.landing.forgotten.marks import ROW_IDS, FaceMark, Mark, digest_places, photo_keys
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.reader import scan_columns
+from pixelbrain.landing.registry import read_registry
 from pixelbrain.storage.file_uri import absolute, path_to_uri
 
 _MODULE = "facenet"
@@ -32,7 +33,7 @@ class Selection:
 
 
 def select_faces(landing: Landing, *, person: str | None = None, faces: Sequence[str] = ()) -> Selection:
-    """The faces of a person, named by its identity_id or the beginning of one that only it has; and faces by face_id.
+    """The faces of a person, by its identity_id, the beginning of one, or its name; and faces by face_id.
 
     Raises:
         ConfigError: there is no such person or face.
@@ -61,14 +62,18 @@ def select_faces(landing: Landing, *, person: str | None = None, faces: Sequence
 
 
 def _faces_of(landing: Landing, person: str) -> tuple[str, set[str]]:
-    """The id of a person, and its faces."""
-    table = IDENTITIES.rows(landing)
-    known = sorted(set(table["identity_id"].drop_null().to_pylist()))
-    found = [one for one in known if one == person] or [one for one in known if person and one.startswith(person)]
+    """What a person is called, and its faces."""
+    table, known = IDENTITIES.rows(landing), read_registry(landing.storage)
+    ids = sorted(set(table["identity_id"].drop_null().to_pylist()))
+    exact = [known.current(person)] if known.current(person) in ids else []
+    named = [one for one in ids if known.names.get(one, "").casefold() == person.casefold()] if person else []
+    found = exact or named or [one for one in ids if person and one.startswith(person)]
     if len(found) != 1:
-        why = f"{len(found)} people begin with {person!r}" if found else f"there is no person {person!r}"
+        why = f"{len(found)} people are called {person!r}, or begin so" if found else f"there is no person {person!r}"
         raise ConfigError(f"{why} in {landing.storage.uri}: `pixelbrain export OUT - --table people` lists all")
-    return found[0], set(table.filter(pc.equal(table["identity_id"], found[0]))["face_id"].to_pylist())
+    who = found[0]
+    called = f"{known.names[who]} ({who})" if who in known.names else who
+    return called, set(table.filter(pc.equal(table["identity_id"], who))["face_id"].to_pylist())
 
 
 def _marks(landing: Landing, face_ids: Collection[str]) -> Iterator[tuple[str, FaceMark]]:

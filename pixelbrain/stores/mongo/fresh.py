@@ -22,6 +22,7 @@ from pixelbrain.errors import StoreError
 from pixelbrain.locks.file import FolderLock
 from pixelbrain.stores.mongo.connection import mongo_errors
 from pixelbrain.stores.mongo.embedded import EmbeddedMongo
+from pixelbrain.stores.mongo.mongod import new_files, take_new_files
 
 _ITS_OWN = ("admin", "config", "local")  # databases of mongod
 _BATCH = 1_000  # documents
@@ -38,13 +39,12 @@ def write_files_anew(folder: Path) -> None:
         StoreError: another Database of this process has, or it cannot be copied.
     """
     lock = FolderLock(folder, "the embedded MongoDB")
-    new, old = (folder.with_name(f"{folder.name}.{what}") for what in ("new", "old"))
+    new, old = new_files(folder), folder.with_name(f"{folder.name}.old")
     with lock:
         if lock.holders() > 1:
             raise StoreError(f"MongoDB in {folder} is in use: close it elsewhere, and run the same command again")
         try:
-            if new.exists() and not folder.exists():  # killed between the two names: the copy is whole
-                new.rename(folder)
+            take_new_files(folder)
             _remove(new, old)
             if not folder.exists():
                 return

@@ -48,7 +48,7 @@ UNDER_ANOTHERS_LOCK = {
     "landing/forgotten/erase.py:_erase_parts": "of `erase`, which takes it",
     "landing/forgotten/erase.py:_erase_pictures": "as `_erase_parts`",
     "landing/forgotten/erase.py:_erase_answers": "as `_erase_parts`",
-    "landing/forgotten/erase.py:_erase_derived": "as `_erase_parts`",
+    "landing/forgotten/people.py:erase_from_events": "as `_erase_parts`",
     "landing/published.py:_publish_faces": "of `publish`, which takes it",
     "landing/published.py:write": "as `_publish_faces`",
     "landing/parts.py:write_table": "of those above",
