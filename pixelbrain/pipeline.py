@@ -172,7 +172,7 @@ def forget(
 ) -> ForgetReport:
     """Erase a person, faces or photos from OUT, its stores and its gallery, for good; nobody is asked.
 
-    See `stages.forget.forget` for the arguments and errors, and docs/forget.md for what is erased and what is not.
+    See `stages.forget.forget` for the arguments and errors, and docs/people.md for what is erased and what is not.
     """
     from pixelbrain.stages.forget import forget as forget_in
 

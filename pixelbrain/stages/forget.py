@@ -69,6 +69,7 @@ def forget(
         LandingError, StoreError: OUT or a store cannot be read or written; the same call goes on.
     """
     started, storage, landing = time.monotonic(), stages.storage, stages.landing
+    database = stages.unopened()
     if bool(photos) + bool(person or faces) + again != 1:
         raise ConfigError("name a person or faces, or photos, or ask for what was forgotten to be erased again")
 
@@ -77,7 +78,6 @@ def forget(
 
     if dry_run:
         return _report(NOTHING if again else select(), started)
-    database = stages.unopened()
     stores = database.has_mongo or database.has_vectors
     stages.check("compact", *(["load"] if stores else []))
     with stages.lock("forget"):

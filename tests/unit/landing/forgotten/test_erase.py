@@ -7,11 +7,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from pixelbrain.errors import ConfigError, OutLockedError
+from pixelbrain.identity.corrections.people import People
 from pixelbrain.landing.forgotten.erase import erase
 from pixelbrain.landing.forgotten.marks import write_mark
 from pixelbrain.landing.forgotten.select import select_faces, select_photos
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.published import publish
+from pixelbrain.landing.registry import read_registry
 from pixelbrain.storage.local import LocalStorage
 from tests.unit.landing.forgotten.world import (
     ANN_A,
@@ -189,3 +191,27 @@ def test_not_while_a_run_is_at_work(tmp_path, another_run):
     landing = land(tmp_path)
     with another_run(tmp_path), pytest.raises(OutLockedError):
         erase(landing)
+
+
+def test_names_and_corrections_of_people(tmp_path):
+    """Of who is forgotten, no name and no sum; what was said of others is replayed as before."""
+    landing = land(tmp_path)
+    identify(landing)
+    people = People(tmp_path)
+    people.name("person-a11", "Ann of the secret")
+    people.name("person-b22", "Bob")
+    people.apart("Ann of the secret", "Bob")
+    people.merge("Bob", people.assign("Eve", f"{image_id('a.jpg')}#2", new=True).person or "")
+    landing = Landing(tmp_path)
+    selection = select_faces(landing, person="ann of the SECRET")
+    assert selection.lines[0] == "Ann of the secret (person-a11), who has 3 faces"
+    write_mark(landing.storage, selection.mark)
+    erase(landing)
+    assert left_of(tmp_path, ANN | {"name": b"of the secret", "box": b"180.0"}) == []
+    again = People(tmp_path)
+    assert [(one.identity_id, one.name, one.n_faces) for one in again.list()] == [("person-b22", "Bob", 3)]
+    assert len(again.history()) == 6
+    known = {row["identity_id"]: row for row in read_registry(landing.storage, sums=True).table.to_pylist()}
+    assert known["person-a11"]["sum"] is None and not known["person-a11"]["exemplars"]
+    again.name("Bob", "Robert")  # all is replayed
+    assert set(read_registry(landing.storage).names.values()) == {"Robert"}
