@@ -214,15 +214,17 @@ def undo(stages: Stages, by: str | None, event: int) -> Event:
 @over_out
 def history(stages: Stages, as_json: bool) -> None:
     """List all events, those that were taken back in brackets."""
+    from pixelbrain.identity.corrections.events import holds
+
     people = _people(stages)
-    events, holding = people.history(), {event.number for event in people.holding()}
-    holds = [event.number in holding for event in events]
+    events = people.history()
+    held = [holds(events, event) for event in events]
     if as_json:
-        told = [dataclasses.asdict(event) | {"holds": held} for event, held in zip(events, holds, strict=True)]
+        told = [dataclasses.asdict(event) | {"holds": one} for event, one in zip(events, held, strict=True)]
         click.echo(json.dumps(told, indent=2))
         return
-    for event, held in zip(events, holds, strict=True):
-        click.echo(str(event) if held or event.kind == "undo" else f"({event})")
+    for event, one in zip(events, held, strict=True):
+        click.echo(str(event) if one else f"({event})")
 
 
 @command(

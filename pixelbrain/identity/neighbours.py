@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 #: Up to this many vectors every pair is compared. On 2 cores 100k x 512 take about 45 s, and the time grows with the
-#: square; cells take a million in four minutes. (The vector index answers 3,000 queries a second: six minutes.)
+#: square; by cells 100k take 20 s, and the time grows a little faster than their number.
 EXACT_LIMIT = 250_000
 _EXACT_LIMIT_CUDA = 4_000_000  # 8 GB of 512 float32 on the device
 _RECALL_SAMPLE = 1000  # rows that are compared with all others, to say how many of their neighbours the cells found

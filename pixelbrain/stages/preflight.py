@@ -19,7 +19,7 @@ def _key(stages: Stages) -> None:
     from pixelbrain.asking.request.key import read_key
 
     for module in stages.asking():
-        read_key(module.settings.base_url)
+        read_key(module.settings.server)
 
 
 def _weights(stages: Stages) -> None:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 import pixelbrain as pb
+from pixelbrain import schema
 from pixelbrain.asking.batch.run import ask_batch
 from pixelbrain.engine.ask.run import ask
 from pixelbrain.engine.extract import extract
@@ -20,6 +21,7 @@ from pixelbrain.landing.forgotten.erase import erase
 from pixelbrain.landing.forgotten.marks import Mark, lift_mark, write_mark
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import claim_generation
+from pixelbrain.landing.registry import write_registry
 from pixelbrain.landing.remaining import prune
 from pixelbrain.record import write_stage
 from pixelbrain.stores.load import load
@@ -105,6 +107,8 @@ def questions() -> dict:
         lambda out, photos: ask_batch(Landing(out), **questions()),
         lambda out, photos: load(Landing(out), pb.Database.open(out)),
         lambda out, photos: pb.PeopleIdentifierModule().run(SimpleNamespace(landing=Landing(out))),
+        lambda out, photos: pb.People(out, wait_s=0).name("person-1", "Ann"),
+        lambda out, photos: write_registry(Landing(out), schema.PERSON_SCHEMA.empty_table()),
         lambda out, photos: group_images(SimpleNamespace(landing=Landing(out))),
         lambda out, photos: pb.Pipeline(pb.DataLoader(photos), [Size()]).extract(out),
         lambda out, photos: pb.Pipeline(pb.DataLoader(photos), [Size()]).ask(out),
