@@ -1,11 +1,13 @@
-"""Who is who at scale: seconds, memory and quality on made-up faces, beside scikit-learn's DBSCAN on the same graph.
+"""Who is who at scale: seconds, memory and quality on made-up faces, beside four others on the same neighbours.
 
-    python benchmarks/bench_identity.py [--quick] [--json FILE]
+    python benchmarks/bench_identity.py [--quick] [--size NAME ...] [--json FILE]
 
 Each size runs in a process of its own, so that its peak memory is its own, and once: a run takes long enough to be
 steady. The faces are of `synthetic_faces.py`, 512 numbers each. Those that it blurred are gated, as a sharpness gate
 would (made-up vectors have no pixels to measure), and belong to nobody; `pair_f` and `bcubed_f` count them as missed.
-`judged_pair_f` and `judged_bcubed_f` are over the others. "neighbours" is what both share.
+`judged_pair_f` and `judged_bcubed_f` are over the others, and `mixed` is the part of the people found that mixes two.
+"neighbours" is what all share. `SIZE_plus_10k` are 10,000 more faces by `grow` (a tenth of smaller sizes), and its
+`pair_f_lost` is what that costs beside assigning all again. A million are run by `--size 1m` alone, and not twice.
 """
 
 from __future__ import annotations
@@ -20,36 +22,36 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _clustering_peers import PEERS
 from _machine import machine, peak_memory_mb, print_table, versions, write_json
 from synthetic_faces import make_faces
 
 # Two people's mean cosine is 0, two look-alikes' half of 0.62, one person's 0.62: half way between the latter.
 LINKAGE_THRESHOLD = 0.45
 
-# DBSCAN chains, and the more faces there are, the more. These are its best by pairwise F on these 100,000 faces, of
-# 0.55 to 0.65 and of 3 and 5. (At 0.55, its best on 10,000, it joins most of the 100,000: F 0.39.)
-DBSCAN_THRESHOLD = 0.6
-DBSCAN_MIN_SAMPLES = 5
-
 K = 20
 DIM = 512
-SIZES = {"10k": 10_000, "100k": 100_000}
-QUICK_SIZES = {"2k": 2_000, "10k": 10_000}
+ALL_SIZES = {"2k": 2_000, "10k": 10_000, "100k": 100_000, "1m": 1_000_000}
+SIZES = ("10k", "100k")
+QUICK_SIZES = ("2k", "10k")
+MORE = 10_000  # faces that come later, or a tenth of them
 
 
 def measure(n: int, seed: int = 0) -> dict[str, float]:
-    """Cluster `n` faces in this process, ours and the peer, and score both."""
+    """Cluster `n` faces in this process, ours and the peers, then `MORE`, and score all."""
     from pixelbrain.identity.assign import assign
-    from pixelbrain.identity.cluster import dbscan, neighbour_graph
+    from pixelbrain.identity.cluster import sum_rows
+    from pixelbrain.identity.growth import grow
     from pixelbrain.identity.neighbours import nearest_neighbours
 
     few = np.eye(64, DIM, dtype=np.float32)  # a warm-up: torch, SciPy and scikit-learn are imported
-    warm = neighbour_graph(*nearest_neighbours(few, 3), threshold=-1)
     assign([f"{row:02}" for row in range(64)], few, threshold=0.5)
-    dbscan(warm, np.ones(64, np.int64))
-    faces = make_faces(n, DIM, seed)
+    PEERS["dbscan"](*nearest_neighbours(few, 3))
+    more = min(MORE, n // 10)
+    faces = make_faces(n + more, DIM, seed)
     good = np.flatnonzero(~faces.blurred)
-    vectors = faces.vectors[good]
+    old = int(np.searchsorted(good, n))  # of the good ones; the others come later
+    vectors, later = faces.vectors[good[:old]], faces.vectors[good[old:]]
     ids = [f"face-{number:07d}" for number in good]
     truth = faces.person
     del faces
@@ -63,32 +65,52 @@ def measure(n: int, seed: int = 0) -> dict[str, float]:
         return shared["rows"]
 
     start = time.perf_counter()
-    ours = assign(ids, vectors, threshold=LINKAGE_THRESHOLD, k=K, neighbours=neighbours)
+    ours = assign(ids[:old], vectors, threshold=LINKAGE_THRESHOLD, k=K, neighbours=neighbours)
     found["seconds"] = time.perf_counter() - start
     found["peak_mb"] = peak_memory_mb()
+    found["peak_gib"] = found["peak_mb"] * 1e6 / 2**30
     found["people"] = ours.count
-    alone = np.arange(len(good))
-    found.update(_score(truth, good, np.where(ours.cluster >= 0, ours.cluster, alone)))
+    alone = np.arange(old)
+    cluster = np.where(ours.cluster >= 0, ours.cluster, alone)
+    found.update(_score(truth[:n], good[:old], cluster))
 
+    numbers, number = np.unique(cluster, return_inverse=True)
+    sums, counts = sum_rows(vectors, number, len(numbers)), np.bincount(number)
     start = time.perf_counter()
-    graph = neighbour_graph(*shared["rows"], threshold=DBSCAN_THRESHOLD)
-    peer = dbscan(graph, np.ones(len(good), np.int64), DBSCAN_MIN_SAMPLES)
-    found["dbscan.seconds"] = time.perf_counter() - start + found["neighbours_seconds"]
-    found.update({f"dbscan.{name}": value for name, value in _score(truth, good, peer).items()})
+    grown = grow(ids[old:], later, sums, counts, threshold=LINKAGE_THRESHOLD, k=K)
+    found["plus_10k.seconds"] = time.perf_counter() - start
+    now = np.concatenate([grown.cluster[number], grown.cluster[len(numbers) :]])
+    now = np.where(now >= 0, now, len(numbers) + len(now) + np.arange(len(now)))
+    score = _score(truth, good, now)
+    found["plus_10k.pair_f"] = score["pair_f"]
+    if n < 1_000_000:
+        again = assign(ids, np.concatenate([vectors, later]), threshold=LINKAGE_THRESHOLD, k=K)
+        whole = np.where(again.cluster >= 0, again.cluster, np.arange(len(good)))
+        found["plus_10k.pair_f_lost"] = _score(truth, good, whole)["pair_f"] - score["pair_f"]
+
+    for name, peer in PEERS.items():
+        if n >= 1_000_000 and name == "hdbscan":
+            continue  # hours
+        start = time.perf_counter()
+        labels = peer(*shared["rows"])
+        found[f"{name}.seconds"] = time.perf_counter() - start + found["neighbours_seconds"]
+        found.update({f"{name}.{key}": value for key, value in _score(truth[:n], good[:old], labels).items()})
     return found
 
 
 def _score(truth: np.ndarray, good: np.ndarray, cluster: np.ndarray) -> dict[str, float]:
     """Scores over all faces, the gated ones each alone, and over the judged ones."""
-    from pixelbrain.identity.evaluate import score_clusters
+    from pixelbrain.identity.evaluate import count_mixed, score_clusters
 
     everyone = len(truth) + np.arange(len(truth))
     everyone[good] = cluster
     judged = score_clusters(truth[good], cluster)
+    people, mixed = count_mixed(truth[good], cluster)
     return {
         **dataclasses.asdict(score_clusters(truth, everyone)),
         "judged_pair_f": judged.pair_f,
         "judged_bcubed_f": judged.bcubed_f,
+        "mixed": mixed / max(1, people),
     }
 
 
@@ -96,6 +118,7 @@ def main() -> None:
     """Parse, measure each size in a process of its own, print the table, write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="2,000 and 10,000 faces only")
+    parser.add_argument("--size", action="append", choices=ALL_SIZES, help="this size, and no other but those named so")
     parser.add_argument("--json", metavar="FILE", help="write the figures here")
     parser.add_argument("--one", type=int, metavar="N", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -104,25 +127,31 @@ def main() -> None:
         return
     figures: dict[str, float] = {}
     rows = []
-    for name, n in (QUICK_SIZES if arguments.quick else SIZES).items():
-        command = [sys.executable, str(Path(__file__).resolve()), "--one", str(n)]
+    for name in arguments.size or (QUICK_SIZES if arguments.quick else SIZES):
+        command = [sys.executable, str(Path(__file__).resolve()), "--one", str(ALL_SIZES[name])]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         found = json.loads(done.stdout)
-        figures.update({f"identity.{name}.{key}": value for key, value in found.items()})
-        for who, prefix, peak in (("average linkage", "", found["peak_mb"]), ("DBSCAN", "dbscan.", "")):
-            scores = [found[prefix + key] for key in ("pair_p", "pair_r", "pair_f", "bcubed_f", "judged_pair_f")]
-            rows.append([f"{name} faces, {who}", found[prefix + "seconds"], peak, *scores])
+        figures.update(
+            {f"identity.{name}{'_' if key.startswith('plus_') else '.'}{key}": value for key, value in found.items()}
+        )
+        for who in ("", *PEERS):
+            prefix = f"{who}." if who else ""
+            if f"{prefix}seconds" in found:
+                scores = [found[prefix + key] for key in ("pair_p", "pair_r", "pair_f", "bcubed_f", "mixed")]
+                peak = "" if who else found["peak_mb"]
+                rows.append([f"{name} faces, {who or 'average linkage'}", found[f"{prefix}seconds"], peak, *scores])
+        rows.append(
+            [f"{name} faces, and more", found["plus_10k.seconds"], "", "", "", found["plus_10k.pair_f"], "", ""]
+        )
     here = machine()
     print(f"{here['processor']}, {here['cores']} cores, {here['memory_gb']} GB, load {here['load_average_1min']}\n")
-    print_table(["", "seconds", "peak MB", "pair P", "pair R", "pair F", "BCubed F", "judged pair F"], rows)
+    print_table(["", "seconds", "peak MB", "pair P", "pair R", "pair F", "BCubed F", "mixed"], rows)
     if arguments.json:
         settings = {
             "k": K,
             "dim": DIM,
             "seed": 0,
             "linkage_threshold": LINKAGE_THRESHOLD,
-            "dbscan_threshold": DBSCAN_THRESHOLD,
-            "dbscan_min_samples": DBSCAN_MIN_SAMPLES,
             "gated": "the faces that the generator blurred",
             "quick": arguments.quick,
         }

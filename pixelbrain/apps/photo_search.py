@@ -1,15 +1,18 @@
-"""Search by photo: run the model that made the vectors on one photo, and ask ChromaDB for the nearest."""
+"""Search by photo, or by person: run the model that made the vectors on one photo, and ask ChromaDB for the nearest."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
 
 from pixelbrain.errors import ImageError, LandingError, ModuleError
+from pixelbrain.identity.corrections.people import People
 from pixelbrain.images.decode import decode_image
+from pixelbrain.landing.registry import read_registry
 from pixelbrain.record import read_record
 from pixelbrain.report.search import search
 from pixelbrain.sources import image_uri, read_bytes
@@ -74,16 +77,41 @@ def search_photo(
     assert model is not None  # both modules have one
     with stages.database() as database:
         results: Sequence[Sequence[Any]] = search(database, vectors, by=by, model=model, k=k)
+    names = read_registry(stages.storage).names if by == "faces" else {}
     queries = [
-        {"title": title, "matches": [_shown(match) for match in matches]}
+        {"title": title, "matches": [_shown(match, names) for match in matches]}
         for title, matches in zip(titles, results, strict=True)
     ]
-    return {"unit": "cosine distance, 0 to 2", "columns": _COLUMNS[by], "queries": queries}
+    columns = [*_COLUMNS[by], *(["name"] if names else [])]
+    return {"unit": "cosine distance, 0 to 2", "columns": columns, "queries": queries}
 
 
-def _shown(match: Any) -> dict[str, Any]:
-    shown = {name: round(v, 4) if isinstance(v, float) else v for name, v in asdict(match).items()}
-    return shown | {"path": shown_path(match.image_id)}
+def search_person(stages: Stages, person: str, *, k: int = 20) -> dict[str, Any]:
+    """The photos of somebody, the most typical first, as `search_photo` has them; no model and no index is asked.
+
+    Raises:
+        PeopleError: nobody, or more than one, is called so, or nobody was identified yet.
+    """
+    state = People(stages.landing).state()
+    who = state.find(person)
+    rows = state.faces.take(pa.array(state.rows_of(who)[:k], pa.int64())).to_pylist()
+    name = state.registry.names.get(who)
+    found = [
+        {column: row[column] for column in ("face_id", "image_id", "identity_id")}
+        | {"distance": None if row["distance"] is None else round(row["distance"], 4), "name": name}
+        | {"path": shown_path(row["image_id"])}
+        for row in rows
+    ]
+    title = f"{name}, {who}" if name else who
+    columns = [*_COLUMNS["faces"], *(["name"] if name else [])]
+    unit = "cosine distance to the person's mean, 0 to 2"
+    return {"unit": unit, "columns": columns, "queries": [{"title": title, "matches": found}]}
+
+
+def _shown(match: Any, names: Mapping[str, str]) -> dict[str, Any]:
+    told = {name: round(v, 4) if isinstance(v, float) else v for name, v in asdict(match).items()}
+    told["path"] = shown_path(match.image_id)
+    return told | ({"name": names.get(match.identity_id)} if names else {})
 
 
 def _queries(found: dict[str, Any], by: Literal["faces", "images"]) -> tuple[list[str], np.ndarray]:

@@ -14,6 +14,7 @@ from pixelbrain.asking.module import Gpt4VModule
 from pixelbrain.config import Strategy
 from pixelbrain.errors import ConfigError, LandingError
 from pixelbrain.landing.landing import Landing
+from pixelbrain.landing.registry import read_registry
 from pixelbrain.machine import cache_folder
 from pixelbrain.sources import one_name
 from pixelbrain.sources.local import FILE_SCHEME, uri_to_path
@@ -108,12 +109,13 @@ def _without_a_person(landing: Landing) -> frozenset[str]:
 
 
 def _export(landing: Landing, file: Path, field: str, nobody: frozenset[str]) -> int:
-    """image (a path, or an S3 URI), and its identities joined with ;, of nobody in the images named so"""
+    """image (a path, or an S3 URI), and its identities or their names joined with ;, but those of images of nobody"""
+    called = read_registry(landing.storage).names
     who: dict[str, set[str]] = {}
     identities = landing.read_identities()
     for row in identities.to_pylist() if identities is not None else ():
         if row["identity_id"] and row["image_id"] not in nobody:
-            who.setdefault(row["image_id"], set()).add(row["identity_id"])
+            who.setdefault(row["image_id"], set()).add(called.get(row["identity_id"], row["identity_id"]))
     image_ids = landing.index.image_id.to_pylist()
     shown = (str(uri_to_path(one)) if one.startswith(FILE_SCHEME) else one for one in image_ids)
     rows = ([name, ";".join(sorted(who.get(one, ())))] for name, one in zip(shown, image_ids, strict=True))

@@ -108,8 +108,8 @@ class AskReport(Shown):
     images: int = 0  # that were to be asked about
     statuses: Counter[str] = field(default_factory=Counter)  # of answers, by status
     failures: Counter[str] = field(default_factory=Counter)  # by error_type
-    reasons: Reasons = field(default_factory=Reasons)  # of those that failed, in words
-    by_server: Reasons = field(default_factory=Reasons)  # of them, those that were sent
+    reasons: Reasons = field(default_factory=Reasons, repr=False)  # of those that failed, in words
+    by_server: Reasons = field(default_factory=Reasons, repr=False)  # of them, those that were sent
     remembered: int = 0  # answers that were not paid for again
     input_tokens: int = 0
     output_tokens: int = 0

@@ -10,14 +10,15 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from pixelbrain.asking.cost.prices import ModelPrice, find_price
+from pixelbrain.asking.cost.prices import ModelPrice, find_price, free_price, plain_name
 from pixelbrain.asking.online.asker import choose_concurrency
 from pixelbrain.asking.questions.answer_types import answer_type
 from pixelbrain.asking.questions.question import PREBUILT, Question, prebuilt_question
 from pixelbrain.asking.request.body import check_parameters
+from pixelbrain.asking.request.dialect import RESPONSE_FORMATS, TOKEN_LIMITS, Dialect
 from pixelbrain.asking.request.estimate import estimate
 from pixelbrain.asking.request.headers import parse_duration
-from pixelbrain.asking.request.key import server_of
+from pixelbrain.asking.request.server import PROVIDERS, Server
 from pixelbrain.asking.settings import AskLimits, AskSettings
 from pixelbrain.config import MAX_MEGAPIXELS, choose
 from pixelbrain.errors import ConfigError
@@ -48,6 +49,13 @@ class Gpt4VModule(Shown):
         concurrency, actors: requests in flight, and processes that ask. By default as many requests as the limits can
             use, 32 where none is given.
         base_url: another server that speaks the API.
+        provider: its kind, which chooses the five below and, for some, the address: openai, azure, vllm, ollama,
+            lmstudio, mistral, openrouter, litellm. What a server refuses to take is left out by itself, too.
+        api_version: Azure's, as in "2024-10-21".
+        token_limit: the name of the limit of output tokens: max_completion_tokens or max_tokens.
+        response_format: how JSON is asked for: json_schema, json_object or none, where the prompt holds the schema.
+        send_detail, send_temperature: False leaves it out of the request.
+        headers: further ones of every request.
         prices: by model, see `asking.cost.prices.find_price`; a model on a server of your own costs nothing without.
         image_urls: send presigned URLs of s3:// images instead of the images.
         max_output_tokens: of one reply; 300 by default, and 2,000 for models that think first, which is billed too.
@@ -77,6 +85,13 @@ class Gpt4VModule(Shown):
         concurrency: int | None = None,
         actors: int = 1,
         base_url: str | None = None,
+        provider: str | None = None,
+        api_version: str | None = None,
+        token_limit: str | None = None,
+        response_format: str | None = None,
+        send_detail: bool | None = None,
+        send_temperature: bool | None = None,
+        headers: Mapping[str, str] | None = None,
         prices: Mapping[str, Mapping[str, Any]] | None = None,
         image_urls: bool = False,
         max_output_tokens: int | None = None,
@@ -93,7 +108,10 @@ class Gpt4VModule(Shown):
         choose("detail", detail, ("low", "high"))
         check_parameters(parameters or {})
         # a budget needs a price: without, it would never be reached
-        self.price: ModelPrice = find_price(model, prices, server=server_of(base_url) if budget_usd is None else None)
+        server = Server(provider=provider, base_url=base_url, api_version=api_version, headers=dict(headers or {}))
+        if server.is_openai:
+            model = plain_name(model) or model
+        self.price: ModelPrice = _price(model, prices, server, budget=budget_usd is not None)
         if max_output_tokens is None:
             max_output_tokens = _REASONING_TOKENS if self.price.reasoning else _ANSWER_TOKENS
         if type(max_output_tokens) is not int or max_output_tokens < 16:
@@ -103,6 +121,10 @@ class Gpt4VModule(Shown):
             model=model,
             detail=detail,  # type: ignore[arg-type]  # chosen above
             base_url=base_url,
+            provider=provider,
+            api_version=api_version,
+            headers=dict(headers or {}),
+            dialect=_dialect(server, self.price, token_limit, response_format, send_detail, send_temperature),
             max_output_tokens=max_output_tokens,
             temperature=None if self.price.reasoning else temperature,
             image_urls=image_urls,
@@ -126,6 +148,40 @@ class Gpt4VModule(Shown):
     def shown(self) -> Mapping[str, Any]:
         found = {"fields": [one.field for one in self.settings.questions], "model": self.settings.model}
         return found | ({"where": self.where} if self.where else {})
+
+
+def _price(model: str, prices: Mapping[str, Mapping[str, Any]] | None, server: Server, *, budget: bool) -> ModelPrice:
+    """A budget needs a price: without, it would never be reached."""
+    if server.runs_free and not budget and model not in (prices or {}):
+        return free_price(model)
+    return find_price(model, prices, server=None if budget else server.address)
+
+
+def _dialect(
+    server: Server,
+    price: ModelPrice,
+    token_limit: str | None,
+    response_format: str | None,
+    detail: bool | None,
+    temperature: bool | None,
+) -> Dialect:
+    """What the server takes: of its kind, of the model, and what is said, which wins."""
+    usual = PROVIDERS[server.kind].dialect
+    left_out = set(usual.left_out)
+    for name, sent in (("detail", detail), ("temperature", temperature)):
+        if sent is not None:
+            (left_out.discard if sent else left_out.add)(name)
+    if token_limit is None:
+        token_limit = "max_completion_tokens" if price.reasoning else usual.token_limit
+    if response_format is None:
+        response_format = usual.response_format if price.json_schema else "json_object"
+    choose("token_limit", token_limit, TOKEN_LIMITS)
+    choose("response_format", response_format, RESPONSE_FORMATS)
+    return Dialect(
+        token_limit=token_limit,  # type: ignore[arg-type]  # chosen above, both
+        response_format=response_format,  # type: ignore[arg-type]
+        left_out=frozenset(left_out),
+    )
 
 
 def _question(given: str | Mapping[str, Any]) -> Question:

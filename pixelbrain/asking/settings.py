@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 from pixelbrain.asking.cost.image_tokens import Detail
 from pixelbrain.asking.questions.question import Question
+from pixelbrain.asking.request.dialect import Dialect
+from pixelbrain.asking.request.server import Server
 from pixelbrain.config import MAX_MEGAPIXELS
 from pixelbrain.errors import ConfigError
 
@@ -20,6 +23,10 @@ class AskSettings:
     model: str = "gpt-4o-mini"
     detail: Detail = "low"
     base_url: str | None = None  # another server that speaks the API
+    provider: str | None = None  # its kind, of `request.server.PROVIDERS`
+    api_version: str | None = None  # Azure's
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # further ones
+    dialect: Dialect = Dialect()  # what the server takes; the rest it teaches us
     max_output_tokens: int = 300
     temperature: float | None = 0.0  # None: not sent, for models that take none
     image_urls: bool = False  # presigned URLs for s3:// images, instead of uploading them
@@ -29,6 +36,13 @@ class AskSettings:
     s3_endpoint: str | None = None
     max_megapixels: int = MAX_MEGAPIXELS  # of an image, in memory at once
     parameters: dict[str, Any] = field(default_factory=dict)  # further fields of the request's body
+
+    @property
+    def server(self) -> Server:
+        """Where requests go."""
+        return Server(
+            provider=self.provider, base_url=self.base_url, api_version=self.api_version, headers=self.headers
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

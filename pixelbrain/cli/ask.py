@@ -43,7 +43,22 @@ if TYPE_CHECKING:
     help="Requests in flight. [default: what the limits can use, or 32]",
 )
 @click.option("--actors", type=click.IntRange(1), metavar="N", help="Processes that ask. [default: 1]")
-@click.option("--base-url", metavar="URL", help="Another server that speaks the API: vLLM, Ollama, LM Studio, Azure.")
+@click.option(
+    "--provider",
+    metavar="P",
+    help="The kind of server: openai, azure, vllm, ollama, lmstudio, mistral, openrouter or litellm. [default: by URL]",
+)
+@click.option("--base-url", metavar="URL", help="Another server that speaks the API; its host is enough.")
+@click.option("--api-version", metavar="V", help="Azure's, as in 2024-10-21; it may be in --base-url, too.")
+@click.option("--token-limit", metavar="NAME", help="max_completion_tokens or max_tokens. [default: the provider's]")
+@click.option(
+    "--response-format",
+    metavar="F",
+    help="json_schema, json_object or none: the prompt holds the schema. [default: the provider's]",
+)
+@click.option("--send-detail/--no-detail", default=None, help="Send --detail. [default: as the provider takes it]")
+@click.option("--send-temperature/--no-temperature", default=None, help="Send a temperature of 0. [default: send]")
+@click.option("--header", "headers", metavar="NAME:VALUE", multiple=True, help="A further header; may be repeated.")
 @click.option("--image-urls/--upload", default=None, help="Send presigned URLs of s3:// images instead of the images.")
 @click.option("--max-output-tokens", type=click.IntRange(16), metavar="N", help="Of one answer. [default: 300]")
 @click.option(
@@ -77,13 +92,16 @@ def ask(
 ) -> None:
     """Ask GPT-4 Vision, or a server that speaks its API, about the images that have landed in OUT.
 
-    The key is read from OPENAI_API_KEY. An answer is never paid for twice: the same command again asks only what is
-    left, and so it goes on after a stop. `pixelbrain load OUT` then brings the answers into MongoDB.
+    The key is read from OPENAI_API_KEY, or first from the provider's own variable, as MISTRAL_API_KEY. An answer is
+    never paid for twice: the same command again asks only what is left, and so it goes on after a stop.
+    `pixelbrain load OUT` then brings the answers into MongoDB.
     """
     from pixelbrain.stages import asking
 
+    given["headers"] = _headers(given["headers"])
     if cancel:
-        click.echo(asking.cancel_batches(stages.landing, given["base_url"]))
+        server = {name: given[name] for name in ("provider", "base_url", "api_version")}
+        click.echo(asking.cancel_batches(stages.landing, **server))
         return
     shared = {"s3_endpoint": stages.config.s3_endpoint, "max_megapixels": stages.config.max_megapixels}
     module = _module(config_file, {k: v for k, v in given.items() if v is not None}, shared)
@@ -96,6 +114,12 @@ def ask(
         failed = stages.ask(module, limit=limit).failed_images
     if strict and failed:
         raise SystemExit(EXIT_STRICT)
+
+
+def _headers(given: tuple[str, ...]) -> dict[str, str] | None:
+    if wrong := [one for one in given if not one.partition(":")[0].strip() or ":" not in one]:
+        raise click.UsageError(f"Invalid --header {wrong[0]!r}: write NAME:VALUE.")
+    return {name.strip(): value.strip() for name, _, value in (one.partition(":") for one in given)} or None
 
 
 def _module(config_file: str | None, given: dict[str, Any], settings: dict[str, Any]) -> Gpt4VModule:

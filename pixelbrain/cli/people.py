@@ -45,25 +45,21 @@ def _people(stages: Stages, by: str | None = None) -> People:
     return People(stages.landing, by=by, database=database)
 
 
-def _correction(short_help: str, *examples: str, name: str = "") -> Callable[..., Any]:
+def _correction(short_help: str, *examples: str) -> Callable[..., Any]:
     """A command that appends events, and prints each: of a function that makes them."""
 
     def decorate(function: Callable[..., Event | list[Event]]) -> Any:
-        @_as
-        @out_options
-        @mongo_option
-        @over_out
-        def told(stages: Stages, by: str | None, **given: Any) -> None:
-            found = function(_people(stages, by), **given)
+        @functools.wraps(function)
+        def told(stages: Stages, **given: Any) -> None:
+            found = function(stages, **given)
             for event in found if isinstance(found, list) else [found]:
                 click.echo(f"{event}; `pixelbrain people undo {stages.storage} {event.number}` takes it back")
 
-        told.__doc__ = function.__doc__
-        vars(told)["__click_params__"] = [
-            *getattr(function, "__click_params__", ()),
-            *getattr(told, "__click_params__", ()),
-        ]
-        return command(short_help, *examples, group=people, name=name or function.__name__.strip("_"))(told)
+        arguments = vars(told)["__click_params__"]
+        vars(told)["__click_params__"] = []
+        shared = _as(out_options(mongo_option(over_out(told))))
+        vars(shared)["__click_params__"] += arguments  # which come first in a help: click turns them round
+        return command(short_help, *examples, group=people)(shared)
 
     return decorate
 
@@ -125,26 +121,26 @@ def show(stages: Stages, person_or_face: str, k: int, as_json: bool) -> None:
 @_out
 @_person
 @click.argument("name")
-def name(people: People, person: str, name: str) -> Event:
+def name(stages: Stages, by: str | None, person: str, name: str) -> Event:
     """Call PERSON by NAME; an empty one takes the name away."""
-    return people.name(person, name)
+    return _people(stages, by).name(person, name)
 
 
 @_correction("Several are one person.", "pixelbrain people merge out/ Ann person-77c0 person-01ab")
 @_out
 @_persons
-def merge(people: People, person: tuple[str, ...]) -> Event:
+def merge(stages: Stages, by: str | None, person: tuple[str, ...]) -> Event:
     """Say that these are one: the first stays, or the first that has a name, and all their ids lead to it."""
-    return people.merge(*person)
+    return _people(stages, by).merge(*person)
 
 
 @_correction("Two are not the same person.", "pixelbrain people apart out/ Ann person-77c0")
 @_out
 @_person
 @click.argument("other")
-def apart(people: People, person: str, other: str) -> Event:
+def apart(stages: Stages, by: str | None, person: str, other: str) -> Event:
     """Say that two are not the same, whatever a clustering finds."""
-    return people.apart(person, other)
+    return _people(stages, by).apart(person, other)
 
 
 @_correction(
@@ -154,9 +150,9 @@ def apart(people: People, person: str, other: str) -> Event:
 @_person
 @_faces
 @click.option("--name", "called", default="", metavar="NAME", help="Of the new person.")
-def split(people: People, person: str, face: tuple[str, ...], called: str) -> Event:
+def split(stages: Stages, by: str | None, person: str, face: tuple[str, ...], called: str) -> Event:
     """Make a person of its own of these faces of PERSON."""
-    return people.split(person, *face, name=called)
+    return _people(stages, by).split(person, *face, name=called)
 
 
 @_correction("Faces are a person's.", "pixelbrain people assign out/ Ann file:///photos/me.jpg#0")
@@ -164,49 +160,51 @@ def split(people: People, person: str, face: tuple[str, ...], called: str) -> Ev
 @_person
 @_faces
 @click.option("--new", is_flag=True, help="PERSON is the name of somebody whom nobody knew.")
-def assign(people: People, person: str, face: tuple[str, ...], new: bool) -> Event:
+def assign(stages: Stages, by: str | None, person: str, face: tuple[str, ...], new: bool) -> Event:
     """Give faces to PERSON, whosever they are."""
-    return people.assign(person, *face, new=new)
+    return _people(stages, by).assign(person, *face, new=new)
 
 
 @_correction("Faces are nobody's.", "pixelbrain people unassign out/ file:///photos/me.jpg#0")
 @_out
 @_faces
-def unassign(people: People, face: tuple[str, ...]) -> Event:
+def unassign(stages: Stages, by: str | None, face: tuple[str, ...]) -> Event:
     """Take faces from their people; they stay nobody's until they are assigned."""
-    return people.unassign(*face)
+    return _people(stages, by).unassign(*face)
 
 
 @_correction("Statues, posters and wheels are no faces.", "pixelbrain people reject out/ file:///photos/me.jpg#0")
 @_out
 @_faces
-def reject(people: People, face: tuple[str, ...]) -> Event:
+def reject(stages: Stages, by: str | None, face: tuple[str, ...]) -> Event:
     """Say that these are no faces: they are nobody's for good, and compared with nobody."""
-    return people.reject(*face)
+    return _people(stages, by).reject(*face)
 
 
 @_correction("Leave people out of lists.", "pixelbrain people hide out/ person-3f2a")
 @_out
 @_persons
-def hide(people: People, person: tuple[str, ...]) -> list[Event]:
+def hide(stages: Stages, by: str | None, person: tuple[str, ...]) -> list[Event]:
     """Leave people out of lists and the gallery's front page."""
+    people = _people(stages, by)
     return [people.hide(one) for one in person]
 
 
 @_correction("Show hidden people again.", "pixelbrain people unhide out/ person-3f2a")
 @_out
 @_persons
-def unhide(people: People, person: tuple[str, ...]) -> list[Event]:
+def unhide(stages: Stages, by: str | None, person: tuple[str, ...]) -> list[Event]:
     """Show people again that were hidden."""
+    people = _people(stages, by)
     return [people.unhide(one) for one in person]
 
 
 @_correction("Take an event back.", "pixelbrain people undo out/ 3")
 @_out
 @click.argument("event", type=int)
-def undo(people: People, event: int) -> Event:
+def undo(stages: Stages, by: str | None, event: int) -> Event:
     """Take back the event of this number, as `people history` counts them; also an undo."""
-    return people.undo(event)
+    return _people(stages, by).undo(event)
 
 
 @command("What was said.", "pixelbrain people history out/", group=people)
@@ -216,15 +214,17 @@ def undo(people: People, event: int) -> Event:
 @over_out
 def history(stages: Stages, as_json: bool) -> None:
     """List all events, those that were taken back in brackets."""
+    from pixelbrain.identity.corrections.events import holds
+
     people = _people(stages)
-    events, holding = people.history(), {event.number for event in people.holding()}
-    holds = [event.number in holding for event in events]
+    events = people.history()
+    held = [holds(events, event) for event in events]
     if as_json:
-        told = [dataclasses.asdict(event) | {"holds": held} for event, held in zip(events, holds, strict=True)]
+        told = [dataclasses.asdict(event) | {"holds": one} for event, one in zip(events, held, strict=True)]
         click.echo(json.dumps(told, indent=2))
         return
-    for event, held in zip(events, holds, strict=True):
-        click.echo(str(event) if held or event.kind == "undo" else f"({event})")
+    for event, one in zip(events, held, strict=True):
+        click.echo(str(event) if one else f"({event})")
 
 
 @command(
@@ -297,7 +297,7 @@ def export(stages: Stages, to: str, unnamed: bool, hidden: bool) -> None:
     group=people,
 )
 @_out
-@click.argument("source", metavar="FROM", type=click.Path(exists=True))
+@click.argument("source", metavar="FROM")
 @click.option("--dry-run", is_flag=True, help="Say what would come of it, and change nothing.")
 @_as
 @out_options

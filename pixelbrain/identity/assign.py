@@ -21,7 +21,7 @@ from pixelbrain.identity.cluster import (
 )
 from pixelbrain.identity.links import read_links
 from pixelbrain.identity.neighbours import nearest_neighbours
-from pixelbrain.identity.second_look import join_singles
+from pixelbrain.identity.second_look import join_singles, part_unsure
 
 #: (ids, unit vectors (n, d), k) -> row numbers (n, k) and cosine similarities (n, k), as `nearest_neighbours` returns.
 Neighbours = Callable[[Sequence[str], np.ndarray, int], tuple[np.ndarray, np.ndarray]]
@@ -101,7 +101,7 @@ def assign(
     said = read_links(ids, must_link, cannot_link)
     order = np.array(sorted(range(n), key=ids.__getitem__))
     said = said.of_points(np.argsort(order), n)  # in the order of ids, as all from here on
-    unit = _unit_rows(vectors[order], [ids[row] for row in order])
+    unit = unit_rows(vectors[order], [ids[row] for row in order])
     photo = np.unique([photos[row] for row in order], return_inverse=True)[1].reshape(-1) if photos else np.arange(n)
 
     # Copies of one photo give the same vector over and over. As one point with a weight, they leave room among the k
@@ -123,6 +123,7 @@ def assign(
         label = pairwise(graph, links)
     late = np.zeros(len(points), bool)
     if strategy == "average" and second_look:
+        label = part_unsure(whole, label, np.ones_like(weights), threshold=threshold, links=links)
         joined = join_singles(whole, weights, label, indices, threshold=threshold, photos=photo[points], links=links)
         label, late = first_points(joined), joined != label
 
@@ -137,8 +138,8 @@ def assign(
     return result
 
 
-def _unit_rows(vectors: np.ndarray, ids: Sequence[str]) -> np.ndarray:
-    """Rows of length 1; a row of zeros stays one, and is like no other."""
+def unit_rows(vectors: np.ndarray, ids: Sequence[str]) -> np.ndarray:
+    """Rows of length 1; a row of zeros stays one, and is like no other. `StoreError`: a row that is not finite."""
     lengths = np.linalg.norm(vectors, axis=1)
     if not np.isfinite(lengths).all():
         bad = ids[int(np.flatnonzero(~np.isfinite(lengths))[0])]

@@ -15,6 +15,9 @@ from pixelbrain.identity.links import Links, chained_apart
 _THRESHOLDS = 32  # from the highest similarity down
 _ONE_BY_ONE = 20_000  # points; up to here linkage is the textbook's
 _FAR_SMALLER = 1 / 8  # of the faces of a cluster
+# Of the threshold's cosine distance, for two faces of one photo: nine in ten pairs of one person's photos (dlib, on
+# data/people) are farther from each other, and so were all pairs of two people that we have met.
+_ONE_IN_A_PHOTO = 0.4
 _NEVER = -9.0  # below every cosine: a pair that is one cluster by now, or never will be
 _ROWS_AT_ONCE = 20_000  # of float32 temporaries
 
@@ -42,7 +45,8 @@ def neighbour_graph(
         indices: int (n, k), as `nearest_neighbours` returns; below 0: no such neighbour.
         similarities: float32 (n, k).
         threshold: cosine similarity.
-        photos: int (n,), the photo of each point; two points of one photo are two people, and are not joined.
+        photos: int (n,), the photo of each point; two points of one photo are two people, and are not joined, unless
+            they are far more alike than the threshold: a strip of a photo booth, a collage, a mirror.
     """
     size, k = indices.shape
     point = np.repeat(np.arange(size, dtype=np.int64), k)
@@ -50,7 +54,7 @@ def neighbour_graph(
     similarity = similarities.reshape(-1)
     kept = (similarity >= threshold) & (other >= 0)
     if photos is not None:
-        kept &= photos[point] != photos[other]
+        kept &= (photos[point] != photos[other]) | (similarity >= 1 - _ONE_IN_A_PHOTO * (1 - threshold))
     point, other, similarity = point[kept], other[kept], similarity[kept]
     first, second = np.minimum(point, other), np.maximum(point, other)
     # each pair once: that A is a neighbour of B does not make B one of A's, so most but not all pairs are here twice

@@ -1,4 +1,4 @@
-"""How well found people match the true ones: pairwise and BCubed precision, recall and F."""
+"""How well found people match the true ones: pairwise and BCubed precision, recall and F, and who is mixed."""
 
 from __future__ import annotations
 
@@ -59,6 +59,16 @@ def score_clusters(truth: np.ndarray, found: np.ndarray) -> ClusterScores:
         bcubed_r=bcubed_r,
         bcubed_f=_harmonic_mean(bcubed_p, bcubed_r),
     )
+
+
+def count_mixed(truth: np.ndarray, found: np.ndarray) -> tuple[int, int]:
+    """How many people of two faces or more were found, and how many of these mix different ones.
+
+    A small wrong person is what a user sees first, and pairs hide it. Arguments: as of `score_clusters`.
+    """
+    numbers = [np.unique(labels, return_inverse=True)[1].reshape(-1) for labels in (found, truth)]
+    of_several = np.bincount(np.unique(np.stack(numbers), axis=1)[0]) > 1
+    return int((np.bincount(numbers[0]) > 1).sum()), int(of_several.sum())
 
 
 def _harmonic_mean(a: float, b: float) -> float:

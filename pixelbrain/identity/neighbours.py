@@ -16,10 +16,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 #: Up to this many vectors every pair is compared. On 2 cores 100k x 512 take about 45 s, and the time grows with the
-#: square; cells take a million in four minutes. (The vector index answers 3,000 queries a second: six minutes.)
+#: square; by cells 100k take 20 s, and the time grows a little faster than their number.
 EXACT_LIMIT = 250_000
 _EXACT_LIMIT_CUDA = 4_000_000  # 8 GB of 512 float32 on the device
 _RECALL_SAMPLE = 1000  # rows that are compared with all others, to say how many of their neighbours the cells found
+
+# So few are compared by NumPy, in less than the 2 s that torch takes to be imported.
+_FEW = 1_000
 
 # Similarities held at once: 2 ** 26 float32 are 256 MiB. More gain nothing, fewer slow the matrix product down.
 _BLOCK_CELLS = 2**26
@@ -48,14 +51,17 @@ def nearest_neighbours(
         nearest first, the lower row number first among equals. A row is not its own neighbour. Beside the vectors and
         the result some 400 MB are used, and half as much as the vectors.
     """
-    import torch
-
-    from pixelbrain.modules.inference import choose_dtype
-
     n = len(vectors)
     k = min(k, n - 1)
     if k < 1:
         return np.empty((n, 0), np.int32), np.empty((n, 0), np.float32)
+    if n <= min(_FEW, EXACT_LIMIT) and device == "auto" and exact is not False:
+        return _of_few(vectors, k)
+
+    import torch
+
+    from pixelbrain.modules.inference import choose_dtype
+
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if exact is None:
@@ -66,7 +72,7 @@ def nearest_neighbours(
         compared = rows.bfloat16() if reduced else rows
         candidates = min(k + _SPARE_CANDIDATES, n - 1) if reduced else k
         found = _best_columns(compared, candidates) if exact else best_in_cells(compared, candidates)
-        indices, similarities = _rank(rows, found, k)
+        indices, similarities = _rank(rows, rows, found, k)
         if not exact:
             logger.info(
                 "%d vectors: not all pairs are compared; of a sample's neighbours %.1f %% are found",
@@ -74,6 +80,35 @@ def nearest_neighbours(
                 100 * recall(rows, indices),
             )
     return indices.cpu().numpy(), similarities.cpu().numpy()
+
+
+def _of_few(vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    similarity = np.einsum("id,jd->ij", vectors, vectors, dtype=np.float32)  # in a product, copies may differ a little
+    np.fill_diagonal(similarity, -2.0)  # itself: below every cosine
+    found = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
+    return found.astype(np.int32), np.take_along_axis(similarity, found, axis=1).clip(-1.0, 1.0)
+
+
+def nearest_among(vectors: np.ndarray, others: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The `k` of `others` (m, d), of any length, with the highest product with each of `vectors` (n, d), all compared.
+
+    Returns:
+        int32 (n, k) row numbers of `others` and float32 (n, k) products, the highest first; k is m, if that is less.
+    """
+    import torch
+
+    from pixelbrain.modules.inference import choose_dtype
+
+    k = min(k, len(others))
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    with torch.inference_mode():
+        rows, columns = (torch.from_numpy(np.ascontiguousarray(of, np.float32)).to(device) for of in (vectors, others))
+        dtype = choose_dtype("auto", device) if len(others) >= _REDUCED_PRECISION_FROM else torch.float32
+        reduced, step = columns.to(dtype).T, max(1, _BLOCK_CELLS // max(1, len(others)))
+        candidates = min(k + _SPARE_CANDIDATES, len(others))
+        found = [(some.to(dtype) @ reduced).topk(candidates, dim=1).indices for some in rows.split(step)]
+        indices, products = _rank(rows, columns, torch.cat(found), k)
+    return indices.cpu().numpy(), products.cpu().numpy()
 
 
 def recall(rows: torch.Tensor, indices: torch.Tensor, sample: int = _RECALL_SAMPLE) -> float:
@@ -104,8 +139,8 @@ def _best_columns(rows: torch.Tensor, k: int) -> torch.Tensor:
     return best
 
 
-def _rank(rows: torch.Tensor, found: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The best `k` of the found rows, -1: none, by their float32 similarity, equals by row number."""
+def _rank(rows: torch.Tensor, others: torch.Tensor, found: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The best `k` of the found others, -1: none, by their float32 similarity, equals by row number."""
     import torch
 
     found = found.sort(dim=1).values  # so that a stable sort leaves equals in the order of their row numbers
@@ -114,7 +149,7 @@ def _rank(rows: torch.Tensor, found: torch.Tensor, k: int) -> tuple[torch.Tensor
     step = 1024  # 1,024 rows x 32 candidates x 512 float32 are 64 MiB
     for start in range(0, len(rows), step):
         some = found[start : start + step]
-        exact = torch.bmm(rows[some.clamp(min=0)], rows[start : start + step].unsqueeze(2)).squeeze(2)
+        exact = torch.bmm(others[some.clamp(min=0)], rows[start : start + step].unsqueeze(2)).squeeze(2)
         exact[some < 0] = -1.0
         exact, order = exact.sort(dim=1, descending=True, stable=True)
         similarities[start : start + step] = exact[:, :k].clamp(-1.0, 1.0)

@@ -64,15 +64,6 @@ def publish(landing: Landing, *, progress: Callable[[int, int], None] | None = N
         storage.write(_DONE, json.dumps({**_state(landing), "of": faces}).encode())
 
 
-def is_published(landing: Landing) -> bool:
-    """Whether other programs see what is there now; False while a command is at work, or after one that was killed.
-
-    True of an OUT of which nothing was published yet, too: it has nothing outdated. Raises `LandingError`.
-    """
-    done = json.loads(landing.storage.read(_DONE) or b"{}")
-    return not done or done == {**done, **_state(landing)}
-
-
 @contextlib.contextmanager
 def republished(landing: Landing, people: pa.Table, changed: np.ndarray) -> Iterator[None]:
     """Within it, a few rows of `identities` are written; afterwards `OUT/faces` says the same of these faces.
@@ -115,6 +106,15 @@ def republished(landing: Landing, people: pa.Table, changed: np.ndarray) -> Iter
 
         in_threads(storage, write, [number for number in np.unique(part).tolist() if number >= 0])
         storage.write(_DONE, json.dumps({**done, **_state(landing)}).encode())
+
+
+def is_published(landing: Landing) -> bool:
+    """Whether other programs see what is there now; False while a command is at work, or after one that was killed.
+
+    True of an OUT of which nothing was published yet, too: it has nothing outdated. Raises `LandingError`.
+    """
+    done = json.loads(landing.storage.read(_DONE) or b"{}")
+    return not done or done == {**done, **_state(landing)}
 
 
 def _state(landing: Landing) -> dict[str, Any]:

@@ -69,9 +69,9 @@ class Registry:
             identity_id = following
         return identity_id
 
-    def called(self, ids: Iterable[str]) -> list[str | None]:
+    def called(self, ids: Iterable[str | None]) -> list[str | None]:
         """The name of each; None where it has none."""
-        return [self.names.get(one) for one in ids]
+        return [self.names.get(one or "") for one in ids]
 
 
 def read_registry(storage: Storage, *, sums: bool = False) -> Registry:

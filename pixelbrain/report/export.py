@@ -21,6 +21,9 @@ def export(landing: Landing, file: Path, table: str = "images", *, min_label_sco
     face_id, image_id and path of the face that is most like them all. groups: group_id, image_id, path, distance (to
     the group's mean). answers: image_id, path, field, answer as text, status, model, error_type, error.
 
+    Where people have names, images have `names` (joined with ;), and faces and people a `name`; where some are hidden,
+    people have `hidden`.
+
     A label of less probability than `min_label_score` is null; its `label_score` stays, and tells it from one that was
     not asked for. With 0 every image has its likeliest label.
 

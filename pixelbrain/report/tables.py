@@ -13,6 +13,7 @@ from pyarrow import types
 
 from pixelbrain import schema
 from pixelbrain.landing.landing import Landing
+from pixelbrain.landing.registry import Registry, read_registry
 from pixelbrain.report.labels import shown_from
 from pixelbrain.storage.file_uri import shown_path
 
@@ -78,7 +79,9 @@ def images_table(landing: Landing, min_label_score: float | None = None) -> Expo
 
 def faces_table(landing: Landing) -> ExportTable:
     """A row a face, in the order of the images."""
-    return ExportTable(columns=_FACES, rows=_faces(landing))
+    known = read_registry(landing.storage)
+    columns = _with(_FACES, "name", known)
+    return ExportTable(columns=columns, rows=_faces(landing, columns, known))
 
 
 def people_table(landing: Landing) -> ExportTable:
@@ -95,7 +98,19 @@ def people_table(landing: Landing) -> ExportTable:
     people = people.sort_by([("face_id_count", "descending"), ("identity_id", "ascending")])
     values = [people[name] for name in ("identity_id", "face_id_count", "image_id_count_distinct", "face_id_first")]
     rows = pa.table([*values, people["image_id_first"], _paths(people["image_id_first"])], names=_PEOPLE.names)
-    return ExportTable(columns=_PEOPLE, rows=iter([rows.cast(_PEOPLE)]))
+    known, ids = read_registry(landing.storage), people["identity_id"].to_pylist()
+    columns = _with(_PEOPLE, "name", known)
+    if "name" in columns.names:
+        rows = rows.append_column("name", pa.array(known.called(ids), pa.string()))
+    if known.hidden:
+        columns = columns.append(pa.field("hidden", pa.bool_()))
+        rows = rows.append_column("hidden", pa.array([one in known.hidden for one in ids], pa.bool_()))
+    return ExportTable(columns=columns, rows=iter([rows.cast(columns)]))
+
+
+def _with(columns: pa.Schema, name: str, known: Registry) -> pa.Schema:
+    """And names, where anybody has one."""
+    return columns.append(pa.field(name, pa.string())) if known.names else columns
 
 
 def groups_table(landing: Landing) -> ExportTable:
@@ -136,7 +151,8 @@ def _images_schema(landing: Landing) -> pa.Schema:
                     fields.setdefault(f"{name}.{field.name}", pa.field(f"{name}.{field.name}", field.type))
     for name, answers in landing.answers.items():
         fields[name] = pa.field(name, answers.kind if _is_scalar(answers.kind) else pa.string())
-    return pa.schema(list(fields.values()))
+    columns = pa.schema(list(fields.values()))
+    return columns if "names" in fields else _with(columns, "names", read_registry(landing.storage))
 
 
 def _is_scalar(kind: pa.DataType) -> bool:
@@ -148,6 +164,8 @@ def _is_scalar(kind: pa.DataType) -> bool:
 def _images(landing: Landing, columns: pa.Schema, least: float) -> Iterator[pa.Table]:
     identities = _by_key(landing.read_identities(), "face_id", "identity_id")
     groups = _by_key(landing.read_groups(), "image_id", "group_id")
+    called = read_registry(landing.storage).names
+    names = {face: called[who] for face, who in identities.items() if who in called}
     for table in landing.iter_images(vectors=False):
         ids = table["image_id"].to_pylist()
         score = _field(table, "resnet", "label_score").cast(pa.float32())
@@ -162,6 +180,8 @@ def _images(landing: Landing, columns: pa.Schema, least: float) -> Iterator[pa.T
             "identities": _joined_identities(table, identities),
             "group_id": pa.array([groups.get(one) for one in ids], pa.string()),
         }
+        if "names" not in landing.answers:  # a question of that name comes first
+            arrays["names"] = _joined_identities(table, names)
         for name in columns.names:
             if name not in arrays:
                 module, dot, field = name.partition(".")
@@ -227,7 +247,7 @@ def _as_text(answers: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray:
 # --- faces and answers -----------------------------------------------------------------------------------------------
 
 
-def _faces(landing: Landing) -> Iterator[pa.Table]:
+def _faces(landing: Landing, wanted: pa.Schema, registry: Registry) -> Iterator[pa.Table]:
     people = landing.read_identities()
     people = schema.IDENTITY_SCHEMA.empty_table() if people is None else people
     known = people["face_id"].combine_chunks()
@@ -241,7 +261,8 @@ def _faces(landing: Landing) -> Iterator[pa.Table]:
         columns["path"] = _paths(columns["image_id"])
         found = people.take(pc.index_in(columns["face_id"], known))
         columns |= {name: found[name] for name in _WHOSE}
-        yield pa.table({name: columns[name] for name in _FACES.names}).cast(_FACES)
+        columns["name"] = pa.array(registry.called(found["identity_id"].to_pylist()), pa.string())
+        yield pa.table({name: columns[name] for name in wanted.names}).cast(wanted)
 
 
 def _answers(landing: Landing) -> Iterator[pa.Table]:

@@ -60,11 +60,12 @@ def ask_batch(stages: Stages, module: Gpt4VModule, *, wait: bool = True, limit: 
     return report
 
 
-def cancel_batches(landing: Landing, base_url: str | None = None) -> str:
-    """Cancel the batches that are on their way; a line that says what became of them."""
+def cancel_batches(landing: Landing, **server: Any) -> str:
+    """Cancel the batches that are on their way at a `Server`; a line that says what became of them."""
     from pixelbrain.asking.batch.cancel import cancel
+    from pixelbrain.asking.request.server import Server
 
-    report = cancel(landing.require(), base_url=base_url)
+    report = cancel(landing.require(), server=Server(**server))
     kept = sum(report.answers.values())
     pending = f", {report.pending:,} still stopping: run it again" if report.pending else ""
     return f"{report.cancelled:,} batches cancelled, {report.ended:,} had ended{pending}; {kept:,} answers kept"

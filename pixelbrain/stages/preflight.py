@@ -19,7 +19,7 @@ def _key(stages: Stages) -> None:
     from pixelbrain.asking.request.key import read_key
 
     for module in stages.asking():
-        read_key(module.settings.base_url)
+        read_key(module.settings.server)
 
 
 def _weights(stages: Stages) -> None:
@@ -49,7 +49,7 @@ CHECKS: Mapping[str, Callable[[Stages], object]] = MappingProxyType(
         "source": lambda stages: stages.look_first(),  # it is there, can be listed, and holds an image
         "out": lambda stages: stages.storage.check_writable(),
         "mongo": lambda stages: stages.unopened().check("mongo"),
-        "mongo to write": lambda stages: stages.unopened().check("mongo", write=True),
+        "mongo to read": lambda stages: stages.unopened().check("mongo to read"),
         "chroma": lambda stages: stages.unopened().check("chroma"),
         "key": _key,  # for the questions
         "weights": _weights,  # here, or to be fetched
@@ -58,7 +58,7 @@ CHECKS: Mapping[str, Callable[[Stages], object]] = MappingProxyType(
     }
 )
 
-_STORES = ("mongo to write", "chroma", "servers")
+_STORES = ("mongo", "chroma", "servers")
 #: What each stage needs.
 NEEDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -68,7 +68,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "load": ("out", *_STORES),
         "identify": ("out", *_STORES),
         "group": ("out", *_STORES),
-        "verify": ("out", "mongo", "chroma", "servers"),  # changes nothing; --repair is a load
+        "verify": ("out", "mongo to read", "chroma", "servers"),  # changes nothing; --repair is a load
         "report": ("out",),
         "compact": ("out",),
         "search": ("chroma", "servers"),

@@ -132,10 +132,10 @@ class Database:
         """Whether ChromaDB is a server."""
         return is_url(self._chroma_location)
 
-    def check(self, store: Literal["mongo", "chroma"], *, write: bool = False) -> None:
-        """Raise `StoreError` unless a store can be used (with `write`: MongoDB be written). None is started."""
-        if store == "mongo":
-            self.mongo_connection.check(write=write)
+    def check(self, store: Literal["mongo", "mongo to read", "chroma"]) -> None:
+        """Raise `StoreError` unless a store can be used: a server answers, a folder can be written. None is started."""
+        if store != "chroma":
+            self.mongo_connection.check(write=store == "mongo")
         elif self.remote_vectors:
             find_server(str(self._chroma_location))
         elif why := why_not_writable(Path(self._chroma_location).expanduser().absolute()):

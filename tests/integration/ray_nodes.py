@@ -77,7 +77,9 @@ class RayNodes:
     def start(self, *flags: str, prefix: Sequence[str] = ()) -> RayNode:
         """Begin to start a node; `wait_until_started` waits. `prefix` is what runs the command."""
         log = self.folder / f"node-{len(self.nodes)}.log"
-        ray = [str(Path(sys.executable).parent / "ray"), "start", "--block", "--disable-usage-stats"]
+        # nobody reads the logs of workers, which a process of each node would follow
+        flags = ("--block", "--disable-usage-stats", "--include-log-monitor=false", *flags)
+        ray = [str(Path(sys.executable).parent / "ray"), "start"]
         command = [*prefix, *ray, f"--object-store-memory={_STORE_BYTES}", *flags]
         self.nodes.append(RayNode(command, self.environment, log))
         return self.nodes[-1]

@@ -93,6 +93,13 @@ def test_who_is_who(block, landed):
     assert names["report"].threshold == 0.914
 
 
+@shows("docs/people.md", "python", 1)
+def test_names_and_corrections(block, landed):
+    names, shown = run(block, landed)
+    assert shown[0] == f"{names['person'].identity_id} None 4"
+    assert [event.kind for event in names["people"].history()] == ["name", "undo"]
+
+
 @shows("docs/stores.md", "python", 0)
 def test_reading_with_pandas(block, landed):
     names, _ = run(block, landed)

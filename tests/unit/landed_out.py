@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -53,10 +52,11 @@ def land_faces(
 ) -> Landing:
     """An OUT where these faces landed (`image_id#0`), or images without any, and a label of each image."""
     landing = Landing(out)
-    face = pa.struct([("face_id", pa.string()), *schema.BOX_FIELDS])
+    measured = [("score", pa.float32()), ("sharpness", pa.float32())]
+    face = pa.struct([("face_id", pa.string()), *schema.BOX_FIELDS, *measured])
     columns = {
         "facenet": schema.module_struct([pa.field("n_faces", pa.int32()), pa.field("faces", pa.list_(face))]),
-        "resnet": schema.module_struct([pa.field("label", pa.string()), pa.field("label_score", pa.float32())]),
+        "resnet": schema.module_struct(schema.classifier_fields(1)[:3]),
     }
     faces: dict[str, list[dict[str, Any]]] = {}
     for one in ids:
@@ -75,22 +75,17 @@ def land_faces(
 
 
 @pytest.fixture
-def loads(monkeypatch) -> list[tuple[str | None, str | None]]:
+def loads(monkeypatch) -> list[str]:
     """Where was loaded into, in place of loading; each time OUT has to be locked."""
-    found: list[tuple[str | None, str | None]] = []
-
-    @contextlib.contextmanager
-    def opened(storage, *, mongo, chroma):
-        yield mongo, chroma
+    found: list[str] = []
 
     def load(landing, database, *, rebuild, progress):
         assert RunLock(landing.storage, what="test").holders() > 0
-        found.append(database)
+        found.append(repr(database))
         return LOADED
 
-    monkeypatch.setattr("pixelbrain.stores.database.Database.open", opened)
     monkeypatch.setattr("pixelbrain.stores.load.load", load)
-    monkeypatch.setattr("pixelbrain.stores.database.Database.check", lambda database, store: None)
+    monkeypatch.setattr("pixelbrain.stores.database.Database.check", lambda database, store, **_: None)
     return found
 
 

@@ -29,7 +29,8 @@ def test_a_run_lists_once_and_locks_once(photo_folder, landed, loads, taken):
     report = pb.Pipeline(loader, [Size()]).run(landed, chroma="http://chroma:8000")
     assert loader.listings == 1 and taken == ["run"]
     assert (report.extract.listed, report.extract.done, report.ask, report.load) == (7, 0, [], LOADED)
-    assert report.out.uri == str(landed) and loads == [(None, "http://chroma:8000")]
+    assert report.out.uri == str(landed)
+    assert loads == [f"Database('{landed}', mongo='{landed}/db/mongo', chroma='http://chroma:8000')"]
 
 
 def test_a_run_is_on_record(photo_folder, landed, loads):

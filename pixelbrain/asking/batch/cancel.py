@@ -19,6 +19,7 @@ from pixelbrain.asking.batch.run import open_memory
 from pixelbrain.asking.batch.store import BatchStore
 from pixelbrain.asking.batch.submit import recover
 from pixelbrain.asking.request.client import make_sync_client
+from pixelbrain.asking.request.server import Server
 from pixelbrain.errors import OutLockedError
 from pixelbrain.landing.answers.log import AnswerMemory
 from pixelbrain.landing.landing import Landing
@@ -42,9 +43,9 @@ class CancelReport(Shown):
     cost_usd: Decimal = Decimal(0)
 
 
-def cancel(landing: Landing, *, base_url: str | None = None) -> CancelReport:
+def cancel(landing: Landing, *, server: Server | None = None) -> CancelReport:
     """Cancel the batches that are on their way, and keep what they have answered."""
-    client = make_sync_client(base_url=base_url)
+    client = make_sync_client(server=server)
     return cancel_batches(landing.storage, client, lambda: open_memory(landing, None))
 
 

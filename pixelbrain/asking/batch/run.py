@@ -67,7 +67,7 @@ def ask_batch(
             settings,
             price,
             storage=landing.storage,
-            client=make_sync_client(base_url=settings.base_url, timeout_s=settings.timeout_s),
+            client=make_sync_client(server=settings.server, timeout_s=settings.timeout_s),
             memory=memory,
             read=functools.partial(read_bytes, s3_endpoint=settings.s3_endpoint),
             budget_usd=limits.budget_usd,

@@ -11,15 +11,18 @@ Sources, read on `PRICES_DATE` in stored copies of OpenAI's own pages (nothing w
 Models that the page calls deprecated (gpt-5, gpt-5-mini, gpt-5-nano, gpt-4.1-nano, o4-mini) still have their multiplier
 or tile tokens there, and no longer a size limit: theirs, 1,536 patches, is from the page's earlier editions and was not
 confirmed. What we send has been reduced to that, so it cannot make an estimate too low; with `image_urls` it could.
+So have o1 and o3 (tiles), and gpt-4-turbo and the vision previews before it, which are counted as gpt-4o; the prices of
+these, of chatgpt-4o-latest and of fine-tuned models (`ft:`) are from the price list's earlier editions.
 The newest models of the price list (gpt-6) have no image rule on the page: they are left out rather than guessed.
 """
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -42,6 +45,7 @@ class ModelPrice:
     tokens: TileTokens | PatchTokens
     batch_factor: Decimal = Decimal("0.5")  # the Batch API's price, as a part of this one
     reasoning: bool = False  # thinks before it answers (billed as output), and takes no temperature
+    json_schema: bool = True  # takes a schema for its answer; else it is told one in words
 
 
 #: The figures of a `ModelPrice` that say what its tokens cost.
@@ -55,6 +59,7 @@ def _price(model: str, input_usd: str, output_usd: str, tokens: TileTokens | Pat
 
 _GPT_4 = TileTokens(base=85, tile=170)
 _GPT_5 = TileTokens(base=70, tile=140)
+_O = TileTokens(base=75, tile=150)
 #: Low detail on these is sized by the server like high detail (gpt-5.4: even larger), so it is we who reduce it.
 _GPT_5_4 = PatchTokens(multiplier=Decimal("1.2"), budget=2500, low_side_px=2048, low_budget=6144)
 _GPT_5_5 = PatchTokens(multiplier=Decimal("1.2"), budget=2500)
@@ -68,13 +73,20 @@ PRICES: dict[str, ModelPrice] = {
     price.model: price
     for price in (
         _price("gpt-4o", "2.50", "10.00", _GPT_4),
-        _price("gpt-4o-2024-05-13", "5.00", "15.00", _GPT_4),
+        _price("gpt-4o-2024-05-13", "5.00", "15.00", _GPT_4, json_schema=False),
+        _price("chatgpt-4o-latest", "5.00", "15.00", _GPT_4, json_schema=False),
         _price("gpt-4o-mini", "0.15", "0.60", TileTokens(base=2833, tile=5667)),
         _price("gpt-4.1", "2.00", "8.00", _GPT_4),
         _price("gpt-4.1-mini", "0.40", "1.60", _patches("1.62", 6144)),
         _price("gpt-4.1-nano", "0.10", "0.40", _patches("2.46")),
+        _price("gpt-4-turbo", "10.00", "30.00", _GPT_4, json_schema=False),
+        _price("gpt-4-vision-preview", "10.00", "30.00", _GPT_4, json_schema=False),
+        _price("gpt-4-1106-vision-preview", "10.00", "30.00", _GPT_4, json_schema=False),
+        _price("o1", "15.00", "60.00", _O, reasoning=True),
+        _price("o3", "2.00", "8.00", _O, reasoning=True),
         _price("o4-mini", "1.10", "4.40", _patches("1.72"), reasoning=True),
         _price("gpt-5", "1.25", "10.00", _GPT_5, reasoning=True),
+        _price("gpt-5-chat-latest", "1.25", "10.00", _GPT_5),
         _price("gpt-5-mini", "0.25", "2.00", _patches("1.2"), reasoning=True),
         _price("gpt-5-nano", "0.05", "0.40", _patches("1.5"), reasoning=True),
         _price("gpt-5.1", "1.25", "10.00", _GPT_5, reasoning=True),
@@ -88,8 +100,40 @@ PRICES: dict[str, ModelPrice] = {
     )
 }
 
-#: gpt-4o-2024-08-06 is priced as gpt-4o; gpt-4o-audio-preview or gpt-5.9 is another model.
-_SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}")
+#: gpt-4o-2024-08-06 is priced as gpt-4o, and so is a -latest; gpt-4o-audio-preview or gpt-5.9 is another model.
+_SNAPSHOT = re.compile(r"-(?:latest|\d{4}-?\d{2}-?\d{2}|\d{4})")
+#: ft:gpt-4o-2024-08-06:my-org:my-name:abc123: the model that was tuned, and what is spelled as its owner chose.
+_FINE_TUNED = re.compile(r"ft:([^:]+)((?::[^:]*){2}:[^:]+)", re.IGNORECASE)
+#: What fine-tuned models cost, input and output; they count an image as the model that was tuned.
+_TUNED_DOLLARS = {
+    "gpt-4o": ("3.75", "15.00"),
+    "gpt-4o-mini": ("0.30", "1.20"),
+    "gpt-4.1": ("3.00", "12.00"),
+    "gpt-4.1-mini": ("0.80", "3.20"),
+    "gpt-4.1-nano": ("0.20", "0.80"),
+}
+
+
+def plain_name(model: str) -> str | None:
+    """The name that OpenAI has for a model, of the names that others give it; None: it is none of the table.
+
+    LiteLLM, OpenRouter and Azure's portal put providers before it (`openai/gpt-4o`), and people write GPT-4o.
+    """
+    name = model.strip().rpartition("/")[2]
+    tuned = _FINE_TUNED.fullmatch(name)
+    base = (tuned[1] if tuned else name).lower()
+    family = _family(base, PRICES)
+    if family is None or (tuned and family not in _TUNED_DOLLARS):
+        return None
+    return f"ft:{base}{tuned[2]}" if tuned else base
+
+
+def _family(name: str, table: Iterable[str]) -> str | None:
+    """The entry that prices a model or a snapshot of it."""
+    family = max((entry for entry in table if name.startswith(entry)), key=len, default=None)
+    if family is None or name == family:
+        return family
+    return family if _SNAPSHOT.fullmatch(name.removeprefix(family)) else None
 
 
 def find_price(
@@ -98,10 +142,11 @@ def find_price(
     """What a model costs.
 
     Args:
-        model: its name; a dated snapshot is found under its family's.
+        model: its name, or one that `plain_name` knows; a dated snapshot is found under its family's.
         overrides: prices from the config file by model; each with `input_usd_per_million`,
-            `output_usd_per_million`, `batch_factor`, `reasoning` and `tokens` (`like: gpt-4o`, or `base` and `tile`,
-            or `multiplier` and `budget`). What is missing is as in the table, where the model is in it.
+            `output_usd_per_million`, `batch_factor`, `reasoning`, `json_schema` and `tokens` (`like: gpt-4o`, or
+            `base` and `tile`, or `multiplier` and `budget`). What is missing is as in the table, where the model is
+            in it.
         server: the base URL of another server than OpenAI's. On one of our own, by its address, a model that nobody
             priced costs nothing; those of the table keep their price, as it may only pass requests on.
 
@@ -109,20 +154,33 @@ def find_price(
         ConfigError: a model that nobody priced, which is never guessed at, or an override that cannot be.
     """
     table = {**PRICES, **{name: _overridden(name, settings) for name, settings in (overrides or {}).items()}}
-    if model in table:
-        return table[model]
-    family = max((name for name in table if model.startswith(name)), key=len, default=None)
-    if family and _SNAPSHOT.fullmatch(model.removeprefix(family)):
+    plain = plain_name(model) or ""
+    family = _family(model, table) or _family(plain, table)
+    if family is not None:
         return replace(table[family], model=model)
-    if server and _is_ours(server):
-        return _price(model, "0", "0", _GPT_4)
+    if tuned := _FINE_TUNED.fullmatch(plain):
+        family = _family(tuned[1], _TUNED_DOLLARS) or ""
+        usd_in, usd_out = map(Decimal, _TUNED_DOLLARS[family])
+        return replace(table[family], model=model, input_usd_per_million=usd_in, output_usd_per_million=usd_out)
+    if server and is_ours(server):
+        return free_price(model)
+    near = difflib.get_close_matches(model.strip().rpartition("/")[2].lower(), table, n=3, cutoff=0.5)
     raise ConfigError(
-        f"the price of {model} is not known (known are: {', '.join(table)}); give it in the config, as in "
-        f"`prices: {{{model}: {{input_usd_per_million: 0.15, output_usd_per_million: 0.6, tokens: {{like: gpt-4o}}}}}}`"
+        f"the price of {model} is not known ({'nearest are' if near else 'known are'}: {', '.join(near or table)}); "
+        f"give it in the config, as in `prices: {{{model}: {{input_usd_per_million: 0.15, output_usd_per_million: 0.6, "
+        "tokens: {like: gpt-4o}}}`"
     )
 
 
-def _is_ours(server: str) -> bool:
+def free_price(model: str) -> ModelPrice:
+    """Of a model that runs on a machine of one's own."""
+    return _price(model, "0", "0", _GPT_4)
+
+
+_OWN_DOMAINS = (".localhost", ".local", ".internal", ".lan", ".home.arpa")
+
+
+def is_ours(server: str) -> bool:
     """Whether a URL's host is this machine or in its own network: a loopback or private address, or a name of one."""
     try:
         host = urlsplit(server).hostname or ""
@@ -131,8 +189,8 @@ def _is_ours(server: str) -> bool:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        return bool(host) and ("." not in host or host.endswith((".localhost", ".local", ".internal")))
-    return address.is_loopback or address.is_private
+        return bool(host) and ("." not in host or host.endswith(_OWN_DOMAINS))
+    return not address.is_global
 
 
 _SETTINGS = tuple(field.name for field in fields(ModelPrice) if field.name != "model")
@@ -145,10 +203,11 @@ def _overridden(model: str, settings: Any) -> ModelPrice:
         raise ConfigError(f"{where} is {settings!r}: it has keys, {', '.join(_SETTINGS)}")
     _known_keys(where, settings, _SETTINGS)
     found: dict[str, Any] = {n: _decimal(f"{where}: {n}", settings[n]) for n in DOLLARS if n in settings}
-    if "reasoning" in settings:
-        if not isinstance(settings["reasoning"], bool):
-            raise ConfigError(f"{where}: reasoning is {settings['reasoning']!r}: it is true or false")
-        found["reasoning"] = settings["reasoning"]
+    for name in ("reasoning", "json_schema"):
+        if name in settings:
+            if not isinstance(settings[name], bool):
+                raise ConfigError(f"{where}: {name} is {settings[name]!r}: it is true or false")
+            found[name] = settings[name]
     if "tokens" in settings:
         found["tokens"] = _tokens(f"{where}: tokens", settings["tokens"])
     if model in PRICES:

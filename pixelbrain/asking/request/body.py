@@ -9,6 +9,7 @@ from typing import Any
 
 from pixelbrain.asking.cost.prices import find_price
 from pixelbrain.asking.questions.question import Question
+from pixelbrain.asking.request.dialect import speak
 from pixelbrain.asking.settings import AskSettings
 from pixelbrain.errors import ConfigError
 
@@ -49,7 +50,7 @@ def check_parameters(parameters: Mapping[str, Any]) -> None:
 def build_body(
     settings: AskSettings, questions: Sequence[Question], image_url: str, *, max_output_tokens: int | None = None
 ) -> dict[str, Any]:
-    """The JSON body of `POST /v1/chat/completions` that asks `questions` about one image.
+    """The JSON body of `POST /v1/chat/completions` that asks `questions` about one image, in the settings' dialect.
 
     What is the same in all requests comes first, and the image last: servers price repeated beginnings lower.
 
@@ -58,7 +59,7 @@ def build_body(
         max_output_tokens: instead of the settings', as after a truncated answer.
     """
     check_parameters(settings.parameters)
-    return {
+    body = {
         "model": settings.model,
         "messages": [
             {"role": "system", "content": SYSTEM_PROMPT},
@@ -77,6 +78,7 @@ def build_body(
         "max_completion_tokens": max_output_tokens or settings.max_output_tokens,
         **sent_parameters(settings),
     }
+    return speak(body, settings.dialect)
 
 
 def questions_text(questions: Sequence[Question]) -> str:
@@ -98,7 +100,7 @@ def answer_key(sent_sha256: str, settings: AskSettings, question: Question) -> s
     """Under which an answer is remembered: equal exactly when the model would be asked the same again.
 
     Neither the field's name nor the limit of output tokens is in it: they do not change a complete answer. Nor is
-    the server: the same model behind another address is the same model.
+    the server, or its dialect: the same model behind another address is the same model, asked in other words.
 
     Args:
         sent_sha256: of the JPEG that is sent, or of the original's bytes with `image_urls`.

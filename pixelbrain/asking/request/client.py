@@ -7,33 +7,42 @@ The SDK's own retries are off: it cannot know the limits that are shared by a cl
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from typing import Any
 
 import openai
 
+from pixelbrain.asking.request.dialect import Dialect, learn, speak
 from pixelbrain.asking.request.failures import Retry, RowFailed, StopJob, classify_response, mask_keys
 from pixelbrain.asking.request.key import read_key
 from pixelbrain.asking.request.replies import GarbledReplyError, Reply, error_in, read_reply
+from pixelbrain.asking.request.server import Server, client_options
 from pixelbrain.machine import bypass_proxies
+
+logger = logging.getLogger(__name__)
 
 _NO_KEY = "none"  # the SDK wants one, where the server does not
 
 
-def _options(base_url: str | None, timeout_s: float) -> dict[str, Any]:
+def _options(server: Server, timeout_s: float, model: str, *, whole: bool = False) -> dict[str, Any]:
     """What every client is made with. Raises as `read_key` does.
 
     Args:
-        base_url: of a server that speaks the API, which may need no key; None: OpenAI's, or OPENAI_BASE_URL.
+        server: that is asked, which may need no key.
         timeout_s: of one call, from the first byte sent to the last one received.
+        model: that is asked, and `whole`: see `Server.url`.
     """
     bypass_proxies()
-    return {"api_key": read_key(base_url) or _NO_KEY, "base_url": base_url, "max_retries": 0, "timeout": timeout_s}
+    key = read_key(server) or _NO_KEY
+    return {"api_key": key, "max_retries": 0, "timeout": timeout_s} | client_options(server, key, model, whole=whole)
 
 
-def make_sync_client(*, base_url: str | None = None, timeout_s: float = 60.0) -> openai.OpenAI:
-    """A client for the Files and Batches endpoints; see `_options`. Uploads have a time-out of their own."""
-    return openai.OpenAI(**_options(base_url, timeout_s))
+def make_sync_client(
+    *, base_url: str | None = None, server: Server | None = None, timeout_s: float = 60.0
+) -> openai.OpenAI:
+    """A client for the Files and Batches endpoints; see `AskClient`. Uploads have a time-out of their own."""
+    return openai.OpenAI(**_options(server or Server(base_url=base_url), timeout_s, "", whole=True))
 
 
 def sent_key(client: Any) -> str | None:
@@ -41,23 +50,50 @@ def sent_key(client: Any) -> str | None:
     return client.api_key if client.api_key != _NO_KEY else None
 
 
-class AskClient:
-    """An `AsyncOpenAI` that sends bodies as they are. Made, used and closed in one event loop.
+class _Refused(Exception):
+    """A response that is an error."""
 
-    See `_options` for what is not here.
+    def __init__(self, status: int, body: Any, headers: Mapping[str, str]) -> None:
+        super().__init__(status)
+        self.status, self.body, self.headers = status, body, headers
+
+
+class AskClient:
+    """An `AsyncOpenAI` that sends bodies in the server's dialect. Made, used and closed in one event loop.
+
+    What a server refuses to take is left out from then on, and the refused request is sent again: that is no failure
+    of it, nor of those that were on their way meanwhile.
 
     Args:
+        base_url: of a server that speaks the API, which may need no key; None: OpenAI's, or OPENAI_BASE_URL.
+        server: instead, all that is known of it.
+        model: that is asked.
+        dialect: what the server is known to take.
         connections: the most at once. As many as requests in flight, or they would wait here with a permit in hand.
+        timeout_s: of one call, from the first byte sent to the last one received.
     """
 
-    def __init__(self, *, base_url: str | None = None, connections: int = 32, timeout_s: float = 60.0) -> None:
+    def __init__(
+        self,
+        *,
+        base_url: str | None = None,
+        server: Server | None = None,
+        model: str = "",
+        dialect: Dialect = Dialect(),  # noqa: B008 - it is frozen
+        connections: int = 32,
+        timeout_s: float = 60.0,
+    ) -> None:
         limits = type(openai.DEFAULT_CONNECTION_LIMITS)  # of httpx or its successor, whichever the SDK brings
         http_client = openai.DefaultAsyncHttpxClient(
             limits=limits(max_connections=connections, max_keepalive_connections=connections), timeout=timeout_s
         )
-        self._openai = openai.AsyncOpenAI(**_options(base_url, timeout_s), http_client=http_client)
+        options = _options(server or Server(base_url=base_url), timeout_s, model)
+        self._openai = openai.AsyncOpenAI(**options, http_client=http_client)
         self._key = sent_key(self._openai)
         self._timeout_s = timeout_s
+        self._dialect = dialect
+        self._known = {dialect}
+        self.notes: list[str] = []  # what was learned of the server, once each, for people
 
     async def send(self, body: Mapping[str, Any]) -> Reply:
         """POST one body, as `request.body.build_body` makes it, to chat/completions.
@@ -67,6 +103,31 @@ class AskClient:
             RowFailed: it never will.
             StopJob: nor will any other request.
         """
+        while True:
+            dialect = self._dialect
+            spoken = speak(body, dialect)
+            try:
+                return await self._send(spoken)
+            except _Refused as refused:
+                if not self._learn(dialect, spoken, refused):
+                    raise classify_response(
+                        refused.status, refused.body, refused.headers, model=str(spoken["model"]), key=self._key
+                    ) from None
+
+    def _learn(self, dialect: Dialect, spoken: Mapping[str, Any], refused: _Refused) -> bool:
+        """Whether a request that was refused is worth sending again, in the dialect as it is now."""
+        if dialect != self._dialect:  # another request's refusal has taught it meanwhile
+            return True
+        wanted = learn(dialect, spoken, refused.status, refused.body)
+        if wanted is None or wanted in self._known:  # what it asks for now, it has refused before
+            return False
+        self._dialect = wanted
+        self._known.add(wanted)
+        self.notes.append(wanted.told(dialect))
+        logger.warning(self.notes[-1])
+        return True
+
+    async def _send(self, body: Mapping[str, Any]) -> Reply:
         extra = {name: value for name, value in body.items() if name not in ("model", "messages")}
         try:
             raw = await self._openai.chat.completions.with_raw_response.create(
@@ -74,13 +135,16 @@ class AskClient:
             )
         except openai.APITimeoutError:
             raise Retry(f"no answer within {self._timeout_s:g} s", error_type="Timeout", maybe_billed=True) from None
-        except (openai.APIStatusError, openai.APIConnectionError) as error:
+        except openai.APIStatusError as error:
+            said = error.body if error.body is not None else error.response.text
+            raise _Refused(error.status_code, said, dict(error.response.headers)) from None
+        except openai.APIConnectionError as error:
             raise classify_error(error, model=body["model"], key=self._key) from None
         headers = dict(raw.headers)
         try:
             found = json.loads(raw.content)
             if (late := error_in(found)) is not None:
-                raise classify_response(*late, headers, model=body["model"], key=self._key)
+                raise _Refused(*late, headers)
             return read_reply(found, model=body["model"], headers=headers)
         except (ValueError, RecursionError) as error:
             why = str(error) if isinstance(error, GarbledReplyError) else f"not JSON ({type(error).__name__})"

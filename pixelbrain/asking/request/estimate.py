@@ -13,6 +13,7 @@ from pixelbrain.asking.cost.prices import ModelPrice, cost_usd, image_tokens, te
 from pixelbrain.asking.questions.answer_types import AnswerType
 from pixelbrain.asking.questions.question import Question
 from pixelbrain.asking.request.body import SYSTEM_PROMPT, answers_schema, questions_text
+from pixelbrain.asking.request.dialect import SCHEMA_PROMPT
 from pixelbrain.asking.settings import AskSettings
 
 logger = logging.getLogger(__name__)
@@ -60,7 +61,8 @@ def estimate(
     """
     questions = settings.questions if questions is None else questions
     schema = json.dumps(answers_schema(questions), separators=(",", ":"))
-    texts = sum(map(text_tokens, (SYSTEM_PROMPT, questions_text(questions), schema)))
+    told = SCHEMA_PROMPT if settings.dialect.response_format != "json_schema" else ""
+    texts = sum(map(text_tokens, (SYSTEM_PROMPT, questions_text(questions), told, schema)))
     image = image_tokens(price, width, height, settings.detail, reduced=not settings.image_urls)
     most = max_output_tokens or settings.max_output_tokens
     # of an answer with its name and the JSON around it

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import os
-
+from pixelbrain.asking.request.server import KEY_VARIABLE, Server
 from pixelbrain.errors import StopJob
 
-KEY_VARIABLE = "OPENAI_API_KEY"
 
-
-def server_of(base_url: str | None) -> str | None:
-    """The server that is asked, as the SDK chooses it; None: OpenAI's."""
-    return base_url or os.environ.get("OPENAI_BASE_URL") or None
-
-
-def read_key(base_url: str | None) -> str:
-    """The key, or "" where the server may want none: any but OpenAI's.
+def read_key(server: Server) -> str:
+    """The key, or "" where the server may want none.
 
     Raises:
-        StopJob: no key for OpenAI's server, or one that cannot be sent.
+        StopJob: no key for a server that is known to want one, or one that cannot be sent.
     """
-    key = os.environ.get(KEY_VARIABLE, "").strip()
-    if not key and server_of(base_url) is None:
+    key, variable = server.key(), server.needs_key()
+    if not key and variable is not None:
+        where = " with a key of https://platform.openai.com/api-keys" if variable == KEY_VARIABLE else ""
         raise StopJob(
-            f"{KEY_VARIABLE} is not set: `export {KEY_VARIABLE}=...` with a key of "
-            "https://platform.openai.com/api-keys, or name another server with --base-url"
+            f"{variable} is not set: `export {variable}=...`{where}, or name another server with --base-url or "
+            "--provider"
         )
     if not (key.isascii() and key.isprintable() and " " not in key):
-        raise StopJob(f"{KEY_VARIABLE} holds characters that no key has: copy it again")
+        raise StopJob(f"{variable or KEY_VARIABLE} holds characters that no key has: copy it again")
     return key

@@ -99,7 +99,7 @@ def error_in(body: Any) -> tuple[int, Any] | None:
     said = [error.get(name) for name in ("code", "status", "type")] if isinstance(error, Mapping) else []
     if not any(said) and not (isinstance(error, Mapping) and error.get("message")):
         return None
-    numbers = [int(one) for one in said if str(one).isdecimal()]
+    numbers = [int(str(one)) for one in said if str(one).isdecimal()]
     words = " ".join(str(one).lower() for one in said)
     named = (status for name, status in _STATUS_OF.items() if name in words)
     return next((one for one in numbers if 400 <= one < 600), None) or next(named, 500), error

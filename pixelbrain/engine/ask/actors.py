@@ -155,7 +155,7 @@ class AskingActor:
                 report.add(record)
             report.failed_images += any(r["status"] == str(AnswerStatus.FAILED) for r in records)
         overrun = self._asker.requester.overrun
-        report.overrun, report.notes = overrun.message, [*filter(None, [overrun.unsaid])]
+        report.overrun, report.notes = overrun.message, [*self._client.notes, *filter(None, [overrun.unsaid])]
         return report
 
     async def stop(self) -> None:
@@ -186,10 +186,16 @@ class AskingActor:
         from pixelbrain.asking.request.photo import PhotoPreparer
 
         settings, price, limiter, concurrency = self.settings, self.price, self.limiter, self.concurrency
-        send = AskClient(base_url=settings.base_url, connections=concurrency, timeout_s=settings.timeout_s).send
+        self._client = AskClient(
+            server=settings.server,
+            model=settings.model,
+            dialect=settings.dialect,
+            connections=concurrency,
+            timeout_s=settings.timeout_s,
+        )
         gate = Gate(lease=limiter.lease.remote, settle=limiter.settle.remote, pause=limiter.pause.remote)
         requester = Requester(
-            settings=settings, price=price, gate=gate, send=send, concurrency=concurrency, meter=self.meter
+            settings=settings, price=price, gate=gate, send=self._client.send, concurrency=concurrency, meter=self.meter
         )
         read, sign = (functools.partial(one, s3_endpoint=settings.s3_endpoint) for one in (read_bytes, presign))
         preparer = PhotoPreparer(settings, price, read, sign)

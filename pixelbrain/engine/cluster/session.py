@@ -20,14 +20,15 @@ logger = logging.getLogger(__name__)
 
 #: Of every Ray that we start: no call home, the interpreter that runs us for the workers too, and GPUs as they are;
 #: workers stay for the next stage or command, where Ray would end them after a second and start others; and a model's
-#: thread that waits for the others sleeps, where it would keep the CPU that decoding, or they, could have: of 24 photos
-#: on two busy CPUs, faces were found in 6 s of wall and 5 s of CPU instead of 22 and 18.
+#: thread that waits for the others soon sleeps, where libgomp would have it keep the CPU that they, or decoding, could
+#: have: of 24 photos on two busy CPUs, faces took 9 s of CPU instead of 29 to 49; on two that were nearly free, they
+#: took as long as before (to sleep at once, by OMP_WAIT_POLICY=PASSIVE, takes a quarter longer).
 RAY_ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_idle_worker_killing_time_threshold_ms": "60000",
-    "OMP_WAIT_POLICY": "PASSIVE",
+    "GOMP_SPINCOUNT": "1000",
 }
 #: Of a Ray on one machine: no pixel travels through it; manifests and summaries do.
 OBJECT_STORE_BYTES = 256 * 1024 * 1024

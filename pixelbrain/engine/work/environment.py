@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 from pixelbrain.storage.s3_client import forget_s3_clients
 
-_OPENAI = "OPENAI_"
+#: Addresses and keys of the servers that can be asked.
+_ASKED = ("OPENAI_", "AZURE_OPENAI_API_KEY", "MISTRAL_API_KEY", "OPENROUTER_API_KEY", "LITELLM_API_KEY")
 _AWS_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 _AWS_TOKEN = "AWS_SESSION_TOKEN"  # belongs to its keys
 _AWS_PLACES = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")
@@ -26,7 +27,7 @@ class DriverEnvironment:
 
     def __init__(self, *, asking: bool = False, environ: Mapping[str, str] | None = None) -> None:
         environ = os.environ if environ is None else environ
-        wanted = [name for name in environ if asking and name.startswith(_OPENAI)]
+        wanted = [name for name in environ if asking and name.startswith(_ASKED)]
         wanted += [name for name in _AWS_PLACES if name in environ]
         if all(environ.get(name) for name in _AWS_KEYS):
             wanted += [*_AWS_KEYS, *(name for name in (_AWS_TOKEN,) if name in environ)]

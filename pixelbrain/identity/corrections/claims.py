@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pixelbrain.errors import ContradictionError
-from pixelbrain.identity.corrections.events import Event, FaceRef
+from pixelbrain.identity.corrections.events import Event, FaceRef, active
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,14 +28,14 @@ class FaceClaim:
 
 
 class Claims:
-    """The events that hold (see `events.active`), in their order, as one statement.
+    """All events, in their order, as one statement: those that hold, see `events.active`.
 
     Raises:
         ContradictionError: A is B, and A is not B.
     """
 
     def __init__(self, events: Sequence[Event]) -> None:
-        self.events = events
+        self.events = active(events)
         self.names: dict[str, str] = {}
         self.hidden: dict[str, bool] = {}
         self.said: list[tuple[FaceRef, FaceClaim]] = []  # in the order in which the later one wins
@@ -44,7 +44,11 @@ class Claims:
         self._one: dict[str, str] = {}  # a union-find; a root is who stays
         weak: list[tuple[FaceRef, FaceClaim]] = []
         explicit: list[tuple[FaceRef, FaceClaim]] = []
+        holding = {event.number for event in self.events}
         for event in events:
+            if event.kind == "split" and event.number not in holding:  # who was split off is whose the faces were
+                self._one[event.person or ""] = self.root(event.others[0])
+        for event in self.events:
             self.people |= dict.fromkeys(event.people)
             if event.kind == "name":
                 self.names[event.person or ""] = event.name or ""

@@ -157,7 +157,7 @@ def undo_of(events: Collection[Event], number: int) -> Event:
     if found is None:
         raise PeopleError(f"there is no event {number}: `pixelbrain people history` lists them")
     undos = [event for event in events if event.kind == "undo"]
-    holding = [event for event in undos if event.undoes == number and _holds(events, event)]
+    holding = [event for event in undos if event.undoes == number and holds(events, event)]
     if holding:
         raise PeopleError(f"event {number} is taken back already, by event {holding[-1].number}: undo that one")
     if found.kind == "split":
@@ -167,9 +167,9 @@ def undo_of(events: Collection[Event], number: int) -> Event:
     return Event(kind="undo", undoes=number)
 
 
-def _holds(events: Iterable[Event], event: Event) -> bool:
-    """Whether an event is not undone."""
-    return not any(e.kind == "undo" and e.undoes == event.number and _holds(events, e) for e in events)
+def holds(events: Iterable[Event], event: Event) -> bool:
+    """Whether an event, also an undo, is not undone."""
+    return not any(e.kind == "undo" and e.undoes == event.number and holds(events, e) for e in events)
 
 
 def whoami() -> str:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from pixelbrain import schema
 from pixelbrain.identity.corrections.apply import EXEMPLARS, Vectors, apply_claims, claims_by_row, found_as
 from pixelbrain.identity.corrections.claims import Claims, FaceClaim
-from pixelbrain.identity.corrections.events import NOBODY, EventLog, active
+from pixelbrain.identity.corrections.events import NOBODY, EventLog
 from pixelbrain.identity.corrections.faces import BOX, WHERE, landed_hashes, match_rows
 from pixelbrain.identity.corrections.keep import Known, keep_people
 from pixelbrain.landing.derived import IDENTITIES
@@ -29,7 +29,7 @@ class Memory:
     def __init__(self, landing: Landing) -> None:
         self._landing = landing
         self._events = EventLog(landing.storage).read()
-        self._claims = Claims(active(self._events))
+        self._claims = Claims(self._events)
         self._faces = IDENTITIES.origins(landing)
         self._known = read_registry(landing.storage, sums=True)
         said = claims_by_row(self._claims, self._faces, landed_hashes(landing))
@@ -52,9 +52,8 @@ class Memory:
         That two people are one is said of what was clustered, and not before, so that it can be taken back.
         """
         some: dict[str, list[int]] = {}
-        for row, one in enumerate(face_ids):
-            if one in self.somebodys:
-                some.setdefault(self._claims.root(self._said[one].person), []).append(row)
+        for one, row in sorted((one, row) for row, one in enumerate(face_ids) if one in self.somebodys):
+            some.setdefault(self._claims.root(self._said[one].person), []).append(row)
         pairs = [
             pair
             for a, b in sorted(map(sorted, self._claims.kept_apart()))

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from pixelbrain.errors import MixedModelsError, PeopleError
 from pixelbrain.identity.corrections.apply import EXEMPLARS, Applied, Vectors, apply_claims, claims_by_row, found_as
 from pixelbrain.identity.corrections.claims import Claims
-from pixelbrain.identity.corrections.events import Event, FaceRef, active
+from pixelbrain.identity.corrections.events import Event, FaceRef
 from pixelbrain.identity.corrections.faces import BOX, WHERE, hashes_of, landed_hashes, refs_of
 from pixelbrain.landing.derived import IDENTITIES
 from pixelbrain.landing.landing import Landing
@@ -51,13 +51,13 @@ class State:
         following.events = [*self.events, event]
         for name in ("claims", "said", "own"):
             following.__dict__.pop(name, None)
-        Claims(active(following.events))
+        Claims(following.events)
         return following
 
     @functools.cached_property
     def claims(self) -> Claims:
         """All that holds."""
-        return Claims(active(self.events))
+        return Claims(self.events)
 
     @functools.cached_property
     def said(self) -> dict:

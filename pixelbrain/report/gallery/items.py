@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pixelbrain.report.gallery import names
@@ -43,7 +43,7 @@ class GalleryFace:
     score: float | None  # detection probability, 0 to 1
     identity_id: str | None = None  # None: unassigned
     distance: float | None = None  # cosine distance to the identity's mean
-    assigned: str | None = None  # clustered, single, gated; None: identities were not looked for
+    assigned: str | None = None  # as in `schema.IDENTITY_SCHEMA`; None: identities were not looked for
 
 
 @dataclass(slots=True, eq=False)
@@ -109,6 +109,8 @@ class Library:
     photos: Sequence[Photo]
     failures: Sequence[Failure]
     people: list[Person]
+    hidden: list[Person]  # whom somebody hid: they have pages, and stand in no list
+    called: Mapping[str, str]  # identity_id -> name of those who were given one
     unassigned: Sequence[tuple[Photo, GalleryFace]]
     labels: list[Album]
     unsure: Sequence[Photo]  # without a label, the likeliest first

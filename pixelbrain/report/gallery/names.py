@@ -7,7 +7,8 @@ import posixpath
 import re
 import unicodedata
 import urllib.parse
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 _FILE = "file://"
 _GENERATED = re.compile(r"[a-z]+-[0-9a-f]{8,}")
@@ -66,8 +67,10 @@ def label_text(label: str) -> str:
     return visible(label).replace("_", " ")
 
 
-def display_names(ids: Iterable[str], word: str) -> dict[str, str]:
-    """What to call people or groups: a generated id (person-3f2a9c1b0d22) is `word` and its place, others are names."""
+def display_names(ids: Iterable[str], word: str, called: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
+    """What to call people or groups: as somebody `called` them; else a generated id is `word` and its place."""
+    named = {name: called.get(name, name) for name in ids}
     return {
-        name: f"{word} {place:,}" if _GENERATED.fullmatch(name) else visible(name) for place, name in enumerate(ids, 1)
+        name: f"{word} {place:,}" if _GENERATED.fullmatch(shown) else visible(shown)
+        for place, (name, shown) in enumerate(named.items(), 1)
     }

@@ -35,7 +35,11 @@ _ON_INDEX = {"people": 36, "labels": 24, "groups": 12, "photos": 24, "unassigned
 
 
 #: Why a face has no identity, by what `schema.IDENTITY_SCHEMA` calls it.
-_WHY_UNASSIGNED = {"single": "like too few others", "gated": "too small, too blurred or too uncertain"}
+_WHY_UNASSIGNED = {
+    "single": "like too few others",
+    "gated": "too small, too blurred or too uncertain",
+    "removed": "nobody's, as somebody said",
+}
 
 
 class _Figure(NamedTuple):
@@ -107,7 +111,7 @@ def build_gallery(
 def _made_of(landing: Landing, run: Mapping[str, Any], min_label_score: float | None) -> str:
     """Changes when a file does of which the gallery shows anything: a listing tells, and nothing is read."""
     answers = (f"answers/{name}" for name in landing.answer_log.fields())
-    folders = ("images", "identities", "groups", *answers)
+    folders = ("images", "identities", "people", "groups", *answers)
     files = {folder: sorted(landing.storage.versions(folder).items()) for folder in folders}
     return hashlib.sha256(
         json.dumps([files, _mapping(run, "settings").get("source"), min_label_score]).encode()
@@ -115,7 +119,8 @@ def _made_of(landing: Landing, run: Mapping[str, Any], min_label_score: float | 
 
 
 def _write_pages(out: Path, library: Library, missing: set[str], run: Mapping[str, Any], made_of: str) -> None:
-    people = names.display_names((person.identity_id for person in library.people), "Person")
+    everybody = (person.identity_id for person in (*library.people, *library.hidden))
+    people = names.display_names(everybody, "Person", library.called)
     groups = names.display_names((group.name for group in library.groups), "Group")
     named = Links(missing=missing, people=people, groups=groups)
     site = Site(out, links=named, shared=_shared(library, run))
@@ -132,7 +137,7 @@ def _write_photos(site: Site, library: Library) -> None:
     def write(photos: Sequence[Photo], path: str, **shown: str) -> None:
         site.write_list(photos, path, "photos.html", _PHOTOS, seen=seen, likeliest=_likeliest, **shown)
 
-    for person in library.people:
+    for person in (*library.people, *library.hidden):
         path, about = page_path("people", person.identity_id), seen(person)
         shown = {"person": person, "nearest": _nearest, "here": "people"}
         strip = [face.face_id for _photo, face in person.faces[: _ON_INDEX["strip"]]]

@@ -18,6 +18,7 @@ from pixelbrain import schema
 from pixelbrain.errors import MixedModelsError
 from pixelbrain.landing.digests import DigestTable, digest_ids, sort_digests
 from pixelbrain.landing.landing import Landing
+from pixelbrain.landing.registry import read_registry
 from pixelbrain.report.gallery.items import Album, Failure, GalleryFace, Library, Person, Photo
 from pixelbrain.report.gallery.spool import Picked, Spool, largest_first
 from pixelbrain.report.labels import shown_from
@@ -46,7 +47,7 @@ def read_library(landing: Landing, folder: Path, *, min_label_score: float | Non
         ConfigError: `min_label_score` is no probability.
     """
     least = shown_from(landing, min_label_score)
-    landed = landing.read_identities()
+    landed, known = landing.read_identities(), read_registry(landing.storage)
     identities = _Rows(landed, "face_id", "identity_id", "distance", "assigned")
     groups = _Rows(landing.read_groups(), "image_id", "group_id", "distance")
     spooled: Spool[Photo] = Spool(folder)
@@ -75,7 +76,7 @@ def read_library(landing: Landing, folder: Path, *, min_label_score: float | Non
                 people.add(face.identity_id, _or_last(face.distance))
                 face_of.append(len(spooled))
                 face_number.append(number)
-                gated.append(face.assigned == "gated")
+                gated.append({"gated": 1, "rejected": 2}.get(face.assigned or "", 0))
             labels.add(photo.label, -(photo.label_score or 0.0))
             unsure.append(photo.unsure)
             looks.add(photo.group_id, _or_last(photo.group_distance))
@@ -98,13 +99,17 @@ def read_library(landing: Landing, folder: Path, *, min_label_score: float | Non
         _, first = np.unique(of[places], return_index=True)
         return Person(name, Picked(pair, places), photos(of[places[np.sort(first)]]))
 
-    unassigned = by_photo[people.codes[by_photo] < 0]
+    poor = np.asarray(gated, np.int64)
+    unassigned = by_photo[(people.codes[by_photo] < 0) & (poor[by_photo] < 2)]  # those that are no faces are not shown
+    found = [person(*one) for one in people.largest_first(by_photo)]
     return Library(
         photos=photos(order),
         failures=Picked(failed.__getitem__, np.asarray(pc.sort_indices(pa.array(failed_ids, pa.string())), np.int64)),
-        people=[person(*one) for one in people.largest_first(by_photo)],
+        people=[one for one in found if one.identity_id not in known.hidden],
+        hidden=[one for one in found if one.identity_id in known.hidden],
+        called=known.names,
         # those that were too poor to be compared come last
-        unassigned=Picked(pair, unassigned[np.argsort(np.asarray(gated)[unassigned], kind="stable")]),
+        unassigned=Picked(pair, unassigned[np.argsort(poor[unassigned], kind="stable")]),
         labels=[Album(name, photos(places)) for name, places in labels.largest_first(order)],
         unsure=photos(labels.by_key(order[np.asarray(unsure, bool)[order]])),
         min_label_score=least,

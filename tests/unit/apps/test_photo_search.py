@@ -85,7 +85,7 @@ def test_the_largest_face_comes_first(search, landed):
         "face at [0, 0, 9, 10] of the photo", "face at [0, 0, 5, 10] of the photo",
     ]  # fmt: skip
     assert found["queries"][0]["matches"] == [
-        {"image_id": "file:///a%20b.jpg", "path": "/a b.jpg", "distance": 0.1235, "label": None}
+        {"image_id": "file:///a%20b.jpg", "path": "/a b.jpg", "distance": 0.1235, "label": None, "label_score": None}
     ]
 
 

@@ -9,7 +9,10 @@ import pyarrow as pa
 import pytest
 
 from pixelbrain.asking.module import Gpt4VModule
+from pixelbrain.asking.request.dialect import Dialect
 from pixelbrain.errors import ConfigError
+
+_LOCAL = Dialect(token_limit="max_tokens", left_out=frozenset({"detail"}))
 
 
 def test_one_question_several_and_prebuilt_ones():
@@ -89,3 +92,34 @@ def test_a_model_on_a_server_of_ones_own_costs_nothing_unless_it_is_priced(serve
         assert Gpt4VModule(**question | {"model": "gpt-4o"}).price.input_usd_per_million > 0
         given = {"input_usd_per_million": 7, "output_usd_per_million": 1, "tokens": {"like": "gpt-4o"}}
         assert Gpt4VModule(**question, prices={"llava": given}).price.input_usd_per_million == 7
+
+
+@pytest.mark.parametrize(
+    ("given", "model", "dialect"),
+    [
+        ({}, "gpt-4o-mini", Dialect()),
+        ({"model": "openai/GPT-4o"}, "gpt-4o", Dialect()),  # as OpenAI's own server knows it
+        ({"model": "gpt-4o-2024-05-13"}, "gpt-4o-2024-05-13", Dialect(response_format="json_object")),
+        ({"provider": "openrouter", "model": "openai/o3"}, "openai/o3", Dialect()),  # which thinks: no max_tokens
+        ({"provider": "mistral", "model": "gpt-4o"}, "gpt-4o", _LOCAL),
+        ({"provider": "vllm", "model": "llava", "send_detail": True}, "llava", Dialect(token_limit="max_tokens")),
+        (
+            {"token_limit": "max_tokens", "response_format": "none", "send_temperature": False},
+            "gpt-4o-mini",
+            Dialect(token_limit="max_tokens", response_format="none", left_out=frozenset({"temperature"})),
+        ),
+    ],
+)
+def test_a_provider_is_a_choice_of_settings_that_can_be_given_too(given, model, dialect, monkeypatch):
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    settings = Gpt4VModule("people_detector", **given).settings
+    assert (settings.model, settings.dialect) == (model, dialect)
+
+
+def test_what_runs_on_a_machine_of_ones_own_is_free_whatever_its_name(monkeypatch):
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    free = Gpt4VModule("people_detector", provider="ollama", model="gpt-4o").price
+    assert free.input_usd_per_million == free.output_usd_per_million == 0
+    elsewhere = {"provider": "vllm", "base_url": "https://vllm.example.com", "model": "gpt-4o"}
+    assert Gpt4VModule("people_detector", **elsewhere).price.input_usd_per_million > 0
+    assert Gpt4VModule("people_detector", provider="ollama", model="gpt-4o", budget_usd=1).price.input_usd_per_million

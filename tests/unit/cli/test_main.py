@@ -31,9 +31,11 @@ PLANNED = (
 )
 EXTRACTED = PLANNED.replace(" --min-label-score", "").replace(" --strategy", "").replace(" --mongo --chroma", "")
 #: What each command takes, in the order of its help: nothing is lost where options are derived and shared.
+SAYING = "--as --s3-endpoint --mongo"
 TAKEN = {
     "ask": "out --question --field --answer --where --model --detail --rpm --tpm --budget --concurrency --actors "
-    "--base-url --image-urls --max-output-tokens --max-wait --limit --batch --wait --cancel --dry-run --config "
+    "--provider --base-url --api-version --token-limit --response-format --send-detail --send-temperature --header "
+    "--image-urls --max-output-tokens --max-wait --limit --batch --wait --cancel --dry-run --config "
     "--strict --max-megapixels --address --mongo",
     "cluster down": "--local",
     "cluster status": "--local --json",
@@ -42,14 +44,31 @@ TAKEN = {
     "demo": "--out",
     "export": "out file --table --min-label-score --format --s3-endpoint",
     "extract": f"{EXTRACTED} --print-config --strict",
+    "forget": f"out --person --face --photo --again --list --lift --dry-run --yes --json {STORES}",
     "group": f"out --threshold --json {STORES}",
     "evaluate": "out --folders --labels --nobody --strategy --curve --calibrate --json --s3-endpoint",
     "identify": f"out --strategy --threshold --json {STORES}",
     "load": f"out {STORES} --rebuild",
+    "people apart": f"out person other {SAYING}",
+    "people assign": f"out person face --new {SAYING}",
+    "people export": "out to --unnamed --hidden --s3-endpoint",
+    "people hide": f"out person {SAYING}",
+    "people history": "out --json --s3-endpoint",
+    "people import": f"out source --dry-run {SAYING}",
+    "people list": "out --hidden --json --s3-endpoint",
+    "people merge": f"out person {SAYING}",
+    "people name": f"out person name {SAYING}",
+    "people reject": f"out face {SAYING}",
+    "people show": "out person_or_face -k --json --s3-endpoint",
+    "people split": f"out person face --name {SAYING}",
+    "people suggest": "out -k --crops --json --s3-endpoint",
+    "people unassign": f"out face {SAYING}",
+    "people undo": f"out event {SAYING}",
+    "people unhide": f"out person {SAYING}",
     "plan": f"{PLANNED} --json",
     "report": "out --min-label-score --max-megapixels --s3-endpoint",
     "run": f"{PLANNED} --print-config --strict",
-    "search": "out --image --faces --similar -k --json --max-megapixels --chroma --s3-endpoint",
+    "search": "out --image --person --faces --similar -k --json --max-megapixels --chroma --s3-endpoint",
     "status": f"out --json {STORES}",
     "submit": "--address --working-dir --runtime-env --wait --job-id --follow words",
     "tag-identity": "--data_path --export --database_id --identity_field_name --identifying_strategy --rm --embedder "
@@ -68,8 +87,8 @@ def run(*args: str):
 def test_all_commands_are_there():
     names = {path[0] for path in ALL}
     assert names == {
-        "demo", "run", "extract", "ask", "load", "identify", "evaluate", "group", "report", "export", "search",
-        "status", "verify", "compact", "tag-identity", "weights", "plan", "cluster", "submit",
+        "demo", "run", "extract", "ask", "load", "identify", "evaluate", "forget", "group", "report", "export",
+        "search", "status", "verify", "compact", "tag-identity", "weights", "plan", "cluster", "submit", "people",
     }  # fmt: skip
     assert {path[1] for path in ALL if path[0] == "weights" and len(path) > 1} == {"list", "fetch", "verify"}
 

@@ -36,6 +36,11 @@ WORDS = {
     "search": ["out", "--image", "photos/0.jpg"],
     "ask": ["out", "--question", "people_detector", "--where", "rating > 3"],  # a field that is in MongoDB, if anywhere
     "export": ["out", "images.csv"],
+    **{f"people {verb}": ["out", "a", "b"] for verb in ("name", "merge", "apart", "split", "assign")},
+    **{f"people {verb}": ["out", "a"] for verb in ("show", "hide", "unhide", "unassign", "reject")},
+    "people undo": ["out", "1"],
+    "people export": ["out", "people.csv"],
+    "people import": ["out", "photos"],
 }
 
 

@@ -5,7 +5,7 @@ from benchmarks.synthetic_faces import make_faces
 from pixelbrain.config import STRATEGIES
 from pixelbrain.errors import ConfigError, StoreError
 from pixelbrain.identity.assign import assign
-from pixelbrain.identity.evaluate import score_clusters
+from pixelbrain.identity.evaluate import count_mixed, score_clusters
 from pixelbrain.identity.neighbours import nearest_neighbours
 
 
@@ -101,6 +101,28 @@ def test_a_single_row_joins_the_cluster_that_is_clearly_nearest():
     assert assign(list("abc"), two, threshold=0.9).cluster.tolist() == [0, 0, -1]
     of_one_photo = assign(list("abcd"), near, threshold=0.9, photos=["1", "2", "3", "1"])
     assert of_one_photo.cluster.tolist() == [0, 0, 0, -1]
+
+
+def test_a_small_cluster_of_faces_that_are_hardly_alike_falls_apart():
+    # at a threshold of 0.9 a pair is to be within 0.085: 23.8 degrees
+    assert assign(list("ab"), _turned(0, 23.7), threshold=0.9).cluster.tolist() == [0, 0]
+    assert assign(list("ab"), _turned(0, 23.9), threshold=0.9).cluster.tolist() == [-1, -1]
+    assert assign(list("ab"), _turned(0, 23.9), threshold=0.9, second_look=False).cluster.tolist() == [0, 0]
+    # copies say nothing more of how alike two are, and stay together
+    copies = assign(list("abcd"), _turned(0, 0, 23.9, 23.9), threshold=0.9)
+    assert copies.cluster.tolist() == [0, 0, 2, 2]
+
+
+def test_few_people_found_among_synthetic_faces_are_mixed():
+    faces = make_faces(4000, seed=5)
+    good = np.flatnonzero(~faces.blurred)
+
+    def mixed(second_look: bool) -> tuple[int, int]:
+        found = assign(_names(len(good)), faces.vectors[good], threshold=0.45, second_look=second_look)
+        return count_mixed(faces.person[good], np.where(found.cluster >= 0, found.cluster, np.arange(len(good))))
+
+    (people, wrong), (unsure, more) = mixed(True), mixed(False)
+    assert wrong / people < 0.01 < 0.03 < more / unsure
 
 
 def test_a_cluster_is_named_by_its_smallest_id_also_when_that_one_came_late():

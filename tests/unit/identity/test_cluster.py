@@ -107,11 +107,13 @@ def test_a_permutation_changes_nothing(people, strategy):
     assert len(straight) > 1
 
 
-def test_faces_of_one_photo_are_not_merged_directly():
-    pair = _fan(0, 1)
-    assert _link(pair, 0.9).tolist() == [0, 0]
-    assert _link(pair, 0.9, photos=np.array([5, 5])).tolist() == [0, 1]
-    assert pairwise(_graph(pair, 0.9, np.array([5, 5]))).tolist() == [0, 1]
+def test_faces_of_one_photo_are_not_merged_directly_unless_far_more_alike_than_the_threshold():
+    pair, copies = _fan(0, 20), _fan(0, 15)  # 0.060 and 0.034 apart; the threshold is 0.1
+    one, another = np.array([5, 5]), np.array([5, 6])
+    assert _link(pair, 0.9, photos=another).tolist() == [0, 0]
+    assert _link(pair, 0.9, photos=one).tolist() == [0, 1]
+    assert pairwise(_graph(pair, 0.9, one)).tolist() == [0, 1]
+    assert _link(copies, 0.9, photos=one).tolist() == [0, 0]
 
 
 def test_weights_count_as_so_many_faces():

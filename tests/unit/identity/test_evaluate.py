@@ -3,7 +3,7 @@ from dataclasses import astuple
 import numpy as np
 import pytest
 
-from pixelbrain.identity.evaluate import score_clusters
+from pixelbrain.identity.evaluate import count_mixed, score_clusters
 
 
 def test_scores_counted_by_hand():
@@ -49,3 +49,10 @@ def test_large_clusters_do_not_overflow():
 def test_shapes_that_do_not_match_are_refused(found):
     with pytest.raises(ValueError, match="shape"):
         score_clusters(np.zeros(2), found)
+
+
+def test_mixed_people_are_counted():
+    truth = np.array(["a", "a", "b", "b", "c", "d", "e"])
+    assert count_mixed(truth, np.array([0, 0, 0, 1, 5, 5, 6])) == (2, 2)
+    assert count_mixed(truth, np.array([0, 0, 1, 1, 2, 3, 4])) == (2, 0)
+    assert count_mixed(truth[:0], np.array([], int)) == (0, 0)

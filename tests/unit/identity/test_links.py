@@ -103,17 +103,29 @@ def test_equal_vectors_are_kept_apart(strategy):
 
 
 def test_a_second_look_keeps_apart_too():
-    turned = np.radians([0, 0.1, 0.2, 27.1, 27.0])
-    vectors = np.stack([np.cos(turned), np.sin(turned)], axis=1).astype(np.float32)
-    photos = ["a", "b", "c", "d", "d"]  # so that the last two stay alone at first
-    found = assign(_names(5), vectors, threshold=0.9, photos=photos, cannot_link=np.array([[0, 4]]))
+    def turned(*degrees: float) -> np.ndarray:
+        angle = np.radians(degrees)
+        return np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=1).astype(np.float32)
+
+    # the last two are near enough to the three, on either side, and alone
+    vectors = turned(0, 0.1, 0.2, 27.1, -26.7)
+    assert assign(_names(5), vectors, threshold=0.9).cluster.tolist() == [0] * 5
+    found = assign(_names(5), vectors, threshold=0.9, cannot_link=np.array([[0, 4]]))
     assert found.cluster.tolist() == [0, 0, 0, 0, -1]
-    # both are near enough, and one only may join: the nearer
-    for apart in (None, np.array([[3, 4]])):
-        found = assign(_names(5), vectors, threshold=0.9, photos=photos, cannot_link=apart)
+    # of two that are apart, or of one photo, the nearer joins
+    for apart, photos in ((np.array([[3, 4]]), None), (None, list("abcdd"))):
+        found = assign(_names(5), vectors, threshold=0.9, cannot_link=apart, photos=photos)
         assert found.cluster.tolist() == [0, 0, 0, -1, 0]
-    found = assign(_names(5), vectors, threshold=0.9, cannot_link=np.array([[3, 4]]))
-    assert found.cluster.tolist() == [0, 0, 0, -1, 0]
+
+
+def test_what_someone_said_is_one_does_not_fall_apart_in_a_small_cluster():
+    angle = np.radians([0, 25, 60])  # at a threshold of 0.9: the first two are hardly one
+    vectors = np.stack([np.cos(angle), np.sin(angle)], axis=1).astype(np.float32)
+    assert assign(_names(3), vectors, threshold=0.9).cluster.tolist() == [-1, -1, -1]
+    said = assign(_names(3), vectors, threshold=0.9, must_link=np.array([[0, 1]]))
+    assert said.cluster.tolist() == [0, 0, -1]
+    far = assign(_names(3), vectors, threshold=0.7, must_link=np.array([[0, 2]]))
+    assert far.cluster.tolist() == [0, 0, 0]  # 1 is near both, however far they are from each other
 
 
 @pytest.mark.parametrize(

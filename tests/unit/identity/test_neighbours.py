@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -16,6 +19,21 @@ def _brute_force(vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
 def _random_rows(n: int, dim: int = 32, seed: int = 0) -> np.ndarray:
     rows = np.random.default_rng(seed).standard_normal((n, dim)).astype(np.float32)
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+@pytest.fixture(autouse=True, params=["few", "many"])
+def few(request, monkeypatch):
+    """Each test by NumPy, if it has few rows, and by torch."""
+    if request.param == "many":
+        monkeypatch.setattr(neighbours, "_FEW", 0)
+
+
+def test_few_are_compared_without_torch():
+    program = (
+        "import sys; import numpy as np; from pixelbrain.identity.neighbours import nearest_neighbours\n"
+        "nearest_neighbours(np.eye(9, dtype=np.float32), 3); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], timeout=60).returncode == 0
 
 
 @pytest.mark.parametrize("block_cells", [2**26, 900])

@@ -191,3 +191,13 @@ def test_a_file_that_was_replaced_is_another_version_whatever_the_clock_says(tmp
     os.utime(tmp_path / "images" / "a", ns=(7, 7))
     assert storage.versions("images") != first
     keep.close()
+
+
+def test_a_file_is_created_once(tmp_path):
+    storage = open_storage(tmp_path)
+    assert storage.create("a/1", b"first") and not storage.create("a/1", b"second")
+    assert storage.read("a/1") == b"first" and storage.names("a") == ["1"]
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["1"]
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(LandingError, match="cannot write"):
+        storage.create("file/1", b"")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pixelbrain.asking.cost.prices import PRICES, cost_usd, find_price, image_tokens, text_tokens
+from pixelbrain.asking.cost.prices import PRICES, cost_usd, find_price, image_tokens, plain_name, text_tokens
 from pixelbrain.errors import ConfigError
 
 
@@ -17,6 +17,31 @@ def test_dated_snapshots_are_priced_as_their_family() -> None:
     assert find_price("gpt-4o-2024-05-13").input_usd_per_million == Decimal("5.00")  # which has a price of its own
     assert find_price("gpt-4o-mini-2024-07-18").tokens == PRICES["gpt-4o-mini"].tokens
     assert find_price("gpt-4.1-nano-2025-04-14").input_usd_per_million == Decimal("0.10")
+
+
+@pytest.mark.parametrize(
+    ("model", "plain", "usd"),
+    [
+        ("openai/gpt-4o", "gpt-4o", "2.50"),
+        ("openrouter/openai/GPT-4o", "gpt-4o", "2.50"),
+        ("azure/gpt-4o-2024-05-13", "gpt-4o-2024-05-13", "5.00"),
+        ("gpt-4.1-latest", "gpt-4.1-latest", "2.00"),
+        ("o1-2024-12-17", "o1-2024-12-17", "15.00"),
+        ("o3", "o3", "2.00"),
+        ("gpt-4-turbo-2024-04-09", "gpt-4-turbo-2024-04-09", "10.00"),
+        ("ft:gpt-4o-2024-08-06:Org::Id", "ft:gpt-4o-2024-08-06:Org::Id", "3.75"),
+        ("openai/FT:GPT-4o-mini:org:name:Id", "ft:gpt-4o-mini:org:name:Id", "0.30"),
+    ],
+)
+def test_a_model_is_known_by_any_usual_name(model: str, plain: str, usd: str) -> None:
+    assert plain_name(model) == plain
+    found = find_price(model)
+    assert (found.model, found.input_usd_per_million) == (model, Decimal(usd))
+
+
+def test_the_nearest_names_of_an_unknown_model_are_shown() -> None:
+    with pytest.raises(ConfigError, match="price of openai/gtp-4o is not known .nearest are: gpt-4o, "):
+        find_price("openai/gtp-4o")
 
 
 @pytest.mark.parametrize(

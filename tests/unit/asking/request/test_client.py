@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import httpx
@@ -83,6 +84,51 @@ def test_what_is_no_completion_is_no_reply(status: int, content: bytes, kind: ty
             if kind is Retry:
                 assert caught.value.error_type == "GarbledResponse"
                 assert caught.value.maybe_billed and caught.value.garbled
+            await client.aclose()
+
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    asyncio.run(main())
+
+
+class _Refusing:
+    """A server that takes neither of two parameters, says so of one at a time, and answers in the end."""
+
+    def __init__(self, *refused: str) -> None:
+        self.refused, self.bodies = refused, list[dict[str, Any]]()
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+        body = json.loads(await reader.readexactly(length))
+        self.bodies.append(body)
+        await asyncio.sleep(0.05)  # so that all that are sent together are refused together
+        name = next((one for one in self.refused if one in body), None)
+        status, found = 200, {"choices": [{"message": {"content": "{}"}}]}
+        if name is not None:
+            status, found = 400, {"error": {"message": f"Unrecognized request argument supplied: {name}"}}
+        content = json.dumps(found).encode()
+        answer = f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {len(content)}\r\n"
+        writer.write(answer.encode() + b"connection: close\r\n\r\n" + content)
+        writer.close()
+
+
+def test_what_a_server_does_not_take_is_left_out_for_all_and_said_once(monkeypatch: pytest.MonkeyPatch):
+    async def main() -> None:
+        server = _Refusing("temperature", "max_completion_tokens")
+        async with await asyncio.start_server(server, "127.0.0.1", 0) as listening:
+            client = AskClient(base_url=f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}", timeout_s=5.0)
+            sent = BODY | {"temperature": 0.0}
+            replies = await asyncio.gather(*(client.send(sent) for _ in range(6)))
+            assert [reply.content for reply in replies] == ["{}"] * 6  # no race is a failure
+            assert len(client.notes) == 2
+            before = len(server.bodies)
+            await client.send(sent)
+            (last,) = server.bodies[before:]  # it is remembered
+            assert last["max_tokens"] == 5 and "temperature" not in last
+            server.refused = ("max_tokens", "max_completion_tokens")  # nothing helps: its own words, and an end
+            with pytest.raises(RowFailed, match="Unrecognized request argument"):
+                await client.send(sent)
+            assert len(server.bodies) <= before + 4
             await client.aclose()
 
     monkeypatch.setenv("OPENAI_API_KEY", KEY)

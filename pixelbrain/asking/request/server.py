@@ -1,0 +1,178 @@
+"""Which server is asked: presets of providers, addresses as people have them, and the headers that go with them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import SplitResult, parse_qsl, quote, urlsplit, urlunsplit
+
+from pixelbrain.asking.cost.prices import is_ours
+from pixelbrain.asking.request.dialect import Dialect
+from pixelbrain.config import choose
+from pixelbrain.errors import ConfigError
+
+KEY_VARIABLE = "OPENAI_API_KEY"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provider:
+    """A kind of server: what it takes, and where it is unless somebody says so."""
+
+    dialect: Dialect = Dialect()
+    url: str | None = None
+    path: str = "/v1"  # of its API, where an address names only the host
+    hosts: tuple[str, ...] = ()  # by which it is known without being named
+    key_variable: str = KEY_VARIABLE  # which is looked at first
+    needs_key: bool = True
+    free: bool = False  # runs models on a machine of one's own
+
+
+_OLD_LIMIT = Dialect(token_limit="max_tokens")
+#: Local servers see an image in one size: `detail` means nothing to them, and some refuse it.
+_LOCAL = Dialect(token_limit="max_tokens", left_out=frozenset({"detail"}))
+
+PROVIDERS = {
+    "openai": Provider(hosts=("api.openai.com",)),
+    "azure": Provider(
+        dialect=_OLD_LIMIT,
+        path="/openai/v1",
+        hosts=(".azure.com", ".azure.us", ".azure.cn"),
+        key_variable="AZURE_OPENAI_API_KEY",
+    ),
+    "vllm": Provider(dialect=_LOCAL, url="http://localhost:8000/v1", needs_key=False, free=True),
+    "ollama": Provider(dialect=_LOCAL, url="http://localhost:11434/v1", needs_key=False, free=True),
+    "lmstudio": Provider(dialect=_LOCAL, url="http://localhost:1234/v1", needs_key=False, free=True),
+    "mistral": Provider(
+        dialect=_LOCAL, url="https://api.mistral.ai/v1", hosts=(".mistral.ai",), key_variable="MISTRAL_API_KEY"
+    ),
+    "openrouter": Provider(
+        dialect=_OLD_LIMIT,
+        url="https://openrouter.ai/api/v1",
+        path="/api/v1",
+        hosts=("openrouter.ai",),
+        key_variable="OPENROUTER_API_KEY",
+    ),
+    "litellm": Provider(
+        dialect=_OLD_LIMIT, url="http://localhost:4000/v1", key_variable="LITELLM_API_KEY", needs_key=False
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """The server that is asked. Where it gives no address, OPENAI_BASE_URL does, then its provider, then the SDK."""
+
+    provider: str | None = None  # of PROVIDERS; None: known by its address, or like OpenAI's
+    base_url: str | None = None
+    api_version: str | None = None  # Azure's
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # further ones; they may hold secrets
+
+    def __post_init__(self) -> None:
+        if self.provider is not None:
+            choose("provider", self.provider, PROVIDERS)
+        if self.kind == "azure" and self.address is None:
+            raise ConfigError("provider azure has no address of its own: give --base-url https://NAME.openai.azure.com")
+        given = self._split()
+        if self.base_url and given.netloc and not (given.scheme in ("http", "https") and given.hostname):
+            raise ConfigError(f"base_url is {self.base_url!r}: an address, as in http://localhost:11434/v1")
+
+    @property
+    def address(self) -> str | None:
+        """The address that was given, or that its kind of server has; None: OpenAI's."""
+        default = PROVIDERS[self.provider].url if self.provider else None
+        return self.base_url or os.environ.get("OPENAI_BASE_URL") or default
+
+    @property
+    def kind(self) -> str:
+        """The name of its provider."""
+        if self.provider is not None:
+            return self.provider
+        host, spelled = self._host(), self._split()
+        if self.api_version or "/openai/deployments" in spelled.path or "api-version" in dict(parse_qsl(spelled.query)):
+            return "azure"
+        for name, known in PROVIDERS.items():
+            if any(host == one.lstrip(".") or (one.startswith(".") and host.endswith(one)) for one in known.hosts):
+                return name
+        return "openai"
+
+    @property
+    def is_openai(self) -> bool:
+        """Whether it is OpenAI's own, or Azure's: there models go by OpenAI's names."""
+        return self.kind == "azure" or self.address is None or self._host() == "api.openai.com"
+
+    @property
+    def runs_free(self) -> bool:
+        """Whether its provider is one that runs on a machine of one's own, and its address does not say otherwise."""
+        return PROVIDERS[self.kind].free and is_ours(self._spelled())
+
+    def key(self) -> str:
+        """The key in the environment, or ""; `request.key.read_key` says what is missing."""
+        names = (PROVIDERS[self.kind].key_variable, KEY_VARIABLE)
+        return next((key for name in names if (key := os.environ.get(name, "").strip())), "")
+
+    def needs_key(self) -> str | None:
+        """The variable that has to hold a key; None: the server may want none, as one of one's own."""
+        kind = PROVIDERS[self.kind]
+        if is_ours(self._spelled()) or (self.kind == "openai" and not self.is_openai):
+            return None
+        return kind.key_variable if kind.needs_key else None
+
+    def url(self, model: str = "", *, whole: bool = False) -> tuple[str | None, dict[str, str]]:
+        """The base URL as the SDK takes it, and the query that goes with every request.
+
+        An address may be of the host alone, with or without /v1, or all of an endpoint's as Azure's portal shows it.
+
+        Args:
+            model: that is asked, which is a part of Azure's address.
+            whole: not of one model, as for Azure's files and batches.
+        """
+        if self.address is None:
+            return None, {}
+        given = self._split()
+        if not given.netloc:  # which the SDK will say
+            return self._spelled(), {}
+        query = dict(parse_qsl(given.query))
+        path = given.path.rstrip("/").removesuffix("/chat/completions").rstrip("/")
+        if self.kind == "azure":
+            if self.api_version:
+                query["api-version"] = self.api_version
+            dated = "api-version" in query and query["api-version"] not in ("v1", "preview", "latest")
+            if path in ("", "/openai"):
+                path = "/openai/deployments" if dated else "/openai/v1"
+            if path.endswith("/openai/deployments"):
+                path += f"/{quote(model, safe='')}"
+            if whole:
+                path = path.partition("/deployments/")[0]
+        elif not path or (path == "/api" and self.kind == "openrouter"):
+            path = PROVIDERS[self.kind].path
+        return urlunsplit((given.scheme, given.netloc, path, "", "")), query
+
+    def _spelled(self) -> str:
+        """The address with a scheme."""
+        address = (self.address or "").strip()
+        if not address or "://" in address:
+            return address
+        return f"{'http' if is_ours('http://' + address) else 'https'}://{address}"
+
+    def _split(self) -> SplitResult:
+        """The address in its parts; none of one that is no address."""
+        try:
+            return urlsplit(self._spelled())
+        except ValueError:
+            return urlsplit("")
+
+    def _host(self) -> str:
+        return (self._split().hostname or "").lower()
+
+
+def client_options(server: Server, key: str, model: str, *, whole: bool = False) -> dict[str, Any]:
+    """What the SDK's clients are made with, to reach a server; see `Server.url`."""
+    import openai
+
+    url, query = server.url(model, whole=whole)
+    headers: dict[str, Any] = dict(server.headers)
+    if server.kind == "azure" and key.count(".") != 2:  # else it is a token of Entra ID, which is the bearer's
+        headers |= {"api-key": key, "Authorization": openai.Omit()}
+    return {"base_url": url, "default_query": query or None, "default_headers": headers or None}
