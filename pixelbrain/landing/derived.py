@@ -6,6 +6,7 @@ Where any of it has changed since, the row is about another photo or another fac
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pixelbrain import schema
+from pixelbrain.errors import LandingError
 from pixelbrain.landing.digests import DigestTable, digest_ids, sort_digests
 from pixelbrain.landing.parts import write_table
 from pixelbrain.landing.registry import REGISTRY
@@ -62,7 +64,15 @@ class DerivedTable:
     def rewrite(self, landing: Landing, table: pa.Table) -> None:
         """Replace it by rows that have their origin, as `whole` reads them. Raises `OutLockedError`."""
         with RunLock(landing.storage, what=self.name):
-            write_table(landing.storage, self.file, table.select(self.columns.names).cast(self.columns))
+            self._land(landing, table)
+
+    def _land(self, landing: Landing, rows: pa.Table) -> None:
+        """The same rows as are there stay as they are: to later stages, which look at the file, nothing is new."""
+        rows = rows.select(self.columns.names).cast(self.columns)
+        with contextlib.suppress(LandingError):  # what cannot be read is replaced
+            if (before := self.whole(landing)) is not None and before.equals(rows):
+                return
+        write_table(landing.storage, self.file, rows)
 
     def _write(self, landing: Landing, table: pa.Table) -> None:
         pieces, places = [self._origin_schema().empty_table()], [np.empty(0, np.int64)]
@@ -77,7 +87,7 @@ class DerivedTable:
             rows = rows.remove_column(at) if at >= 0 else rows
             rows = rows.append_column(name, origins[name])
         in_order = self._with_all_columns(rows.take(pa.array(np.argsort(np.concatenate(places)))))
-        write_table(landing.storage, self.file, in_order.select(self.columns.names).cast(self.columns))
+        self._land(landing, in_order)
 
     def whole(self, landing: Landing) -> pa.Table | None:
         """All rows, whether they fit or not; None before the stage has run. Raises `LandingError`."""

@@ -7,6 +7,7 @@ import pytest
 
 from pixelbrain import schema
 from pixelbrain.landing.compact import compact
+from pixelbrain.landing.derived import IDENTITIES
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import write_table
 from tests.unit.landed_out import land_faces
@@ -28,6 +29,11 @@ def identified(tmp_path) -> Landing:
     landing = land_faces(tmp_path, FACES)
     landing.write_identities(identities([*FACES, "file:///nobody.jpg#0"]))
     return landing
+
+
+def identities_digest(landing: Landing) -> str:
+    landing.refresh()
+    return IDENTITIES.digest(landing)
 
 
 def named(landing: Landing) -> dict[str, str]:
@@ -60,6 +66,17 @@ def test_a_name_does_not_pass_to_what_takes_the_place_of_a_face(identified, tmp_
 def test_the_same_again_keeps_its_names(identified, tmp_path):
     land_faces(tmp_path, FACES, generation=2)
     assert len(named(identified)) == 3 and not identified.derived_state("identities").outdated
+
+
+def test_the_same_again_is_nothing_new_to_later_stages(identified):
+    digest = identities_digest(identified)
+    identified.write_identities(identities([*FACES, "file:///nobody.jpg#0"]))
+    assert identities_digest(identified) == digest
+    identified.write_identities(identities(FACES[1:]))
+    assert identities_digest(identified) != digest and len(named(identified)) == 2
+    (identified.storage.local / IDENTITIES.file).write_bytes(b"PAR1 cut short")
+    identified.write_identities(identities(FACES))
+    assert len(named(identified)) == 3
 
 
 def test_new_faces_are_missing(identified, tmp_path):

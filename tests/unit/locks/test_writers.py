@@ -37,7 +37,7 @@ UNDER_ANOTHERS_LOCK = {
     "landing/landing.py:write_part": "workers on other machines write, for the run that claimed their generation",
     "landing/landing.py:write_identities": "of a table of a later stage, whose `write` takes it",
     "landing/landing.py:write_groups": "as `write_identities`",
-    "landing/derived.py:_write": "of `write`, which takes it",
+    "landing/derived.py:_land": "of `write` and `rewrite`, which take it",
     "landing/answers/log.py:_fold": "of `fold`, which takes it",
     "landing/answers/log.py:_write": "of `fold`, which takes it",
     "landing/answers/journal.py:append": "a file of its own a process that asks, folded under the lock",
