@@ -12,7 +12,6 @@ from pixelbrain.asking.module import Gpt4VModule
 from pixelbrain.asking.request.dialect import Dialect
 from pixelbrain.errors import ConfigError
 
-
 _LOCAL = Dialect(token_limit="max_tokens", left_out=frozenset({"detail"}))
 
 
