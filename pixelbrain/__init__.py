@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pixelbrain.modules.resnet import ResnetClassifierModule as ResnetClassifierModule
     from pixelbrain.pipeline import Pipeline as Pipeline
     from pixelbrain.pipeline import TaggingPipeline as TaggingPipeline
+    from pixelbrain.pipeline import forget as forget
     from pixelbrain.stores.database import Database as Database
 
 #: Where each public name is defined.
@@ -53,6 +54,7 @@ _HOMES = {
     "ResnetClassifierModule": "pixelbrain.modules.resnet",
     "Resources": "pixelbrain.modules.base",
     "TaggingPipeline": "pixelbrain.pipeline",
+    "forget": "pixelbrain.pipeline",
 }
 __all__ = [*_HOMES]
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pixelbrain.asking.answer_records import AskReport
     from pixelbrain.asking.module import Gpt4VModule
     from pixelbrain.engine.extract import ExtractReport
+    from pixelbrain.stages.forget import ForgetReport
     from pixelbrain.stores.load import LoadReport
 
 
@@ -154,3 +155,28 @@ def _function(progress: Progress) -> Callable[[int, int, int], None] | None:
 
 
 TaggingPipeline = Pipeline  # the predecessor's name
+
+
+def forget(
+    out: str | Path | Storage,
+    *,
+    person: str | None = None,
+    faces: Sequence[str] = (),
+    photos: Sequence[str] = (),
+    again: bool = False,
+    dry_run: bool = False,
+    mongo: str | None = None,
+    chroma: str | None = None,
+    s3_endpoint: str | None = None,
+    progress: bool | None = None,
+) -> ForgetReport:
+    """Erase a person, faces or photos from OUT, its stores and its gallery, for good; nobody is asked.
+
+    See `stages.forget.forget` for the arguments and errors, and docs/people.md for what is erased and what is not.
+    """
+    from pixelbrain.stages.forget import forget as forget_in
+
+    stages = Stages.over(str(out), choose_display(progress), mongo=mongo, chroma=chroma, s3_endpoint=s3_endpoint)
+    report = forget_in(stages, person=person, faces=faces, photos=photos, again=again, dry_run=dry_run)
+    assert report is not None  # it is confirmed
+    return report

@@ -12,6 +12,7 @@
 | `demo`, `run`, `extract`, `plan` | run          | from a source to OUT, and what that would take
 | `load`, `identify`, `group`      | stores       | the stages between OUT and the stores
 | `status`, `verify`, `compact`    | stores       | what is in OUT, whether all agrees, and keeping it small
+| `forget`                         | stores       | erase a person, faces or photos
 | `submit`                         | submit       | another command as a job on a Ray cluster, with its log here
 | `tag_identity`                   | tag_identity | the prebuilt app, with the flags of its predecessor
 | `weights`                        | weights      | which weights each model wants, and whether they are here

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -24,6 +24,32 @@ def answer(what: str) -> None:
     """Tell who pressed Ctrl-C at once what is still being done; on a terminal, in place of a line of progress."""
     clear = "\r\x1b[2K" if sys.stderr.isatty() else ""
     print(f"{clear}Stopping: {what}; once more stops now.", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def heeded() -> Iterator[Callable[[], None]]:
+    """Inside it, call what is given now and then: it raises the `KeyboardInterrupt` of a Ctrl-C that nobody heard.
+
+    Python drops one that comes while a finalizer runs, of which Ray has many, and a loop would go on without end.
+    """
+    came: list[int] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        raise KeyboardInterrupt
+
+    def look() -> None:
+        if came:
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield look
+        return
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield look
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class Interrupt:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import threading
 from collections.abc import Iterator
 from types import ModuleType
 
 __all__ = ["import_torchvision"]
 
 _COMPILER = "torch._dynamo"
+_ONCE = threading.Lock()  # the threads of a worker come here at the same time
 
 
 def import_torchvision() -> None:
@@ -18,13 +20,14 @@ def import_torchvision() -> None:
     `torchvision.ops.roi_align` wants one function of the compiler, which nothing here ever calls; it gets one that
     imports the compiler when it is called. Of another torchvision, which wants more, the import is as it always is.
     """
-    if "torchvision" in sys.modules or _COMPILER in sys.modules:
-        return
-    import torch  # noqa: F401  (first: not with a part of it missing)
+    with _ONCE:
+        if "torchvision" in sys.modules or _COMPILER in sys.modules:
+            return
+        import torch  # noqa: F401  (first: not with a part of it missing)
 
-    with contextlib.suppress(ImportError), _later():
-        import torchvision
-    import torchvision  # noqa: F401
+        with contextlib.suppress(ImportError), _later():
+            import torchvision
+        import torchvision  # noqa: F401
 
 
 @contextlib.contextmanager

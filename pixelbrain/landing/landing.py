@@ -19,6 +19,7 @@ from pixelbrain.errors import LandingError, MixedModelsError, PixelbrainError
 from pixelbrain.landing.answers.log import AnswerLog
 from pixelbrain.landing.answers.placed import PlacedAnswers, place_answers
 from pixelbrain.landing.derived import GROUPS, IDENTITIES, DerivedRows
+from pixelbrain.landing.forgotten.marks import read_marks
 from pixelbrain.landing.index import LandedIndex, build_index
 from pixelbrain.landing.parts import IMAGES, ModuleState, Part, PartList, list_parts, part_name, write_table
 from pixelbrain.landing.reader import read_layers
@@ -78,13 +79,20 @@ class Landing(Shown):
     ) -> str:
         """Land rows of `images`; the same (generation, block, piece) again replaces them. Returns the file's name.
 
+        What is forgotten, see `landing.forgotten`, does not land, whoever computed it.
         Workers write, on other machines, under the lock of the run that claimed their generation; see
         `claim_generation`.
         """
         name = part_name(generation, block, piece)
         landed = pa.schema([field.with_type(schema.as_landed(field.type)) for field in rows.schema])
-        write_table(self.storage, name, rows.cast(landed), modules, replaces)
+        write_table(self.storage, name, read_marks(self.storage).without(rows.cast(landed)), modules, replaces)
         return name
+
+    def write_pictures(self, pictures: pa.Table, rows: pa.Table, *, generation: int, block: int, piece: int) -> None:
+        """Land small pictures, rows of `schema.PICTURE_SCHEMA`, of these rows of `images`, before the rows land."""
+        name = part_name(generation, block, piece).rpartition("/")[2]
+        shown = read_marks(self.storage).without_pictures(pictures, rows)
+        write_table(self.storage, f"{schema.PICTURES}/{name}", shown)
 
     def block_so_far(self, generation: int, block: int) -> tuple[set[str], int]:
         """What an earlier try of a block of work has landed: a worker that was killed, whose block came back.

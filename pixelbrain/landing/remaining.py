@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from pixelbrain import schema
 from pixelbrain.landing.digests import DigestTable, digest_ids, digest_versions, first_of_runs, sort_digests
+from pixelbrain.landing.forgotten.marks import read_marks
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import Part, claim_generation
 from pixelbrain.landing.reader import newest_first, scan_columns
@@ -65,6 +66,7 @@ class Remaining:
         self._version = rows.version[images]
         self._landed = rows.state[images] == _LANDED
         self._listed = np.zeros(len(images), bool)
+        self._marks = read_marks(landing.storage)
         #: Images that `split` was given so far.
         self.listed = 0
 
@@ -85,6 +87,7 @@ class Remaining:
         same = digest_versions(manifest["version"].take(pa.array(known))) == self._version[place]
         missing = np.ones((len(manifest), len(self._hashes)), bool)
         missing[known] = ~(same[:, None] & self._landed[place])
+        missing[self._marks.hold_places(manifest)] = False  # a photo that is forgotten is not even read
         work: dict[tuple[str, ...], pa.Table] = {}
         for pattern in np.unique(missing, axis=0):
             if pattern.any():

@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 
 from pixelbrain.errors import LandingError
 
+#: A temporary file that was not written to for so long belongs to nobody.
+STALE_S = 3600.0
 _PROBE = "work/writable"
 
 
@@ -105,8 +107,8 @@ class Storage(abc.ABC):
     def move(self, name: str, to: str) -> None:
         """Give a file another name. Raises `FileGoneError` if it is absent."""
 
-    def sweep(self, folder: str) -> None:  # noqa: B027  (most have nothing to sweep)
-        """Remove the temporary files that killed processes left directly in a folder an hour ago or more."""
+    def sweep(self, folder: str, *, stale_s: float = STALE_S) -> None:  # noqa: B027  (most have nothing to sweep)
+        """Remove the temporary files that killed processes left directly in a folder, an hour ago or more."""
 
     @abc.abstractmethod
     def parquet_file(self, name: str, version: str | None = None) -> pq.ParquetFile:

@@ -15,11 +15,10 @@ from typing import IO
 import pyarrow.parquet as pq
 
 from pixelbrain.errors import LandingError
-from pixelbrain.storage.base import FileGoneError, Storage
+from pixelbrain.storage.base import STALE_S, FileGoneError, Storage
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _TEMPORARY = re.compile(r"\..+\.tmp")
-_STALE_S = 3600  # a temporary file that was not written to for so long belongs to nobody
 
 
 class LocalStorage(Storage):
@@ -103,10 +102,10 @@ class LocalStorage(Storage):
         except OSError as error:
             raise LandingError(f"cannot move {self.local / name} to {path}: {error.strerror}") from None
 
-    def sweep(self, folder: str) -> None:
+    def sweep(self, folder: str, *, stale_s: float = STALE_S) -> None:
         with self._explained("clean up", folder), contextlib.suppress(FileNotFoundError):
             for entry in self._entries(folder):
-                if _TEMPORARY.fullmatch(entry.name) and time.time() - entry.stat().st_mtime > _STALE_S:
+                if _TEMPORARY.fullmatch(entry.name) and time.time() - entry.stat().st_mtime >= stale_s:
                     Path(entry.path).unlink(missing_ok=True)
 
     def parquet_file(self, name: str, version: str | None = None) -> pq.ParquetFile:

@@ -53,7 +53,12 @@ class LoadReport(Shown):
 
 
 def load(
-    landing: Landing, database: Database, *, rebuild: bool = False, progress: Callable[[int, int], None] | None = None
+    landing: Landing,
+    database: Database,
+    *,
+    rebuild: bool = False,
+    may_be_empty: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> LoadReport:
     """Make both stores hold what Parquet holds; running it again changes nothing, and reads no row.
 
@@ -65,6 +70,7 @@ def load(
 
     Args:
         rebuild: replace the vector collections and write every document again, whatever is there.
+        may_be_empty: where nothing has landed, nothing is to be in the stores either.
         progress: called as `progress(images done, images in all)`.
 
     Raises:
@@ -73,7 +79,7 @@ def load(
         StoreError: a store went away or refused, belongs to another OUT, or still differs afterwards.
         OutLockedError: another process works on this OUT.
     """
-    with RunLock(landing.require().storage, what="load"):
+    with RunLock((landing if may_be_empty else landing.require()).storage, what="load"):
         return _load(landing, database, rebuild, progress)
 
 

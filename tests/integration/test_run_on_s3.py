@@ -141,6 +141,7 @@ def test_the_whole_job(tmp_path, served, endpoint, bucket, command, monkeypatch)
         "faces",
         "identities",
         "images",
+        "people",
         "thumbnails",
         "work",
     ]

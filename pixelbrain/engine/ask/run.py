@@ -25,7 +25,7 @@ from pixelbrain.asking.request.estimate import estimate
 from pixelbrain.asking.settings import AskLimits, AskSettings
 from pixelbrain.engine.ask.actors import AskingActor, LimiterActor
 from pixelbrain.engine.cluster.session import ray_session
-from pixelbrain.engine.interrupt import answer
+from pixelbrain.engine.interrupt import answer, heeded
 from pixelbrain.engine.work.environment import DriverEnvironment
 from pixelbrain.engine.work.meter import run_label
 from pixelbrain.errors import EngineError, PixelbrainError
@@ -83,8 +83,8 @@ def ask(
         report = AskReport(images=0 if rows is None else len(rows))
         if rows is not None:
             try:
-                with ray_session(debug=debug):
-                    _run(rows, landing, settings, price, limits, report, progress or _nobody, waits or _nobody)
+                with ray_session(debug=debug), heeded() as heed:
+                    _run(rows, landing, settings, price, limits, report, progress or _nobody, waits or _nobody, heed)
             finally:
                 log.fold()
                 landing.refresh()
@@ -107,6 +107,7 @@ def _run(
     report: AskReport,
     progress: Callable[[int, int, int], None],
     waits: Callable[[float, str], None],
+    heed: Callable[[], None],
 ) -> None:
     """Hand out blocks of images until all are answered, or no request can succeed."""
     import ray
@@ -147,6 +148,7 @@ def _run(
     meter.queue(len(rows), done)
     try:
         while in_flight:
+            heed()
             ready, _ = ray.wait(list(in_flight), num_returns=1, timeout=_LOOK_S)
             if not ready:
                 with contextlib.suppress(RayActorError, GetTimeoutError):  # whoever does not say is asked again

@@ -18,7 +18,7 @@ from pixelbrain.engine.work.run_notes import Listing, RunNotes
 from pixelbrain.images.loader import DataLoader
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.moves.known import find_known
-from pixelbrain.landing.parts import ModuleState, part_name, write_table
+from pixelbrain.landing.parts import ModuleState
 from pixelbrain.landing.remaining import Remaining
 from pixelbrain.storage.base import Storage
 
@@ -59,11 +59,10 @@ class WorkOrder:
         """
         started = time.perf_counter()
         rows, pictures = take_pictures(rows)
+        landing, where = Landing(self.storage), {"generation": self.generation, "block": block, "piece": piece}
         if pictures is not None:
-            name = part_name(self.generation, block, piece).rpartition("/")[2]
-            write_table(self.storage, f"{schema.PICTURES}/{name}", pictures)
-        states = {name: self.states[name] for name in names}
-        Landing(self.storage).write_part(rows, generation=self.generation, block=block, piece=piece, modules=states)
+            landing.write_pictures(pictures, rows, **where)
+        landing.write_part(rows, **where, modules={name: self.states[name] for name in names})
         took = time.perf_counter() - started
         meter.activity("landing", took)
         return took

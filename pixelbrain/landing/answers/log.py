@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pixelbrain.landing.answers.journal import AnswerJournal, journal_names, open_journal, read_journal, unpack_types
+from pixelbrain.landing.forgotten.marks import read_marks
 from pixelbrain.landing.parts import write_table
 from pixelbrain.locks.run import RunLock
 from pixelbrain.storage.base import BrokenFileError, Storage
@@ -207,7 +208,10 @@ class AnswerLog:
                 rows.clear()
 
     def _write(self, field: str, table: pa.Table) -> None:
-        """As the field's next file."""
+        """As the field's next file, but for what is about forgotten photos: an answer may come after that."""
+        table = table.filter(pa.array(~read_marks(self.storage).hold_places(table)))
+        if not len(table):
+            return
         numbers = [int(found[1]) for name in self._parts(field) if (found := _PART_NAME.search(name))]
         write_table(self.storage, f"{_FOLDER}/{field}/part-{max(numbers, default=0) + 1:06d}.parquet", table)
 

@@ -142,7 +142,7 @@ def _layer(columns: list[str], places: Sequence[int]) -> Layer:
 
 def _of_image(row: dict[str, Any], image_id: str) -> dict[str, Any]:
     for struct in row.values():
-        for index, face in enumerate(struct.get("faces") or () if isinstance(struct, dict) else ()):
-            if "face_id" in face:
-                face["face_id"] = schema.face_id(image_id, index)
+        for face in struct.get("faces") or () if isinstance(struct, dict) else ():
+            if "face_id" in face:  # its number stays: where one was forgotten, they do not count up
+                face["face_id"] = f"{image_id}#{face['face_id'].rpartition('#')[2]}"
     return row

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,12 @@ from pixelbrain.locks.file import FolderLock
 from pixelbrain.stores.address import is_url
 from pixelbrain.stores.chroma import health_process
 from pixelbrain.stores.chroma.client import chroma_errors, close_client, connect, open_folder
-from pixelbrain.stores.chroma.health import Finding, Sample, examine_collections
+from pixelbrain.stores.chroma.health import Finding, Sample, damage_of, examine_collections
 from pixelbrain.stores.vectors import COLLECTION_COLUMNS
 
+#: Between the name of a folder and a number: what could not be read any more.
+_ASIDE = ".damaged-"
+_INDEX_FOLDERS = "????????-????-????-????-????????????"
 #: For a look at whatever is there.
 _ANYTHING: Mapping[str, Sample] = {name: Sample() for name in COLLECTION_COLUMNS}
 
@@ -148,13 +152,41 @@ class ChromaConnection:
         self._close_client()
         self._looked.clear()
         folder = Path(self._location)
-        names = (folder.with_name(f"{folder.name}.damaged-{number}") for number in itertools.count(1))
+        names = (folder.with_name(f"{folder.name}{_ASIDE}{number}") for number in itertools.count(1))
         aside = next(path for path in names if not path.exists())
         try:
             folder.rename(aside)
         except OSError as error:
             raise StoreError(f"cannot rename the damaged {folder}: {error.strerror or error}") from None
         return aside
+
+    def discard(self) -> None:
+        """Remove ChromaDB's files, which keep what was deleted, and all that was set aside; a load writes new ones.
+
+        Raises:
+            StoreError: it is a server, another Database of this process has it open, it has collections that are not
+                ours, or it cannot be removed.
+        """
+        if self._lock is None or self._lock.holders() > 1:
+            raise StoreError(f"ChromaDB at {self.where} is in use: close it elsewhere, and run the same command again")
+        folder = Path(self._location)
+        names: set[str] = set()
+        if (folder / "chroma.sqlite3").exists() and not damage_of(self.examine()):
+            names = {one.name for one in self.client().list_collections()}
+        if others := sorted(names - set(COLLECTION_COLUMNS)):
+            raise StoreError(
+                f"{self.where} has collections that are not Pixelbrain's ({', '.join(others)}): move them elsewhere, "
+                "as its files keep what was deleted and are written anew"
+            )
+        self._close_client()
+        self._looked.clear()
+        try:
+            for one in (*folder.glob("chroma.sqlite3*"), *folder.glob(_INDEX_FOLDERS)):
+                shutil.rmtree(one) if one.is_dir() else one.unlink()
+            for one in folder.parent.glob(f"{folder.name}{_ASIDE}*"):
+                shutil.rmtree(one)
+        except OSError as error:
+            raise StoreError(f"cannot remove {error.filename or folder}: {error.strerror or error}") from None
 
     def forget(self, name: str) -> None:
         """What was seen of a collection does not count any more: it is going to be another one."""

@@ -71,7 +71,8 @@ class MongoConnection:
         self.name = mask_uri(uri) if uri is not None else str(folder)
         self.embedded: EmbeddedMongo | None = None
         self._uri = uri
-        self._folder = folder
+        #: Of the files of our own mongod, whether it has any or not.
+        self.folder = folder
         self._left = folder / "loaded.json"
         self._database: MongoDatabase | None = None
         self._closed = False
@@ -85,13 +86,13 @@ class MongoConnection:
             connect(self._uri, write=write).client.close()
             return
         find_mongod()
-        if why := why_not_writable(self._folder):
-            raise StoreError(f"MongoDB cannot be embedded in {self._folder}: {why}")
+        if why := why_not_writable(self.folder):
+            raise StoreError(f"MongoDB cannot be embedded in {self.folder}: {why}")
 
     @property
     def exists(self) -> bool:
         """Whether there is something to be asked: a server, or files of an earlier load."""
-        return self.shared or self._folder.exists()
+        return self.shared or self.folder.exists()
 
     @property
     def database(self) -> MongoDatabase:
@@ -100,7 +101,7 @@ class MongoConnection:
             raise StoreError("this database is closed: open it again with Database.open")
         if self._database is None:
             if self._uri is None:
-                self.embedded = EmbeddedMongo(self._folder)
+                self.embedded = EmbeddedMongo(self.folder)
                 self._left.unlink(missing_ok=True)  # until it is stopped in order, nobody knows what it will hold
             try:
                 uri = self.embedded.uri if self.embedded is not None else str(self._uri)
@@ -153,7 +154,7 @@ class MongoConnection:
     def _answers(self) -> bool:
         if self.embedded is not None and not self.embedded.alive():
             raise StoreError(
-                f"the mongod of our own in {self._folder} has ended, killed perhaps (see mongod.log there): the "
+                f"the mongod of our own in {self.folder} has ended, killed perhaps (see mongod.log there): the "
                 "same command starts it again and goes on"
             )
         try:

@@ -72,6 +72,17 @@ def find_mongod() -> Path:
     )
 
 
+def new_files(folder: Path) -> Path:
+    """Where the files of a mongod are written anew, see `mongo.fresh`."""
+    return folder.with_name(f"{folder.name}.new")
+
+
+def take_new_files(folder: Path) -> None:
+    """Finish what was killed between the two names: the old files are away, so that the new ones are whole."""
+    if not folder.exists() and new_files(folder).exists():
+        new_files(folder).rename(folder)
+
+
 class MongodProcess:
     """One mongod process, and the lock on its folder; started when made, and answering then.
 
@@ -91,6 +102,7 @@ class MongodProcess:
         self._lock = FolderLock(folder, "the embedded MongoDB")
         self._lock.acquire()
         try:
+            take_new_files(folder)
             self._start()
         except BaseException:  # an interrupt too: no process and no lock may stay
             self.stop()

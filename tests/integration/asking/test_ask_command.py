@@ -159,9 +159,12 @@ def test_what_hits_every_request_stops_and_what_is_waited_for_is_said(fake, tmp_
     program = [str(Path(sys.executable).parent / "pixelbrain"), *arguments, "--max-wait", "2h"]
     with subprocess.Popen(program, env={**os.environ, **env}, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        said = next(line for line in process.stderr if "waits until" in line)
-        process.send_signal(signal.SIGINT)
-        process.stderr.read()
+        try:
+            said = next(line for line in process.stderr if "waits until" in line)
+            process.send_signal(signal.SIGINT)
+            process.stderr.read()
+        finally:
+            process.kill()  # a time-out of this test would wait for it
     assert " min): the server, which said HTTP 429: Rate limit reached" in said
     fake.control(faults=[])
     command(*arguments, **env)

@@ -44,6 +44,7 @@ TAKEN = {
     "demo": "--out",
     "export": "out file --table --min-label-score --format --s3-endpoint",
     "extract": f"{EXTRACTED} --print-config --strict",
+    "forget": f"out --person --face --photo --again --list --lift --dry-run --yes --json {STORES}",
     "group": f"out --threshold --json {STORES}",
     "evaluate": "out --folders --labels --nobody --strategy --curve --calibrate --json --s3-endpoint",
     "identify": f"out --strategy --threshold --json {STORES}",
@@ -86,8 +87,8 @@ def run(*args: str):
 def test_all_commands_are_there():
     names = {path[0] for path in ALL}
     assert names == {
-        "demo", "run", "extract", "ask", "load", "identify", "evaluate", "group", "report", "export", "search",
-        "status", "verify", "compact", "tag-identity", "weights", "plan", "cluster", "submit", "people",
+        "demo", "run", "extract", "ask", "load", "identify", "evaluate", "forget", "group", "report", "export",
+        "search", "status", "verify", "compact", "tag-identity", "weights", "plan", "cluster", "submit", "people",
     }  # fmt: skip
     assert {path[1] for path in ALL if path[0] == "weights" and len(path) > 1} == {"list", "fetch", "verify"}
 

@@ -70,3 +70,20 @@ def test_another_thread_gets_no_signals():
     thread.start()
     thread.join()
     assert seen == [before]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_one_that_came_in_a_finalizer_is_heeded_all_the_same():
+    class Pressed:
+        def __del__(self):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.01)
+
+    before = signal.getsignal(signal.SIGINT)
+    with interrupt.heeded() as heed:
+        heed()
+        one = Pressed()
+        del one  # Python drops what is raised there
+        with pytest.raises(KeyboardInterrupt):
+            heed()
+    assert signal.getsignal(signal.SIGINT) is before

@@ -46,3 +46,29 @@ print("torch._dynamo" in sys.modules, torchvision.models.resnet18 is not None)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "True True"
+
+
+def test_threads_that_come_at_the_same_time_find_it_whole():
+    code = """
+import threading
+import torch
+from pixelbrain.images.torchvision import import_torchvision
+
+failed, barrier = [], threading.Barrier(4)
+
+
+def one():
+    barrier.wait()
+    try:
+        import_torchvision()
+        import torchvision.ops, torchvision.models
+    except Exception as error:
+        failed.append(repr(error))
+
+
+threads = [threading.Thread(target=one) for _ in range(4)]
+[thread.start() for thread in threads], [thread.join() for thread in threads]
+print(failed)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

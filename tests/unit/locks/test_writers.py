@@ -17,6 +17,8 @@ from pixelbrain.engine.extract import extract
 from pixelbrain.errors import OutLockedError
 from pixelbrain.identity.group import group_images
 from pixelbrain.landing.compact import compact
+from pixelbrain.landing.forgotten.erase import erase
+from pixelbrain.landing.forgotten.marks import Mark, lift_mark, write_mark
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import claim_generation
 from pixelbrain.landing.registry import write_registry
@@ -44,6 +46,11 @@ UNDER_ANOTHERS_LOCK = {
     "landing/compact.py:_compact_pictures": "as `_remove`",
     "landing/compact.py:write": "as `_remove`",
     "landing/moves/moved.py:_rename": "of `extract`, which takes it",
+    "landing/landing.py:write_pictures": "as `write_part`",
+    "landing/forgotten/erase.py:_erase_parts": "of `erase`, which takes it",
+    "landing/forgotten/erase.py:_erase_pictures": "as `_erase_parts`",
+    "landing/forgotten/erase.py:_erase_answers": "as `_erase_parts`",
+    "landing/forgotten/people.py:erase_from_events": "as `_erase_parts`",
     "landing/published.py:_publish_faces": "of `publish`, which takes it",
     "landing/published.py:write": "as `_publish_faces`",
     "landing/parts.py:write_table": "of those above",
@@ -91,6 +98,9 @@ def questions() -> dict:
         lambda out, photos: claim_generation(Landing(out).storage),
         lambda out, photos: prune(Landing(out), pa.table({"image_id": ["a"], "version": ["1"]})),
         lambda out, photos: compact(Landing(out)),
+        lambda out, photos: erase(Landing(out)),
+        lambda out, photos: write_mark(Landing(out).storage, Mark()),
+        lambda out, photos: lift_mark(Landing(out).storage, 1),
         lambda out, photos: write_stage(out, "load", {}, settings={}),
         lambda out, photos: extract(pb.DataLoader(photos), [Size()], Landing(out).storage),
         lambda out, photos: ask(Landing(out), **questions()),
