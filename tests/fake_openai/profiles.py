@@ -52,6 +52,8 @@ class Profile:
             raise OwnWords(
                 400, {"error": {"code": "400", "message": f"Missing required query parameter: {missing[0]}"}}
             )
+        if self.key_header not in ("", "authorization") and "authorization" in request.headers:
+            raise OwnWords(401, {"error": {"code": "401", "message": "Access denied: two ways to authenticate."}})
         given = request.headers.get(self.key_header, "").removeprefix("Bearer ") if self.key_header else key
         if not hmac.compare_digest(given.encode(), key.encode()):
             raise OwnWords(401, {"error": {"code": "401", "message": "Access denied due to invalid subscription key."}})
