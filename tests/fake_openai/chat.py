@@ -18,6 +18,7 @@ from tests.fake_openai.faults import Fault, Faults
 from tests.fake_openai.images import ImageReader
 from tests.fake_openai.ledger import Entry, Ledger
 from tests.fake_openai.limits import Limits
+from tests.fake_openai.profiles import PROFILES, as_openai_takes_it
 from tests.fake_openai.settings import Settings
 
 __all__ = ["Chat", "check_key", "read_json"]
@@ -74,12 +75,21 @@ class Chat:
 
     async def _answer(self, request: web.Request, entry: Entry, arrived: float) -> web.StreamResponse:
         loop = asyncio.get_running_loop()
+        profile = PROFILES[self._settings.profile]
+        own = self._settings.profile != "openai"
         try:
-            check_key(request, self._key)
+            if own:
+                profile.check(request, self._key)
+            else:
+                check_key(request, self._key)
         except ApiError:
             entry.key_ok = False
             raise
         body = await read_json(request)
+        if own:
+            if refused := profile.refuse(body):
+                raise refused
+            body = as_openai_takes_it(body)
         model = check_model(body)
         entry.model = model.name
         asked, wrong = await self._look_at(body, entry)
@@ -111,7 +121,7 @@ class Chat:
             "openai-version": "2020-10-01",
             "x-request-id": f"req_{secrets.token_hex(16)}",
         }
-        return await self._send(request, json.dumps(completion.body()).encode(), headers, entry)
+        return await self._send(request, json.dumps(profile.dress(completion.body())).encode(), headers, entry)
 
     async def _look_at(self, body: Any, entry: Entry) -> tuple[Asked | None, ApiError | None]:
         try:

@@ -59,6 +59,7 @@ class Server:
         app.add_routes(
             [
                 web.post(_CHAT, self._chat.handle),
+                web.post("/{before:openai/.*|api/v1}/chat/completions", self._chat.handle),
                 web.get("/v1/models", self._models),
                 web.post("/v1/files", files.upload),
                 web.get("/v1/files", files.list),

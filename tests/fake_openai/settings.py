@@ -7,6 +7,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from tests.fake_openai.profiles import PROFILES
+
 __all__ = ["Settings", "add_options", "change"]
 
 #: How a request's tokens count against TPM, from its prompt tokens (text and images) and its max_completion_tokens:
@@ -36,6 +38,7 @@ class Settings:
     batch_validate_s: float = 0.05
     batch_line_s: float = 0.0  # a line's processing time
     batch_finalize_s: float = 0.05
+    profile: str = "openai"  # whose dialect the chat endpoint speaks, see profiles.py
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -49,6 +52,8 @@ class Settings:
                 raise ValueError(f"{field.name} is {value!r}, below 0")
         if self.tpm_counts not in TPM_COUNTS:
             raise ValueError(f"tpm_counts is {self.tpm_counts!r}, not one of {', '.join(TPM_COUNTS)}")
+        if self.profile not in PROFILES:
+            raise ValueError(f"profile is {self.profile!r}, not one of {', '.join(PROFILES)}")
         if not self.window_s:
             raise ValueError("window_s is 0")
 

@@ -42,7 +42,20 @@ def make_sync_client(
     *, base_url: str | None = None, server: Server | None = None, timeout_s: float = 60.0
 ) -> openai.OpenAI:
     """A client for the Files and Batches endpoints; see `AskClient`. Uploads have a time-out of their own."""
-    return openai.OpenAI(**_options(server or Server(base_url=base_url), timeout_s, "", whole=True))
+    server = server or Server(base_url=base_url)
+    options = _options(server, timeout_s, "", whole=True)
+    if not server.takes_bearer(options["api_key"]):
+        options["http_client"] = openai.DefaultHttpxClient(event_hooks={"request": [_drop_bearer]}, timeout=timeout_s)
+    return openai.OpenAI(**options)
+
+
+def _drop_bearer(request: Any) -> None:
+    """The SDK always sends its key as the bearer's, where no request says otherwise."""
+    request.headers.pop("authorization", None)
+
+
+async def _drop_bearer_too(request: Any) -> None:
+    _drop_bearer(request)
 
 
 def sent_key(client: Any) -> str | None:
@@ -84,10 +97,13 @@ class AskClient:
         timeout_s: float = 60.0,
     ) -> None:
         limits = type(openai.DEFAULT_CONNECTION_LIMITS)  # of httpx or its successor, whichever the SDK brings
+        server = server or Server(base_url=base_url)
+        options = _options(server, timeout_s, model)
         http_client = openai.DefaultAsyncHttpxClient(
-            limits=limits(max_connections=connections, max_keepalive_connections=connections), timeout=timeout_s
+            limits=limits(max_connections=connections, max_keepalive_connections=connections),
+            timeout=timeout_s,
+            event_hooks={"request": [] if server.takes_bearer(options["api_key"]) else [_drop_bearer_too]},
         )
-        options = _options(server or Server(base_url=base_url), timeout_s, model)
         self._openai = openai.AsyncOpenAI(**options, http_client=http_client)
         self._key = sent_key(self._openai)
         self._timeout_s = timeout_s

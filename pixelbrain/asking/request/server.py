@@ -112,6 +112,10 @@ class Server:
         names = (PROVIDERS[self.kind].key_variable, KEY_VARIABLE)
         return next((key for name in names if (key := os.environ.get(name, "").strip())), "")
 
+    def takes_bearer(self, key: str) -> bool:
+        """Whether a key goes as the bearer's; Azure has a header of its own, but for tokens of Entra ID."""
+        return self.kind != "azure" or key.count(".") == 2
+
     def needs_key(self) -> str | None:
         """The variable that has to hold a key; None: the server may want none, as one of one's own."""
         kind = PROVIDERS[self.kind]
@@ -169,10 +173,6 @@ class Server:
 
 def client_options(server: Server, key: str, model: str, *, whole: bool = False) -> dict[str, Any]:
     """What the SDK's clients are made with, to reach a server; see `Server.url`."""
-    import openai
-
     url, query = server.url(model, whole=whole)
-    headers: dict[str, Any] = dict(server.headers)
-    if server.kind == "azure" and key.count(".") != 2:  # else it is a token of Entra ID, which is the bearer's
-        headers |= {"api-key": key, "Authorization": openai.Omit()}
+    headers = dict(server.headers) | ({} if server.takes_bearer(key) else {"api-key": key})
     return {"base_url": url, "default_query": query or None, "default_headers": headers or None}

@@ -12,6 +12,7 @@ import pytest
 
 from pixelbrain.asking.request.client import AskClient, classify_error, make_sync_client, sent_key
 from pixelbrain.asking.request.failures import Retry, RowFailed, StopJob
+from pixelbrain.asking.request.server import Server
 
 KEY = "sk-proj-abcdefghijklmnop"
 BODY = {"model": "gpt-4o-mini", "messages": [], "max_completion_tokens": 5}
@@ -133,3 +134,24 @@ def test_what_a_server_does_not_take_is_left_out_for_all_and_said_once(monkeypat
 
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     asyncio.run(main())
+
+
+def test_the_files_of_azure_get_its_own_header_alone(monkeypatch: pytest.MonkeyPatch):
+    heads: list[bytes] = []
+
+    async def main() -> None:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            heads.append(await reader.readuntil(b"\r\n\r\n"))
+            writer.write(b"HTTP/1.1 200 X\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}")
+            writer.close()
+
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
+            address = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/?api-version=2024-10-21"
+            with make_sync_client(server=Server(provider="azure", base_url=address), timeout_s=5.0) as client:
+                await asyncio.to_thread(client.batches.retrieve, "b")
+
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    asyncio.run(main())
+    (head,) = heads
+    assert head.startswith(b"GET /openai/batches/b?api-version=2024-10-21 ")
+    assert f"api-key: {KEY}".encode() in head and b"authorization" not in head.lower()
