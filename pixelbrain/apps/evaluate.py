@@ -12,6 +12,7 @@ from pixelbrain.identity.evaluation.curve import Curve, Point, threshold_curve
 from pixelbrain.identity.evaluation.drawing import draw_curve
 from pixelbrain.identity.evaluation.evaluate import Evaluation, evaluate
 from pixelbrain.identity.evaluation.labels import LabelledFaces, find_labelled, folder_labels, read_labels
+from pixelbrain.storage.local import LocalStorage
 
 if TYPE_CHECKING:
     from pixelbrain.stages.stages import Stages
@@ -40,6 +41,7 @@ def evaluate_people(
     Raises:
         ConfigError: labels that cannot be read or fit nothing in OUT, nobody was identified yet, or no threshold is
             that precise.
+        LandingError: the picture or OUT cannot be written.
     """
     if (labels is None) == (folders is None):
         raise ConfigError("give --labels FILE or --folders DIR, and not both")
@@ -58,17 +60,21 @@ def evaluate_people(
     if curve_file is not None or calibrate is not None:
         curve = found["curve"] = _curve(stages, labelled, strategy)
         chosen = curve.choose(calibrate) if calibrate is not None else None
+        if curve_file is not None:
+            picture = Path(curve_file)
+            LocalStorage(picture.parent).write(picture.name, draw_curve(curve, chosen).encode())
         if chosen is not None:
             found["chosen"] = chosen
             _keep(stages, curve, chosen, len(labelled.person))
-        if curve_file is not None:
-            Path(curve_file).write_text(draw_curve(curve, chosen), encoding="utf-8")
     return found
 
 
 def _curve(stages: Stages, labelled: LabelledFaces, strategy: Strategy) -> Curve:
     landing = stages.landing
-    model = landing.models()["facenet"].model
+    info = landing.models().get("facenet")
+    if info is None:
+        raise ConfigError(f"nobody knows which model computed the faces of {landing.storage.uri}: extract --force")
+    model = info.model
     with stages.display.stage("evaluate", unit="thresholds") as tell:
         used = threshold_of(landing.storage, model, strategy)
         return threshold_curve(landing, labelled, used=used, model=model, strategy=strategy, progress=tell)

@@ -45,12 +45,17 @@ class Storage(abc.ABC):
     that holds no credentials, if it cannot be reached or refuses.
     """
 
-    #: The absolute path, or s3://bucket/prefix: for messages, and the name under which OUT owns what it owns.
+    #: The absolute path, or s3://bucket/prefix: for messages.
     uri: str
     #: A folder on this machine's disk, for what needs one: OUT itself, or a cache folder that belongs to it.
     local: Path
     #: Whether OUT is that folder.
     is_local: bool
+
+    @property
+    def owner(self) -> str:
+        """Whose documents and vectors OUT's are, on servers that several could share: one name, without links."""
+        return str(self.local.resolve()) if self.is_local else self.uri
 
     def __str__(self) -> str:
         return self.uri

@@ -24,7 +24,7 @@ from pixelbrain.storage.local import why_not_writable
 from pixelbrain.stores.address import chroma_database, is_url
 from pixelbrain.stores.chroma import health_process
 from pixelbrain.stores.chroma.heartbeat import find_server
-from pixelbrain.stores.load_record import RECORD_ID, vectors_behind
+from pixelbrain.stores.load_record import vectors_behind
 from pixelbrain.stores.mongo import derived
 from pixelbrain.stores.mongo import fields as image_fields
 from pixelbrain.stores.mongo.connection import MongoConnection
@@ -110,12 +110,6 @@ class Database:
 
             self._vectors = VectorStore(self._chroma_location)
         return self._vectors
-
-    @property
-    def owner(self) -> str:
-        """Whose documents and vectors these are, on servers that several OUT could share."""
-        storage = self.landing.storage
-        return str(storage.local.resolve()) if storage.is_local else storage.uri
 
     @property
     def has_mongo(self) -> bool:
@@ -336,7 +330,7 @@ class Database:
         self.landing.refresh()
         table, digest = DERIVED[name].rows(self.landing), DERIVED[name].digest(self.landing)
         with self.mongo_connection.errors():
-            before = (self.mongo["meta"].find_one({"_id": RECORD_ID}, {name: 1}) or {}).get(name)
+            before = derived.repeated(self.mongo["meta"], name)
         if before is None or before.rpartition("-")[0] != (since or digest).rpartition("-")[0]:
             among = None
         result = self.store_identities(table, among) if name == "identities" else self.store_groups(table, among)
@@ -384,12 +378,8 @@ class Database:
             yield self.mongo["images"]
 
     def _remember(self, name: str, digest: str | None) -> None:
-        """Which table of a later stage the documents repeat; None while they are written, or if OUT has none such."""
-        update = {"$set": {name: digest}}
         with self.mongo_connection.errors():
-            self.mongo_connection.patiently(
-                lambda: self.mongo["meta"].update_one({"_id": RECORD_ID}, update, upsert=True)
-            )
+            self.mongo_connection.patiently(lambda: derived.remember(self.mongo["meta"], name, digest))
 
     def _require_vectors(self, collection: str) -> None:
         if not self.has_vectors:  # opening it would make an empty one

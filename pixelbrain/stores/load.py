@@ -98,11 +98,11 @@ def _load(
     with contextlib.ExitStack() as stack:
         connection = database.mongo_connection
         stack.enter_context(connection.errors())
-        documents = DocumentLoad(landing, connection, owner=database.owner, rebuild=rebuild)
+        documents = DocumentLoad(landing, connection, owner=landing.storage.owner, rebuild=rebuild)
         documents.prepare()
         from pixelbrain.stores.chroma.load import VectorLoad  # chromadb takes 2 s to import
 
-        owner = database.owner if database.remote_vectors else ""
+        owner = landing.storage.owner if database.remote_vectors else ""
         vectors = VectorLoad(landing, database.vectors, models, owner=owner)
         vectors.prepare(rebuild=rebuild)
         for ids in _ids_of(index, others):  # they are there, as they landed

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from pixelbrain.config import Strategy
 from pixelbrain.errors import ConfigError
 from pixelbrain.identity.assign import assign
-from pixelbrain.identity.evaluate import ClusterScores, score_clusters
+from pixelbrain.identity.evaluate import ClusterScores, count_mixed, score_clusters
 from pixelbrain.identity.evaluation.labels import LabelledFaces
 from pixelbrain.identity.neighbours import nearest_neighbours
 from pixelbrain.identity.people import QualityGate
@@ -106,10 +106,7 @@ def threshold_curve(
         cluster = assign(ids, vectors, threshold=threshold, strategy=strategy, photos=photos, neighbours=found).cluster
         whose = np.where(labels >= 0, np.append(cluster, -1)[labels], -1)
         numbered = np.where(whose >= 0, whose, -1 - np.arange(len(whose)))  # whoever is alone is a person apart
-        pairs = np.unique(
-            np.column_stack([whose, np.unique(truth, return_inverse=True)[1].reshape(-1)])[whose >= 0], axis=0
-        )
-        mixed = int((np.unique(pairs[:, 0], return_counts=True)[1] > 1).sum())
+        _several, mixed = count_mixed(truth, numbered)
         scores = score_clusters(truth, numbered)
         people = len(np.unique(cluster[cluster >= 0]))
         points.append(Point(threshold=threshold, people=people, mixed=mixed, scores=scores))

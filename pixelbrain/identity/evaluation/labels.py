@@ -12,16 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pixelbrain.errors import ConfigError
+from pixelbrain.identity.corrections.faces import BOX, SAME_BOX, overlap
 from pixelbrain.landing.landing import Landing
 from pixelbrain.sources.places import image_uri, one_name
 from pixelbrain.storage.file_uri import shown_path
 
 #: What a CSV may call its columns.
 _PHOTO, _PERSON = ("photo", "path", "image_id", "image", "file"), ("person", "name", "identity", "label", "identity_id")
-BOX = ("x1", "y1", "x2", "y2")
-#: A labelled box is the face whose box covers it best, and by so much: their intersection over their union.
-_LEAST_OVERLAP = 0.5
-
 Box = tuple[float, float, float, float]
 
 
@@ -108,7 +105,7 @@ def folder_labels(folder: str, images: Iterable[str], *, nobody: str | None = No
 
 
 def find_labelled(
-    landing: Landing, labels: Iterable[Label], beside: Path | None = None, least_overlap: float = _LEAST_OVERLAP
+    landing: Landing, labels: Iterable[Label], beside: Path | None = None, least_overlap: float = SAME_BOX
 ) -> LabelledFaces:
     """Find the faces that are meant.
 
@@ -166,14 +163,9 @@ def _meant(boxes: np.ndarray, rows: Sequence[int], box: Box | None, least: float
     these = boxes[rows]
     if box is None:
         return rows[int(np.argmax((these[:, 2] - these[:, 0]) * (these[:, 3] - these[:, 1])))]
-    x1, y1, x2, y2 = box
-    shared = np.clip(np.minimum(these[:, 2], x2) - np.maximum(these[:, 0], x1), 0, None) * np.clip(
-        np.minimum(these[:, 3], y2) - np.maximum(these[:, 1], y1), 0, None
-    )
-    both = (these[:, 2] - these[:, 0]) * (these[:, 3] - these[:, 1]) + (x2 - x1) * (y2 - y1) - shared
-    overlap = shared / both
-    best = int(np.argmax(overlap))
-    return rows[best] if overlap[best] >= least else -1
+    shares = overlap(box, these)
+    best = int(np.argmax(shares))
+    return rows[best] if shares[best] >= least else -1
 
 
 class _Photos:

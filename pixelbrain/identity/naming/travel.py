@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from pixelbrain.errors import ConfigError, ContradictionError, LandingError, PeopleError, PixelbrainError
+from pixelbrain.errors import ConfigError, ContradictionError, PeopleError, PixelbrainError
 from pixelbrain.identity.corrections.people import People
 from pixelbrain.identity.evaluation.labels import BOX, Label, find_labelled, read_labels
 from pixelbrain.identity.naming.regions import Region, RegionsError, read_regions, write_regions
@@ -22,6 +22,7 @@ from pixelbrain.images.metadata import orientation
 from pixelbrain.landing.landing import Landing
 from pixelbrain.shown import Shown
 from pixelbrain.storage.file_uri import shown_path
+from pixelbrain.storage.local import LocalStorage
 
 #: The columns of the CSV.
 COLUMNS = ("person", "name", "photo", *BOX, "face_id")
@@ -79,13 +80,10 @@ def export_names(people: People, to: Path, *, read: Read, unnamed: bool = False,
         and (registry.names.get(row["identity_id"]) or (unnamed and csv_wanted))
     ]
     report = Exported(faces=len(rows), photos=len({row["image_id"] for row in rows}))
-    try:
-        if csv_wanted:
-            _write_csv(rows, to)
-        else:
-            _write_sidecars(people.landing, rows, to, read, report)
-    except OSError as error:
-        raise LandingError(f"cannot write {to}: {error.strerror or error}") from None
+    if csv_wanted:
+        _write_csv(rows, to)
+    else:
+        _write_sidecars(people.landing, rows, to, read, report)
     return report
 
 
@@ -96,14 +94,14 @@ def _write_csv(rows: list[dict[str, Any]], to: Path) -> None:
     for row in rows:
         box = [f"{row[name]:.1f}" for name in BOX]
         lines.writerow([row["identity_id"], row["name"], shown_path(row["image_id"]), *box, row["face_id"]])
-    _replace(to, text.getvalue().encode())
+    LocalStorage(to.parent).write(to.name, text.getvalue().encode())
 
 
 def _write_sidecars(landing: Landing, rows: list[dict[str, Any]], to: Path, read: Read, report: Exported) -> None:
     photos: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         photos.setdefault(row["image_id"], []).append(row)
-    start = _common_folder(landing.index.image_id.to_pylist())
+    folder, start = LocalStorage(to), _common_folder(landing.index.image_id.to_pylist())
     for image_id, width, height in _sizes(landing, photos):
         try:
             lies = _orientation(read(image_id))
@@ -115,16 +113,8 @@ def _write_sidecars(landing: Landing, rows: list[dict[str, Any]], to: Path, read
             Region(row["name"], tuple(row[name] / side for name, side in zip(BOX, sides, strict=True)))  # type: ignore[arg-type]
             for row in photos[image_id]
         ]
-        file = to / (shown_path(image_id)[len(start) :].lstrip("/") + _SUFFIX)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        _replace(file, write_regions(regions, width=width, height=height, orientation=lies).encode())
-
-
-def _replace(file: Path, data: bytes) -> None:
-    """All of it, or what was there before."""
-    new = file.with_name(f".{file.name}.new")
-    new.write_bytes(data)
-    os.replace(new, file)
+        name = shown_path(image_id)[len(start) :].lstrip("/") + _SUFFIX
+        folder.write(name, write_regions(regions, width=width, height=height, orientation=lies).encode())
 
 
 def _common_folder(image_ids: list[str]) -> str:

@@ -14,6 +14,7 @@ from pymongo import UpdateOne
 from pymongo.collection import Collection
 
 from pixelbrain.stores.ledger import IdLedger
+from pixelbrain.stores.load_record import RECORD_ID
 from pixelbrain.stores.mongo.documents import encode
 from pixelbrain.stores.mongo.upsert import BATCH_DOCUMENTS, batches, bulk_write, remove_others
 from pixelbrain.stores.results import WriteResult
@@ -45,6 +46,16 @@ def store_identities(
 def store_groups(images: Collection, table: pa.Table, among: Sequence[str] | None = None) -> WriteResult:
     """Write `group_id` and `group_distance` (cosine, 0 to 2) into each image, and remove older ones; as above."""
     return _write(images, group_changes(images, table, among))
+
+
+def repeated(meta: Collection, name: str) -> str | None:
+    """The digest of the table of a later stage that the documents repeat; None: of none, or they are being written."""
+    return (meta.find_one({"_id": RECORD_ID}, {name: 1}) or {}).get(name)
+
+
+def remember(meta: Collection, name: str, digest: str | None) -> None:
+    """Note which table of a later stage the documents repeat; None while they are written, or if OUT has none such."""
+    meta.update_one({"_id": RECORD_ID}, {"$set": {name: digest}}, upsert=True)
 
 
 def identity_changes(

@@ -15,21 +15,15 @@ from pixelbrain.stages import forget as stage
 from pixelbrain.stores.load import load
 from pixelbrain.stores.mongo import fresh
 from tests.unit.landing.forgotten.world import (
-    ANN_A,
-    ANN_B,
+    ANN,
     identify,
     image_id,
     land,
     left_of,
     photo_traces,
-    traces,
 )
 
-ANN = {
-    f"{what} of {name}": one
-    for name, box in (("a.jpg", ANN_A), ("b.jpg", ANN_B))
-    for what, one in traces(name, box).items()
-} | {"who": b"person-a11"}  # MongoDB packs numbers tight
+TRACES = ANN | {"who": b"person-a11"}  # MongoDB packs numbers tight
 
 
 def fill(out: Path) -> None:
@@ -59,15 +53,15 @@ def test_no_byte_of_a_person_is_left_in_any_store(tmp_path, command):
     out = tmp_path / "out"
     fill(out)
     command("report", out)
-    found = left_of(out, ANN)
+    found = left_of(out, TRACES)
     for place in ("db/chroma", "db/mongo", "report/faces", "images/", "thumbnails/"):
         assert any(place in one for one in found), place
     shown = command("forget", out, "--person", "person-a11", "--dry-run").stdout
-    assert "person-a11, who has 3 faces" in shown and left_of(out, ANN) == found
+    assert "person-a11, who has 3 faces" in shown and left_of(out, TRACES) == found
     assert command("forget", out, "--person", "person-a11", check=False).returncode == 1  # nobody says yes
-    assert left_of(out, ANN) == found
+    assert left_of(out, TRACES) == found
     command("forget", out, "--person", "person-a11", "--yes")
-    assert left_of(out, ANN) == []
+    assert left_of(out, TRACES) == []
     check(out, faces=4)
     command("verify", out)
     assert "3 faces in 2 photos" in command("forget", out, "--list").stdout
@@ -100,7 +94,7 @@ def test_killed_anywhere_the_same_call_finishes(tmp_path, monkeypatch):
             patch.setattr(where, name, how)
             pb.forget(out, person="person-a11")
     assert pb.forget(out, person="person-a11").number is None
-    assert left_of(out, ANN) == []
+    assert left_of(out, TRACES) == []
     assert sorted(path.name for path in (out / "db").iterdir() if path.is_dir()) == ["chroma", "mongo"]
     check(out, faces=4)
     with pytest.raises(ConfigError, match="there is no person"):
@@ -113,7 +107,7 @@ def test_all_photos(tmp_path):
     with pytest.raises(ConfigError, match="or photos"):
         pb.forget(out, photos=["/photos/a.jpg"], person="person-a11")
     assert pb.forget(out, photos=["/photos/a.jpg", image_id("b.jpg")]).photos == 3
-    assert left_of(out, {"vector": ANN["vector of a.jpg"], **photo_traces("b.jpg")}) == []
+    assert left_of(out, {"vector": TRACES["vector of a.jpg"], **photo_traces("b.jpg")}) == []
     with pb.Database.open(out) as database:
         assert database.count_images() == 0
         assert database.mongo["mine"].find_one() == {"_id": 1, "n": 2}
@@ -138,11 +132,11 @@ def test_in_s3(s3, tmp_path, monkeypatch):
             path.write_bytes(s3.get_object(Bucket="forgetful", Key=item["Key"])["Body"].read())
         return folder
 
-    assert {"vector", "crop"} <= {one.partition(" of ")[0] for one in left_of(objects(), ANN)}
+    assert {"vector", "crop"} <= {one.partition(" of ")[0] for one in left_of(objects(), TRACES)}
     for path in sorted((tmp_path / "bucket").rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
     pb.forget("s3://forgetful/out", person="person-a11", s3_endpoint=endpoint)
-    assert left_of(objects(), ANN) == [] and left_of(tmp_path / "cache", ANN) == []
+    assert left_of(objects(), TRACES) == [] and left_of(tmp_path / "cache", TRACES) == []
     land(landing.storage)  # the next run, with --force
-    assert left_of(objects(), {"crop": ANN["crop of a.jpg"], "vector": ANN["vector of a.jpg"]}) == []
+    assert left_of(objects(), {"crop": TRACES["crop of a.jpg"], "vector": TRACES["vector of a.jpg"]}) == []
     assert read_registry(landing.storage).ids == []

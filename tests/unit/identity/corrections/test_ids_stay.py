@@ -30,14 +30,19 @@ def test_a_photo_that_sorts_first_renames_nobody(world):
     assert len(set(after.values())) == 4
 
 
-def test_of_two_in_one_cluster_the_larger_stays_and_the_others_id_leads_to_it(tmp_path):
+def large_and_small(tmp_path):
+    """Two who are one from a lower threshold on: their world, who is who, and the ids of the larger and the smaller."""
     world = World(tmp_path / "out", people=3)
-    near = world.centres[0] + world.centres[1]  # somebody between two, who join when the threshold falls
+    near = world.centres[0] + world.centres[1]
     world.centres[2] = near / np.linalg.norm(near)
     large, small = world.add(8, who=0), world.add(4, who=2)
     world.identify(threshold=0.75)
     first = world.who()
-    a, b = first[large[0]], first[small[0]]
+    return world, first, first[large[0]], first[small[0]]
+
+
+def test_of_two_in_one_cluster_the_larger_stays_and_the_others_id_leads_to_it(tmp_path):
+    world, first, a, b = large_and_small(tmp_path)
     assert a != b and None not in (a, b)
     world.identify(threshold=0.3)
     assert set(world.who().values()) == {a}
@@ -47,13 +52,7 @@ def test_of_two_in_one_cluster_the_larger_stays_and_the_others_id_leads_to_it(tm
 
 
 def test_of_two_in_one_cluster_the_named_one_stays(tmp_path):
-    world = World(tmp_path / "out", people=3)
-    near = world.centres[0] + world.centres[1]
-    world.centres[2] = near / np.linalg.norm(near)
-    large, small = world.add(8, who=0), world.add(4, who=2)
-    world.identify(threshold=0.75)
-    first = world.who()
-    a, b = first[large[0]], first[small[0]]
+    world, first, a, b = large_and_small(tmp_path)
     world.people.name(b, "Bea")
     world.identify(threshold=0.3)
     assert set(world.who().values()) == {b}
@@ -61,13 +60,7 @@ def test_of_two_in_one_cluster_the_named_one_stays(tmp_path):
 
 
 def test_two_with_names_are_never_one(tmp_path):
-    world = World(tmp_path / "out", people=3)
-    near = world.centres[0] + world.centres[1]
-    world.centres[2] = near / np.linalg.norm(near)
-    large, small = world.add(8, who=0), world.add(4, who=2)
-    world.identify(threshold=0.75)
-    first = world.who()
-    a, b = first[large[0]], first[small[0]]
+    world, first, a, b = large_and_small(tmp_path)
     world.people.name(a, "Ann")
     world.people.name(b, "Bea")
     more = world.add(2, who=0) + world.add(2, who=2)

@@ -110,6 +110,10 @@ def test_a_calibrated_threshold_is_kept_in_out_for_its_model_and_strategy(tmp_pa
     assert len(lines_drawn) == 3 and all(len(line.get("points").split()) == 25 for line in lines_drawn)
     drawn = np.array([[*map(float, dot.split(","))] for line in lines_drawn for dot in line.get("points").split()])
     assert drawn.min() >= 0 and drawn[:, 0].max() <= 760 and drawn[:, 1].max() <= 420
+    kept_before = landing.storage.read(FILE)
+    with pytest.raises(LandingError, match="cannot write"):
+        evaluate_people(stages, labels=str(file), calibrate=0.5, curve_file=str(file / "curve.svg"))
+    assert landing.storage.read(FILE) == kept_before
     landing.storage.write(FILE, b"[1]")
     with pytest.raises(LandingError, match="thresholds.json is damaged"):
         threshold_of(landing.storage, "dlib", "average")

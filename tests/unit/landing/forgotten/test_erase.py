@@ -16,8 +16,8 @@ from pixelbrain.landing.published import publish
 from pixelbrain.landing.registry import read_registry
 from pixelbrain.storage.local import LocalStorage
 from tests.unit.landing.forgotten.world import (
+    ANN,
     ANN_A,
-    ANN_B,
     BOB_A,
     BYTES,
     EVE_A,
@@ -30,12 +30,6 @@ from tests.unit.landing.forgotten.world import (
     set_aside,
     traces,
 )
-
-ANN = {
-    f"{what} of {name}": one
-    for name, box in (("a.jpg", ANN_A), ("b.jpg", ANN_B))
-    for what, one in traces(name, box).items()
-}
 
 
 @pytest.fixture

@@ -134,6 +134,14 @@ def traces(name: str, box: Box) -> dict[str, bytes]:
     }
 
 
+#: What is left of Ann if anything is.
+ANN = {
+    f"{what} of {name}": one
+    for name, box in (("a.jpg", ANN_A), ("b.jpg", ANN_B))
+    for what, one in traces(name, box).items()
+}
+
+
 def photo_traces(name: str) -> dict[str, bytes]:
     """The same of a photo."""
     return {"vector": vector(name).tobytes(), "thumbnail": crop(image_id(name), None), "name": image_id(name).encode()}
