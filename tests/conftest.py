@@ -65,6 +65,11 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+def pytest_unconfigure() -> None:
+    """What Python does not look through when it ends, triton reports as leaked."""
+    gc.unfreeze()
+
+
 def _remove_bytecode(folder: str) -> None:
     """And write no more: what is imported while Python ends would make the folder again."""
     sys.dont_write_bytecode = True
