@@ -257,6 +257,8 @@ def suggest(stages: Stages, k: int, crops: str | None, as_json: bool) -> None:
         return
     for one in found:
         click.echo(describe(one, state))
+    if not found:
+        click.echo("Nothing is near a border: nobody needs a look.", err=True)
 
 
 @command(
