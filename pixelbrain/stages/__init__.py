@@ -6,6 +6,7 @@
 | `recorded_config`, ...  | configured | settings, as OUT has them, and the modules, questions, weights that they name
 | `Display`, `LogDisplay` | display    | where people are told how far a stage is: on a terminal, in a notebook, a log
 | `forget`                | forget     | erase people, faces and photos from OUT, the stores and the gallery
+| `load_apart`            | load_apart | both stores are filled in a process that never held what was erased
 | `preflight`             | preflight  | before any work: is all there that the stages need?
 | `Stages`                | stages     | each stage takes the lock, shows progress, and enters in run.json what it did
 | `tell_...`              | wording    | what people are told of a stage that is done

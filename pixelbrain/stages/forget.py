@@ -19,6 +19,7 @@ from pixelbrain.landing.forgotten.erase import erase
 from pixelbrain.landing.forgotten.marks import FORGOTTEN, Mark, write_mark
 from pixelbrain.landing.forgotten.select import Selection, select_faces, select_photos
 from pixelbrain.shown import Shown
+from pixelbrain.stages.load_apart import load_apart
 
 if TYPE_CHECKING:
     from pixelbrain.stages.stages import Stages
@@ -130,26 +131,28 @@ def _erase(stages: Stages, stores: bool) -> int:
 
 def _renew_stores(stages: Stages) -> None:
     """Bring both stores in step, and their files: embedded ones are written anew, as those keep what was deleted."""
-    from pixelbrain.stores.load import load
     from pixelbrain.stores.mongo.fresh import write_files_anew
     from pixelbrain.stores.vectors import COLLECTION_COLUMNS
 
     def fill() -> None:
-        with stages.display.stage("load") as tell:
-            load(stages.landing, database, may_be_empty=True, progress=tell)
+        config = stages.config
+        with stages.display.stage("load"):
+            load_apart(stages.landing, mongo=config.mongo, chroma=config.chroma)
 
     with stages.database() as database:
-        if database.has_vectors and not database.remote_vectors:
+        remote, mongo = database.remote_vectors, database.mongo_connection
+        if database.has_vectors and not remote:
             database.vectors.connection.discard()
-        fill()
-        if database.remote_vectors:  # it was seen to be ours; a new collection has new files
+    fill()
+    if remote:  # it was seen to be ours; a new collection has new files
+        with stages.database() as database:
             for name in COLLECTION_COLUMNS:
                 database.vectors.drop(name)
-            fill()
-        mongo = database.mongo_connection
-        if mongo.shared:
+        fill()
+    if mongo.shared:
+        with stages.database() as database:
             _compact_server(stages, database)
-    if not mongo.shared:
+    else:
         write_files_anew(mongo.folder)
 
 

@@ -80,12 +80,17 @@ def load(
         OutLockedError: another process works on this OUT.
     """
     with RunLock((landing if may_be_empty else landing.require()).storage, what="load"):
-        return _load(landing, database, rebuild, progress)
+        return load_unlocked(landing, database, rebuild=rebuild, progress=progress)
 
 
-def _load(
-    landing: Landing, database: Database, rebuild: bool, progress: Callable[[int, int], None] | None
+def load_unlocked(
+    landing: Landing,
+    database: Database,
+    *,
+    rebuild: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> LoadReport:
+    """As `load`, under a lock that the caller has, or the process that waits for the caller."""
     began = time.monotonic()
     if not database.remote_vectors:
         health_process.warm_up()
