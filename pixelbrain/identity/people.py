@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
-from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from dataclasses import KW_ONLY, asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from pixelbrain.config import STRATEGIES, Strategy, choose
 from pixelbrain.errors import ConfigError
 from pixelbrain.identity.assign import assign
 from pixelbrain.identity.calibration import threshold_of
+from pixelbrain.identity.corrections.increment import Increment
+from pixelbrain.identity.corrections.last import Last, forget_last, state_of
 from pixelbrain.identity.corrections.memory import Memory
-from pixelbrain.landing.published import publish
+from pixelbrain.landing.derived import IDENTITIES
+from pixelbrain.landing.published import publish, republished
+from pixelbrain.landing.registry import write_registry
 from pixelbrain.locks.run import RunLock
 from pixelbrain.shown import Shown
+from pixelbrain.storage.base import Storage
+from pixelbrain.stores.vectors import VectorBatch, landed_vectors
 
 if TYPE_CHECKING:
     from pixelbrain.stores.database import Database
 
 
 logger = logging.getLogger(__name__)
+
+#: Of the known faces, how many may be gone, and to how many times those of the last linking of all an OUT may grow,
+#: before all are linked again.
+_GONE = 0.1
+_GROWN = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +85,26 @@ class IdentityReport(Shown):
     people: int
     threshold: float  # cosine similarity
     seconds: float
+    # nothing: all is as it was, and nothing was written; grown: only new faces, and what they touch; linked: all faces
+    done: Literal["nothing", "grown", "linked"] = "linked"
+    why: str = ""  # of linked: why all of them
+    new: int = 0  # of grown: faces that were not known before
+    joined: int = 0  # of these, faces of people who were
+    joined_people: int = 0  # so many people
+    new_people: int = 0
+    lost: int = 0  # faces that were known, and are not there any more
+
+    def __str__(self) -> str:
+        whole = f"{self.people:,} people in {self.assigned:,} of {self.faces:,} faces"
+        if self.done == "nothing":
+            return f"nothing new since the last time: {whole}"
+        if self.done == "linked":
+            return f"{whole}, {self.seconds:,.0f} s; all were linked: {self.why}"
+        gone = f", {self.lost:,} are gone" if self.lost else ""
+        return (
+            f"{self.new:,} new faces: {self.joined:,} joined {self.joined_people:,} known people, {self.new_people:,} "
+            f"new people{gone}; {whole}, {self.seconds:,.0f} s; --rebuild links all again"
+        )
 
 
 @dataclass(eq=False)
@@ -97,10 +130,14 @@ class PeopleIdentifierModule:
         if self.min_faces < 1 or self.k < 1:
             raise ConfigError(f"min_faces is {self.min_faces} and k is {self.k}: both are 1 or more")
 
-    def run(self, db: Database) -> IdentityReport:
+    def run(self, db: Database, *, rebuild: bool = False) -> IdentityReport:
         """Say who is who, and write it into `OUT/identities`, `OUT/faces` and MongoDB, in place of what was there.
 
-        The same faces get the same ids, whatever order they come in: see `cluster_name`.
+        The same faces get the same ids, whatever order they come in: see `cluster_name`. Where people were found before
+        by the same settings, new faces are linked with each other and with the people known, see `growth.grow`, and who
+        is not touched stays as found; where nothing is new, nothing is written. All faces are linked with "dbscan" and
+        "pairwise", the first time, by other settings, where more than a tenth of the known faces are gone, where the
+        faces have doubled since all were linked, and to `rebuild`.
 
         Raises:
             ConfigError: vectors of a model without a threshold, and none given.
@@ -108,23 +145,82 @@ class PeopleIdentifierModule:
             OutLockedError: another process works on this OUT.
         """
         with RunLock(db.landing.storage, what="identify"):
-            return self._run(db)
+            return (None if rebuild else self.unchanged(db)) or self._run(db, rebuild)
 
-    def _run(self, db: Database) -> IdentityReport:
+    def unchanged(self, db: Database) -> IdentityReport | None:
+        """What the last run found, if nothing came, went or was said since, and the settings are the same; or None.
+
+        A few listings: no row is read, and no store opened.
+        """
+        start = time.perf_counter()
+        last = Last.read(db.landing.storage)
+        if last is None or last.state != state_of(db.landing, db.where):
+            return None
+        if last.settings != self._settings(db.landing.storage, last.settings["model"]):
+            return None
+        told: dict[str, Any] = {**last.counts, "threshold": last.settings["threshold"], "done": "nothing"}
+        return IdentityReport(**told, seconds=time.perf_counter() - start)
+
+    def _settings(self, storage: Storage, model: str) -> dict[str, Any]:
+        """All that decides who is who."""
+        threshold = threshold_of(storage, model, self.strategy) if self.threshold is None else self.threshold
+        own = {"strategy": self.strategy, "min_faces": self.min_faces, "k": self.k, "gate": asdict(self.gate)}
+        return {"model": model, "threshold": threshold, **own}
+
+    def _run(self, db: Database, rebuild: bool) -> IdentityReport:
         start = time.perf_counter()
         db.require_in_step("faces")
-        threshold = self.threshold
-        if threshold is None:
-            threshold = threshold_of(db.landing.storage, db.vector_model("faces").model, self.strategy)
-        memory = Memory(db.landing)
-        faces = _read_faces(db, self.gate, memory)
+        storage = db.landing.storage
+        settings = self._settings(storage, db.vector_model("faces").model)
+        memory, last = Memory(db.landing), Last.read(storage)
+        increment = None if rebuild else Increment(memory)
+        why = "as was asked for" if increment is None else self._why_all(increment, last, settings)
+        found: dict[str, Any]
+        if increment is None or last is None or why:
+            table, found = self._link(db, memory, settings), {"done": "linked", "why": why}
+        else:
+            table, found = self._grow(db, increment, settings)
+        somebodys = table["identity_id"]
+        assigned = len(somebodys) - somebodys.null_count
+        gated = pc.sum(pc.and_(pc.is_null(somebodys), pc.equal(table["found_how"], "gated"))).as_py() or 0
+        counts = {
+            "faces": len(table),
+            "assigned": assigned,
+            "single": len(table) - assigned - gated,
+            "gated": gated,
+            "people": pc.count_distinct(somebodys).as_py(),
+        }
+        linked = len(table) if last is None or why else last.linked
+        Last(settings=settings, state=state_of(db.landing, db.where), linked=linked, counts=counts).write(storage)
+        seconds = time.perf_counter() - start
+        return IdentityReport(**counts, threshold=settings["threshold"], seconds=seconds, **found)
+
+    def _why_all(self, increment: Increment, last: Last | None, settings: Mapping[str, Any]) -> str:
+        """Why all faces are linked; empty: new ones are enough."""
+        known = len(increment.faces) - int(increment.new.sum())
+        gone = len(increment.lost)
+        if last is None or not known + gone:
+            return "for the first time" if not known + gone else "the last time was another version's, or was cut short"
+        changed = sorted(name for name in settings if settings[name] != last.settings.get(name))
+        if changed:
+            return f"another {' and '.join(changed)} than the last time"
+        if self.strategy != "average":
+            return f"{self.strategy} knows no other way"
+        if gone > _GONE * (known + gone):
+            return f"{gone:,} of {known + gone:,} known faces are gone"
+        if len(increment.faces) > _GROWN * last.linked:
+            return f"{len(increment.faces):,} faces are there, and {last.linked:,} were when all were linked last"
+        return ""
+
+    def _link(self, db: Database, memory: Memory, settings: Mapping[str, Any]) -> pa.Table:
+        faces = _read_faces(db.iter_vectors("faces"), self.gate, memory)
         clustered = np.flatnonzero(faces.good & ~faces.nobodys)
         logger.info("%d faces, of which %d are good enough", len(faces.ids), int(faces.good.sum()))
         ids = [faces.ids[row] for row in clustered]
         assignment = assign(
             ids,
             faces.of(clustered),
-            threshold=threshold,
+            threshold=settings["threshold"],
             strategy=self.strategy,
             photos=[faces.image_ids[row] for row in clustered],
             min_size=self.min_faces,
@@ -136,30 +232,44 @@ class PeopleIdentifierModule:
         how[faces.good] = "single"
         how[clustered[assignment.cluster >= 0]] = "clustered"
         how[clustered[assignment.late]] = "late"
-        model = db.vector_model("faces")
+        forget_last(db.landing.storage)
         table = memory.keep(
-            faces.ids,
-            faces.image_ids,
-            cluster,
-            how,
-            faces.of,
-            min_faces=self.min_faces,
-            settings={"model": model.model, "strategy": self.strategy, "threshold": threshold},
+            faces.ids, faces.image_ids, cluster, how, faces.of, min_faces=self.min_faces, settings=_told(settings)
         )
         db.store_derived("identities")
         publish(db.landing)
-        somebodys = table["identity_id"]
-        assigned = len(somebodys) - somebodys.null_count
-        gated = pc.sum(pc.and_(pc.is_null(somebodys), pc.equal(table["found_how"], "gated"))).as_py() or 0
-        return IdentityReport(
-            faces=len(faces.ids),
-            assigned=assigned,
-            single=len(faces.ids) - assigned - gated,
-            gated=gated,
-            people=pc.count_distinct(somebodys).as_py(),
-            threshold=threshold,
-            seconds=time.perf_counter() - start,
+        return table
+
+    def _grow(self, db: Database, increment: Increment, settings: Mapping[str, Any]) -> tuple[pa.Table, dict[str, Any]]:
+        landing = db.landing
+        rows = increment.faces["image_id"].take(pa.array(np.union1d(np.flatnonzero(increment.new), increment.singles)))
+        images = pc.index_in(pc.unique(rows), landing.index.image_id.combine_chunks())
+        tables = landing.iter_images(["facenet"], images=np.sort(np.asarray(images.drop_null(), np.int64)))
+        batches = (landed_vectors("faces", table) for table in tables)
+        faces = _read_faces((batch for batch in batches if batch is not None), self.gate, increment.memory)
+        found = increment.run(
+            faces.ids,
+            faces.good,
+            faces.of(np.arange(len(faces.ids))),
+            threshold=settings["threshold"],
+            min_faces=self.min_faces,
+            k=self.k,
+            settings=json.dumps(_told(settings), sort_keys=True),
         )
+        applied, digest = found.applied, IDENTITIES.digest(landing)
+        with republished(landing, applied.faces, applied.changed):
+            IDENTITIES.rewrite(landing, applied.faces)
+            write_registry(landing, applied.people)
+        among = pa.concat_tables([applied.faces.take(pa.array(applied.changed)), found.lost])["image_id"]
+        db.store_derived("identities", pc.unique(among).to_pylist(), since=digest)
+        new = int(increment.new.sum())
+        told = {"new": new, "joined": found.joined, "joined_people": found.joined_people}
+        return applied.faces, {"done": "grown", **told, "new_people": found.new_people, "lost": len(found.lost)}
+
+
+def _told(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What is kept with each person."""
+    return {name: settings[name] for name in ("model", "strategy", "threshold")}
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,14 +291,14 @@ class _Faces:
         return found
 
 
-def _read_faces(db: Database, gate: QualityGate, memory: Memory) -> _Faces:
-    """Stream all faces; the vectors are kept of good ones, and of those of which somebody said whose they are."""
+def _read_faces(batches: Iterable[VectorBatch], gate: QualityGate, memory: Memory) -> _Faces:
+    """Stream faces; the vectors are kept of good ones, and of those of which somebody said whose they are."""
     ids: list[str] = []
     image_ids: list[str] = []
     good: list[bool] = []
     kept: list[bool] = []
     vectors: list[np.ndarray] = []
-    for batch in db.iter_vectors("faces"):
+    for batch in batches:
         passed = [gate.passes(metadata) for metadata in batch.metadata]
         wanted = [good or one in memory.somebodys for one, good in zip(batch.ids, passed, strict=True)]
         ids += batch.ids

@@ -68,9 +68,13 @@ class Database:
         self._vectors: VectorStore | None = None
         self._closed = False
 
+    @property
+    def where(self) -> str:
+        """Which stores these are, without passwords."""
+        return f"mongo={self.mongo_connection.name!r}, chroma={mask_uri(str(self._chroma_location))!r}"
+
     def __repr__(self) -> str:
-        where = f"mongo={self.mongo_connection.name!r}, chroma={mask_uri(str(self._chroma_location))!r}"
-        return f"{type(self).__name__}({self.landing.storage.uri!r}, {where})"
+        return f"{type(self).__name__}({self.landing.storage.uri!r}, {self.where})"
 
     @classmethod
     def open(

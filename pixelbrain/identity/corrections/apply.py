@@ -55,6 +55,7 @@ def apply_claims(
     redirects: Mapping[str, str] | None = None,
     settings: str | None = None,
     everybody: bool = False,
+    also: Collection[str] = (),
 ) -> Applied:
     """Say whose each face is: by the clustering, unless somebody said otherwise.
 
@@ -67,6 +68,7 @@ def apply_claims(
         redirects: who became whom by the clustering; as before, by default.
         settings: by which the clustering found them, JSON; as before, by default.
         everybody: all people are counted and all distances measured anew.
+        also: who is counted anew even so: faces of theirs are not there any more.
     """
     own = found_as(faces)
     was = faces["assigned"].to_pylist()
@@ -81,7 +83,7 @@ def apply_claims(
             assigned[row] = "by_hand" if who is not None else "rejected" if claim.rejected else "removed"
     stood = np.array(faces["identity_id"].to_pylist(), object)
     moved = np.flatnonzero(person != stood)
-    concerned = {*person[moved].tolist(), *stood[moved].tolist()} - {None}
+    concerned = {*person[moved].tolist(), *stood[moved].tolist(), *also} - {None}
     if everybody:
         concerned = {*person.tolist(), *before.ids} - {None}
     counted = _People(faces, person, concerned, vectors, settings)

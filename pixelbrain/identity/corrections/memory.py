@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import functools
 import itertools
 import json
@@ -15,7 +16,7 @@ import pyarrow.compute as pc
 from pixelbrain import schema
 from pixelbrain.identity.corrections.apply import EXEMPLARS, Vectors, apply_claims, claims_by_row, found_as
 from pixelbrain.identity.corrections.claims import Claims, FaceClaim
-from pixelbrain.identity.corrections.events import NOBODY, EventLog
+from pixelbrain.identity.corrections.events import NOBODY, Event, EventLog
 from pixelbrain.identity.corrections.faces import BOX, WHERE, landed_hashes, match_rows
 from pixelbrain.identity.corrections.keep import Known, keep_people
 from pixelbrain.landing.derived import IDENTITIES
@@ -27,24 +28,30 @@ class Memory:
     """Of an OUT whose faces are about to be clustered anew. Raises `LandingError` if it cannot be read."""
 
     def __init__(self, landing: Landing) -> None:
-        self._landing = landing
-        self._events = EventLog(landing.storage).read()
-        self._claims = Claims(self._events)
-        self._faces = IDENTITIES.origins(landing)
-        self._known = read_registry(landing.storage, sums=True)
-        said = claims_by_row(self._claims, self._faces, landed_hashes(landing))
-        ids = self._faces["face_id"]
-        self._said: dict[str, FaceClaim] = {ids[row].as_py(): claim for row, claim in said.items()}
+        self.landing = landing
+        self.events: list[Event] = EventLog(landing.storage).read()
+        self.claims = Claims(self.events)
+        self.faces = IDENTITIES.origins(landing)
+        self.known = read_registry(landing.storage, sums=True)
+        said = claims_by_row(self.claims, self.faces, landed_hashes(landing))
+        ids = self.faces["face_id"]
+        self.said: dict[str, FaceClaim] = {ids[row].as_py(): claim for row, claim in said.items()}
+
+    @functools.cached_property
+    def earlier(self) -> pa.Table:
+        """Rows of `schema.IDENTITY_SCHEMA` of the last clustering, with all that was said."""
+        found = IDENTITIES.whole(self.landing)
+        return schema.IDENTITY_SCHEMA.empty_table() if found is None else found
 
     @functools.cached_property
     def nobodys(self) -> frozenset[str]:
         """face_ids of faces that are said to be nobody's, or no faces: they are not clustered."""
-        return frozenset(one for one, claim in self._said.items() if claim.person == NOBODY)
+        return frozenset(one for one, claim in self.said.items() if claim.person == NOBODY)
 
     @functools.cached_property
     def somebodys(self) -> frozenset[str]:
         """face_ids of faces of which somebody said whose they are, however small or blurred."""
-        return frozenset(self._said) - self.nobodys
+        return frozenset(self.said) - self.nobodys
 
     def never_one(self, face_ids: Sequence[str]) -> np.ndarray:
         """int64 (m, 2), pairs of row numbers of faces of two people who are said not to be one; some of each person.
@@ -53,10 +60,10 @@ class Memory:
         """
         some: dict[str, list[int]] = {}
         for one, row in sorted((one, row) for row, one in enumerate(face_ids) if one in self.somebodys):
-            some.setdefault(self._claims.root(self._said[one].person), []).append(row)
+            some.setdefault(self.claims.root(self.said[one].person), []).append(row)
         pairs = [
             pair
-            for a, b in sorted(map(sorted, self._claims.kept_apart()))
+            for a, b in sorted(map(sorted, self.claims.kept_apart()))
             for pair in itertools.product(some.get(a, [])[:EXEMPLARS], some.get(b, [])[:EXEMPLARS])
         ]
         return np.array(pairs, np.int64).reshape(-1, 2)
@@ -87,7 +94,7 @@ class Memory:
         """
         order = np.array(sorted(range(len(face_ids)), key=face_ids.__getitem__), np.int64)
         ids = [face_ids[row] for row in order]
-        said = {row: self._said[one] for row, one in enumerate(ids) if one in self._said}
+        said = {row: self.said[one] for row, one in enumerate(ids) if one in self.said}
         sure = np.zeros(len(ids), bool)
         sure[[row for row, claim in said.items() if claim.person != NOBODY]] = True
 
@@ -114,37 +121,46 @@ class Memory:
             [pa.nulls(len(ids), f.type) if arrays[f.name] is None else arrays[f.name] for f in schema.IDENTITY_SCHEMA],
             schema=schema.IDENTITY_SCHEMA,
         )
-        at = pc.index_in(table["face_id"], self._faces["face_id"].combine_chunks())
+        at = pc.index_in(table["face_id"], self.faces["face_id"].combine_chunks())
         for name in ("image_version", "computed_by", *BOX):
             place = table.schema.get_field_index(name)
-            table = table.set_column(place, table.schema.field(name), self._faces[name].take(at))
+            table = table.set_column(place, table.schema.field(name), self.faces[name].take(at))
         found = apply_claims(
             table,
-            self._claims,
+            self.claims,
             said,
-            self._known,
+            self.known,
             of,
-            redirects={**self._known.redirects, **kept.redirects},
+            redirects={**self.known.redirects, **kept.redirects},
             settings=json.dumps(settings, sort_keys=True),
             everybody=True,
         )
-        self._landing.write_identities(found.faces)
-        write_registry(self._landing, found.people)
+        self.landing.write_identities(found.faces)
+        write_registry(self.landing, found.people)
         return found.faces
 
     def _before(self, ids: Sequence[str], said: dict[int, FaceClaim]) -> Known:
-        claims, root = self._claims, self._claims.root
         now = pa.table({"face_id": pa.array(ids, pa.string())})
-        there = pc.index_in(now["face_id"], self._faces["face_id"].combine_chunks())
-        now = self._faces.select(WHERE).take(there)  # null of those that have not landed, which are written nowhere
+        there = pc.index_in(now["face_id"], self.faces["face_id"].combine_chunks())
+        now = self.faces.select(WHERE).take(there)  # null of those that have not landed, which are written nowhere
         of_face = np.full(len(ids), None, object)
-        earlier = IDENTITIES.whole(self._landing)
-        if earlier is not None and len(earlier):
-            rows = match_rows(earlier.select(WHERE), now)
-            of_face[rows[rows >= 0]] = found_as(earlier)[rows >= 0]
+        if len(self.earlier):
+            rows = match_rows(self.earlier.select(WHERE), now)
+            of_face[rows[rows >= 0]] = found_as(self.earlier)[rows >= 0]
         for row, claim in said.items():
             of_face[row] = claim.person or None
-        away = self._known.table.filter(pc.equal(self._known.table["n_faces"], 0))
+        return self.before(now, of_face)
+
+    def before(self, now: pa.Table, of_face: np.ndarray, among: np.ndarray | None = None) -> Known:
+        """The people known before, for `keep_people`.
+
+        Args:
+            now: of all faces, columns `WHERE`.
+            of_face: object (n,), whose each face was, or is said to be.
+            among: int64 (m,), rows: only of these it is asked, by their place here, and `of_face` is (m,).
+        """
+        claims, root = self.claims, self.claims.root
+        away = self.known.table.filter(pc.equal(self.known.table["n_faces"], 0))
         former: list[tuple[int, str]] = []
         if len(away) and pc.any(pc.is_valid(away["exemplars"])).as_py():
             lists = away["exemplars"].combine_chunks()
@@ -152,10 +168,16 @@ class Memory:
             whose = away["identity_id"].take(pc.list_parent_indices(lists)).to_pylist()
             rows = match_rows(exemplars, now)
             former = [(int(row), who) for row, who in zip(rows, whose, strict=True) if row >= 0]
+        if among is not None:
+            place = {row: at for at, row in enumerate(among.tolist())}
+            stood, there = (
+                collections.Counter(who for row, who in former if every or row in place) for every in (1, 0)
+            )
+            former = [(place[row], who) for row, who in former if row in place and 2 * there[who] > stood[who]]
         return Known(
             of_face=of_face,
             former=former,
-            ever={*self._known.ids, *(one for event in self._events for one in event.people)},
+            ever={*self.known.ids, *(one for event in self.events for one in event.people)},
             named=claims.named,
             hidden=frozenset(root(one) for one, hidden in claims.hidden.items() if hidden),
             apart=claims.kept_apart(),

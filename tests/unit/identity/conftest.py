@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ class VectorTable:
         self.ids, self.vectors, self.metadata = ids, vectors, metadata
         self._model = ModelInfo(model=model, weights_sha256="0" * 64, dim=vectors.shape[1])
         self.stored: list[str] = []
+        self.where = str(out)
 
     def vector_model(self, collection: str) -> ModelInfo:
         return self._model
@@ -44,7 +45,7 @@ class VectorTable:
     def require_in_step(self, collection: str) -> None:
         """It always is."""
 
-    def store_derived(self, name: str) -> None:
+    def store_derived(self, name: str, among: Sequence[str] | None = None, *, since: str | None = None) -> None:
         self.stored.append(name)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from pixelbrain.identity.corrections.people import People
-from pixelbrain.identity.people import PeopleIdentifierModule
+from pixelbrain.identity.people import IdentityReport, PeopleIdentifierModule
 from tests.unit.identity.conftest import VectorTable
 from tests.unit.landed_out import land_faces
 
@@ -38,7 +38,9 @@ class World:
             new.append(name)
         return new
 
-    def identify(self, *, threshold: float = 0.55, shuffle: int | None = None, min_faces: int = 2) -> None:
+    def identify(
+        self, *, threshold: float = 0.55, shuffle: int | None = None, min_faces: int = 2, rebuild: bool = False
+    ) -> IdentityReport:
         """Land what there is, and find people in it."""
         ids = list(self.vectors)
         if shuffle is not None:
@@ -48,8 +50,11 @@ class World:
         metadata = [{"image_id": one.partition("#")[0], **GOOD} for one in ids]
         table = VectorTable(self.out, ids, vectors, metadata, "facenet-vggface2")
         gone = [one.partition("#")[0] for one in self.truth if one not in self.vectors]
-        table.landing = land_faces(self.out, [*ids, *gone], generation=self.generation)
-        PeopleIdentifierModule(threshold=threshold, min_faces=min_faces).run(table)  # type: ignore[arg-type]
+        table.landing = land_faces(
+            self.out, [*ids, *gone], generation=self.generation, embeddings=self.vectors, x1=-87.0
+        )
+        module = PeopleIdentifierModule(threshold=threshold, min_faces=min_faces)
+        return module.run(table, rebuild=rebuild)  # type: ignore[arg-type]
 
     def who(self) -> dict[str, str | None]:
         """face_id -> identity_id, as others read it."""

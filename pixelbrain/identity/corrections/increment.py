@@ -1,0 +1,318 @@
+"""New faces among the people of an OUT: whose they are, and nothing said anew of those that they do not touch."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pixelbrain import schema
+from pixelbrain.identity.cluster import sum_rows
+from pixelbrain.identity.corrections.apply import Applied, Vectors, apply_claims, found_as
+from pixelbrain.identity.corrections.claims import FaceClaim
+from pixelbrain.identity.corrections.faces import WHERE, match_rows
+from pixelbrain.identity.corrections.keep import keep_people
+from pixelbrain.identity.corrections.memory import Memory
+from pixelbrain.identity.corrections.state import landed_vectors
+from pixelbrain.identity.growth import Growth, grow
+from pixelbrain.identity.neighbours import nearest_among
+
+#: What a row of `identities` was derived from: while it says the same, it is about the same face.
+_ORIGIN = ("image_version", "computed_by", *(field.name for field in schema.BOX_FIELDS))
+_RIVALS = 20  # nearest others of somebody of whom anything is said
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Found:
+    """What an increment found."""
+
+    applied: Applied
+    lost: pa.Table  # rows of `identities` of faces that are not there any more
+    joined: int  # new faces, to people known before
+    joined_people: int  # so many
+    new_people: int
+    merged: int  # people known before who turned out to be another one
+
+
+@dataclass(eq=False)
+class Increment:
+    """The faces that landed since the last clustering, beside those that it knew. Raises `LandingError`."""
+
+    memory: Memory
+    faces: pa.Table = field(init=False)  # rows of `schema.IDENTITY_SCHEMA` of all that landed, as they were found
+    new: np.ndarray = field(init=False)  # bool (n,), not known before, or another version, detection or model's
+    lost: pa.Table = field(init=False)  # rows of faces that were known, and are not there any more
+
+    def __post_init__(self) -> None:
+        earlier, now = self.memory.earlier, self.memory.faces.sort_by("face_id")
+        at = pc.index_in(now["face_id"], earlier["face_id"].combine_chunks())
+        same = pc.is_valid(at)
+        for name in _ORIGIN:
+            same = pc.and_(same, pc.fill_null(pc.equal(earlier[name].take(at), now[name]), False))
+        known = np.asarray(same)
+        at = np.asarray(pc.fill_null(at, 0))
+        self.new = ~known
+        gone = np.ones(len(earlier), bool)
+        gone[at[known]] = False
+        self.lost = earlier.filter(pa.array(gone))
+        rows = earlier.take(pa.array(at, mask=~known))
+        for name in ("face_id", "image_id", *_ORIGIN):
+            rows = rows.set_column(rows.schema.get_field_index(name), rows.schema.field(name), now[name])
+        self.faces = rows
+
+    @property
+    def singles(self) -> np.ndarray:
+        """int64: rows of known faces that were good enough, and nobody's."""
+        alone = pc.and_(pc.is_null(self.faces["identity_id"]), pc.equal(self.faces["found_how"], "single"))
+        return np.flatnonzero(np.asarray(pc.fill_null(alone, False)) & ~self.new)
+
+    def run(
+        self,
+        ids: Sequence[str],
+        good: np.ndarray,
+        vectors: np.ndarray,
+        *,
+        threshold: float,
+        min_faces: int,
+        k: int,
+        settings: str,
+    ) -> Found:
+        """Say whose the new faces are, by `grow` and all that was said.
+
+        Args:
+            ids: face_ids of those that have a vector, of all `new` ones and `singles`, and perhaps of more.
+            good: bool (m,), whether each may join people.
+            vectors: float32 (m, d), of theirs unit vectors; of those that are not good they need not be known.
+            threshold: cosine similarity.
+            min_faces: of a person of whom nothing is said.
+            k: neighbours a face.
+            settings: by which people are found, for the record.
+        """
+        memory, claims = self.memory, self.memory.claims
+        of_id = {one: at for at, one in enumerate(ids)}
+        there = np.array([one in of_id for one in self.faces["face_id"].to_pylist()], bool) | ~self.new
+        self.faces, self.new = self.faces.filter(pa.array(there)), self.new[there]
+        names: list[str] = self.faces["face_id"].to_pylist()
+        photos: list[str] = self.faces["image_id"].to_pylist()
+        said = {row: memory.said[one] for row, one in enumerate(names) if one in memory.said}
+        own, how = found_as(self.faces), np.array(self.faces["found_how"].to_pylist(), object)
+        person = self._persons(own, said)
+        place = np.array([of_id.get(one, -1) for one in names], np.int64)
+        fit = place >= 0
+        fit[fit] = good[place[fit]]
+        how[self.new] = np.where(fit[self.new], "single", "gated")
+
+        # who is too few, since photos went, is nobody: its faces are asked again
+        count = collections.Counter(one for one in person.tolist() if one is not None)
+        spoken = {claims.root(one) for one in claims.people}
+        few = {one for one in {*self.lost["identity_id"].to_pylist()} - spoken if 0 < count[one] < min_faces}
+        was = self._whose(own, few | (set(memory.known.ids) - set(count)))
+        dissolved = np.flatnonzero(_among(person, few))
+        own[dissolved], person[dissolved], how[dissolved] = None, None, "single"
+
+        nobodys = np.array([one in memory.nobodys for one in names], bool)
+        added = np.flatnonzero(self.new & fit & ~nobodys)
+        alone = np.flatnonzero((person == None) & (how == "single") & ~self.new & ~nobodys)  # noqa: E711
+        everybody = sorted(set(count) - few)
+        where = {one: at for at, one in enumerate(everybody)}
+        read = landed_vectors(memory.landing, self.faces)
+        sums, counts = self._sums(everybody, person, read)
+        singles = vectors[place[alone]] if (place[alone] >= 0).all() else read(alone)
+        some = [one for one in (sums, singles, vectors[place[added]]) if len(one)]
+        whole = np.concatenate(some) if some else np.empty((0, 1), np.float32)
+        p = len(everybody) + len(alone)
+        grown = grow(
+            [names[row] for row in added],
+            whole[p:],
+            whole[:p],
+            np.concatenate([counts, np.ones(len(alone), np.int64)]),
+            threshold=threshold,
+            photos=[photos[row] for row in added],
+            min_size=min_faces,
+            k=k,
+            cannot_link=self._rivals(everybody, sums, spoken, said, added, p),
+        )
+        rows = np.concatenate([np.full(len(everybody), -1), alone, added]).astype(np.int64)  # of `faces`; of people -1
+        clusters = self._clusters(grown, p)
+        late = {int(row) for row in added[grown.late]}
+        redirects: dict[str, str] = {}
+        joined: dict[int, str] = {}  # rows of new faces -> who
+        fresh = np.full(len(names), -1, np.int64)
+        units = dict(zip(rows[len(everybody) :].tolist(), range(len(everybody), len(whole)), strict=True))
+
+        def of(wanted: np.ndarray) -> np.ndarray:
+            return whole[[units[row] for row in wanted.tolist()]]
+
+        for number, members in enumerate(clusters):
+            faces = rows[members[members >= len(everybody)]]
+            who = [everybody[one] for one in members[members < len(everybody)].tolist()]
+            how[faces] = ["late" if row in late else "clustered" for row in faces.tolist()]
+            if not who:
+                fresh[faces] = number
+                continue
+            stays = sorted(who, key=lambda one: (one not in claims.named, one not in spoken, -count[one], one))
+            kept = [one for one in stays if one in spoken] or stays[:1]
+            means = np.stack([_direction(sums[where[one]]) for one in kept])
+            for one in stays:
+                if one not in kept:
+                    redirects[one] = kept[int((means @ sums[where[one]]).argmax())]
+            nearest = (of(faces) @ means.T).argmax(axis=1)
+            own[faces] = np.array(kept, object)[nearest]
+            joined |= {row: own[row] for row in faces.tolist() if self.new[row]}
+        for gone, whom in redirects.items():
+            own[own == gone] = whom
+        new_people = self._name(fresh, own, how, names, was, said, of, min_faces)
+
+        table = self.faces
+        asked = [one if one is not None else how[row] for row, one in enumerate(table["assigned"].to_pylist())]
+        for name, values in (("found_as", own.tolist()), ("found_how", how.tolist()), ("assigned", asked)):
+            at = table.schema.get_field_index(name)
+            table = table.set_column(at, schema.IDENTITY_SCHEMA.field(name), pa.array(values, pa.string()))
+        applied = apply_claims(
+            table,
+            claims,
+            said,
+            memory.known,
+            read,
+            redirects={**memory.known.redirects, **redirects},
+            settings=settings,
+            also={one for one in self.lost["identity_id"].to_pylist() if one is not None},
+        )
+        changed = np.union1d(applied.changed, np.flatnonzero(self.new))
+        return Found(
+            applied=replace(applied, changed=changed),
+            lost=self.lost,
+            joined=len(joined),
+            joined_people=len(set(joined.values())),
+            new_people=new_people,
+            merged=len(redirects),
+        )
+
+    # --- inside --------------------------------------------------------------------------------------------------
+
+    def _persons(self, own: np.ndarray, said: Mapping[int, FaceClaim]) -> np.ndarray:
+        """object (n,): whose each face is, with all that is said; None."""
+        root = {one: self.memory.claims.root(one) for one in set(own.tolist()) if one is not None}
+        person = np.array([root.get(one) for one in own.tolist()], object)
+        for row, claim in said.items():
+            person[row] = self.memory.claims.root(claim.person) if claim.person else None
+        return person
+
+    def _whose(self, own: np.ndarray, away: set[str]) -> np.ndarray:
+        """object (n,): whose each face was, of those of whom too few faces are left for them to be known by."""
+        whose = own.copy()
+        whose[~_among(own, away)] = None
+        if len(self.lost):
+            rows = match_rows(self.lost.select(WHERE), self.faces.select(WHERE))
+            before = found_as(self.lost)
+            for row, one in zip(rows.tolist(), before.tolist(), strict=True):
+                if row >= 0 and one in away:
+                    whose[row] = one
+        return whose
+
+    def _sums(self, people: list[str], person: np.ndarray, read: Vectors) -> tuple[np.ndarray, np.ndarray]:
+        """float32 (p, d), int64 (p,): as the registry has them, or added up anew where it has not, or faces went."""
+        known, lost = self.memory.known, {*self.lost["identity_id"].to_pylist()}
+        counts = collections.Counter(one for one in person.tolist() if one is not None)
+        whole = np.asarray(pc.is_valid(known.table["sum"]))
+        faces = known.table["n_faces"].to_pylist()
+        at = [known.place.get(one, -1) for one in people]
+        kept = [row >= 0 and whole[row] and one not in lost and faces[row] == counts[one]
+                for one, row in zip(people, at, strict=True)]  # fmt: skip
+        asked = {one: number for number, one in enumerate(one for one, ok in zip(people, kept, strict=True) if not ok)}
+        rows = np.array([row for row, one in enumerate(person.tolist()) if one in asked], np.int64)
+        usable = np.array(kept, bool)
+        sums = pc.list_flatten(known.table["sum"].combine_chunks().take(pa.array(np.array(at, np.int64)[usable])))
+        as_known = np.asarray(sums, np.float32).reshape(usable.sum(), -1) if usable.any() else None
+        units = np.nan_to_num(read(rows)) if asked else np.empty((0, 0), np.float32)
+        result = np.zeros((len(people), units.shape[1] if as_known is None else as_known.shape[1]), np.float32)
+        if as_known is not None:
+            result[usable] = as_known
+        if asked:
+            numbers = np.array([asked[one] for one in person[rows].tolist()], np.int64)
+            result[~usable] = sum_rows(units, numbers, len(asked))
+        return result, np.array([counts[one] for one in people], np.int64)
+
+    def _rivals(
+        self,
+        people: list[str],
+        sums: np.ndarray,
+        spoken: set[str],
+        said: Mapping[int, FaceClaim],
+        added: np.ndarray,
+        p: int,
+    ) -> np.ndarray:
+        """int64 (m, 2): rows of `grow` that never end in one cluster.
+
+        People who are said not to be one; those of whom anything is said, as none of them is given up by a machine; and
+        new faces of which somebody said whose they are, and whom that one is not.
+        """
+        claims = self.memory.claims
+        place = {one: at for at, one in enumerate(people)}
+        apart: dict[str, set[str]] = collections.defaultdict(set)
+        for a, b in map(sorted, claims.kept_apart()):
+            apart[a].add(b)
+            apart[b].add(a)
+        pairs = {(place[a], place[b]) for a, others in apart.items() for b in others if a in place and b in place}
+        for row, face in enumerate(added.tolist()):
+            if face in said:
+                pairs |= {(place[b], p + row) for b in apart[claims.root(said[face].person)] if b in place}
+        named = np.array([at for one, at in place.items() if one in spoken], np.int64)
+        if len(named) > 1:
+            means = np.stack([_direction(sums[at]) for at in named])
+            near, _alike = nearest_among(means, means, min(_RIVALS, len(named)))
+            pairs |= {(int(named[a]), int(named[b])) for a, row in enumerate(near.tolist()) for b in row if b >= 0}
+        return np.array(sorted({(min(pair), max(pair)) for pair in pairs if pair[0] != pair[1]}), np.int64).reshape(
+            -1, 2
+        )
+
+    @staticmethod
+    def _clusters(grown: Growth, p: int) -> list[np.ndarray]:
+        """The rows of each cluster that has a new face, those clusters first whose first row is."""
+        touched = np.unique(grown.cluster[p:])
+        member = np.flatnonzero(np.isin(grown.cluster, touched[touched >= 0]))
+        member = member[np.argsort(grown.cluster[member], kind="stable")]
+        return np.split(member, np.flatnonzero(np.diff(grown.cluster[member])) + 1) if len(member) else []
+
+    def _name(
+        self,
+        fresh: np.ndarray,
+        own: np.ndarray,
+        how: np.ndarray,
+        names: Sequence[str],
+        was: np.ndarray,
+        said: Mapping[int, FaceClaim],
+        of: Vectors,
+        min_faces: int,
+    ) -> int:
+        """Who the clusters are that have nobody known in them: who was away, or somebody new. Returns how many are."""
+        rows = np.flatnonzero(fresh >= 0)
+        if not len(rows):
+            return 0
+        claims = self.memory.claims
+        of_face = was[rows].copy()
+        sure = np.zeros(len(rows), bool)
+        for at, row in enumerate(rows.tolist()):
+            if row in said:
+                of_face[at], sure[at] = said[row].person, True
+        there = set(own[fresh < 0].tolist())
+        of_face[_among(of_face, there)] = None  # who has faces elsewhere stays there
+        ids = [names[row] for row in rows.tolist()]
+        known = self.memory.before(self.faces.select(WHERE), of_face, among=rows)
+        kept = keep_people(fresh[rows], ids, known, lambda some: of(rows[some]), sure=sure, min_size=min_faces)
+        own[rows] = kept.person
+        how[rows[kept.person == None]] = "single"  # noqa: E711
+        return len({one for one in kept.person.tolist() if one is not None and claims.root(one) not in there})
+
+
+def _among(values: np.ndarray, wanted: Collection[str]) -> np.ndarray:
+    """bool (n,): NumPy compares objects one by one."""
+    return np.array([one in wanted for one in values.tolist()], bool)
+
+
+def _direction(total: np.ndarray) -> np.ndarray:
+    return total / max(float(np.linalg.norm(total)), 1e-12)
