@@ -39,13 +39,14 @@ def load(stages: Stages, rebuild: bool) -> None:
 @click.argument("out")
 @click.option("--strategy", type=click.Choice(STRATEGIES), help="[default: average]")
 @click.option("--threshold", type=float, metavar="COSINE", help="Cosine similarity. [default: the embedder's own]")
+@click.option("--rebuild", is_flag=True, help="Link all faces again, not only new ones.")
 @json_option
 @store_options
 @over_out
-def identify(stages: Stages, threshold: float | None, as_json: bool) -> None:
-    """Cluster the faces of OUT to people, over the vector index."""
+def identify(stages: Stages, threshold: float | None, rebuild: bool, as_json: bool) -> None:
+    """Cluster the faces of OUT to people, over the vector index: new faces among the people known, where there are."""
     with stages.database("identify") as database:
-        found = stages.identify(database, threshold=threshold)
+        found = stages.identify(database, threshold=threshold, rebuild=rebuild)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(found), indent=2))
 

@@ -227,18 +227,19 @@ class Stages:
         tell_loaded(self.display, report, self.storage)
         return report
 
-    def identify(self, database: Database, *, threshold: float | None = None) -> IdentityReport:
-        """Cluster faces to people; see `identity.people.PeopleIdentifierModule`."""
+    def identify(self, database: Database, *, threshold: float | None = None, rebuild: bool = False) -> IdentityReport:
+        """Cluster faces to people, new ones among those known; see `identity.people.PeopleIdentifierModule`."""
         from pixelbrain.identity.people import PeopleIdentifierModule
 
         self.check("identify")
-        with self.lock("identify"), self._in_step(database, "faces"), self.display.stage("identify", unit="faces"):
-            report = PeopleIdentifierModule(self.config.strategy, threshold=threshold).run(database)
-            self.record("identify", dataclasses.asdict(report))
-        self.display.line(
-            f"identify  {report.people:,} people in {report.assigned:,} of {report.faces:,} faces, "
-            f"{report.seconds:,.0f} s"
-        )
+        module = PeopleIdentifierModule(self.config.strategy, threshold=threshold)
+        with self.lock("identify"):
+            report = None if rebuild else module.unchanged(database)
+            if report is None:
+                with self._in_step(database, "faces"), self.display.stage("identify", unit="faces"):
+                    report = module.run(database, rebuild=rebuild)
+                    self.record("identify", dataclasses.asdict(report))
+        self.display.line(f"identify  {report}")
         return report
 
     def group(self, database: Database, *, threshold: float | None = None) -> GroupReport:
