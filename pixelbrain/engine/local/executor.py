@@ -43,7 +43,7 @@ class LocalExecutor:
 
     def nodes(self) -> list[Node]:
         """This machine."""
-        return [dataclasses.replace(node, object_store_bytes=math.inf) for node in this_machine(0)]
+        return this_machine()
 
     def work_off(self, left: Worklist | Sequence[Left], order: WorkOrder, plan: Plan) -> Iterator[pa.Table]:
         """As `Executor` says; what is listed is listed here, as it is needed."""
