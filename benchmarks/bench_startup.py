@@ -59,7 +59,7 @@ class Labels:
         return {{"path": batch["item"], "label": classify(self.model, batch["item"])}}
 
 import ray, ray.data
-ray.init(include_dashboard=False, object_store_memory=256 << 20, log_to_driver=False)
+ray.init("local", include_dashboard=False, object_store_memory=256 << 20, log_to_driver=False)
 paths = sorted(map(str, Path(sys.argv[1]).glob("*.jpg")))
 pool = ray.data.ActorPoolStrategy(size=1)
 ray.data.from_items(paths).map_batches(Labels, batch_size=32, compute=pool).write_parquet(sys.argv[2])

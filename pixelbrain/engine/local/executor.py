@@ -48,7 +48,13 @@ class LocalExecutor:
     def work_off(self, left: Worklist | Sequence[Left], order: WorkOrder, plan: Plan) -> Iterator[pa.Table]:
         """As `Executor` says; what is listed is listed here, as it is needed."""
         (pool,) = plan.pools[1:]
-        workers = [self._worker(pool, order, number) for number in range(pool.min_actors)]
+        order = dataclasses.replace(order, device=pool.device, threads=pool.threads)
+        # by value what a script or a notebook defines, as Ray sends it, too
+        make = cloudpickle.dumps(functools.partial(ImageWorker, list(self.job.modules), order))
+        workers = [
+            Worker(make, environment=_environment(pool, number), debug=self.job.debug)
+            for number in range(pool.min_actors)
+        ]
         todo = blocks(left, plan.block_rows)
         try:
             while True:
@@ -65,15 +71,10 @@ class LocalExecutor:
             for worker in workers:
                 worker.end()
 
-    def _worker(self, pool: Pool, order: WorkOrder, number: int) -> Worker:
-        order = dataclasses.replace(order, device=pool.device, threads=pool.threads)
-        # by value what a script or a notebook defines, as Ray sends it, too
-        make = [
-            cloudpickle.dumps(functools.partial(ImageWorker, list(self.job.modules), order, wary=wary))
-            for wary in (False, True)
-        ]
-        environment = {**RAY_ENVIRONMENT, "OMP_NUM_THREADS": str(pool.threads), **os.environ, **_card(pool, number)}
-        return Worker(tuple(make), environment=environment, debug=self.job.debug)
+
+def _environment(pool: Pool, number: int) -> dict[str, str]:
+    """As Ray has it for its workers."""
+    return {**RAY_ENVIRONMENT, "OMP_NUM_THREADS": str(pool.threads), **os.environ, **_card(pool, number)}
 
 
 def _card(pool: Pool, number: int) -> dict[str, str]:

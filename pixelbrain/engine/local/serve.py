@@ -6,6 +6,7 @@ import logging
 import os
 import pickle
 import queue
+import signal
 import threading
 import traceback
 from multiprocessing.connection import Connection
@@ -15,7 +16,7 @@ from pixelbrain.errors import PixelbrainError
 
 
 def serve(descriptor: int, debug: bool) -> None:
-    """Make what the first message says, and call it with each of the others.
+    """Make what the first two messages say, and call it with each of the others.
 
     What goes back is (summary, None), or (None, why) where it raised an error; the parent ends the process then.
     """
@@ -24,7 +25,7 @@ def serve(descriptor: int, debug: bool) -> None:
     received: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(pipe, received), name="pixelbrain-pipe", daemon=True).start()
     try:
-        worker = pickle.loads(received.get())()
+        worker = pickle.loads(received.get())(wary=pickle.loads(received.get()))
         while True:
             pipe.send((worker(pickle.loads(received.get())), None))
     except BaseException as error:  # whatever it is, somebody waits for the answer
@@ -34,12 +35,12 @@ def serve(descriptor: int, debug: bool) -> None:
 
 
 def _receive(pipe: Connection, received: queue.SimpleQueue[Any]) -> None:
-    """All that comes; and where the parent is gone or wants no more, the end, whatever is in hand."""
+    """All that comes; and where the parent is gone or wants no more, the end of this session, whatever is in hand."""
     try:
         while True:
             received.put(pipe.recv_bytes())
     except (EOFError, OSError):
-        os._exit(0)
+        os.killpg(0, signal.SIGKILL)
 
 
 def _reason(error: BaseException) -> str:

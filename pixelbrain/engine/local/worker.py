@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
 import pickle
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -27,12 +29,12 @@ class Worker:
     own, so that a terminal's Ctrl-C asks only its parent, which asks it to land what is in hand.
 
     Args:
-        make: what makes the worker there, pickled, as it is, and where it takes the place of one that died.
+        make: a function of `wary`, pickled: what works there, see `work.fused.ImageWorker`.
         environment: of the process, all of it.
         debug: show what it says.
     """
 
-    def __init__(self, make: tuple[bytes, bytes], *, environment: Mapping[str, str], debug: bool) -> None:
+    def __init__(self, make: bytes, *, environment: Mapping[str, str], debug: bool) -> None:
         self._make = make
         self._environment = environment
         self._debug = debug
@@ -72,7 +74,8 @@ class Worker:
         if self.pipe is not None:
             self.pipe.close()
         if self._process is not None:
-            self._process.kill()
+            with contextlib.suppress(ProcessLookupError):  # with what it has started, such as that for one image alone
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
         self.pipe = self._process = None
 
@@ -102,4 +105,5 @@ class Worker:
                 env=self._environment, stdin=subprocess.DEVNULL, start_new_session=True, **quiet,
             )  # fmt: skip
         with contextlib.suppress(OSError):
-            self.pipe.send_bytes(self._make[self._deaths > 0])
+            self.pipe.send_bytes(self._make)
+            self.pipe.send_bytes(pickle.dumps(self._deaths > 0))

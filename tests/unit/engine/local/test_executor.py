@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import os
-import pickle
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import cloudpickle
 import psutil
 import pyarrow as pa
 import pytest
@@ -94,8 +93,7 @@ def test_a_module_that_cannot_be_made_ready_ends_the_run_in_a_line(photo_folder,
 
 def test_a_worker_that_dies_again_and_again_is_given_up():
     """Of no image: those are tried alone before."""
-    make = pickle.dumps(functools.partial(os._exit, 3))
-    worker = Worker((make, make), environment=os.environ, debug=False)
+    worker = Worker(cloudpickle.dumps(lambda wary: os._exit(3)), environment=os.environ, debug=False)
     worker.take(pa.table({}))
     with pytest.raises(EngineError, match="a worker died 5 times over the same images"):
         while worker.result() is None:
@@ -135,10 +133,10 @@ def test_a_script_without_a_guard_runs_small_work_without_ray(photo_folder):
 def test_a_worker_does_not_outlive_its_parent():
     """SIGKILL of the parent, with work in hand."""
     program = """
-import os, pickle, time
-from functools import partial
+import os, time
+import cloudpickle
 from pixelbrain.engine.local.worker import Worker
-worker = Worker((pickle.dumps(partial(partial, time.sleep)),) * 2, environment=os.environ, debug=False)
+worker = Worker(cloudpickle.dumps(lambda wary: time.sleep), environment=os.environ, debug=False)
 worker.take(60)
 print(worker._process.pid, flush=True)
 worker.pipe.poll(60)
