@@ -13,8 +13,8 @@ from pixelbrain.engine.local.executor import LocalExecutor
 from pixelbrain.engine.on_ray import RayExecutor
 from pixelbrain.machine import may_have_gpu
 
-#: Looks of a module at an image. Ray's start costs 14 s of CPU (benchmarks/bench_startup.py), and so many looks, half of
-#: them for faces, take two cores minutes, of which that is about a tenth.
+#: Looks of a module at an image. Ray's start costs 14 s of CPU (benchmarks/bench_startup.py), and so many looks,
+#: half of which are for faces, take two cores minutes: that is about a tenth.
 SMALL_LOOKS = 2000
 
 
