@@ -18,8 +18,8 @@ logger = logging.getLogger(__name__)
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "grpc_proxy")
 #: The longest path of a Unix socket, and what Ray puts below its folder: session_DATE_TIME_MICROSECONDS_PID/sockets/...
 _SOCKET_BYTES = 107
-#: Of Nvidia's cards, those cards inside WSL, and AMD's.
-_GPU_DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
+#: Of Nvidia's cards, its boards, its cards inside WSL, and AMD's cards.
+_GPU_DRIVERS = ("/dev/nvidiactl", "/dev/nvmap", "/dev/dxg", "/dev/kfd")
 _BELOW_RAY = len("/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store.1")
 
 
