@@ -4,8 +4,8 @@
     python benchmarks/bench_decode.py [--photos FOLDER] [--quick] [--json FILE]
 
 JPEGs of 500 px, 2, 12 and 48 megapixels, made of the demo's photos with a sensor's noise. Each way goes from the
-encoded bytes to the upright 224 px square of uint8 that efficientnet-lite0 sees; seconds are of a processor; where a decoder can
-reduce while it decodes, it is asked to. All ways take turns, and the table has the medians and the ratio to ours
+encoded bytes to the upright 224 px square of uint8 that efficientnet-lite0 sees; seconds are of a processor. A decoder
+that can reduce while it decodes is asked to. All ways take turns, and the table has the medians and the ratio to ours
 (`decode_image` and the module's own `preprocess`).
 
 The last columns are the share of photos whose likeliest label stays that of the reference (Pillow, all pixels, then
