@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from pixelbrain.asking.cost.prices import ModelPrice, find_price, free_price, plain_name
+from pixelbrain.asking.cost.prices import ModelPrice, find_price, plain_name
 from pixelbrain.asking.online.asker import choose_concurrency
 from pixelbrain.asking.questions.answer_types import answer_type
 from pixelbrain.asking.questions.question import PREBUILT, Question, prebuilt_question
@@ -56,7 +56,8 @@ class Gpt4VModule(Shown):
         response_format: how JSON is asked for: json_schema, json_object or none, where the prompt holds the schema.
         send_detail, send_temperature: False leaves it out of the request.
         headers: further ones of every request.
-        prices: by model, see `asking.cost.prices.find_price`; a model on a server of your own costs nothing without.
+        prices: by model, see `asking.cost.prices.find_price`; a model on a server of your own costs nothing without,
+            unless `provider` says that it passes requests on to one that is paid.
         image_urls: send presigned URLs of s3:// images instead of the images.
         max_output_tokens: of one reply; 300 by default, and 2,000 for models that think first, which is billed too.
         temperature: None sends none; models that think first take none.
@@ -152,9 +153,7 @@ class Gpt4VModule(Shown):
 
 def _price(model: str, prices: Mapping[str, Mapping[str, Any]] | None, server: Server, *, budget: bool) -> ModelPrice:
     """A budget needs a price: without, it would never be reached."""
-    if server.runs_free and not budget and model not in (prices or {}):
-        return free_price(model)
-    return find_price(model, prices, server=None if budget else server.address)
+    return find_price(model, prices, server=None if budget else server.spelled, free=server.runs_free and not budget)
 
 
 def _dialect(

@@ -26,7 +26,7 @@ class Provider:
     hosts: tuple[str, ...] = ()  # by which it is known without being named
     key_variable: str = KEY_VARIABLE  # which is looked at first
     needs_key: bool = True
-    free: bool = False  # runs models on a machine of one's own
+    free: bool = False  # runs models on a machine of one's own; the others are paid, by whatever address
 
 
 _OLD_LIMIT = Dialect(token_limit="max_tokens")
@@ -104,8 +104,11 @@ class Server:
 
     @property
     def runs_free(self) -> bool:
-        """Whether its provider is one that runs on a machine of one's own, and its address does not say otherwise."""
-        return PROVIDERS[self.kind].free and is_ours(self._spelled())
+        """Whether it is a machine of one's own: by the address that was given, or by its provider and its address.
+
+        OPENAI_BASE_URL alone does not say so: where a whole machine has it set, it is often a proxy that is paid for.
+        """
+        return is_ours(self.spelled) and (PROVIDERS[self.provider].free if self.provider else bool(self.base_url))
 
     def key(self) -> str:
         """The key in the environment, or ""; `request.key.read_key` says what is missing."""
@@ -119,7 +122,7 @@ class Server:
     def needs_key(self) -> str | None:
         """The variable that has to hold a key; None: the server may want none, as one of one's own."""
         kind = PROVIDERS[self.kind]
-        if is_ours(self._spelled()) or (self.kind == "openai" and not self.is_openai):
+        if is_ours(self.spelled) or (self.kind == "openai" and not self.is_openai):
             return None
         return kind.key_variable if kind.needs_key else None
 
@@ -136,7 +139,7 @@ class Server:
             return None, {}
         given = self._split()
         if not given.netloc:  # which the SDK will say
-            return self._spelled(), {}
+            return self.spelled, {}
         query = dict(parse_qsl(given.query))
         path = given.path.rstrip("/").removesuffix("/chat/completions").rstrip("/")
         if self.kind == "azure":
@@ -153,7 +156,8 @@ class Server:
             path = PROVIDERS[self.kind].path
         return urlunsplit((given.scheme, given.netloc, path, "", "")), query
 
-    def _spelled(self) -> str:
+    @property
+    def spelled(self) -> str:
         """The address with a scheme."""
         address = (self.address or "").strip()
         if not address or "://" in address:
@@ -163,7 +167,7 @@ class Server:
     def _split(self) -> SplitResult:
         """The address in its parts; none of one that is no address."""
         try:
-            return urlsplit(self._spelled())
+            return urlsplit(self.spelled)
         except ValueError:
             return urlsplit("")
 
