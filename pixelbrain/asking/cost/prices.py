@@ -164,8 +164,10 @@ def find_price(
     plain = plain_name(model) or ""
     family = _family(model, table) or _family(plain, table)
     if family is not None:
-        dollars = dict.fromkeys(DOLLARS[:2], Decimal(0)) if free and family not in given else {}
-        return replace(table[family], model=model, **dollars)
+        found = replace(table[family], model=model)
+        nothing = Decimal(0)
+        costs = family in given or not free
+        return found if costs else replace(found, input_usd_per_million=nothing, output_usd_per_million=nothing)
     if tuned := _FINE_TUNED.fullmatch(plain):
         family = _family(tuned[1], _TUNED_DOLLARS) or ""
         usd_in, usd_out = map(Decimal, ("0", "0") if free else _TUNED_DOLLARS[family])

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 _NO_KEY = "none"  # the SDK wants one, where the server does not
 
 
-def _options(server: Server, timeout_s: float, model: str, *, whole: bool = False) -> dict[str, Any]:
+def _options(server: Server, timeout_s: Any, model: str, *, whole: bool = False) -> dict[str, Any]:
     """What every client is made with. Raises as `read_key` does.
 
     Args:
@@ -39,11 +39,18 @@ def _options(server: Server, timeout_s: float, model: str, *, whole: bool = Fals
 
 
 def make_sync_client(
-    *, base_url: str | None = None, server: Server | None = None, timeout_s: float = 60.0
+    *,
+    base_url: str | None = None,
+    server: Server | None = None,
+    timeout_s: float | openai.Timeout = 60.0,
+    model: str | None = None,
 ) -> openai.OpenAI:
-    """A client for the Files and Batches endpoints; see `AskClient`. Uploads have a time-out of their own."""
+    """A client for the Files and Batches endpoints, or for what there is of a `model`; see `AskClient`.
+
+    Uploads have a time-out of their own.
+    """
     server = server or Server(base_url=base_url)
-    options = _options(server, timeout_s, "", whole=True)
+    options = _options(server, timeout_s, model or "", whole=model is None)
     if not server.takes_bearer(options["api_key"]):
         options["http_client"] = openai.DefaultHttpxClient(event_hooks={"request": [_drop_bearer]}, timeout=timeout_s)
     return openai.OpenAI(**options)

@@ -75,7 +75,8 @@ class Server:
         if self.kind == "azure" and self.address is None:
             raise ConfigError("provider azure has no address of its own: give --base-url https://NAME.openai.azure.com")
         given = self._split()
-        if self.base_url and given.netloc and not (given.scheme in ("http", "https") and given.hostname):
+        named = given.scheme in ("http", "https") and given.hostname and _has_port(given)
+        if self.base_url and not named and (given.netloc or self.spelled.endswith("://")):
             raise ConfigError(f"base_url is {self.base_url!r}: an address, as in http://localhost:11434/v1")
 
     @property
@@ -173,6 +174,14 @@ class Server:
 
     def _host(self) -> str:
         return (self._split().hostname or "").lower()
+
+
+def _has_port(given: SplitResult) -> bool:
+    """Whether the port is one, or left out."""
+    try:
+        return given.port is None or given.port > 0
+    except ValueError:
+        return False
 
 
 def client_options(server: Server, key: str, model: str, *, whole: bool = False) -> dict[str, Any]:
