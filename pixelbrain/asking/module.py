@@ -64,7 +64,8 @@ class Gpt4VModule(Shown):
         parameters: further fields of the request.
         max_megapixels: images of which more would be in memory at once are refused.
         max_wait: seconds, or as in "90s", "30m" or "6h": how long the server may let nothing through before asking
-            ends, with everything kept.
+            ends, with everything kept; 10 minutes by default. With batches: how long until one ends; no limit by
+            default.
 
     Raises:
         ConfigError: a value that cannot work, or a model whose price is not known.
@@ -100,7 +101,7 @@ class Gpt4VModule(Shown):
         parameters: Mapping[str, Any] | None = None,
         s3_endpoint: str | None = None,
         max_megapixels: int = MAX_MEGAPIXELS,
-        max_wait: float | str = 600.0,
+        max_wait: float | str | None = None,
     ) -> None:
         if bool(question) == bool(questions):
             raise ConfigError("give a question, or several as questions")
@@ -132,7 +133,8 @@ class Gpt4VModule(Shown):
             s3_endpoint=s3_endpoint,
             max_megapixels=max_megapixels,
             parameters=dict(parameters or {}),
-            max_wait_s=_seconds(max_wait),
+            max_wait_s=_seconds(max_wait or 600.0),
+            max_batch_wait_s=None if max_wait is None else _seconds(max_wait),
         )
         fields = [one.field for one in self.settings.questions]
         if len(set(fields)) != len(fields):

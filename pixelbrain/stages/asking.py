@@ -51,6 +51,7 @@ def ask_batch(stages: Stages, module: Gpt4VModule, *, wait: bool = True, limit: 
     from pixelbrain.asking.batch.run import ask_batch
 
     started = time.monotonic()
+    module.settings.server.require_batches()
     stages.check_asking("ask --batch", module)
     given = to_ask(stages, module)
     stages.check(LOOK)

@@ -7,20 +7,17 @@ The SDK's own retries are off: it cannot know the limits that are shared by a cl
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Mapping
 from typing import Any
 
 import openai
 
-from pixelbrain.asking.request.dialect import Dialect, learn, speak
+from pixelbrain.asking.request.dialect import Dialect, Lessons, speak
 from pixelbrain.asking.request.failures import Retry, RowFailed, StopJob, classify_response, mask_keys
 from pixelbrain.asking.request.key import read_key
 from pixelbrain.asking.request.replies import GarbledReplyError, Reply, error_in, read_reply
 from pixelbrain.asking.request.server import Server, client_options
 from pixelbrain.machine import bypass_proxies
-
-logger = logging.getLogger(__name__)
 
 _NO_KEY = "none"  # the SDK wants one, where the server does not
 
@@ -114,9 +111,8 @@ class AskClient:
         self._openai = openai.AsyncOpenAI(**options, http_client=http_client)
         self._key = sent_key(self._openai)
         self._timeout_s = timeout_s
-        self._dialect = dialect
-        self._known = {dialect}
-        self.notes: list[str] = []  # what was learned of the server, once each, for people
+        self._lessons = Lessons(dialect)
+        self.notes = self._lessons.notes  # what was learned of the server, once each, for people
 
     async def send(self, body: Mapping[str, Any]) -> Reply:
         """POST one body, as `request.body.build_body` makes it, to chat/completions.
@@ -127,28 +123,15 @@ class AskClient:
             StopJob: nor will any other request.
         """
         while True:
-            dialect = self._dialect
+            dialect = self._lessons.dialect
             spoken = speak(body, dialect)
             try:
                 return await self._send(spoken)
             except _Refused as refused:
-                if not self._learn(dialect, spoken, refused):
+                if not self._lessons.teach(dialect, spoken, refused.status, refused.body):
                     raise classify_response(
                         refused.status, refused.body, refused.headers, model=str(spoken["model"]), key=self._key
                     ) from None
-
-    def _learn(self, dialect: Dialect, spoken: Mapping[str, Any], refused: _Refused) -> bool:
-        """Whether a request that was refused is worth sending again, in the dialect as it is now."""
-        if dialect != self._dialect:  # another request's refusal has taught it meanwhile
-            return True
-        wanted = learn(dialect, spoken, refused.status, refused.body)
-        if wanted is None or wanted in self._known:  # what it asks for now, it has refused before
-            return False
-        self._dialect = wanted
-        self._known.add(wanted)
-        self.notes.append(wanted.told(dialect))
-        logger.warning(self.notes[-1])
-        return True
 
     async def _send(self, body: Mapping[str, Any]) -> Reply:
         extra = {name: value for name, value in body.items() if name not in ("model", "messages")}

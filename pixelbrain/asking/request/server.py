@@ -26,6 +26,7 @@ class Provider:
     hosts: tuple[str, ...] = ()  # by which it is known without being named
     key_variable: str = KEY_VARIABLE  # which is looked at first
     needs_key: bool = True
+    batches: bool = False  # has OpenAI's Batch API
     free: bool = False  # runs models on a machine of one's own; the others are paid, by whatever address
 
 
@@ -34,7 +35,7 @@ _OLD_LIMIT = Dialect(token_limit="max_tokens")
 _LOCAL = Dialect(token_limit="max_tokens", left_out=frozenset({"detail"}))
 
 PROVIDERS = {
-    "openai": Provider(hosts=("api.openai.com",)),
+    "openai": Provider(hosts=("api.openai.com",), batches=True),
     "azure": Provider(
         dialect=_OLD_LIMIT,
         path="/openai/v1",
@@ -55,7 +56,11 @@ PROVIDERS = {
         key_variable="OPENROUTER_API_KEY",
     ),
     "litellm": Provider(
-        dialect=_OLD_LIMIT, url="http://localhost:4000/v1", key_variable="LITELLM_API_KEY", needs_key=False
+        dialect=_OLD_LIMIT,
+        url="http://localhost:4000/v1",
+        key_variable="LITELLM_API_KEY",
+        needs_key=False,
+        batches=True,
     ),
 }
 
@@ -110,6 +115,14 @@ class Server:
         OPENAI_BASE_URL alone does not say so: where a whole machine has it set, it is often a proxy that is paid for.
         """
         return is_ours(self.spelled) and (PROVIDERS[self.provider].free if self.provider else bool(self.base_url))
+
+    def require_batches(self) -> None:
+        """Raises `ConfigError` where `--batch` is nothing for this kind of server."""
+        if not PROVIDERS[self.kind].batches:
+            raise ConfigError(
+                f"--batch speaks OpenAI's Batch API, which {self.kind} does not have in that form: leave --batch away "
+                "to ask at once"
+            )
 
     def key(self) -> str:
         """The key in the environment, or ""; `request.key.read_key` says what is missing."""
