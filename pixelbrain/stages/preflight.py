@@ -22,6 +22,13 @@ def _key(stages: Stages) -> None:
         read_key(module.settings.server)
 
 
+def _asked(stages: Stages) -> None:
+    from pixelbrain.asking.look import look_at
+
+    for module in stages.asking():
+        look_at(module.settings.server, module.settings.model)
+
+
 def _weights(stages: Stages) -> None:
     for module in stages.modules():
         module.check_weights()
@@ -61,10 +68,13 @@ CHECKS: Mapping[str, Callable[[Stages], object]] = MappingProxyType(
         "key": _key,  # for the questions
         "weights": _weights,  # here, or to be fetched
         "ray": _ray,  # the one that is named answers
+        "asked": _asked,  # the server of the questions is there, and speaks the API
         "servers": _servers,  # on a cluster, stores are no folders of one node
     }
 )
 
+#: Over the network, when all that is here is known.
+LOOK = "look at who is asked"
 _STORES = ("mongo", "chroma", "servers")
 #: What each stage needs.
 NEEDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -72,6 +82,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "extract": ("source", "out", "weights", "ray"),
         "ask": ("out", "key", "ray"),
         "ask --batch": ("out", "key"),
+        LOOK: ("asked",),
         "load": ("out", *_STORES),
         "identify": ("out", *_STORES),
         "group": ("out", *_STORES),

@@ -17,7 +17,7 @@ from pixelbrain.record import read_record, write_stage
 from pixelbrain.stages.asking import asked, to_ask
 from pixelbrain.stages.configured import fetch_missing, make_asking, make_modules, recorded_config
 from pixelbrain.stages.display import Display, LogDisplay
-from pixelbrain.stages.preflight import preflight
+from pixelbrain.stages.preflight import LOOK, preflight
 from pixelbrain.stages.wording import tell_asked, tell_extracted, tell_loaded
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ class Stages:
             Each stage's report by its name; of ask a list. Without faces, nobody is identified.
         """
         asking = self.asking()
-        self.check("extract", *(["ask"] if asking else []), "load", *then)
+        self.check("extract", *(["ask", LOOK] if asking else []), "load", *then)
         with self.lock("run"):
             with contextlib.ExitStack() as stack:
                 if asking:  # one Ray for two stages: its start takes longer than either on a few images
@@ -210,6 +210,7 @@ class Stages:
 
         self.check_asking("ask", module)
         given = to_ask(self, module)
+        self.check(LOOK)
         with self.lock("ask"), self._published(), self.display.stage("ask") as tell:
             report = ask(**given, limit=limit, progress=progress or tell, waits=tell.waits, debug=self.debug)
             self.record("ask", {**asked(module), **report.as_dict()})

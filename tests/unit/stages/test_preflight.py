@@ -69,6 +69,8 @@ def test_later_commands_look_for_what_they_need(tmp_path, monkeypatch):
     land_faces(out, ["file:///a#0"])
     assert "export OPENAI_API_KEY" in said("ask", out, *QUESTION)
     assert "export OPENAI_API_KEY" in said("ask", out, *QUESTION, "--batch")
+    for words in (QUESTION, (*QUESTION, "--batch"), ("--cancel",)):  # before a Ray starts
+        assert "127.0.0.1:9/v1 does not answer" in said("ask", out, *words, "--base-url", "http://127.0.0.1:9/v1")
     monkeypatch.setenv("RAY_ADDRESS", NOBODY)
     assert "no Ray answers" in said("ask", out, *QUESTION, "--base-url", "http://127.0.0.1:9/v1")
     for command in ("load", "identify", "group", "verify"):
