@@ -110,9 +110,9 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="bench-rerun-") as temporary:
             folder = Path(arguments.keep or temporary) / size
             turns = ["first", "again"]
-            if (folder / "out").exists():  # kept, and everything has run there once
+            if (folder / "out" / "db").exists():  # kept, and everything has run there once
                 turns.remove("first")
-            else:
+            elif not (folder / "out").exists():
                 # in another process: a child's peak begins with what its parent holds
                 landed = (folder / "out", folder / "photos", images)
                 every = {"vectors_every": VECTORS_EVERY if images >= 10**6 else 1}
