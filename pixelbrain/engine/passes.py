@@ -67,7 +67,7 @@ class Passes:
     def work(self) -> None:
         """Do it all, or until a stop is asked for; raises as `extract` does."""
         left = self._left()
-        if isinstance(left, list) and not left:
+        if not left if isinstance(left, list) else left.is_done(self.landing):
             return  # nothing is started for nothing
         self._check_room(_known(left))
         with ray_session(debug=self.debug):
