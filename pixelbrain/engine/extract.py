@@ -24,6 +24,7 @@ from pixelbrain.errors import ConfigError, ModuleError, SourceGoneError
 from pixelbrain.images.loader import DataLoader
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.moves.moved import Moves, find_moves, settle
+from pixelbrain.landing.moves.pictures import copy_pictures
 from pixelbrain.landing.parts import ModuleState, claim_generation
 from pixelbrain.landing.remaining import Remaining
 from pixelbrain.landing.remaining import prune as prune_images
@@ -176,6 +177,7 @@ def _settle(landing: Landing, notes: RunNotes, generation: int, loader: DataLoad
         return Moves(to={}, left={})
     landing.refresh()
     moves = find_moves(landing, since, generation, functools.partial(find_gone, s3_endpoint=loader.s3_endpoint))
+    copy_pictures(landing.storage, moves.alike, generation)
     settle(landing, moves)
     notes.settled()
     return moves

@@ -58,7 +58,7 @@ class Passes:
     def work(self) -> None:
         """Do it all, or until a stop is asked for; raises as `extract` does."""
         left = self._left()
-        if isinstance(left, list) and not left:
+        if not left if isinstance(left, list) else left.is_done(self.landing):
             return  # nothing is started for nothing
         executor = choose_executor(self._job(), _looks(left))
         if nodes := executor.nodes_to_be():  # what has no room is said before anything is started for it

@@ -72,6 +72,7 @@ class Stages:
         self.storage: Storage = self.landing.storage
         self._loader, self._modules, self._asking = loader, modules, asking
         self._looked: FirstLook | None = None
+        self._loaded = False  # whether what the load wrote last is in the stores that are open
         self.checked: set[str] = set()  # what was seen to be there, see `preflight`
 
     @classmethod
@@ -225,6 +226,7 @@ class Stages:
         with self.lock("load"), self._published(), self.display.stage("load") as tell:
             report = load(self.landing.require(), database, rebuild=rebuild, progress=tell)
             self.record("load", report.as_dict())
+        self._loaded = True
         tell_loaded(self.display, report, self.storage)
         return report
 
@@ -282,7 +284,9 @@ class Stages:
 
         self.check("verify")
         with self.lock("verify"), self.display.stage("verify") as tell:
-            return verify(self.landing.require(), database, progress=tell)
+            report = verify(self.landing.require(), database, progress=tell)
+        self._loaded = self._loaded and report.ok
+        return report
 
     def compact(self) -> CompactReport:
         """Merge small files; see `landing.compact.compact`."""
@@ -339,10 +343,15 @@ class Stages:
 
     @contextlib.contextmanager
     def database(self, *stages: str) -> Iterator[Database]:
-        """The two stores, opened once for several stages."""
+        """The two stores, opened once for several stages, which alone write them meanwhile."""
+        from pixelbrain.stores.in_step import is_untouched, note_untouched
+
         self.check("status", *stages)
         with self.unopened() as database:
+            self._loaded = is_untouched(database)
             yield database
+        if self._loaded:
+            note_untouched(database)
 
     def record(self, stage: str, figures: Mapping[str, Any]) -> None:
         """Enter in run.json what a stage did, and what was asked."""
