@@ -16,7 +16,8 @@ from pixelbrain.identity.assign import assign
 from pixelbrain.identity.evaluate import ClusterScores, count_mixed, score_clusters
 from pixelbrain.identity.evaluation.labels import LabelledFaces
 from pixelbrain.identity.neighbours import nearest_neighbours
-from pixelbrain.identity.people import QualityGate
+from pixelbrain.identity.quality.gate import QualityGate
+from pixelbrain.identity.quality.pose import turned_or_covered
 from pixelbrain.landing.landing import Landing
 
 _STEPS = 24
@@ -81,8 +82,9 @@ def threshold_curve(
     faces = labelled.faces
     width = pc.subtract(faces["x2"], faces["x1"])
     columns = {"score": faces["score"], "sharpness": faces["sharpness"], "width_px": width}
-    rows = pa.table(columns).to_pylist()
-    good = np.array([gate.passes({k: v for k, v in row.items() if v is not None}) for row in rows], bool)
+    low = gate.fails({name: np.asarray(column.cast(pa.float64())) for name, column in columns.items()})
+    unfit = pc.is_in(faces["face_id"], value_set=pa.array(turned_or_covered(landing, gate), pa.string()))
+    good = ~low & ~np.asarray(unfit)
     chosen = np.flatnonzero(good)
     vectors = _read_vectors(landing, good)
     ids, photos = (faces[name].take(chosen).to_pylist() for name in ("face_id", "image_id"))
