@@ -85,7 +85,7 @@ class PeopleIdentifierModule:
             threshold = threshold_of(db.landing.storage, db.vector_model("faces").model, self.strategy)
         memory = Memory(db.landing)
         faces = _read_faces(db, self.gate, memory)
-        clustered = np.flatnonzero(faces.good & ~faces.nobodys)
+        clustered = np.flatnonzero((faces.good | faces.guests) & ~faces.nobodys)
         logger.info("%d faces, of which %d are good enough", len(faces.ids), int(faces.good.sum()))
         ids = [faces.ids[row] for row in clustered]
         assignment = assign(
@@ -97,6 +97,7 @@ class PeopleIdentifierModule:
             min_size=self.min_faces,
             k=self.k,
             cannot_link=memory.never_one(ids),
+            guests=faces.guests[clustered],
         )
         cluster, how = np.full(len(faces.ids), -1, np.int64), np.full(len(faces.ids), "gated", object)
         cluster[clustered] = assignment.cluster
@@ -134,6 +135,7 @@ class _Faces:
     ids: list[str]
     image_ids: list[str]
     good: np.ndarray  # bool (n,)
+    guests: np.ndarray  # bool (n,), in profile or covered, and else good: they link nobody, and may join somebody
     nobodys: np.ndarray  # bool (n,), by what somebody said
     place: np.ndarray  # int64 (n,), of each in `units`; -1: not there
     units: np.ndarray  # float32 (m, d), of length 1
@@ -155,9 +157,8 @@ def _read_faces(db: Database, gate: QualityGate, memory: Memory) -> _Faces:
     good: list[bool] = []
     kept: list[bool] = []
     vectors: list[np.ndarray] = []
-    unfit = turned_or_covered(db.landing, gate)
     for batch in db.iter_vectors("faces"):
-        passed = [gate.passes(m) and one not in unfit for one, m in zip(batch.ids, batch.metadata, strict=True)]
+        passed = [gate.passes(metadata) for metadata in batch.metadata]
         wanted = [good or one in memory.somebodys for one, good in zip(batch.ids, passed, strict=True)]
         ids += batch.ids
         image_ids += [metadata["image_id"] for metadata in batch.metadata]
@@ -169,4 +170,7 @@ def _read_faces(db: Database, gate: QualityGate, memory: Memory) -> _Faces:
     units /= np.where(lengths > 0, lengths, 1)
     place = np.where(np.array(kept, bool), np.cumsum(kept) - 1, -1).astype(np.int64)
     nobodys = np.array([one in memory.nobodys for one in ids], bool)
-    return _Faces(ids, image_ids, np.array(good, bool), nobodys, place, units)
+    out, unsure = turned_or_covered(db.landing, gate)
+    fit = np.array([ok and one not in out for one, ok in zip(ids, good, strict=True)], bool)
+    guests = fit & np.array([one in unsure for one in ids], bool)
+    return _Faces(ids, image_ids, fit & ~guests, guests, nobodys, place, units)

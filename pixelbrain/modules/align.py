@@ -19,7 +19,8 @@ def align(photo: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     Args:
         photo: uint8 (H, W, 3), RGB.
     """
-    matrix = similarity(CHIP_POINTS, landmarks)  # from the chip's pixels to the photo's
+    # from the chip's pixels to the photo's; Pillow counts from a pixel's corner, and landmarks are of its middle
+    matrix = similarity(CHIP_POINTS + 0.5, landmarks + 0.5)
     factor = max(1, int(np.hypot(*matrix[:, 0])))  # most pixels of a large face would not be looked at: reduced first
     corners = np.array([[0, 0], [CHIP_PX, 0], [0, CHIP_PX], [CHIP_PX, CHIP_PX]]) @ matrix[:, :2].T + matrix[:, 2]
     x1, y1 = np.clip(np.floor(corners.min(axis=0)).astype(int) - factor, 0, None).tolist()

@@ -82,10 +82,14 @@ def threshold_curve(
     faces = labelled.faces
     width = pc.subtract(faces["x2"], faces["x1"])
     columns = {"score": faces["score"], "sharpness": faces["sharpness"], "width_px": width}
-    low = gate.fails({name: np.asarray(column.cast(pa.float64())) for name, column in columns.items()})
-    unfit = pc.is_in(faces["face_id"], value_set=pa.array(turned_or_covered(landing, gate), pa.string()))
-    good = ~low & ~np.asarray(unfit)
+    numbers = {name: np.asarray(column.cast(pa.float64())) for name, column in columns.items()}
+    out, unsure = (
+        np.asarray(pc.is_in(faces["face_id"], value_set=pa.array(which, pa.string())))
+        for which in turned_or_covered(landing, gate)
+    )
+    good = ~gate.fails(numbers, len(faces))[0] & ~out
     chosen = np.flatnonzero(good)
+    guests = unsure[chosen]
     vectors = _read_vectors(landing, good)
     ids, photos = (faces[name].take(chosen).to_pylist() for name in ("face_id", "image_id"))
     neighbours: list[Any] = []
@@ -105,7 +109,9 @@ def threshold_curve(
     )
     for number, threshold in enumerate((1 - distances).tolist()):
         threshold = min(max(threshold, -0.99), 0.9999)
-        cluster = assign(ids, vectors, threshold=threshold, strategy=strategy, photos=photos, neighbours=found).cluster
+        cluster = assign(
+            ids, vectors, threshold=threshold, strategy=strategy, photos=photos, neighbours=found, guests=guests
+        ).cluster
         whose = np.where(labels >= 0, np.append(cluster, -1)[labels], -1)
         numbered = np.where(whose >= 0, whose, -1 - np.arange(len(whose)))  # whoever is alone is a person apart
         _several, mixed = count_mixed(truth, numbered)

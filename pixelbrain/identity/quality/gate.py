@@ -20,6 +20,8 @@ _MEASURED = (
     ("upright", "min_upright", "turned", "the detector is surer of it turned by a quarter or a half"),
     ("visible", "min_visible", "covered", "an eye or the mouth is covered, or not in the picture"),
 )
+#: Of these, those by which a face is a guest; see `QualityGate.fails`.
+_GUESTS = ("nose_within", "visible")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +78,15 @@ class QualityGate:
         """Whether a face with this metadata may join people."""
         return not self.failures(metadata)
 
-    def fails(self, measured: Mapping[str, np.ndarray]) -> np.ndarray:
-        """bool (n,): the faces that do not pass, by columns (n,) of the same; nan was not measured."""
-        low = [measured[name] < getattr(self, least) for name, least, *_ in _MEASURED if name in measured]
-        return np.logical_or.reduce(low)
+    def fails(self, measured: Mapping[str, np.ndarray], n: int) -> tuple[np.ndarray, np.ndarray]:
+        """The same of many faces, by columns (n,), where nan was not measured.
+
+        Returns:
+            bool (n,): those that do not pass; and of them those that are in profile or covered, and else good enough:
+            such a face links nobody, as it is like others of its kind, but may still be clearly somebody's.
+        """
+        low = {name: measured[name] < getattr(self, least) for name, least, *_ in _MEASURED if name in measured}
+        fails = np.logical_or.reduce([np.zeros(n, bool), *low.values()])
+        return fails, fails & ~np.logical_or.reduce(
+            [np.zeros(n, bool), *(found for name, found in low.items() if name not in _GUESTS)]
+        )

@@ -53,17 +53,19 @@ def measured(faces: pa.StructArray, turn: np.ndarray) -> dict[str, np.ndarray]:
     return found
 
 
-def turned_or_covered(landing: Landing, gate: QualityGate) -> set[str]:
-    """face_ids of faces that are turned away or covered, or whose eyes and mouth are not in the picture."""
-    found: set[str] = set()
+def turned_or_covered(landing: Landing, gate: QualityGate) -> tuple[set[str], set[str]]:
+    """face_ids of faces that are turned or covered: those that join nobody, and guests, see `QualityGate.fails`."""
+    out: set[str] = set()
+    guests: set[str] = set()
     for table in landing.iter_images(["facenet"], vectors=False):
         struct = table["facenet"].combine_chunks()
         lists = pc.struct_field(struct, "faces")
         faces = pc.list_flatten(lists)
         turn = turns(struct)[pc.list_parent_indices(lists).to_numpy()]
-        if columns := measured(faces, turn) if len(faces) else {}:
-            found |= set(pc.struct_field(faces, "face_id").filter(pa.array(gate.fails(columns))).to_pylist())
-    return found
+        fails, guest = gate.fails(measured(faces, turn), len(faces))
+        for ids, which in (out, fails & ~guest), (guests, guest):
+            ids |= set(pc.struct_field(faces, "face_id").filter(pa.array(which)).to_pylist())
+    return out, guests
 
 
 def turns(struct: pa.StructArray) -> np.ndarray:
