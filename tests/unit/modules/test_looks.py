@@ -74,6 +74,6 @@ def test_alignment_puts_the_landmarks_where_arcface_has_them(photo: Callable) ->
     x, y = np.meshgrid(np.arange(1800), np.arange(1400))
     back = np.linalg.inv(turn) @ np.stack([x - 900.0, y - 80.0]).reshape(2, -1)  # each pixel, in the chip
     pixels = np.stack([*np.clip(back, 0, 111), np.zeros(back.shape[1])], axis=1).reshape(1400, 1800, 3)
-    chip = align(pixels.astype(np.uint8), moved)
+    chip = align(pixels.round().astype(np.uint8), moved)
     expected = np.stack(np.meshgrid(np.arange(112), np.arange(112)), axis=-1)
     np.testing.assert_allclose(chip[2:-2, 2:-2, :2], expected[2:-2, 2:-2], atol=1)
