@@ -73,7 +73,7 @@ class Placement:
 
     def __post_init__(self) -> None:
         for one in dataclasses.fields(self):
-            if "choices" in one.metadata:
+            if "choices" in one.metadata and not (one.default is None and getattr(self, one.name) is None):
                 choose(one.name, getattr(self, one.name), one.metadata["choices"])
             if "by_pool" in one.metadata:
                 value = getattr(self, one.name)  # one for every pool, if it is no mapping
@@ -153,6 +153,7 @@ class RunConfig(Placement):
         f"{', '.join(EMBEDDERS)}, or onnx:FILE, a model like ArcFace. [default: facenet, which is vggface2]",
         metavar="NAME",
     )
+    # None: as OUT has it
     turns: str | None = _flag(
         "auto: a photo without an upright face is tried on its sides and upside down. [default: auto]", choices=TURNS
     )
@@ -205,7 +206,6 @@ class RunConfig(Placement):
         set_(self, "classes", _names("classes", self.classes))
         set_(self, "classifier", self.classifier or (OFFLINE_CLASSIFIER if self.offline else "resnet50"))
         set_(self, "embedder", check_embedder(self.embedder or (OFFLINE_EMBEDDER if self.offline else "facenet")))
-        set_(self, "turns", self.turns or "auto")
         super().__post_init__()
         if not self.modules:
             raise ConfigError("modules is empty: name at least one, such as resnet")
@@ -254,7 +254,7 @@ class RunConfig(Placement):
         shared = {"weights_dir": self.weights_dir, "offline": self.offline}
         return {
             "resnet": {"model": self.classifier, "classes": self.classes or None, "top_k": self.top_k, **shared},
-            "facenet": {"embedder": self.embedder, "turns": self.turns, **shared},
+            "facenet": {"embedder": self.embedder, **({"turns": self.turns} if self.turns else {}), **shared},
         }
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 #: which are called alike there.
 _SETTINGS: dict[str, tuple[str, ...]] = {
     "resnet": ("classifier", "model", "classes", "top_k"),
-    "facenet": ("embedder", "embedder", "turns"),
+    "facenet": ("embedder", "embedder"),
 }
 _ALIASES = {"facenet": "vggface2"}
 
@@ -74,13 +74,14 @@ def run_config(settings: Mapping[str, Any]) -> RunConfig:
 
 
 def make_modules(config: RunConfig) -> list[PipelineModule]:
-    """The modules that look at images, not yet set up; of OUT's own model, what no config can say is as it landed."""
+    """The modules that look at images, not yet set up; of OUT's own model, what is not said is as it landed."""
     states = _newest_states(config)
+    told = _told(config) if states else {}
     modules = []
     for name in (name for name in config.modules if name != GPT4V):
         settings = config.module_settings().get(name, {})
         if name in states:
-            landed = module_class(name).arguments(states[name].settings)
+            landed = _arguments(name, states[name], told)
             argument = _SETTINGS[name][1]
             if landed.get(argument) == _ALIASES.get(settings[argument], settings[argument]):
                 settings = landed | settings
@@ -105,6 +106,11 @@ def landed_module(
         ConfigError: it had weights of the user's own, which no OUT holds, or was a module of that name.
     """
     arguments = _arguments(name, state, told)
+    if str(arguments.get("embedder")).startswith("onnx-"):
+        raise ConfigError(
+            f"the column {name} was computed with an ONNX file ({arguments['embedder']}), and run.json does not "
+            f"say where it is: give --embedder {ONNX}FILE"
+        )
     module = create_module(name, **arguments, weights_dir=weights_dir, offline=offline)
     with contextlib.suppress(WeightsError):  # not here, and of no published sha256: it will be fetched
         if module.model_info() != state.model:
@@ -119,12 +125,7 @@ def landed_module(
 def _arguments(name: str, state: ModuleState, told: Mapping[str, Any]) -> dict[str, Any]:
     """What a built-in module's constructor was told, by its column's state, and by run.json of where a file is."""
     arguments = module_class(name).arguments(state.settings)
-    if str(arguments.get("embedder", "")).startswith("onnx-"):
-        if not str(told.get("embedder", "")).startswith(ONNX):
-            raise ConfigError(
-                f"the column {name} was computed with an ONNX file ({arguments['embedder']}), and run.json does not "
-                f"say where it is: give --embedder {ONNX}FILE"
-            )
+    if str(arguments.get("embedder")).startswith("onnx-") and str(told.get("embedder")).startswith(ONNX):
         arguments["embedder"] = told["embedder"]
     return arguments
 
