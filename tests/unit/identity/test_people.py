@@ -7,6 +7,7 @@ from pixelbrain import schema
 from pixelbrain.config import STRATEGIES
 from pixelbrain.errors import ConfigError
 from pixelbrain.identity.assign import cluster_name
+from pixelbrain.identity.corrections.people import People
 from pixelbrain.identity.people import PeopleIdentifierModule, QualityGate
 from pixelbrain.identity.thresholds import face_threshold, group_threshold
 from tests.unit.landed_out import land_faces
@@ -106,6 +107,10 @@ def test_a_covered_face_links_nobody_and_may_join_somebody_and_one_upside_down_m
     how = database.landing.read_identities()["assigned"].to_pylist()
     assert how == ["clustered", "clustered", "late", "gated", "clustered", "clustered", "gated", "gated"]
     assert (report.assigned, report.gated, report.people) == (5, 3, 1)
+    whys = {row: People(tmp_path).explain(database.ids[row])["why"] for row in (2, 3, 6)}
+    assert "late" not in whys[2] and "clearly nearest" in whys[2]
+    assert "turned: the detector is surer of it turned" in whys[3] and "covered" not in whys[3]
+    assert "covered: an eye or the mouth is covered" in whys[6] and "turned" not in whys[6]
 
 
 def test_every_face_is_gated(tmp_path, people):
