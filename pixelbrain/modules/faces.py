@@ -119,13 +119,14 @@ class FaceDetector:
         photo = image.pil()
         turn, found = self._look_around(self._shrink(photo, self.detect_max_side_px))
         turned = np.ascontiguousarray(np.rot90(image.pixels, -turn // 90))
+        upright = Image.fromarray(turned) if turn else photo  # a copy of all pixels
         size = np.array(turned.shape[1::-1], np.float32)
         shown = np.array([photo.width, photo.height], np.float32)
         to_original = np.array([image.width, image.height], np.float32) / shown
         faces = []
         for box, score, points, odds in found:
             box, points = box * np.tile(size, 2), points * size
-            square = _PREPROCESSOR.crop(Image.fromarray(turned), box.tolist())
+            square = _PREPROCESSOR.crop(upright, box.tolist())
             if square is None:
                 logger.debug("%s: a box wholly outside the photo is dropped: %s", image.image_id, box)
                 continue

@@ -125,6 +125,11 @@ def test_each_strategy_has_its_threshold(tmp_path, people, strategy):
     assert PeopleIdentifierModule(strategy).run(database).people == 3
 
 
+def test_an_onnx_embedder_has_a_threshold_that_is_a_guess_and_says_so(caplog):
+    assert [face_threshold("onnx-0123456789ab", strategy) for strategy in STRATEGIES] == [0.4, 0.5, 0.5]
+    assert "is a guess, 0.4: `pixelbrain evaluate --calibrate` finds its own" in caplog.messages[0]
+
+
 def test_a_model_without_a_threshold_needs_one_given(tmp_path, people):
     database = _database(tmp_path, people(2, 4), model="mine")
     with pytest.raises(ConfigError, match="'mine'.*give threshold="):
