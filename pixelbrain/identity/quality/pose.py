@@ -24,7 +24,7 @@ def measure_pose(landmarks: np.ndarray, boxes: np.ndarray, turn: np.ndarray | in
     Returns:
         float (n,): `mouth_drop`, how far the middle of the mouth is below that of the eyes, in box widths; and
         `nose_within`, how far inside of the eyes' span the nose is, in distances of the eyes: 0.5 is the middle, and
-        below 0 it is outside, as in profile.
+        below 0 it is outside, as in profile. Both are nan where the eyes are one point, as in tables of other programs.
     """
     turn = np.broadcast_to(turn, len(boxes))
     sides = boxes[:, 2:] - boxes[:, :2]
@@ -32,10 +32,11 @@ def measure_pose(landmarks: np.ndarray, boxes: np.ndarray, turn: np.ndarray | in
     eyes = landmarks[:, 1] - landmarks[:, 0]
     down = landmarks[:, 3:].mean(axis=1) - landmarks[:, :2].mean(axis=1)
     angle = np.radians(turn)
-    span = np.maximum((eyes**2).sum(axis=1), 1e-6)
+    span = (eyes**2).sum(axis=1)
+    span = np.where(span > 0, span, np.nan)
     along = ((landmarks[:, 2] - landmarks[:, 0]) * eyes).sum(axis=1) / span
     drop = (np.sin(angle) * down[:, 0] + np.cos(angle) * down[:, 1]) / width
-    return {"mouth_drop": drop, "nose_within": np.minimum(along, 1 - along)}
+    return {"mouth_drop": np.where(np.isnan(span), np.nan, drop), "nose_within": np.minimum(along, 1 - along)}
 
 
 def measured(faces: pa.StructArray, turn: np.ndarray) -> dict[str, np.ndarray]:
