@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pixelbrain.cli.options import address_option, command, command_options
-from pixelbrain.config import EMBEDDERS, EXECUTORS, STRATEGIES, RunConfig
+from pixelbrain.config import EXECUTORS, STRATEGIES, RunConfig
 
 if TYPE_CHECKING:
     from pixelbrain.stages.display import Display
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     help="How faces become people.",
 )
 @click.option("--rm", "remove", is_flag=True, help="Remove the results' databases after the export.")
-@click.option("--embedder", type=click.Choice(EMBEDDERS), help="[default: facenet]")
+@click.option("--embedder", metavar="NAME", help=RunConfig.__dataclass_fields__["embedder"].metadata["help"])
 @click.option("--apply_people_detector", is_flag=True, help="Ask GPT-4 Vision first whether a photo shows a person.")
 @click.option("--base_url", metavar="URL", help="Ask another server that speaks OpenAI's API.")
 @click.option("--weights_dir", metavar="DIR", help="Look for weights here first.")

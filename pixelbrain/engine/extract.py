@@ -62,6 +62,7 @@ class ExtractReport(Shown):
     seconds_by_activity: Mapping[str, float] = field(repr=False)  # of the actors at work, summed over them
     plan: Plan | None = field(repr=False)  # the last one, as nodes come and go; None: nothing was left to do
     passed_over: Mapping[str, int] = field(default_factory=dict)  # what is in the source and was not listed, by kind
+    turned: int = 0  # of those done: on their side or upside down, and turned for their faces
 
     @property
     def images_per_s(self) -> float:
@@ -167,6 +168,7 @@ def extract(
         seconds_by_activity=dict(counts.tally.seconds),
         plan=run.plan,
         passed_over=listing.passed_over,
+        turned=counts.tally.turned,
     )
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow.compute as pc
@@ -16,6 +15,8 @@ from pixelbrain.errors import ConfigError
 from pixelbrain.identity.assign import assign
 from pixelbrain.identity.calibration import threshold_of
 from pixelbrain.identity.corrections.memory import Memory
+from pixelbrain.identity.quality.gate import QualityGate
+from pixelbrain.identity.quality.pose import turned_or_covered
 from pixelbrain.landing.published import publish
 from pixelbrain.locks.run import RunLock
 from pixelbrain.shown import Shown
@@ -25,40 +26,6 @@ if TYPE_CHECKING:
 
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class QualityGate:
-    """What a face needs to join people. Others stay visible, as unassigned.
-
-    Blurred faces are like each other whoever they are, so that a few of them join many people into one, and the more
-    faces there are, the more such bridges. Raises `ConfigError` for values that cannot work.
-    """
-
-    min_score: float = 0.95  # detection probability, 0 to 1; below it MTCNN's boxes are often no faces
-    min_width_px: float = 30.0  # of the box, in the original's pixels
-    # Variance of the Laplacian of the 160 px grey crop. 48 sharp faces of 6 people, blurred, embedded by dlib: at a
-    # sharpness of 3.4 pairs of different people pass its threshold three times as often as sharp ones, at 2.5 twenty
-    # times. Sharp faces are above 60; small ones, enlarged to 160 px, come down to 3 and are still recognised.
-    min_sharpness: float = 3.0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.min_score <= 1:
-            raise ConfigError(f"min_score is {self.min_score}: a probability, 0 to 1")
-        for name in ("min_width_px", "min_sharpness"):
-            if not getattr(self, name) >= 0:
-                raise ConfigError(f"{name} is {getattr(self, name)}: 0 (all faces) or more")
-
-    def passes(self, metadata: Mapping[str, Any]) -> bool:
-        """Whether a face with this metadata (`score`, `width_px`, `sharpness`) may join people.
-
-        What was not measured is not held against a face.
-        """
-        return (
-            metadata.get("score", 1.0) >= self.min_score
-            and metadata.get("width_px", self.min_width_px) >= self.min_width_px
-            and metadata.get("sharpness", self.min_sharpness) >= self.min_sharpness
-        )
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -118,7 +85,7 @@ class PeopleIdentifierModule:
             threshold = threshold_of(db.landing.storage, db.vector_model("faces").model, self.strategy)
         memory = Memory(db.landing)
         faces = _read_faces(db, self.gate, memory)
-        clustered = np.flatnonzero(faces.good & ~faces.nobodys)
+        clustered = np.flatnonzero((faces.good | faces.guests) & ~faces.nobodys)
         logger.info("%d faces, of which %d are good enough", len(faces.ids), int(faces.good.sum()))
         ids = [faces.ids[row] for row in clustered]
         assignment = assign(
@@ -130,6 +97,7 @@ class PeopleIdentifierModule:
             min_size=self.min_faces,
             k=self.k,
             cannot_link=memory.never_one(ids),
+            guests=faces.guests[clustered],
         )
         cluster, how = np.full(len(faces.ids), -1, np.int64), np.full(len(faces.ids), "gated", object)
         cluster[clustered] = assignment.cluster
@@ -167,6 +135,7 @@ class _Faces:
     ids: list[str]
     image_ids: list[str]
     good: np.ndarray  # bool (n,)
+    guests: np.ndarray  # bool (n,), in profile or covered, and else good: they link nobody, and may join somebody
     nobodys: np.ndarray  # bool (n,), by what somebody said
     place: np.ndarray  # int64 (n,), of each in `units`; -1: not there
     units: np.ndarray  # float32 (m, d), of length 1
@@ -201,4 +170,7 @@ def _read_faces(db: Database, gate: QualityGate, memory: Memory) -> _Faces:
     units /= np.where(lengths > 0, lengths, 1)
     place = np.where(np.array(kept, bool), np.cumsum(kept) - 1, -1).astype(np.int64)
     nobodys = np.array([one in memory.nobodys for one in ids], bool)
-    return _Faces(ids, image_ids, np.array(good, bool), nobodys, place, units)
+    out, unsure = turned_or_covered(db.landing, gate)
+    fit = np.array([ok and one not in out for one, ok in zip(ids, good, strict=True)], bool)
+    guests = fit & np.array([one in unsure for one in ids], bool)
+    return _Faces(ids, image_ids, fit & ~guests, guests, nobodys, place, units)

@@ -24,7 +24,7 @@ def tell_extracted(display: Display, report: ExtractReport, source: str | None, 
     landed = report.listed - report.done
     before = f", {landed:,} were there already" if landed > 0 and not report.stopped else ""
     failed = f", {report.failed:,} failed" if report.failed else ""
-    known_as = ((report.moved, "moved"), (report.copies, "copies of others"))
+    known_as = ((report.moved, "moved"), (report.copies, "copies of others"), (report.turned, "turned for their faces"))
     known = "".join(f", {count:,} {what}" for count, what in known_as if count)
     rate = f", {report.images_per_s:,.1f} images/s" if report.done else ""
     display.line(f"extract   {report.done:,} images{failed}{known}{before}{rate}, {report.seconds:,.0f} s")

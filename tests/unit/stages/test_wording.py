@@ -45,6 +45,7 @@ class Told(Display):
             {"moved": 3, "copies": 1},
             "extract   4 images, 3 moved, 1 copies of others, 6 were there already, 2.0 images/s, 2 s",
         ),
+        ({"turned": 2}, "extract   4 images, 2 turned for their faces, 6 were there already, 2.0 images/s, 2 s"),
         ({"stopped": True}, "extract   4 images, 2.0 images/s, 2 s"),  # nobody knows what the rest is
         ({"done": 0}, "extract   0 images, 10 were there already, 2 s"),
     ],
