@@ -17,6 +17,8 @@ logger = logging.getLogger(__name__)
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "grpc_proxy")
 #: The longest path of a Unix socket, and what Ray puts below its folder: session_DATE_TIME_MICROSECONDS_PID/sockets/...
 _SOCKET_BYTES = 107
+#: Of Nvidia's cards, those cards inside WSL, and AMD's.
+_GPU_DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
 _BELOW_RAY = len("/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store.1")
 
 
@@ -103,6 +105,11 @@ def bypass_proxies() -> None:
     if "*" not in names:
         names += [name for name in dict.fromkeys(_own_addresses()) if name not in names]
     os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(names)
+
+
+def may_have_gpu() -> bool:
+    """Whether there is the driver of a GPU; how many there are takes an import of seconds to find out."""
+    return any(os.path.exists(device) for device in _GPU_DRIVERS)
 
 
 def _own_addresses() -> Iterator[str]:
