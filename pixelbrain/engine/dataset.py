@@ -166,7 +166,8 @@ def _summaries(left: Worklist | Sequence[Left], crew: Crew, plan: Plan, patience
 
 def _handed_out(left: Worklist | Sequence[Left], crew: Crew, plan: Plan) -> ray.data.Dataset:
     if not isinstance(left, Worklist):
-        return ray.data.from_arrow(list(blocks(left, plan.block_rows)))
+        # not `from_arrow`, which has a worker of Ray's started to count the rows
+        return ray.data.from_blocks(list(blocks(left, plan.block_rows)))
     return ray.data.read_datasource(
         _Lister(left, plan.block_rows, crew.environment),
         override_num_blocks=1,
