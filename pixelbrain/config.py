@@ -20,6 +20,7 @@ Strategy = Literal["average", "dbscan", "pairwise"]  # how faces become people
 STRATEGIES: tuple[str, ...] = get_args(Strategy)
 DEVICES = ("auto", "cpu", "cuda")
 LAYOUTS = ("auto", "fused", "staged")
+EXECUTORS = ("auto", "ray", "local")
 MAX_MEGAPIXELS = 100  # of one image, in memory at once
 GPT4V = "gpt4v"  # the module that asks, after the others
 
@@ -70,6 +71,12 @@ class Placement:
     )
     # what is there now says little
     autoscale: bool = _flag("Nodes start when they are asked for: take more than is there.", False)
+    executor: str = _flag(
+        "local: without Ray, in processes of this machine, which start sooner. [default: auto, local for little work "
+        "where no Ray runs]",
+        "auto",
+        choices=EXECUTORS,
+    )
 
     def __post_init__(self) -> None:
         for one in dataclasses.fields(self):
@@ -90,6 +97,13 @@ class Placement:
                 raise ConfigError(f"cpus_per_actor of {pool or 'all'} is {cpus!r}: a number above 0")
         for pool in self.node_labels:
             self.label_selector(pool)
+        of_ray = [name for name in ("node_labels", "autoscale") if getattr(self, name)]
+        of_ray += [f"layout {self.layout}"] * (self.layout == "staged") + sorted(self.pools - {"images"})
+        if self.executor == "local" and of_ray:
+            raise ConfigError(
+                f"executor is 'local', which has equal workers on this machine, and no {', '.join(of_ray)}: that takes "
+                "executor ray"
+            )
 
     def actor_range(self, pool: str) -> tuple[int, int] | None:
         """At least and at most how many actors the pool is to have; None: nothing was said."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pixelbrain.cli.options import address_option, command, command_options
-from pixelbrain.config import STRATEGIES, RunConfig
+from pixelbrain.config import EXECUTORS, STRATEGIES, RunConfig
 
 if TYPE_CHECKING:
     from pixelbrain.stages.display import Display
@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 @click.option("--weights_dir", metavar="DIR", help="Look for weights here first.")
 @click.option("--offline", is_flag=True, help="Use the packaged model (dlib); download nothing.")
 @click.option("--max_megapixels", type=click.IntRange(1), metavar="N", help="Of an image, at once. [default: 100]")
+@click.option(
+    "--executor", type=click.Choice(EXECUTORS), help=RunConfig.__dataclass_fields__["executor"].metadata["help"]
+)
 @address_option
 @command_options
 def tag_identity(display: Display, debug: bool, **given: Any) -> None:

@@ -21,6 +21,7 @@ from ray.data import Datasource, ReadTask
 from ray.data.block import BlockMetadata
 
 from pixelbrain.engine.cluster.metrics import RayMeter
+from pixelbrain.engine.executor import NodesGone
 from pixelbrain.engine.plan.fused import FUSED
 from pixelbrain.engine.plan.pools import Plan, Pool
 from pixelbrain.engine.plan.staged import DECODE, LAND, LISTER, QUEUED_PER_ACTOR
@@ -43,10 +44,6 @@ _LOST = (
 )  # fmt: skip
 _ROW_BYTES = 1  # a row is more, and so a block of its own: it goes at once, and to the next free actor
 _LOOK_EVERY_S = 2.0  # which actors wait for a node or a process
-
-
-class NodesGone(Exception):
-    """The nodes that are left have no room for all actors of the pass."""
 
 
 class LossWatch:

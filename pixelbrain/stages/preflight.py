@@ -28,7 +28,9 @@ def _weights(stages: Stages) -> None:
 
 
 def _ray(stages: Stages) -> None:
-    if os.environ.get("RAY_ADDRESS"):  # one that is not named is looked for, or started, when it is needed
+    if os.environ.get("RAY_ADDRESS") and _on_ray(
+        stages
+    ):  # one that is not named is looked for, or started, when it is needed
         from pixelbrain.engine.cluster.session import find_ray, quiet_ray
 
         if not stages.debug:
@@ -36,11 +38,16 @@ def _ray(stages: Stages) -> None:
         find_ray()
 
 
+def _on_ray(stages: Stages) -> bool:
+    """Whether a Ray that is named is needed: to ask, and for all else unless this machine alone was asked for."""
+    return stages.config.executor != "local" or bool(stages.asking())
+
+
 def _servers(stages: Stages) -> None:
     from pixelbrain.engine.plan.nodes import count_nodes
     from pixelbrain.stores.address import require_servers
 
-    require_servers(count_nodes(), mongo=stages.config.mongo, chroma=stages.config.chroma)
+    require_servers(count_nodes() if _on_ray(stages) else 1, mongo=stages.config.mongo, chroma=stages.config.chroma)
 
 
 #: In this order. Whether a Ray has room is seen when it is known what is left to do, and before one is started.

@@ -24,7 +24,7 @@ def world(tmp_path, encode) -> World:
 
 def test_ctrl_c_lands_what_is_in_flight_and_the_next_run_does_the_rest(world, ray_running):
     """As in a terminal: the signal goes to the whole group, Ray's processes included."""
-    process = world.start(start_new_session=True)
+    process = world.start("--executor", "ray", start_new_session=True)
     world.wait_for_looks(10, process)
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=60)
@@ -41,7 +41,7 @@ def test_ctrl_c_lands_what_is_in_flight_and_the_next_run_does_the_rest(world, ra
 
 
 def test_the_second_ctrl_c_ends_at_once_and_leaves_no_process(world):
-    process = world.start(start_new_session=True)
+    process = world.start("--executor", "ray", start_new_session=True)
     world.wait_for_looks(10, process)
     children = psutil.Process(process.pid).children(recursive=True)
     os.killpg(process.pid, signal.SIGINT)

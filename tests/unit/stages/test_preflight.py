@@ -58,6 +58,9 @@ def test_a_run_says_what_is_missing_before_any_work_and_the_cheapest_first(photo
     assert "--weights-dir" in run(photo_folder, out)
     config.write_text(config.read_text().replace("resnet50", "efficientnet-lite0"))
     assert f"no Ray answers at {NOBODY}" in run(photo_folder, out)
+    assert f"no Ray answers at {NOBODY}" in run(photo_folder, out, "--executor", "local")  # to ask
+    stages = Stages(RunConfig(out=str(out), executor="local"))
+    CHECKS["ray"](stages), CHECKS["servers"](stages)  # nobody needs one
     assert not out.exists()
 
 
