@@ -25,7 +25,8 @@ SHARED = "--quiet --debug"
 STORES = "--s3-endpoint --mongo --chroma"
 PLANNED = (
     "source --out --module --classifier --classes --top-k --min-label-score --embedder --turns --strategy "
-    "--weights-dir --offline --device --layout --actors --gpus-per-actor --cpus-per-actor --node-labels --autoscale --executor "
+    "--weights-dir "
+    "--offline --device --layout --actors --gpus-per-actor --cpus-per-actor --node-labels --autoscale --executor "
     f"--address {STORES} --hidden --limit --max-megapixels --retry-failed --force --prune --prune-gone-source "
     "--thumbnails --config"
 )
