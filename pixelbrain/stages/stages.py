@@ -239,6 +239,11 @@ class Stages:
             f"identify  {report.people:,} people in {report.assigned:,} of {report.faces:,} faces, "
             f"{report.seconds:,.0f} s"
         )
+        if self.config.strategy != "average":
+            self.display.warn(
+                f"          {self.config.strategy} follows chains of faces, which join strangers where there are many "
+                "people: `--strategy average` mixes fewer, and `pixelbrain evaluate` says how many"
+            )
         return report
 
     def group(self, database: Database, *, threshold: float | None = None) -> GroupReport:
