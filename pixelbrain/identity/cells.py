@@ -11,6 +11,7 @@ IVF with 2,146 cells and nprobe 16, 32 and 64: 230, 397 and 645, and .92, .94 an
 
 from __future__ import annotations
 
+import itertools
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -26,6 +27,8 @@ _TRAINING_ROWS = 8  # a cell
 _ROUNDS = 3  # of k-means
 _ROWS_AT_ONCE = 2048
 _SIMILARITIES_AT_ONCE = 2**24  # a thread
+# oneDNN keeps 0.7 MB for each shape of a product, of the last thousand, and makes a program of it: few are met twice.
+_HEIGHT, _WIDTH = 32, 1024  # products are of multiples of these
 
 
 def best_in_cells(rows: torch.Tensor, count: int) -> torch.Tensor:
@@ -43,7 +46,9 @@ def best_in_cells(rows: torch.Tensor, count: int) -> torch.Tensor:
     cell = _nearest(rows, centres)
     sizes = torch.bincount(cell, minlength=cells).tolist()
     order = cell.sort(stable=True).indices
-    vectors, numbers = rows[order].split(sizes), order.split(sizes)  # by cell
+    ordered = rows[order]
+    vectors, numbers = ordered.split(sizes), order.split(sizes)  # by cell
+    begin = [0, *itertools.accumulate(sizes)]
     near = (centres @ centres.T).fill_diagonal_(2.0).topk(min(_NEAR, cells), dim=1).indices  # its own first
     best = torch.full((n, count), -1, dtype=torch.int64, device=rows.device)
     of_thread = threading.local()
@@ -52,14 +57,17 @@ def best_in_cells(rows: torch.Tensor, count: int) -> torch.Tensor:
         if not sizes[own]:
             return
         known = torch.cat([numbers[other] for other in others])
+        wide = -(-len(known) // _WIDTH) * _WIDTH
         space = getattr(of_thread, "space", rows[:0])  # kept: memory that is new each time takes as long as the product
-        if len(space) < len(known):
-            of_thread.space = space = torch.empty_like(rows[: len(known)])
-        columns = torch.cat([vectors[other] for other in others], out=space[: len(known)]).T
+        if len(space) < wide:
+            of_thread.space = space = rows.new_empty((wide, rows.shape[1]))
+        torch.cat([vectors[other] for other in others], out=space[: len(known)])
         at_once = max(1, _SIMILARITIES_AT_ONCE // len(known))
         with torch.inference_mode():
             for start in range(0, sizes[own], at_once):
-                similarity = vectors[own][start : start + at_once] @ columns
+                high, first = min(at_once, sizes[own] - start), begin[own] + start
+                some = ordered[first : first + -(-high // _HEIGHT) * _HEIGHT]
+                similarity = (some @ space[:wide].T)[:high, : len(known)]  # beyond are others' rows, or nothing's
                 similarity[:, start:].fill_diagonal_(-2.0)  # itself: below every cosine
                 found = similarity.topk(min(count, len(known) - 1), dim=1).indices
                 best[numbers[own][start : start + at_once], : found.shape[1]] = known[found]

@@ -94,8 +94,8 @@ def join_singles(
     wanted, place = np.unique(cluster, return_inverse=True)
     members = np.flatnonzero(np.isin(labels, wanted))
     place_of = np.searchsorted(wanted, labels[members])
-    sums = sum_rows(vectors, place_of, len(wanted), members, weights[members])
-    means = (sums / sizes[wanted, None]).astype(np.float32)
+    means = sum_rows(vectors, place_of, len(wanted), members, weights[members])
+    means /= sizes[wanted, None]
     distance = 1 - row_products(vectors[point], means, place.reshape(-1))
 
     order = np.lexsort((cluster, distance, point))
