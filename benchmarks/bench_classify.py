@@ -118,7 +118,7 @@ def ours(folder: Path, weights: Path, out: Path) -> tuple[float, float]:
     seen: list[tuple[float, int]] = []
     module = pb.ResnetClassifierModule("resnet50", weights_file=weights, batch_size=BATCH)
     started = time.perf_counter()
-    report = pb.Pipeline(pb.DataLoader(str(folder)), [module]).extract(
+    report = pb.Pipeline(pb.DataLoader(str(folder)), [module], executor="ray").extract(
         out, progress=lambda done, _total, _failed: seen.append((time.perf_counter(), done)) if done else None
     )
     seconds = time.perf_counter() - started

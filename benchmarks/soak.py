@@ -94,7 +94,16 @@ class Soak:
     def extract(self) -> subprocess.Popen:
         """The command under test."""
         return self.start(
-            "extract", str(self.photos), "--out", str(self.out), "--module", "soak_module:Soak", "--device", "cpu"
+            "extract",
+            str(self.photos),
+            "--out",
+            str(self.out),
+            "--module",
+            "soak_module:Soak",
+            "--device",
+            "cpu",
+            "--executor",
+            "ray",
         )
 
     def kill(self, victim: str) -> bool:

@@ -14,10 +14,13 @@ from pixelbrain.errors import ConfigError
 
 CLASSIFIERS = ("resnet50", "resnet18", "efficientnet-lite0")
 EMBEDDERS = ("facenet", "vggface2", "casia-webface", "dlib")  # facenet is vggface2
+ONNX = "onnx:"  # and behind it a file: an embedder of the user's own
+TURNS = ("auto", "never")  # whether photos without an upright face are tried on their side and upside down
 Strategy = Literal["average", "dbscan", "pairwise"]  # how faces become people
 STRATEGIES: tuple[str, ...] = get_args(Strategy)
 DEVICES = ("auto", "cpu", "cuda")
 LAYOUTS = ("auto", "fused", "staged")
+EXECUTORS = ("auto", "ray", "local")
 MAX_MEGAPIXELS = 100  # of one image, in memory at once
 GPT4V = "gpt4v"  # the module that asks, after the others
 
@@ -68,10 +71,16 @@ class Placement:
     )
     # what is there now says little
     autoscale: bool = _flag("Nodes start when they are asked for: take more than is there.", False)
+    executor: str = _flag(
+        "local: without Ray, in processes of this machine, which start sooner. [default: auto, local for little work "
+        "where no Ray runs]",
+        "auto",
+        choices=EXECUTORS,
+    )
 
     def __post_init__(self) -> None:
         for one in dataclasses.fields(self):
-            if "choices" in one.metadata:
+            if "choices" in one.metadata and not (one.default is None and getattr(self, one.name) is None):
                 choose(one.name, getattr(self, one.name), one.metadata["choices"])
             if "by_pool" in one.metadata:
                 value = getattr(self, one.name)  # one for every pool, if it is no mapping
@@ -88,6 +97,13 @@ class Placement:
                 raise ConfigError(f"cpus_per_actor of {pool or 'all'} is {cpus!r}: a number above 0")
         for pool in self.node_labels:
             self.label_selector(pool)
+        of_ray = [name for name in ("node_labels", "autoscale") if getattr(self, name)]
+        of_ray += [f"layout {self.layout}"] * (self.layout == "staged") + sorted(self.pools - {"images"})
+        if self.executor == "local" and of_ray:
+            raise ConfigError(
+                f"executor is 'local', which has equal workers on this machine, and no {', '.join(of_ray)}: that takes "
+                "executor ray"
+            )
 
     def actor_range(self, pool: str) -> tuple[int, int] | None:
         """At least and at most how many actors the pool is to have; None: nothing was said."""
@@ -147,7 +163,14 @@ class RunConfig(Placement):
         'Pick out of these ImageNet classes alone: tabby,"tiger cat".', (), commas=True, metavar="A,B"
     )
     top_k: int = _flag("Labels a photo gets. [default: 5]", 5, span=(1, 1000), metavar="N")
-    embedder: str | None = _flag("[default: facenet, which is vggface2]", choices=EMBEDDERS)
+    embedder: str | None = _flag(
+        f"{', '.join(EMBEDDERS)}, or onnx:FILE, a model like ArcFace. [default: facenet, which is vggface2]",
+        metavar="NAME",
+    )
+    # None: as OUT has it
+    turns: str | None = _flag(
+        "auto: a photo without an upright face is tried on its sides and upside down. [default: auto]", choices=TURNS
+    )
     min_label_score: float | None = _flag(
         "Show labels of this probability and more; the others are unsure. [default: the classifier's own]",
         type=float,
@@ -196,7 +219,7 @@ class RunConfig(Placement):
         set_(self, "modules", _names("modules", self.modules))
         set_(self, "classes", _names("classes", self.classes))
         set_(self, "classifier", self.classifier or (OFFLINE_CLASSIFIER if self.offline else "resnet50"))
-        set_(self, "embedder", self.embedder or (OFFLINE_EMBEDDER if self.offline else "facenet"))
+        set_(self, "embedder", check_embedder(self.embedder or (OFFLINE_EMBEDDER if self.offline else "facenet")))
         super().__post_init__()
         if not self.modules:
             raise ConfigError("modules is empty: name at least one, such as resnet")
@@ -245,7 +268,7 @@ class RunConfig(Placement):
         shared = {"weights_dir": self.weights_dir, "offline": self.offline}
         return {
             "resnet": {"model": self.classifier, "classes": self.classes or None, "top_k": self.top_k, **shared},
-            "facenet": {"embedder": self.embedder, **shared},
+            "facenet": {"embedder": self.embedder, **({"turns": self.turns} if self.turns else {}), **shared},
         }
 
 
@@ -300,6 +323,18 @@ def choose(name: str, value: Any, known: Iterable[str]) -> None:
     """Raises `ConfigError` unless the value is one of the known."""
     if value not in known:
         raise ConfigError(f"{name} is {value!r}: it is one of {', '.join(known)}")
+
+
+def check_embedder(value: Any) -> str:
+    """An embedder's name, or `onnx:` and an absolute path, as workers and later commands run in other folders.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    if isinstance(value, str) and value.startswith(ONNX) and value != ONNX:
+        return f"{ONNX}{Path(value.removeprefix(ONNX)).expanduser().absolute()}"
+    choose("embedder", value, (*EMBEDDERS, f"{ONNX}FILE"))
+    return str(value)
 
 
 def _names(name: str, value: Any) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import os
@@ -17,6 +18,8 @@ logger = logging.getLogger(__name__)
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "grpc_proxy")
 #: The longest path of a Unix socket, and what Ray puts below its folder: session_DATE_TIME_MICROSECONDS_PID/sockets/...
 _SOCKET_BYTES = 107
+#: Of Nvidia's cards, its boards, its cards inside WSL, and AMD's cards.
+_GPU_DRIVERS = ("/dev/nvidiactl", "/dev/nvmap", "/dev/dxg", "/dev/kfd")
 _BELOW_RAY = len("/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store.1")
 
 
@@ -103,6 +106,38 @@ def bypass_proxies() -> None:
     if "*" not in names:
         names += [name for name in dict.fromkeys(_own_addresses()) if name not in names]
     os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(names)
+
+
+def may_have_gpu() -> bool:
+    """Whether there is the driver of a GPU; how many there are takes an import of seconds to find out."""
+    return any(os.path.exists(device) for device in _GPU_DRIVERS)
+
+
+def usable_cpus(cgroup: Path = Path("/sys/fs/cgroup")) -> float:
+    """CPUs that this process may use: those that it may run on, and no more than its container has been given."""
+    # macOS has no sched_getaffinity
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota, period = _numbers(cgroup / "cpu.max", cgroup / "cpu/cpu.cfs_quota_us", cgroup / "cpu/cpu.cfs_period_us")
+    return min(there, quota / period) if period else there
+
+
+def usable_memory(cgroup: Path = Path("/sys/fs/cgroup")) -> float:
+    """Bytes that are free, and no more than its container has been given."""
+    import psutil
+
+    free = psutil.virtual_memory().available
+    limit, _ = _numbers(cgroup / "memory.max", cgroup / "memory/memory.limit_in_bytes")
+    return min(free, limit or free)
+
+
+def _numbers(new: Path, *old: Path) -> tuple[float, float]:
+    """The first two of a file of cgroups of version 2, or of two of version 1; 0 where nothing is limited or known."""
+    for files in ((new,), old):
+        with contextlib.suppress(OSError):
+            words = " ".join(file.read_text() for file in files).split()
+            found = [float(word) if word.isdigit() else 0.0 for word in words]
+            return (found[0], (*found[1:], 0.0)[0]) if found[0] else (0.0, 0.0)
+    return 0.0, 0.0
 
 
 def _own_addresses() -> Iterator[str]:

@@ -52,6 +52,8 @@ class Pipeline(Shown):
             among them asks afterwards, over what the others have landed.
         device: "cpu", "cuda", or "auto": GPUs if Ray reports any.
         placement: further wishes about actors and GPUs, with a device of its own.
+        executor: "ray", "local" (processes of this machine, which start sooner; no script needs a `__main__` guard for
+            them), or "auto": local for little work, where no Ray runs.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Pipeline(Shown):
         *,
         device: str = "auto",
         placement: Placement | None = None,
+        executor: str = "auto",
     ) -> None:
         self.loader = loader
         self.modules = [module for module in modules if isinstance(module, PipelineModule)]
@@ -68,6 +71,8 @@ class Pipeline(Shown):
         if not self.modules:
             raise ConfigError("a pipeline needs at least one module that looks at images itself")
         self.placement = placement or Placement(device=device)
+        if executor != "auto":  # what a placement says itself stays
+            self.placement = dataclasses.replace(self.placement, executor=executor)
 
     def shown(self) -> Mapping[str, Any]:
         return {"loader": self.loader, "modules": [*self.modules, *self.asking]}

@@ -119,10 +119,16 @@ def faces_fields(dim: int) -> list[pa.Field]:
             pa.field("landmarks", pa.list_(pa.float32(), 10)),
             pa.field("score", pa.float32()),  # detection probability, 0 to 1
             pa.field("sharpness", pa.float32()),  # variance of the Laplacian of the 160 px grey crop
+            pa.field("upright", pa.float32()),  # below 0: the detector is surer of it turned; see modules.looks
+            pa.field("visible", pa.float32()),  # below 1: an eye or the mouth is covered; see modules.looks
             pa.field("embedding", embedding_type(dim)),  # L2-normalised
         ]
     )
-    return [pa.field("n_faces", pa.int32()), pa.field("faces", pa.list_(face))]
+    return [
+        pa.field("n_faces", pa.int32()),
+        pa.field("turn", pa.int32()),  # 0, 90, 180 or 270: clockwise degrees to turn the photo by, for its faces
+        pa.field("faces", pa.list_(face)),
+    ]
 
 
 def module_struct(fields: list[pa.Field]) -> pa.StructType:

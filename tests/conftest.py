@@ -29,7 +29,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 #: What is started once for all tests that want it, by fixture: these stay in one worker.
 SHARED = ("ray_running", "local_cluster", "mongod", "nodes")
 #: The groups that take longest, in the order in which they begin.
-CHAINS = ("ray_running", "nodes", "local_cluster", "test_demo", "mongod")
+CHAINS = ("ray_running", "nodes", "local_cluster", "test_people", "test_demo", "mongod")
 WORKERS = 3  # of which one or two wait for something at any time
 #: What takes longest to compile, a share a worker: all import all of it while they collect, and each would compile
 #: what the others are compiling at the same time, where now two find it done.
@@ -43,6 +43,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 def pytest_configure(config: pytest.Config) -> None:
     """What all processes of the tests are told by their environment, the workers first of all."""
+    os.fsync = lambda _file: None  # no test cuts the power; a process that is killed leaves what it wrote without it
     gc.disable()  # until all is collected: modules and tests stay, and looking for waste takes as long as importing
     if hasattr(config, "workerinput"):
         for name in SHARES[int(config.workerinput["workerid"].removeprefix("gw")) % len(SHARES)]:

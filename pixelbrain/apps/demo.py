@@ -45,7 +45,7 @@ def run_demo(out: str, display: Display, *, debug: bool = False) -> list[str]:
         MissingExtraError: packages of the extras `local` and `offline` are not installed.
     """
     _require_extras("local", "offline")
-    stages = Stages(RunConfig(source=str(SAMPLES), out=out, offline=True), display, debug=debug)
+    stages = Stages(RunConfig(source=str(SAMPLES), out=out, offline=True, executor="ray"), display, debug=debug)
     display.line(f"Photos: {SAMPLES}")
     reports = stages.run(then=("identify", "group", "report"))
     extracted, loaded, people, groups = (reports[name] for name in ("extract", "load", "identify", "group"))

@@ -27,7 +27,12 @@ _COLUMNS = {
 
 
 def search_photo(
-    stages: Stages, photo: str, *, by: Literal["faces", "images"] = "faces", k: int = 20
+    stages: Stages,
+    photo: str,
+    *,
+    by: Literal["faces", "images"] = "faces",
+    k: int = 20,
+    embedder: str | None = None,
 ) -> dict[str, Any]:
     """The faces or images nearest to a photo.
 
@@ -37,6 +42,7 @@ def search_photo(
         by: "faces": for each face of the photo, the largest first, the nearest faces and whose they are; "images":
             the nearest images.
         k: how many.
+        embedder: onnx:FILE, where the file of OUT's own embedder is not where it was.
 
     Returns:
         `unit` of the distances, `columns`, and `queries`: a `title` and the `matches`, nearest first, each; the `path`
@@ -52,12 +58,13 @@ def search_photo(
         raise LandingError(
             f"{stages.storage.uri} has no {column} vectors: run `pixelbrain extract` with --module {column}"
         )
-    told = read_record(stages.storage).get("settings", {})
+    told = read_record(stages.storage).get("settings", {}) | ({"embedder": embedder} if embedder else {})
     module = landed_module(
         column,
         stages.landing.states()[column],
         weights_dir=told.get("weights_dir"),
         offline=bool(told.get("offline")),
+        told=told,
     )
     uri = image_uri(photo)
     max_pixels = stages.config.max_megapixels * 1_000_000

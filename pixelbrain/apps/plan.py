@@ -27,12 +27,13 @@ class PlannedRun:
     listed: int  # images, as far as was looked
     complete: bool  # whether that is all of them
     left: int  # of these, to do
-    ray: str | None  # the address of the Ray that would be joined; None: one of its own on this machine
+    ray: str | None  # the address of the Ray that would be joined; None: one of its own on this machine, or none
     nodes: list[Node]
     autoscale: bool
     plan: Plan
     shortage: str | None  # why it does not fit
     passed_over: Mapping[str, int] = field(default_factory=dict)  # as far as was looked: what was not listed, by kind
+    executor: str = "ray"  # or local: processes of this machine, without Ray
 
 
 def plan_run(stages: Stages) -> PlannedRun:
@@ -42,6 +43,7 @@ def plan_run(stages: Stages) -> PlannedRun:
         SourceError: the source cannot be listed, or holds no image.
         EngineError: no Ray answers at the address, or there is no CPU or no GPU that was asked for.
     """
+    from pixelbrain.engine.choose import takes_local
     from pixelbrain.engine.cluster.session import OBJECT_STORE_BYTES, find_ray, ray_session
     from pixelbrain.engine.extract import look_ahead
     from pixelbrain.engine.plan.make import check_fit, make_plan
@@ -51,13 +53,16 @@ def plan_run(stages: Stages) -> PlannedRun:
     listed, complete, left = look_ahead(
         loader, modules, stages.landing, retry_failed=config.retry_failed, force=config.force
     )
-    address = find_ray()
-    if address is None:
+    placement = config.placement()
+    local = takes_local(placement, left * len(modules) if complete else None)
+    address = None if local else find_ray()
+    if local:
+        nodes = this_machine()
+    elif address is None:
         nodes = this_machine(OBJECT_STORE_BYTES)
     else:
         with ray_session(address=address, debug=stages.debug):
             nodes = cluster_nodes()
-    placement = config.placement()
     plan = make_plan(
         left if complete else None, nodes, {module.name: module.resources for module in modules}, placement
     )
@@ -70,7 +75,7 @@ def plan_run(stages: Stages) -> PlannedRun:
     return PlannedRun(
         source=config.source or "", listed=listed, complete=complete, left=left, ray=address,
         nodes=nodes, autoscale=placement.autoscale, plan=plan, shortage=shortage,
-        passed_over=dict(loader.passed_over),
+        passed_over=dict(loader.passed_over), executor="local" if local else "ray",
     )  # fmt: skip
 
 
@@ -82,7 +87,9 @@ def describe(run: PlannedRun) -> list[str]:
     so_far = "" if run.complete else " or more"
     cpus, gpus = sum(node.cpus for node in nodes), sum(node.gpus for node in nodes)
     memory, store = sum(node.memory_bytes for node in nodes), sum(node.object_store_bytes for node in nodes)
+    local = run.executor == "local"
     where = f"the Ray at {run.ray}" if run.ray else "a Ray of its own on this machine"
+    where = "none is started, workers are processes of this machine" if local else where
     lines = [
         f"images        {run.listed:,}{so_far} in {run.source}, {run.left:,}{so_far} to do",
         *([f"passed over   {describe_passed_over(run.passed_over)}{so_far}"] if run.passed_over else []),
@@ -95,7 +102,11 @@ def describe(run: PlannedRun) -> list[str]:
         "",
         f"reserved      {_total(plan.pools, 'cpus'):.4g} of {cpus:g} CPUs, {_total(plan.pools, 'gpus'):.4g} of "
         f"{gpus:g} GPUs, {_total(plan.pools, 'memory_bytes') / 1e9:,.1f} of {memory / 1e9:,.1f} GB, at the least",
-        f"object store  about {plan.object_store_bytes / 1e6:,.0f} of {store / 1e6:,.0f} MB at the most",
+        *(
+            []
+            if local
+            else [f"object store  about {plan.object_store_bytes / 1e6:,.0f} of {store / 1e6:,.0f} MB at the most"]
+        ),
     ]
     if run.autoscale:
         return [*lines, "Nodes start when actors ask for them: what is there now does not have to hold it."]

@@ -42,6 +42,7 @@ def tag_identity(
     max_megapixels: int | None = None,
     apply_people_detector: bool = False,
     base_url: str | None = None,
+    executor: str | None = None,
     display: Display | None = None,
     debug: bool = False,
 ) -> str:
@@ -81,6 +82,7 @@ def tag_identity(
             "max_megapixels": max_megapixels,
             "retry_failed": max_megapixels is not None,  # those that were too large before
             "strategy": identifying_strategy,
+            "executor": executor,
         }
     )
     asking = (

@@ -4,6 +4,7 @@
 | --- | --- | --- |
 | `Outcome` | answer_records | what is known about a question and an image, as it is journalled and lands; their sum |
 | `dry_run` | dry_run | what a run would take, before a cent is spent |
+| `look_at` | look | before any work: somebody is at the server's address, and speaks the API |
 | `Gpt4VModule` | module | the questions, their settings and limits, as users write them |
 | `pending_images` | pending | what is still to be asked about what has landed, and what asking has cost so far |
 | `Reasons` | reasons | why requests failed, counted; and when every one fails for one reason |

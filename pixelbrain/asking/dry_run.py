@@ -132,6 +132,10 @@ def describe(found: DryRun) -> list[str]:
         f"* these settings. Prices of {PRICES_DATE}; tokens out and dollars at most are if every answer is as long as "
         "it may be.",
     ]
+    if asked and not any(line.cost_usd_max for line in found.lines):
+        lines.append(
+            "A server of your own costs nothing; if it is paid for, name prices in --config, or its --provider."
+        )
     if found.first_request is not None:
         lines += ["", "The first request: POST /v1/chat/completions"]
         lines += json.dumps(found.first_request, indent=2, ensure_ascii=False).splitlines()

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from pixelbrain.asking.cost.prices import ModelPrice, find_price, free_price, plain_name
+from pixelbrain.asking.cost.prices import ModelPrice, find_price, plain_name
 from pixelbrain.asking.online.asker import choose_concurrency
 from pixelbrain.asking.questions.answer_types import answer_type
 from pixelbrain.asking.questions.question import PREBUILT, Question, prebuilt_question
@@ -56,14 +56,16 @@ class Gpt4VModule(Shown):
         response_format: how JSON is asked for: json_schema, json_object or none, where the prompt holds the schema.
         send_detail, send_temperature: False leaves it out of the request.
         headers: further ones of every request.
-        prices: by model, see `asking.cost.prices.find_price`; a model on a server of your own costs nothing without.
+        prices: by model, see `asking.cost.prices.find_price`; a model on a server of your own costs nothing without,
+            unless `provider` says that it passes requests on to one that is paid.
         image_urls: send presigned URLs of s3:// images instead of the images.
         max_output_tokens: of one reply; 300 by default, and 2,000 for models that think first, which is billed too.
         temperature: None sends none; models that think first take none.
         parameters: further fields of the request.
         max_megapixels: images of which more would be in memory at once are refused.
         max_wait: seconds, or as in "90s", "30m" or "6h": how long the server may let nothing through before asking
-            ends, with everything kept.
+            ends, with everything kept; 10 minutes by default. With batches: how long until one ends; no limit by
+            default.
 
     Raises:
         ConfigError: a value that cannot work, or a model whose price is not known.
@@ -99,7 +101,7 @@ class Gpt4VModule(Shown):
         parameters: Mapping[str, Any] | None = None,
         s3_endpoint: str | None = None,
         max_megapixels: int = MAX_MEGAPIXELS,
-        max_wait: float | str = 600.0,
+        max_wait: float | str | None = None,
     ) -> None:
         if bool(question) == bool(questions):
             raise ConfigError("give a question, or several as questions")
@@ -131,7 +133,8 @@ class Gpt4VModule(Shown):
             s3_endpoint=s3_endpoint,
             max_megapixels=max_megapixels,
             parameters=dict(parameters or {}),
-            max_wait_s=_seconds(max_wait),
+            max_wait_s=_seconds(max_wait or 600.0),
+            max_batch_wait_s=None if max_wait is None else _seconds(max_wait),
         )
         fields = [one.field for one in self.settings.questions]
         if len(set(fields)) != len(fields):
@@ -152,9 +155,7 @@ class Gpt4VModule(Shown):
 
 def _price(model: str, prices: Mapping[str, Mapping[str, Any]] | None, server: Server, *, budget: bool) -> ModelPrice:
     """A budget needs a price: without, it would never be reached."""
-    if server.runs_free and not budget and model not in (prices or {}):
-        return free_price(model)
-    return find_price(model, prices, server=None if budget else server.address)
+    return find_price(model, prices, server=None if budget else server.spelled, free=server.runs_free and not budget)
 
 
 def _dialect(

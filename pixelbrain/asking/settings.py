@@ -33,6 +33,7 @@ class AskSettings:
     timeout_s: float = 60.0  # of one try
     max_tries: int = 8  # of one request
     max_wait_s: float = 600.0  # of one request, over all its tries; and of all, without an answer, after a 429
+    max_batch_wait_s: float | None = None  # of a run, until a batch ends; None: as long as they take, which is a day
     s3_endpoint: str | None = None
     max_megapixels: int = MAX_MEGAPIXELS  # of an image, in memory at once
     parameters: dict[str, Any] = field(default_factory=dict)  # further fields of the request's body

@@ -64,7 +64,8 @@ if TYPE_CHECKING:
 @click.option(
     "--max-wait",
     metavar="TIME",
-    help="How long the server may let nothing through: 90s, 30m, 6h; then asking ends, and keeps all. [default: 10m]",
+    help="How long the server may let nothing through: 90s, 30m, 6h; then asking ends, and keeps all. [default: 10m; "
+    "with --batch, until one ends: no limit]",
 )
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the first N images that are left.")
 @click.option("--batch", is_flag=True, help="Through the Batch API: half the price, within a day.")

@@ -76,6 +76,7 @@ def export(stages: Stages, file: str, table: str, form: str | None) -> None:
 @click.option("--image", metavar="PHOTO", help="A file, or an s3:// URI.")
 @click.option("--person", metavar="PERSON", help="A name, or an id: the photos of somebody.")
 @click.option("--faces", "by", flag_value="faces", default="faces", help="The nearest faces, and whose. [default]")
+@click.option("--embedder", metavar="onnx:FILE", help="Where the ONNX file of OUT's embedder is. [default: as before]")
 @click.option("--similar", "by", flag_value="images", help="The images that look most alike.")
 @click.option("-k", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many.")
 @json_option
@@ -83,13 +84,19 @@ def export(stages: Stages, file: str, table: str, form: str | None) -> None:
 @chroma_option
 @out_options
 @over_out
-def search(stages: Stages, image: str | None, person: str | None, by: Any, k: int, as_json: bool) -> None:
+def search(
+    stages: Stages, image: str | None, person: str | None, embedder: str | None, by: Any, k: int, as_json: bool
+) -> None:
     """Find the faces or the images of OUT that are nearest to a photo, by cosine distance (0: same, 2: opposite)."""
     from pixelbrain.apps.photo_search import search_person, search_photo
 
     if (image is None) == (person is None):
         raise click.UsageError("Missing option '--image': search by a photo, or with --person by somebody.")
-    found = search_photo(stages, image, by=by, k=k) if image else search_person(stages, person or "", k=k)
+    found = (
+        search_photo(stages, image, by=by, k=k, embedder=embedder)
+        if image
+        else search_person(stages, person or "", k=k)
+    )
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return

@@ -21,6 +21,7 @@ from ray.data import Datasource, ReadTask
 from ray.data.block import BlockMetadata
 
 from pixelbrain.engine.cluster.metrics import RayMeter
+from pixelbrain.engine.executor import NodesGone
 from pixelbrain.engine.plan.fused import FUSED
 from pixelbrain.engine.plan.pools import Plan, Pool
 from pixelbrain.engine.plan.staged import DECODE, LAND, LISTER, QUEUED_PER_ACTOR
@@ -43,10 +44,6 @@ _LOST = (
 )  # fmt: skip
 _ROW_BYTES = 1  # a row is more, and so a block of its own: it goes at once, and to the next free actor
 _LOOK_EVERY_S = 2.0  # which actors wait for a node or a process
-
-
-class NodesGone(Exception):
-    """The nodes that are left have no room for all actors of the pass."""
 
 
 class LossWatch:
@@ -169,7 +166,8 @@ def _summaries(left: Worklist | Sequence[Left], crew: Crew, plan: Plan, patience
 
 def _handed_out(left: Worklist | Sequence[Left], crew: Crew, plan: Plan) -> ray.data.Dataset:
     if not isinstance(left, Worklist):
-        return ray.data.from_arrow(list(blocks(left, plan.block_rows)))
+        # not `from_arrow`, which has a worker of Ray's started to count the rows
+        return ray.data.from_blocks(list(blocks(left, plan.block_rows)))
     return ray.data.read_datasource(
         _Lister(left, plan.block_rows, crew.environment),
         override_num_blocks=1,

@@ -24,6 +24,7 @@ from pixelbrain.errors import ConfigError, ModuleError, SourceGoneError
 from pixelbrain.images.loader import DataLoader
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.moves.moved import Moves, find_moves, settle
+from pixelbrain.landing.moves.pictures import copy_pictures
 from pixelbrain.landing.parts import ModuleState, claim_generation
 from pixelbrain.landing.remaining import Remaining
 from pixelbrain.landing.remaining import prune as prune_images
@@ -61,6 +62,7 @@ class ExtractReport(Shown):
     seconds_by_activity: Mapping[str, float] = field(repr=False)  # of the actors at work, summed over them
     plan: Plan | None = field(repr=False)  # the last one, as nodes come and go; None: nothing was left to do
     passed_over: Mapping[str, int] = field(default_factory=dict)  # what is in the source and was not listed, by kind
+    turned: int = 0  # of those done: on their side or upside down, and turned for their faces
 
     @property
     def images_per_s(self) -> float:
@@ -166,6 +168,7 @@ def extract(
         seconds_by_activity=dict(counts.tally.seconds),
         plan=run.plan,
         passed_over=listing.passed_over,
+        turned=counts.tally.turned,
     )
 
 
@@ -176,6 +179,7 @@ def _settle(landing: Landing, notes: RunNotes, generation: int, loader: DataLoad
         return Moves(to={}, left={})
     landing.refresh()
     moves = find_moves(landing, since, generation, functools.partial(find_gone, s3_endpoint=loader.s3_endpoint))
+    copy_pictures(landing.storage, moves.alike, generation)
     settle(landing, moves)
     notes.settled()
     return moves

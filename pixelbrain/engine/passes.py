@@ -1,25 +1,21 @@
-"""A run on a cluster whose nodes come and go: a pass over what is left, and another one where nodes were lost."""
+"""A run: a pass over what is left, and, where nodes come and go, another one when some were lost."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import logging
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pixelbrain.config import Placement
-from pixelbrain.engine.cluster.session import OBJECT_STORE_BYTES, connected, find_ray, ray_session
+from pixelbrain.engine.choose import choose_executor
+from pixelbrain.engine.executor import Executor, Job, NodesGone
 from pixelbrain.engine.interrupt import Interrupt
 from pixelbrain.engine.plan.make import check_fit, make_plan
-from pixelbrain.engine.plan.nodes import cluster_nodes, this_machine
 from pixelbrain.engine.plan.pools import Plan
-from pixelbrain.engine.preflight import check_shared
 from pixelbrain.engine.progress import Progress
-from pixelbrain.engine.work.environment import DriverEnvironment
-from pixelbrain.engine.work.meter import run_label
 from pixelbrain.engine.work.tally import Tally
 from pixelbrain.engine.work.worklist import Left, Worklist, WorkOrder
 from pixelbrain.errors import EngineError, OutLockedError
@@ -36,11 +32,6 @@ _UNREAD_STREAK = 500
 
 #: Passes that were broken off before anything had landed.
 _MOST_IN_VAIN = 3
-
-#: An actor whose node died waits so long for room on another, before a new pass does without it; where nodes start
-#: when they are asked for, a lost one is replaced within minutes.
-_PATIENCE_S = 15.0
-_PATIENCE_AUTOSCALE_S = 900.0
 
 #: Where all nodes are lost, so long for some to come back.
 _NODES_BACK_S = 900.0
@@ -60,44 +51,41 @@ class Passes:
     progress: Progress
     lock: RunLock  # of OUT
     thumbnails: bool = False  # see `extract`
-    debug: bool = False  # show Ray's own log
+    debug: bool = False  # show the workers' own log
     plan: Plan | None = field(default=None, init=False)  # the last one; None: nothing was left to do
     stopped: bool = field(default=False, init=False)  # by Ctrl-C, before all was done
 
     def work(self) -> None:
         """Do it all, or until a stop is asked for; raises as `extract` does."""
         left = self._left()
-        if isinstance(left, list) and not left:
+        if not left if isinstance(left, list) else left.is_done(self.landing):
             return  # nothing is started for nothing
-        self._check_room(_known(left))
-        with ray_session(debug=self.debug):
-            from pixelbrain.engine.cluster.metrics import RayMeter
+        executor = choose_executor(self._job(), _looks(left))
+        if nodes := executor.nodes_to_be():  # what has no room is said before anything is started for it
+            check_fit(make_plan(_known(left), nodes, self._needs(), self.placement), nodes)
+        # the session first: importing Ray sets a handler of its own
+        with executor.session() as self.progress.meter, Interrupt(self.progress.notes.request_stop) as interrupt:
+            in_vain = 0
+            while self._one_pass(left, executor, interrupt):
+                self._after_loss()
+                in_vain = 0 if self.progress.done_in_pass else in_vain + 1
+                if in_vain == _MOST_IN_VAIN:
+                    raise EngineError(
+                        "Ray loses its workers, or the nodes that they are on, before any image is done (--debug "
+                        "shows how); what has landed stays: the same command goes on"
+                    )
+                left = self._left()
+            self.stopped = interrupt.requested
 
-            self.progress.meter = RayMeter(run_label(self.landing.storage.uri))
-            check_shared(cluster_nodes(), self.landing.storage, self.worklist.loader.source, self.first_image)
-            # inside the session: importing Ray sets a handler of its own
-            with Interrupt(self.progress.notes.request_stop) as interrupt:
-                in_vain = 0
-                while self._one_pass(left, interrupt):
-                    self._after_loss()
-                    in_vain = 0 if self.progress.done_in_pass else in_vain + 1
-                    if in_vain == _MOST_IN_VAIN:
-                        raise EngineError(
-                            "Ray loses its workers, or the nodes that they are on, before any image is done (--debug "
-                            "shows how); what has landed stays: the same command goes on"
-                        )
-                    left = self._left()
-                self.stopped = interrupt.requested
-
-    def _check_room(self, images: int | None) -> None:
-        """Raise `EngineError` before a Ray is started on this machine that has no room for what is wished for.
-
-        Ray itself may count less than there is, as in a container: what it has is looked at again when it runs.
-        """
-        if self.placement == Placement() or self.placement.autoscale or find_ray() is not None or connected():
-            return
-        nodes = [dataclasses.replace(node, memory_bytes=math.inf) for node in this_machine(OBJECT_STORE_BYTES)]
-        check_fit(make_plan(images, nodes, self._needs(), self.placement), nodes)
+    def _job(self) -> Job:
+        return Job(
+            modules=self.modules,
+            storage=self.landing.storage,
+            source=self.worklist.loader.source,
+            first_image=self.first_image,
+            placement=self.placement,
+            debug=self.debug,
+        )
 
     def _needs(self) -> dict[str, Resources]:
         return {module.name: module.resources for module in self.modules}
@@ -106,11 +94,9 @@ class Passes:
         """What is left to do: a list where the listing is known."""
         return list(self.worklist.left(self.landing)) if self.worklist.tables is not None else self.worklist
 
-    def _one_pass(self, left: Worklist | list[Left], interrupt: Interrupt) -> bool:
+    def _one_pass(self, left: Worklist | list[Left], executor: Executor, interrupt: Interrupt) -> bool:
         """Work off what is left. Returns whether nodes were lost, so that there may be more to do."""
-        from pixelbrain.engine.dataset import Crew, NodesGone, work_off  # imports Ray, which nothing to do needs not
-
-        self.plan = plan = self._make_plan(_known(left), interrupt)
+        self.plan = plan = self._make_plan(_known(left), executor, interrupt)
         if plan is None:
             return False
         worklist, progress = self.worklist, self.progress
@@ -124,10 +110,7 @@ class Passes:
             versions_as_read=worklist.loader.open().lists_read_versions,
             thumbnails=self.thumbnails,
         )
-        crew = Crew(modules=self.modules, order=order, environment=DriverEnvironment(), meter=progress.meter)
-        patience = _PATIENCE_AUTOSCALE_S if self.placement.autoscale else _PATIENCE_S
-        summaries = work_off(left, crew, plan, patience_s=patience, debug=self.debug)
-        with contextlib.closing(summaries):
+        with contextlib.closing(executor.work_off(left, order, plan)) as summaries:
             try:
                 for summary in summaries:
                     progress.add(summary)
@@ -143,12 +126,12 @@ class Passes:
             raise EngineError(f"{lost:,} images did not come back from the workers: the same command does them")
         return False
 
-    def _make_plan(self, images: int | None, interrupt: Interrupt) -> Plan | None:
+    def _make_plan(self, images: int | None, executor: Executor, interrupt: Interrupt) -> Plan | None:
         """The plan for the nodes that there are; after a loss, some are waited for. None: a stop was asked for."""
         first, deadline = self.plan is None, time.monotonic() + _NODES_BACK_S
         while not interrupt.requested:
             try:
-                nodes = cluster_nodes()
+                nodes = executor.nodes()
                 plan = make_plan(images, nodes, self._needs(), self.placement)
                 if not self.placement.autoscale:
                     check_fit(plan, nodes)
@@ -191,3 +174,8 @@ class Passes:
 def _known(left: Worklist | list[Left]) -> int | None:
     """How many images are left, where the listing is known."""
     return sum(len(rows) for _, rows in left) if isinstance(left, list) else None
+
+
+def _looks(left: Worklist | list[Left]) -> int | None:
+    """How often a module has to look at an image, where the listing is known."""
+    return sum(len(modules) * len(rows) for modules, rows in left) if isinstance(left, list) else None

@@ -61,6 +61,7 @@ class Progress:
             if self._began is None:  # when the first one's work began
                 self._began = now - sum(seconds.values())
             self._count(row["images"], row["failed"], failures)
+            self.tally.turned += row["turned"]
             unread = row["images"] and failures.get(ReadError.__name__) == row["images"]
             self.unread_streak = self.unread_streak + row["images"] if unread else 0
             for activity, spent in seconds.items():

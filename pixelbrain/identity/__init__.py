@@ -13,9 +13,9 @@
 | `Links` | links | what people said: faces that are one person's, and that never are |
 | `nearest_neighbours` | neighbours | nearest by cosine: exact up to a quarter of a million vectors, by cells above |
 | `PeopleIdentifierModule` | people | who is who, over the face vectors of a database |
-| `QualityGate` | people | which faces are good enough to say who they are |
 | `join_singles` | second_look | a face alone joins what is clearly nearest; small unsure clusters fall apart |
 | `face_threshold` | thresholds | how alike is the same: one cosine threshold a model and strategy |
 | a room | evaluation/ | how well people were found: against labels, at this threshold and at others |
+| a room | quality/ | which faces are good enough to say who they are |
 | a room | naming/ | names that travel: CSV files and XMP sidecars, written and read |
 """

@@ -34,6 +34,7 @@ def grow(
     photos: Sequence[str] | None = None,
     min_size: int = 2,
     k: int = 20,
+    guests: np.ndarray | None = None,
     cannot_link: np.ndarray | None = None,
 ) -> Growth:
     """Link new faces with each other and with known people, by the average linkage of `assign`.
@@ -51,6 +52,7 @@ def grow(
         photos: the photo of each new face.
         min_size: smaller clusters of new faces alone are none.
         k: neighbours a face, of the new ones, and of the known people.
+        guests: bool (n,), new faces that link nobody, and only join by the second look; see `assign`.
         cannot_link: int (m, 2), pairs of rows that never end in one cluster.
 
     Raises:
@@ -78,6 +80,10 @@ def grow(
     indices = np.concatenate([np.full((m, indices.shape[1]), -1), indices])
     similarities = np.full(indices.shape, -1, np.float32)
     similarities[m:] = np.concatenate([alike, similar], axis=1)
+    guest = np.zeros(m + n, bool)
+    guest[m:] = False if guests is None else guests[order]
+    if guest.any():
+        similarities = np.where(guest[:, None] | guest[indices], np.float32(-2), similarities)
     rows = np.concatenate([means[near], unit])
     weights = np.concatenate([counts[near], np.ones(n, np.int64)]).astype(np.int64)
     names = [f"known {row}" for row in range(m)]
@@ -96,6 +102,7 @@ def grow(
     joined = join_singles(rows, weights, label, indices, threshold=threshold, photos=shown, links=links)
     cluster = first_points(joined)
     small = np.bincount(cluster, weights, minlength=m + n) < min_size
+    small |= np.bincount(cluster, ~guest, minlength=m + n) == 0
     cluster[small[cluster] & (np.arange(m + n) >= m)] = -1
 
     ours = np.concatenate([near, p + order])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, asdict, dataclass
@@ -14,12 +15,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pixelbrain.config import STRATEGIES, Strategy, choose
-from pixelbrain.errors import ConfigError
+from pixelbrain.errors import ConfigError, StoreError
 from pixelbrain.identity.assign import assign
 from pixelbrain.identity.calibration import threshold_of
 from pixelbrain.identity.corrections.increment import Increment
 from pixelbrain.identity.corrections.last import Last, forget_last, state_of
 from pixelbrain.identity.corrections.memory import Memory
+from pixelbrain.identity.quality.gate import QualityGate
+from pixelbrain.identity.quality.pose import turned_or_covered
 from pixelbrain.landing.derived import IDENTITIES
 from pixelbrain.landing.published import publish, republished
 from pixelbrain.landing.registry import write_registry
@@ -38,40 +41,6 @@ logger = logging.getLogger(__name__)
 #: before all are linked again.
 _GONE = 0.1
 _GROWN = 2.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class QualityGate:
-    """What a face needs to join people. Others stay visible, as unassigned.
-
-    Blurred faces are like each other whoever they are, so that a few of them join many people into one, and the more
-    faces there are, the more such bridges. Raises `ConfigError` for values that cannot work.
-    """
-
-    min_score: float = 0.95  # detection probability, 0 to 1; below it MTCNN's boxes are often no faces
-    min_width_px: float = 30.0  # of the box, in the original's pixels
-    # Variance of the Laplacian of the 160 px grey crop. 48 sharp faces of 6 people, blurred, embedded by dlib: at a
-    # sharpness of 3.4 pairs of different people pass its threshold three times as often as sharp ones, at 2.5 twenty
-    # times. Sharp faces are above 60; small ones, enlarged to 160 px, come down to 3 and are still recognised.
-    min_sharpness: float = 3.0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.min_score <= 1:
-            raise ConfigError(f"min_score is {self.min_score}: a probability, 0 to 1")
-        for name in ("min_width_px", "min_sharpness"):
-            if not getattr(self, name) >= 0:
-                raise ConfigError(f"{name} is {getattr(self, name)}: 0 (all faces) or more")
-
-    def passes(self, metadata: Mapping[str, Any]) -> bool:
-        """Whether a face with this metadata (`score`, `width_px`, `sharpness`) may join people.
-
-        What was not measured is not held against a face.
-        """
-        return (
-            metadata.get("score", 1.0) >= self.min_score
-            and metadata.get("width_px", self.min_width_px) >= self.min_width_px
-            and metadata.get("sharpness", self.min_sharpness) >= self.min_sharpness
-        )
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -141,7 +110,8 @@ class PeopleIdentifierModule:
 
         Raises:
             ConfigError: vectors of a model without a threshold, and none given.
-            StoreError: the vector index does not hold what landed, or a store cannot be reached.
+            StoreError: the vector index does not hold what landed, a store cannot be reached, or the folder for
+                temporary files has no room for the vectors.
             OutLockedError: another process works on this OUT.
         """
         with RunLock(db.landing.storage, what="identify"):
@@ -214,7 +184,7 @@ class PeopleIdentifierModule:
 
     def _link(self, db: Database, memory: Memory, settings: Mapping[str, Any]) -> pa.Table:
         faces = _read_faces(db.iter_vectors("faces"), self.gate, memory)
-        clustered = np.flatnonzero(faces.good & ~faces.nobodys)
+        clustered = np.flatnonzero((faces.good | faces.guests) & ~faces.nobodys)
         logger.info("%d faces, of which %d are good enough", len(faces.ids), int(faces.good.sum()))
         ids = [faces.ids[row] for row in clustered]
         assignment = assign(
@@ -226,6 +196,7 @@ class PeopleIdentifierModule:
             min_size=self.min_faces,
             k=self.k,
             cannot_link=memory.never_one(ids),
+            guests=faces.guests[clustered],
         )
         cluster, how = np.full(len(faces.ids), -1, np.int64), np.full(len(faces.ids), "gated", object)
         cluster[clustered] = assignment.cluster
@@ -243,28 +214,29 @@ class PeopleIdentifierModule:
     def _grow(self, db: Database, increment: Increment, settings: Mapping[str, Any]) -> tuple[pa.Table, dict[str, Any]]:
         landing = db.landing
         rows = increment.faces["image_id"].take(pa.array(np.union1d(np.flatnonzero(increment.new), increment.singles)))
-        images = pc.index_in(pc.unique(rows), landing.index.image_id.combine_chunks())
-        tables = landing.iter_images(["facenet"], images=np.sort(np.asarray(images.drop_null(), np.int64)))
-        batches = (landed_vectors("faces", table) for table in tables)
-        faces = _read_faces((batch for batch in batches if batch is not None), self.gate, increment.memory)
-        found = increment.run(
+        found = pc.index_in(pc.unique(rows), landing.index.image_id.combine_chunks())
+        images = np.sort(np.asarray(found.drop_null(), np.int64))
+        batches = (landed_vectors("faces", table) for table in landing.iter_images(["facenet"], images=images))
+        faces = _read_faces((batch for batch in batches if batch is not None), self.gate, increment.memory, images)
+        grown = increment.run(
             faces.ids,
             faces.good,
+            faces.guests,
             faces.of(np.arange(len(faces.ids))),
             threshold=settings["threshold"],
             min_faces=self.min_faces,
             k=self.k,
             settings=json.dumps(_told(settings), sort_keys=True),
         )
-        applied, digest = found.applied, IDENTITIES.digest(landing)
+        applied, digest = grown.applied, IDENTITIES.digest(landing)
         with republished(landing, applied.faces, applied.changed):
             IDENTITIES.rewrite(landing, applied.faces)
             write_registry(landing, applied.people)
-        among = pa.concat_tables([applied.faces.take(pa.array(applied.changed)), found.lost])["image_id"]
+        among = pa.concat_tables([applied.faces.take(pa.array(applied.changed)), grown.lost])["image_id"]
         db.store_derived("identities", pc.unique(among).to_pylist(), since=digest)
         new = int(increment.new.sum())
-        told = {"new": new, "joined": found.joined, "joined_people": found.joined_people}
-        return applied.faces, {"done": "grown", **told, "new_people": found.new_people, "lost": len(found.lost)}
+        told = {"new": new, "joined": grown.joined, "joined_people": grown.joined_people}
+        return applied.faces, {"done": "grown", **told, "new_people": grown.new_people, "lost": len(grown.lost)}
 
 
 def _told(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -277,6 +249,7 @@ class _Faces:
     ids: list[str]
     image_ids: list[str]
     good: np.ndarray  # bool (n,)
+    guests: np.ndarray  # bool (n,), in profile or covered, and else good: they link nobody, and may join somebody
     nobodys: np.ndarray  # bool (n,), by what somebody said
     place: np.ndarray  # int64 (n,), of each in `units`; -1: not there
     units: np.ndarray  # float32 (m, d), of length 1
@@ -287,28 +260,55 @@ class _Faces:
         if np.array_equal(place, np.arange(len(self.units))):
             return self.units  # no copy of what may be gigabytes
         found = np.full((len(rows), self.units.shape[1]), np.nan, np.float32)
-        found[place >= 0] = self.units[place[place >= 0]]
+        if len(self.units):
+            np.take(self.units, place, axis=0, out=found, mode="clip")
+        found[place < 0] = np.nan
         return found
 
 
-def _read_faces(batches: Iterable[VectorBatch], gate: QualityGate, memory: Memory) -> _Faces:
-    """Stream faces; the vectors are kept of good ones, and of those of which somebody said whose they are."""
+def _read_faces(
+    batches: Iterable[VectorBatch], gate: QualityGate, memory: Memory, images: np.ndarray | None = None
+) -> _Faces:
+    """Stream faces; the vectors are kept of good ones, and of those of which somebody said whose they are.
+
+    They are kept in a file that is mapped into memory, so that those of a million faces, 2 GB, are there once at most.
+
+    Args:
+        images: of which the faces are, by their positions in the index; None: all.
+
+    Raises:
+        StoreError: the folder for temporary files has no room for them.
+    """
     ids: list[str] = []
     image_ids: list[str] = []
     good: list[bool] = []
     kept: list[bool] = []
-    vectors: list[np.ndarray] = []
-    for batch in batches:
-        passed = [gate.passes(metadata) for metadata in batch.metadata]
-        wanted = [good or one in memory.somebodys for one, good in zip(batch.ids, passed, strict=True)]
-        ids += batch.ids
-        image_ids += [metadata["image_id"] for metadata in batch.metadata]
-        good += passed
-        kept += wanted
-        vectors.append(batch.vectors[np.array(wanted, bool)])
-    units = np.concatenate(vectors) if vectors else np.empty((0, 1), np.float32)
-    lengths = np.linalg.norm(units, axis=1, keepdims=True)
-    units /= np.where(lengths > 0, lengths, 1)
+    dim = 1
+    with tempfile.TemporaryFile(buffering=0) as file:  # so that a full disk is heard of here, and not on closing
+        for batch in batches:
+            passed = [gate.passes(metadata) for metadata in batch.metadata]
+            wanted = [good or one in memory.somebodys for one, good in zip(batch.ids, passed, strict=True)]
+            ids += batch.ids
+            image_ids += [metadata["image_id"] for metadata in batch.metadata]
+            good += passed
+            kept += wanted
+            units = batch.vectors[np.array(wanted, bool)]
+            lengths = np.linalg.norm(units, axis=1, keepdims=True)
+            dim = units.shape[1]
+            rest = memoryview((units / np.where(lengths > 0, lengths, 1)).astype(np.float32, copy=False).tobytes())
+            try:
+                while rest:
+                    rest = rest[file.write(rest) :]
+            except OSError as error:
+                raise StoreError(
+                    f"{tempfile.gettempdir()} has no room for {sum(kept):,} vectors ({error.strerror}): "
+                    "make room there, or name another folder in TMPDIR"
+                ) from error
+        shape = (sum(kept), dim)  # an empty file cannot be mapped
+        units = np.memmap(file, np.float32, "c", shape=shape) if any(kept) else np.empty(shape, np.float32)
     place = np.where(np.array(kept, bool), np.cumsum(kept) - 1, -1).astype(np.int64)
     nobodys = np.array([one in memory.nobodys for one in ids], bool)
-    return _Faces(ids, image_ids, np.array(good, bool), nobodys, place, units)
+    out, unsure = turned_or_covered(memory.landing, gate, images)
+    fit = np.array([ok and one not in out for one, ok in zip(ids, good, strict=True)], bool)
+    guests = fit & np.array([one in unsure for one in ids], bool)
+    return _Faces(ids, image_ids, fit & ~guests, guests, nobodys, place, units)

@@ -9,13 +9,18 @@ data/people, subtracting the set's own mean, which few people pull to themselves
 
 from __future__ import annotations
 
+import logging
 from typing import TypeVar
 
 from pixelbrain.config import STRATEGIES, Strategy, choose
 from pixelbrain.errors import ConfigError
 
 T = TypeVar("T")
+logger = logging.getLogger(__name__)
 
+
+#: How the name of an embedder begins that is an ONNX file of the user's own; its sha256 follows.
+ONNX = "onnx-"
 
 # Of two clusters, the mean over all pairs across them (average); of two faces, for one to reach the other (dbscan), and
 # to be one person (pairwise).
@@ -29,6 +34,9 @@ _FACES: dict[str, dict[str, float]] = {
     # across two clusters is lower than over their nearest: 0.55.
     "facenet-vggface2": {"average": 0.55, "dbscan": 0.795, "pairwise": 0.795},
     "facenet-casia-webface": {"average": 0.55, "dbscan": 0.795, "pairwise": 0.795},
+    # Of models like ArcFace, published, not measured here, and of each file another: Immich joins faces of
+    # InsightFace's buffalo_l at cosine 0.5. The mean over all pairs across two clusters is lower: 0.4.
+    ONNX: {"average": 0.4, "dbscan": 0.5, "pairwise": 0.5},
 }
 
 _GROUPS: dict[str, float] = {
@@ -48,6 +56,12 @@ def face_threshold(model: str, strategy: Strategy) -> float:
         ConfigError: an unknown strategy, or a model that has no threshold.
     """
     choose("strategy", strategy, STRATEGIES)
+    if model.startswith(ONNX):
+        logger.warning(
+            "the threshold of an ONNX embedder is a guess, %s: `pixelbrain evaluate --calibrate` finds its own",
+            _FACES[ONNX][strategy],
+        )
+        return _FACES[ONNX][strategy]
     return _of_model(model, _FACES)[strategy]
 
 
@@ -63,5 +77,5 @@ def group_threshold(model: str) -> float:
 def _of_model(model: str, known: dict[str, T]) -> T:
     if model in known:
         return known[model]
-    names = ", ".join(known)
+    names = ", ".join(name for name in known if name != ONNX)
     raise ConfigError(f"no threshold is known for vectors of {model!r} (only of {names}): give threshold=, a cosine")

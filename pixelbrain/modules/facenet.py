@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from pixelbrain import schema
-from pixelbrain.config import EMBEDDERS, choose
+from pixelbrain.config import ONNX, check_embedder
 from pixelbrain.errors import ConfigError, ModuleError
 from pixelbrain.images.decode import DecodedImage, DecodeTarget
 from pixelbrain.modules.base import PipelineModule, Resources
@@ -32,6 +32,7 @@ class FacenetEmbedderModule(PipelineModule):
         detect_max_side_px: int = 1024,
         min_face_px: int = 20,
         min_score: float = 0.9,
+        turns: str = "auto",
         batch_size: int = 16,
         weights_dir: str | Path | None = None,
         weights_file: str | Path | None = None,
@@ -40,10 +41,11 @@ class FacenetEmbedderModule(PipelineModule):
         """Configure; nothing is loaded.
 
         Args:
-            embedder: vggface2 (or facenet), casia-webface, or dlib.
+            embedder: vggface2 (or facenet), casia-webface, dlib, or onnx:FILE, see `OnnxEmbedder`.
             detect_max_side_px: detect on a copy no longer than this; the embedder sees all decoded pixels.
             min_face_px: the smallest face to look for, in pixels of that copy.
             min_score: the least detection probability for a face to land; see `FaceDetector`.
+            turns: auto, or never; see `FaceDetector`.
             batch_size: photos whose faces go through the embedder together.
             weights_dir: a folder to look for weights in first.
             weights_file: your own weights of InceptionResnetV1, instead of the released ones.
@@ -52,7 +54,7 @@ class FacenetEmbedderModule(PipelineModule):
         Raises:
             ConfigError: a value that cannot work.
         """
-        choose("embedder", embedder, EMBEDDERS)
+        embedder = check_embedder(embedder)
         self.resources = Resources(
             batch_size=batch_size,
             memory_bytes=700 * 1024**2,  # torch, the models and a batch: measured, 0.9 GB with the rest of a process
@@ -60,13 +62,17 @@ class FacenetEmbedderModule(PipelineModule):
         )
         self.decode_target = DecodeTarget(long_side_px=detect_max_side_px)  # type: ignore[misc]  # it depends
         self._detector = FaceDetector(
-            detect_max_side_px=detect_max_side_px, min_face_px=min_face_px, min_score=min_score
+            detect_max_side_px=detect_max_side_px, min_face_px=min_face_px, min_score=min_score, turns=turns
         )
         self._embedder: FaceEmbedder
+        if weights_file is not None and embedder.startswith(("dlib", ONNX)):
+            raise ConfigError(f"weights_file is for InceptionResnetV1, and the embedder is {embedder}")
         if embedder == "dlib":
-            if weights_file is not None:
-                raise ConfigError("weights_file is for InceptionResnetV1; dlib's weights come in its package")
             self._embedder = DlibEmbedder()
+        elif embedder.startswith(ONNX):
+            from pixelbrain.modules.onnx_embedder import OnnxEmbedder
+
+            self._embedder = OnnxEmbedder(embedder.removeprefix(ONNX))
         else:
             dataset = "vggface2" if embedder == "facenet" else embedder
             self._embedder = InceptionEmbedder(
@@ -84,7 +90,8 @@ class FacenetEmbedderModule(PipelineModule):
     @classmethod
     def arguments(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
         embedder = {"embedder": settings["model"].removeprefix("facenet-")} if "model" in settings else {}
-        return embedder | super().arguments(settings)
+        # what landed before there were turns is as without them
+        return embedder | {"turns": "never"} | super().arguments(settings)
 
     def model_info(self) -> schema.ModelInfo:
         return self._embedder.model_info()
@@ -116,9 +123,11 @@ class FacenetEmbedderModule(PipelineModule):
                     "landmarks": face.landmarks.ravel(),
                     "score": face.score,
                     "sharpness": face.sharpness,
+                    "upright": face.upright,
+                    "visible": face.visible,
                     "embedding": next(vectors),
                 }
                 for index, face in enumerate(faces)
             ]
-            rows.append({"n_faces": len(faces), "faces": structs})
+            rows.append({"n_faces": len(faces), "turn": faces[0].turn if faces else 0, "faces": structs})
         return rows

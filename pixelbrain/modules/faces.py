@@ -6,23 +6,32 @@ import dataclasses
 import logging
 import types
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
+from pixelbrain.config import TURNS, choose
 from pixelbrain.errors import ConfigError
 from pixelbrain.images.decode import DecodedImage
 from pixelbrain.images.preprocess import FacePreprocessor
 from pixelbrain.images.torchvision import import_torchvision
+from pixelbrain.modules.align import align, turn_back
+from pixelbrain.modules.looks import measure_turns, measure_visible
 from pixelbrain.modules.weights.find import fetch_weights
 from pixelbrain.modules.weights.table import WEIGHTS
 
 logger = logging.getLogger(__name__)
 _WEIGHTS = ("mtcnn-pnet", "mtcnn-rnet", "mtcnn-onet")
 _PREPROCESSOR = FacePreprocessor()
+_CLOCKWISE = {90: Image.Transpose.ROTATE_270, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_90}
+# The long side of the copy in which a photo without faces is tried in other turns. The people of 46 photos are all
+# found at 192 px and more, and in 28 photos without people nothing. At 256 a face is to be a twelfth of the side, and
+# the three looks take 0.08 s, where the look at the whole photo took 0.12; at 384, 0.15.
+_GLANCE_PX = 256
+_SURE = 0.95  # the detection probability of a face for whose sake a photo is turned
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -33,9 +42,22 @@ class Face:
     landmarks: np.ndarray  # float32 (5, 2): eyes, nose, corners of the mouth, likewise
     score: float  # detection probability, 0 to 1
     sharpness: float  # see `measure_sharpness`
+    upright: float  # see `measure_upright`
+    visible: float  # see `modules.looks.measure_visible`
+    turn: int  # 0, 90, 180 or 270: clockwise degrees by which the photo was turned, all of whose faces have the same
     square: np.ndarray  # uint8 (160, 160, 3), RGB: the box, stretched
-    photo: np.ndarray  # uint8 (H, W, 3), RGB: the whole photo as it was decoded
+    photo: np.ndarray  # uint8 (H, W, 3), RGB: the whole photo as it was decoded, turned
     photo_box: np.ndarray  # float32 (4,): the box in that one's pixels, may reach over its edges
+    photo_landmarks: np.ndarray  # float32 (5, 2): the landmarks, likewise
+
+
+class _Found(NamedTuple):
+    """A face in a picture of any size."""
+
+    box: np.ndarray  # float32 (4,): x1, y1, x2, y2, as shares of the width and the height
+    score: float
+    points: np.ndarray  # float32 (5, 2), likewise
+    odds: np.ndarray  # float32 (4,), see `measure_turns`
 
 
 @dataclass(kw_only=True, eq=False)
@@ -51,6 +73,8 @@ class FaceDetector:
     #: The least detection probability. MTCNN itself lets boxes from 0.7 on through: on 96 photos, 92 of them of
     #: people, all nine from 0.7 to 0.9 were hands, wheels, ornaments and the like.
     min_score: float = 0.9
+    #: auto: a photo without a face that looks upright is tried in the other three turns.
+    turns: str = "auto"
 
     def __post_init__(self) -> None:
         if self.min_face_px < 12:
@@ -61,11 +85,15 @@ class FaceDetector:
             )
         if not 0 <= self.min_score <= 1:
             raise ConfigError(f"min_score is {self.min_score}; a probability is 0 to 1")
+        choose("turns", self.turns, TURNS)
 
     def settings(self) -> dict[str, object]:
         """What decides the result, as JSON."""
         sha256 = [WEIGHTS[name].sha256 for name in _WEIGHTS]
-        return {"detector": "mtcnn", "detector_sha256": sha256, **dataclasses.asdict(self)}
+        settings = {"detector": "mtcnn", "detector_sha256": sha256, **dataclasses.asdict(self)}
+        if self.turns == "never":
+            del settings["turns"]  # as it was before there were turns: the same result, and the same work
+        return settings
 
     def prepare(self) -> None:
         """Check the weights. Raises `WeightsError` for others than this was measured with."""
@@ -89,35 +117,71 @@ class FaceDetector:
         A photo that is smaller than the smallest face has none.
         """
         photo = image.pil()
-        copy = self._shrink(photo)
-        boxes, scores, landmarks = self._detect(np.asarray(copy))
-        to_photo = np.array([photo.width / copy.width, photo.height / copy.height], dtype=np.float32)
-        to_original = to_photo * np.array([image.width / photo.width, image.height / photo.height], dtype=np.float32)
-        limit = np.array([image.width, image.height], dtype=np.float32)
+        turn, found = self._look_around(self._shrink(photo, self.detect_max_side_px))
+        turned = np.ascontiguousarray(np.rot90(image.pixels, -turn // 90))
+        upright = Image.fromarray(turned) if turn else photo  # a copy of all pixels
+        size = np.array(turned.shape[1::-1], np.float32)
+        shown = np.array([photo.width, photo.height], np.float32)
+        to_original = np.array([image.width, image.height], np.float32) / shown
         faces = []
-        for box, score, points in zip(boxes, scores, landmarks, strict=True):
-            if score < self.min_score:
-                continue
-            photo_box = box * np.tile(to_photo, 2)
-            square = _PREPROCESSOR.crop(photo, photo_box)
+        for box, score, points, odds in found:
+            box, points = box * np.tile(size, 2), points * size
+            square = _PREPROCESSOR.crop(upright, box.tolist())
             if square is None:
-                logger.debug("%s: a box wholly outside the photo is dropped: %s", image.image_id, photo_box)
+                logger.debug("%s: a box wholly outside the photo is dropped: %s", image.image_id, box)
                 continue
+            corners = turn_back(np.stack([box[:2], box[2:]]), turn, *shown)
+            corners = np.stack([corners.min(axis=0), corners.max(axis=0)])
+            limit = np.array([image.width, image.height], np.float32)
             faces.append(
                 Face(
-                    box=np.clip(box * np.tile(to_original, 2), 0, np.tile(limit, 2)),
-                    landmarks=np.clip(points * to_original, 0, limit),
-                    score=float(score),
+                    box=np.clip(corners * to_original, 0, limit).ravel().astype(np.float32),
+                    landmarks=np.clip(turn_back(points, turn, *shown) * to_original, 0, limit).astype(np.float32),
+                    score=score,
                     sharpness=measure_sharpness(square),
+                    upright=measure_upright(odds),
+                    visible=measure_visible(align(turned, points)),
+                    turn=turn,
                     square=square,
-                    photo=image.pixels,
-                    photo_box=photo_box,
+                    photo=turned,
+                    photo_box=box,
+                    photo_landmarks=points,
                 )
             )
         return sorted(faces, key=lambda face: (face.box[1], face.box[0], *face.box[2:], -face.score))
 
-    def _shrink(self, photo: Image.Image) -> Image.Image:
-        scale = self.detect_max_side_px / max(photo.size)
+    def _look_around(self, copy: Image.Image) -> tuple[int, list[_Found]]:
+        """The faces of a photo, and the turn that shows most upright ones; 0 where they are no more in others."""
+        found = self._find(copy)
+        upright = sum(measure_upright(one.odds) >= 0 for one in found)
+        if self.turns == "never" or (found and 2 * upright >= len(found)):
+            return 0, found
+        if found:  # which way up its faces are says which turn is worth a look
+            turns = [90 * int(np.argmax(np.sum([one.odds for one in found], axis=0)))]
+        else:
+            small = self._shrink(copy, _GLANCE_PX)
+            glances = {turn: _good(self._find(_turned(small, turn))) for turn in (90, 180, 270)}
+            turns = [turn for turn in glances if glances[turn] and glances[turn] == max(glances.values())][:1]
+        for turn in turns:
+            others = self._find(_turned(copy, turn)) if turn else found
+            if _good(others) > _good(found):
+                return turn, others
+        return 0, found
+
+    def _find(self, copy: Image.Image) -> list[_Found]:
+        """Faces of at least the least score; boxes and landmarks as shares of the width and the height."""
+        boxes, scores, landmarks = self._detect(np.asarray(copy))
+        sure = scores >= self.min_score
+        odds = measure_turns(self._mtcnn.onet, copy, boxes[sure], self._mtcnn.device) if sure.any() else ()
+        size = np.array(copy.size, np.float32)
+        return [
+            _Found(box / np.tile(size, 2), float(score), points / size, one)
+            for box, score, points, one in zip(boxes[sure], scores[sure], landmarks[sure], odds, strict=True)
+        ]
+
+    @staticmethod
+    def _shrink(photo: Image.Image, side_px: int) -> Image.Image:
+        scale = side_px / max(photo.size)
         if scale >= 1:
             return photo
         size = (max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
@@ -138,6 +202,24 @@ class FaceDetector:
             )
         found = np.asarray(boxes[0], dtype=np.float32).reshape(-1, 5)
         return found[:, :4], found[:, 4], np.asarray(landmarks[0], dtype=np.float32).reshape(-1, 5, 2)
+
+
+def _turned(photo: Image.Image, turn: int) -> Image.Image:
+    return photo.transpose(_CLOCKWISE[turn])
+
+
+def _good(faces: Sequence[_Found]) -> int:
+    """How many are surely faces, and upright."""
+    return sum(one.score >= _SURE and measure_upright(one.odds) >= 0 for one in faces)
+
+
+def measure_upright(odds: np.ndarray) -> float:
+    """How much surer the detector is of a face than of the same turned by 90, 180 or 270 degrees, in log odds.
+
+    Args:
+        odds: float (4,), see `modules.looks.measure_turns`.
+    """
+    return float(odds[0] - odds[1:].max())
 
 
 def _tolerant_detect_face() -> Callable[..., Any]:

@@ -6,6 +6,7 @@ import itertools
 import time
 from typing import TYPE_CHECKING, Any
 
+from pixelbrain.stages.preflight import LOOK
 from pixelbrain.stages.wording import tell_batches
 
 if TYPE_CHECKING:
@@ -50,8 +51,10 @@ def ask_batch(stages: Stages, module: Gpt4VModule, *, wait: bool = True, limit: 
     from pixelbrain.asking.batch.run import ask_batch
 
     started = time.monotonic()
+    module.settings.server.require_batches()
     stages.check_asking("ask --batch", module)
     given = to_ask(stages, module)
+    stages.check(LOOK)
     with stages.lock("ask --batch"), stages.display.stage("ask", unit="requests") as tell:
         report = ask_batch(**given, limit=limit, wait=wait, progress=tell)
         figures = {"answers": dict(report.answers), "cost_usd": str(report.cost_usd), "running": report.running}
@@ -63,9 +66,12 @@ def ask_batch(stages: Stages, module: Gpt4VModule, *, wait: bool = True, limit: 
 def cancel_batches(landing: Landing, **server: Any) -> str:
     """Cancel the batches that are on their way at a `Server`; a line that says what became of them."""
     from pixelbrain.asking.batch.cancel import cancel
+    from pixelbrain.asking.look import look_at
     from pixelbrain.asking.request.server import Server
 
-    report = cancel(landing.require(), server=Server(**server))
+    found = Server(**server)
+    look_at(found, model=None)
+    report = cancel(landing.require(), server=found)
     kept = sum(report.answers.values())
     pending = f", {report.pending:,} still stopping: run it again" if report.pending else ""
     return f"{report.cancelled:,} batches cancelled, {report.ended:,} had ended{pending}; {kept:,} answers kept"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from pixelbrain.config import GPT4V, RunConfig
+from pixelbrain.config import GPT4V, ONNX, RunConfig
 from pixelbrain.errors import ConfigError, WeightsError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
@@ -61,23 +62,26 @@ def run_config(settings: Mapping[str, Any]) -> RunConfig:
     given = {name: value for name, value in settings.items() if value is not None}
     config = RunConfig(**given)
     chosen: dict[str, Any] = {}
-    for module, state in _newest_states(config).items():
+    states = _newest_states(config)
+    told = _told(config) if states else {}
+    for module, state in states.items():
         setting, argument, *others = _SETTINGS[module]
         if module in config.modules and setting not in given and "offline" not in given:
-            landed_module(module, state, weights_dir=config.weights_dir)
-            arguments = module_class(module).arguments(state.settings)
+            landed_module(module, state, weights_dir=config.weights_dir, told=told)
+            arguments = _arguments(module, state, told)
             chosen |= {setting: arguments.get(argument)} | {name: arguments.get(name) for name in others}
     return RunConfig(**{name: value for name, value in chosen.items() if value is not None} | given)
 
 
 def make_modules(config: RunConfig) -> list[PipelineModule]:
-    """The modules that look at images, not yet set up; of OUT's own model, what no config can say is as it landed."""
+    """The modules that look at images, not yet set up; of OUT's own model, what is not said is as it landed."""
     states = _newest_states(config)
+    told = _told(config) if states else {}
     modules = []
     for name in (name for name in config.modules if name != GPT4V):
         settings = config.module_settings().get(name, {})
         if name in states:
-            landed = module_class(name).arguments(states[name].settings)
+            landed = _arguments(name, states[name], told)
             argument = _SETTINGS[name][1]
             if landed.get(argument) == _ALIASES.get(settings[argument], settings[argument]):
                 settings = landed | settings
@@ -85,15 +89,28 @@ def make_modules(config: RunConfig) -> list[PipelineModule]:
     return modules
 
 
-def landed_module(name: str, state: ModuleState, *, weights_dir: str | None, offline: bool = False) -> PipelineModule:
+def landed_module(
+    name: str,
+    state: ModuleState,
+    *,
+    weights_dir: str | None,
+    offline: bool = False,
+    told: Mapping[str, Any] = MappingProxyType({}),
+) -> PipelineModule:
     """The built-in module that computed a column of OUT, made again of what Parquet says about it.
 
-    Parquet is the truth of it, whoever made OUT: run.json may be missing, or of a pipeline in Python.
+    Parquet is the truth of it, whoever made OUT: run.json, whose settings are `told`, may be missing, or of a pipeline
+    in Python. Where an ONNX file is, only those know.
 
     Raises:
         ConfigError: it had weights of the user's own, which no OUT holds, or was a module of that name.
     """
-    arguments = module_class(name).arguments(state.settings)
+    arguments = _arguments(name, state, told)
+    if str(arguments.get("embedder")).startswith("onnx-"):
+        raise ConfigError(
+            f"the column {name} was computed with an ONNX file ({arguments['embedder']}), and run.json does not "
+            f"say where it is: give --embedder {ONNX}FILE"
+        )
     module = create_module(name, **arguments, weights_dir=weights_dir, offline=offline)
     with contextlib.suppress(WeightsError):  # not here, and of no published sha256: it will be fetched
         if module.model_info() != state.model:
@@ -103,6 +120,19 @@ def landed_module(name: str, state: ModuleState, *, weights_dir: str | None, off
                 f"Python with weights_file=, or name --{_SETTINGS[name][0]}: a run does all images again with that one"
             )
     return module
+
+
+def _arguments(name: str, state: ModuleState, told: Mapping[str, Any]) -> dict[str, Any]:
+    """What a built-in module's constructor was told, by its column's state, and by run.json of where a file is."""
+    arguments = module_class(name).arguments(state.settings)
+    if str(arguments.get("embedder")).startswith("onnx-") and str(told.get("embedder")).startswith(ONNX):
+        arguments["embedder"] = told["embedder"]
+    return arguments
+
+
+def _told(config: RunConfig) -> dict[str, Any]:
+    """The settings in OUT's run.json."""
+    return read_record(Landing(config.out or "", s3_endpoint=config.s3_endpoint).storage).get("settings", {})
 
 
 def _newest_states(config: RunConfig) -> dict[str, ModuleState]:

@@ -22,13 +22,22 @@ def _key(stages: Stages) -> None:
         read_key(module.settings.server)
 
 
+def _asked(stages: Stages) -> None:
+    from pixelbrain.asking.look import look_at
+
+    for module in stages.asking():
+        look_at(module.settings.server, module.settings.model)
+
+
 def _weights(stages: Stages) -> None:
     for module in stages.modules():
         module.check_weights()
 
 
 def _ray(stages: Stages) -> None:
-    if os.environ.get("RAY_ADDRESS"):  # one that is not named is looked for, or started, when it is needed
+    if os.environ.get("RAY_ADDRESS") and _on_ray(
+        stages
+    ):  # one that is not named is looked for, or started, when it is needed
         from pixelbrain.engine.cluster.session import find_ray, quiet_ray
 
         if not stages.debug:
@@ -36,11 +45,16 @@ def _ray(stages: Stages) -> None:
         find_ray()
 
 
+def _on_ray(stages: Stages) -> bool:
+    """Whether a Ray that is named is needed: to ask, and for all else unless this machine alone was asked for."""
+    return stages.config.executor != "local" or bool(stages.asking())
+
+
 def _servers(stages: Stages) -> None:
     from pixelbrain.engine.plan.nodes import count_nodes
     from pixelbrain.stores.address import require_servers
 
-    require_servers(count_nodes(), mongo=stages.config.mongo, chroma=stages.config.chroma)
+    require_servers(count_nodes() if _on_ray(stages) else 1, mongo=stages.config.mongo, chroma=stages.config.chroma)
 
 
 #: In this order. Whether a Ray has room is seen when it is known what is left to do, and before one is started.
@@ -54,10 +68,13 @@ CHECKS: Mapping[str, Callable[[Stages], object]] = MappingProxyType(
         "key": _key,  # for the questions
         "weights": _weights,  # here, or to be fetched
         "ray": _ray,  # the one that is named answers
+        "asked": _asked,  # the server of the questions is there, and speaks the API
         "servers": _servers,  # on a cluster, stores are no folders of one node
     }
 )
 
+#: Over the network, when all that is here is known.
+LOOK = "look at who is asked"
 _STORES = ("mongo", "chroma", "servers")
 #: What each stage needs.
 NEEDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -65,6 +82,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "extract": ("source", "out", "weights", "ray"),
         "ask": ("out", "key", "ray"),
         "ask --batch": ("out", "key"),
+        LOOK: ("asked",),
         "load": ("out", *_STORES),
         "identify": ("out", *_STORES),
         "group": ("out", *_STORES),

@@ -17,8 +17,8 @@ from pixelbrain.record import read_record, write_stage
 from pixelbrain.stages.asking import asked, to_ask
 from pixelbrain.stages.configured import fetch_missing, make_asking, make_modules, recorded_config
 from pixelbrain.stages.display import Display, LogDisplay
-from pixelbrain.stages.preflight import preflight
-from pixelbrain.stages.wording import tell_asked, tell_extracted, tell_loaded
+from pixelbrain.stages.preflight import LOOK, preflight
+from pixelbrain.stages.wording import tell_asked, tell_extracted, tell_identified, tell_loaded
 
 if TYPE_CHECKING:
     from pixelbrain.asking.answer_records import AskReport
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 #: Settings that later stages can be told anew; of all others, run.json keeps what extract was told.
 _LATER = ("mongo", "chroma", "s3_endpoint", "strategy", "min_label_score")
 #: Settings of the modules that a config makes; modules that are given have their own.
-_OF_MODULES = ("classifier", "classes", "top_k", "embedder", "weights_dir", "offline")
+_OF_MODULES = ("classifier", "classes", "top_k", "embedder", "turns", "weights_dir", "offline")
 
 
 class Stages:
@@ -72,6 +72,7 @@ class Stages:
         self.storage: Storage = self.landing.storage
         self._loader, self._modules, self._asking = loader, modules, asking
         self._looked: FirstLook | None = None
+        self._loaded = False  # whether what the load wrote last is in the stores that are open
         self.checked: set[str] = set()  # what was seen to be there, see `preflight`
 
     @classmethod
@@ -137,7 +138,7 @@ class Stages:
             Each stage's report by its name; of ask a list. Without faces, nobody is identified.
         """
         asking = self.asking()
-        self.check("extract", *(["ask"] if asking else []), "load", *then)
+        self.check("extract", *(["ask", LOOK] if asking else []), "load", *then)
         with self.lock("run"):
             with contextlib.ExitStack() as stack:
                 if asking:  # one Ray for two stages: its start takes longer than either on a few images
@@ -210,6 +211,7 @@ class Stages:
 
         self.check_asking("ask", module)
         given = to_ask(self, module)
+        self.check(LOOK)
         with self.lock("ask"), self._published(), self.display.stage("ask") as tell:
             report = ask(**given, limit=limit, progress=progress or tell, waits=tell.waits, debug=self.debug)
             self.record("ask", {**asked(module), **report.as_dict()})
@@ -224,6 +226,7 @@ class Stages:
         with self.lock("load"), self._published(), self.display.stage("load") as tell:
             report = load(self.landing.require(), database, rebuild=rebuild, progress=tell)
             self.record("load", report.as_dict())
+        self._loaded = True
         tell_loaded(self.display, report, self.storage)
         return report
 
@@ -239,7 +242,7 @@ class Stages:
                 with self._in_step(database, "faces"), self.display.stage("identify", unit="faces"):
                     report = module.run(database, rebuild=rebuild)
                     self.record("identify", dataclasses.asdict(report))
-        self.display.line(f"identify  {report}")
+        tell_identified(self.display, report, self.config.strategy)
         return report
 
     def group(self, database: Database, *, threshold: float | None = None) -> GroupReport:
@@ -282,7 +285,9 @@ class Stages:
 
         self.check("verify")
         with self.lock("verify"), self.display.stage("verify") as tell:
-            return verify(self.landing.require(), database, progress=tell)
+            report = verify(self.landing.require(), database, progress=tell)
+        self._loaded = self._loaded and report.ok
+        return report
 
     def compact(self) -> CompactReport:
         """Merge small files; see `landing.compact.compact`."""
@@ -339,10 +344,15 @@ class Stages:
 
     @contextlib.contextmanager
     def database(self, *stages: str) -> Iterator[Database]:
-        """The two stores, opened once for several stages."""
+        """The two stores, opened once for several stages, which alone write them meanwhile."""
+        from pixelbrain.stores.in_step import is_untouched, note_untouched
+
         self.check("status", *stages)
         with self.unopened() as database:
+            self._loaded = is_untouched(database)
             yield database
+        if self._loaded:
+            note_untouched(database)
 
     def record(self, stage: str, figures: Mapping[str, Any]) -> None:
         """Enter in run.json what a stage did, and what was asked."""

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from pixelbrain.asking.answer_records import AskReport
     from pixelbrain.asking.batch.rounds import BatchReport
     from pixelbrain.asking.reasons import Reasons
+    from pixelbrain.config import Strategy
     from pixelbrain.engine.extract import ExtractReport
+    from pixelbrain.identity.people import IdentityReport
     from pixelbrain.storage.base import Storage
     from pixelbrain.stores.load import LoadReport
 
@@ -24,7 +26,7 @@ def tell_extracted(display: Display, report: ExtractReport, source: str | None, 
     landed = report.listed - report.done
     before = f", {landed:,} were there already" if landed > 0 and not report.stopped else ""
     failed = f", {report.failed:,} failed" if report.failed else ""
-    known_as = ((report.moved, "moved"), (report.copies, "copies of others"))
+    known_as = ((report.moved, "moved"), (report.copies, "copies of others"), (report.turned, "turned for their faces"))
     known = "".join(f", {count:,} {what}" for count, what in known_as if count)
     rate = f", {report.images_per_s:,.1f} images/s" if report.done else ""
     display.line(f"extract   {report.done:,} images{failed}{known}{before}{rate}, {report.seconds:,.0f} s")
@@ -80,3 +82,13 @@ def tell_loaded(display: Display, report: LoadReport, storage: Storage) -> None:
         display.warn(f"          refused: {refused}: {why}")
     if (more := len(report.errors) - _SHOWN) > 0:
         display.warn(f"          and {more:,} more, all in {storage}/run.json")
+
+
+def tell_identified(display: Display, report: IdentityReport, strategy: Strategy) -> None:
+    """People and faces; and what the strategies are that mix people up."""
+    display.line(f"identify  {report}")
+    if strategy != "average":
+        display.warn(
+            f"          {strategy} follows chains of faces, which join strangers where there are many people: "
+            "`--strategy average` mixes fewer, and `pixelbrain evaluate` says how many"
+        )

@@ -64,14 +64,14 @@ class Database:
             chroma_database(str(chroma))
         self.landing = landing
         self.mongo_connection = MongoConnection(mongo, landing.storage.local / "db" / "mongo")
-        self._chroma_location = chroma if chroma is not None else landing.storage.local / "db" / "chroma"
+        self.chroma_location = chroma if chroma is not None else landing.storage.local / "db" / "chroma"
         self._vectors: VectorStore | None = None
         self._closed = False
 
     @property
     def where(self) -> str:
         """Which stores these are, without passwords."""
-        return f"mongo={self.mongo_connection.name!r}, chroma={mask_uri(str(self._chroma_location))!r}"
+        return f"mongo={self.mongo_connection.name!r}, chroma={mask_uri(str(self.chroma_location))!r}"
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.landing.storage.uri!r}, {self.where})"
@@ -112,7 +112,7 @@ class Database:
         if self._vectors is None:
             from pixelbrain.stores.chroma.collections import VectorStore  # chromadb takes 2 s to import
 
-            self._vectors = VectorStore(self._chroma_location)
+            self._vectors = VectorStore(self.chroma_location)
         return self._vectors
 
     @property
@@ -123,21 +123,21 @@ class Database:
     @property
     def has_vectors(self) -> bool:
         """Whether ChromaDB is there to be asked: a server, or files of an earlier load."""
-        return self.remote_vectors or Path(self._chroma_location).expanduser().exists()
+        return self.remote_vectors or Path(self.chroma_location).expanduser().exists()
 
     @property
     def remote_vectors(self) -> bool:
         """Whether ChromaDB is a server."""
-        return is_url(self._chroma_location)
+        return is_url(self.chroma_location)
 
     def check(self, store: Literal["mongo", "mongo to read", "chroma"]) -> None:
         """Raise `StoreError` unless a store can be used: a server answers, a folder can be written. None is started."""
         if store != "chroma":
             self.mongo_connection.check(write=store == "mongo")
         elif self.remote_vectors:
-            find_server(str(self._chroma_location))
-        elif why := why_not_writable(Path(self._chroma_location).expanduser().absolute()):
-            raise StoreError(f"ChromaDB cannot be embedded in {self._chroma_location}: {why}")
+            find_server(str(self.chroma_location))
+        elif why := why_not_writable(Path(self.chroma_location).expanduser().absolute()):
+            raise StoreError(f"ChromaDB cannot be embedded in {self.chroma_location}: {why}")
 
     def close(self) -> None:
         """Close both stores and stop an embedded mongod; twice is once."""
@@ -395,6 +395,6 @@ class Database:
 
     def _nothing_loaded(self, collection: str) -> StoreError:
         return StoreError(
-            f"there are no vectors of {collection} in {self._chroma_location}: "
+            f"there are no vectors of {collection} in {self.chroma_location}: "
             f"`pixelbrain load {self.landing.storage.uri}` writes them"
         )

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixelbrain.landing.derived import DERIVED
@@ -91,7 +95,38 @@ def recorded_state(landing: Landing, database: Database) -> StoreState | None:
         return None
     held = StoreCounts(**loaded.get("counts", {}))
     reasons = _differences(landing, loaded, held)
-    return StoreState(reasons=tuple(reasons), counts=held, faces=loaded.get("faces", 0), recorded=True)
+    complete = not loaded.get("refused", 1)
+    return StoreState(
+        reasons=tuple(reasons), counts=held, faces=loaded.get("faces", 0), complete=complete, recorded=True
+    )
+
+
+def is_untouched(database: Database) -> bool:
+    """Whether the files of both embedded stores are as `note_untouched` saw them: so is what they hold."""
+    try:
+        return json.loads(_note(database).read_text()) == _files(database) is not None
+    except (OSError, ValueError):
+        return False
+
+
+def note_untouched(database: Database) -> None:
+    """Note the files of embedded stores: after a load, or what changed nothing that it wrote, and closed."""
+    with contextlib.suppress(OSError):  # the next load looks at the stores themselves
+        _note(database).write_text(json.dumps(_files(database)))
+
+
+def _note(database: Database) -> Path:
+    return database.mongo_connection.folder.parent / "untouched.json"
+
+
+def _files(database: Database) -> str | None:
+    """Changes with the name, size or time of a file of either store; None: one is a server."""
+    if database.remote_vectors or database.mongo_connection.shared:
+        return None
+    folders = database.mongo_connection.folder, Path(database.chroma_location).expanduser().absolute()
+    files = [(str(path), path.stat()) for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
+    told = [(name, found.st_size, found.st_mtime_ns) for name, found in files]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
 def _differences(landing: Landing, loaded: Mapping[str, Any], held: StoreCounts) -> list[str]:

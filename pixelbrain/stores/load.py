@@ -19,7 +19,7 @@ from pixelbrain.locks.run import RunLock
 from pixelbrain.shown import Shown
 from pixelbrain.stores.chroma import health_process
 from pixelbrain.stores.database import Database
-from pixelbrain.stores.in_step import StoreState, store_state
+from pixelbrain.stores.in_step import StoreState, is_untouched, recorded_state, store_state
 from pixelbrain.stores.mongo.load import DocumentLoad
 from pixelbrain.stores.parallel_writers import write_in_parallel
 from pixelbrain.stores.vectors import vector_models
@@ -62,7 +62,8 @@ def load(
 ) -> LoadReport:
     """Make both stores hold what Parquet holds; running it again changes nothing, and reads no row.
 
-    Where only images came, changed or went since the last load, their rows alone are read. The table is streamed, and
+    Where embedded stores are as the last load of a command left them, and nothing is new, none is opened. Where only
+    images came, changed or went since the last load, their rows alone are read. The table is streamed, and
     both stores are written at the same time: what is kept of it in memory is four batches, and 8 bytes an id on disk.
     Fields that users stored in the images' documents stay, also in a rebuild. A server that restarts
     meanwhile is waited for. Before and after, a fresh process looks at an embedded ChromaDB: a damaged index is written
@@ -92,6 +93,10 @@ def load_unlocked(
 ) -> LoadReport:
     """As `load`, under a lock that the caller has, or the process that waits for the caller."""
     began = time.monotonic()
+    if not rebuild and is_untouched(database):
+        state = recorded_state(landing, database)
+        if state is not None and state.in_step and state.complete:
+            return _nothing_new(state, began)  # and no store was opened
     if not database.remote_vectors:
         health_process.warm_up()
     state = StoreState(reasons=()) if rebuild else store_state(landing, database)

@@ -21,6 +21,7 @@ from tests.fake_openai.faults import Fault, Faults
 from tests.fake_openai.files import Files, page
 from tests.fake_openai.images import ImageReader
 from tests.fake_openai.ledger import Ledger
+from tests.fake_openai.profiles import PROFILES, as_openai_takes_it
 from tests.fake_openai.settings import Settings
 
 __all__ = ["Batches"]
@@ -184,8 +185,13 @@ class Batches:
     async def _answer(self, batch: Batch, line: BatchLine) -> tuple[int, dict[str, Any]]:
         entry = self._ledger.line(batch.id)
         entry.model = line.body["model"]
+        profile, sent = PROFILES[self._settings.profile], line.body
         try:
-            asked = await look_at(line.body, self._reader)
+            if self._settings.profile != "openai":
+                if refused := profile.refuse(sent):
+                    raise refused
+                sent = as_openai_takes_it(sent)
+            asked = await look_at(sent, self._reader)
             entry.image, entry.questions = asked.image.sha256, asked.questions
             fault = self._faults.pick(asked.target("batch"))
             if fault is not None:
@@ -199,7 +205,7 @@ class Batches:
         self._ledger.bill(entry, asked, completion)
         self._ledger.deliver(entry)
         batch.tokens += Counter(input_tokens=completion.prompt_tokens, output_tokens=completion.completion_tokens)
-        return 200, completion.body()
+        return 200, profile.dress(completion.body())
 
     def _store(self, batch: Batch, kind: str, lines: list[str]) -> str | None:
         if not lines:

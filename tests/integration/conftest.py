@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 def without_progress(said: str) -> str:
     """What a command said, without the lines of how far it is: whether they come hangs on the machine's load."""
-    return re.sub(r"^\w+ +(at work for|[\d,]+ of [\d,]+ \w+,) .*\n", "", said, flags=re.MULTILINE)
+    return re.sub(r"^\w+ +(at work for|[\d,]+ of [\d,]+ \w+\b).*\n", "", said, flags=re.MULTILINE)
 
 
 @pytest.fixture(scope="session")
@@ -85,13 +85,20 @@ def pixelbrain(ray_running: str) -> Callable[..., subprocess.CompletedProcess]:
 def command() -> Callable[..., subprocess.CompletedProcess]:
     """Run the command in this process, where its own process is not what is tested: nothing is imported again.
 
-    Called and answered as `pixelbrain`; it takes the Ray of `ray_running`, if that runs.
+    Called and answered as `pixelbrain`; it takes the Ray of `ray_running`, if that runs. A user's modules in the
+    working folder are imported again, as another test's may have the same name.
     """
     from pixelbrain.cli.main import cli
 
     def run(*args: Any, check: bool = True, **env: str) -> subprocess.CompletedProcess:
         words = [str(arg) for arg in args]
-        result = CliRunner().invoke(cli, words, env=env)
+        here, known = Path.cwd(), set(sys.modules)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "path", [*sys.path])
+            result = CliRunner().invoke(cli, words, env=env)
+        for name in set(sys.modules) - known:
+            if here != ROOT and (file := getattr(sys.modules[name], "__file__", None)) and Path(file).parent == here:
+                del sys.modules[name]
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         assert not check or result.exit_code == 0, result.output

@@ -49,7 +49,7 @@ NO_ROOM = (
     r"it goes on from what has landed, and nothing of that is lost"
 )
 
-#: In a mount namespace of its own, with a Ray of its own: the workers of another would not see the disk.
+#: In a mount namespace of its own, with workers of its own: those of another Ray would not see the disk.
 PROGRAM = f"""
 import json
 import sys
@@ -59,7 +59,6 @@ from click.testing import CliRunner
 
 import pixelbrain as pb
 from pixelbrain.cli.main import cli
-from pixelbrain.engine.cluster.session import ray_session
 from tests.integration.conftest import without_progress
 
 folder = Path(sys.argv[1])
@@ -67,7 +66,8 @@ out = folder / "disk" / "out"
 
 
 def extract():
-    ended = CliRunner().invoke(cli, ["extract", str(folder / "photos"), "--out", str(out), "--module", {MODULE!r}])
+    words = ["extract", str(folder / "photos"), "--out", str(out), "--module", {MODULE!r}, "--executor", "local"]
+    ended = CliRunner().invoke(cli, words)
     rows = [row for table in pb.Landing(out).iter_images() for row in table.to_pylist()]
     whole = all(row["status"] == "ok" and len(row["large"]["noise"]) == 40_000 for row in rows)
     said, ids = without_progress(ended.stderr), [row["image_id"] for row in rows]
@@ -75,18 +75,17 @@ def extract():
 
 
 ballast = out.parent / "ballast"
-with ray_session():
-    ballast.write_bytes(bytes(3 << 20))
-    found = [extract()]
-    with open(ballast, "ab", buffering=0) as file:  # to the last byte
-        try:
-            while file.write(bytes(512)):
-                pass
-        except OSError:
+ballast.write_bytes(bytes(3 << 20))
+found = [extract()]
+with open(ballast, "ab", buffering=0) as file:  # to the last byte
+    try:
+        while file.write(bytes(512)):
             pass
-    found.append(extract())
-    ballast.unlink()
-    found.append(extract())
+    except OSError:
+        pass
+found.append(extract())
+ballast.unlink()
+found.append(extract())
 print(json.dumps(found))
 """
 

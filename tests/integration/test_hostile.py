@@ -96,11 +96,11 @@ def test_a_worker_lands_each_as_one_row(photos, tmp_path):
     assert blocks_left(2) == []  # none is done again, whatever its name: rows have the version that was read
 
 
-@pytest.mark.usefixtures("ray_running")
 def test_the_command_lands_each_as_one_row(photos, tmp_path, command):
     folder, expected = photos
     out = tmp_path / "out"
-    done = command("extract", folder, "--out", out, "--module", f"{__name__}:Area", "--strict", check=False)
+    words = ("extract", folder, "--out", out, "--module", f"{__name__}:Area", "--strict", "--executor", "local")
+    done = command(*words, check=False)
     assert done.returncode == 3, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     check(out, expected)

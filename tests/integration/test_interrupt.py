@@ -22,9 +22,9 @@ def world(tmp_path, encode) -> World:
     return made
 
 
-def test_ctrl_c_lands_what_is_in_flight_and_the_next_run_does_the_rest(world, ray_running):
+def test_ctrl_c_lands_what_is_in_flight_and_the_next_run_does_the_rest(world):
     """As in a terminal: the signal goes to the whole group, Ray's processes included."""
-    process = world.start(start_new_session=True)
+    process = world.start("--executor", "ray", start_new_session=True)
     world.wait_for_looks(10, process)
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=60)
@@ -34,14 +34,14 @@ def test_ctrl_c_lands_what_is_in_flight_and_the_next_run_does_the_rest(world, ra
     assert 0 < landed < 100 and landed == len(world.looks()) == len(world.seen())
 
     world.hurry()
-    last = world.start(address=ray_running)
+    last = world.start("--executor", "local")
     _, said = last.communicate(timeout=120)
     assert last.returncode == 0, said
     assert pb.Landing(world.out).count_images() == len(world.seen()) == 100  # nothing was looked at twice
 
 
 def test_the_second_ctrl_c_ends_at_once_and_leaves_no_process(world):
-    process = world.start(start_new_session=True)
+    process = world.start("--executor", "ray", start_new_session=True)
     world.wait_for_looks(10, process)
     children = psutil.Process(process.pid).children(recursive=True)
     os.killpg(process.pid, signal.SIGINT)

@@ -28,7 +28,7 @@ def test_after_every_command_each_row_is_there_once(tmp_path, command, encode, s
 
     def extract(*modules: str, more: tuple[str, ...] = ()) -> None:
         named = [word for module in modules for word in ("--module", f"{MODULES}:{module}")]
-        place = ("--out", f"s3://{BUCKET}/out", "--s3-endpoint", s3.meta.endpoint_url)
+        place = ("--out", f"s3://{BUCKET}/out", "--s3-endpoint", s3.meta.endpoint_url, "--executor", "local")
         command("extract", photos, *place, *named, *more)
 
     def images() -> dict[str, dict[str, Any]]:

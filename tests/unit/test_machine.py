@@ -99,3 +99,23 @@ def test_no_proxy_is_asked_for_this_machine(variable, monkeypatch):
     monkeypatch.setenv("no_proxy", "*")
     machine.bypass_proxies()
     assert os.environ["no_proxy"] == "*"
+
+
+def test_a_container_has_what_it_was_given(tmp_path):
+    """As the files of cgroups say it, of version 2 and of version 1."""
+    new, old, free = tmp_path / "new", tmp_path / "old", machine.usable_memory(tmp_path)
+    assert machine.usable_cpus(tmp_path) == len(os.sched_getaffinity(0)) and free > 2000
+    for name, text in {
+        "new/cpu.max": "50000 100000\n", "new/memory.max": "2000\n",
+        "old/cpu/cpu.cfs_quota_us": "50000\n", "old/cpu/cpu.cfs_period_us": "100000\n",
+        "old/memory/memory.limit_in_bytes": "2000\n",
+    }.items():  # fmt: skip
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert [machine.usable_cpus(new), machine.usable_cpus(old)] == [0.5, 0.5]
+    assert [machine.usable_memory(new), machine.usable_memory(old)] == [2000, 2000]
+    (new / "cpu.max").write_text("max 100000\n")
+    (new / "memory.max").write_text("max\n")
+    (old / "cpu" / "cpu.cfs_quota_us").write_text("-1\n")
+    assert machine.usable_cpus(new) == machine.usable_cpus(old) == len(os.sched_getaffinity(0))
+    assert machine.usable_memory(new) > 2000

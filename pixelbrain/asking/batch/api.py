@@ -55,7 +55,13 @@ class BatchApi:
                 named = (path.name, file, "application/jsonl")
                 return self._client.files.create(file=named, purpose="batch", timeout=_UPLOAD_TIMEOUT_S).id
 
-        return self._call("uploading a batch's requests", send)
+        try:
+            return self._call("uploading a batch's requests", send, expected=(404, 405, 501))
+        except openai.APIStatusError as error:
+            raise StopJob(
+                f"the server has no Batch API at this address (HTTP {error.status_code} for /files): leave --batch "
+                "away to ask at once"
+            ) from None
 
     def create(self, file_id: str, our_id: str) -> Batch:
         """Start a batch, exactly one: where the reply is lost, the batch is looked for before another one is made.

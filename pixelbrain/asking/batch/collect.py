@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -63,6 +64,8 @@ class Collector:
     memory: AnswerMemory  # what was answered before, and the journal
     settings_key: str | None = None  # of this run, whose requests go back to `pending` to be done over; None: no one's
     asked: Sequence[Question] = ()  # by this run
+    #: See `RequestMaker.teach`.
+    teach: Callable[[BatchState, int, Any], bool] = lambda state, status, error: False
 
     def collect(self, state: BatchState, batch: Batch) -> Collected:
         """Journal everything that a batch, in one of the statuses `ENDED`, brought, and end its state.
@@ -96,7 +99,7 @@ class Collector:
         ended_at = next(
             (at for name in ENDED if (at := getattr(batch, f"{name}_at", None))), batch.created_at or time.time()
         )
-        reader = ResultReader(state, ended_at)
+        reader = ResultReader(state, ended_at, functools.partial(self.teach, state))
         rows = {row.custom_id: row for row in self.store.rows(state)}
         if batch.status == "failed":
             yield from self._failed(batch, list(rows.values()), reader, found)
@@ -117,9 +120,11 @@ class Collector:
         """Nothing of the batch was run: it did not pass the server's checks, or the queue was full."""
         errors = (batch.errors.data if batch.errors else None) or []
         by_line: dict[int, str] = {}
+        taught = False
         for error in errors:
             said = {"code": error.code, "message": error.message}
             verdict = classify_response(400, said, {}, model=batch.model or "")
+            taught = reader.teach(400, said) or taught
             if error.code == TOKEN_LIMIT:
                 found.too_many_tokens = True
                 found.token_limit = read_token_limit(error.message or "")
@@ -127,7 +132,9 @@ class Collector:
                 found.stop = verdict
             elif error.line is not None:
                 by_line.setdefault(error.line, mask_keys(f"{error.code}: {error.message}"))
-        whole = not (found.too_many_tokens or found.stop or by_line)
+        if taught:  # what else is wrong is found by the next one
+            by_line, found.stop = {}, None
+        whole = not (found.too_many_tokens or found.stop or by_line or taught)
         why = mask_keys("; ".join(f"{e.code}: {e.message}" for e in errors)) or "the server does not say why"
         if whole:
             logger.warning("the server turned batch %s away: %s", batch.id, why)

@@ -12,11 +12,12 @@ from typing import Any
 
 from pixelbrain.asking.answer_records import Outcome, answer_records, remembered_record
 from pixelbrain.asking.batch.pending_answers import PendingAnswers
-from pixelbrain.asking.batch.store import Row
+from pixelbrain.asking.batch.store import BatchState, Row
 from pixelbrain.asking.batch.submit import custom_id, request_line, settings_key
 from pixelbrain.asking.cost.prices import ModelPrice
 from pixelbrain.asking.questions.question import AnswerStatus, Question
 from pixelbrain.asking.request.body import build_body
+from pixelbrain.asking.request.dialect import Dialect, Lessons
 from pixelbrain.asking.request.estimate import estimate
 from pixelbrain.asking.request.photo import Photo, PhotoPreparer
 from pixelbrain.asking.request.replies import MORE_ROOM
@@ -37,6 +38,7 @@ class Request:
 
     row: Row
     line: bytes
+    dialect: Dialect  # in which it is
     usual_usd: Decimal  # what such a request usually costs, where `row.usd` is the most
 
 
@@ -57,6 +59,7 @@ class RequestMaker:
 
     def __post_init__(self) -> None:
         self.settings_key = settings_key(self.settings)
+        self.lessons = Lessons(self.settings.dialect)
         self._preparer = PhotoPreparer(self.settings, self.price, self._read_image)
         self._prepared = self._prepare_ahead()
 
@@ -68,7 +71,9 @@ class RequestMaker:
         """The next request; None: there is none at the moment (ended batches may bring more)."""
         if self._returned is not None:
             request, self._returned = self._returned, None
-            return request
+            if request.dialect == self.lessons.dialect:
+                return request
+            self.pending.push_redo(request.row.image_id, request.row.version)
         while True:
             prepared = next(self._prepared, None)
             if prepared is None:
@@ -81,6 +86,19 @@ class RequestMaker:
     def put_back(self, request: Request) -> None:
         """It does not fit now; `take` gives it again."""
         self._returned = request
+
+    @property
+    def spoken(self) -> AskSettings:
+        """The settings, in the server's dialect as far as it is known."""
+        return replace(self.settings, dialect=self.lessons.dialect)
+
+    def teach(self, state: BatchState, status: int, error: Any) -> bool:
+        """Learn how to ask the server from what it refused of a batch; whether that is worth sending again."""
+        if state.settings != self.settings_key:  # another run's questions: the next run that asks them learns it
+            return False
+        sent = Dialect.from_dict(state.dialect) if state.dialect is not None else self.settings.dialect
+        body = build_body(replace(self.settings, dialect=sent), self.settings.questions, "")
+        return self.lessons.teach(sent, body, status, error)
 
     def rest_over_budget(self, message: str) -> None:
         """Everything that is left is not asked: it is recorded so, without being read."""
@@ -146,8 +164,10 @@ class RequestMaker:
         most = estimate(self.settings, self.price, *size, questions=asked, max_output_tokens=room, batch=True)
         known = {"keys": keys, "input_tokens": most.input_tokens, "usd": most.cost_usd_max, **entry}
         row = replace(earlier, **known) if earlier is not None else Row(custom_id=custom_id(keys), **known)
-        body = build_body(self.settings, asked, photo.url(), max_output_tokens=room)
-        return Request(row=row, line=request_line(row, body), usual_usd=most.cost_usd_expected)
+        spoken = self.spoken
+        body = build_body(spoken, asked, photo.url(), max_output_tokens=room)
+        line = request_line(row, body)
+        return Request(row=row, line=line, dialect=spoken.dialect, usual_usd=most.cost_usd_expected)
 
     def _end(self, entry: dict[str, str], keys: Mapping[str, str] | None, outcome: Outcome) -> None:
         """Record that some questions about an image are not asked; all where there are no `keys`."""

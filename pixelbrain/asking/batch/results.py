@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from decimal import Decimal
@@ -42,6 +42,8 @@ class ResultReader:
 
     state: BatchState
     ended_at: float  # Unix time; for results that bring no time of their own
+    #: A refusal's status and error: whether it teaches how to ask this server, and the request is to be sent again.
+    teach: Callable[[int, Any], bool] = lambda status, error: False
 
     def __post_init__(self) -> None:
         self._questions = {question.field: question for question in self.state.read_questions()}
@@ -59,6 +61,8 @@ class ResultReader:
             code = str(error.get("code") or "no_response")
             if code in ("batch_expired", "batch_cancelled"):
                 return self.unanswered(row, code, str(error.get("message") or code), counts=code == "batch_expired")
+            if self.teach(400, error):
+                return self.unanswered(row, code, "", counts=False)
             return self.unanswered(row, code, mask_keys(str(error.get("message") or "the batch has no answer to it")))
         status, body = response.get("status_code"), response.get("body")
         error = body.get("error", body) if isinstance(body, Mapping) else body
@@ -66,7 +70,10 @@ class ResultReader:
             if (late := error_in(body)) is None:
                 return self._answered(row, body)
             status, error = late
-        verdict = classify_response(status if isinstance(status, int) else 500, error, {}, model=self.state.model)
+        status = status if isinstance(status, int) else 500
+        if self.teach(status, error):
+            return self.unanswered(row, "", "", counts=False)
+        verdict = classify_response(status, error, {}, model=self.state.model)
         if isinstance(verdict, StopJob):
             return replace(self.unanswered(row, "", "", counts=False), stop=verdict)
         if isinstance(verdict, Retry):

@@ -70,6 +70,7 @@ class Rounds:
     progress: Callable[[int, int, int], None] | None  # called with (done, total, failed) requests
     report: BatchReport = field(default_factory=BatchReport)
     _polled_at: float = 0.0  # monotonic
+    _moved_at: float = field(default_factory=time.monotonic)  # when a batch was last sent, or brought home
     _finished: int = 0  # requests that are not asked again
     _block: Block | None = None
     _known_cancelled: set[str] | None = None  # cancelled before this run began, by our id
@@ -94,15 +95,27 @@ class Rounds:
                     continue
             if not wait and not (self.quota.active and self._block == "unchecked"):
                 break
-            time.sleep(self.quota.poll_s)
+            self._rest()
             self._poll()
         while wait and self.quota.active:  # cancelled: what they finished is still to come
-            time.sleep(self.quota.poll_s)
+            self._rest()
             self._poll()
         self.report.running = len(self.quota.active)
         self.report.reserved_usd = self.quota.reserved_usd
         self.report.more = self.report.cancelled or self._block is not None or self.pending.has_redo()
         return self.report
+
+    def _rest(self) -> None:
+        """Until the next look at the server."""
+        most_s = self.maker.settings.max_batch_wait_s
+        left_s = self.quota.poll_s if most_s is None else self._moved_at + most_s - time.monotonic()
+        if left_s <= 0:
+            count = len(self.quota.active)
+            raise StopJob(
+                f"no batch has ended for {most_s:g} s, which is --max-wait, and {count:,} are on their way; what "
+                "was answered is kept, the same command collects the rest, and --cancel ends them"
+            )
+        time.sleep(min(self.quota.poll_s, left_s))
 
     def _fill(self) -> None:
         """Send as many batches as fit now; `_block` says why no more."""
@@ -113,6 +126,8 @@ class Rounds:
                 if file is not None and not file.has_room(request.line):
                     self._send(file)
                     file = None
+                    self.maker.put_back(request)  # to be made anew, if the answers to others taught how to ask
+                    continue
                 self._block = "cancelled" if self.report.cancelled else self.quota.blocked(request.row, model, file)
                 if self._block is not None:
                     self.maker.put_back(request)
@@ -137,6 +152,7 @@ class Rounds:
             self._rejected(state, error)
             return
         self.quota.active.append(state)
+        self._moved_at = time.monotonic()
         self.report.submitted += 1
         self.report.requests += state.requests
         self._tell()
@@ -175,6 +191,7 @@ class Rounds:
             self._look(state, batch)
             if batch.status in ENDED:
                 found = self.collector.collect(state, batch)
+                self._moved_at = time.monotonic()
                 self.quota.active.remove(state)
                 self.quota.spent_usd += found.spent_usd
                 self._finished += state.requests - found.again

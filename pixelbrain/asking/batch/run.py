@@ -59,7 +59,9 @@ def ask_batch(
 
     Raises:
         OutLockedError: another process works on this OUT.
+        ConfigError: the server is of a kind that has no such batches.
     """
+    settings.server.require_batches()
     with RunLock(landing.storage, what="ask --batch"), open_memory(landing, settings) as memory:
         tables = pending_images(landing, settings, where)
         return run_batches(
@@ -148,14 +150,14 @@ def run_batches(
         with contextlib.closing(RequestMaker(iter(entries), settings, price, pending, memory, read)) as maker:
             report = Rounds(
                 maker=maker,
-                new_file=functools.partial(
-                    RequestFile, store, settings, price, max_bytes=max_bytes, max_requests=max_requests
+                new_file=lambda: RequestFile(
+                    store, maker.spoken, price, max_bytes=max_bytes, max_requests=max_requests
                 ),
                 quota=Quota(budget_usd, poll_s, store.active(), spent),
                 store=store,
                 api=api,
                 pending=pending,
-                collector=Collector(store, api, pending, memory, maker.settings_key, settings.questions),
+                collector=Collector(store, api, pending, memory, maker.settings_key, settings.questions, maker.teach),
                 progress=progress,
             ).run(wait=wait)
         report.answers += maker.answers

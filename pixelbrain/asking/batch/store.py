@@ -81,6 +81,7 @@ class BatchState:
     model: str
     questions: list[dict[str, Any]]  # field, text, answer (AnswerType.as_dict) and hash (see `question_hash`)
     price: dict[str, str]  # USD a million tokens, and the batch's factor
+    dialect: dict[str, Any] | None = None  # in which its requests are, see `Dialect.as_dict`; None: an older version's
     requests: int = 0
     input_tokens: int = 0
     usd: Decimal = Decimal(0)  # the most it can cost: reserved of the budget

@@ -81,6 +81,7 @@ class RequestFile:
             settings=settings_key(self.settings),
             model=self.settings.model,
             questions=_questions(self.settings),
+            dialect=self.settings.dialect.as_dict(),
             price={name: str(getattr(self.price, name)) for name in DOLLARS},
         )
         self.path = self.store.upload_path(self.state.id)

@@ -137,7 +137,11 @@ def _family(name: str, table: Iterable[str]) -> str | None:
 
 
 def find_price(
-    model: str, overrides: Mapping[str, Mapping[str, Any]] | None = None, *, server: str | None = None
+    model: str,
+    overrides: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    server: str | None = None,
+    free: bool = False,
 ) -> ModelPrice:
     """What a model costs.
 
@@ -148,33 +152,34 @@ def find_price(
             `base` and `tile`, or `multiplier` and `budget`). What is missing is as in the table, where the model is
             in it.
         server: the base URL of another server than OpenAI's. On one of our own, by its address, a model that nobody
-            priced costs nothing; those of the table keep their price, as it may only pass requests on.
+            priced costs nothing.
+        free: it is known to be our own: nothing costs anything unless `overrides` price it. A model of the table counts
+            its images as there all the same.
 
     Raises:
         ConfigError: a model that nobody priced, which is never guessed at, or an override that cannot be.
     """
-    table = {**PRICES, **{name: _overridden(name, settings) for name, settings in (overrides or {}).items()}}
+    given = {name: _overridden(name, settings) for name, settings in (overrides or {}).items()}
+    table = {**PRICES, **given}
     plain = plain_name(model) or ""
     family = _family(model, table) or _family(plain, table)
     if family is not None:
-        return replace(table[family], model=model)
+        found = replace(table[family], model=model)
+        nothing = Decimal(0)
+        costs = family in given or not free
+        return found if costs else replace(found, input_usd_per_million=nothing, output_usd_per_million=nothing)
     if tuned := _FINE_TUNED.fullmatch(plain):
         family = _family(tuned[1], _TUNED_DOLLARS) or ""
-        usd_in, usd_out = map(Decimal, _TUNED_DOLLARS[family])
+        usd_in, usd_out = map(Decimal, ("0", "0") if free else _TUNED_DOLLARS[family])
         return replace(table[family], model=model, input_usd_per_million=usd_in, output_usd_per_million=usd_out)
-    if server and is_ours(server):
-        return free_price(model)
+    if free or (server and is_ours(server)):
+        return _price(model, "0", "0", _GPT_4)
     near = difflib.get_close_matches(model.strip().rpartition("/")[2].lower(), table, n=3, cutoff=0.5)
     raise ConfigError(
         f"the price of {model} is not known ({'nearest are' if near else 'known are'}: {', '.join(near or table)}); "
         f"give it in the config, as in `prices: {{{model}: {{input_usd_per_million: 0.15, output_usd_per_million: 0.6, "
         "tokens: {like: gpt-4o}}}`"
     )
-
-
-def free_price(model: str) -> ModelPrice:
-    """Of a model that runs on a machine of one's own."""
-    return _price(model, "0", "0", _GPT_4)
 
 
 _OWN_DOMAINS = (".localhost", ".local", ".internal", ".lan", ".home.arpa")

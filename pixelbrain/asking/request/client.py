@@ -7,25 +7,22 @@ The SDK's own retries are off: it cannot know the limits that are shared by a cl
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Mapping
 from typing import Any
 
 import openai
 
-from pixelbrain.asking.request.dialect import Dialect, learn, speak
+from pixelbrain.asking.request.dialect import Dialect, Lessons, speak
 from pixelbrain.asking.request.failures import Retry, RowFailed, StopJob, classify_response, mask_keys
 from pixelbrain.asking.request.key import read_key
 from pixelbrain.asking.request.replies import GarbledReplyError, Reply, error_in, read_reply
 from pixelbrain.asking.request.server import Server, client_options
 from pixelbrain.machine import bypass_proxies
 
-logger = logging.getLogger(__name__)
-
 _NO_KEY = "none"  # the SDK wants one, where the server does not
 
 
-def _options(server: Server, timeout_s: float, model: str, *, whole: bool = False) -> dict[str, Any]:
+def _options(server: Server, timeout_s: Any, model: str, *, whole: bool = False) -> dict[str, Any]:
     """What every client is made with. Raises as `read_key` does.
 
     Args:
@@ -39,11 +36,18 @@ def _options(server: Server, timeout_s: float, model: str, *, whole: bool = Fals
 
 
 def make_sync_client(
-    *, base_url: str | None = None, server: Server | None = None, timeout_s: float = 60.0
+    *,
+    base_url: str | None = None,
+    server: Server | None = None,
+    timeout_s: float | openai.Timeout = 60.0,
+    model: str | None = None,
 ) -> openai.OpenAI:
-    """A client for the Files and Batches endpoints; see `AskClient`. Uploads have a time-out of their own."""
+    """A client for the Files and Batches endpoints, or for what there is of a `model`; see `AskClient`.
+
+    Uploads have a time-out of their own.
+    """
     server = server or Server(base_url=base_url)
-    options = _options(server, timeout_s, "", whole=True)
+    options = _options(server, timeout_s, model or "", whole=model is None)
     if not server.takes_bearer(options["api_key"]):
         options["http_client"] = openai.DefaultHttpxClient(event_hooks={"request": [_drop_bearer]}, timeout=timeout_s)
     return openai.OpenAI(**options)
@@ -107,9 +111,8 @@ class AskClient:
         self._openai = openai.AsyncOpenAI(**options, http_client=http_client)
         self._key = sent_key(self._openai)
         self._timeout_s = timeout_s
-        self._dialect = dialect
-        self._known = {dialect}
-        self.notes: list[str] = []  # what was learned of the server, once each, for people
+        self._lessons = Lessons(dialect)
+        self.notes = self._lessons.notes  # what was learned of the server, once each, for people
 
     async def send(self, body: Mapping[str, Any]) -> Reply:
         """POST one body, as `request.body.build_body` makes it, to chat/completions.
@@ -120,28 +123,15 @@ class AskClient:
             StopJob: nor will any other request.
         """
         while True:
-            dialect = self._dialect
+            dialect = self._lessons.dialect
             spoken = speak(body, dialect)
             try:
                 return await self._send(spoken)
             except _Refused as refused:
-                if not self._learn(dialect, spoken, refused):
+                if not self._lessons.teach(dialect, spoken, refused.status, refused.body):
                     raise classify_response(
                         refused.status, refused.body, refused.headers, model=str(spoken["model"]), key=self._key
                     ) from None
-
-    def _learn(self, dialect: Dialect, spoken: Mapping[str, Any], refused: _Refused) -> bool:
-        """Whether a request that was refused is worth sending again, in the dialect as it is now."""
-        if dialect != self._dialect:  # another request's refusal has taught it meanwhile
-            return True
-        wanted = learn(dialect, spoken, refused.status, refused.body)
-        if wanted is None or wanted in self._known:  # what it asks for now, it has refused before
-            return False
-        self._dialect = wanted
-        self._known.add(wanted)
-        self.notes.append(wanted.told(dialect))
-        logger.warning(self.notes[-1])
-        return True
 
     async def _send(self, body: Mapping[str, Any]) -> Reply:
         extra = {name: value for name, value in body.items() if name not in ("model", "messages")}

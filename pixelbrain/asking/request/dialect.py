@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from pixelbrain.asking.cost.prices import plain_name
+
+logger = logging.getLogger(__name__)
 
 TokenLimit = Literal["max_completion_tokens", "max_tokens"]
 ResponseFormat = Literal["json_schema", "json_object", "none"]
@@ -30,6 +33,15 @@ class Dialect:
     response_format: ResponseFormat = "json_schema"
     left_out: frozenset[str] = frozenset()  # detail, temperature, system (told by the user then), further parameters
     model: str | None = None  # the name under which the server knows the model, if not the one that was given
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self) | {"left_out": sorted(self.left_out)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Dialect:
+        """Back from `as_dict`."""
+        return cls(**{**data, "left_out": frozenset(data["left_out"])})
 
     def told(self, earlier: Dialect) -> str:
         """What has changed, for people."""
@@ -148,6 +160,28 @@ def learn(dialect: Dialect, body: Mapping[str, Any], status: int, error: Any) ->
     if name in TOKEN_LIMITS:
         return replace(dialect, token_limit=next(other for other in TOKEN_LIMITS if other != name))
     return replace(dialect, left_out=dialect.left_out | {name})
+
+
+class Lessons:
+    """A server's dialect over a run: as it was said, then as refusals teach it, each once."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.dialect = dialect  # to be spoken from now on
+        self.notes: list[str] = []  # what was learned, for people
+        self._known = {dialect}
+
+    def teach(self, sent: Dialect, body: Mapping[str, Any], status: int, error: Any) -> bool:
+        """Whether a request that was refused is worth sending again, in the dialect as it is now; see `learn`."""
+        wanted = learn(sent, body, status, error)
+        if wanted is None or sent != self.dialect:  # another request's refusal has taught it meanwhile
+            return wanted is not None
+        if wanted in self._known:  # what it asks for now, it has refused before
+            return False
+        self.dialect = wanted
+        self._known.add(wanted)
+        self.notes.append(wanted.told(sent))
+        logger.warning(self.notes[-1])
+        return True
 
 
 def _named(param: str, said: str, body: Mapping[str, Any]) -> str | None:

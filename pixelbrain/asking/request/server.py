@@ -26,7 +26,8 @@ class Provider:
     hosts: tuple[str, ...] = ()  # by which it is known without being named
     key_variable: str = KEY_VARIABLE  # which is looked at first
     needs_key: bool = True
-    free: bool = False  # runs models on a machine of one's own
+    batches: bool = False  # has OpenAI's Batch API
+    free: bool = False  # runs models on a machine of one's own; the others are paid, by whatever address
 
 
 _OLD_LIMIT = Dialect(token_limit="max_tokens")
@@ -34,7 +35,7 @@ _OLD_LIMIT = Dialect(token_limit="max_tokens")
 _LOCAL = Dialect(token_limit="max_tokens", left_out=frozenset({"detail"}))
 
 PROVIDERS = {
-    "openai": Provider(hosts=("api.openai.com",)),
+    "openai": Provider(hosts=("api.openai.com",), batches=True),
     "azure": Provider(
         dialect=_OLD_LIMIT,
         path="/openai/v1",
@@ -55,7 +56,11 @@ PROVIDERS = {
         key_variable="OPENROUTER_API_KEY",
     ),
     "litellm": Provider(
-        dialect=_OLD_LIMIT, url="http://localhost:4000/v1", key_variable="LITELLM_API_KEY", needs_key=False
+        dialect=_OLD_LIMIT,
+        url="http://localhost:4000/v1",
+        key_variable="LITELLM_API_KEY",
+        needs_key=False,
+        batches=True,
     ),
 }
 
@@ -75,7 +80,8 @@ class Server:
         if self.kind == "azure" and self.address is None:
             raise ConfigError("provider azure has no address of its own: give --base-url https://NAME.openai.azure.com")
         given = self._split()
-        if self.base_url and given.netloc and not (given.scheme in ("http", "https") and given.hostname):
+        named = given.scheme in ("http", "https") and given.hostname and _has_port(given)
+        if self.base_url and not named and (given.netloc or self.spelled.endswith("://")):
             raise ConfigError(f"base_url is {self.base_url!r}: an address, as in http://localhost:11434/v1")
 
     @property
@@ -104,8 +110,19 @@ class Server:
 
     @property
     def runs_free(self) -> bool:
-        """Whether its provider is one that runs on a machine of one's own, and its address does not say otherwise."""
-        return PROVIDERS[self.kind].free and is_ours(self._spelled())
+        """Whether it is a machine of one's own: by the address that was given, or by its provider and its address.
+
+        OPENAI_BASE_URL alone does not say so: where a whole machine has it set, it is often a proxy that is paid for.
+        """
+        return is_ours(self.spelled) and (PROVIDERS[self.provider].free if self.provider else bool(self.base_url))
+
+    def require_batches(self) -> None:
+        """Raises `ConfigError` where `--batch` is nothing for this kind of server."""
+        if not PROVIDERS[self.kind].batches:
+            raise ConfigError(
+                f"--batch speaks OpenAI's Batch API, which {self.kind} does not have in that form: leave --batch away "
+                "to ask at once"
+            )
 
     def key(self) -> str:
         """The key in the environment, or ""; `request.key.read_key` says what is missing."""
@@ -119,7 +136,7 @@ class Server:
     def needs_key(self) -> str | None:
         """The variable that has to hold a key; None: the server may want none, as one of one's own."""
         kind = PROVIDERS[self.kind]
-        if is_ours(self._spelled()) or (self.kind == "openai" and not self.is_openai):
+        if is_ours(self.spelled) or (self.kind == "openai" and not self.is_openai):
             return None
         return kind.key_variable if kind.needs_key else None
 
@@ -136,7 +153,7 @@ class Server:
             return None, {}
         given = self._split()
         if not given.netloc:  # which the SDK will say
-            return self._spelled(), {}
+            return self.spelled, {}
         query = dict(parse_qsl(given.query))
         path = given.path.rstrip("/").removesuffix("/chat/completions").rstrip("/")
         if self.kind == "azure":
@@ -153,7 +170,8 @@ class Server:
             path = PROVIDERS[self.kind].path
         return urlunsplit((given.scheme, given.netloc, path, "", "")), query
 
-    def _spelled(self) -> str:
+    @property
+    def spelled(self) -> str:
         """The address with a scheme."""
         address = (self.address or "").strip()
         if not address or "://" in address:
@@ -163,12 +181,20 @@ class Server:
     def _split(self) -> SplitResult:
         """The address in its parts; none of one that is no address."""
         try:
-            return urlsplit(self._spelled())
+            return urlsplit(self.spelled)
         except ValueError:
             return urlsplit("")
 
     def _host(self) -> str:
         return (self._split().hostname or "").lower()
+
+
+def _has_port(given: SplitResult) -> bool:
+    """Whether the port is one, or left out."""
+    try:
+        return given.port is None or given.port > 0
+    except ValueError:
+        return False
 
 
 def client_options(server: Server, key: str, model: str, *, whole: bool = False) -> dict[str, Any]:

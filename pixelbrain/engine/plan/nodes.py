@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pixelbrain.engine.ray_private import gpus_here
+from pixelbrain.machine import may_have_gpu, usable_cpus, usable_memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,15 +56,15 @@ def count_nodes() -> int:
         return len(cluster_nodes())
 
 
-def this_machine(object_store_bytes: float) -> list[Node]:
-    """This machine as the one node of a Ray that would be started here, near enough to plan with."""
-    import psutil
+def this_machine(object_store_bytes: float | None = None) -> list[Node]:
+    """This machine as the one node of a Ray that would be started here, near enough to plan with.
 
-    # macOS has no sched_getaffinity
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    memory = psutil.virtual_memory().available - object_store_bytes
-    gpus = gpus_here()
-    return [Node(name="this machine", cpus=cpus, gpus=gpus, memory_bytes=memory, object_store_bytes=object_store_bytes)]
+    Without a Ray, what waits has the same memory as all else.
+    """
+    cpus, memory = usable_cpus(), usable_memory() - (object_store_bytes or 0)
+    store = memory if object_store_bytes is None else object_store_bytes
+    gpus = gpus_here() if may_have_gpu() else 0  # Ray itself is imported to count them
+    return [Node(name="this machine", cpus=cpus, gpus=gpus, memory_bytes=memory, object_store_bytes=store)]
 
 
 def describe_nodes(nodes: Sequence[Node]) -> str:

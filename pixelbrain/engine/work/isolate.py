@@ -1,8 +1,8 @@
 """Images that kill their process: each goes through a process of its own, until the one that does it is known.
 
-A decoder's segfault or the kernel's out-of-memory killer takes a whole worker with it. Ray starts the worker again and
-hands it the same block; after the second death the block's images pass one by one through a child process. The one
-that the child dies on becomes a failed row, and a fresh child does the rest.
+A decoder's segfault or the kernel's out-of-memory killer takes a whole worker with it. The executor, Ray or our own,
+starts the worker again and hands it the same block; after the second death the block's images pass one by one through a
+child process. The one that the child dies on becomes a failed row, and a fresh child does the rest.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
+import cloudpickle
 import pyarrow as pa
 
 from pixelbrain import schema
@@ -40,9 +41,7 @@ class Suspicion:
         self._notes = notes
         self._make: bytes | None = None
         if wary:
-            from ray import cloudpickle
-
-            # before any model is loaded, and as Ray sends modules, so that a user's own arrive in the child, too
+            # before any model is loaded, by value what a script defines, so that a user's own arrive in the child, too
             self._make = cloudpickle.dumps(make)
 
     def begin(self, work: str, modules: Sequence[str], *, deaths: int = _DEATHS) -> Isolation | None:
@@ -124,8 +123,6 @@ class Isolation:
 def serve(pipe: Connection, worker: bytes, modules: list[str], path: list[str]) -> None:
     """The child: finished rows of the entries that come through the pipe, until it closes."""
     sys.path[:] = path  # a user's module is found where the worker found it
-    from ray import cloudpickle
-
     made = cloudpickle.loads(worker)()
     made.process([], modules)
     pipe.send(True)  # ready

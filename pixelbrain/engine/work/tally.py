@@ -14,7 +14,8 @@ from pixelbrain import schema
 
 #: What a block's work reports back: failures by kind, and seconds by activity, as JSON.
 SUMMARY_SCHEMA = pa.schema(
-    [("images", pa.int64()), ("failed", pa.int64()), ("failures", pa.string()), ("seconds", pa.string())]
+    [(name, pa.int64()) for name in ("images", "failed", "turned")]
+    + [("failures", pa.string()), ("seconds", pa.string())]
 )
 
 
@@ -24,6 +25,7 @@ class Tally:
 
     images: int = 0
     failed: int = 0
+    turned: int = 0  # on their side or upside down, for all that their files say
     failures: collections.Counter[str] = field(default_factory=collections.Counter)
     seconds: dict[str, float] = field(default_factory=lambda: collections.defaultdict(float))
 
@@ -31,6 +33,8 @@ class Tally:
         """Count finished rows."""
         columns = {name: table[name] for name in ("status", "error_type")}
         columns |= {name: pc.struct_field(table[name], "error_type") for name in modules}
+        if "facenet" in modules and table["facenet"].type.get_field_index("turn") >= 0:
+            self.turned += pc.sum(pc.not_equal(pc.struct_field(table["facenet"], "turn"), 0)).as_py() or 0
         for outcome in pa.table(columns).to_pylist():
             if outcome["status"] == schema.Status.OK.value:
                 kinds = [f"{name}: {outcome[name]}" for name in modules if outcome[name]]
@@ -43,4 +47,5 @@ class Tally:
     def summary(self) -> pa.Table:
         """As one row of `SUMMARY_SCHEMA`."""
         texts = {"failures": json.dumps(self.failures), "seconds": json.dumps(self.seconds)}
-        return pa.Table.from_pylist([{"images": self.images, "failed": self.failed, **texts}], SUMMARY_SCHEMA)
+        counts = {"images": self.images, "failed": self.failed, "turned": self.turned}
+        return pa.Table.from_pylist([counts | texts], SUMMARY_SCHEMA)

@@ -100,8 +100,15 @@ class Worklist:
     def __iter__(self) -> Iterator[Left]:
         return self.left(Landing(self.storage))
 
-    def left(self, landing: Landing) -> Iterator[Left]:
-        """What is left of each table of the listing; `landing` may know already what has landed."""
+    def is_done(self, landing: Landing) -> bool:
+        """Whether nothing is left, and the notes say so; where something is, it was listed up to there only."""
+        return next(self.left(landing, look=True), None) is None and not RunNotes(self.storage).stop_requested()
+
+    def left(self, landing: Landing, *, look: bool = False) -> Iterator[Left]:
+        """What is left of each table of the listing; `landing` may know already what has landed.
+
+        `look`: nobody is going to work on it.
+        """
         notes = RunNotes(self.storage)
         remaining = Remaining(
             landing,
@@ -114,7 +121,7 @@ class Worklist:
         pending, noted_at = 0, time.monotonic()
         for table in self.loader.list_images() if self.tables is None else self.tables:
             for modules, rows in remaining.split(table).items():
-                if not pending:
+                if not pending and not look:
                     self._tell_known(landing, notes)
                 pending += len(rows)
                 yield modules, rows

@@ -74,6 +74,7 @@ class Increment:
         self,
         ids: Sequence[str],
         good: np.ndarray,
+        guests: np.ndarray,
         vectors: np.ndarray,
         *,
         threshold: float,
@@ -86,6 +87,7 @@ class Increment:
         Args:
             ids: face_ids of those that have a vector, of all `new` ones and `singles`, and perhaps of more.
             good: bool (m,), whether each may join people.
+            guests: bool (m,), others that may only join people that are found without them; see `grow`.
             vectors: float32 (m, d), of theirs unit vectors; of those that are not good they need not be known.
             threshold: cosine similarity.
             min_faces: of a person of whom nothing is said.
@@ -102,8 +104,9 @@ class Increment:
         own, how = found_as(self.faces), np.array(self.faces["found_how"].to_pylist(), object)
         person = self._persons(own, said)
         place = np.array([of_id.get(one, -1) for one in names], np.int64)
-        fit = place >= 0
-        fit[fit] = good[place[fit]]
+        here = place >= 0
+        fit, guest = here.copy(), here.copy()
+        fit[here], guest[here] = good[place[here]], guests[place[here]]
         how[self.new] = np.where(fit[self.new], "single", "gated")
 
         # who is too few, since photos went, is nobody: its faces are asked again
@@ -115,7 +118,7 @@ class Increment:
         own[dissolved], person[dissolved], how[dissolved] = None, None, "single"
 
         nobodys = np.array([one in memory.nobodys for one in names], bool)
-        added = np.flatnonzero(self.new & fit & ~nobodys)
+        added = np.flatnonzero(self.new & (fit | guest) & ~nobodys)
         alone = np.flatnonzero((person == None) & (how == "single") & ~self.new & ~nobodys)  # noqa: E711
         everybody = sorted(set(count) - few)
         where = {one: at for at, one in enumerate(everybody)}
@@ -134,6 +137,7 @@ class Increment:
             photos=[photos[row] for row in added],
             min_size=min_faces,
             k=k,
+            guests=guest[added],
             cannot_link=self._rivals(everybody, sums, spoken, said, added, p),
         )
         rows = np.concatenate([np.full(len(everybody), -1), alone, added]).astype(np.int64)  # of `faces`; of people -1

@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 
 from pixelbrain.identity.corrections.faces import BOX
 from pixelbrain.identity.corrections.state import State, called, landed_vectors
-from pixelbrain.identity.people import QualityGate
+from pixelbrain.identity.quality.gate import QualityGate
+from pixelbrain.identity.quality.pose import measured, turns
 from pixelbrain.landing.registry import Registry
 from pixelbrain.storage.file_uri import shown_path
 
@@ -129,19 +130,18 @@ def _nearest_faces(state: State, row: int, vector: np.ndarray, k: int) -> list[d
 
 
 def _gated(state: State, told: dict[str, Any], gate: QualityGate) -> str:
-    """What of a face was not good enough, with its numbers."""
-    reasons = [f"{told['x2'] - told['x1']:.0f} px wide, of at least {gate.min_width_px:g}"]
-    if told["x2"] - told["x1"] >= gate.min_width_px:
-        reasons = []
+    """What of a face was not good enough, in a word each, with its numbers."""
+    known: dict[str, Any] = {"width_px": told["x2"] - told["x1"]}
     place = pc.index_in(pa.array([told["image_id"]]), state.landing.index.image_id.combine_chunks())
     for table in state.landing.iter_images(["facenet"], vectors=False, images=np.asarray(place.drop_null(), np.int64)):
-        faces = (table["facenet"].to_pylist()[0] or {}).get("faces") or []
-        face: dict[str, Any] = next((one for one in faces if one["face_id"] == told["face_id"]), {})
-        if (score := face.get("score")) is not None and score < gate.min_score:
-            reasons.append(f"{score:.0%} sure to be a face, of at least {gate.min_score:.0%}")
-        if (sharpness := face.get("sharpness")) is not None and sharpness < gate.min_sharpness:
-            reasons.append(f"a sharpness of {sharpness:.1f}, of at least {gate.min_sharpness:g}")
-    return f"too small, too blurred or too uncertain to be compared{': ' if reasons else ''}{'; '.join(reasons)}"
+        struct = table["facenet"].combine_chunks()
+        faces = pc.list_flatten(pc.struct_field(struct, "faces"))
+        for row, face in enumerate(faces.to_pylist()):
+            if face["face_id"] == told["face_id"]:
+                known |= {name: face.get(name) for name in ("score", "sharpness")}
+                known |= {name: values[row] for name, values in measured(faces, turns(struct)).items()}
+    reasons = [f"{word}: {sentence}" for word, sentence in gate.failures(known)]
+    return "; ".join(reasons) or "not good enough to be compared, by another gate than this"
 
 
 def described(found: dict[str, Any], known: Registry) -> list[str]:

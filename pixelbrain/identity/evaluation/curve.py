@@ -16,7 +16,8 @@ from pixelbrain.identity.assign import assign
 from pixelbrain.identity.evaluate import ClusterScores, count_mixed, score_clusters
 from pixelbrain.identity.evaluation.labels import LabelledFaces
 from pixelbrain.identity.neighbours import nearest_neighbours
-from pixelbrain.identity.people import QualityGate
+from pixelbrain.identity.quality.gate import QualityGate
+from pixelbrain.identity.quality.pose import turned_or_covered
 from pixelbrain.landing.landing import Landing
 
 _STEPS = 24
@@ -81,9 +82,14 @@ def threshold_curve(
     faces = labelled.faces
     width = pc.subtract(faces["x2"], faces["x1"])
     columns = {"score": faces["score"], "sharpness": faces["sharpness"], "width_px": width}
-    rows = pa.table(columns).to_pylist()
-    good = np.array([gate.passes({k: v for k, v in row.items() if v is not None}) for row in rows], bool)
+    numbers = {name: np.asarray(column.cast(pa.float64())) for name, column in columns.items()}
+    out, unsure = (
+        np.asarray(pc.is_in(faces["face_id"], value_set=pa.array(which, pa.string())))
+        for which in turned_or_covered(landing, gate)
+    )
+    good = ~gate.fails(numbers, len(faces))[0] & ~out
     chosen = np.flatnonzero(good)
+    guests = unsure[chosen]
     vectors = _read_vectors(landing, good)
     ids, photos = (faces[name].take(chosen).to_pylist() for name in ("face_id", "image_id"))
     neighbours: list[Any] = []
@@ -103,7 +109,9 @@ def threshold_curve(
     )
     for number, threshold in enumerate((1 - distances).tolist()):
         threshold = min(max(threshold, -0.99), 0.9999)
-        cluster = assign(ids, vectors, threshold=threshold, strategy=strategy, photos=photos, neighbours=found).cluster
+        cluster = assign(
+            ids, vectors, threshold=threshold, strategy=strategy, photos=photos, neighbours=found, guests=guests
+        ).cluster
         whose = np.where(labels >= 0, np.append(cluster, -1)[labels], -1)
         numbered = np.where(whose >= 0, whose, -1 - np.arange(len(whose)))  # whoever is alone is a person apart
         _several, mixed = count_mixed(truth, numbered)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -36,6 +36,8 @@ class Moves:
     to: Mapping[_Key, _Key]  # what each one that moved is called now; also one that was only touched
     left: Mapping[str, str]  # image_id -> version of those whose place is empty now; also of copies that became one
     copies: int = 0  # images with the bytes of others, which are still there
+    #: What is there now -> all that ever had its bytes, and has landed: nobody may have decoded it again.
+    alike: Mapping[_Key, Sequence[_Key]] = field(default_factory=dict, compare=False)
 
     @property
     def moved(self) -> int:
@@ -61,19 +63,24 @@ def find_moves(landing: Landing, since: int, is_there: int, find_gone: Callable[
     shared = _shared(landing.parts, since)
     if not len(shared):
         return Moves(to={}, left={})
-    rows = _rows_of(landing, shared, since)
+    landed = sorted(_rows_of(landing, shared, since), key=lambda row: row.bytes)
+    rows = [row for row in landed if row.before or row.now]
     unsure = [row for row in rows if row.now and row.last < is_there]
     for row, gone in zip(unsure, find_gone([row.key[0] for row in unsure]), strict=True):
         row.gone = gone
     to: dict[_Key, _Key] = {}
     left: dict[str, str] = {}
     copies = 0
-    for _bytes, same in itertools.groupby(sorted(rows, key=lambda row: row.bytes), key=lambda row: row.bytes):
+    for _bytes, same in itertools.groupby(rows, key=lambda row: row.bytes):
         one, another, others = _pair(list(same))
         to |= one
         left |= another
         copies += others
-    return Moves(to=to, left=left, copies=copies)
+    alike: dict[_Key, list[_Key]] = {}
+    for _bytes, same in itertools.groupby(landed, key=lambda row: row.bytes):
+        keys = {row.key: row.now for row in same}
+        alike |= {key: list(keys) for key, now in keys.items() if now}
+    return Moves(to=to, left=left, copies=copies, alike=alike)
 
 
 def settle(landing: Landing, moves: Moves) -> None:
@@ -149,7 +156,7 @@ def _shared(parts: Sequence[Part], since: int) -> DigestTable:
 
 
 def _rows_of(landing: Landing, wanted: DigestTable, since: int) -> list[_Row]:
-    """What counted of the wanted bytes before what landed since, and what counts now."""
+    """What landed of the wanted bytes: also what counted neither before what landed since, nor counts now."""
     found: dict[_Key, tuple[int, int]] = {}
     for part, table in _scan(landing.parts, lambda generation: True):
         place = wanted.find(digest_ids(table["sha256"]))
@@ -166,7 +173,6 @@ def _rows_of(landing: Landing, wanted: DigestTable, since: int) -> list[_Row]:
             replaced=was == key[1] and is_ not in (None, was),
         )
         for (key, (bytes_, last)), was, is_ in zip(found.items(), before, now, strict=True)
-        if key[1] in (was, is_)
     ]  # fmt: skip
 
 

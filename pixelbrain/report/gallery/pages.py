@@ -37,7 +37,7 @@ _ON_INDEX = {"people": 36, "labels": 24, "groups": 12, "photos": 24, "unassigned
 #: Why a face has no identity, by what `schema.IDENTITY_SCHEMA` calls it.
 _WHY_UNASSIGNED = {
     "single": "like too few others",
-    "gated": "too small, too blurred or too uncertain",
+    "gated": "too small, blurred, uncertain, turned away or covered",
     "removed": "nobody's, as somebody said",
 }
 

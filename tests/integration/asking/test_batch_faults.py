@@ -28,6 +28,19 @@ def test_an_unusable_answer_is_asked_again_once(make_world, fake, client, kind: 
     assert not list(world.states_folder.glob("*.again.jsonl"))
 
 
+def test_what_a_server_does_not_take_is_left_out_of_the_next_batch(make_world, fake, client, caplog) -> None:
+    """Refused by line, in several batches at once: learned once, said once, and no try of an image."""
+    world = make_world(6)
+    fake.control(profile="mistral")
+    report = world.run(client, max_requests=4)
+    assert report.answers == {"ok": 12} and (report.submitted, report.requests) == (6, 18)
+    said = [message for message in caplog.messages if "does not take" in message]
+    assert len(said) == 2 and "max_tokens is sent instead" in said[0] and "detail" in said[1]
+    check_answers(world, 6)
+    check_paid_once(world, fake, 6)
+    assert {state["dialect"]["token_limit"] for state in world.states()[2:]} == {"max_tokens"}
+
+
 def test_a_truncated_answer_gets_more_room(make_world, fake, client) -> None:
     world = make_world(3, settings=replace(SETTINGS, max_output_tokens=5))
     report = world.run(client)
@@ -147,6 +160,17 @@ def test_a_batch_of_another_account_is_not_paid_again_unseen(make_world, fake, c
         with pytest.raises(StopJob, match="does not know batch_"):
             world.run(stranger)
         assert other.stats()["batch_lines"] == 0
+
+
+def test_when_no_batch_ends_for_long_enough_all_is_kept(make_world, fake, client) -> None:
+    world = make_world(2, settings=replace(SETTINGS, max_batch_wait_s=0.2))
+    fake.control(batch_line_s=1.5)
+    with pytest.raises(StopJob, match=r"which is --max-wait, and 1 are on their way; .* the same command collects"):
+        world.run(client)
+    world.settings = SETTINGS
+    report = world.run(client)
+    assert report.answers == {"ok": 4} and (report.submitted, report.collected) == (0, 1)
+    check_paid_once(world, fake, 2)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -11,11 +10,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from pixelbrain.stages.display import Display
-
-CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(
-    ["pixelbrain.stages.stages", "pixelbrain.stores.load", "pixelbrain.stores.chroma.collections", __name__]
-)
+from tests.integration.forked import CONTEXT
 
 BATCH_ROWS = 200  # more moments to be killed at
 

@@ -18,6 +18,7 @@ from pixelbrain.report.export import export
 from pixelbrain.report.search import search
 from pixelbrain.stages.stages import Stages
 from pixelbrain.stores.chroma.connection import ChromaConnection
+from pixelbrain.stores.database import Database
 from pixelbrain.stores.in_step import store_state
 from pixelbrain.stores.load import load
 from pixelbrain.stores.mongo.embedded import EmbeddedMongo
@@ -107,16 +108,18 @@ def test_a_compact_leaves_the_stores_in_step(behind, database, monkeypatch):
 
 
 def test_status_of_embedded_stores_starts_none(out, land, image, monkeypatch):
-    landing = land([image(number, faces=1) for number in range(3)])
+    land([image(number, faces=1) for number in range(3)])
     stages = Stages(RunConfig(out=str(out)))
     with stages.database() as database:
-        load(landing, database)
+        stages.load(database)
     with monkeypatch.context() as patched:
         patched.setattr(EmbeddedMongo, "__init__", None)
         patched.setattr(ChromaConnection, "__init__", None)
         found = read_status(stages)["stores"]
         assert (found["in_step"], found["recorded"]) == (True, True), found
         assert found["counts"] == {"documents": 3, "images": 3, "faces": 3}
+        with stages.database() as database:  # nor does a load that has nothing to do
+            assert (stages.load(database).skipped, stages.load(database).faces) == (9, 3)
         land([image(3)], replace=False)
         found = read_status(Stages(RunConfig(out=str(out))))["stores"]
         assert found["reasons"] == ("images landed or changed since the last load",)
@@ -124,6 +127,27 @@ def test_status_of_embedded_stores_starts_none(out, land, image, monkeypatch):
         database.mongo["meta"].find_one()
         assert not (out / "db" / "mongo" / "loaded.json").exists()  # of a load that is killed nothing is believed
     assert (out / "db" / "mongo" / "loaded.json").exists()
+
+
+@pytest.mark.parametrize("change", ["a document went", "a vector went", "another index", "verify found it"])
+def test_what_others_did_to_embedded_stores_is_found(out, land, image, change):
+    landing = land([image(number, faces=1) for number in range(3)])
+    stages = Stages(RunConfig(out=str(out)))
+    with stages.database() as database:
+        stages.load(database)
+    with Database(landing, mongo=None, chroma=None) as others:
+        if change == "a vector went":
+            others.vectors.remove_where("faces", lambda ids: np.arange(len(ids)) > 0)
+        elif change == "another index":
+            others.vectors.drop("images")
+        else:
+            others.mongo["images"].delete_one({})
+    if change == "verify found it":
+        with stages.database() as database:
+            assert not stages.verify(database).ok
+    with stages.database() as database:
+        stages.load(database)
+        assert stages.verify(database).ok
 
 
 def test_a_load_reads_the_rows_that_are_new(behind, land, image, out, database, monkeypatch):

@@ -77,8 +77,10 @@ def face(x2: float, value: float) -> dict:
 def test_the_largest_face_comes_first(search, landed):
     write_stage(landed, "extract", {}, settings={"embedder": "casia-webface", "weights_dir": "w"})
     found, asked = search({"faces": [face(5, 1.0), face(9, 2.0)]})
-    # the model is Parquet's; run.json only says where weights may be
-    assert asked.module == ("facenet", "dlib's") and asked.where == {"weights_dir": "w", "offline": False}
+    # the model is Parquet's; run.json only says where weights, and an ONNX file, may be
+    assert asked.module == ("facenet", "dlib's")
+    told = {"embedder": "casia-webface", "weights_dir": "w"}
+    assert asked.where == {"weights_dir": "w", "offline": False, "told": told}
     assert asked.how == ("faces", "the model", 3)
     assert np.array_equal(asked.vectors, np.array([[2, 2], [1, 1]], np.float32))
     assert [query["title"] for query in found["queries"]] == [

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
-from pixelbrain.apps.plan import PlannedRun, describe
-from pixelbrain.config import Placement
+from pixelbrain.apps.plan import PlannedRun, describe, plan_run
+from pixelbrain.config import Placement, RunConfig
 from pixelbrain.engine.plan.make import make_plan
 from pixelbrain.engine.plan.nodes import Node
 from pixelbrain.modules.facenet import FacenetEmbedderModule
 from pixelbrain.modules.resnet import ResnetClassifierModule
+from pixelbrain.stages.stages import Stages
 
 PAGE = Path(__file__).parents[3] / "docs" / "cluster.md"
 GB = 1e9
@@ -34,3 +36,16 @@ def test_the_plan_of_the_page_is_a_true_one():
     assert block in PAGE.read_text(encoding="utf-8")
     more = dataclasses.replace(run, complete=False, passed_over={".mov": 3, "hidden file": 1})
     assert "passed over   3 .mov, 1 hidden file or more" in describe(more)
+
+
+def test_little_work_is_planned_without_ray(photo_folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # no cluster of this user
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    for executor, where in (("local", "none is started"), ("ray", "a Ray of its own")):
+        config = RunConfig(source=str(photo_folder), out=str(tmp_path / "out"), offline=True, executor=executor)
+        found = plan_run(Stages(config))
+        lines = describe(found)
+        assert (found.executor, found.ray, found.left, found.shortage) == (executor, None, 7, None)
+        assert any(line.startswith(f"Ray           {where}") for line in lines)
+        assert any(line.startswith("object store") for line in lines) == (executor == "ray")
+        json.dumps(dataclasses.asdict(found), allow_nan=False)

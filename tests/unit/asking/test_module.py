@@ -8,6 +8,7 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 
+from pixelbrain.asking.cost.prices import PRICES
 from pixelbrain.asking.module import Gpt4VModule
 from pixelbrain.asking.request.dialect import Dialect
 from pixelbrain.errors import ConfigError
@@ -89,7 +90,10 @@ def test_a_model_on_a_server_of_ones_own_costs_nothing_unless_it_is_priced(serve
             assert price.input_usd_per_million == price.output_usd_per_million == 0
         with pytest.raises(ConfigError, match="price of llava is not known"):
             Gpt4VModule(**question, budget_usd=5)
-        assert Gpt4VModule(**question | {"model": "gpt-4o"}).price.input_usd_per_million > 0
+        # of our table: by an address that was given; OPENAI_BASE_URL is often a proxy that is paid for
+        known = Gpt4VModule(**question | {"model": "gpt-4o-mini-2024-07-18"}).price
+        assert (known.input_usd_per_million == known.output_usd_per_million == 0) is (free and bool(named))
+        assert known.tokens == PRICES["gpt-4o-mini"].tokens
         given = {"input_usd_per_million": 7, "output_usd_per_million": 1, "tokens": {"like": "gpt-4o"}}
         assert Gpt4VModule(**question, prices={"llava": given}).price.input_usd_per_million == 7
 
@@ -123,3 +127,18 @@ def test_what_runs_on_a_machine_of_ones_own_is_free_whatever_its_name(monkeypatc
     elsewhere = {"provider": "vllm", "base_url": "https://vllm.example.com", "model": "gpt-4o"}
     assert Gpt4VModule("people_detector", **elsewhere).price.input_usd_per_million > 0
     assert Gpt4VModule("people_detector", provider="ollama", model="gpt-4o", budget_usd=1).price.input_usd_per_million
+
+
+@pytest.mark.parametrize(
+    "priced",
+    [
+        {"provider": "litellm"},  # which passes requests on to others
+        {"provider": "openai"},
+        {"budget_usd": 5},
+        {"prices": {"gpt-4o": {}}},
+        {"prices": {"gpt-4o": {"input_usd_per_million": 2.5}}},
+    ],
+)
+def test_a_local_address_costs_what_is_said_of_it(priced):
+    module = Gpt4VModule("people_detector", base_url="http://10.0.0.7:4000", model="openai/gpt-4o-2024-08-06", **priced)
+    assert module.price.input_usd_per_million == PRICES["gpt-4o"].input_usd_per_million

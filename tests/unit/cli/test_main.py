@@ -24,10 +24,11 @@ ALL = dict(commands(cli))
 SHARED = "--quiet --debug"
 STORES = "--s3-endpoint --mongo --chroma"
 PLANNED = (
-    "source --out --module --classifier --classes --top-k --min-label-score --embedder --strategy --weights-dir "
-    "--offline --device --layout --actors --gpus-per-actor --cpus-per-actor --node-labels --autoscale --address "
-    f"{STORES} --hidden --limit --max-megapixels --retry-failed --force --prune --prune-gone-source --thumbnails "
-    "--config"
+    "source --out --module --classifier --classes --top-k --min-label-score --embedder --turns --strategy "
+    "--weights-dir "
+    "--offline --device --layout --actors --gpus-per-actor --cpus-per-actor --node-labels --autoscale --executor "
+    f"--address {STORES} --hidden --limit --max-megapixels --retry-failed --force --prune --prune-gone-source "
+    "--thumbnails --config"
 )
 EXTRACTED = PLANNED.replace(" --min-label-score", "").replace(" --strategy", "").replace(" --mongo --chroma", "")
 #: What each command takes, in the order of its help: nothing is lost where options are derived and shared.
@@ -68,11 +69,11 @@ TAKEN = {
     "plan": f"{PLANNED} --json",
     "report": "out --min-label-score --max-megapixels --s3-endpoint",
     "run": f"{PLANNED} --print-config --strict",
-    "search": "out --image --person --faces --similar -k --json --max-megapixels --chroma --s3-endpoint",
+    "search": "out --image --person --faces --embedder --similar -k --json --max-megapixels --chroma --s3-endpoint",
     "status": f"out --json {STORES}",
     "submit": "--address --working-dir --runtime-env --wait --job-id --follow words",
     "tag-identity": "--data_path --export --database_id --identity_field_name --identifying_strategy --rm --embedder "
-    "--apply_people_detector --base_url --weights_dir --offline --max_megapixels --address",
+    "--apply_people_detector --base_url --weights_dir --offline --max_megapixels --executor --address",
     "verify": f"out --repair --json {STORES}",
     "weights fetch": "names --weights-dir",
     "weights list": "--weights-dir --json",

@@ -55,6 +55,17 @@ def test_nothing_left_to_do(photo_folder, landed, monkeypatch):
     assert len(parts) == 3 and max(parts.values()) <= 2, parts  # what does it hold, and what is in it
 
 
+def test_nothing_left_of_a_long_listing(photo_folder, landed, monkeypatch):
+    monkeypatch.setattr("pixelbrain.engine.extract.peek", lambda tables: ([next(iter(tables)).slice(0, 2)], False))
+    monkeypatch.setattr("pixelbrain.engine.passes.choose_executor", lambda *_: pytest.fail("workers are wanted"))
+    (photo_folder / "0.jpg").unlink()
+    report = extract(DataLoader(str(photo_folder)), [Size()], landed.storage)
+    assert (report.listed, report.done, report.plan, report.gone) == (6, 0, None, 1)
+    (photo_folder / "0.jpg").write_bytes(b"another")
+    with pytest.raises(pytest.fail.Exception, match="workers are wanted"):
+        extract(DataLoader(str(photo_folder)), [Size()], landed.storage)
+
+
 def test_what_is_gone_is_counted_and_pruned_if_that_is_asked_for(photo_folder, landed):
     (photo_folder / "0.jpg").unlink()
     assert extract(DataLoader(str(photo_folder)), [Size()], landed.storage).gone == 1

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import random
 import shutil
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -88,7 +90,7 @@ class Folder:
             settings_hashes={"size": state.settings_hash},
             generation=generation,
         )
-        order = WorkOrder(storage=self.landing.storage, generation=generation, states={"size": state})
+        order = WorkOrder(storage=self.landing.storage, generation=generation, states={"size": state}, thumbnails=True)
         worker = ImageWorker([self.module], order)
         for block in blocks(worklist, 3):
             worker(block)
@@ -103,6 +105,16 @@ class Folder:
         fields = {field.name: field for field in [*schema.IDENTITY_SCHEMA, pa.field("image_version", pa.string())]}
         table = pa.Table.from_pylist(rows, pa.schema([fields[name] for name in rows[0]]))
         write_table(self.landing.storage, IDENTITIES, table)
+
+    def pictures(self) -> dict[tuple[str, str], int]:
+        """The width of each one's small picture, which is no smaller: it is that of the photo."""
+        found = [
+            row
+            for path in (self.top.parent / "out" / schema.PICTURES).iterdir()
+            for row in pq.read_table(path).to_pylist()
+        ]
+        keys = [(row["image_id"], row["version"]) for row in found]
+        return dict(zip(keys, (Image.open(io.BytesIO(row["picture"])).width for row in found), strict=True))
 
     def people(self) -> dict[tuple[str, str], str]:
         with self.landing.storage.open_parquet(IDENTITIES) as file:
@@ -132,12 +144,13 @@ def test_out_is_what_is_there_and_nothing_is_looked_at_twice(tmp_path, copies):
     rows = [row for table in folder.landing.iter_images() for row in table.to_pylist()]
     there = {path_to_uri(str(path)): path for path in folder.paths()}
     assert len(rows) == len(there) and {row["image_id"] for row in rows} == there.keys()
-    people = folder.people()
+    people, pictures = folder.people(), folder.pictures()
     for row in rows:
         path = there[row["image_id"]]
         with Image.open(path) as image:
             assert (row["width"], row["size"]["pixels"]) == (image.width, image.width * 8)
         assert row["version"] == stat_version(path.stat())
+        assert pictures[row["image_id"], row["version"]] == row["width"]
         if not copies:
             person = people.get((row["image_id"], row["version"]))
             assert person == (f"person-{row['width']}" if row["width"] in first else None)

@@ -68,6 +68,68 @@ def test_copies_are_one_cluster_however_many(strategy):
     assert result.cluster.tolist() == [0] * 100
 
 
+def _spread(vectors: np.ndarray, noise: float, seed: int = 0) -> np.ndarray:
+    """The same, each moved by about `noise` of its length in a direction of its own."""
+    moved = vectors + np.random.default_rng(seed).standard_normal(vectors.shape) * noise / np.sqrt(vectors.shape[1])
+    return (moved / np.linalg.norm(moved, axis=1, keepdims=True)).astype(np.float32)
+
+
+def _table(people) -> dict[str, tuple[np.ndarray, list[str] | None, list[int]]]:
+    """What collections hold besides photos of one person each: vectors, photos, and whose they are; -1: nobody's."""
+    two = people(2, 6)
+    thousand = np.concatenate([np.tile(two[:1], (1000, 1)), two[1:]])
+    burst = np.concatenate([_spread(np.tile(two[:1], (60, 1)), 0.02), two[1:]])
+    # each of two clusters is as near to the last row, and it is nobody's: no order decides
+    tie = np.concatenate([_turned(*[0.0] * 3), _turned(*[60.0] * 3), _turned(30)])
+    # the nearest faces of twins are alike enough, and the mean over all pairs is not
+    twins = _spread(np.repeat(_turned(0, 33), 8, axis=0), 0.13)
+    pairs = np.tile(two[[0, 6]], (30, 1))
+    return {
+        "a thousand copies": (thousand, None, [0] * 1005 + [1005] * 6),
+        "a burst of more than k": (burst, None, [0] * 65 + [65] * 6),
+        "a tie": (tie, None, [0, 0, 0, 3, 3, 3, -1]),
+        "twins": (twins, None, [0] * 8 + [8] * 8),
+        "copies of a couple": (pairs, [f"p{row // 2}" for row in range(60)], [0, 1] * 30),
+    }
+
+
+@pytest.mark.parametrize(
+    "case", ["a thousand copies", "a burst of more than k", "a tie", "twins", "copies of a couple"]
+)
+def test_what_collections_hold_in_any_order(people, case):
+    vectors, photos, whose = _table(people)[case]
+    n, threshold = len(vectors), {"a tie": 0.88, "twins": 0.86}.get(case, 0.5)
+    names = _names(n)
+    assert assign(names, vectors, threshold=threshold, photos=photos, k=20).cluster.tolist() == whose
+    order = np.random.default_rng(1).permutation(n)
+    shuffled = assign(
+        [names[row] for row in order],
+        vectors[order],
+        threshold=threshold,
+        photos=[photos[row] for row in order] if photos else None,
+        k=20,
+    )
+    assert np.where(shuffled.cluster >= 0, order[shuffled.cluster], -1).tolist() == np.array(whose)[order].tolist()
+
+
+def test_a_guest_links_nobody_and_joins_who_is_clearly_nearest(people):
+    vectors = people(3, 4)
+    guests = np.zeros(12, bool)
+    guests[[3, 8, 9, 10, 11]] = True  # one of four, and a person whose faces are all guests, two of them equal
+    vectors[9] = vectors[8]
+    result = assign(_names(12), vectors, threshold=0.5, guests=guests)
+    assert result.cluster.tolist() == [0] * 4 + [4] * 4 + [-1] * 4
+    assert np.flatnonzero(result.late).tolist() == [3]
+    assert assign(_names(12), vectors, threshold=0.5, guests=guests, min_size=1).cluster[8:].tolist() == [-1] * 4
+    said = np.array([[8, 10]])  # by somebody, who is believed, also of a copy
+    linked = assign(_names(12), vectors, threshold=0.5, guests=guests, must_link=said)
+    assert linked.cluster[8:].tolist() == [8, 8, 8, -1]
+    bridge = np.concatenate([_turned(0, 1, 2), _turned(40, 41, 42), _turned(19, 21, 23)])
+    chained = assign(_names(9), bridge, threshold=0.9, strategy="pairwise")
+    apart = assign(_names(9), bridge, threshold=0.9, strategy="pairwise", guests=np.arange(9) > 5)
+    assert (chained.count, apart.count) == (1, 2)
+
+
 def test_rows_of_zeros_are_like_nothing():
     vectors = np.array([[0, 0], [0, 0], [1, 0], [1, 0.01]], np.float32)
     result = assign(["a", "b", "c", "d"], vectors, threshold=0.5)

@@ -1,14 +1,17 @@
 import re
+import resource
 
 import numpy as np
 import pytest
 
 from pixelbrain import schema
 from pixelbrain.config import STRATEGIES
-from pixelbrain.errors import ConfigError
+from pixelbrain.errors import ConfigError, StoreError
 from pixelbrain.identity.assign import cluster_name
+from pixelbrain.identity.corrections.people import People
 from pixelbrain.identity.people import PeopleIdentifierModule, QualityGate
 from pixelbrain.identity.thresholds import face_threshold, group_threshold
+from tests.unit.landed_out import land_faces
 
 from .conftest import VectorTable
 
@@ -45,6 +48,17 @@ def test_every_face_has_a_row_that_says_what_became_of_it(tmp_path, people):
             assert 0 < row["distance"] < 0.4
         else:
             assert row["identity_id"] is None and row["distance"] is None
+
+
+def test_without_room_for_the_vectors_one_line_says_where(tmp_path, people):
+    database = _database(tmp_path, people(3, 5))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(StoreError, match=r"has no room for \d+ vectors \(File too large\).*TMPDIR"):
+            PeopleIdentifierModule()._run(database, rebuild=True)  # without the lock, which is a file, too
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_identities_are_the_same_on_every_run_and_in_every_order(tmp_path, people):
@@ -92,6 +106,25 @@ def test_no_faces_at_all(tmp_path):
     assert database.landing.read_identities().num_rows == 0
 
 
+def test_a_covered_face_links_nobody_and_may_join_somebody_and_one_upside_down_may_not(tmp_path, people):
+    """By what landed, and nothing of it is in the vector index."""
+    vectors = people(2, 6)
+    low = {2: {"visible": 0.5}, 3: {"upright": -4.0}, 6: {"visible": 0.5}, 7: {"visible": 0.5}}
+    database = _database(tmp_path, vectors[:8])
+    land_faces(
+        tmp_path, database.ids, measures={database.ids[row]: values for row, values in low.items()}, generation=2
+    )
+    database.landing.refresh()
+    report = PeopleIdentifierModule().run(database)
+    how = database.landing.read_identities()["assigned"].to_pylist()
+    assert how == ["clustered", "clustered", "late", "gated", "clustered", "clustered", "gated", "gated"]
+    assert (report.assigned, report.gated, report.people) == (5, 3, 1)
+    whys = {row: People(tmp_path).explain(database.ids[row])["why"] for row in (2, 3, 6)}
+    assert "late" not in whys[2] and "clearly nearest" in whys[2]
+    assert "turned: the detector is surer of it turned" in whys[3] and "covered" not in whys[3]
+    assert "covered: an eye or the mouth is covered" in whys[6] and "turned" not in whys[6]
+
+
 def test_every_face_is_gated(tmp_path, people):
     gate = QualityGate(min_width_px=1000)
     report = PeopleIdentifierModule(gate=gate).run(_database(tmp_path, people(2, 3)))
@@ -102,6 +135,11 @@ def test_every_face_is_gated(tmp_path, people):
 def test_each_strategy_has_its_threshold(tmp_path, people, strategy):
     database = _database(tmp_path, people(3, 5, noise=0.2))
     assert PeopleIdentifierModule(strategy).run(database).people == 3
+
+
+def test_an_onnx_embedder_has_a_threshold_that_is_a_guess_and_says_so(caplog):
+    assert [face_threshold("onnx-0123456789ab", strategy) for strategy in STRATEGIES] == [0.4, 0.5, 0.5]
+    assert "is a guess, 0.4: `pixelbrain evaluate --calibrate` finds its own" in caplog.messages[0]
 
 
 def test_a_model_without_a_threshold_needs_one_given(tmp_path, people):
@@ -121,14 +159,3 @@ def test_a_model_without_a_threshold_needs_one_given(tmp_path, people):
 def test_settings_that_cannot_work_are_refused(settings):
     with pytest.raises(ConfigError):
         PeopleIdentifierModule(**settings)
-
-
-def test_the_gate_asks_for_all_three():
-    gate = QualityGate()
-    assert gate.passes(GOOD)
-    for name in GOOD:
-        assert not gate.passes({**GOOD, name: 0.0}), name
-    assert gate.passes({})  # what was not measured is not held against a face
-    for wrong in ({"min_score": 1.1}, {"min_width_px": -1}, {"min_sharpness": float("nan")}):
-        with pytest.raises(ConfigError):
-            QualityGate(**wrong)

@@ -96,3 +96,38 @@ def test_sharpness_is_the_laplacians_variance() -> None:
     square = np.zeros((160, 160, 3), dtype=np.uint8)
     square[80, 80] = 100  # the Laplacian is -400 there, 100 at its 4 neighbours, 0 at the other 24959
     assert measure_sharpness(square) == pytest.approx((400**2 + 4 * 100**2) / 158**2, rel=1e-3)
+
+
+@pytest.mark.parametrize("turn", [90, 180, 270])
+def test_a_photo_on_its_side_is_turned_and_its_faces_are_where_it_shows_them(
+    detector: FaceDetector, photo: Callable, turn: int
+) -> None:
+    image = photo("astronaut.png")
+    (upright,) = detector.detect(image)
+    assert (upright.turn, upright.upright > 0, upright.visible > 1) == (0, True, True)
+    pixels = np.ascontiguousarray(np.rot90(image.pixels[:460], turn // 90))  # clockwise by `turn` makes it upright
+    shown = DecodedImage(image_id="x", pixels=pixels, width=pixels.shape[1] * 2, height=pixels.shape[0] * 2, format="")
+    (face,) = detector.detect(shown)
+    assert face.turn == turn and face.upright > 0
+    np.testing.assert_array_equal(face.photo, image.pixels[:460])
+    np.testing.assert_allclose(face.photo_landmarks, upright.landmarks, atol=4)
+    np.testing.assert_allclose(face.photo_box, upright.box, atol=6)
+    x, y = (2 * face.photo_landmarks).T  # in the upright photo of 1024 x 920
+    where = {90: (y, 1024 - x), 180: (1024 - x, 920 - y), 270: (920 - y, x)}[turn]
+    np.testing.assert_allclose(face.landmarks, np.stack(where, axis=1), atol=1e-3)
+    x, y = (2 * face.photo_box).reshape(2, 2).T
+    where = {90: (y, 1024 - x), 180: (1024 - x, 920 - y), 270: (920 - y, x)}[turn]
+    np.testing.assert_allclose(face.box, [*map(min, where), *map(max, where)], atol=1e-3)
+
+
+def test_a_photo_is_not_turned_where_that_is_not_wanted_or_it_shows_somebody_upright(photo: Callable) -> None:
+    image = photo("astronaut.png")
+    upside_down = np.ascontiguousarray(image.pixels[::-1, ::-1])
+    never, auto = set_up(FaceDetector(turns="never")), set_up(FaceDetector())
+    for face in never.detect(decoded(upside_down)):
+        assert face.turn == 0 and face.upright < 0
+    (face,) = auto.detect(decoded(upside_down))
+    assert face.turn == 180
+    both = decoded(np.concatenate([image.pixels, upside_down]))
+    assert [face.turn for face in auto.detect(both) if face.upright > 0] == [0]
+    assert auto.settings() == never.settings() | {"turns": "auto"}  # what landed without turns is as it was

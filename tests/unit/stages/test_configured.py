@@ -12,9 +12,11 @@ from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
 from pixelbrain.modules.facenet import FacenetEmbedderModule
 from pixelbrain.modules.resnet import ResnetClassifierModule
+from pixelbrain.record import write_stage
 from pixelbrain.stages.configured import fetch_missing, landed_module, make_asking, make_modules, run_config
 from pixelbrain.stages.display import LogDisplay
 from tests.unit.engine.modules_for_tests import Size
+from tests.unit.modules.onnx_file import write_onnx
 
 
 def test_questions_are_asked_with_the_runs_s3_server_and_limit():
@@ -58,6 +60,29 @@ def land(tmp_path):
     return write
 
 
+def test_a_run_goes_on_with_the_onnx_file_that_run_json_names_while_it_is_the_same(land, tmp_path):
+    file = tmp_path / "model.onnx"
+    write_onnx(file)
+    landed = FacenetEmbedderModule(f"onnx:{file}", turns="never")
+    (state,) = land(1, landed).values()
+    with pytest.raises(ConfigError, match="run.json does not say where it is: give --embedder onnx:FILE"):
+        run_config({"out": str(tmp_path)})
+    settings = RunConfig(embedder=f"onnx:{file}").as_dict()
+    write_stage(tmp_path, "extract", {}, settings=settings)
+    for given in ({}, {"embedder": f"onnx:{file}"}):
+        config = run_config({"out": str(tmp_path), "modules": ("facenet",), **given})
+        assert config.embedder == f"onnx:{file}"
+        assert make_modules(config)[0].settings() == landed.settings()
+    assert landed_module("facenet", state, weights_dir=None, told=settings).model_info() == landed.model_info()
+    write_onnx(file, seed=1)
+    with pytest.raises(ConfigError, match="weights of your own"):
+        run_config({"out": str(tmp_path)})
+    file.unlink()
+    with pytest.raises(ConfigError, match="there is no file"):
+        run_config({"out": str(tmp_path)})
+    assert run_config({"out": str(tmp_path), "embedder": "dlib"}).embedder == "dlib"  # and does all images again
+
+
 def test_a_run_goes_on_with_the_models_that_out_has(land, tmp_path):
     landed = [
         ResnetClassifierModule("efficientnet-lite0", classes=["tabby"], top_k=1, precision="float32"),
@@ -69,6 +94,18 @@ def test_a_run_goes_on_with_the_models_that_out_has(land, tmp_path):
     assert [module.settings() for module in make_modules(config)] == [module.settings() for module in landed]
     for name, state in states.items():  # as a search makes them
         assert landed_module(name, state, weights_dir=None).settings() == state.settings
+
+    # an OUT that is older than turns goes on without them, until they are asked for
+    del (old := landed[1].settings())["turns"]
+    assert landed[1].settings()["turns"] == "auto"
+    assert FacenetEmbedderModule.arguments(old)["turns"] == "never"
+    never = FacenetEmbedderModule("dlib", min_score=0.95, min_face_px=30, turns="never")
+    assert never.settings() == old
+    land(2, never)
+    for given in ({}, {"embedder": "dlib"}, {"turns": "never"}):
+        assert make_modules(run_config({"out": str(tmp_path), **given}))[1].settings() == old, given
+    asked = run_config({"out": str(tmp_path), "turns": "auto"})
+    assert make_modules(asked)[1].settings() == landed[1].settings()
 
     # what is named is taken; of another model nothing is kept, of the same one what was not named
     named = run_config({"out": str(tmp_path), "classifier": "resnet18", "embedder": "facenet"})

@@ -58,6 +58,9 @@ def test_a_run_says_what_is_missing_before_any_work_and_the_cheapest_first(photo
     assert "--weights-dir" in run(photo_folder, out)
     config.write_text(config.read_text().replace("resnet50", "efficientnet-lite0"))
     assert f"no Ray answers at {NOBODY}" in run(photo_folder, out)
+    assert f"no Ray answers at {NOBODY}" in run(photo_folder, out, "--executor", "local")  # to ask
+    stages = Stages(RunConfig(out=str(out), executor="local"))
+    CHECKS["ray"](stages), CHECKS["servers"](stages)  # nobody needs one
     assert not out.exists()
 
 
@@ -66,6 +69,8 @@ def test_later_commands_look_for_what_they_need(tmp_path, monkeypatch):
     land_faces(out, ["file:///a#0"])
     assert "export OPENAI_API_KEY" in said("ask", out, *QUESTION)
     assert "export OPENAI_API_KEY" in said("ask", out, *QUESTION, "--batch")
+    for words in (QUESTION, (*QUESTION, "--batch"), ("--cancel",)):  # before a Ray starts
+        assert "127.0.0.1:9/v1 does not answer" in said("ask", out, *words, "--base-url", "http://127.0.0.1:9/v1")
     monkeypatch.setenv("RAY_ADDRESS", NOBODY)
     assert "no Ray answers" in said("ask", out, *QUESTION, "--base-url", "http://127.0.0.1:9/v1")
     for command in ("load", "identify", "group", "verify"):

@@ -107,3 +107,11 @@ def test_a_key_is_wanted_where_a_server_wants_one(
 def test_a_server_that_cannot_be_is_named(given: dict[str, str], says: str):
     with pytest.raises(ConfigError, match=says):
         Server(**given)
+
+
+def test_batches_are_refused_where_there_are_none_of_that_kind():
+    for given in ({"base_url": "https://x.openai.azure.com"}, {"provider": "mistral"}, {"provider": "ollama"}):
+        with pytest.raises(ConfigError, match="leave --batch away"):
+            Server(**given).require_batches()
+    for given in ({}, {"base_url": "http://127.0.0.1:9/v1"}, {"provider": "litellm"}):
+        Server(**given).require_batches()

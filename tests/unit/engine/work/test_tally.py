@@ -33,6 +33,15 @@ def test_an_image_counts_once_and_its_failures_by_kind():
     assert tally.failures == {"DecodeError": 2, "a: ValueError": 1, "b: ValueError": 1}
 
 
+def test_photos_that_were_turned_are_counted():
+    kind = schema.module_struct([pa.field("turn", pa.int32())])
+    table = rows(*[("ok", None, None)] * 3, ("failed", "DecodeError", None))
+    turns = pa.array([{"turn": 90}, {"turn": 0}, {"turn": 270}, None], kind)
+    tally = Tally()
+    tally.add(table.append_column("facenet", turns), ["a", "facenet"])
+    assert tally.turned == tally.summary()["turned"][0].as_py() == 2
+
+
 def test_a_summary_is_one_row():
     tally = Tally()
     tally.add(rows(("ok", None, "ValueError")), ["a"])
@@ -40,5 +49,5 @@ def test_a_summary_is_one_row():
     summary = tally.summary()
     assert summary.schema == SUMMARY_SCHEMA
     (row,) = summary.to_pylist()
-    assert (row["images"], row["failed"]) == (1, 1)
+    assert (row["images"], row["failed"], row["turned"]) == (1, 1, 0)
     assert json.loads(row["failures"]) == {"a: ValueError": 1} and json.loads(row["seconds"]) == {"a": 0.5}

@@ -53,6 +53,7 @@ class World:
         table.landing = land_faces(
             self.out, [*ids, *gone], generation=self.generation, embeddings=self.vectors, x1=-87.0
         )
+        self.table = table
         module = PeopleIdentifierModule(threshold=threshold, min_faces=min_faces)
         return module.run(table, rebuild=rebuild)  # type: ignore[arg-type]
 

@@ -1,0 +1,98 @@
+"""A look at the server before any work: somebody is at its address, and speaks the API."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import openai
+
+from pixelbrain.asking.request.client import make_sync_client, sent_key
+from pixelbrain.asking.request.failures import StopJob, classify_response, mask_keys
+from pixelbrain.asking.request.server import Server
+from pixelbrain.config import mask_uri
+
+#: Until connected; and until an answer comes, for which a server has nothing to do.
+_CONNECT_S, _ANSWER_S = 5.0, 20.0
+
+_CHECK = "check --base-url, which mostly ends in /v1, and --provider, which knows some paths"
+
+
+def look_at(server: Server, model: str | None) -> None:
+    """Knock at a server's door as requests will: with its headers, and through the environment's proxies.
+
+    Keys, rights, limits and models are the first request's to find out: not every server looks at them here. What
+    passes, as a 503, is too.
+
+    Args:
+        model: that is asked, which is a part of Azure's address; None: only somebody has to be there.
+
+    Raises:
+        StopJob: nobody is there, or it is no API, or has none at this path.
+    """
+    timeout = openai.Timeout(_ANSWER_S, connect=_CONNECT_S)
+    with make_sync_client(server=server, timeout_s=timeout, model=model).with_options(max_retries=0) as client:
+        where = mask_uri(str(client.base_url).rstrip("/"))
+        # Nothing of this is billed. Most answer the first with 405: the path is right, and wants a POST; some have
+        # 404 for that, too
+        chat = client.chat.completions.with_raw_response
+        knocks = (chat.list, client.models.with_raw_response.list, lambda: chat.create(model=model or "", messages=[]))
+        try:
+            for knock in knocks:
+                status, headers, said = _answer(knock)
+                if status != 404 or model is None:
+                    break
+        except openai.APIConnectionError as error:
+            raise StopJob(f"{where} {mask_keys(_unreachable(error), sent_key(client))}") from None
+        if status == 404 and model is not None:
+            verdict = classify_response(404, said, headers, model=model, key=sent_key(client))
+            if isinstance(verdict, StopJob) and isinstance(said, Mapping):  # it knows the path, and not the model
+                raise verdict
+            raise StopJob(f"{where} has no chat/completions (HTTP 404, as for all that is asked there): {_CHECK}")
+        if status < 500 and status not in (405, 429) and _is_page(headers, said):
+            raise StopJob(f"{where} answers with a web page (HTTP {status}), and is no API of this kind: {_CHECK}")
+        if status == 400 and isinstance(said, str) and "HTTPS" in said:
+            raise StopJob(f"{where} speaks TLS: write https:// in --base-url")
+
+
+def _answer(knock: Callable[[], Any]) -> tuple[int, Mapping[str, str], Any]:
+    """The status, the headers, and the error or text of a response."""
+    try:
+        raw = knock()
+        return raw.status_code, raw.headers, raw.text
+    except openai.APIStatusError as error:
+        response = error.response
+        return response.status_code, response.headers, response.text if error.body is None else error.body
+
+
+def _is_page(headers: Mapping[str, str], said: Any) -> bool:
+    return "html" in headers.get("content-type", "") or (isinstance(said, str) and said.lstrip()[:1] == "<")
+
+
+def _unreachable(error: openai.APIConnectionError) -> str:
+    """Why there was no answer, from the innermost error on, and what helps."""
+    causes: list[BaseException] = [error]
+    while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None:
+        causes.append(cause)
+    said = " ".join(str(causes[-1] if str(causes[-1]) else error).split())
+    for cause in causes:
+        if isinstance(cause, socket.gaierror):
+            return f"cannot be found: no such host is known here ({said}); check --base-url, and the network"
+        if isinstance(cause, ConnectionRefusedError):
+            return "does not answer: nothing listens there; start the server, or name its address in --base-url"
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return (
+                f"shows a certificate that cannot be trusted ({said}); name its authority's file in SSL_CERT_FILE, "
+                "or check --base-url"
+            )
+        if isinstance(cause, ssl.SSLError):
+            return f"does not speak TLS ({said}): write http:// in --base-url if it is plain HTTP"
+        if type(cause).__name__ == "ConnectTimeout":
+            return f"does not answer within {_CONNECT_S:g} s; check --base-url, the network and its firewalls"
+    if isinstance(error, openai.APITimeoutError):
+        return f"takes connections, and says nothing for {_ANSWER_S:g} s: it is busy, or another kind of server"
+    if any(type(cause).__name__ == "ProxyError" for cause in causes):
+        return f"cannot be reached through the proxy ({said}); see HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
+    return f"breaks connections off ({said}): another kind of server, or http:// in place of https://"

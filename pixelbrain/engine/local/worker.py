@@ -1,0 +1,109 @@
+"""A worker in a process of its own, as its parent sees it."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from multiprocessing.connection import Connection
+
+import pyarrow as pa
+
+from pixelbrain.errors import EngineError
+
+#: A process that dies so often over one block is not killed by an image: these are tried alone after two deaths.
+_DEATHS = 5
+
+_PROGRAM = "import sys; sys.path[:] = {path!r}; from pixelbrain.engine.local.serve import serve; serve({fd}, {debug})"
+
+
+class Worker:
+    """Has blocks worked off, one at a time, and starts again where the process dies of one.
+
+    Not by `multiprocessing`, whose child runs a user's script again, guarded or not. The process has a session of its
+    own, so that a terminal's Ctrl-C asks only its parent, which asks it to land what is in hand.
+
+    Args:
+        make: a function of `wary`, pickled: what works there, see `work.fused.ImageWorker`.
+        environment: of the process, all of it.
+        debug: show what it says.
+    """
+
+    def __init__(self, make: bytes, *, environment: Mapping[str, str], debug: bool) -> None:
+        self._make = make
+        self._environment = environment
+        self._debug = debug
+        self._process: subprocess.Popen | None = None
+        self._block: bytes | None = None
+        self._deaths = 0  # over this block
+        self.pipe: Connection | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether it has a block in hand."""
+        return self._block is not None
+
+    def take(self, block: pa.Table) -> None:
+        """Have it worked off; `result` is there when `pipe` can be read."""
+        self._block, self._deaths = pickle.dumps(block), 0
+        self._hand_over()
+
+    def result(self) -> pa.Table | None:
+        """The block's summary; None: the process died, and the block is with another one.
+
+        Raises:
+            EngineError: the worker cannot do it, or dies again and again.
+        """
+        try:
+            summary, why = self.pipe.recv()
+        except (EOFError, OSError):
+            self._restart()
+            return None
+        if why is not None:
+            raise EngineError(why)
+        self._block = None
+        return summary
+
+    def end(self) -> None:
+        """At once, whatever it has in hand."""
+        if self.pipe is not None:
+            self.pipe.close()
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):  # with what it has started, such as that for one image alone
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        self.pipe = self._process = None
+
+    def _restart(self) -> None:
+        self._deaths += 1
+        self.end()
+        if self._deaths == _DEATHS:
+            raise EngineError(
+                f"a worker died {_DEATHS} times over the same images (--debug shows how): is there memory for the "
+                "models? What has landed stays: the same command goes on"
+            )
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        if self._process is None:
+            self._start()
+        with contextlib.suppress(OSError):  # it has just died: whoever reads the pipe sees that
+            self.pipe.send_bytes(self._block)
+
+    def _start(self) -> None:
+        self.pipe, theirs = multiprocessing.Pipe()
+        program = _PROGRAM.format(path=sys.path, fd=theirs.fileno(), debug=self._debug)
+        quiet = {} if self._debug else {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", program, "pixelbrain-worker"], pass_fds=[theirs.fileno()],
+                env=self._environment, stdin=subprocess.DEVNULL, start_new_session=True, **quiet,
+            )  # fmt: skip
+        with contextlib.suppress(OSError):
+            self.pipe.send_bytes(self._make)
+            self.pipe.send_bytes(pickle.dumps(self._deaths > 0))
