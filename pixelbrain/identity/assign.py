@@ -105,7 +105,7 @@ def assign(
     said = read_links(ids, must_link, cannot_link)
     order = np.array(sorted(range(n), key=ids.__getitem__))
     said = said.of_points(np.argsort(order), n)  # in the order of ids, as all from here on
-    unit = unit_rows(vectors[order], [ids[row] for row in order])
+    unit = unit_rows(vectors[order], [ids[row] for row in order])  # the one copy: a million of 512 are 2 GB
     photo = np.unique([photos[row] for row in order], return_inverse=True)[1].reshape(-1) if photos else np.arange(n)
 
     # Copies of one photo give the same vector over and over. As one point with a weight, they leave room among the k
@@ -148,13 +148,19 @@ def assign(
 
 
 def unit_rows(vectors: np.ndarray, ids: Sequence[str]) -> np.ndarray:
-    """Rows of length 1; a row of zeros stays one, and is like no other. `StoreError`: a row that is not finite."""
-    lengths = np.linalg.norm(vectors, axis=1)
+    """`vectors`, their rows made of length 1 in place if they are float32; a row of zeros stays one, like no other.
+
+    Raises:
+        StoreError: a row that is not finite.
+    """
+    lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))  # np.linalg.norm takes a copy of all
     if not np.isfinite(lengths).all():
         bad = ids[int(np.flatnonzero(~np.isfinite(lengths))[0])]
         raise StoreError(f"the vector of {bad} is not finite: extract that image again")
     lengths[lengths == 0] = 1
-    return (vectors / lengths[:, None]).astype(np.float32, copy=False)
+    unit = vectors.astype(np.float32, copy=False)
+    unit /= lengths[:, None]
+    return unit
 
 
 def _distinct_rows(rows: np.ndarray, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -174,7 +180,7 @@ def _distances(unit: np.ndarray, cluster: np.ndarray) -> np.ndarray:
         return distance
     clusters, place = np.unique(cluster[member], return_inverse=True)
     place = place.reshape(-1)
-    means = sum_rows(unit[member], place, len(clusters))
+    means = sum_rows(unit, place, len(clusters), member)
     means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), np.float32(1e-12))
-    distance[member] = np.clip(1 - row_products(unit[member], means, place), 0, 2)
+    distance[member] = np.clip(1 - row_products(unit, means, place, member), 0, 2)
     return distance

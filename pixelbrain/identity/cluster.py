@@ -141,7 +141,7 @@ class _Clusters:
         """Add clusters to others, of which none is `gone` itself."""
         if len(gone):
             grown, place = np.unique(into, return_inverse=True)
-            self.sums[grown] += sum_rows(self.sums[gone], place.reshape(-1), len(grown))
+            self.sums[grown] += sum_rows(self.sums, place.reshape(-1), len(grown), gone)
             np.add.at(self.counts, into, self.counts[gone])
             renamed = np.arange(len(self.label))
             renamed[gone] = into
@@ -232,12 +232,27 @@ def first_points(labels: np.ndarray) -> np.ndarray:
     return first[inverse.reshape(-1)].astype(np.int64)
 
 
-def sum_rows(vectors: np.ndarray, groups: np.ndarray, count: int) -> np.ndarray:
-    """float32 (count, d): the sum of the rows of each group; `groups` int (n,), below `count`."""
+def sum_rows(
+    vectors: np.ndarray,
+    groups: np.ndarray,
+    count: int,
+    rows: np.ndarray | None = None,
+    weights: np.ndarray | None = None,
+) -> np.ndarray:
+    """float32 (count, d): the sum of the rows, or of `rows`, of each group, without a copy of them.
+
+    Args:
+        vectors: float32 (n, d).
+        groups: int (m,), below `count`, of each of `rows`.
+        count: groups.
+        rows: int (m,), row numbers; None: all.
+        weights: (m,), what each is multiplied with; None: 1.
+    """
     from scipy.sparse import csr_matrix
 
-    n = len(vectors)
-    members = csr_matrix((np.ones(n, np.float32), (groups, np.arange(n))), shape=(count, n))
+    rows = np.arange(len(vectors)) if rows is None else rows
+    weights = np.ones(len(rows)) if weights is None else weights
+    members = csr_matrix((weights.astype(np.float32), (groups, rows)), shape=(count, len(vectors)))
     return members @ vectors
 
 

@@ -132,8 +132,9 @@ def _best_columns(rows: torch.Tensor, k: int) -> torch.Tensor:
     n = len(rows)
     best = torch.empty((n, k), dtype=torch.int64, device=rows.device)
     step = max(1, min(_BLOCK_CELLS // n, n))
+    space = rows.new_empty((step, n))
     for start in range(0, n, step):
-        similarity = rows[start : start + step] @ rows.T
+        similarity = torch.mm(rows[start : start + step], rows.T, out=space[: n - start])
         similarity[:, start:].fill_diagonal_(-2.0)  # itself: below every cosine
         best[start : start + step] = similarity.topk(k, dim=1).indices
     return best
@@ -146,7 +147,7 @@ def _rank(rows: torch.Tensor, others: torch.Tensor, found: torch.Tensor, k: int)
     found = found.sort(dim=1).values  # so that a stable sort leaves equals in the order of their row numbers
     indices = torch.empty((len(rows), k), dtype=torch.int32, device=rows.device)
     similarities = torch.empty((len(rows), k), device=rows.device)
-    step = 1024  # 1,024 rows x 32 candidates x 512 float32 are 64 MiB
+    step = 256  # rows x 32 candidates x 512 float32 are 16 MiB: what is larger is taken from the system each time
     for start in range(0, len(rows), step):
         some = found[start : start + step]
         exact = torch.bmm(others[some.clamp(min=0)], rows[start : start + step].unsqueeze(2)).squeeze(2)

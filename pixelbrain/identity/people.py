@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 import time
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from pixelbrain.config import STRATEGIES, Strategy, choose
-from pixelbrain.errors import ConfigError
+from pixelbrain.errors import ConfigError, StoreError
 from pixelbrain.identity.assign import assign
 from pixelbrain.identity.calibration import threshold_of
 from pixelbrain.identity.corrections.memory import Memory
@@ -71,7 +72,8 @@ class PeopleIdentifierModule:
 
         Raises:
             ConfigError: vectors of a model without a threshold, and none given.
-            StoreError: the vector index does not hold what landed, or a store cannot be reached.
+            StoreError: the vector index does not hold what landed, a store cannot be reached, or the folder for
+                temporary files has no room for the vectors.
             OutLockedError: another process works on this OUT.
         """
         with RunLock(db.landing.storage, what="identify"):
@@ -146,28 +148,47 @@ class _Faces:
         if np.array_equal(place, np.arange(len(self.units))):
             return self.units  # no copy of what may be gigabytes
         found = np.full((len(rows), self.units.shape[1]), np.nan, np.float32)
-        found[place >= 0] = self.units[place[place >= 0]]
+        if len(self.units):
+            np.take(self.units, place, axis=0, out=found, mode="clip")
+        found[place < 0] = np.nan
         return found
 
 
 def _read_faces(db: Database, gate: QualityGate, memory: Memory) -> _Faces:
-    """Stream all faces; the vectors are kept of good ones, and of those of which somebody said whose they are."""
+    """Stream all faces; the vectors are kept of good ones, and of those of which somebody said whose they are.
+
+    They are kept in a file that is mapped into memory, so that those of a million faces, 2 GB, are there once at most.
+
+    Raises:
+        StoreError: the folder for temporary files has no room for them.
+    """
     ids: list[str] = []
     image_ids: list[str] = []
     good: list[bool] = []
     kept: list[bool] = []
-    vectors: list[np.ndarray] = []
-    for batch in db.iter_vectors("faces"):
-        passed = [gate.passes(metadata) for metadata in batch.metadata]
-        wanted = [good or one in memory.somebodys for one, good in zip(batch.ids, passed, strict=True)]
-        ids += batch.ids
-        image_ids += [metadata["image_id"] for metadata in batch.metadata]
-        good += passed
-        kept += wanted
-        vectors.append(batch.vectors[np.array(wanted, bool)])
-    units = np.concatenate(vectors) if vectors else np.empty((0, 1), np.float32)
-    lengths = np.linalg.norm(units, axis=1, keepdims=True)
-    units /= np.where(lengths > 0, lengths, 1)
+    dim = 1
+    with tempfile.TemporaryFile(buffering=0) as file:  # so that a full disk is heard of here, and not on closing
+        for batch in db.iter_vectors("faces"):
+            passed = [gate.passes(metadata) for metadata in batch.metadata]
+            wanted = [good or one in memory.somebodys for one, good in zip(batch.ids, passed, strict=True)]
+            ids += batch.ids
+            image_ids += [metadata["image_id"] for metadata in batch.metadata]
+            good += passed
+            kept += wanted
+            units = batch.vectors[np.array(wanted, bool)]
+            lengths = np.linalg.norm(units, axis=1, keepdims=True)
+            dim = units.shape[1]
+            rest = memoryview((units / np.where(lengths > 0, lengths, 1)).astype(np.float32, copy=False).tobytes())
+            try:
+                while rest:
+                    rest = rest[file.write(rest) :]
+            except OSError as error:
+                raise StoreError(
+                    f"{tempfile.gettempdir()} has no room for {sum(kept):,} vectors ({error.strerror}): "
+                    "make room there, or name another folder in TMPDIR"
+                ) from error
+        shape = (sum(kept), dim)  # an empty file cannot be mapped
+        units = np.memmap(file, np.float32, "c", shape=shape) if any(kept) else np.empty(shape, np.float32)
     place = np.where(np.array(kept, bool), np.cumsum(kept) - 1, -1).astype(np.int64)
     nobodys = np.array([one in memory.nobodys for one in ids], bool)
     out, unsure = turned_or_covered(db.landing, gate)

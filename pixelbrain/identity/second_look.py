@@ -42,7 +42,7 @@ def part_unsure(
     points = np.flatnonzero((size[labels] > 1) & (size[labels] <= _SMALL))
     groups, group = np.unique(links.group[points], return_inverse=True)
     clusters, cluster = np.unique(labels[groups], return_inverse=True)
-    sums = sum_rows(vectors[points] * faces[points, None], group.reshape(-1), len(groups))
+    sums = sum_rows(vectors, group.reshape(-1), len(groups), points, faces[points])
     counts = np.bincount(group.reshape(-1), faces[points], len(groups))
     totals = np.linalg.norm(sum_rows(sums, cluster.reshape(-1), len(clusters)), axis=1) ** 2
     within = np.bincount(cluster.reshape(-1), np.linalg.norm(sums, axis=1) ** 2, len(clusters))
@@ -93,8 +93,9 @@ def join_singles(
 
     wanted, place = np.unique(cluster, return_inverse=True)
     members = np.flatnonzero(np.isin(labels, wanted))
-    sums = sum_rows(vectors[members] * weights[members, None], np.searchsorted(wanted, labels[members]), len(wanted))
-    means = (sums / sizes[wanted, None]).astype(np.float32)
+    place_of = np.searchsorted(wanted, labels[members])
+    means = sum_rows(vectors, place_of, len(wanted), members, weights[members])
+    means /= sizes[wanted, None]
     distance = 1 - row_products(vectors[point], means, place.reshape(-1))
 
     order = np.lexsort((cluster, distance, point))

@@ -90,7 +90,7 @@ def _centre(image: Image.Image, resize_px: int, crop_px: int, mode: str) -> np.n
 
     short = min(image.size)
     if max(image.size) > _LONGEST * short:  # its strip would be of as many pixels as a photo of any size has
-        image = ImageOps.fit(image, tuple(min(side, _LONGEST * short) for side in image.size))
+        image = ImageOps.fit(image, (min(image.width, _LONGEST * short), min(image.height, _LONGEST * short)))
     width, height = image.size
     pixels = torch.from_numpy(np.array(image))[None].permute(0, 3, 1, 2)  # as channels_last, which it is quick in
     size = int(resize_px * height / short), int(resize_px * width / short)

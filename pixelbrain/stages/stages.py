@@ -18,7 +18,7 @@ from pixelbrain.stages.asking import asked, to_ask
 from pixelbrain.stages.configured import fetch_missing, make_asking, make_modules, recorded_config
 from pixelbrain.stages.display import Display, LogDisplay
 from pixelbrain.stages.preflight import LOOK, preflight
-from pixelbrain.stages.wording import tell_asked, tell_extracted, tell_loaded
+from pixelbrain.stages.wording import tell_asked, tell_extracted, tell_identified, tell_loaded
 
 if TYPE_CHECKING:
     from pixelbrain.asking.answer_records import AskReport
@@ -238,10 +238,7 @@ class Stages:
         with self.lock("identify"), self._in_step(database, "faces"), self.display.stage("identify", unit="faces"):
             report = PeopleIdentifierModule(self.config.strategy, threshold=threshold).run(database)
             self.record("identify", dataclasses.asdict(report))
-        self.display.line(
-            f"identify  {report.people:,} people in {report.assigned:,} of {report.faces:,} faces, "
-            f"{report.seconds:,.0f} s"
-        )
+        tell_identified(self.display, report, self.config.strategy)
         return report
 
     def group(self, database: Database, *, threshold: float | None = None) -> GroupReport:

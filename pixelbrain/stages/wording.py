@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from pixelbrain.asking.answer_records import AskReport
     from pixelbrain.asking.batch.rounds import BatchReport
     from pixelbrain.asking.reasons import Reasons
+    from pixelbrain.config import Strategy
     from pixelbrain.engine.extract import ExtractReport
+    from pixelbrain.identity.people import IdentityReport
     from pixelbrain.storage.base import Storage
     from pixelbrain.stores.load import LoadReport
 
@@ -80,3 +82,15 @@ def tell_loaded(display: Display, report: LoadReport, storage: Storage) -> None:
         display.warn(f"          refused: {refused}: {why}")
     if (more := len(report.errors) - _SHOWN) > 0:
         display.warn(f"          and {more:,} more, all in {storage}/run.json")
+
+
+def tell_identified(display: Display, report: IdentityReport, strategy: Strategy) -> None:
+    """People and faces; and what the strategies are that mix people up."""
+    display.line(
+        f"identify  {report.people:,} people in {report.assigned:,} of {report.faces:,} faces, {report.seconds:,.0f} s"
+    )
+    if strategy != "average":
+        display.warn(
+            f"          {strategy} follows chains of faces, which join strangers where there are many people: "
+            "`--strategy average` mixes fewer, and `pixelbrain evaluate` says how many"
+        )

@@ -45,7 +45,7 @@ ASKING = pb.Gpt4VModule("Mood?", field="mood", where="n_faces > 0")
         (
             EXTRACTED,
             "ExtractReport(listed=1200, done=5, failed=0, failures={'DecodeError': 2}, moved=0, copies=0, gone=0, "
-            "seconds=12.35, working_seconds=1)",
+            "seconds=12.35, working_seconds=1, turned=0)",
         ),
         (
             AskReport(images=2, cost_usd=Decimal("0.0012345")),

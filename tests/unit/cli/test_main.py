@@ -24,7 +24,8 @@ ALL = dict(commands(cli))
 SHARED = "--quiet --debug"
 STORES = "--s3-endpoint --mongo --chroma"
 PLANNED = (
-    "source --out --module --classifier --classes --top-k --min-label-score --embedder --turns --strategy --weights-dir "
+    "source --out --module --classifier --classes --top-k --min-label-score --embedder --turns --strategy "
+    "--weights-dir "
     "--offline --device --layout --actors --gpus-per-actor --cpus-per-actor --node-labels --autoscale --executor "
     f"--address {STORES} --hidden --limit --max-megapixels --retry-failed --force --prune --prune-gone-source "
     "--thumbnails --config"

@@ -57,12 +57,12 @@ def test_nothing_left_to_do(photo_folder, landed, monkeypatch):
 
 def test_nothing_left_of_a_long_listing(photo_folder, landed, monkeypatch):
     monkeypatch.setattr("pixelbrain.engine.extract.peek", lambda tables: ([next(iter(tables)).slice(0, 2)], False))
-    monkeypatch.setattr("pixelbrain.engine.passes.ray_session", lambda **_: pytest.fail("a Ray was started"))
+    monkeypatch.setattr("pixelbrain.engine.passes.choose_executor", lambda *_: pytest.fail("workers are wanted"))
     (photo_folder / "0.jpg").unlink()
     report = extract(DataLoader(str(photo_folder)), [Size()], landed.storage)
     assert (report.listed, report.done, report.plan, report.gone) == (6, 0, None, 1)
     (photo_folder / "0.jpg").write_bytes(b"another")
-    with pytest.raises(pytest.fail.Exception, match="a Ray was started"):
+    with pytest.raises(pytest.fail.Exception, match="workers are wanted"):
         extract(DataLoader(str(photo_folder)), [Size()], landed.storage)
 
 

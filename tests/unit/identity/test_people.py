@@ -1,11 +1,12 @@
 import re
+import resource
 
 import numpy as np
 import pytest
 
 from pixelbrain import schema
 from pixelbrain.config import STRATEGIES
-from pixelbrain.errors import ConfigError
+from pixelbrain.errors import ConfigError, StoreError
 from pixelbrain.identity.assign import cluster_name
 from pixelbrain.identity.corrections.people import People
 from pixelbrain.identity.people import PeopleIdentifierModule, QualityGate
@@ -47,6 +48,17 @@ def test_every_face_has_a_row_that_says_what_became_of_it(tmp_path, people):
             assert 0 < row["distance"] < 0.4
         else:
             assert row["identity_id"] is None and row["distance"] is None
+
+
+def test_without_room_for_the_vectors_one_line_says_where(tmp_path, people):
+    database = _database(tmp_path, people(3, 5))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(StoreError, match=r"has no room for \d+ vectors \(File too large\).*TMPDIR"):
+            PeopleIdentifierModule()._run(database)  # without the lock, which is a file, too
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_identities_are_the_same_on_every_run_and_in_every_order(tmp_path, people):

@@ -46,6 +46,7 @@ UNDER_ANOTHERS_LOCK = {
     "landing/compact.py:_compact_pictures": "as `_remove`",
     "landing/compact.py:write": "as `_remove`",
     "landing/moves/moved.py:_rename": "of `extract`, which takes it",
+    "landing/moves/pictures.py:copy_pictures": "as `_rename`",
     "landing/landing.py:write_pictures": "as `write_part`",
     "landing/forgotten/erase.py:_erase_parts": "of `erase`, which takes it",
     "landing/forgotten/erase.py:_erase_pictures": "as `_erase_parts`",

@@ -65,6 +65,7 @@ def test_batches_lock_out_and_go_on_record(landed, monkeypatch):
         return BatchReport(submitted=1, running=1, answers=collections.Counter(ok=2))
 
     monkeypatch.setattr("pixelbrain.asking.batch.run.ask_batch", batches)
+    monkeypatch.setattr("pixelbrain.asking.look.look_at", lambda *_, **__: None)  # nobody listens
     monkeypatch.setenv("OPENAI_API_KEY", "sk-x")
     module = pb.Gpt4VModule("people_detector")
     report = ask_batch(Stages(RunConfig(out=str(landed), mongo="mongodb://h/x")), module, wait=False, limit=3)

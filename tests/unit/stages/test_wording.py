@@ -12,8 +12,9 @@ import pytest
 from pixelbrain.asking.answer_records import AskReport
 from pixelbrain.asking.batch.rounds import BatchReport
 from pixelbrain.engine.extract import ExtractReport
+from pixelbrain.identity.people import IdentityReport
 from pixelbrain.stages.display import Display
-from pixelbrain.stages.wording import tell_asked, tell_batches, tell_extracted, tell_loaded
+from pixelbrain.stages.wording import tell_asked, tell_batches, tell_extracted, tell_identified, tell_loaded
 from tests.unit.landed_out import LOADED
 
 EXTRACTED = ExtractReport(
@@ -98,3 +99,13 @@ def test_a_load_shows_some_of_what_was_refused(tmp_path):
     assert len(told.lines) == 1 + 1 + 5 + 1 and told.lines[-1] == "! and 2 more, all in OUT/run.json"
     tell_loaded(told := Told(), dataclasses.replace(report, errors=errors[:5]), "OUT")
     assert len(told.lines) == 1 + 1 + 5
+
+
+def test_strategies_that_chain_say_so():
+    report = IdentityReport(faces=1200, assigned=1000, single=150, gated=50, people=40, threshold=0.5, seconds=2.4)
+    line = "identify  40 people in 1,000 of 1,200 faces, 2 s"
+    tell_identified(told := Told(), report, "average")
+    assert told.lines == [line]
+    tell_identified(told := Told(), report, "pairwise")
+    assert told.lines[0] == line and len(told.lines) == 2
+    assert told.lines[1].startswith("! pairwise follows chains") and "--strategy average" in told.lines[1]
