@@ -18,9 +18,10 @@ PEOPLE = ROOT.parent / "shared" / "data" / "people"
 
 
 @pytest.mark.skipif(not PEOPLE.is_dir(), reason="the labelled photos, shared/data/people, are not beside this checkout")
-@pytest.mark.usefixtures("ray_running")
 def test_people_are_told_apart(tmp_path):
-    config = RunConfig(source=str(PEOPLE), out=str(tmp_path / "out"), modules=("facenet",), offline=True)
+    config = RunConfig(
+        source=str(PEOPLE), out=str(tmp_path / "out"), modules=("facenet",), offline=True, executor="local"
+    )
     stages = Stages(config)
     stages.extract()
     with stages.database() as database:

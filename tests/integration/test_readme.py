@@ -142,11 +142,11 @@ def test_a_store_of_ones_own(block, landed):
 
 
 @shows("docs/extending.md", "python", 0)
-def test_a_module_of_ones_own(block, folder, pixelbrain):
+def test_a_module_of_ones_own(block, folder, command, monkeypatch):
     (folder / "colour.py").write_text(block)
-    done = pixelbrain(
-        "extract", "photos/", "--out", "out2/", "--module", "colour:AverageColour", "--strict", check=False, cwd=folder
-    )
+    monkeypatch.chdir(folder)
+    words = ("extract", "photos/", "--out", "out2/", "--module", "colour:AverageColour", "--executor", "local")
+    done = command(*words, "--strict", check=False)
     assert done.returncode == 3, done.stderr
     found = rows(folder / "out2")
     assert len(found) == 5
@@ -165,13 +165,14 @@ def test_a_module_of_ones_own_without_ray(block, folder):
 
 
 @shows("docs/extending.md", "python", 2)
-def test_a_model_of_ones_own(block, folder, pixelbrain):
+def test_a_model_of_ones_own(block, folder, command, monkeypatch):
     import torch
     from torchvision.models import mobilenet_v3_small
 
     torch.save(mobilenet_v3_small(num_classes=2).state_dict(), folder / "outdoors.pt")
     (folder / "outdoors.py").write_text(block)
-    pixelbrain("extract", "photos/", "--out", "out3/", "--module", "outdoors:Outdoors", cwd=folder)
+    monkeypatch.chdir(folder)
+    command("extract", "photos/", "--out", "out3/", "--module", "outdoors:Outdoors", "--executor", "local")
     found = [row["outdoors"] for row in rows(folder / "out3") if row["status"] == "ok"]
     assert len(found) == 4
     assert all(0 < row["probability"] < 1 for row in found)

@@ -11,15 +11,16 @@ import numpy as np
 from pixelbrain.apps.demo import SAMPLES
 from pixelbrain.images.decode import decode_image
 from tests.fake_openai.running import FakeOpenAI
+from tests.integration.conftest import run_pixelbrain
 
 
-def test_a_folder_to_a_csv(pixelbrain, command, tmp_path):
+def test_a_folder_to_a_csv(ray_running, command, tmp_path):
     file, home = tmp_path / "people.csv", tmp_path / "home"
     flags = [
         "--data_path", SAMPLES, "--export", file, "--database_id", "mine", "--identity_field_name", "who",
         "--identifying_strategy", "pairwise", "--offline",
     ]  # fmt: skip
-    done = pixelbrain(*flags, program="tag_identity", PIXELBRAIN_HOME=str(home))
+    done = run_pixelbrain(*flags, "--executor", "local", program="tag_identity", PIXELBRAIN_HOME=str(home))
     assert "16 images, 3 people" in done.stdout
     with open(file, newline="") as source:
         rows = list(csv.DictReader(source))

@@ -18,6 +18,7 @@ from pixelbrain import schema
 from pixelbrain.asking.pending import read_where
 from pixelbrain.asking.request.failures import StopJob
 from pixelbrain.asking.request.photo import prepare_photo
+from pixelbrain.config import Placement
 from pixelbrain.engine.ask.run import ask
 from pixelbrain.engine.extract import extract
 from pixelbrain.landing.landing import Landing
@@ -33,6 +34,8 @@ QUESTIONS = [
     {"field": "is_red", "question": "Is it red?", "answer": "bool"},
     {"field": "width_px", "question": "How wide is it?", "answer": "int"},
 ]
+
+LOCAL = Placement(executor="local")
 
 
 @pytest.fixture
@@ -97,13 +100,13 @@ def test_answers_follow_images_that_move_and_nothing_is_paid_again(environment, 
 
     known = answers()
     moved = (tmp_path / "photos").rename(tmp_path / "moved")
-    report = extract(pb.DataLoader(str(moved)), [Size()], landing.storage)
+    report = extract(pb.DataLoader(str(moved)), [Size()], landing.storage, placement=LOCAL)
     landing.refresh()
     assert report.moved == landing.count_images() == 12 and answers() == known  # before anybody asks
     again, _ = run(landing)
     assert again.images == 0
     (moved / "copy.jpg").write_bytes((moved / "00003.jpg").read_bytes())
-    extract(pb.DataLoader(str(moved)), [Size()], landing.storage)
+    extract(pb.DataLoader(str(moved)), [Size()], landing.storage, placement=LOCAL)
     copied, _ = run(landing)
     assert (copied.images, copied.remembered, copied.cost_usd) == (1, 2, 0)
     assert answers()["copy.jpg"] == known["00003.jpg"]
@@ -121,10 +124,10 @@ def test_where_looks_at_earlier_answers(environment, tmp_path):
 
 @pytest.mark.usefixtures("ray_running")
 def test_the_limit_is_kept_by_all_actors_together(environment, tmp_path):
-    """300 images over 4 actors; 25 requests a second, counted in every window of 8 s."""
+    """300 images over 2 actors; 25 requests a second, counted in every window of 8 s."""
     environment.control(rpm=1500, window_s=8, latency_ms=100)
     landing = land_plain_images(tmp_path, 300)
-    report, _ = run(landing, questions=QUESTIONS[:1], rpm=1500, window_s=8, actors=4, concurrency=64)
+    report, _ = run(landing, questions=QUESTIONS[:1], rpm=1500, window_s=8, actors=2, concurrency=64)
     assert report.statuses == {"ok": 300}
     assert environment.stats()["max_requests_sent_per_window"] <= 200
     assert len(environment.requests()) == 300
