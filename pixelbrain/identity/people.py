@@ -29,6 +29,7 @@ from pixelbrain.landing.registry import write_registry
 from pixelbrain.locks.run import RunLock
 from pixelbrain.shown import Shown
 from pixelbrain.storage.base import Storage
+from pixelbrain.stores.in_step import still_holds
 from pixelbrain.stores.vectors import VectorBatch, landed_vectors
 
 if TYPE_CHECKING:
@@ -120,13 +121,13 @@ class PeopleIdentifierModule:
     def unchanged(self, db: Database) -> IdentityReport | None:
         """What the last run found, if nothing came, went or was said since, and the settings are the same; or None.
 
-        A few listings: no row is read, and no store opened.
+        A few listings: no row is read, and no store opened that nobody wrote to.
         """
         start = time.perf_counter()
         last = Last.read(db.landing.storage)
         if last is None or last.state != state_of(db.landing, db.where):
             return None
-        if last.settings != self._settings(db.landing.storage, last.settings["model"]):
+        if last.settings != self._settings(db.landing.storage, last.settings["model"]) or not still_holds(db, "faces"):
             return None
         told: dict[str, Any] = {**last.counts, "threshold": last.settings["threshold"], "done": "nothing"}
         return IdentityReport(**told, seconds=time.perf_counter() - start)

@@ -21,6 +21,7 @@ from pixelbrain.stores.vectors import COLLECTION_COLUMNS, vector_models
 
 if TYPE_CHECKING:
     from pixelbrain.stores.chroma.collections import VectorStore
+    from pixelbrain.stores.database import Collection
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +108,11 @@ def is_untouched(database: Database) -> bool:
         return json.loads(_note(database).read_text()) == _files(database) is not None
     except (OSError, ValueError):
         return False
+
+
+def still_holds(database: Database, collection: Collection) -> bool:
+    """Whether a collection is as it landed; where nobody wrote to embedded stores since a load, none is opened."""
+    return is_untouched(database) or database.behind(collection) is None
 
 
 def note_untouched(database: Database) -> None:

@@ -24,7 +24,8 @@ def measure_pose(landmarks: np.ndarray, boxes: np.ndarray, turn: np.ndarray | in
     Returns:
         float (n,): `mouth_drop`, how far the middle of the mouth is below that of the eyes, in box widths; and
         `nose_within`, how far inside of the eyes' span the nose is, in distances of the eyes: 0.5 is the middle, and
-        below 0 it is outside, as in profile. Both are nan where the eyes are one point, as in tables of other programs.
+        below 0 it is outside, as in profile. Both are nan of points that are no landmarks of this box, as tables of
+        other programs may have them: the eyes are one, or the middle of all is outside.
     """
     turn = np.broadcast_to(turn, len(boxes))
     sides = boxes[:, 2:] - boxes[:, :2]
@@ -33,7 +34,8 @@ def measure_pose(landmarks: np.ndarray, boxes: np.ndarray, turn: np.ndarray | in
     down = landmarks[:, 3:].mean(axis=1) - landmarks[:, :2].mean(axis=1)
     angle = np.radians(turn)
     span = (eyes**2).sum(axis=1)
-    span = np.where(span > 0, span, np.nan)
+    middle = landmarks.mean(axis=1)
+    span[(span <= 0) | (middle < boxes[:, :2]).any(axis=1) | (middle > boxes[:, 2:]).any(axis=1)] = np.nan
     along = ((landmarks[:, 2] - landmarks[:, 0]) * eyes).sum(axis=1) / span
     drop = (np.sin(angle) * down[:, 0] + np.cos(angle) * down[:, 1]) / width
     return {"mouth_drop": np.where(np.isnan(span), np.nan, drop), "nose_within": np.minimum(along, 1 - along)}

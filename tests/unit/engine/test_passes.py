@@ -76,6 +76,7 @@ def test_after_a_loss_what_has_landed_counts_and_the_rest_is_of_a_new_generation
 
 def test_what_there_is_no_room_for_is_known_before_a_ray_starts(run, monkeypatch):
     monkeypatch.setattr("pixelbrain.engine.on_ray.find_ray", lambda: None)
+    monkeypatch.setattr("pixelbrain.engine.on_ray.connected", lambda: False)  # as tests before this one may have been
     monkeypatch.setattr("pixelbrain.engine.on_ray.ray_session", lambda **_: pytest.fail("a Ray was started"))
     run.placement = Placement(actors={"images": "1000"}, cpus_per_actor={"images": 1})
     with pytest.raises(EngineError, match="would wait for ever: the pool images wants 1000 x"):

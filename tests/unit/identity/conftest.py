@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,8 @@ class VectorTable:
         self.ids, self.vectors, self.metadata = ids, vectors, metadata
         self._model = ModelInfo(model=model, weights_sha256="0" * 64, dim=vectors.shape[1])
         self.stored: list[str] = []
-        self.where = str(out)
+        self.where, self.remote_vectors = str(out), True
+        self.mongo_connection = SimpleNamespace(folder=out / "db" / "mongo", shared=True)
 
     def vector_model(self, collection: str) -> ModelInfo:
         return self._model
@@ -44,6 +46,9 @@ class VectorTable:
 
     def require_in_step(self, collection: str) -> None:
         """It always is."""
+
+    def behind(self, collection: str) -> None:
+        """Never."""
 
     def store_derived(self, name: str, among: Sequence[str] | None = None, *, since: str | None = None) -> None:
         self.stored.append(name)

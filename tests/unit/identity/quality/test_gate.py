@@ -70,7 +70,8 @@ def test_pose_is_in_widths_and_in_distances_of_the_eyes() -> None:
     side_box = np.array([20.0, 50, 140, 150])
     assert abs(pose(on_its_side, side_box)[0]) < 0.01
     assert np.isnan(pose(np.full((5, 2), 7.0), BOX)).all()  # no landmarks, written by somebody as they were some
-    assert np.isfinite(pose(FACE, np.full(4, 7.0))).all()
+    assert np.isnan(pose(FACE, BOX + 200)).all()  # another face's
+    assert np.isfinite(pose(FACE, np.tile(FACE.mean(axis=0), 2))).all()
 
 
 @pytest.mark.parametrize("turn", [0, 90, 180, 270])
