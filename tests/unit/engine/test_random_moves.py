@@ -59,6 +59,10 @@ class Folder:
         below = [path for path in self.top.rglob("*") if path.is_dir()]
         return self.rng.choice(below) / f"n{next(self.numbers)}.png"
 
+    def was_seen(self, path: Path) -> bool:
+        with Image.open(path) as image:
+            return image.width in self.module.widths
+
     def change(self, what: str) -> None:
         one, two = self.rng.sample(self.paths(), 2)
         if what == "move":
@@ -74,7 +78,7 @@ class Folder:
             one.touch()
         elif what == "take" and len(self.paths()) > 4:  # another one's name
             one.replace(two)
-        elif what == "copy":
+        elif what == "copy" and self.was_seen(one):  # of two that are new at once, both are looked at
             shutil.copy(one, self.free())
         elif what == "remove" and len(self.paths()) > 4:
             one.unlink()
