@@ -23,13 +23,9 @@ def world(tmp_path, encode) -> World:
 
 
 def test_ctrl_c_lands_what_is_in_flight_and_the_next_run_does_the_rest(world):
-    """As in a terminal: the signal goes to the whole group, Ray's processes included."""
     process = world.start("--executor", "ray", start_new_session=True)
     world.wait_for_looks(10, process)
-    os.killpg(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130, said
-    assert "the same command does the rest" in said and "Traceback" not in said
+    world.interrupt(process)
     landed = pb.Landing(world.out).count_images()
     assert 0 < landed < 100 and landed == len(world.looks()) == len(world.seen())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -78,6 +79,15 @@ class World:
     def start_plain(self) -> PlainRun:
         """The same work in one process without Ray."""
         return PlainRun(self.folder)
+
+    @staticmethod
+    def interrupt(process: subprocess.Popen) -> str:
+        """Ctrl-C as in a terminal: the signal goes to the whole group. Returns what the command says to its end."""
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 130, said
+        assert "the same command does the rest" in said and "Traceback" not in said
+        return said
 
     def hurry(self) -> None:
         """From now on a look takes no time."""

@@ -9,16 +9,12 @@ from pixelbrain.identity.assign import cluster_name
 from pixelbrain.identity.evaluate import score_clusters
 from pixelbrain.landing.registry import read_registry
 
-from .world import World
+from .world import World, four_people
 
 
 @pytest.fixture
 def world(tmp_path) -> World:
-    world = World(tmp_path / "out", people=4)
-    for who in range(4):
-        world.add(6, who=who)
-    world.identify()
-    return world
+    return four_people(tmp_path / "out")
 
 
 def test_a_photo_that_sorts_first_renames_nobody(world):

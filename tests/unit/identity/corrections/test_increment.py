@@ -8,16 +8,12 @@ import pytest
 from pixelbrain.identity.growth import grow
 from pixelbrain.identity.people import PeopleIdentifierModule
 
-from .world import World
+from .world import World, four_people
 
 
 @pytest.fixture
 def world(tmp_path) -> World:
-    world = World(tmp_path / "out", people=5)
-    for who in range(4):
-        world.add(6, who=who)
-    world.identify()
-    return world
+    return four_people(tmp_path / "out")
 
 
 def files(world: World) -> dict[str, int]:
