@@ -38,8 +38,8 @@ def encode_thumbnail(image: DecodedImage) -> bytes:
     return _encode(picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=1.5))
 
 
-def encode_faces(image: DecodedImage, boxes: Iterable[Box]) -> list[bytes]:
-    """Each face with its margin as a JPEG of FACE_PX x FACE_PX."""
+def encode_faces(image: DecodedImage, boxes: Iterable[Box], turn: int = 0) -> list[bytes]:
+    """Each face with its margin as a JPEG of FACE_PX x FACE_PX, turned clockwise by so many degrees to be upright."""
     picture = image.pil()
     across, down = picture.width / image.width, picture.height / image.height
     found = []
@@ -49,7 +49,8 @@ def encode_faces(image: DecodedImage, boxes: Iterable[Box]) -> list[bytes]:
         x1, x2 = (min(max(value * across, 0.0), float(picture.width)) for value in (square[0], square[2]))
         y1, y2 = (min(max(value * down, 0.0), float(picture.height)) for value in (square[1], square[3]))
         size = FACE_PX, FACE_PX
-        found.append(_encode(picture.resize(size, Image.Resampling.BILINEAR, box=(x1, y1, x2, y2), reducing_gap=2.0)))
+        crop = picture.resize(size, Image.Resampling.BILINEAR, box=(x1, y1, x2, y2), reducing_gap=2.0)
+        found.append(_encode(crop.rotate(-turn)))
     return found
 
 

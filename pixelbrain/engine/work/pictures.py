@@ -39,9 +39,11 @@ def add_faces(rows: pa.Table, module: str, good: Sequence[int], inputs: Sequence
     boxes: list[list[Box]] = [[] for _ in range(len(rows))]
     for row, *box in zip(pc.list_parent_indices(faces).to_pylist(), *corners, strict=True):
         boxes[row].append(tuple(box))
+    turned = column.type.get_field_index("turn") >= 0
+    turns = pc.struct_field(column, "turn").cast(pa.int32()).fill_null(0).to_pylist() if turned else [0] * len(rows)
     found: list[list[dict[str, Any]] | None] = [None] * len(rows)
     for row, image in images:
-        crops = zip(boxes[row], encode_faces(image, boxes[row]), strict=True)
+        crops = zip(boxes[row], encode_faces(image, boxes[row], turns[row]), strict=True)
         found[row] = [{"box": box, "picture": picture} for box, picture in crops]
     return rows.append_column(_PICTURES + module, pa.array(found, _TYPE))
 

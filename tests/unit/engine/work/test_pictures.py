@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections import Counter
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -12,8 +13,10 @@ from PIL import Image
 
 from pixelbrain import schema
 from pixelbrain.engine.work.fused import ImageWorker
+from pixelbrain.engine.work.pictures import add_faces, take_pictures
 from pixelbrain.engine.work.staged import Decoder, Lander, ModelRunner
 from pixelbrain.engine.work.worklist import Worklist, WorkOrder, blocks
+from pixelbrain.images.decode import DecodedImage
 from pixelbrain.images.loader import DataLoader
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
@@ -85,6 +88,23 @@ def test_each_image_that_opens_has_its_picture_and_those_of_its_faces(photo_fold
     structs = [row["faces"] for row in rows.values() if row["faces"] and row["faces"]["faces"]]
     landed = {tuple(face[corner] for corner in ("x1", "y1", "x2", "y2")) for one in structs for face in one["faces"]}
     assert {tuple(one["box"]) for one in found if one["box"]} == landed
+
+
+@pytest.mark.parametrize("turn", [0, 90, 180, 270])
+def test_a_face_of_a_photo_that_was_turned_is_shown_upright(turn):
+    """A face of 100 px whose left half is white, in a photo as it is shown."""
+    pixels = np.zeros((300, 400, 3), np.uint8)
+    pixels[100:200, 150:200] = 255
+    photo = Image.fromarray(pixels).rotate(turn, expand=True)
+    image = DecodedImage(image_id="a", pixels=np.asarray(photo), width=photo.width, height=photo.height, format="PNG")
+    x, y = photo.width / 2, photo.height / 2
+    box = {"x1": x - 50, "x2": x + 50, "y1": y - 50, "y2": y + 50}
+    faces = {"n_faces": 1, "turn": turn or None, "faces": [{"face_id": "a#0", **box}]}
+    rows = pa.table({"image_id": ["a"], "version": ["1"], "faces": [faces]})
+    _rows, found = take_pictures(add_faces(rows, "faces", [0], [image]))
+    with Image.open(io.BytesIO(found["picture"][0].as_py())) as crop:
+        grey = np.asarray(crop.convert("L"))
+    assert grey[80:112, 50:90].mean() > 200 > 50 > grey[80:112, 102:142].mean()
 
 
 def test_without_them_no_file_of_pictures_lands(photo_folder, tmp_path):
