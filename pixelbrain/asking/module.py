@@ -133,7 +133,7 @@ class Gpt4VModule(Shown):
             s3_endpoint=s3_endpoint,
             max_megapixels=max_megapixels,
             parameters=dict(parameters or {}),
-            max_wait_s=_seconds(max_wait or 600.0),
+            max_wait_s=_seconds(600.0 if max_wait is None else max_wait),
             max_batch_wait_s=None if max_wait is None else _seconds(max_wait),
         )
         fields = [one.field for one in self.settings.questions]

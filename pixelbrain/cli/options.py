@@ -163,6 +163,9 @@ mongo_option = _settings("mongo")
 label_option = _settings("min_label_score")
 #: How large the images may be that are decoded.
 size_option = _settings("max_megapixels")
+#: What makes faces comparable, and what does the work.
+embedder_option = _settings("embedder")
+executor_option = _settings("executor")
 #: Where OUT, MongoDB and ChromaDB are.
 store_options = _settings("s3_endpoint", "mongo", "chroma")
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pixelbrain.cli.options import address_option, command, command_options
-from pixelbrain.config import EXECUTORS, STRATEGIES, RunConfig
+from pixelbrain.cli.options import address_option, command, command_options, embedder_option, executor_option
+from pixelbrain.config import STRATEGIES
 
 if TYPE_CHECKING:
     from pixelbrain.stages.display import Display
@@ -34,15 +34,13 @@ if TYPE_CHECKING:
     help="How faces become people.",
 )
 @click.option("--rm", "remove", is_flag=True, help="Remove the results' databases after the export.")
-@click.option("--embedder", metavar="NAME", help=RunConfig.__dataclass_fields__["embedder"].metadata["help"])
+@embedder_option
 @click.option("--apply_people_detector", is_flag=True, help="Ask GPT-4 Vision first whether a photo shows a person.")
 @click.option("--base_url", metavar="URL", help="Ask another server that speaks OpenAI's API.")
 @click.option("--weights_dir", metavar="DIR", help="Look for weights here first.")
 @click.option("--offline", is_flag=True, help="Use the packaged model (dlib); download nothing.")
 @click.option("--max_megapixels", type=click.IntRange(1), metavar="N", help="Of an image, at once. [default: 100]")
-@click.option(
-    "--executor", type=click.Choice(EXECUTORS), help=RunConfig.__dataclass_fields__["executor"].metadata["help"]
-)
+@executor_option
 @address_option
 @command_options
 def tag_identity(display: Display, debug: bool, **given: Any) -> None:

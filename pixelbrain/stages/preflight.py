@@ -35,9 +35,8 @@ def _weights(stages: Stages) -> None:
 
 
 def _ray(stages: Stages) -> None:
-    if os.environ.get("RAY_ADDRESS") and _on_ray(
-        stages
-    ):  # one that is not named is looked for, or started, when it is needed
+    # one that is not named is looked for, or started, when it is needed
+    if os.environ.get("RAY_ADDRESS") and _on_ray(stages):
         from pixelbrain.engine.cluster.session import find_ray, quiet_ray
 
         if not stages.debug:

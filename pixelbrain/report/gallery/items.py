@@ -58,6 +58,7 @@ class Photo(_OfImage):
     label_score: float | None = None  # of the likeliest label, shown or not: probability, 0 to 1
     top_k: tuple[tuple[str, float | None], ...] = ()
     faces: tuple[GalleryFace, ...] = ()
+    turn: int = 0  # clockwise degrees by which its faces are to be turned to be upright
     group_id: str | None = None
     group_distance: float | None = None
     values: tuple[tuple[str, str], ...] = ()  # of users' own modules: ("colour.red", "127.5")

@@ -208,6 +208,7 @@ def _photo(
     found = row.get(_FACES)
     if found and found.get("faces"):
         photo.faces = tuple(_face(face, identities) for face in found["faces"])
+        photo.turn = found.get("turn") or 0
     photo.group_id, photo.group_distance = group
     photo.values = tuple(
         pair for module in modules if module not in (_CLASSIFIER, _FACES) for pair in _values(module, row[module])

@@ -206,7 +206,7 @@ def _make(
         image = decode_image(data, image_id=photo.image_id, target=target, max_pixels=max_pixels)
     except ImageError:  # it could be read when it was landed: gone or changed since
         return list(files)
-    for path, crop in zip(boxes, thumbnail.encode_faces(image, boxes.values()), strict=True):
+    for path, crop in zip(boxes, thumbnail.encode_faces(image, boxes.values(), photo.turn), strict=True):
         _write(folder / path, crop)
     for path in files.keys() - boxes.keys():
         _write(folder / path, thumbnail.encode_thumbnail(image))

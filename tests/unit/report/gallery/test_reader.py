@@ -34,11 +34,11 @@ def test_people_labels_and_groups_are_ordered_by_size_and_their_photos_by_certai
 
 def test_a_person_twice_in_a_photo_is_one_photo_and_two_faces(land, tmp_path):
     image_id = "file:///twins.jpg"
-    rows = [image_row(image_id, facenet=with_faces(image_id, (0, 0, 9, 9), (20, 0, 29, 9)))]
+    rows = [image_row(image_id, facenet=with_faces(image_id, (0, 0, 9, 9), (20, 0, 29, 9)) | {"turn": 90})]
     library = read_library(land(rows, [identity(image_id, 0, "ada"), identity(image_id, 1, "ada")]), tmp_path)
     assert len(library.people) == 1
     assert (len(library.people[0].photos), len(library.people[0].faces)) == (1, 2)
-    assert library.photos[0].identity_ids == ["ada"]
+    assert library.photos[0].identity_ids == ["ada"] and library.photos[0].turn == 90
 
 
 def test_images_and_modules_fail_apart(land, tmp_path):

@@ -61,6 +61,15 @@ def test_thumbnails_and_crops_are_made_once(photo_file, tmp_path: Path):
         assert crop.getpixel((FACE_PX // 2, FACE_PX // 2))[2] > 200  # the face is in the blue half
 
 
+def test_the_face_of_a_turned_photo_is_upright(photo_file, tmp_path: Path):
+    photo = Photo(photo_file("a.jpg", (1000, 500)), "1", 1, 1000, 500, faces=(face(450, 200, 550, 300),), turn=180)
+    make_thumbnails([photo], tmp_path, read=read_bytes)
+    with Image.open(tmp_path / face_path(photo, photo.faces[0])) as crop:
+        assert (
+            crop.getpixel((20, FACE_PX // 2))[2] > 200 > 50 > crop.getpixel((20, FACE_PX // 2))[0]
+        )  # blue on the left
+
+
 def test_another_version_is_another_file_and_the_old_one_goes(photo_file, tmp_path: Path):
     image_id, out = photo_file("a.jpg"), tmp_path / "report"
     make_thumbnails([Photo(image_id, "1", 1, 80, 60, faces=(face(1, 1, 20, 20),))], out, read=read_bytes)
