@@ -9,7 +9,7 @@ from typing import Any
 
 import openai
 
-from pixelbrain.asking.request.client import make_sync_client, sent_key
+from pixelbrain.asking.request.client import make_sync_client, said_by, sent_key
 from pixelbrain.asking.request.failures import StopJob, classify_response, mask_keys
 from pixelbrain.asking.request.server import Server
 from pixelbrain.config import mask_uri
@@ -41,11 +41,13 @@ def look_at(server: Server, model: str | None) -> None:
         knocks = (chat.list, client.models.with_raw_response.list, lambda: chat.create(model=model or "", messages=[]))
         try:
             for knock in knocks:
-                status, headers, said = _answer(knock)
+                status, headers, said, moved = _answer(knock)
                 if status != 404 or model is None:
                     break
         except openai.APIConnectionError as error:
             raise StopJob(f"{where} {mask_keys(_unreachable(error), sent_key(client))}") from None
+        if moved is not None:
+            raise StopJob(f"{where} sends us on to {moved}: is that the address to be given as --base-url?")
         if status == 404 and model is not None:
             verdict = classify_response(404, said, headers, model=model, key=sent_key(client))
             if isinstance(verdict, StopJob) and isinstance(said, Mapping):  # it knows the path, and not the model
@@ -57,14 +59,18 @@ def look_at(server: Server, model: str | None) -> None:
             raise StopJob(f"{where} speaks TLS: write https:// in --base-url")
 
 
-def _answer(knock: Callable[[], Any]) -> tuple[int, Mapping[str, str], Any]:
-    """The status, the headers, and the error or text of a response."""
+def _answer(knock: Callable[[], Any]) -> tuple[int, Mapping[str, str], Any, str | None]:
+    """The status, the headers, the error or text of a response, and where it came from instead of the address.
+
+    Of the ways to send somebody on, 307 and 308 alone send a request on as it is.
+    """
     try:
-        raw = knock()
-        return raw.status_code, raw.headers, raw.text
+        response = knock().http_response
+        said = response.text
     except openai.APIStatusError as error:
-        response = error.response
-        return response.status_code, response.headers, response.text if error.body is None else error.body
+        response, said = error.response, said_by(error)
+    moved = any(one.status_code in (301, 302, 303) for one in response.history)
+    return response.status_code, response.headers, said, str(response.url.copy_with(query=None)) if moved else None
 
 
 def _is_page(headers: Mapping[str, str], said: Any) -> bool:

@@ -126,8 +126,13 @@ class Server:
 
     def key(self) -> str:
         """The key in the environment, or ""; `request.key.read_key` says what is missing."""
-        names = (PROVIDERS[self.kind].key_variable, KEY_VARIABLE)
-        return next((key for name in names if (key := os.environ.get(name, "").strip())), "")
+        return os.environ.get(self.key_variable, "").strip()
+
+    @property
+    def key_variable(self) -> str:
+        """The variable of the environment that holds the key, or should."""
+        own = PROVIDERS[self.kind].key_variable
+        return next((name for name in (own, KEY_VARIABLE) if os.environ.get(name, "").strip()), own)
 
     def takes_bearer(self, key: str) -> bool:
         """Whether a key goes as the bearer's; Azure has a header of its own, but for tokens of Entra ID."""
