@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import socket
 import ssl
+import urllib.request
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import openai
 
@@ -45,7 +47,7 @@ def look_at(server: Server, model: str | None) -> None:
                 if status != 404 or model is None:
                     break
         except openai.APIConnectionError as error:
-            raise StopJob(f"{where} {mask_keys(_unreachable(error), sent_key(client))}") from None
+            raise StopJob(f"{where} {mask_keys(_unreachable(error, where), sent_key(client))}") from None
         if moved is not None:
             raise StopJob(f"{where} sends us on to {moved}: is that the address to be given as --base-url?")
         if status == 404 and model is not None:
@@ -77,12 +79,27 @@ def _is_page(headers: Mapping[str, str], said: Any) -> bool:
     return "html" in headers.get("content-type", "") or (isinstance(said, str) and said.lstrip()[:1] == "<")
 
 
-def _unreachable(error: openai.APIConnectionError) -> str:
+def _proxy_of(url: str) -> str | None:
+    """The proxy that the environment names for a URL, as httpx reads it: its host and port, without a login."""
+    parts, proxies = urlsplit(url), urllib.request.getproxies()
+    named = proxies.get(parts.scheme) or proxies.get("all")
+    if named is None or urllib.request.proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return None
+    return named.rpartition("@")[2].rpartition("//")[2].rstrip("/")
+
+
+def _unreachable(error: openai.APIConnectionError, url: str) -> str:
     """Why there was no answer, from the innermost error on, and what helps."""
     causes: list[BaseException] = [error]
     while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None:
         causes.append(cause)
     said = " ".join(str(causes[-1] if str(causes[-1]) else error).split())
+    proxy = _proxy_of(url)
+    if proxy is not None and isinstance(causes[-1], socket.gaierror | ConnectionRefusedError | TimeoutError):
+        return (
+            f"cannot be reached through the proxy {proxy}, which does not answer ({said}); see HTTPS_PROXY, "
+            "HTTP_PROXY and ALL_PROXY, and NO_PROXY for what needs none"
+        )
     for cause in causes:
         if isinstance(cause, socket.gaierror):
             return f"cannot be found: no such host is known here ({said}); check --base-url, and the network"

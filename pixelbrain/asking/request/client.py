@@ -6,7 +6,8 @@ The SDK's own retries are off: it cannot know the limits that are shared by a cl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import openai
@@ -16,6 +17,7 @@ from pixelbrain.asking.request.failures import Retry, RowFailed, StopJob, classi
 from pixelbrain.asking.request.key import read_key
 from pixelbrain.asking.request.replies import GarbledReplyError, Reply, error_in, read_body, read_reply
 from pixelbrain.asking.request.server import Server, client_options
+from pixelbrain.config import mask_uri
 from pixelbrain.machine import bypass_proxies
 
 _NO_KEY = "none"  # the SDK wants one, where the server does not
@@ -47,9 +49,29 @@ def make_sync_client(
     """
     server = server or Server(base_url=base_url)
     options = _options(server, timeout_s, model or "", whole=model is None)
-    if not server.takes_bearer(options["api_key"]):
-        options["http_client"] = openai.DefaultHttpxClient(event_hooks={"request": [_drop_bearer]}, timeout=timeout_s)
-    return openai.OpenAI(**options)
+    with _proxies_named():
+        if not server.takes_bearer(options["api_key"]):
+            hooks = {"request": [_drop_bearer]}
+            options["http_client"] = openai.DefaultHttpxClient(event_hooks=hooks, timeout=timeout_s)
+        return openai.OpenAI(**options)
+
+
+@contextlib.contextmanager
+def _proxies_named() -> Iterator[None]:
+    """A proxy of the environment that no client can be made with is a `StopJob`."""
+    try:
+        yield
+    except ImportError:
+        raise StopJob(
+            "the environment names a SOCKS proxy, which wants a package more: `pip install socksio`; or unset "
+            "ALL_PROXY, or name the server in NO_PROXY"
+        ) from None
+    except Exception as error:
+        if not isinstance(error, ValueError) and type(error).__name__ != "InvalidURL":
+            raise
+        raise StopJob(
+            f"HTTPS_PROXY, HTTP_PROXY or ALL_PROXY is no proxy's address ({mask_uri(str(error))}): http://HOST:PORT"
+        ) from None
 
 
 def _drop_bearer(request: Any) -> None:
@@ -102,11 +124,12 @@ class AskClient:
         limits = type(openai.DEFAULT_CONNECTION_LIMITS)  # of httpx or its successor, whichever the SDK brings
         server = server or Server(base_url=base_url)
         options = _options(server, timeout_s, model)
-        http_client = openai.DefaultAsyncHttpxClient(
-            limits=limits(max_connections=connections, max_keepalive_connections=connections),
-            timeout=timeout_s,
-            event_hooks={"request": [] if server.takes_bearer(options["api_key"]) else [_drop_bearer_too]},
-        )
+        with _proxies_named():
+            http_client = openai.DefaultAsyncHttpxClient(
+                limits=limits(max_connections=connections, max_keepalive_connections=connections),
+                timeout=timeout_s,
+                event_hooks={"request": [] if server.takes_bearer(options["api_key"]) else [_drop_bearer_too]},
+            )
         self._openai = openai.AsyncOpenAI(**options, http_client=http_client)
         self._key, self._variable = sent_key(self._openai), server.key_variable
         self._timeout_s = timeout_s

@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, parse_qsl, quote, urlsplit, urlunsplit
 
 from pixelbrain.asking.cost.prices import is_ours
 from pixelbrain.asking.request.dialect import Dialect
-from pixelbrain.config import choose
+from pixelbrain.config import choose, mask_uri
 from pixelbrain.errors import ConfigError
 
 KEY_VARIABLE = "OPENAI_API_KEY"
@@ -81,8 +81,8 @@ class Server:
             raise ConfigError("provider azure has no address of its own: give --base-url https://NAME.openai.azure.com")
         given = self._split()
         named = given.scheme in ("http", "https") and given.hostname and _has_port(given)
-        if self.base_url and not named and (given.netloc or self.spelled.endswith("://")):
-            raise ConfigError(f"base_url is {self.base_url!r}: an address, as in http://localhost:11434/v1")
+        if self.base_url and not named:
+            raise ConfigError(f"base_url is {mask_uri(self.base_url)!r}: an address, as in http://localhost:11434/v1")
 
     @property
     def address(self) -> str | None:
@@ -160,7 +160,7 @@ class Server:
         if not given.netloc:  # which the SDK will say
             return self.spelled, {}
         query = dict(parse_qsl(given.query))
-        path = given.path.rstrip("/").removesuffix("/chat/completions").rstrip("/")
+        path = given.path.rstrip("/").removesuffix("/chat/completions").removesuffix("/responses").rstrip("/")
         if self.kind == "azure":
             if self.api_version:
                 query["api-version"] = self.api_version

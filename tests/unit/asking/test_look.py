@@ -97,6 +97,29 @@ def test_somebody_else_is_there(serve, monkeypatch):
         assert "says nothing for 0.2 s" in said(f"127.0.0.1:{silent.getsockname()[1]}")
 
 
+@pytest.mark.parametrize(
+    ("proxy", "says"),
+    [
+        (
+            "http://ann:secret@127.0.0.1:{port}",
+            "through the proxy 127.0.0.1:{port}, which does not answer",
+        ),
+        ("socks5://127.0.0.1:{port}", "SOCKS"),  # with socksio or without
+        ("nonsense://127.0.0.1:{port}", "no proxy's address"),
+        ("http://127.0.0.1:{port}x", "no proxy's address"),
+    ],
+)
+def test_a_proxy_that_does_not_work_is_named(proxy: str, says: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("NO_PROXY", "")
+    monkeypatch.setenv("no_proxy", "")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        monkeypatch.setenv("HTTP_PROXY", proxy.format(port=port))
+        found = said("http://nobody.invalid/v1")
+    assert says.format(port=port).lower() in found.lower() and "secret" not in found
+
+
 def test_azure_names_its_deployment(serve):
     words = b'{"error": {"code": "DeploymentNotFound", "message": "The API deployment does not exist."}}'
     address = f"http://127.0.0.1:{serve((404, JSON, words), (404, JSON, words))}"
