@@ -231,8 +231,9 @@ def _called(message: Mapping[str, Any]) -> str:
 def _count(usage: Mapping[str, Any], *names: str) -> int | None:
     """A count of tokens by the first of these names that has one, of a size that there may be."""
     for name in names:
+        value: Any = usage.get(name)
         with contextlib.suppress(ValueError, OverflowError, TypeError):
-            if not isinstance(value := usage.get(name), bool) and 0 <= (count := int(value)) < _MOST_TOKENS:
+            if not isinstance(value, bool) and 0 <= (count := int(value)) < _MOST_TOKENS:
                 return count
     return None
 
