@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import sys
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
@@ -68,8 +69,20 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return bodies
 
 
+MADE: list[AskingActor] = []
+
+
+@pytest.fixture(autouse=True)
+def journals_are_closed() -> Iterator[None]:
+    """By the end of the process elsewhere; another test's would be told of the open file."""
+    yield
+    while MADE:
+        MADE.pop()._memory.close()
+
+
 def actor(out: Path, limiter: Limiter, concurrency: int = 1) -> AskingActor:
-    return AskingActor(ONE, PRICE, open_storage(out), limiter, concurrency, "w", ENVIRONMENT, Meter())  # type: ignore
+    MADE.append(AskingActor(ONE, PRICE, open_storage(out), limiter, concurrency, "w", ENVIRONMENT, Meter()))  # type: ignore
+    return MADE[-1]
 
 
 def entries(*image_ids: str) -> list[dict[str, Any]]:

@@ -55,6 +55,7 @@ def test_a_ray_that_does_not_start_is_tried_twice(monkeypatch):
         tries.append(given["address"])
         raise RuntimeError("took\ntoo long")
 
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)  # other tests of this process may have one
     monkeypatch.setattr(ray, "init", init)
     with pytest.raises(EngineError, match="^a local Ray could not be started: took too long$"), ray_session():
         pass
