@@ -12,6 +12,7 @@
 | `check_shared` | preflight | before a run on several nodes: can each import this, read the images, and write to OUT? |
 | `on_ray` | shards | work in shards that need the same tensors: in threads here, or as tasks on all nodes |
 | `Interrupt` | interrupt | Ctrl-C: the first lands what is in flight and ends the run, the second ends it at once |
+| `landed_dataset` | landed | what has landed, as a dataset of Ray's |
 | `actors_restarting` | ray_private | what Ray keeps private, asked for in one place |
 | a room | ask/ | the lane of actors that ask, with one limiter for all of them |
 | a room | cluster/ | the Ray that the work runs on: found, joined, started, and given jobs |
