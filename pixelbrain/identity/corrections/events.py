@@ -17,6 +17,8 @@ Kind = Literal["name", "hide", "unhide", "merge", "apart", "split", "assign", "u
 
 #: The folder of OUT that holds them.
 EVENTS = "people/events"
+#: What is said of one person, and of nobody else's faces.
+OF_ONE = ("name", "hide", "unhide")
 #: The key of `Event.faces` for faces that are nobody's.
 NOBODY = ""
 
@@ -184,7 +186,8 @@ def undo_of(events: Collection[Event], number: int) -> Event:
     if holding:
         raise PeopleError(f"event {number} is taken back already, by event {holding[-1].number}: undo that one")
     if found.kind == "split":
-        later = [event for event in active(events) if event.number > number and found.person in event.people]
+        about = [event for event in active(events) if event.number > number and found.person in event.people]
+        later = [event for event in about if event.kind not in OF_ONE]  # a name goes with who was made
         if later:
             raise PeopleError(f"{later[-1]}, which {found} made: undo event {later[-1].number} first")
     return Event(kind="undo", undoes=number)
