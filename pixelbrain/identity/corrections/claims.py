@@ -45,7 +45,7 @@ class Claims:
         weak: list[tuple[FaceRef, FaceClaim]] = []
         explicit: list[tuple[FaceRef, FaceClaim]] = []
         holding = {event.number for event in self.events}
-        unmade = set()
+        unmade: set[str | None] = set()
         for event in events:
             if event.kind == "split" and event.number not in holding:  # who was split off is whose the faces were
                 self._one[event.person or ""] = self.root(event.others[0])

@@ -158,8 +158,8 @@ def find_labelled(
         for at, (face, _share) in enumerate(found)
         if face >= 0 and people[best[face]] != people[at]
     ]
-    face = [face if face < 0 or people[best[face]] == people[at] else -1 for at, (face, _share) in enumerate(found)]
-    return LabelledFaces(faces, np.array(people, object), np.array(face, np.int64), missing, twice)
+    meant = [face if face < 0 or people[best[face]] == people[at] else -1 for at, (face, _share) in enumerate(found)]
+    return LabelledFaces(faces, np.array(people, object), np.array(meant, np.int64), missing, twice)
 
 
 def _read_faces(landing: Landing) -> pa.Table:
