@@ -10,6 +10,7 @@
 | `Crew` | dataset | one pass of Ray Data: blocks of what is left in, through pools of actors, their summaries out |
 | `Progress` | progress | how far a run is: what the workers report, added up |
 | `check_shared` | preflight | before a run on several nodes: can each import this, read the images, and write to OUT? |
+| `on_ray` | shards | work in shards that need the same tensors: in threads here, or as tasks on all nodes |
 | `Interrupt` | interrupt | Ctrl-C: the first lands what is in flight and ends the run, the second ends it at once |
 | `landed_dataset` | landed | what has landed, as a dataset of Ray's |
 | `actors_restarting` | ray_private | what Ray keeps private, asked for in one place |
