@@ -29,11 +29,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 #: What is started once for all tests that want it, by fixture: these stay in one worker.
 SHARED = ("ray_running", "local_cluster", "mongod", "nodes")
 #: The groups that take longest, in the order in which they begin.
-CHAINS = ("ray_running", "nodes", "local_cluster", "test_people", "test_demo", "mongod")
+CHAINS = ("ray_running", "nodes", "local_cluster", "test_people", "test_demo", "test_readme", "mongod")
+LONGEST_NAME = 100
 WORKERS = 3  # of which one or two wait for something at any time
 #: What takes longest to compile, a share a worker: all import all of it while they collect, and each would compile
 #: what the others are compiling at the same time, where now two find it done.
-SHARES = (("torchvision",), ("ray.data", "sklearn.cluster"), ("chromadb", "openai", "moto.server"))
+SHARES = (("torch",), ("ray.data", "sklearn.cluster"), ("chromadb", "openai", "moto.server"))
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
@@ -75,6 +76,11 @@ def _remove_bytecode(folder: str) -> None:
     """And write no more: what is imported while Python ends would make the folder again."""
     sys.dont_write_bytecode = True
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """A long text is not part of a test's name: of one of 17 MB each worker sends the names to be compared."""
+    return argname if isinstance(val, str | bytes) and len(val) > LONGEST_NAME else None
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks

@@ -9,13 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from facenet_pytorch import extract_face, fixed_image_standardization
 from PIL import Image
-from torchvision.models import ResNet18_Weights, ResNet50_Weights
 
 from pixelbrain.errors import DecodeError
 from pixelbrain.images.decode import DecodedImage
 from pixelbrain.images.preprocess import FacePreprocessor, LitePreprocessor, TorchvisionPreprocessor
+from pixelbrain.images.torchvision import import_torchvision
+
+import_torchvision()  # without torch's compiler, which those who import it otherwise bring
+from facenet_pytorch import extract_face, fixed_image_standardization  # noqa: E402
+from torchvision.models import ResNet18_Weights, ResNet50_Weights  # noqa: E402
 
 
 def sample(name: str) -> Image.Image:

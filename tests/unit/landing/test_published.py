@@ -1,6 +1,7 @@
 """What pandas, pyarrow, DuckDB and Daft see of OUT when a stage is done: each image once, each face once, as they are.
 
-Ray has to be started, and is asked in tests/integration/test_read_by_others.py.
+Ray has to be started, and is asked in tests/integration/test_read_by_others.py. DuckDB and Daft are imported where they
+are asked: what is imported while tests are collected, each worker of the tests imports.
 """
 
 from __future__ import annotations
@@ -10,8 +11,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import daft
-import duckdb
 import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset
@@ -30,6 +29,9 @@ from tests.unit.landing.test_compact import StoppingStorage
 
 def images_of(out: Path) -> dict[str, Any]:
     """By id, the version of each image; the same for all four programs, which see none twice."""
+    import daft
+    import duckdb
+
     folder = out / "images"
     ids = {
         "pandas": list(pd.read_parquet(folder, columns=["image_id"])["image_id"]),
@@ -59,6 +61,8 @@ def test_after_any_history_all_see_each_image_once(tmp_path, _round):
 
 
 def test_a_column_that_some_have_and_vectors_of_two_models(tmp_path):
+    import duckdb
+
     landing = Landing(tmp_path)
     names = [f"{number}.jpg" for number in range(6)]
     land(landing, [Row(image_id=name, values={"colour": 1}) for name in names], 1, {"colour": 1})
@@ -136,6 +140,8 @@ def name_faces(landing: Landing, **people: str) -> None:
 
 def faces_of(out: Path) -> list[tuple[Any, ...]]:
     """Face, image, left edge and person, as DuckDB and pandas see them."""
+    import duckdb
+
     names = ["face_id", "image_id", "x1", "identity_id"]
     found = duckdb.sql(f"SELECT {', '.join(names)} FROM read_parquet('{out}/faces/*.parquet') ORDER BY 1").fetchall()
     table = pd.read_parquet(out / "faces").sort_values("face_id")

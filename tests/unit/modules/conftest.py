@@ -11,6 +11,9 @@ import torch
 from torch import nn
 
 from pixelbrain.images.decode import DecodedImage, decode_image
+from pixelbrain.images.torchvision import import_torchvision
+
+import_torchvision()  # before the tests here import it with torch's compiler: 10 s where all is compiled
 
 PhotoReader = Callable[..., DecodedImage]
 
