@@ -117,7 +117,7 @@ def test_reading_parquet(block, landed):
 
 
 @shows("docs/stores.md", "python", 2)
-def test_reading_with_other_tools(block, landed):
+def test_reading_with_other_tools(block, landed, ray_running):
     names, _ = run(block, landed)
     assert names["people"].to_pylist()[0]["photos"] == 4
     assert names["alike"].num_rows == 3 and names["alike"]["distance"][0].as_py() < 0.01  # itself
