@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,10 +51,7 @@ def open(
         LandingError: nothing has landed there, or it cannot be read.
     """
     uri = out.uri if isinstance(out, Storage) else str(out)
-    display = choose_display(progress)
-    results = Results(Stages.over(uri, display, mongo=mongo, chroma=chroma, s3_endpoint=s3_endpoint))
-    results.landing.require()
-    return results
+    return Results(functools.partial(Stages.over, uri, mongo=mongo, chroma=chroma, s3_endpoint=s3_endpoint), progress)
 
 
 class Results(Shown):
@@ -62,8 +60,9 @@ class Results(Shown):
     A table is a `pyarrow.Table`: its `to_pandas()` is a data frame of pandas, `polars.from_arrow(table)` one of Polars.
     """
 
-    def __init__(self, stages: Stages) -> None:
-        self._stages = stages
+    def __init__(self, over: Callable[..., Stages], progress: bool | None = None) -> None:
+        self._over = functools.partial(over, choose_display(progress))
+        self._stages = self._over(stores=False)  # to read tables, nobody gives a password
 
     @property
     def landing(self) -> Landing:
@@ -116,14 +115,20 @@ class Results(Shown):
             ConfigError: a query that DuckDB refuses; it says why.
             OutLockedError: a command is at work on OUT: what other programs can read is out of date.
         """
+        import pyarrow.dataset
+
         try:
             import duckdb
         except ImportError:
             raise MissingExtraError("sql: package duckdb is not installed: pip install 'pixelbrain[sql]'") from None
+        names = EXPORT_TABLES.keys() & {word.lower() for word in re.findall(r"\w+", query)}
+        if names & {*_PUBLISHED}:
+            self._publish()
         with duckdb.connect() as connection:
-            for name in EXPORT_TABLES.keys() & {word.lower() for word in re.findall(r"\w+", query)}:
+            for name in names:
                 if name in _PUBLISHED:
-                    dataset = self._published(name)
+                    filesystem, path = self.landing.storage.arrow(name)
+                    dataset = pyarrow.dataset.dataset(path, format="parquet", filesystem=filesystem)
                     connection.register(f"landed_{name}", dataset)
                     connection.execute(f"CREATE VIEW {name} AS SELECT *{_short(dataset.schema)} FROM landed_{name}")
                 else:
@@ -187,9 +192,13 @@ class Results(Shown):
 
         Args:
             threshold: cosine distance, 0 to 2; see `identity.group.group_images` for the default and errors.
+
+        Raises:
+            ConfigError: the last load was into a MongoDB server: `open` wants its URI, password and all.
         """
-        with self._stages.database("group") as database:
-            return self._stages.group(database, threshold=threshold)
+        stages = self._over()
+        with stages.database("group") as database:
+            return stages.group(database, threshold=threshold)
 
     def report(self) -> Path:
         """Write the gallery; returns its first page."""
@@ -205,13 +214,6 @@ class Results(Shown):
     def _publish(self) -> None:
         """What a command that was killed left undone is done."""
         publish(self.landing.require())
-
-    def _published(self, name: str) -> Any:
-        import pyarrow.dataset
-
-        self._publish()
-        filesystem, path = self.landing.storage.arrow(name)
-        return pyarrow.dataset.dataset(path, format="parquet", filesystem=filesystem)
 
 
 def _short(columns: pa.Schema) -> str:

@@ -65,6 +65,7 @@ def search_photo(
     uri = image_uri(photo)
     try:
         data = read_bytes(uri, s3_endpoint=stages.config.s3_endpoint)
+        stages.check("search")
         found, model = _landed(stages, column, uri, data) or _computed(stages, column, uri, data, embedder)
     except ImageError as error:
         raise type(error)(f"cannot search by {photo}: {error}") from None
@@ -112,7 +113,6 @@ def _computed(
     )
     max_pixels = stages.config.max_megapixels * 1_000_000
     image = decode_image(data, image_id=uri, target=module.decode_target, max_pixels=max_pixels)
-    stages.check("search")
     module.prepare()
     module.setup("cpu")
     found, model = module.run([image])[0], module.model_info()

@@ -15,7 +15,9 @@ import pytest
 import pixelbrain as pb
 from pixelbrain import schema
 from pixelbrain.errors import ConfigError, LandingError, MissingExtraError, OutLockedError
+from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.published import publish
+from pixelbrain.record import write_stage
 from tests.unit.landed_out import land_faces
 
 
@@ -87,6 +89,14 @@ def test_what_cannot_be_done_is_said_in_a_line(
     monkeypatch.setitem(sys.modules, "duckdb", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'pixelbrain\[sql\]'"):
         found.sql("SELECT 1")
+
+
+def test_tables_need_no_password_of_the_stores_and_what_writes_to_them_does(out: Path):
+    write_stage(Landing(out).storage, "load", {}, settings={"mongo": "mongodb://me:***@db.example/photos"})
+    found = pb.open(out)
+    assert found.images().num_rows == 3
+    with pytest.raises(ConfigError, match="give --mongo again"):
+        found.group()
 
 
 def test_somebodys_photos_are_a_table(out: Path):

@@ -238,12 +238,11 @@ def _from_sidecars(landing: Landing, folder: Path, read: Read, report: Imported)
                 path = shown_path(row["image_id"])
                 for name in {path.rpartition("/")[2], path.rpartition("/")[2].rpartition(".")[0]}:
                     names.setdefault(name.lower(), []).append((row["image_id"], row["width"], row["height"]))
-    for file in sorted(folder.rglob("*")) if folder.is_dir() else [folder]:
+    files, folder = (sorted(folder.rglob("*")), folder) if folder.is_dir() else ([folder], folder.parent)
+    for file in files:
         if file.suffix.lower() != _SUFFIX or not file.is_file():
             continue
-        photo = _photo_of(
-            file, folder if folder.is_dir() else file.parent, names.get(file.name[: -len(_SUFFIX)].lower(), [])
-        )
+        photo = _photo_of(file, folder, names.get(file.name[: -len(_SUFFIX)].lower(), []))
         if photo is None:
             report.not_in_out += 1
             continue
