@@ -98,7 +98,7 @@ class Event:
 
     def __str__(self) -> str:
         what = {
-            "name": f"names {self.person} {self.name!r}" if self.name else f"takes the name of {self.person}",
+            "name": f'names {self.person} "{self.name}"' if self.name else f"takes the name of {self.person}",
             "merge": f"says that {' and '.join(self.people)} are one",
             "apart": f"says that {' and '.join(self.people)} are not the same",
             "split": f"splits {self.person} from {', '.join(self.others)}",

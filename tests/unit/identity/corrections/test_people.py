@@ -64,7 +64,8 @@ def test_what_is_no_name_changes_nothing(world):
                 world.people.split(world.ids[1], other, name=name)
     assert not world.people.history()
     for kept in ("علی\u200cرضا", "O'Neil-Müller 3rd", "x" * 200):
-        world.people.name(world.ids[0], f" {kept}\n")
+        said = str(world.people.name(world.ids[0], f" {kept}\n"))
+        assert said.endswith(f'names {world.ids[0]} "{kept}"')  # its joiners, too, as they are read
         assert world.people.find(kept) == world.ids[0]
         assert [one.name for one in world.people.list() if one.name] == [kept]
 
