@@ -10,6 +10,7 @@
 | `Face` | faces | every face of a photo: box, landmarks, probability, sharpness, pixels |
 | `load_state` | inference | loads a state dict safely, folds batch norms, picks the fastest exact-enough dtype |
 | `measure_visible` | looks | whether a face is upright, and its eyes and mouth are to be seen |
+| `Mtcnn` | mtcnn | the face detector's three networks, over photos of any sizes at once |
 | `OnnxEmbedder` | onnx_embedder | a model like ArcFace, in an ONNX file of the user's own |
 | `create_module` | registry | from a module's name, or `package.file:Class`, to the module |
 | `ResnetClassifierModule` | resnet | the likeliest ImageNet classes, and an embedding for visual similarity |

@@ -112,7 +112,7 @@ class FacenetEmbedderModule(PipelineModule):
     def process_batch(self, images: Sequence[DecodedImage]) -> list[dict[str, Any]]:
         if not self._ready:
             raise ModuleError("the face models are not loaded: call setup() first")
-        found = [self._detector.detect(image) for image in images]
+        found = self._detector.detect_all(images)
         vectors = iter(self._embedder.embed([face for faces in found for face in faces]))
         rows = []
         for image, faces in zip(images, found, strict=True):

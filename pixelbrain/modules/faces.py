@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import types
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -17,7 +15,6 @@ from pixelbrain.config import TURNS, choose
 from pixelbrain.errors import ConfigError
 from pixelbrain.images.decode import DecodedImage
 from pixelbrain.images.preprocess import FacePreprocessor
-from pixelbrain.images.torchvision import import_torchvision
 from pixelbrain.modules.align import align, turn_back
 from pixelbrain.modules.looks import measure_turns, measure_visible
 from pixelbrain.modules.weights.find import fetch_weights
@@ -102,22 +99,25 @@ class FaceDetector:
 
     def setup(self, device: str = "cpu") -> None:
         """Load the three networks."""
-        import_torchvision()
-        from facenet_pytorch import MTCNN
+        from pixelbrain.modules.mtcnn import Mtcnn
 
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # older torch: on its own torch.load of its own files
-            net = MTCNN(keep_all=True, min_face_size=self.min_face_px, select_largest=False, device=device)
-        self._mtcnn = net.eval()
-        self._detect_face = _tolerant_detect_face()
+        self._mtcnn = Mtcnn(self.min_face_px, device)
 
     def detect(self, image: DecodedImage) -> list[Face]:
-        """All faces of a photo, ordered by position: top to bottom, then left to right.
+        """All faces of a photo, as `detect_all` finds them."""
+        return self.detect_all([image])[0]
 
-        A photo that is smaller than the smallest face has none.
+    def detect_all(self, images: Sequence[DecodedImage]) -> list[list[Face]]:
+        """The faces of each photo, ordered by position: top to bottom, then left to right.
+
+        Photos have any sizes; one that is smaller than the smallest face has none.
         """
+        seen = self._look_around([self._shrink(image.pil(), self.detect_max_side_px) for image in images])
+        return [self._cut_out(image, turn, found) for image, (turn, found) in zip(images, seen, strict=True)]
+
+    def _cut_out(self, image: DecodedImage, turn: int, found: Sequence[_Found]) -> list[Face]:
+        """What was found in a photo, as `Face`s, ordered."""
         photo = image.pil()
-        turn, found = self._look_around(self._shrink(photo, self.detect_max_side_px))
         turned = np.ascontiguousarray(np.rot90(image.pixels, -turn // 90))
         upright = Image.fromarray(turned) if turn else photo  # a copy of all pixels
         size = np.array(turned.shape[1::-1], np.float32)
@@ -150,34 +150,45 @@ class FaceDetector:
             )
         return sorted(faces, key=lambda face: (face.box[1], face.box[0], *face.box[2:], -face.score))
 
-    def _look_around(self, copy: Image.Image) -> tuple[int, list[_Found]]:
-        """The faces of a photo, and the turn that shows most upright ones; 0 where they are no more in others."""
-        found = self._find(copy)
-        upright = sum(measure_upright(one.odds) >= 0 for one in found)
-        if self.turns == "never" or (found and 2 * upright >= len(found)):
-            return 0, found
-        if found:  # which way up its faces are says which turn is worth a look
-            turns = [90 * int(np.argmax(np.sum([one.odds for one in found], axis=0)))]
-        else:
-            small = self._shrink(copy, _GLANCE_PX)
-            glances = {turn: _good(self._find(_turned(small, turn))) for turn in (90, 180, 270)}
-            turns = [turn for turn in glances if glances[turn] and glances[turn] == max(glances.values())][:1]
-        for turn in turns:
-            others = self._find(_turned(copy, turn)) if turn else found
-            if _good(others) > _good(found):
-                return turn, others
-        return 0, found
+    def _look_around(self, copies: Sequence[Image.Image]) -> list[tuple[int, list[_Found]]]:
+        """Of each photo its faces, and the turn that shows most upright ones; 0 where they are no more in others."""
+        found = self._find(copies)
+        seen = [(0, faces) for faces in found]
+        if self.turns == "never":
+            return seen
+        turns: dict[int, int] = {}  # that are worth a look, by photo
+        empty = [index for index, faces in enumerate(found) if not faces]
+        for index, faces in enumerate(found):
+            if faces and 2 * sum(measure_upright(one.odds) >= 0 for one in faces) < len(faces):
+                # which way up its faces are says which
+                turns[index] = 90 * int(np.argmax(np.sum([one.odds for one in faces], axis=0)))
+        small = [self._shrink(copies[index], _GLANCE_PX) for index in empty]
+        glances = iter(self._find([_turned(one, turn) for one in small for turn in _CLOCKWISE]))
+        for index in empty:
+            good = {turn: _good(next(glances)) for turn in _CLOCKWISE}
+            best = max(good, key=good.__getitem__)
+            turns[index] = best if good[best] else 0
+        turns = {index: turn for index, turn in turns.items() if turn}
+        others = self._find([_turned(copies[index], turn) for index, turn in turns.items()])
+        for (index, turn), faces in zip(turns.items(), others, strict=True):
+            if _good(faces) > _good(found[index]):
+                seen[index] = turn, faces
+        return seen
 
-    def _find(self, copy: Image.Image) -> list[_Found]:
+    def _find(self, copies: Sequence[Image.Image]) -> list[list[_Found]]:
         """Faces of at least the least score; boxes and landmarks as shares of the width and the height."""
-        boxes, scores, landmarks = self._detect(np.asarray(copy))
-        sure = scores >= self.min_score
-        odds = measure_turns(self._mtcnn.onet, copy, boxes[sure], self._mtcnn.device) if sure.any() else ()
-        size = np.array(copy.size, np.float32)
-        return [
-            _Found(box / np.tile(size, 2), float(score), points / size, one)
-            for box, score, points, one in zip(boxes[sure], scores[sure], landmarks[sure], odds, strict=True)
-        ]
+        found = []
+        for copy, (boxes, scores, points) in zip(copies, self._mtcnn.find([*map(np.array, copies)]), strict=True):
+            sure = scores >= self.min_score
+            odds = measure_turns(self._mtcnn.net.onet, copy, boxes[sure], self._mtcnn.device) if sure.any() else ()
+            size = np.array(copy.size, np.float32)
+            found.append(
+                [
+                    _Found(box / np.tile(size, 2), float(score), landmarks / size, one)
+                    for box, score, landmarks, one in zip(boxes[sure], scores[sure], points[sure], odds, strict=True)
+                ]
+            )
+        return found
 
     @staticmethod
     def _shrink(photo: Image.Image, side_px: int) -> Image.Image:
@@ -186,22 +197,6 @@ class FaceDetector:
             return photo
         size = (max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
         return photo.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
-
-    def _detect(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """MTCNN's boxes (n, 4), scores (n,) and landmarks (n, 5, 2), float32, in the pixels given."""
-        import torch
-
-        height, width = pixels.shape[:2]
-        if min(height, width) * (12.0 / self.min_face_px) < 12:
-            # no scale is left to look at, of which facenet-pytorch makes an error
-            return np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty((0, 5, 2), np.float32)
-        net = self._mtcnn
-        with torch.inference_mode():
-            boxes, landmarks = self._detect_face(
-                pixels, net.min_face_size, net.pnet, net.rnet, net.onet, net.thresholds, net.factor, net.device
-            )
-        found = np.asarray(boxes[0], dtype=np.float32).reshape(-1, 5)
-        return found[:, :4], found[:, 4], np.asarray(landmarks[0], dtype=np.float32).reshape(-1, 5, 2)
 
 
 def _turned(photo: Image.Image, turn: int) -> Image.Image:
@@ -220,22 +215,6 @@ def measure_upright(odds: np.ndarray) -> float:
         odds: float (4,), see `modules.looks.measure_turns`.
     """
     return float(odds[0] - odds[1:].max())
-
-
-def _tolerant_detect_face() -> Callable[..., Any]:
-    """facenet-pytorch's `detect_face`, for which a candidate wholly outside the image is no error.
-
-    Its own skips such a candidate's pixels and not its row, and then raises IndexError for the whole image. This is
-    the same code with another `pad`, which leaves every candidate a pixel; that is no face to the next network.
-    """
-    from facenet_pytorch.models.utils import detect_face as theirs
-
-    def pad(boxes: Any, width: int, height: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        y1, y2, x1, x2 = theirs.pad(boxes, width, height)
-        y1, x1 = np.minimum(y1, height), np.minimum(x1, width)
-        return y1, np.maximum(y2, y1), x1, np.maximum(x2, x1)
-
-    return types.FunctionType(theirs.detect_face.__code__, {**vars(theirs), "pad": pad}, "detect_face")
 
 
 def measure_sharpness(square: np.ndarray) -> float:

@@ -75,11 +75,11 @@ def test_candidates_outside_the_photo_do_not_stop_detection(photo: Callable) -> 
     """facenet-pytorch raises IndexError for these; here by a second network that exaggerates."""
     detector = set_up(FaceDetector())
     with torch.no_grad():
-        detector._mtcnn.rnet.dense5_2.weight.mul_(6)
-        detector._mtcnn.rnet.dense5_2.bias.mul_(6)
+        detector._mtcnn.net.rnet.dense5_2.weight.mul_(6)
+        detector._mtcnn.net.rnet.dense5_2.bias.mul_(6)
     image = photo("astronaut.png")
     with pytest.raises(IndexError):
-        detector._mtcnn.detect(image.pixels)
+        detector._mtcnn.net.detect(image.pixels)
     for face in detector.detect(image):
         assert 0 <= face.box[0] < face.box[2] <= 512
         assert 0 <= face.box[1] < face.box[3] <= 512

@@ -55,7 +55,7 @@ def test_nothing_is_visible_outside_of_the_photo(photo: Callable) -> None:
 def test_a_face_is_surest_upright(photo: Callable) -> None:
     detector = FaceDetector()
     detector.setup()
-    onet, image = detector._mtcnn.onet, photo("astronaut.png").pil()
+    onet, image = detector._mtcnn.net.onet, photo("astronaut.png").pil()
     odds = measure_turns(onet, image, np.repeat(BOX, 2, axis=0))
     assert odds.shape == (2, 4) and odds[0].argmax() == 0 and (odds[0] == odds[1]).all()
     on_its_side = image.transpose(Image.Transpose.ROTATE_90)  # counterclockwise: a turn clockwise makes it upright
