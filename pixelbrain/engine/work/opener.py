@@ -6,7 +6,7 @@ import functools
 import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,6 +61,7 @@ class Opener:
         for following in [*cut[1:], []]:
             current, ahead = ahead, submit(following)
             started = time.perf_counter()
+            wait(current)  # once for all: to be woken for each takes the decoding threads' lock from them each time
             rows, inputs = zip(*self._with_known([future.result() for future in current]), strict=True)
             waited = time.perf_counter() - started
             good = [i for i, given in enumerate(inputs) if given is not None]
