@@ -22,7 +22,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +40,7 @@ from tests.integration.s3_servers import rclone_server
 
 IMAGES, QUICK_IMAGES = 20_000, 3_000
 COSTS_IMAGES = 2_000
+PLACES = ("disk", "s3")
 WARM = 256  # images that the bare loop does before it is timed
 OURS = {  # by name: executor, layout
     "ours, without Ray": ("local", "fused"),
@@ -85,7 +86,7 @@ def bare(read: Callable[[str], bytes], names: list[str], threads: int, server: i
         return len(names) - WARM, time.perf_counter() - started, cpu_seconds(server) - used
 
 
-def ours(source: str, endpoint: str | None, way: str, server: int | None) -> tuple[int, float, float]:
+def ours(source: str, endpoint: str | None, images: int, way: str, server: int | None) -> tuple[int, float, float]:
     """The same of our engine, from its first landed block to its last."""
     import pixelbrain as pb
     from pixelbrain.config import Placement
@@ -94,15 +95,15 @@ def ours(source: str, endpoint: str | None, way: str, server: int | None) -> tup
     told: list[tuple[int, float, float]] = []
 
     def progress(done: int, _total: int, _failed: int) -> None:
-        if done:
+        if done and (not told or done == images):  # a look at all processes takes as long as many images
             told.append((done, time.perf_counter(), cpu_seconds(server)))
 
     loader = pb.DataLoader(source, s3_endpoint=endpoint)
     placement = Placement(executor=executor, layout=layout, device="cpu")
     with tempfile.TemporaryDirectory(prefix="bench-pipeline-") as out:
         report = pb.Pipeline(loader, [nothing()], placement=placement).extract(out, thumbnails=False, progress=progress)
-    assert report.done == report.listed and not report.failed
-    first, last = told[0], next(one for one in told if one[0] == report.done)
+    assert report.done == images and not report.failed
+    first, last = told[:2]
     return tuple(b - a for a, b in zip(first, last, strict=True))  # type: ignore[return-value]
 
 
@@ -128,7 +129,7 @@ def s3_server(root: Path) -> Iterator[tuple[str, int]]:
         yield url, server
 
 
-def measure(root: Path, repeats: int) -> dict[str, dict[str, Rates]]:
+def measure(root: Path, repeats: int, only: Sequence[str]) -> dict[str, dict[str, Rates]]:
     """By where the images are and by who reads them, in turns; `root`/photos has the images."""
     threads = len(psutil.Process().cpu_affinity())
     files = sorted(map(str, (root / "photos").rglob("*.jpg")))
@@ -140,10 +141,15 @@ def measure(root: Path, repeats: int) -> dict[str, dict[str, Rates]]:
             "s3": ("s3://photos", url, keys, s3_reader(url, "photos", threads)),
         }
         for _ in range(repeats):
-            for place, (source, endpoint, names, read) in places.items():
+            for place in only:
+                source, endpoint, names, read = places[place]
                 rates = found.setdefault(place, {})
                 for way in ("bare", *OURS):
-                    done = bare(read, names, threads, server) if way == "bare" else ours(source, endpoint, way, server)
+                    done = (
+                        bare(read, names, threads, server)
+                        if way == "bare"
+                        else ours(source, endpoint, len(names), way, server)
+                    )
                     rates.setdefault(way, Rates()).add(*done)
                     print(f"{place}, {way}: {rates[way].images_per_s[-1]:.0f}/s", file=sys.stderr, flush=True)
     return found
@@ -155,6 +161,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="3,000 images, once")
     parser.add_argument("--images", type=int, help="how many [20,000]")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--place", action="append", choices=PLACES, help="repeatable [both]")
     parser.add_argument("--json", metavar="FILE", help="write the figures here")
     arguments = parser.parse_args()
     images = arguments.images or (QUICK_IMAGES if arguments.quick else IMAGES)
@@ -162,7 +169,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench-pipeline-") as name:
         root = Path(name)
         make_small_images(root / "photos", images)
-        found = measure(root, repeats)
+        found = measure(root, repeats, arguments.place or PLACES)
         (root / "out").mkdir()
         few = make_small_images(root / "few", COSTS_IMAGES)
         costs = steps(few, root / "out")
@@ -177,9 +184,12 @@ def main() -> None:
             )
             rows.append([f"{place}, {way}", rate, ratio, cpu, cpu - middle["bare"][1]])
             figures |= {f"{dotted}.images_per_s": rate, f"{dotted}.vs_bare": ratio, f"{dotted}.cpu_us": cpu}
-    figures["pipeline.vs_bare_reader"] = figures["pipeline.disk.on_ray.vs_bare"]
-    figures["pipeline.s3_vs_bare_reader"] = figures["pipeline.s3.on_ray.vs_bare"]
-    costs["Ray"] = figures["pipeline.disk.on_ray.cpu_us"] - figures["pipeline.disk.without_ray.cpu_us"]
+    for place in found:
+        name = "pipeline.vs_bare_reader" if place == "disk" else f"pipeline.{place}_vs_bare_reader"
+        figures[name] = figures[f"pipeline.{place}.on_ray.vs_bare"]
+        costs[f"Ray, from {place}"] = (
+            figures[f"pipeline.{place}.on_ray.cpu_us"] - figures[f"pipeline.{place}.without_ray.cpu_us"]
+        )
     figures |= {f"pipeline.us.{step.translate(_PLAIN)}": value for step, value in costs.items()}
     print_table(["from", "images/s", "of the bare loop", "CPU us an image", "more than bare"], rows)
     print()
