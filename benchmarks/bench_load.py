@@ -53,7 +53,7 @@ class Sizes:
     repeats: int
 
 
-FULL = Sizes(batches=8, writers=(1, 2, 4, 8), dims=(512, 2048), images=4_000, repeats=3)
+FULL = Sizes(batches=8, writers=(1, 2, 4, 8), dims=(512, 2048), images=10_000, repeats=3)
 QUICK = Sizes(batches=4, writers=(1, 4), dims=(512,), images=2_000, repeats=1)
 
 

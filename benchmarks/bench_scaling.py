@@ -51,7 +51,7 @@ PHOTO_BYTES = 70e3  # of 500 px: bench_costs.py
 CARD_IMAGES_PER_S = 2_000.0  # ResNet-50 in PyTorch on an L4: assumed, see cluster/SCALING.md
 CORES_IMAGES_PER_S = 60.0  # on four cores, twice what two do: assumed
 PYTHON_S = 0.0014  # that a process reads and opens an image from S3, whatever its threads: bench_costs.py
-ACTORS_PER_LANDING = 8  # as engine.plan_staged
+ACTORS_PER_LANDING = 8  # as engine.plan.staged had it for cards, too
 
 
 def measured_shapes(counts: Sequence[int]) -> Iterator[tuple[Shape, Times]]:

@@ -36,3 +36,16 @@ def test_gpu_modules_without_a_card_says_so(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(SystemExit, match="no CUDA card"):
         main(["--device", "cuda"])
+
+
+def test_gpu_pipeline_runs_extract_on_a_cpu_and_calls_it_one(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from benchmarks.gpu_pipeline import main
+
+    small = ["--images", "4", "--seconds", "0.001", "--model", "resnet50", "--executor", "local"]
+    main(["--device", "cpu", *small, "--json", str(tmp_path / "found.json")])
+    figures = json.loads((tmp_path / "found.json").read_text())["figures"]
+    assert figures.keys() == {
+        "cpu.resnet50.alone.images_per_s", "cpu.resnet50.fused.images_per_s", "cpu.resnet50.fused.of_limit",
+    }  # fmt: skip
+    assert all(value > 0 for value in figures.values())
