@@ -1,20 +1,24 @@
-"""Search by photo, or by person: run the model that made the vectors on one photo, and ask ChromaDB for the nearest."""
+"""Search by photo, or by person: the nearest to a photo's vectors, which landed, or which OUT's own model makes."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pixelbrain.errors import ImageError, LandingError, ModuleError
 from pixelbrain.identity.corrections.people import People
 from pixelbrain.images.decode import decode_image
+from pixelbrain.landing.forgotten.marks import read_marks
 from pixelbrain.landing.registry import read_registry
 from pixelbrain.record import read_record
 from pixelbrain.report.search import search
+from pixelbrain.schema import ModelInfo
 from pixelbrain.sources import image_uri, read_bytes
 from pixelbrain.stages.configured import landed_module
 from pixelbrain.stages.stages import Stages
@@ -58,30 +62,15 @@ def search_photo(
         raise LandingError(
             f"{stages.storage.uri} has no {column} vectors: run `pixelbrain extract` with --module {column}"
         )
-    told = read_record(stages.storage).get("settings", {}) | ({"embedder": embedder} if embedder else {})
-    module = landed_module(
-        column,
-        stages.landing.states()[column],
-        weights_dir=told.get("weights_dir"),
-        offline=bool(told.get("offline")),
-        told=told,
-    )
     uri = image_uri(photo)
-    max_pixels = stages.config.max_megapixels * 1_000_000
     try:
         data = read_bytes(uri, s3_endpoint=stages.config.s3_endpoint)
-        image = decode_image(data, image_id=uri, target=module.decode_target, max_pixels=max_pixels)
+        found, model = _landed(stages, column, uri, data) or _computed(stages, column, uri, data, embedder)
     except ImageError as error:
         raise type(error)(f"cannot search by {photo}: {error}") from None
-    stages.check("search")
-    module.prepare()
-    module.setup("cpu")
-    found = module.run([image])[0]
     if found.get("error_type"):
         raise ModuleError(f"{column} failed on {photo}: {found['error']}")
     titles, vectors = _queries(found, by)
-    model = module.model_info()
-    assert model is not None  # both modules have one
     with stages.database() as database:
         results: Sequence[Sequence[Any]] = search(database, vectors, by=by, model=model, k=k)
     names = read_registry(stages.storage).names if by == "faces" else {}
@@ -91,6 +80,44 @@ def search_photo(
     ]
     columns = [*_COLUMNS[by], *(["name"] if names else [])]
     return {"unit": "cosine distance, 0 to 2", "columns": columns, "queries": queries}
+
+
+def _landed(stages: Stages, column: str, uri: str, data: bytes) -> tuple[dict[str, Any], ModelInfo] | None:
+    """What landed of this very photo, and by which model; None: nothing to search by, or a face of it is forgotten.
+
+    No model is loaded for it, which takes longer than all else that a search does.
+    """
+    landing = stages.landing
+    place = np.flatnonzero(np.asarray(pc.equal(landing.index.image_id, uri)))
+    for table in landing.iter_images([column], images=place):
+        row, model = table.to_pylist()[0], landing.states()[column].model
+        found, whole = row[column] or {}, not read_marks(stages.storage).touch(table).any()
+        same = row["sha256"] == hashlib.sha256(data).hexdigest()
+        if same and whole and model and (found.get("faces") or found.get("embedding")):
+            return found, model
+    return None
+
+
+def _computed(
+    stages: Stages, column: str, uri: str, data: bytes, embedder: str | None
+) -> tuple[dict[str, Any], ModelInfo]:
+    """What the model that made OUT's vectors says of a photo, and which it is."""
+    told = read_record(stages.storage).get("settings", {}) | ({"embedder": embedder} if embedder else {})
+    module = landed_module(
+        column,
+        stages.landing.states()[column],
+        weights_dir=told.get("weights_dir"),
+        offline=bool(told.get("offline")),
+        told=told,
+    )
+    max_pixels = stages.config.max_megapixels * 1_000_000
+    image = decode_image(data, image_id=uri, target=module.decode_target, max_pixels=max_pixels)
+    stages.check("search")
+    module.prepare()
+    module.setup("cpu")
+    found, model = module.run([image])[0], module.model_info()
+    assert model is not None  # both modules have one
+    return found, model
 
 
 def search_person(stages: Stages, person: str, *, k: int = 20) -> dict[str, Any]:
