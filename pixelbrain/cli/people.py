@@ -187,7 +187,7 @@ def reject(stages: Stages, by: str | None, face: tuple[str, ...]) -> Event:
 def hide(stages: Stages, by: str | None, person: tuple[str, ...]) -> list[Event]:
     """Leave people out of lists and the gallery's front page."""
     people = _people(stages, by)
-    return [people.hide(one) for one in person]
+    return [people.hide(one) for one in dict.fromkeys(map(people.find, person))]  # all are there, or nothing is said
 
 
 @_correction("Show hidden people again.", "pixelbrain people unhide out/ person-3f2a")
@@ -196,7 +196,7 @@ def hide(stages: Stages, by: str | None, person: tuple[str, ...]) -> list[Event]
 def unhide(stages: Stages, by: str | None, person: tuple[str, ...]) -> list[Event]:
     """Show people again that were hidden."""
     people = _people(stages, by)
-    return [people.unhide(one) for one in person]
+    return [people.unhide(one) for one in dict.fromkeys(map(people.find, person))]
 
 
 @_correction("Take an event back.", "pixelbrain people undo out/ 3")

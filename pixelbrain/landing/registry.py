@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 #: Relative to OUT.
 REGISTRY = "people/people.parquet"
+
+# What programs put round names that are written from right to left, and before texts; nobody sees it
+_UNSEEN = dict.fromkeys([0x061C, 0x200B, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A), 0xFEFF])
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,9 +73,22 @@ class Registry:
             identity_id = following
         return identity_id
 
+    def named(self, name: str) -> list[str]:
+        """The ids of all who are called so now; if nobody is, of those whose name differs in capitals alone."""
+        there = [(who, plain(its)) for who, its in self.names.items() if self.current(who) == who]
+        name = plain(name)
+        return [who for who, its in there if its == name] or [
+            who for who, its in there if its.casefold() == name.casefold()
+        ]
+
     def called(self, ids: Iterable[str | None]) -> list[str | None]:
         """The name of each; None where it has none."""
         return [self.names.get(one or "") for one in ids]
+
+
+def plain(name: str) -> str:
+    """The same for all ways to write a name: é as one letter or, as on Macs, as two; spaces and marks of direction."""
+    return " ".join(unicodedata.normalize("NFC", name.translate(_UNSEEN)).split())
 
 
 def read_registry(storage: Storage, *, sums: bool = False) -> Registry:

@@ -131,24 +131,24 @@ def _erase(stages: Stages, stores: bool) -> int:
 
 def _renew_stores(stages: Stages) -> None:
     """Bring both stores in step, and their files: embedded ones are written anew, as those keep what was deleted."""
+    from pixelbrain.stores.load import load_unlocked
     from pixelbrain.stores.mongo.fresh import write_files_anew
     from pixelbrain.stores.vectors import COLLECTION_COLUMNS
 
-    def fill() -> None:
-        config = stages.config
-        with stages.display.stage("load"):
-            load_apart(stages.landing, mongo=config.mongo, chroma=config.chroma)
-
+    config, stage = stages.config, stages.display.stage("load")
     with stages.database() as database:
         remote, mongo = database.remote_vectors, database.mongo_connection
-        if database.has_vectors and not remote:
+        if remote:
+            with stage:
+                load_unlocked(stages.landing, database)  # which sees that it is ours; a new collection has new files
+                for name in COLLECTION_COLUMNS:
+                    database.vectors.drop(name)
+                load_unlocked(stages.landing, database)
+        elif database.has_vectors:
             database.vectors.connection.discard()
-    fill()
-    if remote:  # it was seen to be ours; a new collection has new files
-        with stages.database() as database:
-            for name in COLLECTION_COLUMNS:
-                database.vectors.drop(name)
-        fill()
+    if not remote:
+        with stage:
+            load_apart(stages.landing, mongo=config.mongo, chroma=config.chroma)
     if mongo.shared:
         with stages.database() as database:
             _compact_server(stages, database)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pixelbrain.errors import ContradictionError
-from pixelbrain.identity.corrections.events import Event, FaceRef, active
+from pixelbrain.identity.corrections.events import OF_ONE, Event, FaceRef, active
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,10 +45,14 @@ class Claims:
         weak: list[tuple[FaceRef, FaceClaim]] = []
         explicit: list[tuple[FaceRef, FaceClaim]] = []
         holding = {event.number for event in self.events}
+        unmade: set[str | None] = set()
         for event in events:
             if event.kind == "split" and event.number not in holding:  # who was split off is whose the faces were
                 self._one[event.person or ""] = self.root(event.others[0])
+                unmade.add(event.person)
         for event in self.events:
+            if event.kind in OF_ONE and event.person in unmade:
+                continue
             self.people |= dict.fromkeys(event.people)
             if event.kind == "name":
                 self.names[event.person or ""] = event.name or ""

@@ -17,10 +17,16 @@ Kind = Literal["name", "hide", "unhide", "merge", "apart", "split", "assign", "u
 
 #: The folder of OUT that holds them.
 EVENTS = "people/events"
+#: What is said of one person, and of nobody else's faces.
+OF_ONE = ("name", "hide", "unhide")
 #: The key of `Event.faces` for faces that are nobody's.
 NOBODY = ""
 
+#: Of all up to some time, in one file, so that of many in S3 a few objects are read.
+SNAPSHOT = "people/events.snapshot"
+
 _DIGITS = 8  # names sort as their numbers do
+_MANY = 64  # so many more than the snapshot has are read one by one
 _THREADS = {True: 4, False: 32}  # by whether it is a disk: of S3 most is waiting
 
 
@@ -107,20 +113,29 @@ class Event:
 
 
 class EventLog:
-    """The events of an OUT. They are never changed; what was read of them is kept."""
+    """The events of an OUT; what was read of them is kept.
+
+    Their files are the truth. What a snapshot has of them counts while it is of the version of the file that is there.
+    """
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self._known: dict[str, Event] = {}
+        self._known: dict[tuple[str, str], Event] = {}  # by name and version of the file
+        self._loose = 0  # how many of them no snapshot had
 
     def read(self) -> list[Event]:
         """All of them, in their order. Raises `LandingError`."""
-        names = [name for name in self._storage.names(EVENTS) if name.endswith(".json")]
-        new = [name for name in names if name not in self._known]
+        there = [one for one in self._storage.versions(EVENTS).items() if one[0].endswith(".json")]
+        known = self._known
+        if sum(one not in known for one in there) > _MANY:
+            known = self._snapshot() | known
+        new = [one for one in there if one not in known]
         if new:
+            self._loose = len(new)
             with ThreadPoolExecutor(_THREADS[self._storage.is_local]) as pool:
-                self._known |= zip(new, pool.map(self._read, new), strict=True)
-        return [self._known[name] for name in names]
+                known = known | dict(zip(new, pool.map(self._read, [name for name, _ in new]), strict=True))
+        self._known = {one: known[one] for one in there}
+        return list(self._known.values())
 
     def append(self, event: Event, after: int) -> Event | None:
         """Write it as the one that follows number `after`; None: somebody else's does, to be read first."""
@@ -129,8 +144,18 @@ class EventLog:
         name = f"{number:0{_DIGITS}}.json"
         if not self._storage.create(f"{EVENTS}/{name}", written.to_json()):
             return None
-        self._known[name] = written
+        if self._loose > _MANY:  # who appends holds OUT's lock
+            told = [[*key, known.to_json().decode()] for key, known in self._known.items()]
+            self._storage.write(SNAPSHOT, json.dumps(told).encode())
+            self._loose = 0
         return written
+
+    def _snapshot(self) -> dict[tuple[str, str], Event]:
+        try:
+            told = json.loads(self._storage.read(SNAPSHOT) or b"[]")
+            return {(name, version): Event.from_json(text.encode(), name) for name, version, text in told}
+        except (ValueError, TypeError, AttributeError, LandingError):  # of another version: the files have it all
+            return {}
 
     def _read(self, name: str) -> Event:
         path = f"{EVENTS}/{name}"
@@ -161,7 +186,8 @@ def undo_of(events: Collection[Event], number: int) -> Event:
     if holding:
         raise PeopleError(f"event {number} is taken back already, by event {holding[-1].number}: undo that one")
     if found.kind == "split":
-        later = [event for event in active(events) if event.number > number and found.person in event.people]
+        about = [event for event in active(events) if event.number > number and found.person in event.people]
+        later = [event for event in about if event.kind not in OF_ONE]  # a name goes with who was made
         if later:
             raise PeopleError(f"{later[-1]}, which {found} made: undo event {later[-1].number} first")
     return Event(kind="undo", undoes=number)

@@ -20,7 +20,7 @@ from pixelbrain.errors import OutLockedError, PeopleError, StoreError
 from pixelbrain.identity.corrections.apply import Applied
 from pixelbrain.identity.corrections.events import NOBODY, Event, EventLog, active, undo_of, whoami
 from pixelbrain.identity.corrections.keep import new_id
-from pixelbrain.identity.corrections.state import State, called
+from pixelbrain.identity.corrections.state import State, as_name, called
 from pixelbrain.landing.derived import IDENTITIES
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.published import republished
@@ -155,10 +155,7 @@ class People(Shown):
 
     def name(self, who: str, name: str) -> Event:
         """Call a person so; "" takes the name away."""
-        name = " ".join(name.split())
-        if not name.isprintable() or name.startswith("person-"):
-            raise PeopleError(f"{name!r} is no name: it has no control characters, and does not begin with person-")
-        return self._about(who, "name", name=name)
+        return self._about(who, "name", name=as_name(name))
 
     def hide(self, who: str) -> Event:
         """Leave a person out of lists and the gallery's front."""
@@ -197,6 +194,7 @@ class People(Shown):
 
     def split(self, who: str, *faces: str, name: str = "") -> Event:
         """These faces of a person are somebody else, the event's `person`, who may be given a name."""
+        name = as_name(name)
 
         def make(state: State) -> Event:
             person, rows = state.find(who), state.rows(faces)
@@ -218,6 +216,8 @@ class People(Shown):
 
     def assign(self, who: str, *faces: str, new: bool = False) -> Event:
         """These faces are this person's; `new`: of somebody who is called so, and whom nobody knew."""
+        if new and not (who := as_name(who)):
+            raise PeopleError("somebody new needs a name")
 
         def make(state: State) -> Event:
             rows = state.rows(faces)

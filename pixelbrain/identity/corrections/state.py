@@ -17,9 +17,13 @@ from pixelbrain.identity.corrections.events import Event, FaceRef
 from pixelbrain.identity.corrections.faces import BOX, WHERE, hashes_of, landed_hashes, refs_of
 from pixelbrain.landing.derived import IDENTITIES
 from pixelbrain.landing.landing import Landing
-from pixelbrain.landing.registry import Registry, read_registry
+from pixelbrain.landing.registry import Registry, plain, read_registry
+
+#: Letters of a name.
+MAX_NAME = 256
 
 _MODULE = "facenet"
+_JOINERS = dict.fromkeys(map(ord, "\u200c\u200d"))  # letters of Persian and of Indian languages need them
 
 
 class State:
@@ -118,10 +122,8 @@ class State:
         known = self.registry
         if who in known.place:
             return known.current(who)
-        for fold in (str, str.casefold):
-            called = [one for one, name in known.names.items() if fold(name) == fold(who) and known.current(one) == one]
-            if called:
-                return self._only(who, called, "are called")
+        if named := known.named(who):
+            return self._only(who, named, "are called")
         starts = [one for one in known.ids if who and (one.startswith(who) or one.partition("-")[2].startswith(who))]
         current = sorted({known.current(one) for one in starts})
         if not current:
@@ -207,6 +209,16 @@ def _with_origin(landing: Landing, faces: pa.Table) -> pa.Table:
         column = pc.coalesce(faces[name], there[name].take(at))
         faces = faces.set_column(faces.schema.get_field_index(name), faces.schema.field(name), column)
     return faces.filter(pc.is_valid(faces["x1"]))
+
+
+def as_name(text: str) -> str:
+    """A name as it is kept. Raises `PeopleError`."""
+    name = plain(text)
+    if not name.translate(_JOINERS).isprintable() or name.lower().startswith("person-"):
+        raise PeopleError(f"{name!r} is no name: it has no control characters, and does not begin with person-")
+    if len(name) > MAX_NAME:
+        raise PeopleError(f"{name[:20]!r}… has {len(name):,} letters: a name has up to {MAX_NAME}")
+    return name
 
 
 def called(registry: Registry, person: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import itertools
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +41,7 @@ class LabelledFaces:
     person: np.ndarray  # object (labels,), who it is
     face: np.ndarray  # int64 (labels,), the row of `faces`; -1: the photo has no such face
     not_in_out: Sequence[str] = ()  # photos that are labelled and did not land
+    twice: Sequence[str] = ()  # what was said of a face that another label is about: it is taken for no face
 
     def found(self, whose: Mapping[str, str]) -> np.ndarray:
         """object (labels,), the person found for each label; of whom nobody was found for, nobody else is."""
@@ -60,30 +63,35 @@ def read_labels(file: Path, *, person: Sequence[str] = _PERSON) -> Iterator[Labe
     """
     try:
         with file.open(newline="", encoding="utf-8-sig") as lines:
-            rows = csv.DictReader(lines)
+            first = lines.readline()
+            mark = max(",;\t", key=first.count)  # Excel writes what is customary in its user's country
+            rows = csv.DictReader(itertools.chain([first], lines), delimiter=mark)
             names = {(name or "").strip().lower(): name for name in rows.fieldnames or ()}
-            photo, who = (next((names[n] for n in wanted if n in names), None) for wanted in (_PHOTO, person))
+            photo, who = (next((n for n in wanted if n in names), None) for wanted in (_PHOTO, person))
             if photo is None or who is None:
                 raise ConfigError(
                     f"{file} needs a column photo and a column person: it has {', '.join(names) or 'none'}"
                 )
             for row in rows:
-                if row[photo] and row[who]:
-                    box = _box([row.get(names.get(name, ""), "") for name in BOX], f"{file}, line {rows.line_num}")
-                    yield Label(row[photo].strip(), row[who].strip(), box)
+                told = {name: (row[column] or "").strip() for name, column in names.items()}
+                if told[photo] and told[who]:
+                    values = [told.get(name, "").replace(",", ".") for name in BOX]  # as there, too
+                    yield Label(told[photo], told[who], _box(values, f"{file}, line {rows.line_num}"))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        why = getattr(error, "strerror", None) or error
+        why = (
+            "it is not in UTF-8" if isinstance(error, UnicodeDecodeError) else getattr(error, "strerror", None) or error
+        )
         raise ConfigError(f"{file} cannot be read as a CSV: {why}") from None
 
 
-def _box(values: Sequence[str | None], where: str) -> Box | None:
+def _box(values: Sequence[str], where: str) -> Box | None:
     if not any(values):
         return None
     try:
-        x1, y1, x2, y2 = map(float, values)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+        x1, y1, x2, y2 = map(float, values)
+    except ValueError:
         raise ConfigError(f"{where}: x1, y1, x2 and y2 are four numbers, or all empty") from None
-    if not (x1 < x2 and y1 < y2):
+    if not (-math.inf < x1 < x2 < math.inf and -math.inf < y1 < y2 < math.inf):
         raise ConfigError(f"{where}: a box has x1 below x2, and y1 below y2")
     return (x1, y1, x2, y2)
 
@@ -122,8 +130,9 @@ def find_labelled(
         rows.setdefault(image_id, []).append(row)
     boxes = np.column_stack([faces[name].to_numpy() for name in BOX]) if len(faces) else np.empty((0, 4))
     known = _Photos(landing.index.image_id.to_pylist(), beside)
-    people, found, missing, whole = [], [], [], set()
-    for label in labels:
+    people, missing, whole = [], [], set()
+    found: list[tuple[int, float]] = []
+    for label in dict.fromkeys(labels):
         image_id = known.find(label.image_id)
         if image_id is None:
             missing.append(label.image_id)
@@ -139,7 +148,18 @@ def find_labelled(
             f"none of the labelled photos has landed in {landing.storage.uri}"
             + (f": the first is {missing[0]}" if missing else ": there are no labels")
         )
-    return LabelledFaces(faces, np.array(people, object), np.array(found, np.int64), missing)
+    best: dict[int, int] = {}  # by face, the label that covers it most: two people are not one face
+    for at, (face, share) in enumerate(found):
+        if face >= 0 and (face not in best or share > found[best[face]][1]):
+            best[face] = at
+    ids = faces["face_id"].to_pylist()
+    twice = [
+        f"{ids[face]} is labelled as {people[best[face]]} and, less near, as {people[at]}, who is not found therefore"
+        for at, (face, _share) in enumerate(found)
+        if face >= 0 and people[best[face]] != people[at]
+    ]
+    meant = [face if face < 0 or people[best[face]] == people[at] else -1 for at, (face, _share) in enumerate(found)]
+    return LabelledFaces(faces, np.array(people, object), np.array(meant, np.int64), missing, twice)
 
 
 def _read_faces(landing: Landing) -> pa.Table:
@@ -157,15 +177,16 @@ def _read_faces(landing: Landing) -> pa.Table:
     return pa.concat_tables(tables)
 
 
-def _meant(boxes: np.ndarray, rows: Sequence[int], box: Box | None, least: float) -> int:
+def _meant(boxes: np.ndarray, rows: Sequence[int], box: Box | None, least: float) -> tuple[int, float]:
+    """The row of the face that a label means, -1 of none, and how much of it the box covers."""
     if not rows:
-        return -1
+        return -1, 0.0
     these = boxes[rows]
     if box is None:
-        return rows[int(np.argmax((these[:, 2] - these[:, 0]) * (these[:, 3] - these[:, 1])))]
+        return rows[int(np.argmax((these[:, 2] - these[:, 0]) * (these[:, 3] - these[:, 1])))], 0.0
     shares = overlap(box, these)
     best = int(np.argmax(shares))
-    return rows[best] if shares[best] >= least else -1
+    return (rows[best] if shares[best] >= least else -1), float(shares[best])
 
 
 class _Photos:

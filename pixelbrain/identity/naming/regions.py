@@ -105,7 +105,8 @@ def read_regions(data: bytes, *, orientation: int = 1) -> list[Region]:
     """
     if len(data) > MAX_BYTES:
         raise RegionsError(f"{len(data):,} bytes are no sidecar")
-    if b"<!DOCTYPE" in data or b"<!ENTITY" in data:  # XMP has none, and they can make a little text very large
+    plain = data.replace(b"\0", b"")  # of UTF-16
+    if b"<!DOCTYPE" in plain or b"<!ENTITY" in plain:  # XMP has none, and they can make a little text very large
         raise RegionsError("it has a DOCTYPE, which XMP has not")
     try:
         root = ElementTree.fromstring(data.strip().lstrip(b"\xef\xbb\xbf"))

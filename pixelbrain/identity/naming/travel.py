@@ -15,11 +15,13 @@ import pyarrow.compute as pc
 
 from pixelbrain.errors import ConfigError, ContradictionError, PeopleError, PixelbrainError
 from pixelbrain.identity.corrections.people import People
+from pixelbrain.identity.corrections.state import State, as_name
 from pixelbrain.identity.evaluation.labels import BOX, Label, find_labelled, read_labels
 from pixelbrain.identity.naming.regions import Region, RegionsError, read_regions, write_regions
 from pixelbrain.images.encoded import open_encoded
 from pixelbrain.images.metadata import orientation
 from pixelbrain.landing.landing import Landing
+from pixelbrain.landing.registry import plain
 from pixelbrain.shown import Shown
 from pixelbrain.storage.file_uri import shown_path
 from pixelbrain.storage.local import LocalStorage
@@ -114,6 +116,10 @@ def _write_sidecars(landing: Landing, rows: list[dict[str, Any]], to: Path, read
             for row in photos[image_id]
         ]
         name = shown_path(image_id)[len(start) :].lstrip("/") + _SUFFIX
+        if (folder.local / name).resolve() == Path(shown_path(image_id) + _SUFFIX).resolve():
+            raise ConfigError(
+                f"{to} is where the photos are, whose own sidecars would be written over: name another one"
+            )
         folder.write(name, write_regions(regions, width=width, height=height, orientation=lies).encode())
 
 
@@ -155,23 +161,25 @@ def import_names(people: People, source: Path, *, read: Read, dry_run: bool = Fa
     """
     report = Imported()
     landing = people.landing
-    if source.is_dir():
+    if source.is_dir() or source.suffix.lower() == _SUFFIX:
         labels, beside = list(_from_sidecars(landing, source, read, report)), source
         if not labels:
             raise ConfigError(
                 f"no sidecar below {source} names a face in a photo that has landed in {landing.storage.uri}"
+                + (f": {report.problems[0]}" if report.problems else "")
             )
     else:
         labels, beside = list(read_labels(source, person=("name", "person"))), source.parent
     labelled = find_labelled(landing, labels, beside=beside, least_overlap=_SAME_FACE)
     report.not_in_out += len(labelled.not_in_out)
+    report.problems += labelled.twice
     ids = labelled.faces["face_id"].to_pylist()
     named: dict[str, list[str]] = {}
     for person, face in zip(labelled.person.tolist(), labelled.face.tolist(), strict=True):
         if face < 0:
             report.not_found += 1
         else:
-            named.setdefault(person, []).append(ids[face])
+            named.setdefault(plain(person), []).append(ids[face])
     _name(people, {name: list(dict.fromkeys(faces)) for name, faces in named.items()}, report, dry_run)
     return report
 
@@ -179,33 +187,42 @@ def import_names(people: People, source: Path, *, read: Read, dry_run: bool = Fa
 def _name(people: People, named: dict[str, list[str]], report: Imported, dry_run: bool) -> None:
     """The names with the most faces first: they choose first whom they mean."""
     state = people.state()
-    known = {name: who for who, name in state.registry.names.items()}
     whose = dict(zip(state.faces["face_id"].to_pylist(), state.person.tolist(), strict=True))
-    taken = set(known.values())
+    taken = set(state.registry.names)
     for name, faces in sorted(named.items(), key=lambda item: (-len(item[1]), item[0])):
         there = [face for face in faces if face in whose]
         report.not_found += len(faces) - len(there)
         if not there:
             continue
         votes = Counter(whose[face] for face in there if whose[face] is not None)
-        who = known.get(name) or next((one for one, _ in _ranked(votes) if one not in taken), None)
-        report.people, report.faces, report.new = (
-            report.people + 1,
-            report.faces + len(there),
-            report.new + (who is None),
+        same = state.registry.named(name)  # of two who are called so, the one who has most of the faces
+        who = min(same, key=lambda one: (-votes[one], one), default=None) or next(
+            (one for one, _ in _ranked(votes) if one not in taken), None
         )
-        if dry_run:
-            continue
+        mine = [face for face in there if whose[face] == who or whose[face] not in same]
         try:
-            if who is not None:
-                taken.add(who)
-                if name not in known:
-                    people.name(who, name)
-                people.assign(who, *there)
-            else:
-                people.assign(name, *there, new=True)
+            if not dry_run:
+                _call(people, state, name, who, mine, known=bool(same))
+            elif who is None or not same:
+                as_name(name)
         except (ContradictionError, PeopleError) as error:
             report.problems.append(f"{name}: {error}")
+            continue
+        taken.add(who or "")
+        report.people, report.faces, report.new = report.people + 1, report.faces + len(there), report.new + (not who)
+
+
+def _call(people: People, state: State, name: str, who: str | None, faces: list[str], *, known: bool) -> None:
+    """These faces are of who is called so; `known`: already. What was said before is not said again."""
+    if who is None:
+        people.assign(name, *faces, new=True)
+        return
+    if not known:
+        people.name(who, name)
+    ids, claims = state.faces["face_id"], state.claims
+    said = {ids[at].as_py() for at, one in state.said.items() if one.explicit and claims.root(one.person) == who}
+    if set(faces) - said:
+        people.assign(who, *faces)
 
 
 def _ranked(votes: Counter[str]) -> list[tuple[str, int]]:
@@ -221,10 +238,12 @@ def _from_sidecars(landing: Landing, folder: Path, read: Read, report: Imported)
                 path = shown_path(row["image_id"])
                 for name in {path.rpartition("/")[2], path.rpartition("/")[2].rpartition(".")[0]}:
                     names.setdefault(name.lower(), []).append((row["image_id"], row["width"], row["height"]))
-    for file in sorted(folder.rglob("*")):
+    for file in sorted(folder.rglob("*")) if folder.is_dir() else [folder]:
         if file.suffix.lower() != _SUFFIX or not file.is_file():
             continue
-        photo = _photo_of(file, folder, names.get(file.name[: -len(_SUFFIX)].lower(), []))
+        photo = _photo_of(
+            file, folder if folder.is_dir() else file.parent, names.get(file.name[: -len(_SUFFIX)].lower(), [])
+        )
         if photo is None:
             report.not_in_out += 1
             continue

@@ -18,6 +18,7 @@ from pixelbrain.landing.registry import read_registry, write_registry
 
 #: One JSON file a correction; what is in them, `identity.corrections.events` knows.
 _EVENTS = "people/events"
+_SNAPSHOT = f"{_EVENTS}.snapshot"  # what they said when it was written
 
 
 def erase_from_registry(landing: Landing, kept: pa.Table, gone: pa.Table) -> None:
@@ -47,6 +48,7 @@ def erase_from_registry(landing: Landing, kept: pa.Table, gone: pa.Table) -> Non
 def erase_from_events(landing: Landing, marks: Marks) -> int:
     """Take forgotten faces out of corrections, and the name that somebody was given who has no other face there."""
     written = 0
+    landing.storage.delete(_SNAPSHOT)
     for name in landing.storage.names(_EVENTS):
         told = json.loads(landing.storage.read(f"{_EVENTS}/{name}") or b"{}")
         faces = {person: [ref for ref in refs if not _is_gone(marks, ref)] for person, refs in _faces(told).items()}

@@ -66,7 +66,7 @@ def _faces_of(landing: Landing, person: str) -> tuple[str, set[str]]:
     table, known = IDENTITIES.rows(landing), read_registry(landing.storage)
     ids = sorted(set(table["identity_id"].drop_null().to_pylist()))
     exact = [known.current(person)] if known.current(person) in ids else []
-    named = [one for one in ids if known.names.get(one, "").casefold() == person.casefold()] if person else []
+    named = [one for one in known.named(person) if one in ids]
     found = exact or named or [one for one in ids if person and one.startswith(person)]
     if len(found) != 1:
         why = f"{len(found)} people are called {person!r}, or begin so" if found else f"there is no person {person!r}"

@@ -112,6 +112,12 @@ def test_a_user_who_may_read_and_write_is_enough_and_one_who_may_read_verifies(g
     for _again in range(2):
         with Database.open(landing.storage.uri, mongo=guarded.uri("writer")) as database:
             assert load(landing, database, rebuild=_again > 0).images == 5
+    photo = landing.index.image_id.to_pylist()[-1]
+    words = ["forget", landing.storage.uri, "--photo", photo, "--yes", "--mongo", guarded.uri("writer")]
+    forgotten = CliRunner().invoke(cli, words)
+    assert forgotten.exit_code == 0 and forgotten.stderr.count("does not compact") == 1, forgotten.output
+    assert "administrator can" in forgotten.stderr and "s3cr3t" not in forgotten.output
+    landing.refresh()
     words = [landing.storage.uri, "--mongo", guarded.uri("reader")]
     verified = CliRunner().invoke(cli, ["verify", *words])
     assert verified.exit_code == 0, verified.output

@@ -27,6 +27,7 @@ from pixelbrain.stores.vectors import VectorBatch
 from pixelbrain.stores.verify import verify
 from tests.integration.stores.conftest import FACE_MODEL, IMAGE_DIM, IMAGE_MODEL, land_rows, make_image
 from tests.integration.stores.loader import start_loading
+from tests.unit.landing.forgotten import world as forgotten
 
 IMAGES = 1_200
 # `chroma run`, less the 2 s in which its script imports all of chromadb, which the server does not need
@@ -216,6 +217,33 @@ def test_an_empty_collection_of_another_out_is_not_taken(chroma):
     assert first.model("images") == IMAGE_MODEL
     for store in (first, second):
         store.close()
+
+
+def test_no_byte_of_a_person_is_left_in_servers(tmp_path, chroma, mongo, command):
+    """In ChromaDB's files after its `vacuum`, with which others' collections stay; MongoDB is asked to compact."""
+    out, to = tmp_path / "out", {"mongo": mongo("forget"), "chroma": f"{chroma.url}/forget"}
+    landing = forgotten.land(out)
+    vectors = {name: one for name, one in forgotten.ANN.items() if name.startswith("vector of")}
+    with Database.open(out, **to) as database:
+        load(landing, database)
+        forgotten.identify(landing)
+        database.store_derived("identities")
+        database.store_field("note", {forgotten.image_id("a.jpg"): "kept"})
+    assert forgotten.left_of(chroma.folder, vectors)
+    servers = [word for name, where in to.items() for word in (f"--{name}", where)]
+    done = command("forget", out, "--person", "person-a11", "--yes", *servers)
+    assert "does not compact" not in done.stderr
+    with Database.open(out, **to) as database:
+        assert verify(landing.refresh() or landing, database).ok
+        found = database.get_image(forgotten.image_id("a.jpg"))
+        assert found is not None and found["note"] == "kept" and found["identities"] == ["person-b22"]
+        assert "person-a11" not in str([*database.mongo["images"].find(), *database.mongo["identities"].find()])
+        assert sum(len(batch.ids) for batch in database.iter_vectors("faces")) == 4
+    chroma.kill()
+    program = CHROMA.replace("'run', *sys.argv[1:]", "'vacuum', '--force', '--path', sys.argv[1]")
+    subprocess.run([sys.executable, "-c", program, str(chroma.folder)], check=True, capture_output=True)
+    assert forgotten.left_of(chroma.folder, vectors) == []
+    chroma.start()
 
 
 def test_a_proxy_whose_server_is_away_for_a_while_is_waited_for(tmp_path, chroma, mongo):

@@ -54,6 +54,21 @@ def test_names_hold(world, tmp_path):
         world.people.find("Bob")
 
 
+def test_what_is_no_name_changes_nothing(world):
+    face, other = world.faces[0][0], world.faces[1][0]
+    for name in ("person-7", "Person-7", "a\0b", "a\x1bb", "x" * 300, " \u200e\n "):
+        with pytest.raises(PeopleError, match="is no name|has 300 letters|needs a name"):
+            world.people.assign(name, face, new=True)
+        if name.strip("\n \u200e"):
+            with pytest.raises(PeopleError, match="is no name|has 300 letters"):
+                world.people.split(world.ids[1], other, name=name)
+    assert not world.people.history()
+    for kept in ("علی\u200cرضا", "O'Neil-Müller 3rd", "x" * 200):
+        world.people.name(world.ids[0], f" {kept}\n")
+        assert world.people.find(kept) == world.ids[0]
+        assert [one.name for one in world.people.list() if one.name] == [kept]
+
+
 def test_a_merge_holds_and_can_be_taken_back_after_a_rebuild(world):
     before, (a, b, c) = world.who(), world.ids
     merged = world.people.merge(a, b)
@@ -88,11 +103,14 @@ def test_a_split_holds_against_the_clustering(world):
     assert [world.who()[one] for one in mine] == [event.person] * 2 + [a] * 4
     after = rebuilt(world)
     assert [after[one] for one in mine] == [event.person] * 2 + [a] * 4
-    with pytest.raises(PeopleError, match="undo event"):  # of whom something was said since
+    undo = world.people.undo(event.number)  # the name goes with it
+    assert {world.who()[one] for one in mine} == {a} and not any(one.name for one in world.people.list())
+    world.people.undo(undo.number)
+    assert [world.who()[one] for one in mine] == [event.person] * 2 + [a] * 4
+    assert world.people.find("Bea") == event.person
+    world.people.apart("Bea", world.ids[1])
+    with pytest.raises(PeopleError, match="undo event"):  # of others something was said by it since
         world.people.undo(event.number)
-    world.people.undo(world.people.history()[-1].number)
-    world.people.undo(event.number)
-    assert {world.who()[one] for one in mine} == {a}
 
 
 def test_faces_that_are_nobodys_or_no_faces(world):
@@ -187,6 +205,30 @@ def test_an_event_has_one_place_in_one_order(tmp_path):
     (tmp_path / "people/events/00000003.json").write_text('{"kind": "dream"}')
     with pytest.raises(LandingError, match="of a later Pixelbrain"):
         log.read()
+
+
+def test_of_many_events_a_few_files_are_read(tmp_path):
+    """By a snapshot, of which counts what is in the files' versions that are there."""
+
+    class Counting(LocalStorage):
+        def read(self, name):
+            reads.append(name)
+            return super().read(name)
+
+    reads, storage = [], Counting(tmp_path)
+    for number in range(70):
+        EventLog(storage).append(Event(kind="hide", person=f"person-{number}"), number)
+    for count, read in ((70, 71), (71, 2)):  # who appends after so many writes it
+        reads.clear()
+        log = EventLog(storage)
+        assert [event.number for event in log.read()] == [*range(1, count + 1)] and len(reads) == read
+        log.append(Event(kind="hide", person="person-x"), count)
+    (tmp_path / "people/events/00000003.json").write_bytes(Event(kind="hide", number=3, person="another").to_json())
+    (tmp_path / "people/events/00000004.json").unlink()
+    found = {event.number: event.person for event in EventLog(storage).read()}
+    assert found[3] == "another" and 4 not in found and len(found) == 71
+    (tmp_path / "people/events.snapshot").write_text("[[")  # of another version
+    assert len(EventLog(storage).read()) == 71
 
 
 def test_two_who_say_something_at_once_lose_nothing(world):

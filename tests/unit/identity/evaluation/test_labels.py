@@ -49,7 +49,10 @@ def test_without_a_box_the_largest_face_is_meant_and_with_one_the_face_that_it_c
         ("", "it has none"),
         ("photo,person,x1,y1,x2,y2\ns3://b/1.jpg,Ann,1,2,,\n", "line 2: x1, y1, x2 and y2 are four numbers"),
         ("photo,person,x1,y1,x2,y2\ns3://b/1.jpg,Ann,9,2,5,6\n", "line 2: a box has x1 below x2"),
+        ("photo,person,x1,y1,x2,y2\ns3://b/1.jpg,Ann,nan,0,5,6\n", "line 2: a box has x1 below x2"),
+        ("photo,person,x1,y1,x2,y2\ns3://b/1.jpg,Ann,0,0,5,inf\n", "line 2: a box has x1 below x2"),
         ("photo,person\ns3://b/1.jpg,Ann\ns3://b/1.jpg,Bo\n", "labelled twice without a box"),
+        ("photo,person\n s3://b/1.jpg ,  \n", "there are no labels"),
         ("photo,person\n7.jpg,Ann\n", "none of the labelled photos has landed in .*: the first is 7.jpg"),
         ("photo,person\n", "there are no labels"),
     ],
@@ -82,3 +85,22 @@ def test_a_folder_a_person(tmp_path: Path):
             (ids[0], "Ann B"), (ids[1], "Ann B"),
         ]  # fmt: skip
     assert [one.person for one in folder_labels("s3://b/x", ids)] == ["C"]
+
+
+@pytest.mark.parametrize(
+    "text", ["photo;person;x1;y1;x2;y2\ns3://b/1.jpg;Ann;0,5;0;50,0;50\n", "photo\tperson\ns3://b/1.jpg\tAnn\ts3\n"]
+)
+def test_a_csv_is_read_as_excel_writes_it_in_other_countries(tmp_path: Path, text: str):
+    landing = land(tmp_path / "out", {"s3://b/1.jpg": [face(0, 50, vector(0, 1))]})
+    labelled = find_labelled(landing, read_labels(csv(tmp_path, "\ufeff" + text)))
+    assert (labelled.person.tolist(), labelled.face.tolist()) == (["Ann"], [0])
+
+
+def test_one_face_is_one_person(tmp_path: Path):
+    """Whom the nearer box calls so; said twice, it is said once."""
+    landing = land(tmp_path / "out", {"s3://b/1.jpg": [face(0, 50, vector(0, 1))]})
+    rows = ["Ann,0,12,50,62", "Bo,0,10,50,60", "Bo,0,10,50,60", "Bo,0,11,50,60"]
+    file = csv(tmp_path, "photo,person,x1,y1,x2,y2\n" + "".join(f"s3://b/1.jpg,{row}\n" for row in rows))
+    labelled = find_labelled(landing, read_labels(file))
+    assert list(zip(labelled.person, labelled.face, strict=True)) == [("Ann", -1), ("Bo", 0), ("Bo", 0)]
+    assert len(labelled.twice) == 1 and "labelled as Bo and, less near, as Ann" in labelled.twice[0]

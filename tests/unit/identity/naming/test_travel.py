@@ -93,8 +93,9 @@ def test_names_come_to_another_library_and_join_who_fell_into_two(named: pb.Peop
     assert not done.problems and not done.not_found and not done.not_in_out
     assert names(other) == names(named)
     assert {event.kind for event in other.history()} == {"name", "assign"}  # which holds, and can be undone
+    said = len(other.history())
     again = import_names(other, tmp_path / to, read=read_bytes)
-    assert not again.problems and names(other) == names(named)
+    assert not again.problems and names(other) == names(named) and len(other.history()) == said
 
 
 def test_sidecars_lie_as_their_photos_do_and_have_their_folders(named: pb.People, tmp_path: Path):
@@ -142,8 +143,32 @@ def test_a_name_that_cannot_be_is_told_and_the_rest_is_done(named: pb.People, tm
     rows = ["photos/4.png,person-77,,,,", "photos/b/1.jpg,Bo & Co,205,12,290,95", "photos/b/1.jpg,Bo & Co,0,200,9,209"]
     file.write_text("\n".join(["photo,name,x1,y1,x2,y2", *rows]))
     done = import_names(named, file, read=read_bytes)
-    assert len(done.problems) == 1 and done.problems[0].startswith("person-77: ")
+    assert (done.people, len(done.problems)) == (1, 1) and done.problems[0].startswith("person-77: ")
+    assert [event.kind for event in named.history()] == ["name", "name", "assign"]  # nothing is half done
     assert done.not_found == 1 and names(named)["b/1.jpg#1"] == "Bo & Co"
+
+
+def test_names_that_are_written_in_another_way_are_the_same(named: pb.People, tmp_path: Path):
+    """Spaces, capitals, and é as two letters, as on Macs; of two who are called so, each keeps its faces."""
+    named.name("Ann", "Ren\u00e9  Ann\u200f")
+    file = tmp_path / "who.csv"
+    file.write_text("photo,name\nphotos/4.png,rene\u0301   Ann\nphotos/a/2.jpg,rene\u0301 Ann\n")
+    assert import_names(named, file, read=read_bytes).new == 0
+    assert names(named)["4.png#0"] == names(named)["a/2.jpg#0"] == "Ren\u00e9 Ann"
+    named.name("Bo & Co", "Ren\u00e9 Ann")
+    before = named.state().person.tolist()
+    export_names(named, tmp_path / "p.csv", read=read_bytes)
+    assert not import_names(named, tmp_path / "p.csv", read=read_bytes).problems
+    assert named.state().person.tolist() == before
+
+
+def test_sidecars_beside_the_photos_are_not_written_over(named: pb.People, tmp_path: Path):
+    (tmp_path / "photos" / "a" / "1.jpg.xmp").write_text("of another program")
+    with pytest.raises(ConfigError, match="is where the photos are"):
+        export_names(named, tmp_path / "photos", read=read_bytes)
+    assert (tmp_path / "photos" / "a" / "1.jpg.xmp").read_text() == "of another program"
+    with pytest.raises(ConfigError, match=r"a photo that has landed in .*1.jpg.xmp: it is no XML"):
+        import_names(named, tmp_path / "photos" / "a" / "1.jpg.xmp", read=read_bytes)
 
 
 def test_sidecars_of_no_photo_and_those_that_are_none_are_counted(named: pb.People, tmp_path: Path):
