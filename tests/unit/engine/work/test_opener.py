@@ -130,14 +130,13 @@ def test_photos_in_s3_are_read_while_others_are_decoded_and_no_more_than_memory_
 ):
     """One decoding thread, and 18 reads that end together: it would wait for ever if they were read one by one."""
     data, together, begun = encode(size=(60, 40)), threading.Barrier(18), itertools.count(1)
-    decoding, most = threading.Event(), []
+    decoded, in_hand = [], []
 
     def read(image_id: str, **_: object) -> ImageBytes:
         number = next(begun)
         if number <= 18:
             together.wait(60)
-        if not decoding.is_set():
-            most.append(number)
+        in_hand.append(number - len(decoded))
         if image_id.endswith("/7.jpg"):
             raise ReadError("it is gone")
         return ImageBytes(data, "1")
@@ -146,13 +145,13 @@ def test_photos_in_s3_are_read_while_others_are_decoded_and_no_more_than_memory_
         name = "slow"
 
         def preprocess(self, image):
-            decoding.set()
+            decoded.append(image)
             return super().preprocess(image)
 
     monkeypatch.setattr("pixelbrain.engine.work.opener.read_image", read)
     there = [{**entries[0], "image_id": f"s3://bucket/{number}.jpg"} for number in range(100)]
     (one, two) = opener(tmp_path, threads=1).batches([there[:50], there[50:]], [Slow()])
-    assert max(most) <= 18
+    assert max(in_hand) <= 18 + 2  # and the one that is being decoded, and the one that could not be
     assert [row["image_id"] for row in (*one.rows.to_pylist(), *two.rows.to_pylist())] == [
         entry["image_id"] for entry in there
     ]
