@@ -7,6 +7,11 @@ A real mongod and a real `chroma run` on this machine, both empty at first. "new
 several loads at once; each has its share of the batches of 500, and its own connection. Vectors are random
 directions, the hardest to index. All cases are run in turn, several times; the table has medians, and the ratio to one
 thread (of a load: to the stores one after another). Rows are counted afterwards, and 200 vectors asked for themselves.
+
+"bare" is the client alone, one thread: pymongo's bulk upserts of the same documents into the same indexes, with the
+same write concern, and chromadb's upsert of the same vectors. `load.mongo_vs_bare` and `load.chroma_vs_bare` are ours
+by it, `load.second_vs_first` how many times as fast a load is that has nothing new, ChromaDB embedded: each the median
+of the rounds' ratios. `--only bare` runs no more than these take.
 """
 
 from __future__ import annotations
@@ -20,7 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -48,8 +53,16 @@ class Sizes:
     repeats: int
 
 
-FULL = Sizes(batches=8, writers=(1, 2, 4, 8), dims=(512, 2048), images=4_000, repeats=3)
+FULL = Sizes(batches=8, writers=(1, 2, 4, 8), dims=(512, 2048), images=10_000, repeats=3)
 QUICK = Sizes(batches=4, writers=(1, 4), dims=(512,), images=2_000, repeats=1)
+
+
+_LOAD, _BASE = "load, ChromaDB embedded, abreast", "load, ChromaDB embedded, in turn"
+
+
+def _beside_bare(title: str) -> bool:
+    """Whether it is a bare client's case, or the one that it is compared with."""
+    return "to servers" not in title and "embedded" not in title and title.endswith((", bare", ", 1 thread"))
 
 
 # --- writers ---------------------------------------------------------------------------------------------------------
@@ -79,6 +92,35 @@ def write_vectors(location: str, dim: int, blocks: list[int]) -> None:
     store.close()
 
 
+def write_documents_barely(uri: str, blocks: list[int]) -> None:
+    """As `write_documents`, by pymongo alone."""
+    from pymongo import MongoClient, UpdateOne, WriteConcern
+
+    with MongoClient(uri) as client:
+        images = client.get_default_database().get_collection("images", write_concern=WriteConcern("majority", j=True))
+        for block in blocks:
+            docs = map(document, range(block * ROWS, (block + 1) * ROWS))
+            images.bulk_write(
+                [UpdateOne({"_id": one["_id"]}, {"$set": one}, upsert=True) for one in docs], ordered=False
+            )
+
+
+def write_vectors_barely(location: str, dim: int, blocks: list[int]) -> None:
+    """As `write_vectors`, by chromadb alone; `location` is a server's."""
+    from urllib.parse import urlsplit
+
+    import chromadb
+
+    server = urlsplit(location)
+    images = chromadb.HttpClient(host=server.hostname, port=server.port).get_collection(
+        "images", embedding_function=None
+    )
+    metadata = [{"version": "1", "label": "tabby"}] * ROWS
+    for block in blocks:
+        ids = [image_id(number) for number in range(block * ROWS, (block + 1) * ROWS)]
+        images.upsert(ids=ids, embeddings=directions(block, dim), metadatas=metadata)
+
+
 # --- how it is written -----------------------------------------------------------------------------------------------
 
 
@@ -90,7 +132,9 @@ def seconds_by(pool: Executor, writers: int, blocks: int, write: Callable[[list[
     return time.perf_counter() - start
 
 
-def measure_documents(uri: str, *, pool: Executor, writers: int, blocks: int) -> dict[str, float]:
+def measure_documents(
+    uri: str, *, pool: Executor, writers: int, blocks: int, writer: Callable[..., None] = write_documents
+) -> dict[str, float]:
     """Documents a second, new and again."""
     from pixelbrain.stores.mongo.connection import connect
     from pixelbrain.stores.mongo.upsert import create_indexes
@@ -98,14 +142,16 @@ def measure_documents(uri: str, *, pool: Executor, writers: int, blocks: int) ->
     database = connect(uri)
     database.client.drop_database(database.name)
     create_indexes(database["images"])
-    write = partial(write_documents, uri)
+    write = partial(writer, uri)
     rates = {phase: blocks * ROWS / seconds_by(pool, writers, blocks, write) for phase in ("new", "again")}
     assert database["images"].count_documents({}) == blocks * ROWS
     database.client.close()
     return rates
 
 
-def measure_vectors(location: str, dim: int, *, pool: Executor, writers: int, blocks: int) -> dict[str, float]:
+def measure_vectors(
+    location: str, dim: int, *, pool: Executor, writers: int, blocks: int, writer: Callable[..., None] = write_vectors
+) -> dict[str, float]:
     """Vectors a second, new and again."""
     from pixelbrain.schema import ModelInfo
     from pixelbrain.stores.chroma.collections import VectorStore
@@ -113,7 +159,7 @@ def measure_vectors(location: str, dim: int, *, pool: Executor, writers: int, bl
     store = VectorStore(location)
     store.drop("images")
     store.ensure("images", ModelInfo(model="random", weights_sha256="", dim=dim))
-    write = partial(write_vectors, location, dim)
+    write = partial(writer, location, dim)
     rates = {phase: blocks * ROWS / seconds_by(pool, writers, blocks, write) for phase in ("new", "again")}
     assert store.count("images") == blocks * ROWS
     asked = directions(blocks - 1, dim)[:ASKED]
@@ -208,13 +254,17 @@ def cases(sizes: Sizes, folder: Path, mongo: str, chroma: str) -> dict[str, Case
     for many, writers, make in pools:
         write = partial(measure_documents, mongo, writers=writers, blocks=4 * sizes.batches)
         found[f"documents, {many}"] = Case("documents, 1 thread", partial(_in_pool, make, writers, write))
+    alone = partial(measure_documents, mongo, writers=1, blocks=4 * sizes.batches, writer=write_documents_barely)
+    found["documents, bare"] = Case("documents, 1 thread", partial(_in_pool, pools[0][2], 1, alone))
     for dim in sizes.dims:
         base = f"vectors {dim}-d to the server, 1 thread"
         for many, writers, make in pools:
             write = partial(measure_vectors, chroma, dim, writers=writers, blocks=sizes.batches)
             found[f"vectors {dim}-d to the server, {many}"] = Case(base, partial(_in_pool, make, writers, write))
         embedded = partial(measure_vectors, str(folder / f"embedded-{dim}"), dim, writers=1, blocks=sizes.batches)
+        alone = partial(measure_vectors, chroma, dim, writers=1, blocks=sizes.batches, writer=write_vectors_barely)
         make = partial(ThreadPoolExecutor, 1)
+        found[f"vectors {dim}-d to the server, bare"] = Case(base, partial(_in_pool, make, 1, alone))
         found[f"vectors {dim}-d embedded, 1 thread"] = Case(base, partial(_in_pool, make, 1, embedded))
     for where, location in (("to servers", chroma), ("ChromaDB embedded", str(folder / "embedded-load"))):
         for how in ("in turn", "abreast"):
@@ -237,16 +287,33 @@ def _warm_up(_number: int) -> None:
     time.sleep(0.2)
 
 
+def ratios_to_bare(runs: Sequence[dict[str, dict[str, float]]], dim: int) -> dict[str, float]:
+    """Ours by the bare clients, and a load with nothing new by the first, each the median of the rounds."""
+    server = f"vectors {dim}-d to the server"
+    pairs = {
+        "load.mongo_vs_bare": (("documents, 1 thread", "new"), ("documents, bare", "new")),
+        "load.chroma_vs_bare": ((f"{server}, 1 thread", "new"), (f"{server}, bare", "new")),
+        "load.second_vs_first": ((_LOAD, "again"), (_LOAD, "new")),
+    }
+    return {
+        name: statistics.median(run[a][phase_a] / run[b][phase_b] for run in runs)
+        for name, ((a, phase_a), (b, phase_b)) in pairs.items()
+    }
+
+
 def main() -> None:
     """Parse, run all cases in turn, print the table, write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer and smaller cases, once each: a minute or two")
+    parser.add_argument("--only", choices=["bare"], help="one writer beside the bare clients, and a load")
     parser.add_argument("--json", metavar="FILE", help="write the figures here")
     arguments = parser.parse_args()
     sizes = QUICK if arguments.quick else FULL
     with tempfile.TemporaryDirectory(prefix="bench-load-") as name, servers(Path(name)) as (mongo, chroma):
         land(Path(name) / "out", sizes.images, sizes.dims[-1])
         every = cases(sizes, Path(name), mongo, chroma)
+        if arguments.only:
+            every = {title: case for title, case in every.items() if title in (_LOAD, _BASE) or _beside_bare(title)}
         runs = [{title: case.measure() for title, case in every.items()} for _ in range(sizes.repeats)]
     middle = {
         title: {key: statistics.median(run[title][key] for run in runs) for key in runs[0][title]} for title in every
@@ -259,11 +326,14 @@ def main() -> None:
         dotted = title.replace(", ", ".").replace(" ", "_")
         figures |= {f"load.{dotted}.{key}": value for key, value in middle[title].items()}
         figures |= {f"load.{dotted}.ratio_{key}": value for key, value in ratios.items()}
+    figures |= ratios_to_bare(runs, sizes.dims[0])
     here = machine()
     print(f"{here['processor']}, {here['cores']} cores, {here['memory_gb']} GB, load {here['load_average_1min']}\n")
     print_table(["", "new rows/s", "ratio", "again rows/s", "ratio"], rows)
+    for name in ("load.mongo_vs_bare", "load.chroma_vs_bare", "load.second_vs_first"):
+        print(f"{name}: {figures[name]:.2f}")
     if arguments.json:
-        settings = {"rows_a_batch": ROWS, **asdict(sizes), "quick": arguments.quick}
+        settings = {"rows_a_batch": ROWS, **asdict(sizes), "quick": arguments.quick, "only": arguments.only or "all"}
         write_json(arguments.json, "load", settings, figures, versions("chromadb", "pymongo", "numpy", "pyarrow"))
 
 

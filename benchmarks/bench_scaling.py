@@ -51,7 +51,7 @@ PHOTO_BYTES = 70e3  # of 500 px: bench_costs.py
 CARD_IMAGES_PER_S = 2_000.0  # ResNet-50 in PyTorch on an L4: assumed, see cluster/SCALING.md
 CORES_IMAGES_PER_S = 60.0  # on four cores, twice what two do: assumed
 PYTHON_S = 0.0014  # that a process reads and opens an image from S3, whatever its threads: bench_costs.py
-ACTORS_PER_LANDING = 8  # as engine.plan_staged
+ACTORS_PER_LANDING = 8  # as engine.plan.staged had it for cards, too
 
 
 def measured_shapes(counts: Sequence[int]) -> Iterator[tuple[Shape, Times]]:
@@ -166,6 +166,47 @@ def draw_out(counts: Sequence[int], figures: dict[str, float], *, seconds: float
     print_table(["simulated", "machines", "images/s", "efficiency", "first bottleneck"], rows)
 
 
+#: Daft's published benchmark: 803,580 photos of ImageNet, ResNet-18, 8 nodes with an L4 and 4 vCPUs each.
+IMAGENET, IMAGENET_NODES, IMAGENET_BYTES = 803_580, 8, 110e3
+RESNET18_PER_S = 5_000.0  # on an L4 in PyTorch: assumed, as CARD_IMAGES_PER_S; it has a third of ResNet-50's operations
+SMALL_DECODE_S = 1 / 517  # of 500 px with what a classifier sees: bench_decode.py, decode.500px.ours
+IMAGENET_START_S = 40.0  # Ray's pass, imports and the model on a card: bench_startup.py's on two busy cores
+
+
+def imagenet(figures: dict[str, float], *, seconds: float) -> None:
+    """Print what the simulation says of ImageNet on 8 L4s, from photos under many prefixes, with what was mended."""
+    wait = S3_READ_S
+    times = dataclasses.replace(
+        MEASURED, decode=SMALL_DECODE_S, model=1 / RESNET18_PER_S, read=wait, python=PYTHON_S,
+        file=MEASURED.file + wait, block=MEASURED.block + 3 * wait,
+    )  # fmt: skip
+    shared = {"listed_per_s": S3_LISTED_PER_S, "node_bytes_per_s": NODE_BYTES_PER_S, "image_bytes": IMAGENET_BYTES}
+    rows: list[list[object]] = []
+    for vcpus, cores in (("4 vCPUs are 4 cores", 4), ("4 vCPUs are 2 cores", 2)):
+        # fused: threads, or photos in hand of an actor (engine.work.opener: 2 a thread, and 16)
+        before = Shape(actors=1, threads=4, cores=cores, **shared)
+        ahead = dataclasses.replace(before, threads=24)
+        several = dataclasses.replace(before, actors=2, sharing=2, threads=20, cores=cores // 2)
+        steps = {
+            "as it was: 4 threads read and decode": before,
+            "read ahead": ahead,
+            "and 2 actors a card": several,
+            "and a list file": dataclasses.replace(several, listed_per_s=0.0),
+            "and blocks of 1,024": dataclasses.replace(several, listed_per_s=0.0, block=1024),
+        }
+        for number, (title, shape) in enumerate(steps.items()):
+            many = dataclasses.replace(shape, actors=IMAGENET_NODES * shape.actors)
+            outcome = simulate(many, times, seconds=seconds)
+            took = IMAGENET / outcome.images_per_s + IMAGENET_START_S
+            rows.append([f"{vcpus}, {title}", round(outcome.images_per_s), round(took), outcome.bottleneck])
+            figures |= {
+                f"scaling.imagenet.{cores}_cores.{number}.images_per_s": outcome.images_per_s,
+                f"scaling.imagenet.{cores}_cores.{number}.seconds": took,
+            }
+    print()
+    print_table(["simulated, ImageNet on 8 L4s", "images/s", "seconds, with a start of 40", "first bottleneck"], rows)
+
+
 def main() -> None:
     """Parse, measure, simulate, print the tables, write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -182,6 +223,7 @@ def main() -> None:
             task_s = measure_driver(300 if quick else 800, figures)
             compare((1, 4) if quick else (1, 2, 4, 8), SECONDS_OF_WORK / (1 + quick), task_s, figures)
     draw_out((1, 4, 16) if quick else (1, 4, 16, 64, 256), figures, seconds=10 if quick else 240)
+    imagenet(figures, seconds=10 if quick else 240)
     if arguments.json:
         settings = {"quick": quick, "simulate_only": arguments.simulate_only, "batch": BATCH, "block": BLOCK}
         settings |= {f"times.{name}": value for name, value in dataclasses.asdict(MEASURED).items()}

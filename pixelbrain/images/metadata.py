@@ -67,6 +67,8 @@ def taken_at(image: Image.Image, data: bytes) -> str | None:
     try:
         found = _exif(image, data).get_ifd(ExifTags.IFD.Exif)
         said = str(found.get(ExifTags.Base.DateTimeOriginal, "")).rstrip("\0 ")
+        if not said:  # as of most of what is no photo: an error of strptime costs more than all else here
+            return None
         time = datetime.strptime(said[:19], "%Y:%m:%d %H:%M:%S").isoformat()
         offset = str(found.get(ExifTags.Base.OffsetTimeOriginal, "")).strip("\0 ")
     except PARSER_ERRORS:  # what it says is no time: a damaged EXIF block does not cost the photo

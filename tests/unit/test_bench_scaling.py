@@ -109,6 +109,6 @@ def test_the_script_simulates_without_ray(
     runpy.run_path(str(SCRIPT), run_name="__main__")
     found = json.loads(written.read_text())
     assert found["bench"] == "scaling"
-    assert len(found["figures"]) == 9 * 3
+    assert len(found["figures"]) == 9 * 3 + 10 * 2
     assert all(value > 0 for value in found["figures"].values())
-    assert capsys.readouterr().out.count("\n| ") == 2 + 9 * 3
+    assert capsys.readouterr().out.count("\n| ") == 2 + 9 * 3 + 2 + 10

@@ -14,8 +14,10 @@ from pixelbrain.engine.plan.pools import Plan
 from pixelbrain.errors import ConfigError, EngineError
 from pixelbrain.modules.base import Resources
 
-#: Images a block: large enough that handing it over costs nothing, small enough to lose little in a crash.
-_MAX_BLOCK_ROWS = 256
+#: Images a block: large enough that handing it over costs nothing, and that decoding threads seldom wait for the first
+#: photos of the next one. A crash loses no more of a large one, which lands every two seconds.
+_MAX_BLOCK_ROWS = 1024
+_MAX_BLOCK_ROWS_OF_UNKNOWN = 256  # where nobody knows how many there are: actors are to end together
 _MIN_BLOCK_ROWS = 8
 _MANY = 10**9
 _BLOCKS_PER_ACTOR = 24  # at least so many, that the display moves and actors end together
@@ -42,6 +44,7 @@ def make_plan(
         ConfigError: a wish about a pool that is none.
     """
     wishes = placement or Placement()
+    most_rows = _MAX_BLOCK_ROWS_OF_UNKNOWN if images is None else _MAX_BLOCK_ROWS
     images = _MANY if images is None else max(1, images)  # of nothing, too, it is said what would do it
     cpus, gpus = sum(node.cpus for node in nodes), sum(node.gpus for node in nodes)
     if wishes.device == "cuda" and not gpus and not wishes.autoscale:
@@ -69,7 +72,7 @@ def make_plan(
     if len(nodes) == 1 and not wishes.autoscale:
         pools = tuple(dataclasses.replace(pool, max_actors=pool.max_actors or pool.min_actors) for pool in pools)
     workers = pools[0].min_actors
-    rows = _block_rows(images // (workers * _BLOCKS_PER_ACTOR), step)
+    rows = _block_rows(min(most_rows, images // (workers * _BLOCKS_PER_ACTOR)), step)
     return Plan(
         layout=layout,
         pools=(staged.LISTER, *pools),
@@ -118,6 +121,6 @@ def _check_pool_names(layout: str, needs: Mapping[str, Resources], wishes: Place
 
 
 def _block_rows(wanted: int, step: int) -> int:
-    """Near `wanted`, within bounds; whole batches where it is more than one, as half a batch costs nearly a whole."""
-    rows = max(_MIN_BLOCK_ROWS, min(_MAX_BLOCK_ROWS, wanted))
+    """Near `wanted`, and not too few; whole batches where it is more than one, as half a batch costs nearly a whole."""
+    rows = max(_MIN_BLOCK_ROWS, wanted)
     return rows if rows < step else -(-rows // step) * step

@@ -27,7 +27,7 @@ _STORE_SHARE = 16  # chunks that the smallest object store has room for
 
 _GPU_ACTOR_CPUS = 1.0  # it unpacks inputs and starts kernels; less where a GPU node has fewer
 _LANDING_CPUS = 0.25  # of an actor that compresses and writes rows as several others make them
-_ACTORS_PER_LANDING = 8
+_ACTORS_PER_LANDING = 8  # on CPUs; a card does as much as many of these, and has one of its own where there is room
 
 
 def chunk_rows(nodes: Sequence[Node], needs: Mapping[str, Resources]) -> int:
@@ -59,10 +59,21 @@ def staged_pools(
         reserved = {"gpus": share, "memory_bytes": actor_memory(nodes, [need]), "threads": threads}
         runs = {"modules": (name,), "device": "cuda" if share else "cpu", "batch_size": need.batch_size}
         models.append(_pool(name, actors, each, wishes, most, **reserved, **runs))
-    landers = -(-sum(pool.min_actors for pool in models) // _ACTORS_PER_LANDING)
-    landing = _pool(LAND, landers, _LANDING_CPUS, wishes, most)
+    landing = _landing(nodes, models, wishes, most)
     models = [_bounded(pool, list(needs.values())[number:], models, nodes) for number, pool in enumerate(models)]
     return (_decoders(nodes, [*models, landing, LISTER], wishes, most), *models, landing)
+
+
+def _landing(nodes: Sequence[Node], models: Sequence[Pool], wishes: Placement, most: int) -> Pool:
+    """One for each card's actor where there is room beside the least of decoders, or for eight actors on CPUs."""
+    least = -(-sum(pool.min_actors for pool in models) // _ACTORS_PER_LANDING)
+    pool = _pool(LAND, least, _LANDING_CPUS, wishes, most)
+    on_cards = sum(pool.min_actors for pool in models if pool.gpus)
+    if on_cards <= least:
+        return pool
+    decoder = _pool(DECODE, 1, THREADS * SPARE, wishes, most, memory_bytes=actor_memory(nodes, []))
+    room = count_room(pool, [*models, decoder, LISTER], nodes, most=on_cards)
+    return _sized(pool, max(least, room), wishes, most)
 
 
 def _decoders(nodes: Sequence[Node], others: Sequence[Pool], wishes: Placement, most: int) -> Pool:

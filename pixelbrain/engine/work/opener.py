@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import collections
 import functools
 import hashlib
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +24,12 @@ from pixelbrain.images.decode import DecodeTarget, decode_image
 from pixelbrain.landing.moves.known import KnownBytes
 from pixelbrain.modules.base import Known, PipelineModule
 from pixelbrain.sources import read_image
+from pixelbrain.sources.base import ImageBytes
+from pixelbrain.storage.s3_uri import S3_SCHEME
+
+#: Images from S3 that are read or wait to be decoded, beside two for each decoding thread: a read waits 30 ms and needs
+#: no core, and what has been read needs memory.
+_READ_AHEAD = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +42,49 @@ class Batch:
     seconds: float  # that nobody could do anything but wait for them
 
 
+class _ReadAhead:
+    """Reads that go on beside those who wait for them: at most `most` that are on their way, or not yet taken.
+
+    They begin in the order in which they are asked for and taken, so that whoever takes the next one never waits for
+    room that others have who wait for him.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._room = most
+        self._lock = threading.Lock()
+        self._waiting: collections.deque[tuple[Future, Callable[[], ImageBytes]]] = collections.deque()
+        self._pool = ThreadPoolExecutor(most, thread_name_prefix="read")  # no thread before there is a read
+
+    def begin(self, read: Callable[[], ImageBytes]) -> Callable[[], ImageBytes]:
+        """What gives its result, or raises its error, once."""
+        coming: Future = Future()
+        with self._lock:
+            self._waiting.append((coming, read))
+        self._fill(0)
+
+        def take() -> ImageBytes:
+            try:
+                return coming.result()
+            finally:
+                self._fill(1)
+
+        return take
+
+    def _fill(self, taken: int) -> None:
+        with self._lock:
+            self._room += taken
+            while self._room and self._waiting:
+                self._room -= 1
+                self._pool.submit(_fulfil, *self._waiting.popleft())
+
+
+def _fulfil(coming: Future, read: Callable[[], ImageBytes]) -> None:
+    try:
+        coming.set_result(read())
+    except BaseException as error:  # whatever it is, it is for whoever takes it
+        coming.set_exception(error)
+
+
 class Opener:
     """Reads and decodes in threads, one batch ahead of whoever takes them."""
 
@@ -41,6 +92,7 @@ class Opener:
         self._order = order
         self._meter = meter
         self._pool = ThreadPoolExecutor(order.threads, thread_name_prefix="decode")
+        self._s3 = _ReadAhead(2 * order.threads + _READ_AHEAD)
         self._fields = [*schema.BASE_FIELDS, *([THUMBNAIL] if order.thumbnails else [])]
 
     @functools.cached_property
@@ -55,12 +107,15 @@ class Opener:
         target = functools.reduce(DecodeTarget.union, (module.decode_target for module in modules))
 
         def submit(entries: Sequence[Mapping[str, Any]]) -> list[Future]:
-            return [self._pool.submit(self._open, entry, modules, target) for entry in entries]
+            reads = [self._begin_read(entry["image_id"]) for entry in entries]
+            pairs = zip(entries, reads, strict=True)
+            return [self._pool.submit(self._open, entry, read, modules, target) for entry, read in pairs]
 
         ahead = submit(cut[0])
         for following in [*cut[1:], []]:
             current, ahead = ahead, submit(following)
             started = time.perf_counter()
+            wait(current)  # once for all: to be woken for each takes the decoding threads' lock from them each time
             rows, inputs = zip(*self._with_known([future.result() for future in current]), strict=True)
             waited = time.perf_counter() - started
             good = [i for i, given in enumerate(inputs) if given is not None]
@@ -73,13 +128,22 @@ class Opener:
                 seconds=waited,
             )
 
+    def _begin_read(self, image_id: str) -> Callable[[], ImageBytes]:
+        """What gives the image's bytes, once: those in S3 are on their way, a disk's are read when they are wanted."""
+        read = functools.partial(read_image, image_id, s3_endpoint=self._order.s3_endpoint)
+        return self._s3.begin(read) if image_id.startswith(S3_SCHEME) else read
+
     def _open(
-        self, entry: Mapping[str, Any], modules: Sequence[PipelineModule], target: DecodeTarget
+        self,
+        entry: Mapping[str, Any],
+        read: Callable[[], ImageBytes],
+        modules: Sequence[PipelineModule],
+        target: DecodeTarget,
     ) -> tuple[dict[str, Any], dict[str, Any] | None, dict[str, int]]:
         """An image's base columns, each module's input, or None where the image failed, and where known ones are."""
         row: dict[str, Any] = {name: entry[name] for name in schema.MANIFEST_SCHEMA.names}
         try:
-            data, version = read_image(row["image_id"], s3_endpoint=self._order.s3_endpoint)
+            data, version = read()
             if self._order.versions_as_read:  # it may have changed since it was listed: these bytes count
                 row["version"] = version
             row["size_bytes"] = len(data)

@@ -71,6 +71,7 @@ class EncodedDocument:
 
 
 _EMPTY_BYTES = len(bson.encode({}))
+_PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
 def _joined(first: bytes, second: bytes) -> bytes:
@@ -105,6 +106,8 @@ def plain(value: Any, *, depth: int = MAX_DEPTH) -> Any:
     Raises:
         ValueError: nested deeper than `depth`.
     """
+    if type(value) in _PLAIN:  # nearly all of them
+        return value
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray):

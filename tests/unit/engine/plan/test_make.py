@@ -52,7 +52,12 @@ def test_a_cpu_plan_reserves_less_than_there_is(cpus, images):
     assert device_of(plan) == "cpu" and pool.gpus == 0
     assert pool.min_actors >= 1 and pool.threads >= 1
     assert 0 < pool.min_actors * pool.cpus < cpus
-    assert 8 <= plan.block_rows <= 256
+    assert 8 <= plan.block_rows <= 1024
+
+
+def test_a_block_is_a_24th_of_an_actor_s_share_and_of_an_unknown_number_a_small_one():
+    found = {images: make_plan(images, [node(2)], SIZE).block_rows for images in (100, 20_000, 10**7, None)}
+    assert found == {100: 8, 20_000: 864, 10**7: 1024, None: 256}  # whole batches of 32
 
 
 def test_a_laptop_has_one_actor_and_a_workstation_several():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import queue
+import threading
 
 import pytest
 from PIL import ExifTags, Image
@@ -11,8 +13,10 @@ from PIL import ExifTags, Image
 from pixelbrain.engine.work.meter import Meter
 from pixelbrain.engine.work.opener import Opener
 from pixelbrain.engine.work.worklist import WorkOrder
+from pixelbrain.errors import ReadError
 from pixelbrain.images.decode import DecodeTarget
 from pixelbrain.images.loader import DataLoader
+from pixelbrain.sources.base import ImageBytes
 from pixelbrain.storage.open import open_storage
 from tests.unit.engine.modules_for_tests import Size
 
@@ -119,3 +123,36 @@ def test_the_orders_limit_is_that_of_an_image(tmp_path, encode):
     for limit, status in (1, "failed"), (2, "ok"):
         (batch,) = opener(tmp_path, max_megapixels=limit).batches([table.to_pylist()], [Size()])
         assert batch.rows["status"].to_pylist() == [status]
+
+
+def test_photos_in_s3_are_read_while_others_are_decoded_and_no_more_than_memory_has_room_for(
+    entries, tmp_path, monkeypatch, encode
+):
+    """One decoding thread, and 18 reads that end together: it would wait for ever if they were read one by one."""
+    data, together, begun = encode(size=(60, 40)), threading.Barrier(18), itertools.count(1)
+    decoded, in_hand = [], []
+
+    def read(image_id: str, **_: object) -> ImageBytes:
+        number = next(begun)
+        if number <= 18:
+            together.wait(60)
+        in_hand.append(number - len(decoded))
+        if image_id.endswith("/7.jpg"):
+            raise ReadError("it is gone")
+        return ImageBytes(data, "1")
+
+    class Slow(Size):
+        name = "slow"
+
+        def preprocess(self, image):
+            decoded.append(image)
+            return super().preprocess(image)
+
+    monkeypatch.setattr("pixelbrain.engine.work.opener.read_image", read)
+    there = [{**entries[0], "image_id": f"s3://bucket/{number}.jpg"} for number in range(100)]
+    (one, two) = opener(tmp_path, threads=1).batches([there[:50], there[50:]], [Slow()])
+    assert max(in_hand) <= 18 + 2  # and the one that is being decoded, and the one that could not be
+    assert [row["image_id"] for row in (*one.rows.to_pylist(), *two.rows.to_pylist())] == [
+        entry["image_id"] for entry in there
+    ]
+    assert (len(one.good), len(two.good)) == (49, 50) and one.rows["error"][7].as_py() == "it is gone"
