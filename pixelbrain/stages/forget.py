@@ -132,7 +132,6 @@ def _erase(stages: Stages, stores: bool) -> int:
 def _renew_stores(stages: Stages) -> None:
     """Bring both stores in step, and their files: embedded ones are written anew, as those keep what was deleted."""
     from pixelbrain.stores.mongo.fresh import write_files_anew
-    from pixelbrain.stores.vectors import COLLECTION_COLUMNS
 
     def fill() -> None:
         config = stages.config
@@ -146,7 +145,7 @@ def _renew_stores(stages: Stages) -> None:
     fill()
     if remote:  # it was seen to be ours; a new collection has new files
         with stages.database() as database:
-            for name in COLLECTION_COLUMNS:
+            for name in database.vectors.connection.names():
                 database.vectors.drop(name)
         fill()
     if mongo.shared:
