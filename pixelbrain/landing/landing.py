@@ -316,9 +316,9 @@ class Landing(Shown):
         """The identities of faces as they are now, or None before `pixelbrain identify`; see `derived_state`."""
         return IDENTITIES.read(self).rows
 
-    def write_groups(self, table: pa.Table) -> None:
-        """Replace `OUT/groups`; rows of `schema.GROUP_SCHEMA`, to which their origin is added."""
-        GROUPS.write(self, table)
+    def write_groups(self, table: pa.Table, module: str | None = None) -> None:
+        """Replace `OUT/groups`; rows of `schema.GROUP_SCHEMA`, to which their origin is added, of a module's column."""
+        GROUPS.write(self, table, module)
 
     def read_groups(self) -> pa.Table | None:
         """The visual groups of images as they are now, or None before `pixelbrain group`; see `derived_state`."""

@@ -213,6 +213,12 @@ def _open(storage: Storage, name: str, version: str, check_ids: bool) -> Part | 
     )
 
 
+def modules_said(file: pq.ParquetFile) -> Mapping[str, ModuleState]:
+    """The modules that an open file of OUT says its rows are of."""
+    said = _read_metadata((file.metadata.metadata or {}).get(_METADATA_KEY, b""), b"")
+    return said[0] if said is not None else {}
+
+
 @functools.lru_cache(maxsize=256)
 def _read_metadata(metadata: bytes, arrow: bytes) -> tuple[Mapping[str, ModuleState], tuple[str, ...]] | None:
     """The modules of a part file, the same in all files of a run, and what it replaces; None if it is not ours."""

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from pixelbrain.errors import ConfigError, MixedModelsError
 from pixelbrain.landing.landing import Landing
+from pixelbrain.landing.parts import ModuleState
 from pixelbrain.schema import ModelInfo
 
 #: The modules whose vectors go by another name, from when theirs were the only ones.
@@ -90,15 +91,22 @@ def vector_fields(landing: Landing) -> dict[str, VectorField]:
     Raises:
         MixedModelsError: a column holds vectors of two models.
     """
-    found = {}
+    found: dict[str, VectorField] = {}
     for module, state in landing.states().items():
-        model = state.model or ModelInfo(model=module, weights_sha256=state.settings_hash)
-        name = _COLLECTION_OF.get(module, module)
-        for path, dim in (state.vectors or {}).items():
-            alone = len(state.vectors or {}) == 1 or _PATHS.get(name) == path
-            collection = name if alone else f"{module}.{path}"
-            found[collection] = VectorField(module=module, path=path, model=replace(model, dim=dim))
+        found |= fields_of(module, state)
     return found
+
+
+def fields_of(module: str, state: ModuleState) -> dict[str, VectorField]:
+    """The vectors of one module, as above."""
+    model = state.model or ModelInfo(model=module, weights_sha256=state.settings_hash)
+    name, vectors = _COLLECTION_OF.get(module, module), state.vectors or {}
+    return {
+        name if len(vectors) == 1 or _PATHS.get(name) == path else f"{module}.{path}": VectorField(
+            module=module, path=path, model=replace(model, dim=dim)
+        )
+        for path, dim in vectors.items()
+    }
 
 
 def vector_models(landing: Landing) -> dict[str, ModelInfo]:

@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 class VectorStore:
-    """The collections of one ChromaDB: `faces`, `images` and those of modules; opened and closed as its connection is."""
+    """The collections of one ChromaDB, `faces`, `images`, of modules; opened and closed as its connection is."""
 
     def __init__(self, location: str | Path) -> None:
         self.connection = ChromaConnection(location)

@@ -84,7 +84,7 @@ def test_whatever_lands_a_vector_is_found_by_its_type(land, monkeypatch):  # noq
     ]
     landing = land(rows, modules=("mood", "pets"))
     fields = vector_fields(landing)
-    assert {name: field.model.dim for name, field in fields.items()} == {"mood": 2, "pets.whole": 2, "pets.pets.look": 2}
+    assert {name: one.model.dim for name, one in fields.items()} == {"mood": 2, "pets.whole": 2, "pets.pets.look": 2}
     (table,) = landing.iter_images()
     assert [landed_vectors(fields[name], table).ids for name in ("mood", "pets.whole")] == [["a"], ["a"]]
     batch = landed_vectors(fields["pets.pets.look"], table)
