@@ -68,7 +68,8 @@ def search_photo(
         )
     column = field.module
     told = read_record(stages.storage).get("settings", {}) | ({"embedder": embedder} if embedder else {})
-    told |= {"modules": [*told.get("modules", ()), *([module] if module else ())]}
+    if module:
+        told |= {"modules": [*told.get("modules", ()), module]}
     made = landed_module(
         column,
         stages.landing.states()[column],
@@ -90,8 +91,9 @@ def search_photo(
     if found.get("error_type"):
         raise ModuleError(f"{column} failed on {photo}: {found['error']}")
     titles, vectors = _queries(found, field)
-    state = ModuleState(settings=made.settings(), model=made.model_info()).of_type(made.struct_type())
-    model = fields_of(column, state)[by].model
+    landed = stages.landing.states()[column]
+    now = ModuleState(settings=made.settings(), model=made.model_info(), vectors=landed.vectors)
+    model = fields_of(column, now)[by].model
     with stages.database() as database:
         results: Sequence[Sequence[Any]] = search(database, vectors, by=by, model=model, k=k)
     names = read_registry(stages.storage).names if by == "faces" else {}

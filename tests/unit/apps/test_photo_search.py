@@ -12,10 +12,15 @@ from pixelbrain.apps.photo_search import search_photo
 from pixelbrain.config import RunConfig
 from pixelbrain.errors import ImageError, LandingError, ModuleError
 from pixelbrain.images.decode import DecodeTarget
+from pixelbrain.landing.parts import ModuleState
 from pixelbrain.record import write_stage
 from pixelbrain.report.search import ImageMatch
+from pixelbrain.schema import ModelInfo
 from pixelbrain.stages.stages import Stages
 from pixelbrain.storage.open import open_storage
+
+MODEL = ModelInfo(model="dlib", weights_sha256="0" * 64, dim=2)
+STATE = ModuleState(settings={}, model=MODEL, vectors={"faces.embedding": 2})
 
 
 class Faces:
@@ -35,15 +40,18 @@ class Faces:
     def run(self, images):
         return [self.found]
 
+    def settings(self):
+        return {}
+
     def model_info(self):
-        return "the model"
+        return MODEL
 
 
 @pytest.fixture
 def search(landed, tmp_path, encode, monkeypatch):
     """search(found) searches by a photo on which the module finds that; returns the answer and how it was asked."""
     (tmp_path / "me.jpg").write_bytes(encode())
-    landing = SimpleNamespace(index=SimpleNamespace(modules=["facenet"]), states=lambda: {"facenet": "dlib's"})
+    landing = SimpleNamespace(index=SimpleNamespace(modules=["facenet"]), states=lambda: {"facenet": STATE})
     stages = SimpleNamespace(
         landing=landing,
         storage=open_storage(landed),
@@ -78,10 +86,10 @@ def test_the_largest_face_comes_first(search, landed):
     write_stage(landed, "extract", {}, settings={"embedder": "casia-webface", "weights_dir": "w"})
     found, asked = search({"faces": [face(5, 1.0), face(9, 2.0)]})
     # the model is Parquet's; run.json only says where weights, and an ONNX file, may be
-    assert asked.module == ("facenet", "dlib's")
+    assert asked.module == ("facenet", STATE)
     told = {"embedder": "casia-webface", "weights_dir": "w"}
     assert asked.where == {"weights_dir": "w", "offline": False, "told": told}
-    assert asked.how == ("faces", "the model", 3)
+    assert asked.how == ("faces", MODEL, 3)
     assert np.array_equal(asked.vectors, np.array([[2, 2], [1, 1]], np.float32))
     assert [query["title"] for query in found["queries"]] == [
         "face at [0, 0, 9, 10] of the photo", "face at [0, 0, 5, 10] of the photo",
