@@ -1,6 +1,6 @@
 """Who is who at scale: seconds, memory and quality on made-up faces, beside four others on the same neighbours.
 
-    python benchmarks/bench_identity.py [--quick] [--size NAME ...] [--json FILE]
+    python benchmarks/bench_identity.py [--quick] [--size NAME ...] [--seed N] [--json FILE]
 
 Each size runs in a process of its own, so that its peak memory is its own, and once: a run takes long enough to be
 steady. The faces are of `synthetic_faces.py`, 512 numbers each. Those that it blurred are gated, as a sharpness gate
@@ -120,16 +120,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="2,000 and 10,000 faces only")
     parser.add_argument("--size", action="append", choices=ALL_SIZES, help="this size, and no other but those named so")
+    parser.add_argument("--seed", type=int, default=0, help="of the made-up faces")
     parser.add_argument("--json", metavar="FILE", help="write the figures here")
     parser.add_argument("--one", type=int, metavar="N", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        print(json.dumps(measure(arguments.one)))
+        print(json.dumps(measure(arguments.one, arguments.seed)))
         return
     figures: dict[str, float] = {}
     rows = []
     for name in arguments.size or (QUICK_SIZES if arguments.quick else SIZES):
-        command = [sys.executable, str(Path(__file__).resolve()), "--one", str(ALL_SIZES[name])]
+        command = [
+            sys.executable,
+            str(Path(__file__).resolve()),
+            "--one",
+            str(ALL_SIZES[name]),
+            "--seed",
+            str(arguments.seed),
+        ]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         found = json.loads(done.stdout)
         figures.update(
@@ -151,7 +159,7 @@ def main() -> None:
         settings = {
             "k": K,
             "dim": DIM,
-            "seed": 0,
+            "seed": arguments.seed,
             "linkage_threshold": LINKAGE_THRESHOLD,
             "gated": "the faces that the generator blurred",
             "quick": arguments.quick,

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from pixelbrain.pipeline import Pipeline as Pipeline
     from pixelbrain.pipeline import TaggingPipeline as TaggingPipeline
     from pixelbrain.pipeline import forget as forget
+    from pixelbrain.results import Results as Results
+    from pixelbrain.results import open as open
     from pixelbrain.stores.database import Database as Database
 
 #: Where each public name is defined.
@@ -53,8 +55,10 @@ _HOMES = {
     "Preprocessor": "pixelbrain.images.preprocess",
     "ResnetClassifierModule": "pixelbrain.modules.resnet",
     "Resources": "pixelbrain.modules.base",
+    "Results": "pixelbrain.results",
     "TaggingPipeline": "pixelbrain.pipeline",
     "forget": "pixelbrain.pipeline",
+    "open": "pixelbrain.results",
 }
 __all__ = [*_HOMES]
 

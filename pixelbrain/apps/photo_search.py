@@ -1,21 +1,25 @@
-"""Search by photo, or by person: run the model that made the vectors on one photo, and ask ChromaDB for the nearest."""
+"""Search by photo, or by person: the nearest to a photo's vectors, which landed, or which OUT's own model makes."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pixelbrain.errors import ImageError, LandingError, ModuleError
 from pixelbrain.identity.corrections.people import People
 from pixelbrain.images.decode import decode_image
+from pixelbrain.landing.forgotten.marks import read_marks
 from pixelbrain.landing.parts import ModuleState
 from pixelbrain.landing.registry import read_registry
 from pixelbrain.record import read_record
 from pixelbrain.report.search import search
+from pixelbrain.schema import ModelInfo
 from pixelbrain.sources import image_uri, read_bytes
 from pixelbrain.stages.configured import landed_module
 from pixelbrain.stages.stages import Stages
@@ -66,34 +70,15 @@ def search_photo(
         raise LandingError(
             f"{stages.storage.uri} has no {column} vectors: run `pixelbrain extract` with --module {column}"
         )
-    column = field.module
-    told = read_record(stages.storage).get("settings", {}) | ({"embedder": embedder} if embedder else {})
-    if module:
-        told |= {"modules": [*told.get("modules", ()), module]}
-    made = landed_module(
-        column,
-        stages.landing.states()[column],
-        weights_dir=told.get("weights_dir"),
-        offline=bool(told.get("offline")),
-        told=told,
-    )
     uri = image_uri(photo)
-    max_pixels = stages.config.max_megapixels * 1_000_000
     try:
         data = read_bytes(uri, s3_endpoint=stages.config.s3_endpoint)
-        image = decode_image(data, image_id=uri, target=made.decode_target, max_pixels=max_pixels)
+        found, model = _landed(stages, field, uri, data) or _computed(stages, by, field, uri, data, embedder, module)
     except ImageError as error:
         raise type(error)(f"cannot search by {photo}: {error}") from None
-    stages.check("search")
-    made.prepare()
-    made.setup("cpu")
-    found = made.run([image])[0]
     if found.get("error_type"):
-        raise ModuleError(f"{column} failed on {photo}: {found['error']}")
+        raise ModuleError(f"{field.module} failed on {photo}: {found['error']}")
     titles, vectors = _queries(found, field)
-    landed = stages.landing.states()[column]
-    now = ModuleState(settings=made.settings(), model=made.model_info(), vectors=landed.vectors)
-    model = fields_of(column, now)[by].model
     with stages.database() as database:
         results: Sequence[Sequence[Any]] = search(database, vectors, by=by, model=model, k=k)
     names = read_registry(stages.storage).names if by == "faces" else {}
@@ -103,6 +88,46 @@ def search_photo(
     ]
     columns = [*_COLUMNS.get(by, _OTHER_COLUMNS), *(["name"] if names else [])]
     return {"unit": "cosine distance, 0 to 2", "columns": columns, "queries": queries}
+
+
+def _landed(stages: Stages, field: VectorField, uri: str, data: bytes) -> tuple[dict[str, Any], ModelInfo] | None:
+    """What landed of this very photo, and by which model; None: nothing to search by, or a face of it is forgotten.
+
+    No model is loaded for it, which takes longer than all else that a search does.
+    """
+    landing, (each, _dot, name) = stages.landing, field.path.rpartition(".")
+    place = np.flatnonzero(np.asarray(pc.equal(landing.index.image_id, uri)))
+    for table in landing.iter_images([field.module], images=place):
+        row = table.to_pylist()[0]
+        found, whole = row[field.module] or {}, not read_marks(stages.storage).touch(table).any()
+        same = row["sha256"] == hashlib.sha256(data).hexdigest()
+        if same and whole and found.get(each or name):
+            return found, field.model
+    return None
+
+
+def _computed(
+    stages: Stages, by: str, field: VectorField, uri: str, data: bytes, embedder: str | None, spec: str | None
+) -> tuple[dict[str, Any], ModelInfo]:
+    """What the model that made OUT's vectors says of a photo, and which it is."""
+    told = read_record(stages.storage).get("settings", {}) | ({"embedder": embedder} if embedder else {})
+    if spec:
+        told |= {"modules": [*told.get("modules", ()), spec]}
+    state = stages.landing.states()[field.module]
+    module = landed_module(
+        field.module,
+        state,
+        weights_dir=told.get("weights_dir"),
+        offline=bool(told.get("offline")),
+        told=told,
+    )
+    max_pixels = stages.config.max_megapixels * 1_000_000
+    image = decode_image(data, image_id=uri, target=module.decode_target, max_pixels=max_pixels)
+    stages.check("search")
+    module.prepare()
+    module.setup("cpu")
+    now = ModuleState(settings=module.settings(), model=module.model_info(), vectors=state.vectors)
+    return module.run([image])[0], fields_of(field.module, now)[by].model
 
 
 def search_person(stages: Stages, person: str, *, k: int = 20) -> dict[str, Any]:

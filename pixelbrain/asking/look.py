@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import socket
 import ssl
+import urllib.request
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import openai
 
-from pixelbrain.asking.request.client import make_sync_client, sent_key
+from pixelbrain.asking.request.client import make_sync_client, said_by, sent_key
 from pixelbrain.asking.request.failures import StopJob, classify_response, mask_keys
 from pixelbrain.asking.request.server import Server
 from pixelbrain.config import mask_uri
@@ -41,11 +43,13 @@ def look_at(server: Server, model: str | None) -> None:
         knocks = (chat.list, client.models.with_raw_response.list, lambda: chat.create(model=model or "", messages=[]))
         try:
             for knock in knocks:
-                status, headers, said = _answer(knock)
+                status, headers, said, moved = _answer(knock)
                 if status != 404 or model is None:
                     break
         except openai.APIConnectionError as error:
-            raise StopJob(f"{where} {mask_keys(_unreachable(error), sent_key(client))}") from None
+            raise StopJob(f"{where} {mask_keys(_unreachable(error, where), sent_key(client))}") from None
+        if moved is not None:
+            raise StopJob(f"{where} sends us on to {moved}: is that the address to be given as --base-url?")
         if status == 404 and model is not None:
             verdict = classify_response(404, said, headers, model=model, key=sent_key(client))
             if isinstance(verdict, StopJob) and isinstance(said, Mapping):  # it knows the path, and not the model
@@ -57,26 +61,45 @@ def look_at(server: Server, model: str | None) -> None:
             raise StopJob(f"{where} speaks TLS: write https:// in --base-url")
 
 
-def _answer(knock: Callable[[], Any]) -> tuple[int, Mapping[str, str], Any]:
-    """The status, the headers, and the error or text of a response."""
+def _answer(knock: Callable[[], Any]) -> tuple[int, Mapping[str, str], Any, str | None]:
+    """The status, the headers, the error or text of a response, and where it came from instead of the address.
+
+    Of the ways to send somebody on, 307 and 308 alone send a request on as it is.
+    """
     try:
-        raw = knock()
-        return raw.status_code, raw.headers, raw.text
+        response = knock().http_response
+        said = response.text
     except openai.APIStatusError as error:
-        response = error.response
-        return response.status_code, response.headers, response.text if error.body is None else error.body
+        response, said = error.response, said_by(error)
+    moved = any(one.status_code in (301, 302, 303) for one in response.history)
+    return response.status_code, response.headers, said, str(response.url.copy_with(query=None)) if moved else None
 
 
 def _is_page(headers: Mapping[str, str], said: Any) -> bool:
     return "html" in headers.get("content-type", "") or (isinstance(said, str) and said.lstrip()[:1] == "<")
 
 
-def _unreachable(error: openai.APIConnectionError) -> str:
+def _proxy_of(url: str) -> str | None:
+    """The proxy that the environment names for a URL, as httpx reads it: its host and port, without a login."""
+    parts, proxies = urlsplit(url), urllib.request.getproxies()
+    named = proxies.get(parts.scheme) or proxies.get("all")
+    if named is None or urllib.request.proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return None
+    return named.rpartition("@")[2].rpartition("//")[2].rstrip("/")
+
+
+def _unreachable(error: openai.APIConnectionError, url: str) -> str:
     """Why there was no answer, from the innermost error on, and what helps."""
     causes: list[BaseException] = [error]
     while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None:
         causes.append(cause)
     said = " ".join(str(causes[-1] if str(causes[-1]) else error).split())
+    proxy = _proxy_of(url)
+    if proxy is not None and isinstance(causes[-1], socket.gaierror | ConnectionRefusedError | TimeoutError):
+        return (
+            f"cannot be reached through the proxy {proxy}, which does not answer ({said}); see HTTPS_PROXY, "
+            "HTTP_PROXY and ALL_PROXY, and NO_PROXY for what needs none"
+        )
     for cause in causes:
         if isinstance(cause, socket.gaierror):
             return f"cannot be found: no such host is known here ({said}); check --base-url, and the network"

@@ -17,6 +17,8 @@ _KINDS = 1000
 #: What differs from one request to the next, though the reason is one: ids, numbers, quoted values of any length.
 _VARIABLE = re.compile(r"\b(?:req|chatcmpl|msg|run|org|batch|file)[_-]\w+|\b(?=\w*\d)[\w.,:-]+", re.IGNORECASE)
 _IMAGE = re.compile(r"image|picture|photo|pixel|base64|jpe?g", re.IGNORECASE)
+#: Of a request that a server repeats beside its words, what is no word of an image.
+_REPEATED = re.compile(r"data:image/[\w;,+/=]*|(['\"])image_url\1(?=\s*[:,}])", re.IGNORECASE)
 #: Of a model or a server that takes no image at all: that is said with the same words.
 _NO_VISION = re.compile(
     r"(?:not|n't|never|no|only) (?:\w+ )?(?:support|accept|allow|vision|multi-?modal)|no endpoints?|text[- ]only"
@@ -27,7 +29,7 @@ _NO_VISION = re.compile(
 
 def about_image(reason: str) -> bool:
     """Whether a reason is one image's own, as that it cannot be decoded; other images may do better then."""
-    return bool(_IMAGE.search(reason)) and not _NO_VISION.search(reason)
+    return bool(_IMAGE.search(_REPEATED.sub("", reason))) and not _NO_VISION.search(reason)
 
 
 @dataclass

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from pixelbrain.cli.ask import ask
@@ -37,6 +39,19 @@ for one in (
     cli.add_command(one)
 
 
+class _WithoutPandas:
+    """As if pandas were not installed, which `people` never needs.
+
+    To ask whether a list is a Series, pyarrow imports it: .2 s, as long as it takes to find and name somebody.
+    """
+
+    def find_spec(self, fullname: str, path: object, target: object = None, /) -> None:
+        if fullname == "pandas":
+            raise ModuleNotFoundError(name=fullname)
+
+
 def main() -> None:
     """The console script `pixelbrain`."""
+    if sys.argv[1:2] == ["people"]:
+        sys.meta_path.insert(0, _WithoutPandas())
     cli()

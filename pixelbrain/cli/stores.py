@@ -34,12 +34,22 @@ def load(stages: Stages, rebuild: bool) -> None:
 
 
 @command(
-    "Cluster the faces to people.", "pixelbrain identify out/", "pixelbrain identify out/ --strategy dbscan --json"
+    "Cluster the faces to people.",
+    "pixelbrain identify out/",
+    "pixelbrain identify out/ --strategy dbscan --json",
+    "pixelbrain identify s3://bucket/out --address 10.0.0.1:6379",
 )
 @click.argument("out")
 @click.option("--strategy", type=click.Choice(STRATEGIES), help="[default: average]")
 @click.option("--threshold", type=float, metavar="COSINE", help="Cosine similarity. [default: the embedder's own]")
 @click.option("--rebuild", is_flag=True, help="Link all faces again, not only new ones.")
+@click.option(
+    "--address",
+    "ray_address",
+    envvar="RAY_ADDRESS",
+    metavar="HOST:PORT",
+    help="Compare many faces on all nodes of this Ray. [default: RAY_ADDRESS, or this machine alone]",
+)
 @json_option
 @store_options
 @over_out

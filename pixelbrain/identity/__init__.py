@@ -4,7 +4,7 @@
 | --- | --- | --- |
 | `assign` | assign | vectors to clusters: duplicates, neighbours, clusters, a second look |
 | `Calibration` | calibration | a threshold that was chosen on labelled photos, kept in OUT for `identify` |
-| `best_in_cells` | cells | nearest neighbours of many vectors, without comparing all pairs |
+| `Cells` | cells | nearest neighbours of many vectors, without comparing all pairs |
 | `NeighbourGraph` | cluster | average linkage on a neighbour graph, and the predecessor's DBSCAN and pairwise |
 | `People`, `Memory` | corrections/ | what people say about people, and ids that stay |
 | `score_clusters` | evaluate | pairwise and BCubed precision, recall and F |

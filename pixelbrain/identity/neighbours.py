@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pixelbrain.identity.cells import best_in_cells
+from pixelbrain.engine.shards import OverShards, Shared, in_threads
+from pixelbrain.identity.cells import Cells, parts
 
 if TYPE_CHECKING:
     import torch
@@ -24,8 +27,12 @@ _RECALL_SAMPLE = 1000  # rows that are compared with all others, to say how many
 # So few are compared by NumPy, in less than the 2 s that torch takes to be imported.
 _FEW = 1_000
 
-# Similarities held at once: 2 ** 26 float32 are 256 MiB. More gain nothing, fewer slow the matrix product down.
+# Similarities held at once by a thread: 2 ** 26 of bfloat16 are 128 MiB. Fewer slow the matrix product down.
 _BLOCK_CELLS = 2**26
+_BLOCKS = 8  # at the least, so that few rows are several threads' work, too
+
+# From so many vectors on, several machines are quicker than one: Ray and torch take 15 s to start there.
+_ELSEWHERE_FROM = 50_000
 
 # From this many vectors on, the product is taken in bfloat16 where the hardware multiplies it (two to eight times as
 # fast). That rounds a similarity by up to 0.004, so spare candidates are kept, and ranked by their float32 similarity.
@@ -34,7 +41,7 @@ _SPARE_CANDIDATES = 12
 
 
 def nearest_neighbours(
-    vectors: np.ndarray, k: int, *, device: str = "auto", exact: bool | None = None
+    vectors: np.ndarray, k: int, *, device: str = "auto", exact: bool | None = None, over: OverShards = in_threads
 ) -> tuple[np.ndarray, np.ndarray]:
     """The `k` nearest other rows of every row.
 
@@ -45,11 +52,13 @@ def nearest_neighbours(
         exact: compare all pairs; None: up to `EXACT_LIMIT` vectors (4 million on a GPU). Otherwise those in the cells
             nearest to each row are, see `pixelbrain.identity.cells`, and the log says what part of the neighbours of a
             sample they found.
+        over: where the work is done, such as `engine.shards.on_ray`; little of it, and a GPU's, is done here. The rows
+            are the same wherever, and however many do it, on processors of one kind.
 
     Returns:
         int32 (n, k) row numbers, -1 where the cells hold fewer, and float32 (n, k) cosine similarities (-1 there),
         nearest first, the lower row number first among equals. A row is not its own neighbour. Beside the vectors and
-        the result some 400 MB are used, and half as much as the vectors.
+        the result some 200 MB a thread are used, and half as much as the vectors.
     """
     n = len(vectors)
     k = min(k, n - 1)
@@ -66,20 +75,72 @@ def nearest_neighbours(
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if exact is None:
         exact = n <= (_EXACT_LIMIT_CUDA if device == "cuda" else EXACT_LIMIT)
+    if device == "cuda" or n < _ELSEWHERE_FROM:
+        over = in_threads
+    indices, similarities = np.empty((n, k), np.int32), np.empty((n, k), np.float32)
     with torch.inference_mode():
         rows = torch.from_numpy(np.ascontiguousarray(vectors, dtype=np.float32)).to(device)
         reduced = n >= _REDUCED_PRECISION_FROM and choose_dtype("auto", device) is torch.bfloat16
         compared = rows.bfloat16() if reduced else rows
-        candidates = min(k + _SPARE_CANDIDATES, n - 1) if reduced else k
-        found = _best_columns(compared, candidates) if exact else best_in_cells(compared, candidates)
-        indices, similarities = _rank(rows, rows, found, k)
+        among = _All(compared) if exact else Cells(compared, over)
+        del compared
+        search = _Search(rows, among, k, min(k + _SPARE_CANDIDATES, n - 1) if reduced else k)
+        done: Iterator[list[_Ranked]] = over(_search, search, parts(among.units))
+        for numbers, found, alike in itertools.chain.from_iterable(done):
+            indices[numbers], similarities[numbers] = found, alike
         if not exact:
             logger.info(
                 "%d vectors: not all pairs are compared; of a sample's neighbours %.1f %% are found",
                 n,
-                100 * recall(rows, indices),
+                100 * recall(rows, torch.from_numpy(indices).to(device)),
             )
-    return indices.cpu().numpy(), similarities.cpu().numpy()
+    return indices, similarities
+
+
+#: int64 (m,), which rows they are, int32 (m, k), and float32 (m, k), see `nearest_neighbours`.
+_Ranked = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+class _Search(Shared):
+    """The `k` best of all rows, of so many candidates that are found among all, or in cells."""
+
+    def __init__(self, rows: torch.Tensor, among: _All | Cells, k: int, candidates: int) -> None:
+        self.rows, self.among, self.k, self.candidates = rows, among, k, candidates
+
+
+def _search(of: _Search, units: range) -> list[_Ranked]:
+    """By block of a shard."""
+    import torch
+
+    with torch.inference_mode():
+        blocks = of.among.blocks(units, of.candidates)
+        ranked = ((numbers, *_rank(of.rows[numbers], of.rows, found, of.k)) for numbers, found in blocks)
+        return [(which.cpu().numpy(), found.cpu().numpy(), alike.cpu().numpy()) for which, found, alike in ranked]
+
+
+class _All(Shared):
+    """Each row is to be compared with all others, a block of rows at a time."""
+
+    def __init__(self, rows: torch.Tensor) -> None:
+        self.rows = rows
+
+    @property
+    def units(self) -> range:
+        """The first row of each block."""
+        n = len(self.rows)
+        return range(0, n, max(1, min(_BLOCK_CELLS // n, -(-n // _BLOCKS))))
+
+    def blocks(self, starts: range, count: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Of each block, as `Cells.blocks`."""
+        import torch
+
+        n = len(self.rows)
+        space = self.rows.new_empty((starts.step, n))
+        for start in starts:
+            numbers = torch.arange(start, min(start + starts.step, n), device=self.rows.device)
+            similarity = torch.mm(self.rows[start : start + starts.step], self.rows.T, out=space[: len(numbers)])
+            similarity[:, start:].fill_diagonal_(-2.0)  # itself: below every cosine
+            yield numbers, similarity.topk(count, dim=1).indices
 
 
 def _of_few(vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -123,21 +184,6 @@ def recall(rows: torch.Tensor, indices: torch.Tensor, sample: int = _RECALL_SAMP
         nearest = similarity.topk(indices.shape[1], dim=1).indices
         hits += int((nearest[:, :, None] == indices[some][:, None, :]).any(dim=2).sum())
     return hits / (len(chosen) * indices.shape[1])
-
-
-def _best_columns(rows: torch.Tensor, k: int) -> torch.Tensor:
-    """int64 (n, k), each row's best other rows, a block of rows against all at a time."""
-    import torch
-
-    n = len(rows)
-    best = torch.empty((n, k), dtype=torch.int64, device=rows.device)
-    step = max(1, min(_BLOCK_CELLS // n, n))
-    space = rows.new_empty((step, n))
-    for start in range(0, n, step):
-        similarity = torch.mm(rows[start : start + step], rows.T, out=space[: n - start])
-        similarity[:, start:].fill_diagonal_(-2.0)  # itself: below every cosine
-        best[start : start + step] = similarity.topk(k, dim=1).indices
-    return best
 
 
 def _rank(rows: torch.Tensor, others: torch.Tensor, found: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:

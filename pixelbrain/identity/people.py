@@ -15,12 +15,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pixelbrain.config import STRATEGIES, Strategy, choose
+from pixelbrain.engine.shards import OverShards, in_threads
 from pixelbrain.errors import ConfigError, StoreError
 from pixelbrain.identity.assign import assign
 from pixelbrain.identity.calibration import threshold_of
 from pixelbrain.identity.corrections.increment import Increment
 from pixelbrain.identity.corrections.last import Last, forget_last, state_of
 from pixelbrain.identity.corrections.memory import Memory
+from pixelbrain.identity.neighbours import nearest_neighbours
 from pixelbrain.identity.quality.gate import QualityGate
 from pixelbrain.identity.quality.pose import turned_or_covered
 from pixelbrain.landing.derived import IDENTITIES
@@ -100,14 +102,15 @@ class PeopleIdentifierModule:
         if self.min_faces < 1 or self.k < 1:
             raise ConfigError(f"min_faces is {self.min_faces} and k is {self.k}: both are 1 or more")
 
-    def run(self, db: Database, *, rebuild: bool = False) -> IdentityReport:
+    def run(self, db: Database, *, rebuild: bool = False, over: OverShards = in_threads) -> IdentityReport:
         """Say who is who, and write it into `OUT/identities`, `OUT/faces` and MongoDB, in place of what was there.
 
         The same faces get the same ids, whatever order they come in: see `cluster_name`. Where people were found before
         by the same settings, new faces are linked with each other and with the people known, see `growth.grow`, and who
         is not touched stays as found; where nothing is new, nothing is written. All faces are linked with "dbscan" and
         "pairwise", the first time, by other settings, where more than a tenth of the known faces are gone, where the
-        faces have doubled since all were linked, and to `rebuild`.
+        faces have doubled since all were linked, and to `rebuild`. `over`: where many are compared, see
+        `nearest_neighbours`.
 
         Raises:
             ConfigError: vectors of a model without a threshold, and none given.
@@ -116,7 +119,7 @@ class PeopleIdentifierModule:
             OutLockedError: another process works on this OUT.
         """
         with RunLock(db.landing.storage, what="identify"):
-            return (None if rebuild else self.unchanged(db)) or self._run(db, rebuild)
+            return (None if rebuild else self.unchanged(db)) or self._run(db, rebuild, over)
 
     def unchanged(self, db: Database) -> IdentityReport | None:
         """What the last run found, if nothing came, went or was said since, and the settings are the same; or None.
@@ -138,7 +141,7 @@ class PeopleIdentifierModule:
         own = {"strategy": self.strategy, "min_faces": self.min_faces, "k": self.k, "gate": asdict(self.gate)}
         return {"model": model, "threshold": threshold, **own}
 
-    def _run(self, db: Database, rebuild: bool) -> IdentityReport:
+    def _run(self, db: Database, rebuild: bool, over: OverShards = in_threads) -> IdentityReport:
         start = time.perf_counter()
         db.require_in_step("faces")
         storage = db.landing.storage
@@ -148,7 +151,7 @@ class PeopleIdentifierModule:
         why = "as was asked for" if increment is None else self._why_all(increment, last, settings)
         found: dict[str, Any]
         if increment is None or last is None or why:
-            table, found = self._link(db, memory, settings), {"done": "linked", "why": why}
+            table, found = self._link(db, memory, settings, over), {"done": "linked", "why": why}
         else:
             table, found = self._grow(db, increment, settings)
         somebodys = table["identity_id"]
@@ -183,7 +186,7 @@ class PeopleIdentifierModule:
             return f"{len(increment.faces):,} faces are there, and {last.linked:,} were when all were linked last"
         return ""
 
-    def _link(self, db: Database, memory: Memory, settings: Mapping[str, Any]) -> pa.Table:
+    def _link(self, db: Database, memory: Memory, settings: Mapping[str, Any], over: OverShards) -> pa.Table:
         faces = _read_faces(db.iter_vectors("faces"), self.gate, memory)
         clustered = np.flatnonzero((faces.good | faces.guests) & ~faces.nobodys)
         logger.info("%d faces, of which %d are good enough", len(faces.ids), int(faces.good.sum()))
@@ -196,6 +199,7 @@ class PeopleIdentifierModule:
             photos=[faces.image_ids[row] for row in clustered],
             min_size=self.min_faces,
             k=self.k,
+            neighbours=lambda _ids, rows, k: nearest_neighbours(rows, k, over=over),
             cannot_link=memory.never_one(ids),
             guests=faces.guests[clustered],
         )

@@ -96,7 +96,7 @@ def join_singles(
     place_of = np.searchsorted(wanted, labels[members])
     means = sum_rows(vectors, place_of, len(wanted), members, weights[members])
     means /= sizes[wanted, None]
-    distance = 1 - row_products(vectors[point], means, place.reshape(-1))
+    distance = 1 - row_products(vectors, means, place.reshape(-1), point)
 
     order = np.lexsort((cluster, distance, point))
     point, cluster, distance = point[order], cluster[order], distance[order]

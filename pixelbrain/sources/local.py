@@ -21,7 +21,7 @@ from pixelbrain.sources.passed_over import (
     SPECIAL,
     is_hidden,
 )
-from pixelbrain.sources.results import Outs, inside_out, is_results
+from pixelbrain.sources.results import Outs, inside_out, is_in_gallery, is_results, of_a_run
 from pixelbrain.storage.file_uri import FILE_SCHEME, absolute, path_to_uri, uri_to_path
 
 
@@ -47,8 +47,11 @@ class LocalSource(ImageSource):
         file (a pipe, a socket) is passed over without being opened.
         """
         outs = Outs(self._outs)
-        if outs.hold(self.path if os.path.isdir(self.path) else os.path.dirname(self.path)):
+        folder = self.path if os.path.isdir(self.path) else os.path.dirname(self.path)
+        if outs.hold(folder):
             raise SourceError(inside_out(self.path))
+        if is_in_gallery(folder):
+            raise SourceError(of_a_run(self.path))
         if os.path.isfile(self.path):
             return manifest_tables([_row(self.path, os.stat(self.path))])
         if not os.path.isdir(self.path):
@@ -72,7 +75,7 @@ class LocalSource(ImageSource):
         for folder, subfolders, names in os.walk(self.path, onerror=_raise_source_error, followlinks=True):
             if is_results(folder, subfolders, names):
                 if folder == self.path:
-                    raise SourceError(f"{one_line(folder)} holds the results of a run: name the photos' own folder")
+                    raise SourceError(of_a_run(folder))
                 self.passed_over.add(RESULTS)
                 subfolders.clear()
                 continue

@@ -11,6 +11,9 @@ from pathlib import Path
 from pixelbrain.sources.base import one_line
 from pixelbrain.storage.s3_uri import S3_SCHEME
 
+#: The file in the folder of a gallery by which it is known as one.
+GALLERY_MARKER = ".pixelbrain-report"
+
 _PART = r"part-\d{6}-\d{8}-\d{3,}\.parquet"  # as `landing.parts` names what lands
 _PART_KEY = re.compile(rf"(.+)/images/{_PART}")
 
@@ -56,7 +59,12 @@ class Outs:
 
 
 def is_results(folder: str, subfolders: Sequence[str], names: Sequence[str]) -> bool:
-    """Whether a folder that holds these is an OUT, of whatever run; one without a run.json has no pictures yet."""
+    """Whether a folder that holds these is an OUT, of whatever run, or a gallery, wherever it was copied to.
+
+    An OUT without a run.json has no pictures yet.
+    """
+    if GALLERY_MARKER in names:
+        return True
     if "run.json" not in names or "images" not in subfolders:
         return False
     try:
@@ -64,6 +72,12 @@ def is_results(folder: str, subfolders: Sequence[str], names: Sequence[str]) -> 
             return any(re.fullmatch(_PART, entry.name) for entry in entries)
     except OSError:
         return False
+
+
+def is_in_gallery(folder: str) -> bool:
+    """Whether a folder is below a gallery, of whatever run."""
+    real = Path(os.path.realpath(folder))
+    return any(os.path.lexists(one / GALLERY_MARKER) for one in (real, *real.parents))
 
 
 def results_of_key(key: str) -> str | None:
@@ -75,6 +89,11 @@ def results_of_key(key: str) -> str | None:
 def inside_out(place: str) -> str:
     """What is wrong where SOURCE is OUT, or inside it."""
     return f"SOURCE {one_line(place)} is in OUT, of which nothing is listed: name another folder for results as OUT"
+
+
+def of_a_run(place: str) -> str:
+    """What is wrong where SOURCE is the OUT of another run, or in its gallery."""
+    return f"{one_line(place)} holds the results of a run: name the photos' own folder"
 
 
 def _stat(path: str) -> os.stat_result | None:

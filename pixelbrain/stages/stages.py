@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -231,7 +232,11 @@ class Stages:
         return report
 
     def identify(self, database: Database, *, threshold: float | None = None, rebuild: bool = False) -> IdentityReport:
-        """Cluster faces to people, new ones among those known; see `identity.people.PeopleIdentifierModule`."""
+        """Cluster faces to people, new ones among those known; see `identity.people.PeopleIdentifierModule`.
+
+        Where RAY_ADDRESS names a Ray, many faces are compared there.
+        """
+        from pixelbrain.engine.shards import in_threads, on_ray
         from pixelbrain.identity.people import PeopleIdentifierModule
 
         self.check("identify")
@@ -239,8 +244,11 @@ class Stages:
         with self.lock("identify"):
             report = None if rebuild else module.unchanged(database)
             if report is None:
-                with self._in_step(database, "faces"), self.display.stage("identify", unit="faces"):
-                    report = module.run(database, rebuild=rebuild)
+                there = (
+                    on_ray(debug=self.debug) if os.environ.get("RAY_ADDRESS") else contextlib.nullcontext(in_threads)
+                )
+                with self._in_step(database, "faces"), self.display.stage("identify", unit="faces"), there as over:
+                    report = module.run(database, rebuild=rebuild, over=over)
                     self.record("identify", dataclasses.asdict(report))
         tell_identified(self.display, report, self.config.strategy)
         return report

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO
 
 import pyarrow as pa
+import pyarrow.fs
 import pyarrow.parquet as pq
 
 from pixelbrain.errors import LandingError
@@ -121,6 +122,10 @@ class Storage(abc.ABC):
 
         Of the version that a listing found, what was fetched before may be used.
         """
+
+    @abc.abstractmethod
+    def arrow(self, folder: str) -> tuple[pa.fs.FileSystem, str]:
+        """For programs that read by Arrow: a file system, which pickles, and the path of a folder of OUT in it."""
 
     @contextlib.contextmanager
     def open_parquet(self, name: str, version: str | None = None) -> Iterator[pq.ParquetFile]:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
+import pyarrow as pa
+import pyarrow.fs
 import pyarrow.parquet as pq
 
 from pixelbrain.errors import LandingError
@@ -111,6 +113,9 @@ class LocalStorage(Storage):
     def parquet_file(self, name: str, version: str | None = None) -> pq.ParquetFile:
         # ParquetFile and not read_table, which imports pandas: 1.6 s. What it buffers it would keep while it is open
         return pq.ParquetFile(self.local / name, pre_buffer=False, page_checksum_verification=True)
+
+    def arrow(self, folder: str) -> tuple[pa.fs.FileSystem, str]:
+        return pa.fs.LocalFileSystem(), str(self.local / folder)
 
     def _entries(self, folder: str) -> list[os.DirEntry[str]]:
         """What is in a folder; nothing if there is no such folder."""

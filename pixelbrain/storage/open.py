@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 
 from pixelbrain.errors import LandingError
@@ -9,6 +11,8 @@ from pixelbrain.storage.base import Storage
 from pixelbrain.storage.file_uri import is_file_uri, uri_to_path
 from pixelbrain.storage.local import LocalStorage
 from pixelbrain.storage.s3_uri import S3_SCHEME
+
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):/", re.IGNORECASE)  # with one slash as a Path writes it
 
 
 def open_storage(out: str | Path | Storage, *, s3_endpoint: str | None = None) -> Storage:
@@ -29,4 +33,9 @@ def open_storage(out: str | Path | Storage, *, s3_endpoint: str | None = None) -
         return S3Storage(str(out), s3_endpoint)
     if str(out).lower().startswith("s3:"):  # as of a Path, which joins the slashes
         raise LandingError(f"OUT is {str(out)!r}: write s3://bucket/prefix")
+    scheme = _SCHEME.match(str(out))
+    if scheme and not is_file_uri(str(out)) and not os.path.lexists(scheme[0]):
+        raise LandingError(
+            f"OUT is {str(out)!r}: {scheme[1].lower()}:// it cannot be, name a folder or s3://bucket/prefix"
+        )
     return LocalStorage(uri_to_path(str(out)) if is_file_uri(str(out)) else out)

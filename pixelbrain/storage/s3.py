@@ -20,7 +20,7 @@ from pixelbrain.errors import LandingError, SourceError
 from pixelbrain.machine import cache_folder
 from pixelbrain.storage.base import FileGoneError, Storage
 from pixelbrain.storage.retry import Retries, with_retries
-from pixelbrain.storage.s3_client import normal_endpoint, s3_client
+from pixelbrain.storage.s3_client import normal_endpoint, s3_client, s3_filesystem
 from pixelbrain.storage.s3_errors import AnswerError, error_code, s3_errors
 from pixelbrain.storage.s3_file import open_object
 from pixelbrain.storage.s3_uri import S3_SCHEME, split_s3_uri, version_of
@@ -80,6 +80,12 @@ class S3Storage(Storage):
     def parquet_file(self, name: str, version: str | None = None) -> pq.ParquetFile:
         file = open_object(str(self.local / name), functools.partial(self._get, name), version)
         return pq.ParquetFile(file, pre_buffer=True, page_checksum_verification=True)
+
+    def arrow(self, folder: str) -> tuple[Any, str]:
+        try:
+            return s3_filesystem(self._endpoint), f"{self._bucket}/{self._prefix}{folder}"
+        except SourceError as error:
+            raise LandingError(str(error)) from None
 
     def _get(self, name: str, **which: str) -> tuple[bytes, dict[str, Any]] | None:
         """Bytes of an object, and what S3 says of it; None if it is absent.

@@ -46,6 +46,28 @@ def s3_client(endpoint: str | None = None, *, read_timeout_s: float = 30) -> Any
         return _Shared.clients[key]
 
 
+def s3_filesystem(endpoint: str | None = None) -> Any:
+    """The same server as pyarrow reads it, with the same credentials, as they are now: a `pyarrow.fs.S3FileSystem`.
+
+    Raises:
+        SourceError: as `s3_client`.
+    """
+    import pyarrow.fs
+
+    region = s3_client(endpoint).meta.region_name
+    known = _Shared.session.get_credentials().get_frozen_credentials()
+    where = urlsplit(normal_endpoint(endpoint) or "")
+    server = {"scheme": where.scheme, "endpoint_override": where.netloc + where.path} if where.netloc else {}
+    return pyarrow.fs.S3FileSystem(
+        access_key=known.access_key,
+        secret_key=known.secret_key,
+        session_token=known.token,
+        region=region,
+        request_timeout=30,
+        **server,
+    )
+
+
 def forget_s3_clients() -> None:
     """Take the credentials anew from where they are found, as after a new login in a notebook."""
     with _Shared.lock:

@@ -14,7 +14,7 @@ DEFAULT_DATABASE = "pixelbrain"
 
 _MONGO_SCHEME = re.compile(r"mongodb(\+srv)?://")
 # https://www.mongodb.com/docs/manual/reference/limits/: Windows' rules, the stricter ones, hold on every system
-_REFUSED = re.compile(r'[/\\. "$*<>:|?\0]')
+_REFUSED = re.compile(r'[/\\. "$*<>:|?\x00-\x1f]')  # control characters: the end of a line that a file's URI kept
 _NAME_BYTES = 63
 _OF_THE_SERVER = ("admin", "config", "local")
 # what ChromaDB 1.5 answers about another one
@@ -50,6 +50,10 @@ def database_name(uri: str) -> str:
     scheme = _MONGO_SCHEME.match(uri)
     if scheme is None:
         raise ConfigError(f"{mask_uri(uri)} is not a MongoDB URI: mongodb://HOST:27017/NAME")
+    if uri[scheme.end() :].rpartition("@")[2].startswith("/"):
+        raise ConfigError(
+            f"{mask_uri(uri)} names no host; a socket's path is percent-encoded: mongodb://%2Ftmp%2Fmongodb-27017.sock/NAME"
+        )
     # what follows the last @, so that a password that is not percent-encoded is never taken for the name
     path = uri[scheme.end() :].rpartition("@")[2].partition("?")[0].partition("/")[2]
     name = unquote(path) or DEFAULT_DATABASE

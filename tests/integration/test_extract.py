@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import importlib
 
+import numpy as np
 import pytest
 
 import pixelbrain as pb
+from benchmarks.synthetic_faces import make_faces
+from pixelbrain.engine.shards import Shared, on_ray
 from pixelbrain.errors import EngineError, SourceError
+from pixelbrain.identity.neighbours import nearest_neighbours
 from tests.unit.engine.modules_for_tests import Size
 
 pytestmark = pytest.mark.usefixtures("ray_running")
@@ -40,6 +44,18 @@ def test_every_image_lands_once_and_a_rerun_does_only_what_is_new(photo_folder, 
     rows = [row for table in landing.iter_images() for row in table.to_pylist()]
     assert len(rows) == len({row["image_id"] for row in rows}) == 8
     assert next(r for r in rows if r["image_id"].endswith("/0.jpg"))["size"]["pixels"] == 6400
+
+
+def test_neighbours_are_the_same_ones_on_ray(monkeypatch):
+    vectors = make_faces(3000, 64, seed=1).vectors
+    monkeypatch.setattr("pixelbrain.identity.neighbours._ELSEWHERE_FROM", 3000)
+    monkeypatch.setattr("pixelbrain.identity.cells.SHARDS", 3)
+    here = nearest_neighbours(vectors, 10, exact=False)
+    with on_ray() as over:
+        there = nearest_neighbours(vectors, 10, exact=False, over=over)
+        assert np.array_equal(there[0], here[0]) and np.array_equal(there[1], here[1])
+        with pytest.raises(EngineError, match="a task on Ray failed: .*division by zero"):
+            list(over(lambda _shared, shard: {1: "done"}.get(len(shard)) or 1 / 0, Shared(), [range(1), range(2)]))
 
 
 def test_nothing_to_do_is_said(tmp_path):

@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 import pyarrow.fs
 import pyarrow.parquet as pq
-import ray
+
+import pixelbrain as pb
 
 MODULES = "tests.integration.test_reruns"
 BUCKET = "read-by-others"
@@ -57,8 +58,11 @@ def test_after_every_command_each_row_is_there_once(tmp_path, command, encode, s
         "0.png": 20_000, "1.png": 50_000, "3.png": 23_000, "4.png": 24_000, "broken.png": 60_000
     }  # fmt: skip
 
-    by_ray = ray.data.read_parquet(f"{BUCKET}/out/images", filesystem=filesystem).take_all()
+    landed = pb.open(f"s3://{BUCKET}/out", s3_endpoint=s3.meta.endpoint_url)
+    by_ray = landed.to_ray().take_all()
     assert sorted(row["image_id"] for row in by_ray) == sorted(row["image_id"] for row in found.values())
-    faces = ray.data.read_parquet(f"{BUCKET}/out/faces", filesystem=filesystem).take_all()
+    faces = landed.to_ray("faces").take_all()
     ids = [face["face_id"] for row in found.values() for face in row["facenet"]["faces"]]
     assert len(ids) == 11 and sorted(face["face_id"] for face in faces) == sorted(ids)
+    query = "SELECT sum(n_faces)::INT AS faces, max(wide.value) AS widest FROM images"
+    assert landed.sql(query).to_pylist() == [{"faces": 11, "widest": 60_000}]

@@ -116,6 +116,14 @@ def test_reading_parquet(block, landed):
 
 
 @shows("docs/stores.md", "python", 2)
+def test_reading_with_other_tools(block, landed):
+    names, _ = run(block, landed)
+    assert names["people"].to_pylist()[0]["photos"] == 4
+    assert names["alike"].num_rows == 3 and names["alike"]["distance"][0].as_py() < 0.01  # itself
+    assert names["dataset"].count() == 5
+
+
+@shows("docs/stores.md", "python", 3)
 def test_reading_mongodb(block, landed):
     names, shown = run(block, landed)
     assert len(names["ids"]) == 4
@@ -123,7 +131,7 @@ def test_reading_mongodb(block, landed):
     assert "4" in shown[-1]
 
 
-@shows("docs/stores.md", "python", 3)
+@shows("docs/stores.md", "python", 4)
 def test_reading_chromadb(block, landed):
     names, shown = run(block, landed)
     assert names["model"].model == "dlib"

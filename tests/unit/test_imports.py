@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pixelbrain
+from tests.unit.identity.corrections.world import four_people
 from tests.unit.landed_out import landed  # noqa: F401  (a fixture)
 
 PACKAGE = Path(pixelbrain.__file__).parent
@@ -29,7 +30,7 @@ FLOW = [
 #: What any room may import; each of these only those before it.
 FOUNDATIONS = ["errors", "shown", "machine", "config", "schema", "storage", "locks"]
 #: Files above the rooms, by the last room that they may import.
-TOP = {"record": None, "pipeline": "stages", "__init__": "report", "__main__": "cli"}
+TOP = {"record": None, "pipeline": "stages", "results": "apps", "__init__": "report", "__main__": "cli"}
 #: About ten files a room; `__init__` is its table.
 ROOM_FILES = 12
 
@@ -132,18 +133,24 @@ def test_help_needs_no_heavy_import():
     assert done.stdout.strip() == "[]"
 
 
-def test_what_only_reads_parquet_imports_no_model_and_no_store(landed, tmp_path):  # noqa: F811
+def test_what_is_over_parquet_alone_imports_no_model_and_no_store(landed, tmp_path):  # noqa: F811
     heavy = ["torch", "torchvision", "ray", "chromadb", "onnxruntime", "sklearn", "scipy", "boto3", "openai"]
+    one, other = (person.identity_id for person in four_people(tmp_path / "people").people.list()[:2])
     code = f"""
 import sys
-from pixelbrain.cli.main import cli
+from pixelbrain.cli.main import cli, main
+sys.argv = ["pixelbrain", "people", "merge", "people", {one!r}, {other!r}]
+try:
+    main()
+except SystemExit as done:
+    print("of a merge", done.code or [m for m in {[*heavy, "pandas"]!r} if m in sys.modules])
 for words in ("status OUT", "export OUT images.csv", "report OUT", "compact OUT"):
     cli(words.replace("OUT", {str(landed)!r}).split(), standalone_mode=False)
     print("of", words, [m for m in {heavy!r} if m in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
     said = [line for line in done.stdout.splitlines() if line.startswith("of ")]
-    assert len(said) == 4 and all(line.endswith(" []") for line in said), said
+    assert len(said) == 5 and all(line.endswith(" []") for line in said), said
 
 
 def test_public_names_are_sorted_and_there():

@@ -13,7 +13,7 @@ from pixelbrain.asking.batch.store import BatchState, Row
 from pixelbrain.asking.cost.image_tokens import TileTokens
 from pixelbrain.asking.cost.prices import ModelPrice
 from pixelbrain.asking.questions.question import AnswerStatus
-from pixelbrain.asking.request.failures import Retry, StopJob, classify_response, mask_keys
+from pixelbrain.asking.request.failures import Retry, StopJob, classify_response, error_of, mask_keys
 from pixelbrain.asking.request.replies import GarbledReplyError, error_in, read_reply
 
 #: Batches that a request goes through without an answer before it has failed.
@@ -65,7 +65,7 @@ class ResultReader:
                 return self.unanswered(row, code, "", counts=False)
             return self.unanswered(row, code, mask_keys(str(error.get("message") or "the batch has no answer to it")))
         status, body = response.get("status_code"), response.get("body")
-        error = body.get("error", body) if isinstance(body, Mapping) else body
+        error = error_of(body)
         if status == 200:
             if (late := error_in(body)) is None:
                 return self._answered(row, body)

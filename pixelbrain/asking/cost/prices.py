@@ -102,8 +102,9 @@ PRICES: dict[str, ModelPrice] = {
 
 #: gpt-4o-2024-08-06 is priced as gpt-4o, and so is a -latest; gpt-4o-audio-preview or gpt-5.9 is another model.
 _SNAPSHOT = re.compile(r"-(?:latest|\d{4}-?\d{2}-?\d{2}|\d{4})")
-#: ft:gpt-4o-2024-08-06:my-org:my-name:abc123: the model that was tuned, and what is spelled as its owner chose.
-_FINE_TUNED = re.compile(r"ft:([^:]+)((?::[^:]*){2}:[^:]+)", re.IGNORECASE)
+#: ft:gpt-4o-2024-08-06:my-org:my-name:abc123, or a checkpoint of it with one part more: the model that was tuned, and
+#: what is spelled as its owner chose.
+_FINE_TUNED = re.compile(r"ft:([^:]+)((?::[^:]*){2}(?::[^:]+){1,2})", re.IGNORECASE)
 #: What fine-tuned models cost, input and output; they count an image as the model that was tuned.
 _TUNED_DOLLARS = {
     "gpt-4o": ("3.75", "15.00"),
@@ -117,9 +118,10 @@ _TUNED_DOLLARS = {
 def plain_name(model: str) -> str | None:
     """The name that OpenAI has for a model, of the names that others give it; None: it is none of the table.
 
-    LiteLLM, OpenRouter and Azure's portal put providers before it (`openai/gpt-4o`), and people write GPT-4o.
+    LiteLLM, OpenRouter and Azure's portal put providers before it (`openai/gpt-4o`), others with a colon; some set a
+    snapshot off by an @, and people write GPT-4o.
     """
-    name = model.strip().rpartition("/")[2]
+    name = re.sub("^(?:openai|azure):", "", model.strip().rpartition("/")[2], flags=re.IGNORECASE).replace("@", "-")
     tuned = _FINE_TUNED.fullmatch(name)
     base = (tuned[1] if tuned else name).lower()
     family = _family(base, PRICES)

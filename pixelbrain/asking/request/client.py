@@ -6,17 +6,18 @@ The SDK's own retries are off: it cannot know the limits that are shared by a cl
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import openai
 
 from pixelbrain.asking.request.dialect import Dialect, Lessons, speak
-from pixelbrain.asking.request.failures import Retry, RowFailed, StopJob, classify_response, mask_keys
+from pixelbrain.asking.request.failures import Retry, RowFailed, StopJob, classify_response, error_of, mask_keys
 from pixelbrain.asking.request.key import read_key
-from pixelbrain.asking.request.replies import GarbledReplyError, Reply, error_in, read_reply
+from pixelbrain.asking.request.replies import GarbledReplyError, Reply, error_in, read_body, read_reply
 from pixelbrain.asking.request.server import Server, client_options
+from pixelbrain.config import mask_uri
 from pixelbrain.machine import bypass_proxies
 
 _NO_KEY = "none"  # the SDK wants one, where the server does not
@@ -48,9 +49,29 @@ def make_sync_client(
     """
     server = server or Server(base_url=base_url)
     options = _options(server, timeout_s, model or "", whole=model is None)
-    if not server.takes_bearer(options["api_key"]):
-        options["http_client"] = openai.DefaultHttpxClient(event_hooks={"request": [_drop_bearer]}, timeout=timeout_s)
-    return openai.OpenAI(**options)
+    with _proxies_named():
+        if not server.takes_bearer(options["api_key"]):
+            hooks = {"request": [_drop_bearer]}
+            options["http_client"] = openai.DefaultHttpxClient(event_hooks=hooks, timeout=timeout_s)
+        return openai.OpenAI(**options)
+
+
+@contextlib.contextmanager
+def _proxies_named() -> Iterator[None]:
+    """A proxy of the environment that no client can be made with is a `StopJob`."""
+    try:
+        yield
+    except ImportError:
+        raise StopJob(
+            "the environment names a SOCKS proxy, which wants a package more: `pip install socksio`; or unset "
+            "ALL_PROXY, or name the server in NO_PROXY"
+        ) from None
+    except Exception as error:
+        if not isinstance(error, ValueError) and type(error).__name__ != "InvalidURL":
+            raise
+        raise StopJob(
+            f"HTTPS_PROXY, HTTP_PROXY or ALL_PROXY is no proxy's address ({mask_uri(str(error))}): http://HOST:PORT"
+        ) from None
 
 
 def _drop_bearer(request: Any) -> None:
@@ -103,13 +124,14 @@ class AskClient:
         limits = type(openai.DEFAULT_CONNECTION_LIMITS)  # of httpx or its successor, whichever the SDK brings
         server = server or Server(base_url=base_url)
         options = _options(server, timeout_s, model)
-        http_client = openai.DefaultAsyncHttpxClient(
-            limits=limits(max_connections=connections, max_keepalive_connections=connections),
-            timeout=timeout_s,
-            event_hooks={"request": [] if server.takes_bearer(options["api_key"]) else [_drop_bearer_too]},
-        )
+        with _proxies_named():
+            http_client = openai.DefaultAsyncHttpxClient(
+                limits=limits(max_connections=connections, max_keepalive_connections=connections),
+                timeout=timeout_s,
+                event_hooks={"request": [] if server.takes_bearer(options["api_key"]) else [_drop_bearer_too]},
+            )
         self._openai = openai.AsyncOpenAI(**options, http_client=http_client)
-        self._key = sent_key(self._openai)
+        self._key, self._variable = sent_key(self._openai), server.key_variable
         self._timeout_s = timeout_s
         self._lessons = Lessons(dialect)
         self.notes = self._lessons.notes  # what was learned of the server, once each, for people
@@ -130,7 +152,12 @@ class AskClient:
             except _Refused as refused:
                 if not self._lessons.teach(dialect, spoken, refused.status, refused.body):
                     raise classify_response(
-                        refused.status, refused.body, refused.headers, model=str(spoken["model"]), key=self._key
+                        refused.status,
+                        refused.body,
+                        refused.headers,
+                        model=str(spoken["model"]),
+                        key=self._key,
+                        variable=self._variable,
                     ) from None
 
     async def _send(self, body: Mapping[str, Any]) -> Reply:
@@ -142,13 +169,12 @@ class AskClient:
         except openai.APITimeoutError:
             raise Retry(f"no answer within {self._timeout_s:g} s", error_type="Timeout", maybe_billed=True) from None
         except openai.APIStatusError as error:
-            said = error.body if error.body is not None else error.response.text
-            raise _Refused(error.status_code, said, dict(error.response.headers)) from None
+            raise _Refused(error.status_code, said_by(error), dict(error.response.headers)) from None
         except openai.APIConnectionError as error:
             raise classify_error(error, model=body["model"], key=self._key) from None
         headers = dict(raw.headers)
         try:
-            found = json.loads(raw.content)
+            found = read_body(raw.content)
             if (late := error_in(found)) is not None:
                 raise _Refused(*late, headers)
             return read_reply(found, model=body["model"], headers=headers)
@@ -167,13 +193,24 @@ class AskClient:
         await self._openai.close()
 
 
+def said_by(error: openai.APIStatusError) -> Any:
+    """The error of a response as `classify_response` takes it; the SDK's own reading loses some forms."""
+    try:
+        return error_of(error.response.json())
+    except (ValueError, RecursionError):
+        return error.response.text
+
+
 def classify_error(error: Exception, *, model: str = "", key: str | None) -> Retry | RowFailed | StopJob:
     """What an error of the SDK means. The message names the model that was asked, and masks the key that was sent."""
     if isinstance(error, openai.APIStatusError):
-        body = error.body if error.body is not None else error.response.text
-        return classify_response(error.status_code, body, dict(error.response.headers), model=model, key=key)
+        headers = dict(error.response.headers)
+        return classify_response(error.status_code, said_by(error), headers, model=model, key=key)
     if isinstance(error, openai.APIConnectionError):
         cause = error.__cause__ or error
+        if type(cause).__name__ == "DecodingError":  # it came, packed in another way than it says
+            why = mask_keys(f"the response cannot be unpacked: {cause}", key)
+            return Retry(why, error_type="GarbledResponse", maybe_billed=True, garbled=True)
         return Retry(
             mask_keys(f"the connection broke: {type(cause).__name__}: {cause}", key),
             error_type="ConnectionBroken",

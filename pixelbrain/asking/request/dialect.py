@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from pixelbrain.asking.cost.prices import plain_name
+from pixelbrain.asking.request.failures import words
 
 logger = logging.getLogger(__name__)
 
@@ -103,11 +104,19 @@ def _with_text(messages: list[dict[str, Any]], text: str, *, first: bool = False
 _NOT_TAKEN = re.compile(
     r"\b(?:not|n't|never) (?:\w+ )?(?:support|permit|allow|recogni|accept|implement|available|enabled)"
     r"|unsupported|unrecogni[sz]ed|unknown|unexpected|extra_forbidden|extra (?:inputs?|fields?|parameters?)|deprecated"
-    r"|unavailable|no longer|only (?:\w+ )?(?:for|supported|available|enabled)|cannot be (?:used|set|specified)",
+    r"|unavailable|unimplemented|forbidden|no longer|only (?:\w+ )?(?:for|supported|available|enabled)"
+    r"|cannot (?:\w+ )?be (?:used|set|specified)|parameter\W+\w+\W+is invalid"
+    r"|(?:invalid|not an? (?:valid|known)) (?:\w+ )?(?:parameter|argument|field|key|option|property)"
+    r"|must alternate|only \w+ and \w+ roles",
     re.IGNORECASE,
 )
-#: Of response_format, a wrong value is a kind that the server does not know: ours is one of three.
-_OTHER_FORMAT = re.compile(r"must be|should be|expected|invalid|one of", re.IGNORECASE)
+#: Nobody asked for the values of these: one that the server does not take is left out as well. Of a response_format,
+#: that is a kind that the server does not know.
+_OURS = frozenset({"response_format", "detail", "temperature"})
+_OTHER_VALUE = re.compile(
+    r"\b(?:must|should|ha(?:s|ve) to|expected|invalid|one of|only|range|greater|positive|fail|error|supported values)",
+    re.IGNORECASE,
+)
 #: Of a parameter as a whole, whatever its value.
 _NO_SUCH_PARAMETER = re.compile(
     r"extra_forbidden|extra (?:inputs?|fields?)|unrecogni[sz]ed|unknown (?:parameter|field|argument)|unexpected"
@@ -118,12 +127,19 @@ _SCHEMA_AT_FAULT = re.compile(r"invalid (?:json[ _-]?)?schema", re.IGNORECASE)
 _NO_MODEL = re.compile(r"model.{0,80}(?:not (?:exist|found|valid|have)|unknown|invalid)|no such model", re.IGNORECASE)
 
 _NAMED: dict[str, re.Pattern[str]] = {
-    "response_format": re.compile(r"response_?format|json_schema|json_object|json mode|structured.?outputs?", re.I),
+    "response_format": re.compile(
+        r"response[ _]?format|json_schema|json_object|json mode|structured.?outputs?|guided.?(?:decoding|json)|grammar",
+        re.IGNORECASE,
+    ),
     "detail": re.compile(r"image_url\W{1,4}(?:\w+\W{1,4})?detail\b|['\"`.]detail['\"`](?!\s*:)|supplied: detail", re.I),
-    "system": re.compile(r"system (?:role|messages?|prompts?|instructions?)\b|\brole.{0,4}system\b", re.IGNORECASE),
+    "system": re.compile(
+        r"(?:system|developer) (?:role|messages?|prompts?|instructions?)\b|\brole.{0,4}system\b|['\"`]system['\"`]"
+        r"|roles must alternate|only user and assistant roles",
+        re.IGNORECASE,
+    ),
 }
 
-#: Characters of an error that are looked at: some servers repeat the request, image and all.
+#: Characters of an error that are looked at: some servers repeat the request, image and all, in their words.
 _LOOKED_AT = 2000
 
 
@@ -142,21 +158,23 @@ def learn(dialect: Dialect, body: Mapping[str, Any], status: int, error: Any) ->
     if status not in (400, 404, 422):
         return None
     fields = error if isinstance(error, Mapping) else {}
-    said = (str(error) if not fields else " ".join(str(value) for value in fields.values()))[:_LOOKED_AT]
-    if _NO_MODEL.search(said) or str(fields.get("code")) == "model_not_found":
+    codes = [str(fields.get(name) or "") for name in ("type", "code")]
+    said = " ".join((words(error), *codes))[:_LOOKED_AT]
+    if _NO_MODEL.search(said) or "model_not_found" in codes:
         plain = plain_name(str(body["model"]))
-        return replace(dialect, model=plain) if plain not in (None, body["model"]) else None
+        if plain not in (None, body["model"]):
+            return replace(dialect, model=plain)
     name = _named(str(fields.get("param") or ""), said, body)
     if name is None:
         return None
+    if not (_NOT_TAKEN.search(said) or (name in _OURS and _OTHER_VALUE.search(said))):
+        return None
     if name == "response_format":
-        if _SCHEMA_AT_FAULT.search(said) or not (_NOT_TAKEN.search(said) or _OTHER_FORMAT.search(said)):
+        if _SCHEMA_AT_FAULT.search(said):
             return None
         following = RESPONSE_FORMATS[RESPONSE_FORMATS.index(dialect.response_format) + 1]
         whole = _NO_SUCH_PARAMETER.search(said)
         return replace(dialect, response_format="none" if whole else following)
-    if not _NOT_TAKEN.search(said):
-        return None
     if name in TOKEN_LIMITS:
         return replace(dialect, token_limit=next(other for other in TOKEN_LIMITS if other != name))
     return replace(dialect, left_out=dialect.left_out | {name})

@@ -9,7 +9,17 @@ from typing import Any
 
 #: The end of a model's thoughts, as its own marks set them off; a server that reads the marks takes them out itself.
 _THOUGHTS_END = re.compile(r"</(?:think|thinking|reasoning|thought)>", re.IGNORECASE)
-_DECODER = json.JSONDecoder()
+#: A text may hold its line ends as they are, as models write them.
+_DECODER = json.JSONDecoder(strict=False)
+#: What models write that is not JSON, and can mean but one thing: texts in single quotes, comments, Python's words,
+#: names without quotes, a comma after the last member. Texts are matched first, so that nothing in them is changed; one
+#: that does not end goes on to the end, as to look for its end from each of its quotes would take the square.
+_TEXT = r'("(?:[^"\\]|\\.)*"?)'
+_LOOSE = re.compile(
+    _TEXT + r"|('((?:[^'\\\n]|\\.)*)('?))|(//[^\n]*)|\b(True|False|None)\b|\b([A-Za-z_]\w*)(?=\s*:)", re.DOTALL
+)
+_LAST_COMMA = re.compile(_TEXT + r"|,(?=\s*[}\]])", re.DOTALL)
+_PYTHON = {"True": "true", "False": "false", "None": "null"}
 #: Braces at which an object is looked for, at most: text that is nothing but braces takes no time to speak of.
 _MOST_STARTS = 1000
 
@@ -38,7 +48,7 @@ def find_object(text: str, misfits: Callable[[dict[str, Any]], int]) -> Any:
     """
     best: tuple[int, dict[str, Any]] | None = None
     answer = without_thoughts(text)
-    for part in (answer, text) if answer != text else (text,):
+    for part in dict.fromkeys((answer, _strict(answer), text, _strict(text))):
         for found in _objects(part):
             lacking = misfits(found)
             if best is None or lacking <= best[0]:
@@ -58,6 +68,28 @@ def _loads(text: str) -> Any:
         raise ValueError(str(error)) from None
 
 
+def _strict(text: str) -> str:
+    """The text with what is loose in it from its first brace on written as JSON has it."""
+
+    def written(found: re.Match[str]) -> str:
+        text, quoted, single, end, _comment, python, name = found.groups()
+        if end:
+            return json.dumps(single.replace("\\'", "'"))
+        return text or quoted or _PYTHON.get(python, "") or (json.dumps(name) if name else "")
+
+    before, brace, after = text.partition("{")
+    return before + _LAST_COMMA.sub(r"\1", _LOOSE.sub(written, brace + after))
+
+
+def _within(value: Any, deepest: int = 3) -> Iterator[dict[str, Any]]:
+    """The objects in an object or a list."""
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        if deepest:
+            yield from _within(inner, deepest - 1)
+        if isinstance(inner, dict):
+            yield inner
+
+
 def _objects(text: str) -> Iterator[dict[str, Any]]:
     """Every JSON object in a text, in its order, each after those that it holds, which models wrap answers in."""
     at = text.find("{")
@@ -71,6 +103,6 @@ def _objects(text: str) -> Iterator[dict[str, Any]]:
         except ValueError:
             end = at + 1
         else:
-            yield from (inner for inner in found.values() if isinstance(inner, dict))
+            yield from _within(found)
             yield found
         at = text.find("{", end)

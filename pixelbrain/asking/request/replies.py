@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,10 +14,12 @@ from pixelbrain.asking.cost.prices import ModelPrice, cost_usd
 from pixelbrain.asking.questions.answer_types import InvalidAnswerError
 from pixelbrain.asking.questions.question import AnswerStatus, Question
 from pixelbrain.asking.questions.schemas import shown
+from pixelbrain.asking.request.failures import words
 from pixelbrain.asking.request.found_json import find_object, without_thoughts
 
 #: A truncated answer is asked for again with so many times the tokens.
 MORE_ROOM = 4
+_MOST_TOKENS = 2**31  # of one request: beyond, a server's count is none
 
 #: What servers call the two ends of an answer that matter; all others are as if it had just ended.
 _CUT_OFF = {"length", "max_tokens", "max_output_tokens", "max_completion_tokens", "model_length", "token_limit"}
@@ -84,6 +88,40 @@ class Reply:
         )
 
 
+def read_body(content: bytes) -> Any:
+    """The JSON of a response; of a stream, which some servers send unasked, the completion that its events add up to.
+
+    Raises:
+        ValueError, RecursionError: it is neither.
+    """
+    text = content.decode("utf-8-sig", "replace").strip()
+    if not re.match(r"(?:data|event|id|retry)?:", text):
+        return json.loads(text)
+    events = [json.loads(data) for line in text.splitlines() if (data := _event(line))]
+    whole = next((one for one in events if error_in(one) or _first(one.get("choices")).get("message")), None)
+    return whole or _added_up([one for one in events if isinstance(one, Mapping)])
+
+
+def _event(line: str) -> str:
+    name, _, data = line.partition(":")
+    return data.strip() if name == "data" and data.strip() != "[DONE]" else ""
+
+
+def _added_up(events: list[Mapping[str, Any]]) -> dict[str, Any]:
+    """A completion of its chunks: their texts in one, and the last that is said of anything else."""
+    message: dict[str, str] = {}
+    found: dict[str, Any] = {}
+    finish_reason = None
+    for one in events:
+        choice = _first(one.get("choices"))
+        for name, value in (choice.get("delta") or {}).items():
+            if isinstance(value, str):
+                message[name] = value if name == "role" else message.get(name, "") + value
+        finish_reason = choice.get("finish_reason") or finish_reason
+        found.update({name: value for name, value in one.items() if value and name != "choices"})
+    return {**found, "choices": [{"message": message, "finish_reason": finish_reason}] if message else []}
+
+
 def error_in(body: Any) -> tuple[int, Any] | None:
     """The error that a response holds though its status says 200, as gateways pass on what they got too late.
 
@@ -93,16 +131,26 @@ def error_in(body: Any) -> tuple[int, Any] | None:
     body = _first(body) or body
     if not isinstance(body, Mapping):
         return None
-    error = body if body.get("object") == "error" else body.get("error") or _first(body.get("choices")).get("error")
+    error = body.get("error") or _first(body.get("choices")).get("error")
+    if body.get("object") == "error" or (error in (None, True) and _is_but_words(body)):
+        error = body  # of servers that have their own form for it
     if isinstance(error, str):
         error = {"message": error}
     said = [error.get(name) for name in ("code", "status", "type")] if isinstance(error, Mapping) else []
-    if not any(said) and not (isinstance(error, Mapping) and error.get("message")):
+    if not any(said) and not (isinstance(error, Mapping) and words(error)):
         return None
     numbers = [int(str(one)) for one in said if str(one).isdecimal()]
-    words = " ".join(str(one).lower() for one in said)
-    named = (status for name, status in _STATUS_OF.items() if name in words)
-    return next((one for one in numbers if 400 <= one < 600), None) or next(named, 500), error
+    named = " ".join(map(str, said if any(isinstance(one, str) for one in said) else [words(error)]))
+    named = re.sub(r"\W+", "_", named.lower())
+    statuses = (status for name, status in _STATUS_OF.items() if name in named)
+    return next((one for one in numbers if 400 <= one < 600), None) or next(statuses, 500), error
+
+
+def _is_but_words(body: Mapping[str, Any]) -> bool:
+    """Whether a body says something, and holds nothing."""
+    holds = "choices" in body or any(value and isinstance(value, Mapping) for value in body.values())
+    told = ("errors", "detail", "message", "msg", "error_msg", "error_message")
+    return not holds and any(value and isinstance(value, str | list) for value in map(body.get, told))
 
 
 def _first(values: Any) -> Mapping[str, Any]:
@@ -112,7 +160,8 @@ def _first(values: Any) -> Mapping[str, Any]:
 
 #: The status that an error without a number has elsewhere, by a part of its code or type.
 _STATUS_OF = {
-    "rate_limit": 429, "too_many": 429, "quota": 429, "api_key": 401, "authentication": 401, "permission": 403,
+    "rate_limit": 429, "too_many": 429, "quota": 429, "api_key": 401, "authenticat": 401, "unauthorized": 401,
+    "permission": 403,
     "not_found": 404, "invalid": 400, "unsupported": 400, "context_length": 400, "content_filter": 400,
     "content_policy": 400,
 }  # fmt: skip
@@ -141,10 +190,10 @@ def read_reply(body: Any, *, model: str, headers: Mapping[str, str] | None = Non
             refusal = refusal or _text([part for part in said if isinstance(part, Mapping)], "refusal")
         finish_reason = str(choice.get("finish_reason") or "stop").lower()
         finish_reason = "length" if finish_reason in _CUT_OFF else finish_reason
-        content = content or _called(message)
-        if not content and finish_reason != "length":  # what is thought of an answer before its end is none
+        content = content if content.strip() else _called(message) or content
+        if not content.strip() and finish_reason != "length":  # what is thought of an answer before its end is none
             content = next(
-                (text for name in ("reasoning_content", "reasoning") if (text := _text(message.get(name)))), ""
+                (text for name in ("reasoning_content", "reasoning") if (text := _text(message.get(name)))), content
             )
         output_tokens = _count(usage, "completion_tokens", "output_tokens")
         return Reply(
@@ -168,7 +217,7 @@ def _text(content: Any, kind: str = "text") -> str:
         if "type" not in content:  # the answer itself, decoded too early
             return json.dumps(content)
         content = [content]
-    parts = [{kind: part} if isinstance(part, str) else part for part in content]
+    parts = [{kind: part} if isinstance(part, str) else part for part in content if part]
     return "".join(str(part.get(kind) or "") for part in parts if kind in str(part.get("type") or kind))
 
 
@@ -180,8 +229,13 @@ def _called(message: Mapping[str, Any]) -> str:
 
 
 def _count(usage: Mapping[str, Any], *names: str) -> int | None:
-    """A count of tokens by the first of these names that has one."""
-    return next((value for name in names if type(value := usage.get(name)) is int and value >= 0), None)
+    """A count of tokens by the first of these names that has one, of a size that there may be."""
+    for name in names:
+        value: Any = usage.get(name)
+        with contextlib.suppress(ValueError, OverflowError, TypeError):
+            if not isinstance(value, bool) and 0 <= (count := int(value)) < _MOST_TOKENS:
+                return count
+    return None
 
 
 def parse_answers(content: str, questions: Sequence[Question]) -> dict[str, Any]:

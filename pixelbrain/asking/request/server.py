@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, parse_qsl, quote, urlsplit, urlunsplit
 
 from pixelbrain.asking.cost.prices import is_ours
 from pixelbrain.asking.request.dialect import Dialect
-from pixelbrain.config import choose
+from pixelbrain.config import choose, mask_uri
 from pixelbrain.errors import ConfigError
 
 KEY_VARIABLE = "OPENAI_API_KEY"
@@ -81,8 +81,8 @@ class Server:
             raise ConfigError("provider azure has no address of its own: give --base-url https://NAME.openai.azure.com")
         given = self._split()
         named = given.scheme in ("http", "https") and given.hostname and _has_port(given)
-        if self.base_url and not named and (given.netloc or self.spelled.endswith("://")):
-            raise ConfigError(f"base_url is {self.base_url!r}: an address, as in http://localhost:11434/v1")
+        if self.base_url and not named:
+            raise ConfigError(f"base_url is {mask_uri(self.base_url)!r}: an address, as in http://localhost:11434/v1")
 
     @property
     def address(self) -> str | None:
@@ -126,8 +126,13 @@ class Server:
 
     def key(self) -> str:
         """The key in the environment, or ""; `request.key.read_key` says what is missing."""
-        names = (PROVIDERS[self.kind].key_variable, KEY_VARIABLE)
-        return next((key for name in names if (key := os.environ.get(name, "").strip())), "")
+        return os.environ.get(self.key_variable, "").strip()
+
+    @property
+    def key_variable(self) -> str:
+        """The variable of the environment that holds the key, or should."""
+        own = PROVIDERS[self.kind].key_variable
+        return next((name for name in (own, KEY_VARIABLE) if os.environ.get(name, "").strip()), own)
 
     def takes_bearer(self, key: str) -> bool:
         """Whether a key goes as the bearer's; Azure has a header of its own, but for tokens of Entra ID."""
@@ -155,7 +160,7 @@ class Server:
         if not given.netloc:  # which the SDK will say
             return self.spelled, {}
         query = dict(parse_qsl(given.query))
-        path = given.path.rstrip("/").removesuffix("/chat/completions").rstrip("/")
+        path = given.path.rstrip("/").removesuffix("/chat/completions").removesuffix("/responses").rstrip("/")
         if self.kind == "azure":
             if self.api_version:
                 query["api-version"] = self.api_version

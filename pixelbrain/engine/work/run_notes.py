@@ -1,7 +1,7 @@
 """OUT/work: what the driver and the workers of one run tell each other, on whatever machines they are.
 
 Small files, and not Ray's actors: a worker stays a plain class that knows no Ray, and what it wrote about the block in
-its hands is there after it was killed. The folder is emptied when a run starts and when it ends.
+its hands is there after it was killed. They are removed when a run starts and when it ends.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ _LISTING = f"{_FOLDER}/listing.json"
 _GONE = f"{_FOLDER}/gone.parquet"
 _KNOWN = f"{_FOLDER}/known.arrow"
 _UNSETTLED = f"{_FOLDER}/unsettled"
-_KEPT = ("generation", "unsettled")  # the first one: see landing.parts
 _DOING = "doing-"
 
 _LOOK_EVERY_S = 1.0  # for a request to stop: on S3 a look costs a request
@@ -51,10 +50,10 @@ class RunNotes:
         self._stop = False
 
     def clear(self) -> None:
-        """Remove what an earlier run left, but for its numbers."""
-        for name in self._storage.names(_FOLDER):
-            if name not in _KEPT:
-                self._storage.delete(f"{_FOLDER}/{name}")
+        """Remove what an earlier run left, but for what is unsettled; others keep notes of their own there."""
+        for name in (f"{_FOLDER}/{one}" for one in self._storage.names(_FOLDER)):
+            if name in (_STOP, _LISTING, _GONE, _KNOWN) or name.startswith(f"{_FOLDER}/{_DOING}"):
+                self._storage.delete(name)
 
     def request_stop(self) -> None:
         """Ask the workers to land what is in their hands, and to take nothing new."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import functools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -36,6 +37,20 @@ class Found:
     joined_people: int  # so many
     new_people: int
     merged: int  # people known before who turned out to be another one
+
+
+@dataclass(kw_only=True, eq=False)
+class _Rows:
+    """The n faces of an increment; `own`, `how` and `person` are written to as more is found."""
+
+    names: list[str]  # face_ids
+    said: dict[int, FaceClaim]  # by row
+    own: np.ndarray  # object (n,), whose each face is by the clustering alone; None
+    how: np.ndarray  # object (n,), how it was assigned, or why not
+    person: np.ndarray  # object (n,), whose it is with all that is said; None
+    place: np.ndarray  # int64 (n,), where its vector is among those given; -1: nowhere
+    fit: np.ndarray  # bool (n,), may join people
+    guest: np.ndarray  # bool (n,), may only join people that are found without it
 
 
 @dataclass(eq=False)
@@ -94,101 +109,44 @@ class Increment:
             k: neighbours a face.
             settings: by which people are found, for the record.
         """
-        memory, claims = self.memory, self.memory.claims
-        of_id = {one: at for at, one in enumerate(ids)}
-        there = np.array([one in of_id for one in self.faces["face_id"].to_pylist()], bool) | ~self.new
-        self.faces, self.new = self.faces.filter(pa.array(there)), self.new[there]
-        names: list[str] = self.faces["face_id"].to_pylist()
-        photos: list[str] = self.faces["image_id"].to_pylist()
-        said = {row: memory.said[one] for row, one in enumerate(names) if one in memory.said}
-        own, how = found_as(self.faces), np.array(self.faces["found_how"].to_pylist(), object)
-        person = self._persons(own, said)
-        place = np.array([of_id.get(one, -1) for one in names], np.int64)
-        here = place >= 0
-        fit, guest = here.copy(), here.copy()
-        fit[here], guest[here] = good[place[here]], guests[place[here]]
-        how[self.new] = np.where(fit[self.new], "single", "gated")
-
-        # who is too few, since photos went, is nobody: its faces are asked again
-        count = collections.Counter(one for one in person.tolist() if one is not None)
-        spoken = {claims.root(one) for one in claims.people}
-        few = {one for one in {*self.lost["identity_id"].to_pylist()} - spoken if 0 < count[one] < min_faces}
-        was = self._whose(own, few | (set(memory.known.ids) - set(count)))
-        dissolved = np.flatnonzero(_among(person, few))
-        own[dissolved], person[dissolved], how[dissolved] = None, None, "single"
-
-        nobodys = np.array([one in memory.nobodys for one in names], bool)
-        added = np.flatnonzero(self.new & (fit | guest) & ~nobodys)
-        alone = np.flatnonzero((person == None) & (how == "single") & ~self.new & ~nobodys)  # noqa: E711
-        everybody = sorted(set(count) - few)
-        where = {one: at for at, one in enumerate(everybody)}
+        memory = self.memory
+        rows = self._rows(ids, good, guests)
+        count, was = self._without_few(rows, min_faces)
+        people = sorted(count)
+        nobodys = np.array([one in memory.nobodys for one in rows.names], bool)
+        added = np.flatnonzero(self.new & (rows.fit | rows.guest) & ~nobodys)
+        alone = np.flatnonzero((rows.person == None) & (rows.how == "single") & ~self.new & ~nobodys)  # noqa: E711
         read = landed_vectors(memory.landing, self.faces)
-        sums, counts = self._sums(everybody, person, read)
-        singles = vectors[place[alone]] if (place[alone] >= 0).all() else read(alone)
-        some = [one for one in (sums, singles, vectors[place[added]]) if len(one)]
+        sums, counts = self._sums(people, rows.person, read)
+        singles = vectors[rows.place[alone]] if (rows.place[alone] >= 0).all() else read(alone)
+        some = [one for one in (sums, singles, vectors[rows.place[added]]) if len(one)]
         whole = np.concatenate(some) if some else np.empty((0, 1), np.float32)
-        p = len(everybody) + len(alone)
+        p = len(people) + len(alone)
+        photos = self.faces["image_id"].take(pa.array(added)).to_pylist()
         grown = grow(
-            [names[row] for row in added],
+            [rows.names[row] for row in added],
             whole[p:],
             whole[:p],
             np.concatenate([counts, np.ones(len(alone), np.int64)]),
             threshold=threshold,
-            photos=[photos[row] for row in added],
+            photos=photos,
             min_size=min_faces,
             k=k,
-            guests=guest[added],
-            cannot_link=self._rivals(everybody, sums, spoken, said, added, p),
+            guests=rows.guest[added],
+            cannot_link=self._rivals(people, sums, rows.said, added, p),
         )
-        rows = np.concatenate([np.full(len(everybody), -1), alone, added]).astype(np.int64)  # of `faces`; of people -1
-        clusters = self._clusters(grown, p)
-        late = {int(row) for row in added[grown.late]}
-        redirects: dict[str, str] = {}
-        joined: dict[int, str] = {}  # rows of new faces -> who
-        fresh = np.full(len(names), -1, np.int64)
-        units = dict(zip(rows[len(everybody) :].tolist(), range(len(everybody), len(whole)), strict=True))
+        found = np.concatenate([alone, added]).astype(np.int64)
+        units = dict(zip(found.tolist(), range(len(people), len(whole)), strict=True))
 
         def of(wanted: np.ndarray) -> np.ndarray:
             return whole[[units[row] for row in wanted.tolist()]]
 
-        for number, members in enumerate(clusters):
-            faces = rows[members[members >= len(everybody)]]
-            who = [everybody[one] for one in members[members < len(everybody)].tolist()]
-            how[faces] = ["late" if row in late else "clustered" for row in faces.tolist()]
-            if not who:
-                fresh[faces] = number
-                continue
-            stays = sorted(who, key=lambda one: (one not in claims.named, one not in spoken, -count[one], one))
-            kept = [one for one in stays if one in spoken] or stays[:1]
-            means = np.stack([_direction(sums[where[one]]) for one in kept])
-            for one in stays:
-                if one not in kept:
-                    redirects[one] = kept[int((means @ sums[where[one]]).argmax())]
-            nearest = (of(faces) @ means.T).argmax(axis=1)
-            own[faces] = np.array(kept, object)[nearest]
-            joined |= {row: own[row] for row in faces.tolist() if self.new[row]}
-        for gone, whom in redirects.items():
-            own[own == gone] = whom
-        new_people = self._name(fresh, own, how, names, was, said, of, min_faces)
-
-        table = self.faces
-        asked = [one if one is not None else how[row] for row, one in enumerate(table["assigned"].to_pylist())]
-        for name, values in (("found_as", own.tolist()), ("found_how", how.tolist()), ("assigned", asked)):
-            at = table.schema.get_field_index(name)
-            table = table.set_column(at, schema.IDENTITY_SCHEMA.field(name), pa.array(values, pa.string()))
-        applied = apply_claims(
-            table,
-            claims,
-            said,
-            memory.known,
-            read,
-            redirects={**memory.known.redirects, **redirects},
-            settings=settings,
-            also={one for one in self.lost["identity_id"].to_pylist() if one is not None},
-        )
-        changed = np.union1d(applied.changed, np.flatnonzero(self.new))
+        late = {int(row) for row in added[grown.late]}
+        redirects, joined, fresh = self._settle(rows, self._clusters(grown, p), found, people, count, sums, late, of)
+        new_people = self._name(rows, fresh, was, of, min_faces)
+        applied = self._applied(rows, read, redirects, settings)
         return Found(
-            applied=replace(applied, changed=changed),
+            applied=applied,
             lost=self.lost,
             joined=len(joined),
             joined_people=len(set(joined.values())),
@@ -197,6 +155,105 @@ class Increment:
         )
 
     # --- inside --------------------------------------------------------------------------------------------------
+
+    @functools.cached_property
+    def _spoken(self) -> set[str]:
+        """Of whom anything is said."""
+        return {self.memory.claims.root(one) for one in self.memory.claims.people}
+
+    def _rows(self, ids: Sequence[str], good: np.ndarray, guests: np.ndarray) -> _Rows:
+        """All faces, but new ones without a vector, which are not looked at."""
+        of_id = {one: at for at, one in enumerate(ids)}
+        there = np.array([one in of_id for one in self.faces["face_id"].to_pylist()], bool) | ~self.new
+        self.faces, self.new = self.faces.filter(pa.array(there)), self.new[there]
+        names: list[str] = self.faces["face_id"].to_pylist()
+        said = {row: self.memory.said[one] for row, one in enumerate(names) if one in self.memory.said}
+        own, how = found_as(self.faces), np.array(self.faces["found_how"].to_pylist(), object)
+        place = np.array([of_id.get(one, -1) for one in names], np.int64)
+        here = place >= 0
+        fit, guest = here.copy(), here.copy()
+        fit[here], guest[here] = good[place[here]], guests[place[here]]
+        how[self.new] = np.where(fit[self.new], "single", "gated")
+        person = self._persons(own, said)
+        return _Rows(names=names, said=said, own=own, how=how, person=person, place=place, fit=fit, guest=guest)
+
+    def _without_few(self, rows: _Rows, min_faces: int) -> tuple[dict[str, int], np.ndarray]:
+        """Who is too few, since photos went, is nobody from here on: its faces are asked again.
+
+        Returns:
+            How many faces everybody else has; and object (n,), whose each face was, of those who have too few, or none.
+        """
+        count = collections.Counter(one for one in rows.person.tolist() if one is not None)
+        lost = {*self.lost["identity_id"].to_pylist()}
+        few = {one for one in lost - self._spoken if 0 < count[one] < min_faces}
+        was = self._whose(rows.own, few | (set(self.memory.known.ids) - set(count)))
+        dissolved = np.flatnonzero(_among(rows.person, few))
+        rows.own[dissolved], rows.person[dissolved], rows.how[dissolved] = None, None, "single"
+        return {one: faces for one, faces in count.items() if one not in few}, was
+
+    def _settle(
+        self,
+        rows: _Rows,
+        clusters: Sequence[np.ndarray],
+        found: np.ndarray,
+        people: Sequence[str],
+        count: Mapping[str, int],
+        sums: np.ndarray,
+        late: Collection[int],
+        of: Vectors,
+    ) -> tuple[dict[str, str], dict[int, str], np.ndarray]:
+        """Give the faces of each cluster to who is known in it: to all of whom anything is said, or to the largest.
+
+        Args:
+            clusters: rows of `grow`: the people, then the faces `found`, by their rows here.
+
+        Returns:
+            Who of the people is another one now; whose the new faces are that are somebody's; and int64 (n,), a number
+            of each face that is in a cluster with nobody in it, or -1.
+        """
+        claims, where = self.memory.claims, {one: at for at, one in enumerate(people)}
+        redirects: dict[str, str] = {}
+        joined: dict[int, str] = {}
+        fresh = np.full(len(rows.names), -1, np.int64)
+        for number, members in enumerate(clusters):
+            faces = found[members[members >= len(people)] - len(people)]
+            who = [people[one] for one in members[members < len(people)].tolist()]
+            rows.how[faces] = ["late" if row in late else "clustered" for row in faces.tolist()]
+            if not who:
+                fresh[faces] = number
+                continue
+            stays = sorted(who, key=lambda one: (one not in claims.named, one not in self._spoken, -count[one], one))
+            kept = [one for one in stays if one in self._spoken] or stays[:1]
+            means = np.stack([_direction(sums[where[one]]) for one in kept])
+            for one in stays:
+                if one not in kept:
+                    redirects[one] = kept[int((means @ sums[where[one]]).argmax())]
+            nearest = (of(faces) @ means.T).argmax(axis=1)
+            rows.own[faces] = np.array(kept, object)[nearest]
+            joined |= {row: rows.own[row] for row in faces.tolist() if self.new[row]}
+        for gone, whom in redirects.items():
+            rows.own[rows.own == gone] = whom
+        return redirects, joined, fresh
+
+    def _applied(self, rows: _Rows, read: Vectors, redirects: Mapping[str, str], settings: str) -> Applied:
+        """What was found, with all that is said on top of it."""
+        memory, table = self.memory, self.faces
+        how = rows.how.tolist()
+        assigned = [how[row] if one is None else one for row, one in enumerate(table["assigned"].to_pylist())]
+        for name, values in (("found_as", rows.own.tolist()), ("found_how", how), ("assigned", assigned)):
+            at = table.schema.get_field_index(name)
+            table = table.set_column(at, schema.IDENTITY_SCHEMA.field(name), pa.array(values, pa.string()))
+        applied = apply_claims(
+            table,
+            memory.claims,
+            rows.said,
+            memory.known,
+            read,
+            redirects={**memory.known.redirects, **redirects},
+            settings=settings,
+            also={one for one in self.lost["identity_id"].to_pylist() if one is not None},
+        )
+        return replace(applied, changed=np.union1d(applied.changed, np.flatnonzero(self.new)))
 
     def _persons(self, own: np.ndarray, said: Mapping[int, FaceClaim]) -> np.ndarray:
         """object (n,): whose each face is, with all that is said; None."""
@@ -245,7 +302,6 @@ class Increment:
         self,
         people: list[str],
         sums: np.ndarray,
-        spoken: set[str],
         said: Mapping[int, FaceClaim],
         added: np.ndarray,
         p: int,
@@ -265,7 +321,7 @@ class Increment:
         for row, face in enumerate(added.tolist()):
             if face in said:
                 pairs |= {(place[b], p + row) for b in apart[claims.root(said[face].person)] if b in place}
-        named = np.array([at for one, at in place.items() if one in spoken], np.int64)
+        named = np.array([at for one, at in place.items() if one in self._spoken], np.int64)
         if len(named) > 1:
             means = np.stack([_direction(sums[at]) for at in named])
             near, _alike = nearest_among(means, means, min(_RIVALS, len(named)))
@@ -282,34 +338,24 @@ class Increment:
         member = member[np.argsort(grown.cluster[member], kind="stable")]
         return np.split(member, np.flatnonzero(np.diff(grown.cluster[member])) + 1) if len(member) else []
 
-    def _name(
-        self,
-        fresh: np.ndarray,
-        own: np.ndarray,
-        how: np.ndarray,
-        names: Sequence[str],
-        was: np.ndarray,
-        said: Mapping[int, FaceClaim],
-        of: Vectors,
-        min_faces: int,
-    ) -> int:
+    def _name(self, rows: _Rows, fresh: np.ndarray, was: np.ndarray, of: Vectors, min_faces: int) -> int:
         """Who the clusters are that have nobody known in them: who was away, or somebody new. Returns how many are."""
-        rows = np.flatnonzero(fresh >= 0)
-        if not len(rows):
+        some = np.flatnonzero(fresh >= 0)
+        if not len(some):
             return 0
         claims = self.memory.claims
-        of_face = was[rows].copy()
-        sure = np.zeros(len(rows), bool)
-        for at, row in enumerate(rows.tolist()):
-            if row in said:
-                of_face[at], sure[at] = said[row].person, True
-        there = set(own[fresh < 0].tolist())
+        of_face = was[some].copy()
+        sure = np.zeros(len(some), bool)
+        for at, row in enumerate(some.tolist()):
+            if row in rows.said:
+                of_face[at], sure[at] = rows.said[row].person, True
+        there = set(rows.own[fresh < 0].tolist())
         of_face[_among(of_face, there)] = None  # who has faces elsewhere stays there
-        ids = [names[row] for row in rows.tolist()]
-        known = self.memory.before(self.faces.select(WHERE), of_face, among=rows)
-        kept = keep_people(fresh[rows], ids, known, lambda some: of(rows[some]), sure=sure, min_size=min_faces)
-        own[rows] = kept.person
-        how[rows[kept.person == None]] = "single"  # noqa: E711
+        ids = [rows.names[row] for row in some.tolist()]
+        known = self.memory.before(self.faces.select(WHERE), of_face, among=some)
+        kept = keep_people(fresh[some], ids, known, lambda one: of(some[one]), sure=sure, min_size=min_faces)
+        rows.own[some] = kept.person
+        rows.how[some[kept.person == None]] = "single"  # noqa: E711
         return len({one for one in kept.person.tolist() if one is not None and claims.root(one) not in there})
 
 

@@ -19,11 +19,11 @@ import jinja2
 from pixelbrain.errors import ConfigError
 from pixelbrain.report.gallery import names, thumbnails
 from pixelbrain.report.gallery.items import GalleryFace, Photo
+from pixelbrain.sources.results import GALLERY_MARKER
 
 T = TypeVar("T")
 
 _FOLDERS = ("people", "labels", "groups", "photos", "faces-unassigned", "failures")
-_MARKER = ".pixelbrain-report"
 _PAGES = ".pages.json"  # what the pages that are there were made of
 
 #: Shown for a photo that could be read when it landed and cannot be any more.
@@ -258,7 +258,7 @@ def claim(out: Path) -> None:
         ConfigError: it holds files and is not a report: nothing in it is touched.
     """
     out.mkdir(parents=True, exist_ok=True)
-    marker = out / _MARKER
+    marker = out / GALLERY_MARKER
     if not marker.exists():
         with os.scandir(out) as entries:
             if any(True for _ in entries):

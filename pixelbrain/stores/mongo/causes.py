@@ -183,7 +183,10 @@ def _unknown(server: Any) -> bool:
 
 
 def _address(address: tuple[str, int | None]) -> str:
-    return f"{address[0]}:{address[1]}"
+    host, port = address
+    if port is None:  # a socket of this machine
+        return host
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _why_no_member(seeds: list[tuple[str, int]], wanted: str, options: Mapping[str, Any]) -> str:
@@ -204,6 +207,8 @@ def _why_unreachable(address: tuple[str, int | None], options: Mapping[str, Any]
     """Why a server cannot be talked to, as seen by a plain connection; pymongo has but texts."""
     host, port = address
     try:
+        if port is None:
+            return _why_no_socket(host)
         with socket.create_connection((host, port), timeout=_LOOK_S):
             pass
     except socket.gaierror:
@@ -229,6 +234,16 @@ def _why_unreachable(address: tuple[str, int | None], options: Mapping[str, Any]
     if isinstance(error := _shake_hands(host, port, context), ssl.SSLCertVerificationError):
         return f"its certificate is not trusted, {error.verify_message}: tlsCAFile=FILE names who signed it"
     return "it wants a certificate of ours, perhaps: tlsCertificateKeyFile=FILE"
+
+
+def _why_no_socket(path: str) -> str:
+    with socket.socket(socket.AF_UNIX) as one:
+        one.settimeout(_LOOK_S)
+        try:
+            one.connect(path)
+        except FileNotFoundError:
+            return "there is no such socket: does MongoDB run on this machine?"
+    return "what answers is no MongoDB, or it refuses connections: is it the right socket?"
 
 
 def _unverified() -> ssl.SSLContext:

@@ -80,7 +80,8 @@ def test_ctrl_c_is_answered_at_once_and_answers_on_their_way_are_taken(fake, tmp
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
-        said = next(line for line in process.stderr if line.startswith("Stopping"))  # not the progress of a slow machine
+        # a slow machine says first how far it is
+        said = next(line for line in process.stderr if line.startswith("Stopping"))
         assert "taking the answers that are on their way" in said and "once more stops now" in said
         assert fake.stats()["in_flight"]  # it was said before they came
         rest = process.stderr.read()

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from pixelbrain import schema
 from pixelbrain.apps.photo_search import search_photo
 from pixelbrain.config import RunConfig
 from pixelbrain.errors import ImageError, LandingError, ModuleError
 from pixelbrain.images.decode import DecodeTarget
+from pixelbrain.landing.forgotten.marks import FaceMark, Mark, lift_mark, write_mark
+from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
 from pixelbrain.record import write_stage
 from pixelbrain.report.search import ImageMatch
 from pixelbrain.schema import ModelInfo
+from pixelbrain.sources import image_uri
 from pixelbrain.stages.stages import Stages
 from pixelbrain.storage.open import open_storage
 
@@ -51,7 +57,8 @@ class Faces:
 def search(landed, tmp_path, encode, monkeypatch):
     """search(found) searches by a photo on which the module finds that; returns the answer and how it was asked."""
     (tmp_path / "me.jpg").write_bytes(encode())
-    landing = SimpleNamespace(index=SimpleNamespace(modules=["facenet"]), states=lambda: {"facenet": STATE})
+    index = SimpleNamespace(modules=["facenet"], image_id=pa.chunked_array([], pa.string()))
+    landing = SimpleNamespace(index=index, states=lambda: {"facenet": STATE}, iter_images=lambda *_, **__: [])
     stages = SimpleNamespace(
         landing=landing,
         storage=open_storage(landed),
@@ -97,6 +104,44 @@ def test_the_largest_face_comes_first(search, landed):
     assert found["queries"][0]["matches"] == [
         {"image_id": "file:///a%20b.jpg", "path": "/a b.jpg", "distance": 0.1235, "label": None, "label_score": None}
     ]
+
+
+def test_no_model_is_loaded_for_a_photo_that_landed(tmp_path, encode, monkeypatch):
+    photo, asked = tmp_path / "me.jpg", []
+    photo.write_bytes(encode())
+    made = schema.ModelInfo(model="dlib", weights_sha256="0" * 64, dim=2)
+    sha256 = hashlib.sha256(photo.read_bytes()).hexdigest()
+    row = {"image_id": image_uri(str(photo)), "version": "1", "status": "ok", "sha256": sha256}
+    kind = pa.struct([*schema.BOX_FIELDS, ("embedding", pa.list_(pa.float32(), 2))])
+    columns = pa.schema([*schema.BASE_FIELDS, ("facenet", schema.module_struct([pa.field("faces", pa.list_(kind))]))])
+    table = pa.Table.from_pylist([row | {"facenet": {"faces": [face(5, 1.0) | {"y1": 0, "y2": 5}]}}], columns)
+    landing = Landing(tmp_path / "out")
+    state = {"facenet": ModuleState(settings={}, model=made)}
+    landing.write_part(table, generation=1, block=0, piece=0, modules=state)
+
+    def of_a_model(*_, **__):
+        raise ModuleError("a model is loaded")
+
+    def nearest(database, vectors, *, by, model, k):
+        asked.append((vectors.tolist(), model))
+        return [[]] * len(vectors)
+
+    monkeypatch.setattr("pixelbrain.apps.photo_search.landed_module", of_a_model)
+    monkeypatch.setattr("pixelbrain.apps.photo_search.search", nearest)
+
+    def search():
+        return search_photo(Stages(RunConfig(out=str(tmp_path / "out"))), str(photo))
+
+    assert search()["queries"] == [{"title": "face at [0, 0, 5, 5] of the photo", "matches": []}]
+    assert asked == [([[1.0, 1.0]], made)]
+    write_mark(landing.storage, Mark(faces=(FaceMark.of(sha256, (20, 20, 30, 30)),)))
+    with pytest.raises(ModuleError, match="a model is loaded"):  # whom it shows as well has not landed
+        search()
+    lift_mark(landing.storage, 1)
+    assert len(search()["queries"]) == 1
+    photo.write_bytes(encode(size=(9, 9)))
+    with pytest.raises(ModuleError, match="a model is loaded"):  # it is another photo now
+        search()
 
 
 def test_a_photo_without_a_face_is_an_error(search):

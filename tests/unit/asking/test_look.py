@@ -37,7 +37,7 @@ def serve() -> Iterator[Callable[..., int]]:
             def _answer(self, response: tuple) -> None:
                 status, kind, body = response
                 self.send_response(status)
-                self.send_header("content-type", kind)
+                self.send_header("location" if 300 <= status < 400 else "content-type", kind)
                 self.send_header("content-length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
@@ -84,12 +84,40 @@ def test_somebody_else_is_there(serve, monkeypatch):
     assert "/v2 has no chat/completions (HTTP 404" in said(f"http://127.0.0.1:{serve(NO_PATH, NO_PATH)}/v2")
     missing = (404, HTML, b"<html>nginx</html>")
     assert "/v2 has no chat/completions (HTTP 404" in said(f"http://127.0.0.1:{serve(missing, missing)}/v2")
+    elsewhere = f"http://127.0.0.1:{serve(None, (400, JSON, b'{}'))}/v1/chat/completions"
+    moved = (301, elsewhere, b"")  # with which a POST becomes a GET
+    assert f"sends us on to {elsewhere}" in said(f"http://127.0.0.1:{serve(moved, moved)}")
+    passed_on = (308, elsewhere, b"")
+    assert said(f"http://127.0.0.1:{serve(passed_on, passed_on)}") == ""
     assert "does not speak TLS" in said(f"https://127.0.0.1:{serve(page, page)}/v1")
     tls = (400, "text/plain", b"Client sent an HTTP request to an HTTPS server.\n")
     assert "write https://" in said(f"http://127.0.0.1:{serve(tls, tls)}")
     monkeypatch.setattr(look, "_ANSWER_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         assert "says nothing for 0.2 s" in said(f"127.0.0.1:{silent.getsockname()[1]}")
+
+
+@pytest.mark.parametrize(
+    ("proxy", "says"),
+    [
+        (
+            "http://ann:secret@127.0.0.1:{port}",
+            "through the proxy 127.0.0.1:{port}, which does not answer",
+        ),
+        ("socks5://127.0.0.1:{port}", "SOCKS"),  # with socksio or without
+        ("nonsense://127.0.0.1:{port}", "no proxy's address"),
+        ("http://127.0.0.1:{port}x", "no proxy's address"),
+    ],
+)
+def test_a_proxy_that_does_not_work_is_named(proxy: str, says: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("NO_PROXY", "")
+    monkeypatch.setenv("no_proxy", "")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        monkeypatch.setenv("HTTP_PROXY", proxy.format(port=port))
+        found = said("http://nobody.invalid/v1")
+    assert says.format(port=port).lower() in found.lower() and "secret" not in found
 
 
 def test_azure_names_its_deployment(serve):

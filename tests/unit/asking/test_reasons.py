@@ -47,6 +47,10 @@ def test_a_server_that_words_each_differently_does_not_fill_the_memory():
             False,
         ),
         ("HTTP 422: Extra inputs are not permitted: max_completion_tokens", False),
+        (
+            "HTTP 400: [{'msg': 'Extra inputs', 'input': [{'image_url': {'url': 'data:image/jpeg;base64,/9j='}}]}]",
+            False,
+        ),
         ("HTTP 403: Country, region, or territory not supported", False),
         ("the connection broke: ConnectError: All connection attempts failed", False),
     ],

@@ -48,7 +48,7 @@ TAKEN = {
     "forget": f"out --person --face --photo --again --list --lift --dry-run --yes --json {STORES}",
     "group": f"out --threshold --json {STORES}",
     "evaluate": "out --folders --labels --nobody --strategy --curve --calibrate --json --s3-endpoint",
-    "identify": f"out --strategy --threshold --rebuild --json {STORES}",
+    "identify": f"out --strategy --threshold --rebuild --address --json {STORES}",
     "load": f"out {STORES} --rebuild",
     "people apart": f"out person other {SAYING}",
     "people assign": f"out person face --new {SAYING}",

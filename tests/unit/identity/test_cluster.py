@@ -11,6 +11,7 @@ from pixelbrain.identity.cluster import (
     first_points,
     neighbour_graph,
     pairwise,
+    sum_rows,
 )
 from pixelbrain.identity.evaluate import score_clusters
 from pixelbrain.identity.neighbours import nearest_neighbours
@@ -153,3 +154,14 @@ def test_dbscan_leaves_noise_alone():
     labels = dbscan(_graph(_fan(0, 1, 2, 90, 91), 0.9), np.ones(5, int), 3)
     assert labels.tolist() == [0, 0, 0, 3, 4]  # two are too few
     assert dbscan(_graph(_fan(0, 90), 0.9), np.array([3, 1]), 3).tolist() == [0, 1]
+
+
+def test_few_rows_are_added_up_as_many_are(monkeypatch):
+    rng = np.random.default_rng(0)
+    vectors = rng.standard_normal((90, 16), dtype=np.float32)
+    groups, rows, weights = rng.integers(0, 7, 60), rng.permutation(90)[:60], rng.integers(1, 9, 60)
+    few = sum_rows(vectors, groups, 8, rows, weights)
+    monkeypatch.setattr(cluster, "_FEW_ROWS", 0)
+    np.testing.assert_allclose(few, sum_rows(vectors, groups, 8, rows, weights), rtol=1e-5)
+    np.testing.assert_allclose(few[3], (vectors[rows] * weights[:, None])[groups == 3].sum(axis=0), rtol=1e-4)
+    assert not few[7].any()

@@ -1,3 +1,4 @@
+import pickle
 import subprocess
 import sys
 
@@ -5,6 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.synthetic_faces import make_faces
+from pixelbrain.engine.shards import in_threads
 from pixelbrain.identity import cells, neighbours
 from pixelbrain.identity.neighbours import nearest_neighbours
 
@@ -100,3 +102,31 @@ def test_cells_of_copies_hold_them_all():
     indices, similarities = nearest_neighbours(vectors, 5, exact=False)
     assert (indices >= 0).all() and (indices // 700 == np.arange(2100)[:, None] // 700).all()
     assert np.allclose(similarities, 1)
+
+
+@pytest.mark.parametrize("few", ["many"], indirect=True)
+@pytest.mark.parametrize("exact", [True, False])
+def test_the_rows_are_the_same_in_any_number_of_shards_wherever(exact, monkeypatch):
+    vectors = make_faces(600, 64, seed=1).vectors
+    monkeypatch.setattr(neighbours, "_REDUCED_PRECISION_FROM", 100)
+    monkeypatch.setattr("pixelbrain.modules.inference._cpu_multiplies_bfloat16", lambda: True)
+    monkeypatch.setattr(neighbours, "_BLOCK_CELLS", 600 * 7)  # of seven rows
+    monkeypatch.setattr(neighbours, "_ELSEWHERE_FROM", 600)
+    asked = []
+
+    def elsewhere(function, shared, shards):
+        """The last one first, and all of it pickled, as it goes to other processes."""
+        asked.append(len(shards))
+        sent = pickle.dumps((function, shared), protocol=5)
+        done = [next(in_threads(*pickle.loads(sent), [shard])) for shard in reversed(shards)]
+        return reversed([pickle.loads(pickle.dumps(one)) for one in done])
+
+    here = nearest_neighbours(vectors, 10, exact=exact)
+    for count in (1, 3, 1000):
+        monkeypatch.setattr(cells, "SHARDS", count)
+        found = nearest_neighbours(vectors, 10, exact=exact, over=elsewhere)
+        assert asked.pop() <= count and np.array_equal(found[0], here[0]) and np.array_equal(found[1], here[1])
+    assert asked == [] if exact else len(asked) == 12  # three rounds of k-means, and which cell each row is in
+
+    monkeypatch.setattr(neighbours, "_ELSEWHERE_FROM", 601)
+    nearest_neighbours(vectors, 10, exact=exact, over=lambda *_: pytest.fail("little work goes nowhere"))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pixelbrain.errors import SourceError
+from pixelbrain.report.gallery.site import claim
 from pixelbrain.sources import open_source
 from pixelbrain.storage.file_uri import path_to_uri, uri_to_path
 from pixelbrain.storage.open import open_storage
@@ -77,6 +78,17 @@ def test_another_runs_out_is_not_listed(photos):
     assert listed(photos) == (["photos/a.jpg", "photos/z/b.jpg"], {"folder of results": 1})
     with pytest.raises(SourceError, match="holds the results of a run: name the photos' own folder"):
         listed(photos / "out")
+
+
+def test_nor_is_a_gallery_wherever_it_is(photos):
+    (photos / "out").rename(photos / "site")  # a copy, without anything else of its OUT
+    claim(photos / "new")
+    os.replace(photos / "new" / ".pixelbrain-report", photos / "site" / "report" / ".pixelbrain-report")
+    names, passed = listed(photos)
+    assert "photos/site/report/thumbs/1.jpg" not in names and passed == {"folder of results": 1}
+    for inside in ("site/report", "site/report/thumbs", "site/report/thumbs/1.jpg"):
+        with pytest.raises(SourceError, match="holds the results of a run: name the photos' own folder"):
+            listed(photos / inside)
 
 
 @pytest.mark.parametrize("source", ["photos", "photos/z", "photos/a.jpg", "photos-link/z"])

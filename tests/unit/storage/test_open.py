@@ -16,6 +16,15 @@ def test_what_was_meant_for_s3_never_becomes_a_folder(out):
         open_storage(out)
 
 
+@pytest.mark.parametrize("out", ["gs://b/out", Path("gs://b/out"), "HTTPS://x/out", "s3a://b/out", "az:/b"])
+def test_nor_does_what_is_nowhere_written(out, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(LandingError, match="it cannot be, name a folder or s3://bucket/prefix"):
+        open_storage(out)
+    (tmp_path / str(out).partition("/")[0]).mkdir()  # as of an older version
+    assert open_storage(out).is_local
+
+
 @pytest.mark.parametrize("out", ["file:///a%20b/out", "file://localhost/a%20b/out/", "File:/a b/out"])
 def test_the_uri_of_a_folder_is_that_folder(out):
     assert open_storage(out).uri == "/a b/out"

@@ -80,7 +80,24 @@ def test_the_database_is_the_path_of_the_uri(uri, name):
 
 
 @pytest.mark.parametrize(
-    "name", ["a b", "a$b", "a.b", "a/b", "a%2Fb", "a%20b", 'a"b', "a*b", "a<b", "a|b", "x" * 64, "\u00f6" * 32, "a%00b"]
+    "name",
+    [
+        "a b",
+        "a$b",
+        "a.b",
+        "a/b",
+        "a%2Fb",
+        "a%20b",
+        'a"b',
+        "a*b",
+        "a<b",
+        "a|b",
+        "ab\n",
+        "a%09b",
+        "x" * 64,
+        "\u00f6" * 32,
+        "a%00b",
+    ],
 )
 def test_bad_database_names_are_refused_before_anything_is_opened(name, tmp_path):
     with pytest.raises(ConfigError, match="cannot name a MongoDB database") as caught:

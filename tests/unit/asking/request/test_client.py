@@ -67,6 +67,7 @@ def test_what_never_reached_the_server_was_not_billed(cause: Exception, billed: 
         pytest.param(200, b"[" * 100_000, Retry, id="200-nested"),
         (200, b'{"error": {"message": "no", "code": 400}}', RowFailed),
         (400, b"{}", RowFailed),
+        (401, b'{"error": true, "message": "Unauthorized"}', StopJob),  # of which the SDK keeps the true alone
     ],
 )
 def test_what_is_no_completion_is_no_reply(status: int, content: bytes, kind: type, monkeypatch: pytest.MonkeyPatch):
@@ -111,6 +112,13 @@ class _Refusing:
         answer = f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {len(content)}\r\n"
         writer.write(answer.encode() + b"connection: close\r\n\r\n" + content)
         writer.close()
+
+
+def test_a_response_packed_in_another_way_than_it_says_was_answered_and_paid():
+    error = openai.APIConnectionError(request=httpx.Request("POST", "http://host"))
+    error.__cause__ = httpx.DecodingError("incorrect header check")
+    found = classify_error(error, key=KEY)
+    assert isinstance(found, Retry) and found.garbled and found.maybe_billed
 
 
 def test_what_a_server_does_not_take_is_left_out_for_all_and_said_once(monkeypatch: pytest.MonkeyPatch):

@@ -93,6 +93,31 @@ def forbidden(*loc: Any) -> list[dict[str, Any]]:
             {"response_format": "none"},
         ),
         (400, {"message": "json_schema is not supported"}, {"response_format": "json_object"}),
+        (400, {"message": "Guided decoding is not supported"}, {"response_format": "json_object"}),
+        (400, {"message": "Grammar error: Unimplemented keys: ['a']"}, {"response_format": "json_object"}),
+        # values that nobody asked for
+        (422, "`temperature` must be strictly positive", {"left_out": frozenset({"temperature"})}),
+        (400, {"message": "invalid temperature: only 1 for it"}, {"left_out": frozenset({"temperature"})}),
+        (
+            400,
+            {"message": "Invalid value: 'low'. Supported values are: 'auto'.", "param": "messages[1].image_url.detail"},
+            {"left_out": frozenset({"detail"})},
+        ),
+        # other words for the same
+        (400, {"message": "max_completion_tokens is not a valid parameter"}, {"token_limit": "max_tokens"}),
+        (400, {"message": "Invalid parameter: max_completion_tokens"}, {"token_limit": "max_tokens"}),
+        (400, {"message": "The parameter `max_completion_tokens` is invalid"}, {"token_limit": "max_tokens"}),
+        (400, {"errors": ["max_completion_tokens is forbidden"]}, {"token_limit": "max_tokens"}),
+        (400, {"message": "Only user and assistant roles are supported!"}, {"left_out": frozenset({"system"})}),
+        (400, {"message": "Conversation roles must alternate user/assistant/..."}, {"left_out": frozenset({"system"})}),
+        (400, {"message": "Developer instruction is not enabled for gemma"}, {"left_out": frozenset({"system"})}),
+        (400, {"message": "messages[0].role: unknown variant `system`"}, {"left_out": frozenset({"system"})}),
+        # its own words are beneath those of who passed it on
+        (
+            400,
+            {"message": "Provider returned error", "metadata": {"raw": "temperature is not supported"}},
+            {"left_out": frozenset({"temperature"})},
+        ),
         (404, {"message": "The model `openai/GPT-4o` does not exist", "code": "model_not_found"}, {"model": "gpt-4o"}),
     ],
 )  # fmt: skip
@@ -111,6 +136,8 @@ def test_a_refusal_teaches_what_a_server_takes(status: int, error: Any, changed:
         (400, {"message": "Invalid schema for response_format 'answers': 'minLength' is not permitted."}),
         (400, {"message": "You uploaded an unsupported image. See our documentation for more detail."}),
         (400, {"message": "This model's maximum context length is 4096 tokens"}),
+        (400, {"message": "max_completion_tokens must be at most 200"}),
+        (400, {"message": "model requires more system memory than is available"}),
         (404, {"message": "The model `gpt-4o-mini` does not exist", "code": "model_not_found"}),
         (429, {"message": "max_completion_tokens is not supported"}),
         (400, None),

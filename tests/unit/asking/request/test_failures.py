@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
-from pixelbrain.asking.request.failures import Retry, RowFailed, StopJob, backoff_s, classify_response, mask_keys
+from pixelbrain.asking.reasons import about_image
+from pixelbrain.asking.request.failures import (
+    Retry,
+    RowFailed,
+    StopJob,
+    backoff_s,
+    classify_response,
+    error_of,
+    mask_keys,
+)
 
 KEY = "sk-proj-abcdefghijklmnopqrstuvwxyz0123456789"
 
@@ -47,6 +56,45 @@ def test_these_stop_the_job_with_one_line(status: int, body: Any, says: str):
     found = classify(status, body)
     assert isinstance(found, StopJob)
     assert says in str(found) and "\n" not in str(found) and "abcdef" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ("a text", "a text"),
+        ({"error": "a text"}, "a text"),
+        ({"error": True, "message": "beside it"}, "beside it"),
+        ({"error": ["one", "two", "one"]}, "one; two"),
+        ({"errors": [{"code": 7, "message": "one"}, {"message": "two"}]}, "one; two"),
+        ([{"error": {"code": 400, "message": "of Gemini", "status": "INVALID_ARGUMENT"}}], "of Gemini"),
+        ({"detail": [{"loc": ["body", "user"], "msg": "Missing", "input": "image" * 900}]}, "body.user: Missing"),
+        ({"title": "Bad Request", "detail": "the problem", "status": 400}, "the problem"),
+        ({"error_code": 336000, "error_msg": "of Baidu"}, "of Baidu"),
+        ({"Message": "in capitals"}, "in capitals"),
+        ({"error": {"message": {"detail": '{"error": {"message": "deep"}}'}}}, "deep"),
+        ({"error": {"message": "Provider error", "metadata": {"raw": '{"error": "its own"}'}}}, "error: its own"),
+        ({"error": {"reasons": {"a": 1}, "code": "x"}}, '{"reasons": {"a": 1}, "code": "x"}'),
+        ("<html><head><style>b{}</style><title>502 Bad&nbsp;Gateway</title></head><img src=a.jpg>", "502 Bad Gateway"),
+        ("<?xml version='1.0'?><Error><Code>No</Code><Message>of S3</Message></Error>", "No of S3"),
+        ({"error": None, "message": None}, ""),
+        (None, ""),
+        (5, ""),
+        ("[" * 100_000, "[[["),
+    ],
+)  # fmt: skip
+def test_a_servers_words_are_found_in_any_form(body: Any, says: str):
+    found = str(classify(400, error_of(body)))
+    assert found.startswith(f"HTTP 400: {says}") or (says in found and bool(says)) or found == "HTTP 400"
+    assert bool(says) == (found != "HTTP 400")
+    assert not about_image(found)  # nothing of a request or a page that is repeated makes it an image's own
+
+
+def test_a_key_is_named_by_its_variable_and_a_missing_one_is_said():
+    expired = {"message": "Token has expired", "code": "token_expired"}
+    found = classify_response(401, expired, {}, model="m", key=KEY, variable="MISTRAL_API_KEY")
+    assert isinstance(found, StopJob) and "the key in MISTRAL_API_KEY" in str(found)
+    found = classify_response(401, "", {}, model="m", key=None, variable="OPENAI_API_KEY")
+    assert isinstance(found, StopJob) and "wants a key" in str(found) and "set OPENAI_API_KEY" in str(found)
 
 
 def test_another_401_is_the_rows_failure():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime, timezone
 from email.utils import formatdate
 
 import pytest
@@ -20,6 +21,17 @@ from pixelbrain.asking.request.headers import RateHeaders, parse_duration, retry
         ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "3.2s"}, "", 3.2),
         ({"x-ratelimit-remaining-tokens": "9", "x-ratelimit-reset-tokens": "3.2s"}, "", None),
         ({"retry-after": "soon"}, "later", None),
+        ({"retry-after": "5, 5"}, "", 5.0),  # said twice, by a server and its proxy
+        ({"retry-after": "1m30s"}, "", 90.0),
+        ({"retry-after": "1e300"}, "", 366 * 86400.0),
+        ({"retry-after-ms": "1e300"}, "", 366 * 86400.0),
+        ({"retry-after": "-1"}, "", None),
+        ({"retry-after": "Wed, 21 Oct 99999 07:28:00 GMT"}, "", None),
+        ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, "", 0.0),
+        ({}, "Please retry after 26 seconds.", 26.0),
+        ({}, "Quota exceeded. Please retry in 36.5s.", 36.5),
+        ({}, "Wait 2 minutes, 5 sec, then go on", 125.0),
+        ({}, "Please try again in 250 milliseconds", 0.25),
     ],
 )
 def test_how_long_a_server_asks_to_wait(headers: dict[str, str], message: str, seconds: float | None):
@@ -27,13 +39,34 @@ def test_how_long_a_server_asks_to_wait(headers: dict[str, str], message: str, s
 
 
 def test_a_date_to_retry_after():
-    found = retry_after_s({"retry-after": formatdate(time.time() + 30, usegmt=True)})
-    assert found is not None and 25 <= found <= 31
+    now = time.time()
+    iso = datetime.fromtimestamp(now + 30, timezone.utc).isoformat(timespec="seconds").replace("+00:00", "Z")
+    for headers in (
+        {"retry-after": formatdate(now + 30, usegmt=True)},
+        {"retry-after": iso},
+        {"x-ratelimit-reset": str(int(now + 30))},
+        {"x-ratelimit-reset": str(int(1000 * (now + 30)))},  # OpenRouter
+        {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": iso},
+    ):
+        found = retry_after_s(headers)
+        assert found is not None and 25 <= found <= 31
 
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("120ms", 0.12), ("1s", 1), ("6m0s", 360), ("1h2m3.5s", 3723.5), ("7", 7), ("", None), (None, None), ("x", None)],
+    [
+        ("2 minutes", 120),
+        ("1 day, 1h", 90000),
+        ("5 months", None),
+        ("120ms", 0.12),
+        ("1s", 1),
+        ("6m0s", 360),
+        ("1h2m3.5s", 3723.5),
+        ("7", 7),
+        ("", None),
+        (None, None),
+        ("x", None),
+    ],
 )
 def test_durations(text: str | None, seconds: float | None):
     assert parse_duration(text) == seconds

@@ -13,7 +13,14 @@ from pixelbrain.asking.cost.prices import cost_usd, find_price
 from pixelbrain.asking.questions.answer_types import InvalidAnswerError, answer_type
 from pixelbrain.asking.questions.question import Question
 from pixelbrain.asking.request.failures import classify_response
-from pixelbrain.asking.request.replies import GarbledReplyError, Reply, error_in, parse_answers, read_reply
+from pixelbrain.asking.request.replies import (
+    GarbledReplyError,
+    Reply,
+    error_in,
+    parse_answers,
+    read_body,
+    read_reply,
+)
 
 PERSON = Question(field="is_person", text="Is anybody there?", answer=answer_type("bool"))
 LIGHT = Question(field="light", text="Which light?", answer=answer_type("choice:day,night"))
@@ -73,12 +80,16 @@ def test_what_a_reply_means(body: dict[str, Any], found: tuple[str, str | None, 
 @pytest.mark.parametrize(
     "usage",
     [None, [], {}, {"prompt_tokens": 3}, {"prompt_tokens": "many", "completion_tokens": 1}]
-    + [{"prompt_tokens": 0, "completion_tokens": 9}, {"prompt_tokens": 9, "completion_tokens": 0}],
+    + [{"prompt_tokens": 0, "completion_tokens": 9}, {"prompt_tokens": 9, "completion_tokens": 0}]
+    + [{"prompt_tokens": 9, "completion_tokens": -1}, {"prompt_tokens": 10**30, "completion_tokens": 1}]
+    + [{"prompt_tokens": float("nan"), "completion_tokens": 1}, {"prompt_tokens": 9, "completion_tokens": True}],
 )
 def test_what_a_server_does_not_say_counts_as_the_most(usage: Any) -> None:
     reply = read_reply(completion(usage=usage), model="m")
     assert reply.paid(PRICE, AT_MOST) == AT_MOST and not reply.says_usage
     assert read_reply(completion(), model="m").says_usage
+    said = read_reply(completion(usage={"prompt_tokens": "100", "completion_tokens": 10.0}), model="m")
+    assert said.paid(PRICE, AT_MOST) == Spent(100, 10, cost_usd(PRICE, 100, 10))
 
 
 @pytest.mark.parametrize(
@@ -89,6 +100,9 @@ def test_what_a_server_does_not_say_counts_as_the_most(usage: Any) -> None:
         {"content": {"is_person": True, "light": "night"}},
         {"content": None, "reasoning_content": f"Let me see. {GOOD}"},
         {"content": "", "reasoning": GOOD},
+        {"content": "\n\n", "reasoning_content": GOOD},
+        {"content": " ", "tool_calls": [{"function": {"name": "answers", "arguments": GOOD}}]},
+        {"content": [None, {"type": "text", "text": GOOD}]},
         {"content": None, "tool_calls": [{"type": "function", "function": {"name": "answers", "arguments": GOOD}}]},
         {"content": None, "tool_calls": [], "function_call": {"name": "answers", "arguments": json.loads(GOOD)}},
         {"content": GOOD, "reasoning_content": "It is day.", "tool_calls": None},
@@ -97,6 +111,45 @@ def test_what_a_server_does_not_say_counts_as_the_most(usage: Any) -> None:
 def test_an_answer_is_found_wherever_a_server_puts_it(message: dict[str, Any]) -> None:
     reply = read_reply({"choices": [{"message": message}], "usage": None}, model="m")
     assert reply.outcome([PERSON, LIGHT]).answers == {"is_person": True, "light": "night"}
+
+
+def _stream(*events: Any, end: str = "\n\n") -> bytes:
+    return "".join(f": at work{end}event: chunk{end[0]}data: {json.dumps(one)}{end}" for one in events).encode()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbf" + json.dumps(completion()).encode(),
+        json.dumps(completion() | {"by": "caf\u00e9"}, ensure_ascii=False).encode("latin-1"),
+        _stream(completion()) + b"data: [DONE]\n\n",
+        _stream(
+            {"choices": [{"delta": {"role": "assistant", "content": None}}], "usage": None},
+            {"model": "gpt-4o-2024-08-06", "choices": [{"delta": {"content": GOOD[:9]}}]},
+            {"choices": [{"delta": {"content": GOOD[9:]}}]},
+            {"choices": [{"delta": {}, "finish_reason": "stop"}]},
+            {"choices": [], "usage": {"prompt_tokens": 100, "completion_tokens": 10}},
+            end="\r\n\r\n",
+        ),
+    ],
+    ids=["mark", "latin", "event", "stream"],
+)  # fmt: skip
+def test_a_response_is_read_in_other_wrappings(content: bytes) -> None:
+    reply = read_reply(read_body(content), model="m")
+    assert reply.outcome([PERSON, LIGHT]).answers == {"is_person": True, "light": "night"}
+    assert (reply.input_tokens, reply.output_tokens, reply.finish_reason) == (100, 10, "stop")
+    assert reply.model == "gpt-4o-2024-08-06"
+
+
+def test_a_stream_that_breaks_off_is_its_error_or_no_answer() -> None:
+    started = {"choices": [{"delta": {"content": GOOD[:9]}}]}
+    assert error_in(read_body(_stream(started, {"error": {"code": 502, "message": "x"}}))) == (
+        502, {"code": 502, "message": "x"},
+    )  # fmt: skip
+    with pytest.raises(GarbledReplyError):
+        read_reply(read_body(b"data: [DONE]"), model="m")
+    with pytest.raises(ValueError, match="line 1"):
+        read_body(_stream(started)[:-9])
 
 
 @pytest.mark.parametrize("content", [None, "", "<think>Is it {", "<think>It is {}</think>"])
@@ -120,6 +173,10 @@ def test_a_model_that_only_thought_is_said_to_need_more_room(content: str | None
         ({"object": "error", "message": "oops", "type": "BadRequestError", "code": 400}, 400, "BadRequest"),
         ([{"error": {"code": 503, "message": "overloaded", "status": "UNAVAILABLE"}}], 503, "ServerError"),
         ({"choices": [{"finish_reason": "error", "error": {"code": 502, "message": "x"}}]}, 502, "ServerError"),
+        ({"error": True, "message": "Rate limit reached"}, 429, "RateLimited"),
+        ({"code": 1214, "msg": "invalid messages", "data": None}, 400, "BadRequest"),
+        ({"success": False, "errors": [{"code": 7, "message": "the queue is full"}]}, 500, "ServerError"),
+        ({"detail": [{"loc": ["body", "model"], "msg": "Field required"}]}, 500, "ServerError"),
     ],
 )
 def test_an_error_that_comes_as_a_success_is_that_error(body: Any, status: int, kind: str) -> None:
@@ -132,6 +189,7 @@ def test_an_error_that_comes_as_a_success_is_that_error(body: Any, status: int, 
 @pytest.mark.parametrize("error", [None, {}, "", {"message": "", "code": 0}, {"message": None, "code": None}])
 def test_an_error_without_content_is_none(error: Any) -> None:
     assert error_in(completion(error=error)) is None
+    assert error_in({"code": 0, "message": "success", "data": completion()}) is None  # it may well be an answer
 
 
 @pytest.mark.parametrize(
@@ -162,8 +220,15 @@ def test_a_body_without_a_model_is_of_the_model_that_was_asked() -> None:
         f'Of the form {{"is_person": ..., "light": ...}}: {GOOD} and not {{"light": "noon"}}.',
         f'{{"is_person": false, "light": "day"}} - no, wait: {GOOD}',
         f'{{"answers": {GOOD}}}',
+        f'{{"result": {{"answers": [{GOOD}]}}}}',
         f"[{GOOD}]",
         json.dumps(GOOD),
+        # what is not JSON, and can mean but one thing
+        '{"is_person": true, "light": "night",}',
+        '```json5\n{\n  is_person: true, // it isn\'t day\n  "light": "night", // dark\n}\n```',
+        "```python\nanswer = {'is_person': True, 'light': 'night', 'why': 'it\\'s // dark, }'}\n```",
+        '{"why": "two\nlines", "is_person": true, "light": "night"}',
+        f"<think>{{'is_person': None}}</think>{GOOD[:-1]},}}",
     ],
 )
 def test_replies_are_parsed_by_field(content: str) -> None:
@@ -180,6 +245,8 @@ def test_replies_are_parsed_by_field(content: str) -> None:
         ("[true]", "not a JSON object", {}),
         pytest.param("{" * 100_000, "not JSON", {}, id="braces"),
         pytest.param('{"a":' * 100_000, "not JSON", {}, id="nested"),
+        pytest.param("{" + "'\\" * 50_000 + "// , " * 50_000, "not JSON", {}, id="loose"),
+        ('{"is_person": True False, "light": night}', "not JSON", {}),
         ('{"is_person": true}', "light is missing", {"is_person": True}),
         ('{"is_person": "yes", "light": "day"}', "is_person: the answer is 'yes'", {"light": "day"}),
         ('{"is_person": null, "light": 3}', "light: the answer is 3", {}),

@@ -27,6 +27,7 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch):
         ({"base_url": "http://10.0.0.7:8000"}, "http://10.0.0.7:8000/v1", {}),
         ({"base_url": "http://10.0.0.7:8000/v1/"}, "http://10.0.0.7:8000/v1", {}),
         ({"base_url": "localhost:11434"}, "http://localhost:11434/v1", {}),
+        ({"base_url": "https://host/v1/responses"}, "https://host/v1", {}),
         ({"base_url": "https://host/v1/chat/completions?team=a"}, "https://host/v1", {"team": "a"}),
         ({"base_url": "https://host/llm/v2"}, "https://host/llm/v2", {}),
         ({"provider": "ollama"}, "http://localhost:11434/v1", {}),
@@ -102,6 +103,9 @@ def test_a_key_is_wanted_where_a_server_wants_one(
         ({"provider": "gemini"}, "provider is 'gemini': it is one of openai, azure"),
         ({"provider": "azure"}, "give --base-url"),
         ({"base_url": "ftp://host/v1"}, "base_url is 'ftp://host/v1'"),
+        ({"base_url": "unix:///tmp/a.sock"}, "base_url is 'unix:///tmp/a.sock'"),
+        ({"base_url": "/v1"}, "base_url is '/v1'"),
+        ({"base_url": "http://ann:secret@host:99999"}, r"base_url is 'http://ann:\*\*\*@host:99999'"),
     ],
 )
 def test_a_server_that_cannot_be_is_named(given: dict[str, str], says: str):

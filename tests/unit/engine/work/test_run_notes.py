@@ -16,12 +16,14 @@ def storage(tmp_path):
     return open_storage(tmp_path / "out")
 
 
-def test_what_an_earlier_run_left_is_cleared_and_its_generation_stays(storage):
+def test_what_an_earlier_run_left_is_cleared_and_what_others_noted_stays(storage):
     notes = RunNotes(storage)
     generation = claim_generation(storage)
     notes.request_stop()
     notes.begin("3")
+    storage.write("work/identified.json", b"{}")  # not a run's: without it, the next identify links all faces again
     notes.clear()
+    assert storage.names("work") == ["generation", "identified.json"]
     later = RunNotes(storage)
     assert not later.stop_requested() and later.deaths_over("3") == 0
     assert claim_generation(storage) == generation + 1

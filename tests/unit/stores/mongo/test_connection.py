@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 from types import SimpleNamespace
+from urllib.parse import quote
 
 import pytest
 from pymongo.errors import AutoReconnect
 
 from pixelbrain.errors import ConfigError, StoreError
 from pixelbrain.stores.mongo import connection as connection_file
-from pixelbrain.stores.mongo.connection import MongoConnection
+from pixelbrain.stores.mongo.connection import MongoConnection, connect
 
 
 def test_what_it_is_called_and_whether_it_is_there(tmp_path):
@@ -33,6 +35,21 @@ def test_a_mongod_of_ours_that_ended_is_not_waited_for(tmp_path):
 
     with pytest.raises(StoreError, match="has ended, killed perhaps"):
         connection.patiently(step)
+
+
+def test_why_a_socket_or_an_ipv6_address_does_not_answer(tmp_path):
+    path = str(tmp_path / "m.sock")
+    fast = "photos?serverSelectionTimeoutMS=50"
+    with pytest.raises(StoreError, match=f"{path}: there is no such socket: does MongoDB run on this machine"):
+        connect(f"mongodb://{quote(path, safe='')}/{fast}")
+    with socket.socket(socket.AF_UNIX) as taken:  # bound, and nobody listens
+        taken.bind(path)
+        with pytest.raises(StoreError, match=f"{path}: connection refused"):
+            connect(f"mongodb://{quote(path, safe='')}/{fast}")
+    with pytest.raises(ConfigError, match="mongodb://%2Ftmp"):
+        connect(f"mongodb://{path}/{fast}")
+    with pytest.raises(StoreError, match=r"does not answer: \[::1\]:1: "):
+        connect(f"mongodb://[::1]:1/{fast}")
 
 
 def test_what_fails_to_connect_leaves_no_mongod(tmp_path, monkeypatch):

@@ -1,0 +1,224 @@
+"""Results: what has landed in an OUT, in the hands of other tools: Arrow, pandas, Polars, SQL, Ray."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from pixelbrain import schema
+from pixelbrain.errors import ConfigError, MissingExtraError
+from pixelbrain.landing.landing import Landing
+from pixelbrain.landing.parts import IMAGES
+from pixelbrain.landing.published import FACES, publish
+from pixelbrain.report.tables import EXPORT_TABLES
+from pixelbrain.shown import Shown
+from pixelbrain.stages.display import choose_display
+from pixelbrain.stages.stages import Stages
+from pixelbrain.storage.base import Storage
+
+if TYPE_CHECKING:
+    from pixelbrain.identity.group import GroupReport
+
+#: The tables that lie in OUT as any program can read them.
+_PUBLISHED = (IMAGES, FACES)
+
+
+def open(
+    out: str | Path | Storage,
+    *,
+    mongo: str | None = None,
+    chroma: str | None = None,
+    s3_endpoint: str | None = None,
+    progress: bool | None = None,
+) -> Results:
+    """The results in an OUT, a folder or s3://bucket/prefix.
+
+        found = pb.open("out/")
+        found.images().to_pandas()
+        found.sql("SELECT label, count(*) AS photos FROM images GROUP BY label ORDER BY photos DESC")
+
+    Args:
+        mongo, chroma: where the two stores are, if they are not those of the last run.
+        s3_endpoint: of an S3 server that is not Amazon's.
+        progress: whether stages show how far they are; None: on a terminal and in a notebook.
+
+    Raises:
+        LandingError: nothing has landed there, or it cannot be read.
+    """
+    uri = out.uri if isinstance(out, Storage) else str(out)
+    display = choose_display(progress)
+    results = Results(Stages.over(uri, display, mongo=mongo, chroma=chroma, s3_endpoint=s3_endpoint))
+    results.landing.require()
+    return results
+
+
+class Results(Shown):
+    """What has landed in an OUT, as of each call: see `open`.
+
+    A table is a `pyarrow.Table`: its `to_pandas()` is a data frame of pandas, `polars.from_arrow(table)` one of Polars.
+    """
+
+    def __init__(self, stages: Stages) -> None:
+        self._stages = stages
+
+    @property
+    def landing(self) -> Landing:
+        """The landed rows themselves, with all vectors, a thousand images at a time: `Landing.iter_images`."""
+        return self._stages.landing
+
+    def shown(self) -> Mapping[str, Any]:
+        return {"out": self.landing.storage.uri}
+
+    def shown_at_length(self) -> Mapping[str, Any]:
+        return {**self.shown(), "images": self.landing.count_images(), "modules": [*self.landing.index.modules]}
+
+    def images(self, *, min_label_score: float | None = None) -> pa.Table:
+        """A row an image, with the columns of `report.export.export`; an unlikelier label than that is null."""
+        return self._table("images", min_label_score)
+
+    def faces(self) -> pa.Table:
+        """A row a face, and whose it is, with the columns of `report.export.export`."""
+        return self._table("faces")
+
+    def people(self) -> pa.Table:
+        """A row a person, those with the most faces first, with the columns of `report.export.export`."""
+        return self._table("people")
+
+    def groups(self) -> pa.Table:
+        """A row an image that looks like others, group by group, with the columns of `report.export.export`."""
+        return self._table("groups")
+
+    def answers(self) -> pa.Table:
+        """A row an image and question, with the columns of `report.export.export`."""
+        return self._table("answers")
+
+    def _table(self, name: str, min_label_score: float | None = None) -> pa.Table:
+        self.landing.refresh()  # others may have landed more
+        found = EXPORT_TABLES[name](self.landing, min_label_score)
+        return pa.concat_tables([found.columns.empty_table(), *found.rows])
+
+    def sql(self, query: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None) -> pa.Table:
+        """What DuckDB finds in the tables, of which it reads the columns and rows that it needs.
+
+        `images` and `faces` are what lies in OUT for other programs: a struct a module with its vectors, and `label`,
+        `label_score` and `n_faces` beside them. `people`, `groups` and `answers` are as in the methods of that name.
+
+        Args:
+            query: SQL, see https://duckdb.org/docs.
+            parameters: values for `?` or `$name` in it.
+
+        Raises:
+            MissingExtraError: DuckDB is not installed.
+            ConfigError: a query that DuckDB refuses; it says why.
+            OutLockedError: a command is at work on OUT: what other programs can read is out of date.
+        """
+        try:
+            import duckdb
+        except ImportError:
+            raise MissingExtraError("sql: package duckdb is not installed: pip install 'pixelbrain[sql]'") from None
+        with duckdb.connect() as connection:
+            for name in EXPORT_TABLES.keys() & {word.lower() for word in re.findall(r"\w+", query)}:
+                if name in _PUBLISHED:
+                    dataset = self._published(name)
+                    connection.register(f"landed_{name}", dataset)
+                    connection.execute(f"CREATE VIEW {name} AS SELECT *{_short(dataset.schema)} FROM landed_{name}")
+                else:
+                    connection.register(name, self._table(name))
+            try:
+                found = connection.sql(query, params=parameters)
+                return pa.table({}) if found is None else found.to_arrow_table()  # None: it was no question
+            except duckdb.Error as error:
+                raise ConfigError(f"DuckDB says: {str(error).strip()}") from None
+
+    def to_ray(self, table: str = IMAGES) -> Any:
+        """`images` or `faces`, as they lie in OUT, as a `ray.data.Dataset`, which is read when it is used.
+
+        Raises:
+            ConfigError: another table.
+            OutLockedError: as `sql`.
+        """
+        from pixelbrain.engine.landed import landed_dataset
+
+        if table not in _PUBLISHED:
+            raise ConfigError(f"no dataset {table!r}: {' or '.join(_PUBLISHED)}; ray.data.from_arrow takes the others")
+        self._publish()
+        return landed_dataset(self.landing.storage, table)
+
+    def search(
+        self,
+        image: str | Path | None = None,
+        *,
+        person: str | None = None,
+        similar: bool = False,
+        k: int = 20,
+    ) -> pa.Table:
+        """The nearest faces or images to a photo, by cosine distance (0: same, 2: opposite), or the photos of somebody.
+
+        Args:
+            image: a file, or an s3:// URI.
+            person: a name or an id, in its place.
+            similar: the images that look most alike, and not the faces.
+            k: how many; of a photo with several faces, to each.
+
+        Returns:
+            A row a match, nearest first: `query`, which face of the photo it is near to, `distance`, and what it is.
+
+        Raises:
+            ConfigError: neither a photo nor a person, or both.
+            ImageError, LandingError, ModuleError, PeopleError: see `apps.photo_search`.
+        """
+        from pixelbrain.apps.photo_search import search_person, search_photo
+
+        if (image is None) == (person is None):
+            raise ConfigError("search by a photo, or by person= somebody: one of them")
+        if person is not None:
+            found = search_person(self._stages, person, k=k)
+        else:
+            found = search_photo(self._stages, str(image), by="images" if similar else "faces", k=k)
+        rows = [{"query": one["title"], **match} for one in found["queries"] for match in one["matches"]]
+        return pa.Table.from_pylist([{name: row[name] for name in ("query", *found["columns"])} for row in rows])
+
+    def group(self, *, threshold: float | None = None) -> GroupReport:
+        """Group the images that look alike, as `pixelbrain group`; `groups()` are they then.
+
+        Args:
+            threshold: cosine distance, 0 to 2; see `identity.group.group_images` for the default and errors.
+        """
+        with self._stages.database("group") as database:
+            return self._stages.group(database, threshold=threshold)
+
+    def report(self) -> Path:
+        """Write the gallery; returns its first page."""
+        return self._stages.report()
+
+    def export(self, file: str | Path, table: str = "images", *, min_label_score: float | None = None) -> int:
+        """Write a table to a .csv, .jsonl or .parquet; returns its rows. See `report.export.export`."""
+        from pixelbrain.report.export import export
+
+        self.landing.refresh()
+        return export(self.landing, Path(file), table, min_label_score=min_label_score)
+
+    def _publish(self) -> None:
+        """What a command that was killed left undone is done."""
+        publish(self.landing.require())
+
+    def _published(self, name: str) -> Any:
+        import pyarrow.dataset
+
+        self._publish()
+        filesystem, path = self.landing.storage.arrow(name)
+        return pyarrow.dataset.dataset(path, format="parquet", filesystem=filesystem)
+
+
+def _short(columns: pa.Schema) -> str:
+    """The short names of what the columns have, as SQL."""
+    found = []
+    for short, path in schema.SHORT_NAMES.items():
+        module, _, field = path.partition(".")
+        if module in columns.names and columns.field(module).type.get_field_index(field) >= 0:
+            found.append(f', "{module}"."{field}" AS {short}')
+    return "".join(found)

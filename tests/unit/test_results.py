@@ -1,0 +1,95 @@
+"""Results of an OUT as other tools take them: Arrow, pandas, Polars, SQL."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import polars
+import pyarrow as pa
+import pytest
+
+import pixelbrain as pb
+from pixelbrain import schema
+from pixelbrain.errors import ConfigError, LandingError, MissingExtraError, OutLockedError
+from pixelbrain.landing.published import publish
+from tests.unit.landed_out import land_faces
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """Three photos, of which one has two faces, one a face, and one none; two faces are Ann's."""
+    landing = land_faces(tmp_path / "out", ["/a.jpg#0", "/a.jpg#1", "/b.jpg#0", "/c.jpg"])
+    rows = [
+        {"face_id": face, "image_id": face[:6], "image_version": "1", "identity_id": "ann", "distance": 0.1}
+        | {"assigned": "clustered"}
+        for face in ("/a.jpg#0", "/b.jpg#0")
+    ]
+    landing.write_identities(pa.Table.from_pylist(rows, schema.IDENTITY_SCHEMA))
+    publish(landing)
+    return tmp_path / "out"
+
+
+def test_tables_are_those_of_an_export_for_pandas_and_polars(out: Path, tmp_path: Path):
+    found = pb.open(out)
+    assert repr(found) == f"Results(out={str(out)!r})"
+    images, faces, people = found.images().to_pandas(), polars.from_arrow(found.faces()), found.people()
+    assert dict(zip(images["image_id"], images["n_faces"], strict=True)) == {"/a.jpg": 2, "/b.jpg": 1, "/c.jpg": 0}
+    assert faces.filter(polars.col("identity_id") == "ann")["image_id"].to_list() == ["/a.jpg", "/b.jpg"]
+    assert people.to_pylist()[0]["n_faces"] == 2
+    assert found.groups().num_rows == found.answers().num_rows == 0 and "group_id" in found.groups().column_names
+    assert found.images(min_label_score=0.95)["label"].null_count == 3 and found.images()["label"].null_count == 0
+    for table in ("images", "faces", "people"):
+        assert found.export(tmp_path / "table.parquet", table) == getattr(found, table)().num_rows
+        pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "table.parquet"), getattr(found, table)().to_pandas())
+
+
+def test_what_lands_later_is_there(out: Path):
+    found = pb.open(out)
+    assert found.images().num_rows == 3
+    land_faces(out, ["/d.jpg"], generation=2)
+    assert found.images().num_rows == 4
+    assert found.sql("SELECT count(*) AS n FROM images").to_pylist() == [{"n": 4}]
+
+
+def test_sql_joins_what_lies_in_out_with_what_is_made_of_it(out: Path):
+    found = pb.open(out)
+    query = """
+        SELECT i.image_id, i.label, i.resnet.label_score AS score, f.x1, p.n_faces
+        FROM Images i JOIN faces f USING (image_id) JOIN people p USING (identity_id)
+        WHERE i.n_faces >= $least ORDER BY ALL
+    """
+    row = {"image_id": "/a.jpg", "label": "tabby", "score": pytest.approx(0.9), "x1": 1.0, "n_faces": 2}
+    assert found.sql(query, {"least": 2}).to_pylist() == [row]
+    assert found.sql("SELECT count(*) AS n FROM images a, images b WHERE a.label = b.label").to_pylist() == [{"n": 9}]
+    assert found.sql("SELECT ? + 1 AS n", [1]).to_pylist() == [{"n": 2}]  # no table of ours
+
+
+def test_what_cannot_be_done_is_said_in_a_line(
+    out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, another_run: Callable[[Path], Any]
+):
+    with pytest.raises(LandingError, match="nothing has landed in"):
+        pb.open(tmp_path / "nothing")
+    found = pb.open(out)
+    with pytest.raises(ConfigError, match="^DuckDB says: .*colour"):
+        found.sql("SELECT colour FROM images")
+    with pytest.raises(ConfigError, match="no dataset 'people': images or faces"):
+        found.to_ray("people")
+    for wrong in ({}, {"image": "me.jpg", "person": "ann"}):
+        with pytest.raises(ConfigError, match="one of them"):
+            found.search(**wrong)
+    land_faces(out, ["/d.jpg"], generation=2)
+    with another_run(out), pytest.raises(OutLockedError):  # what lies there has not all of it yet
+        found.sql("SELECT * FROM faces")
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'pixelbrain\[sql\]'"):
+        found.sql("SELECT 1")
+
+
+def test_somebodys_photos_are_a_table(out: Path):
+    found = pb.open(out).search(person="ann", k=5)
+    assert found.column_names[:2] == ["query", "distance"]
+    assert sorted(found["path"].to_pylist()) == ["/a.jpg", "/b.jpg"]
