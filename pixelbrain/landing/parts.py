@@ -44,7 +44,7 @@ class ModuleState:
     settings: dict[str, Any]
     model: schema.ModelInfo | None
     #: Its vectors, see `schema.vector_fields`; None: as its declared type has them, which `write_part` sees.
-    vectors: Mapping[str, int] | None = None
+    vectors: Mapping[str, int] | None = field(default=None, compare=False)
 
     @functools.cached_property
     def settings_hash(self) -> str:
