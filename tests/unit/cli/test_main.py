@@ -69,7 +69,8 @@ TAKEN = {
     "plan": f"{PLANNED} --json",
     "report": "out --min-label-score --max-megapixels --s3-endpoint",
     "run": f"{PLANNED} --print-config --strict",
-    "search": "out --image --person --faces --embedder --similar --by --module -k --json --max-megapixels --chroma --s3-endpoint",
+    "search": "out --image --person --faces --embedder --similar --by --module -k --json --max-megapixels --chroma "
+    "--s3-endpoint",
     "status": f"out --json {STORES}",
     "submit": "--address --working-dir --runtime-env --wait --job-id --follow words",
     "tag-identity": "--data_path --export --database_id --identity_field_name --identifying_strategy --rm --embedder "
