@@ -65,6 +65,7 @@ RESERVED_NAMES: dict[str, tuple[tuple[_Kind, ...], tuple[str, ...]]] = {
     "modules that come along": (("question",), ("facenet", "resnet")),  # also before they have landed anything
     "columns of every export": (("question", "field"), tuple(SHORT_NAMES)),
     "folder of answers on their way": (("question",), ("journal",)),
+    "vectors of all faces": (("module",), ("faces",)),  # a module's vectors are called as it is
     "steps of every run": (("module",), ("decode", "images", "land", "list")),  # its actor pools are called so
 }
 
@@ -74,6 +75,26 @@ def embedding_type(dim: int) -> pa.DataType:
     return pa.list_(pa.float32(), dim)
 
 
+def vector_fields(kind: pa.DataType) -> dict[str, int]:
+    """The vectors of a module's struct, as it is declared, and how many numbers each has.
+
+    One is a list of float32 with a size: in the struct itself ("embedding"), or in each struct of a list in it
+    ("faces.embedding"). Whatever is one can be searched and grouped by, whichever module it is of.
+    """
+    found: dict[str, int] = {}
+    for field in (kind.field(i) for i in range(kind.num_fields)) if pa.types.is_struct(kind) else ():
+        if pa.types.is_fixed_size_list(field.type) and field.type.value_type == pa.float32():
+            found[field.name] = field.type.list_size
+        elif _is_list(field.type):  # a list in a list of structs is no list of an image's things
+            inner = vector_fields(field.type.value_type).items()
+            found |= {f"{field.name}.{name}": dim for name, dim in inner if "." not in name}
+    return {name: dim for name, dim in found.items() if dim}
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind)
+
+
 def as_landed(kind: pa.DataType) -> pa.DataType:
     """A type as it is written: lists without a size. pyarrow before 26 cannot read one with a size where any is null.
 
@@ -81,7 +102,7 @@ def as_landed(kind: pa.DataType) -> pa.DataType:
     """
     if pa.types.is_struct(kind):
         return pa.struct([f.with_type(as_landed(f.type)) for f in map(kind.field, range(kind.num_fields))])
-    if pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind):
+    if _is_list(kind):
         return pa.list_(as_landed(kind.value_type))
     return kind
 
@@ -115,8 +136,8 @@ def faces_fields(dim: int) -> list[pa.Field]:
         [
             pa.field("face_id", pa.string()),  # image_id + "#" + index by position
             *BOX_FIELDS,
-            # left eye, right eye, nose, left and right corner of the mouth: x, y each
-            pa.field("landmarks", pa.list_(pa.float32(), 10)),
+            # left eye, right eye, nose, left and right corner of the mouth: x, y each; with a size it were a vector
+            pa.field("landmarks", pa.list_(pa.float32())),
             pa.field("score", pa.float32()),  # detection probability, 0 to 1
             pa.field("sharpness", pa.float32()),  # variance of the Laplacian of the 160 px grey crop
             pa.field("upright", pa.float32()),  # below 0: the detector is surer of it turned; see modules.looks

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,7 @@ from pixelbrain.errors import ImageError, LandingError, ModuleError
 from pixelbrain.identity.corrections.people import People
 from pixelbrain.images.decode import decode_image
 from pixelbrain.landing.forgotten.marks import read_marks
+from pixelbrain.landing.parts import ModuleState
 from pixelbrain.landing.registry import read_registry
 from pixelbrain.record import read_record
 from pixelbrain.report.search import search
@@ -23,30 +24,34 @@ from pixelbrain.sources import image_uri, read_bytes
 from pixelbrain.stages.configured import landed_module
 from pixelbrain.stages.stages import Stages
 from pixelbrain.storage.file_uri import shown_path
+from pixelbrain.stores.vectors import COLLECTION_COLUMNS, VectorField, check_collection, fields_of, vector_fields
 
 _COLUMNS = {
     "faces": ["distance", "identity_id", "path", "face_id"],
     "images": ["distance", "label", "label_score", "path"],
 }
+_OTHER_COLUMNS = ["distance", "path", "id"]
 
 
 def search_photo(
     stages: Stages,
     photo: str,
     *,
-    by: Literal["faces", "images"] = "faces",
+    by: str = "faces",
     k: int = 20,
     embedder: str | None = None,
+    module: str | None = None,
 ) -> dict[str, Any]:
-    """The faces or images nearest to a photo.
+    """The faces, images or other vectors nearest to a photo.
 
     Args:
         stages: over the OUT to search.
         photo: a file, or an s3:// URI.
         by: "faces": for each face of the photo, the largest first, the nearest faces and whose they are; "images":
-            the nearest images.
+            the nearest images; or what a module's vectors are called, see `stores.vectors.vector_fields`.
         k: how many.
         embedder: onnx:FILE, where the file of OUT's own embedder is not where it was.
+        module: package.file:Class of a module of the user's own, where run.json does not say it.
 
     Returns:
         `unit` of the distances, `columns`, and `queries`: a `title` and the `matches`, nearest first, each; the `path`
@@ -54,11 +59,14 @@ def search_photo(
 
     Raises:
         ImageError: the photo cannot be read.
+        ConfigError: nothing is called like `by`, or it is not known where the module is.
         LandingError: OUT has no such vectors, or they are another model's.
         ModuleError: the model failed on the photo, or found no face in it.
     """
-    column = "facenet" if by == "faces" else "resnet"
-    if column not in stages.landing.index.modules:
+    check_collection(stages.landing, by)
+    field = vector_fields(stages.landing).get(by)
+    if field is None:
+        column = COLLECTION_COLUMNS[by]
         raise LandingError(
             f"{stages.storage.uri} has no {column} vectors: run `pixelbrain extract` with --module {column}"
         )
@@ -66,12 +74,12 @@ def search_photo(
     try:
         data = read_bytes(uri, s3_endpoint=stages.config.s3_endpoint)
         stages.check("search")
-        found, model = _landed(stages, column, uri, data) or _computed(stages, column, uri, data, embedder)
+        found, model = _landed(stages, field, uri, data) or _computed(stages, by, field, uri, data, embedder, module)
     except ImageError as error:
         raise type(error)(f"cannot search by {photo}: {error}") from None
     if found.get("error_type"):
-        raise ModuleError(f"{column} failed on {photo}: {found['error']}")
-    titles, vectors = _queries(found, by)
+        raise ModuleError(f"{field.module} failed on {photo}: {found['error']}")
+    titles, vectors = _queries(found, field)
     with stages.database() as database:
         results: Sequence[Sequence[Any]] = search(database, vectors, by=by, model=model, k=k)
     names = read_registry(stages.storage).names if by == "faces" else {}
@@ -79,34 +87,37 @@ def search_photo(
         {"title": title, "matches": [_shown(match, names) for match in matches]}
         for title, matches in zip(titles, results, strict=True)
     ]
-    columns = [*_COLUMNS[by], *(["name"] if names else [])]
+    columns = [*_COLUMNS.get(by, _OTHER_COLUMNS), *(["name"] if names else [])]
     return {"unit": "cosine distance, 0 to 2", "columns": columns, "queries": queries}
 
 
-def _landed(stages: Stages, column: str, uri: str, data: bytes) -> tuple[dict[str, Any], ModelInfo] | None:
+def _landed(stages: Stages, field: VectorField, uri: str, data: bytes) -> tuple[dict[str, Any], ModelInfo] | None:
     """What landed of this very photo, and by which model; None: nothing to search by, or a face of it is forgotten.
 
     No model is loaded for it, which takes longer than all else that a search does.
     """
-    landing = stages.landing
+    landing, (each, _dot, name) = stages.landing, field.path.rpartition(".")
     place = np.flatnonzero(np.asarray(pc.equal(landing.index.image_id, uri)))
-    for table in landing.iter_images([column], images=place):
-        row, model = table.to_pylist()[0], landing.states()[column].model
-        found, whole = row[column] or {}, not read_marks(stages.storage).touch(table).any()
+    for table in landing.iter_images([field.module], images=place):
+        row = table.to_pylist()[0]
+        found, whole = row[field.module] or {}, not read_marks(stages.storage).touch(table).any()
         same = row["sha256"] == hashlib.sha256(data).hexdigest()
-        if same and whole and model and (found.get("faces") or found.get("embedding")):
-            return found, model
+        if same and whole and found.get(each or name):
+            return found, field.model
     return None
 
 
 def _computed(
-    stages: Stages, column: str, uri: str, data: bytes, embedder: str | None
+    stages: Stages, by: str, field: VectorField, uri: str, data: bytes, embedder: str | None, spec: str | None
 ) -> tuple[dict[str, Any], ModelInfo]:
     """What the model that made OUT's vectors says of a photo, and which it is."""
     told = read_record(stages.storage).get("settings", {}) | ({"embedder": embedder} if embedder else {})
+    if spec:
+        told |= {"modules": [*told.get("modules", ()), spec]}
+    state = stages.landing.states()[field.module]
     module = landed_module(
-        column,
-        stages.landing.states()[column],
+        field.module,
+        state,
         weights_dir=told.get("weights_dir"),
         offline=bool(told.get("offline")),
         told=told,
@@ -115,9 +126,8 @@ def _computed(
     image = decode_image(data, image_id=uri, target=module.decode_target, max_pixels=max_pixels)
     module.prepare()
     module.setup("cpu")
-    found, model = module.run([image])[0], module.model_info()
-    assert model is not None  # both modules have one
-    return found, model
+    now = ModuleState(settings=module.settings(), model=module.model_info(), vectors=state.vectors)
+    return module.run([image])[0], fields_of(field.module, now)[by].model
 
 
 def search_person(stages: Stages, person: str, *, k: int = 20) -> dict[str, Any]:
@@ -148,14 +158,21 @@ def _shown(match: Any, names: Mapping[str, str]) -> dict[str, Any]:
     return told | ({"name": names.get(match.identity_id)} if names else {})
 
 
-def _queries(found: dict[str, Any], by: Literal["faces", "images"]) -> tuple[list[str], np.ndarray]:
-    """What to search by, a title and a vector each: the faces, the largest first, or the whole photo."""
-    if by == "images":
-        rows, titles = [found], [f"the whole photo, likeliest {found['label']} ({found['label_score']:.0%})"]
-    elif not found["faces"]:
+def _queries(found: dict[str, Any], field: VectorField) -> tuple[list[str], np.ndarray]:
+    """What to search by, a title and a vector each: the whole photo, or what it has, the largest faces first."""
+    each, _dot, name = field.path.rpartition(".")
+    rows = [row for row in (found.get(each) or ()) if row.get(name) is not None] if each else [found]
+    if field.module == "facenet" and not rows:
         raise ModuleError("no face was found in the photo; --similar searches by the whole image")
+    if not rows or rows[0].get(name) is None:
+        raise ModuleError(f"{field.module} found no {field.path} in the photo")
+    if not each:
+        sure = f", likeliest {found['label']} ({found['label_score']:.0%})" if found.get("label_score") else ""
+        titles = [f"the whole photo{sure}"]
+    elif not {"x1", "y1", "x2", "y2"} <= rows[0].keys():
+        titles = [f"{each} {place} of the photo" for place in range(len(rows))]
     else:
-        rows = sorted(found["faces"], key=lambda f: (f["x2"] - f["x1"]) * (f["y2"] - f["y1"]), reverse=True)
+        rows = sorted(rows, key=lambda f: (f["x2"] - f["x1"]) * (f["y2"] - f["y1"]), reverse=True)
         boxes = [[round(float(face[corner])) for corner in ("x1", "y1", "x2", "y2")] for face in rows]
         titles = [f"face at {box} of the photo" for box in boxes]
-    return titles, np.stack([np.asarray(row["embedding"], np.float32) for row in rows])
+    return titles, np.stack([np.asarray(row[name], np.float32) for row in rows])

@@ -66,9 +66,10 @@ def describe(found: dict[str, Any]) -> list[str]:
     stores = found["stores"]
     if stores["in_step"]:
         counts = stores["counts"]
+        vectors = counts["images"] + counts["faces"] + sum(counts.get("modules", {}).values())
         lines.append(
             f"stores    in step: {counts['documents']:,} documents in MongoDB, "
-            f"{counts['images'] + counts['faces']:,} vectors in ChromaDB{', by its last load' * stores['recorded']}"
+            f"{vectors:,} vectors in ChromaDB{', by its last load' * stores['recorded']}"
         )
     else:
         step = "not asked" if stores["in_step"] is None else "out of step, run `pixelbrain load`"

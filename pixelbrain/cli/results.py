@@ -70,6 +70,7 @@ def export(stages: Stages, file: str, table: str, form: str | None) -> None:
     "Find the nearest faces or images.",
     "pixelbrain search out/ --image me.jpg",
     "pixelbrain search out/ --image cat.jpg --similar -k 5 --json",
+    "pixelbrain search out/ --image cat.jpg --by mymodule",
     'pixelbrain search out/ --person "Ann"',
 )
 @click.argument("out")
@@ -78,6 +79,8 @@ def export(stages: Stages, file: str, table: str, form: str | None) -> None:
 @click.option("--faces", "by", flag_value="faces", default="faces", help="The nearest faces, and whose. [default]")
 @click.option("--embedder", metavar="onnx:FILE", help="Where the ONNX file of OUT's embedder is. [default: as before]")
 @click.option("--similar", "by", flag_value="images", help="The images that look most alike.")
+@click.option("--by", "module_of", metavar="NAME", help="The vectors of a module of your own, called as it is.")
+@click.option("--module", metavar="FILE:CLASS", help="Where that module is. [default: as in the run]")
 @click.option("-k", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many.")
 @json_option
 @size_option
@@ -85,7 +88,15 @@ def export(stages: Stages, file: str, table: str, form: str | None) -> None:
 @out_options
 @over_out
 def search(
-    stages: Stages, image: str | None, person: str | None, embedder: str | None, by: Any, k: int, as_json: bool
+    stages: Stages,
+    image: str | None,
+    person: str | None,
+    embedder: str | None,
+    by: Any,
+    module_of: str | None,
+    module: str | None,
+    k: int,
+    as_json: bool,
 ) -> None:
     """Find the faces or the images of OUT that are nearest to a photo, by cosine distance (0: same, 2: opposite)."""
     from pixelbrain.apps.photo_search import search_person, search_photo
@@ -93,7 +104,7 @@ def search(
     if (image is None) == (person is None):
         raise click.UsageError("Missing option '--image': search by a photo, or with --person by somebody.")
     found = (
-        search_photo(stages, image, by=by, k=k, embedder=embedder)
+        search_photo(stages, image, by=module_of or by, k=k, embedder=embedder, module=module)
         if image
         else search_person(stages, person or "", k=k)
     )

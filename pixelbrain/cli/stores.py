@@ -64,13 +64,16 @@ def identify(stages: Stages, threshold: float | None, rebuild: bool, as_json: bo
 @command("Group the images that look alike.", "pixelbrain group out/", "pixelbrain group out/ --threshold 0.9")
 @click.argument("out")
 @click.option("--threshold", type=float, metavar="COSINE", help="Cosine similarity. [default: the classifier's own]")
+@click.option(
+    "--by", metavar="NAME", default="images", help="A module of your own, by whose vectors. [default: resnet]"
+)
 @json_option
 @store_options
 @over_out
-def group(stages: Stages, threshold: float | None, as_json: bool) -> None:
-    """Group the images of OUT that look alike, over their ResNet vectors."""
+def group(stages: Stages, threshold: float | None, by: str, as_json: bool) -> None:
+    """Group the images of OUT that look alike, over their ResNet vectors, or a module's of your own."""
     with stages.database("group") as database:
-        found = stages.group(database, threshold=threshold)
+        found = stages.group(database, threshold=threshold, by=by)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(found), indent=2))
 

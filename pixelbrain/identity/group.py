@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from pixelbrain.errors import ConfigError
 from pixelbrain.identity.assign import assign
 from pixelbrain.identity.thresholds import group_threshold
 from pixelbrain.locks.run import RunLock
 from pixelbrain.shown import Shown
+from pixelbrain.stores.vectors import check_collection, vector_fields
 
 if TYPE_CHECKING:
     from pixelbrain.stores.database import Database
@@ -29,11 +31,12 @@ class GroupReport(Shown):
     seconds: float
 
 
-def group_images(db: Database, threshold: float | None = None, k: int = 20) -> GroupReport:
+def group_images(db: Database, threshold: float | None = None, k: int = 20, *, by: str = "images") -> GroupReport:
     """Group images that look alike, and write it into `OUT/groups` and MongoDB, in place of what was there.
 
     Args:
         db: its `images` collection holds a classifier's pooled embeddings.
+        by: whose vectors say what is alike: `images`, or a module's that are one an image.
         threshold: mean cosine similarity of two groups that are one; the model's own by default, see
             `pixelbrain.identity.thresholds`. Higher: fewer and purer groups.
         k: neighbours that each image is compared with first.
@@ -44,17 +47,24 @@ def group_images(db: Database, threshold: float | None = None, k: int = 20) -> G
         OutLockedError: another process works on this OUT.
     """
     with RunLock(db.landing.storage, what="group"):
-        return _group_images(db, threshold, k)
+        return _group_images(db, threshold, k, by)
 
 
-def _group_images(db: Database, threshold: float | None, k: int) -> GroupReport:
+def _group_images(db: Database, threshold: float | None, k: int, by: str) -> GroupReport:
     start = time.perf_counter()
-    db.require_in_step("images")
+    module = None
+    if by != "images":
+        check_collection(db.landing, by)
+        field = vector_fields(db.landing).get(by)
+        if field is None or field.each:
+            raise ConfigError(f"images are not grouped by {by}, of which an image may have none or several")
+        module = field.module
+    db.require_in_step(by)
     if threshold is None:
-        threshold = group_threshold(db.vector_model("images").model)
+        threshold = group_threshold(db.vector_model(by).model)
     ids: list[str] = []
     vectors: list[np.ndarray] = []
-    for batch in db.iter_vectors("images"):
+    for batch in db.iter_vectors(by):
         ids += batch.ids
         vectors.append(batch.vectors)
     whole = np.concatenate(vectors) if vectors else np.empty((0, 1), np.float32)
@@ -64,7 +74,7 @@ def _group_images(db: Database, threshold: float | None, k: int) -> GroupReport:
     table = pa.table({"image_id": ids, "group_id": assignment.names(ids, "group"), "distance": distance}).sort_by(
         "image_id"
     )
-    db.landing.write_groups(table)
+    db.landing.write_groups(table, module)
     db.store_derived("groups")
     return GroupReport(
         images=len(ids),

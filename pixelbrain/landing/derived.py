@@ -18,10 +18,10 @@ import pyarrow.compute as pc
 from pixelbrain import schema
 from pixelbrain.errors import LandingError
 from pixelbrain.landing.digests import DigestTable, digest_ids, sort_digests
-from pixelbrain.landing.parts import write_table
+from pixelbrain.landing.parts import modules_said, write_table
 from pixelbrain.landing.registry import REGISTRY
 from pixelbrain.locks.run import RunLock
-from pixelbrain.storage.base import FileGoneError
+from pixelbrain.storage.base import BrokenFileError, FileGoneError
 
 if TYPE_CHECKING:
     from pixelbrain.landing.landing import Landing
@@ -46,7 +46,7 @@ class DerivedTable:
     """One table of a later stage: a row a face, or an image, that a module's column holds."""
 
     name: str  # of its folder and its file
-    module: str
+    module: str  # whose column it is made of, if its file names no other
     key: str  # the column that names what a row is about
     columns: pa.Schema
     beside: str | None = None  # a file of OUT that says more about what the rows name
@@ -56,28 +56,38 @@ class DerivedTable:
         """Its file, relative to OUT."""
         return f"{self.name}/{self.name}.parquet"
 
-    def write(self, landing: Landing, table: pa.Table) -> None:
+    def write(self, landing: Landing, table: pa.Table, module: str | None = None) -> None:
         """Replace it; each row gets its origin, and those of what is not there go. Raises `OutLockedError`."""
         with RunLock(landing.storage, what=self.name):
-            self._write(landing, table)
+            self._write(landing, table, module or self.module)
+
+    def of_module(self, landing: Landing) -> str:
+        """The module whose column it is made of, by its file."""
+        try:
+            with landing.storage.open_parquet(self.file) as file:
+                return next(iter(modules_said(file)), self.module)
+        except (FileGoneError, BrokenFileError):  # who reads the rows says so
+            return self.module
 
     def rewrite(self, landing: Landing, table: pa.Table) -> None:
         """Replace it by rows that have their origin, as `whole` reads them. Raises `OutLockedError`."""
         with RunLock(landing.storage, what=self.name):
-            self._land(landing, table)
+            self._land(landing, table, self.of_module(landing))
 
-    def _land(self, landing: Landing, rows: pa.Table) -> None:
+    def _land(self, landing: Landing, rows: pa.Table, module: str) -> None:
         """The same rows as are there stay as they are: to later stages, which look at the file, nothing is new."""
         rows = rows.select(self.columns.names).cast(self.columns)
         with contextlib.suppress(LandingError):  # what cannot be read is replaced
-            if (before := self.whole(landing)) is not None and before.equals(rows):
+            before = self.whole(landing)
+            if before is not None and before.equals(rows) and self.of_module(landing) == module:
                 return
-        write_table(landing.storage, self.file, rows)
+        other = {module: landing.states()[module]} if module != self.module else None
+        write_table(landing.storage, self.file, rows, other)
 
-    def _write(self, landing: Landing, table: pa.Table) -> None:
+    def _write(self, landing: Landing, table: pa.Table, module: str) -> None:
         pieces, places = [self._origin_schema().empty_table()], [np.empty(0, np.int64)]
         known, order = _lookup(digest_ids(table[self.key]))
-        for there in self._origins(landing):
+        for there in self._origins(landing, module=module):
             found = known.find(digest_ids(there[self.key]))
             pieces.append(there.filter(pa.array(found >= 0)))
             places.append(order[found[found >= 0]])
@@ -87,7 +97,7 @@ class DerivedTable:
             rows = rows.remove_column(at) if at >= 0 else rows
             rows = rows.append_column(name, origins[name])
         in_order = self._with_all_columns(rows.take(pa.array(np.argsort(np.concatenate(places)))))
-        self._land(landing, in_order)
+        self._land(landing, in_order, module)
 
     def whole(self, landing: Landing) -> pa.Table | None:
         """All rows, whether they fit or not; None before the stage has run. Raises `LandingError`."""
@@ -135,7 +145,8 @@ class DerivedTable:
         folder, _slash, name = (self.beside or "").rpartition("/")
         if version and (more := landing.storage.versions(folder).get(name) if name else None):
             version += f"+{more}"
-        landed = landing.index.digest(self.module) if self.module in landing.index.modules else ""
+        module = self.of_module(landing) if version else self.module
+        landed = landing.index.digest(module) if module in landing.index.modules else ""
         return f"{version}-{landed}" if version else ""
 
     def origins(self, landing: Landing) -> pa.Table:
@@ -156,13 +167,15 @@ class DerivedTable:
         texts = [pc.fill_null(table[name].cast(pa.large_string()), "") for name in self._origin_schema().names]
         return digest_ids(pc.binary_join_element_wise(*texts, pa.scalar("\0", pa.large_string())))
 
-    def _origins(self, landing: Landing, wanted: pa.Schema | None = None) -> Iterator[pa.Table]:
+    def _origins(
+        self, landing: Landing, wanted: pa.Schema | None = None, module: str | None = None
+    ) -> Iterator[pa.Table]:
         """What landed that this table may be about, with its origin."""
-        wanted = wanted or self._origin_schema()
-        if self.module not in landing.index.modules:
+        wanted, module = wanted or self._origin_schema(), module or self.of_module(landing)
+        if module not in landing.index.modules:
             return
-        for table in landing.iter_images([self.module], vectors=False, computed_by=self.module):
-            struct = table[self.module].combine_chunks()
+        for table in landing.iter_images([module], vectors=False, computed_by=module):
+            struct = table[module].combine_chunks()
             seen = pc.and_(pc.is_valid(struct), pc.is_null(pc.struct_field(struct, "error_type")))
             table, struct = table.filter(seen), struct.filter(seen)
             columns = {"image_id": table["image_id"], "image_version": table["version"]}

@@ -7,6 +7,7 @@ import functools
 import itertools
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -85,6 +86,8 @@ class Landing(Shown):
         """
         name = part_name(generation, block, piece)
         landed = pa.schema([field.with_type(schema.as_landed(field.type)) for field in rows.schema])
+        kinds = {field.name: field.type for field in rows.schema}
+        modules = {of: state.of_type(kinds.get(of, pa.null())) for of, state in modules.items()}
         write_table(self.storage, name, read_marks(self.storage).without(rows.cast(landed)), modules, replaces)
         return name
 
@@ -231,7 +234,9 @@ class Landing(Shown):
             for number in np.unique(part[part >= 0]):
                 state = self.index.parts[number].modules[name]
                 earlier = found.setdefault(name, state)
-                if earlier.model != state.model:
+                vectors = {**(state.vectors or {}), **(earlier.vectors or {})}  # an older version noted fewer
+                found[name] = replace(earlier, vectors=vectors)
+                if earlier.model != state.model or any(vectors[v] != dim for v, dim in (state.vectors or {}).items()):
                     models = " and ".join(sorted(s.model.model if s.model else "?" for s in (earlier, state)))
                     raise MixedModelsError(
                         f"the column {name} of {self.storage.uri} holds rows of two models, {models}: "
@@ -311,9 +316,9 @@ class Landing(Shown):
         """The identities of faces as they are now, or None before `pixelbrain identify`; see `derived_state`."""
         return IDENTITIES.read(self).rows
 
-    def write_groups(self, table: pa.Table) -> None:
-        """Replace `OUT/groups`; rows of `schema.GROUP_SCHEMA`, to which their origin is added."""
-        GROUPS.write(self, table)
+    def write_groups(self, table: pa.Table, module: str | None = None) -> None:
+        """Replace `OUT/groups`; rows of `schema.GROUP_SCHEMA`, to which their origin is added, of a module's column."""
+        GROUPS.write(self, table, module)
 
     def read_groups(self) -> pa.Table | None:
         """The visual groups of images as they are now, or None before `pixelbrain group`; see `derived_state`."""

@@ -43,6 +43,8 @@ class ModuleState:
 
     settings: dict[str, Any]
     model: schema.ModelInfo | None
+    #: Its vectors, see `schema.vector_fields`; None: as its declared type has them, which `write_part` sees.
+    vectors: Mapping[str, int] | None = field(default=None, compare=False)
 
     @functools.cached_property
     def settings_hash(self) -> str:
@@ -52,16 +54,24 @@ class ModuleState:
     @functools.cached_property
     def computed_by(self) -> str:
         """Equal exactly for equal settings and models."""
-        return schema.settings_hash(self.as_dict())
+        return schema.settings_hash(self._computed())
+
+    def _computed(self) -> dict[str, Any]:
+        return {"settings": self.settings, "model": self.model.as_dict() if self.model else None}
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {"settings": self.settings, "model": self.model.as_dict() if self.model else None}
+        return self._computed() | ({} if self.vectors is None else {"vectors": dict(self.vectors)})
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ModuleState:
         """Back from JSON."""
-        return cls(settings=data["settings"], model=schema.ModelInfo(**data["model"]) if data["model"] else None)
+        model = schema.ModelInfo(**data["model"]) if data["model"] else None
+        return cls(settings=data["settings"], model=model, vectors=data.get("vectors"))
+
+    def of_type(self, kind: pa.DataType) -> ModuleState:
+        """With the vectors of a column that is declared so, if it does not say them itself."""
+        return self if self.vectors is not None else replace(self, vectors=schema.vector_fields(kind))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,13 +190,14 @@ def _open(storage: Storage, name: str, version: str, check_ids: bool) -> Part | 
     try:
         with storage.open_parquet(name, version) as file:
             metadata = (file.metadata.metadata or {}).get(_METADATA_KEY)  # schema_arrow would double the time
-            columns = _read_columns(file.metadata.metadata[_SCHEMA_KEY]) if metadata else pa.schema([])
+            arrow = file.metadata.metadata[_SCHEMA_KEY] if metadata else b""
+            columns = _read_columns(arrow) if metadata else pa.schema([])
             rows = file.metadata.num_rows
             if check_ids:
                 file.read(columns=_IDS)
     except BrokenFileError as error:
         return str(error)
-    said = _read_metadata(metadata) if metadata else None
+    said = _read_metadata(metadata, arrow) if metadata else None
     if said is None:
         return f"{storage.uri}/{name} does not say which modules wrote it"
     modules, replaces = said
@@ -202,15 +213,38 @@ def _open(storage: Storage, name: str, version: str, check_ids: bool) -> Part | 
     )
 
 
+def modules_said(file: pq.ParquetFile) -> Mapping[str, ModuleState]:
+    """The modules that an open file of OUT says its rows are of."""
+    said = _read_metadata((file.metadata.metadata or {}).get(_METADATA_KEY, b""), b"")
+    return said[0] if said is not None else {}
+
+
 @functools.lru_cache(maxsize=256)
-def _read_metadata(metadata: bytes) -> tuple[Mapping[str, ModuleState], tuple[str, ...]] | None:
+def _read_metadata(metadata: bytes, arrow: bytes) -> tuple[Mapping[str, ModuleState], tuple[str, ...]] | None:
     """The modules of a part file, the same in all files of a run, and what it replaces; None if it is not ours."""
     try:
         found = json.loads(metadata)
         modules = {name: ModuleState.from_dict(state) for name, state in found["modules"].items()}
+        for name, state in modules.items():  # of an older version: landed lists have no size, and its were called so
+            if state.vectors is None:
+                modules[name] = replace(state, vectors=_older_vectors(_read_columns(arrow), name, state.model))
         return modules, tuple(found.get("replaces", ()))
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _older_vectors(columns: pa.Schema, module: str, model: schema.ModelInfo | None) -> dict[str, int]:
+    if module not in columns.names or model is None or model.dim < 1:
+        return {}
+    sized = pa.list_(pa.float32(), model.dim)
+
+    def declared(kind: pa.DataType) -> pa.DataType:
+        if pa.types.is_struct(kind):
+            fields = [kind.field(i) for i in range(kind.num_fields)]
+            return pa.struct([f.with_type(sized if f.name == "embedding" else declared(f.type)) for f in fields])
+        return pa.list_(declared(kind.value_type)) if pa.types.is_list(kind) else kind
+
+    return schema.vector_fields(declared(columns.field(module).type))
 
 
 @functools.lru_cache(maxsize=256)

@@ -75,7 +75,7 @@ def read_layers(
     Args:
         parts: what layers count in.
         batches: of layers of the same number of rows, one or more.
-        vectors: False leaves out the embeddings inside structs, which are most of the bytes.
+        vectors: False leaves out the vectors inside structs, which are most of the bytes.
         ahead: tables that are read at a time; some by default.
 
     Raises:
@@ -86,7 +86,11 @@ def read_layers(
     if not parts:
         return
     is_local = parts[0].storage.is_local
-    opened = functools.lru_cache(_OPEN_FILES[is_local])(lambda number: _OpenPart(parts[number], vectors))
+    several = () if vectors else {id(part.modules): part.modules for part in parts}.values()  # a run's parts share them
+    left_out = frozenset(
+        f"{name}.{path}" for modules in several for name, state in modules.items() for path in state.vectors or ()
+    )
+    opened = functools.lru_cache(_OPEN_FILES[is_local])(lambda number: _OpenPart(parts[number], left_out))
     under_way: collections.deque[Sequence[Layer]] = collections.deque()
 
     def jobs() -> Iterator[Sequence[Callable[[], list[_Piece]]]]:
@@ -159,8 +163,8 @@ def _join(layers: Sequence[Layer], pieces: Sequence[_Piece]) -> pa.Table:
 class _OpenPart:
     """A part file, open from its first read until nobody has it any more; one thread reads it at a time."""
 
-    def __init__(self, part: Part, vectors: bool) -> None:
-        self._part, self._vectors = part, vectors
+    def __init__(self, part: Part, left_out: frozenset[str]) -> None:
+        self._part, self._left_out = part, left_out
         self._lock = threading.Lock()
         self._file: pq.ParquetFile | None = None
         self._names: frozenset[str] = frozenset()  # of its columns
@@ -181,8 +185,8 @@ class _OpenPart:
         leaves = list(dict.fromkeys(name for _number, layer, _places in picks for name in layer.columns))
         absent = [name for name in leaves if name not in self._names]  # in an OUT of an older format
         leaves = [name for name in leaves if name in self._names]
-        if not self._vectors:
-            leaves = [leaf for n in leaves for leaf in _without_embedding(n, file.schema_arrow.field(n).type)]
+        if self._left_out:
+            leaves = [leaf for n in leaves for leaf in _leaves(n, file.schema_arrow.field(n).type, self._left_out)]
         sizes = np.array([file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)], int)
         starts = np.cumsum(sizes) - sizes
         rows = [layer.row[places] for _number, layer, places in picks]
@@ -200,14 +204,15 @@ class _OpenPart:
         ]
 
 
-def _without_embedding(prefix: str, kind: pa.DataType) -> list[str]:
+def _leaves(prefix: str, kind: pa.DataType, without: frozenset[str]) -> list[str]:
+    """What Parquet calls the values inside a column."""
     if pa.types.is_struct(kind):
         return [
             leaf
             for field in (kind.field(i) for i in range(kind.num_fields))
-            if field.name != "embedding"
-            for leaf in _without_embedding(f"{prefix}.{field.name}", field.type)
+            if f"{prefix}.{field.name}".replace(".list.element", "") not in without
+            for leaf in _leaves(f"{prefix}.{field.name}", field.type, without)
         ]
     if pa.types.is_list(kind) and pa.types.is_struct(kind.value_type):
-        return _without_embedding(f"{prefix}.list.element", kind.value_type)
+        return _leaves(f"{prefix}.list.element", kind.value_type, without)
     return [prefix]

@@ -1,11 +1,10 @@
-"""Search: the nearest faces, and whose they are, or the nearest images, to the vectors of a query photo."""
+"""Search: the nearest faces, and whose they are, images, or other vectors of a module, to those of a query photo."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +14,8 @@ from pixelbrain.errors import ConfigError, MixedModelsError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.schema import ModelInfo
 from pixelbrain.stores.database import Collection, Database
-from pixelbrain.stores.vectors import COLLECTION_COLUMNS, nearest_landed, vector_models
+from pixelbrain.stores.load_record import StoreCounts
+from pixelbrain.stores.vectors import COLLECTION_COLUMNS, check_collection, nearest_landed, vector_fields, vector_models
 
 logger = logging.getLogger(__name__)
 
@@ -44,10 +44,19 @@ class ImageMatch:
     label_score: float | None = None  # its probability, 0 to 1
 
 
+@dataclass(frozen=True, kw_only=True)
+class VectorMatch:
+    """What is near a vector that a module of the user's own made of the query photo."""
+
+    id: str  # image_id, or the id of one of several things in it
+    image_id: str
+    distance: float  # cosine distance, 0 to 2
+
+
 def search(
-    database: Database, vectors: np.ndarray, *, by: Literal["faces", "images"] = "faces", model: ModelInfo, k: int = 20
-) -> list[list[FaceMatch]] | list[list[ImageMatch]]:
-    """The nearest faces or images to each query vector, after a check that one model computed both.
+    database: Database, vectors: np.ndarray, *, by: Collection = "faces", model: ModelInfo, k: int = 20
+) -> list[list[FaceMatch]] | list[list[ImageMatch]] | list[list[VectorMatch]]:
+    """The nearest faces, images or other vectors to each query vector, after a check that one model computed both.
 
     Of an OUT on disk with few vectors, which embedded stores hold as they landed, Parquet itself is asked: nothing is
     started or opened.
@@ -56,7 +65,7 @@ def search(
         database: after a load. Only its vectors are read: MongoDB is not started.
         vectors: (m, dim) float32, m may be 0: of the query photo's faces in their order (`by="faces"`), or of whole
             photos. They need not be normalised.
-        by: which collection is searched.
+        by: which collection is searched: `faces`, `images`, or what a module's vectors are called.
         model: what computed `vectors`.
         k: matches a vector.
 
@@ -64,12 +73,11 @@ def search(
         m lists, nearest first.
 
     Raises:
-        ConfigError: `by` is neither, or k is below 1.
+        ConfigError: there are no vectors that are called like `by`, or k is below 1.
         MixedModelsError: the collection's vectors are another model's, or of another length.
         StoreError: nothing was loaded yet.
     """
-    if by not in ("faces", "images"):
-        raise ConfigError(f"by is {by!r}: faces or images")
+    check_collection(database.landing, by)
     if k < 1:
         raise ConfigError(f"k is {k}: at least 1")
     few = _in_step_and_few(database, by)
@@ -99,6 +107,11 @@ def search(
             ]
             for row in found
         ]
+    if by != "faces":
+        return [
+            [VectorMatch(id=m.id, image_id=m.metadata.get("image_id", m.id), distance=m.distance) for m in row]
+            for row in found
+        ]
     identities = _identities(database.landing.read_identities(), [match.id for row in found for match in row])
     return [
         [
@@ -117,15 +130,15 @@ def search(
 
 def _in_step_and_few(database: Database, by: Collection) -> bool:
     """Whether the closed, embedded stores hold what landed, by what their last load wrote down, and that is few."""
-    landing, column = database.landing, COLLECTION_COLUMNS[by]
+    landing = database.landing
     landing.refresh()  # others may have landed more
     if database.remote_vectors or not (database.has_vectors and landing.storage.is_local):
         return False
-    loaded = database.mongo_connection.left() or {}
+    loaded, field = database.mongo_connection.left() or {}, vector_fields(landing).get(by)
     return (
-        0 < loaded.get("counts", {}).get(by, 0) <= _FEW
-        and column in landing.index.modules
-        and loaded.get("vectors", {}).get(by) == landing.index.digest(column)
+        field is not None
+        and 0 < StoreCounts(**loaded.get("counts", {}))[by] <= _FEW
+        and loaded.get("vectors", {}).get(by) == landing.index.digest(field.module)
     )
 
 

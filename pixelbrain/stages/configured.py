@@ -13,7 +13,7 @@ from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
 from pixelbrain.landing.reader import newest_first
 from pixelbrain.modules.base import PipelineModule
-from pixelbrain.modules.registry import create_module, module_class
+from pixelbrain.modules.registry import MODULES, create_module, module_class
 from pixelbrain.record import read_record
 from pixelbrain.stages.display import Display
 
@@ -97,7 +97,9 @@ def landed_module(
     offline: bool = False,
     told: Mapping[str, Any] = MappingProxyType({}),
 ) -> PipelineModule:
-    """The built-in module that computed a column of OUT, made again of what Parquet says about it.
+    """The module that computed a column of OUT, made again of what Parquet says about it.
+
+    One of the user's own is where the `modules` of `told` say.
 
     Parquet is the truth of it, whoever made OUT: run.json, whose settings are `told`, may be missing, or of a pipeline
     in Python. Where an ONNX file is, only those know.
@@ -105,6 +107,8 @@ def landed_module(
     Raises:
         ConfigError: it had weights of the user's own, which no OUT holds, or was a module of that name.
     """
+    if name not in MODULES:
+        return _own_module(name, state, told)
     arguments = _arguments(name, state, told)
     if str(arguments.get("embedder")).startswith("onnx-"):
         raise ConfigError(
@@ -120,6 +124,14 @@ def landed_module(
                 f"Python with weights_file=, or name --{_SETTINGS[name][0]}: a run does all images again with that one"
             )
     return module
+
+
+def _own_module(name: str, state: ModuleState, told: Mapping[str, Any]) -> PipelineModule:
+    classes = [module_class(spec) for spec in told.get("modules") or () if ":" in spec]
+    cls = next((cls for cls in reversed(classes) if cls.name == name), None)
+    if cls is None:
+        raise ConfigError(f"run.json does not say where the module {name} is: give --module package.file:Class")
+    return cls(**cls.arguments(state.settings))
 
 
 def _arguments(name: str, state: ModuleState, told: Mapping[str, Any]) -> dict[str, Any]:

@@ -133,7 +133,6 @@ def _renew_stores(stages: Stages) -> None:
     """Bring both stores in step, and their files: embedded ones are written anew, as those keep what was deleted."""
     from pixelbrain.stores.load import load_unlocked
     from pixelbrain.stores.mongo.fresh import write_files_anew
-    from pixelbrain.stores.vectors import COLLECTION_COLUMNS
 
     config, stage = stages.config, stages.display.stage("load")
     with stages.database() as database:
@@ -141,7 +140,7 @@ def _renew_stores(stages: Stages) -> None:
         if remote:
             with stage:
                 load_unlocked(stages.landing, database)  # which sees that it is ours; a new collection has new files
-                for name in COLLECTION_COLUMNS:
+                for name in database.vectors.connection.names():
                     database.vectors.drop(name)
                 load_unlocked(stages.landing, database)
         elif database.has_vectors:

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pixelbrain.config import RunConfig
 from pixelbrain.errors import ConfigError, OutLockedError, StoppedError
@@ -253,13 +253,13 @@ class Stages:
         tell_identified(self.display, report, self.config.strategy)
         return report
 
-    def group(self, database: Database, *, threshold: float | None = None) -> GroupReport:
+    def group(self, database: Database, *, threshold: float | None = None, by: str = "images") -> GroupReport:
         """Group images that look alike; see `identity.group.group_images`."""
         from pixelbrain.identity.group import group_images
 
         self.check("group")
-        with self.lock("group"), self._published(), self._in_step(database, "images"), self.display.stage("group"):
-            report = group_images(database, threshold=threshold)
+        with self.lock("group"), self._published(), self._in_step(database, by), self.display.stage("group"):
+            report = group_images(database, threshold=threshold, by=by)
             self.record("group", dataclasses.asdict(report))
         self.display.line(
             f"group     {report.groups:,} groups in {report.grouped:,} of {report.images:,} images, "
@@ -322,7 +322,7 @@ class Stages:
         yield
 
     @contextlib.contextmanager
-    def _in_step(self, database: Database, collection: Literal["faces", "images"]) -> Iterator[None]:
+    def _in_step(self, database: Database, collection: str) -> Iterator[None]:
         """With a vector index that holds what landed: what people and groups are made of."""
         if (why := database.behind(collection)) is not None:
             self.display.line(f"load      first, {why}")

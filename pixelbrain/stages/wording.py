@@ -72,9 +72,10 @@ def tell_batches(display: Display, report: BatchReport, fields: str, storage: St
 
 def tell_loaded(display: Display, report: LoadReport, storage: Storage) -> None:
     """Documents and vectors, what was damaged, and what was refused."""
+    further = "".join(f", {count:,} of {name}" for name, count in report.module_vectors.items())
     display.line(
         f"load      {report.images:,} images into MongoDB, {report.image_vectors:,} image and "
-        f"{report.face_vectors:,} face vectors into ChromaDB, {report.seconds:,.0f} s"
+        f"{report.face_vectors:,} face vectors{further} into ChromaDB, {report.seconds:,.0f} s"
     )
     for rebuilt in report.rebuilt:
         display.warn(f"          {rebuilt}")

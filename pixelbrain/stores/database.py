@@ -31,14 +31,15 @@ from pixelbrain.stores.mongo.connection import MongoConnection
 from pixelbrain.stores.mongo.fields import FieldSummary, check_field, check_filter
 from pixelbrain.stores.mongo.upsert import create_indexes, upsert_images
 from pixelbrain.stores.results import WriteResult
-from pixelbrain.stores.vectors import COLLECTION_COLUMNS, Match, VectorBatch
+from pixelbrain.stores.vectors import Match, VectorBatch, check_collection
 
 if TYPE_CHECKING:
     from pixelbrain.stores.chroma.collections import VectorStore
 
 logger = logging.getLogger(__name__)
 
-Collection = Literal["faces", "images"]
+#: `faces`, `images`, or what a module's vectors are called, see `stores.vectors.vector_fields`.
+Collection = str
 
 
 class Database:
@@ -106,7 +107,7 @@ class Database:
 
     @property
     def vectors(self) -> VectorStore:
-        """The ChromaDB collections `faces` and `images`."""
+        """The ChromaDB collections."""
         if self._closed:
             raise StoreError("this database is closed: open it again with Database.open")
         if self._vectors is None:
@@ -268,18 +269,15 @@ class Database:
     def query_vector_field(
         self, collection: Collection, vectors: np.ndarray, n_results: int = 20, where: Mapping[str, Any] | None = None
     ) -> list[list[Match]]:
-        """The nearest faces or images to each vector, by cosine distance (0 to 2), nearest first.
+        """The nearest faces, images or other vectors to each vector, by cosine distance (0 to 2), nearest first.
 
         Args:
-            collection: `faces` or `images`.
+            collection: `faces`, `images`, or a module that has vectors: `mymodule`, `mymodule.field` if it has several.
             vectors: (m, dim), or one (dim,), from the model that `vector_model` names.
-            n_results: matches a vector.
             where: a ChromaDB filter on the metadata (faces: image_id, version, score, width_px, sharpness; images:
-                version, label).
+                version, label; of a module those of them that its struct has).
 
-        Raises:
-            MixedModelsError: vectors of another length.
-            StoreError: nothing was loaded yet.
+        Raises `ConfigError` (no such collection), `MixedModelsError` (another length), `StoreError` (nothing loaded).
         """
         self._require_vectors(collection)
         return self.vectors.query(collection, vectors, n_results, where)
@@ -360,12 +358,12 @@ class Database:
             return self.mongo_connection.patiently(lambda: store(*arguments(images)))
 
     def delete(self) -> None:
-        """Drop the MongoDB database and both vector collections. Parquet stays, and a load writes them again."""
+        """Drop the MongoDB database and the vector collections. Parquet stays, and a load writes them again."""
         if self.has_mongo:
             with self.mongo_connection.errors():
                 self.mongo.client.drop_database(self.mongo.name)
         if self.has_vectors:
-            for name in COLLECTION_COLUMNS:
+            for name in self.vectors.connection.names():
                 self.vectors.drop(name)
 
     # --- inside --------------------------------------------------------------------------------------------------
@@ -386,6 +384,7 @@ class Database:
             self.mongo_connection.patiently(lambda: derived.remember(self.mongo["meta"], name, digest))
 
     def _require_vectors(self, collection: str) -> None:
+        check_collection(self.landing, collection)
         if not self.has_vectors:  # opening it would make an empty one
             raise self._nothing_loaded(collection)
         if not self.remote_vectors:

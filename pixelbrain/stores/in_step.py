@@ -71,9 +71,11 @@ def store_state(landing: Landing, database: Database) -> StoreState:
     if damaged:  # asking it anything may crash this process
         lines = tuple(f"the index of {name} is damaged: {finding.reason}" for name, finding in damaged.items())
         return StoreState(reasons=lines, counts=StoreCounts(documents=documents))
-    held = StoreCounts(documents=documents, images=store.count("images"), faces=store.count("faces"))
+    models = vector_models(landing)
+    names = {*COLLECTION_COLUMNS, *models, *loaded.get("vectors", {})}
+    held = StoreCounts.of(documents, {name: store.count(name) for name in names})
     reasons = _differences(landing, loaded, held)
-    for name, model in vector_models(landing).items():
+    for name, model in models.items():
         theirs = store.model(name)
         if theirs is not None and theirs != model:
             reasons.append(f"the vectors of {name} are of {theirs.model}, and {model.model} landed")
@@ -142,8 +144,8 @@ def _differences(landing: Landing, loaded: Mapping[str, Any], held: StoreCounts)
     reasons = []
     if landed := loaded["digest"] != landed_digest(landing):
         reasons.append("images landed or changed since the last load")
-    if loaded["counts"] != asdict(held):
-        reasons.append(f"the stores hold {held}, and {StoreCounts(**loaded['counts'])} were loaded")
+    if (counts := StoreCounts(**loaded["counts"])) != held:
+        reasons.append(f"the stores hold {held}, and {counts} were loaded")
     for name, what in (("identities", "people were identified"), ("groups", "images were grouped")):
         if not landed and loaded.get(name) != DERIVED[name].digest(landing):  # which change with images, too
             reasons.append(f"{what} since the last load")
@@ -152,12 +154,13 @@ def _differences(landing: Landing, loaded: Mapping[str, Any], held: StoreCounts)
 
 def _known(loaded: Mapping[str, Any], state: StoreState, landing: Landing, store: VectorStore) -> frozenset[str]:
     """What the stores hold, if nothing but images has come, changed or gone since the last load; else nothing is."""
+    models, vectors = vector_models(landing), loaded.get("vectors", {})
     sure = (
         state.complete
         and loaded.get("digest", "").endswith(landing.answer_log.digest())
-        and loaded.get("counts") == asdict(state.counts)
-        and loaded.get("vectors") == {name: store.loaded(name) for name in COLLECTION_COLUMNS}
-        and all(store.model(name) in (None, model) for name, model in vector_models(landing).items())
+        and StoreCounts(**loaded.get("counts", {})) == state.counts
+        and all(vectors.get(name) == store.loaded(name) for name in {*COLLECTION_COLUMNS, *models, *vectors})
+        and all(store.model(name) in (None, model) for name, model in models.items())
     )
     known, there = frozenset(loaded.get("origins", ())), {origin for part in landing.parts for origin in part.origins}
     return known if sure and known <= there else frozenset()  # where a file is gone, older rows count again

@@ -6,8 +6,8 @@ import contextlib
 import itertools
 import logging
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from pixelbrain.stores.database import Database
 from pixelbrain.stores.in_step import StoreState, is_untouched, recorded_state, store_state
 from pixelbrain.stores.mongo.load import DocumentLoad
 from pixelbrain.stores.parallel_writers import write_in_parallel
-from pixelbrain.stores.vectors import vector_models
+from pixelbrain.stores.vectors import COLLECTION_COLUMNS, vector_fields
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +46,8 @@ class LoadReport(Shown):
     rebuilt: tuple[str, ...]  # what was damaged in ChromaDB and written again, one line each
     errors: tuple[tuple[str, str], ...]  # (image_id or face_id, why MongoDB or ChromaDB would not have it)
     seconds: float
+    module_vectors: Mapping[str, int] = field(default_factory=dict)  # further vectors, by collection
+    module_vectors_written: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -102,7 +104,7 @@ def load_unlocked(
     state = StoreState(reasons=()) if rebuild else store_state(landing, database)
     if state.in_step and state.complete:
         return _nothing_new(state, began)
-    models, index = vector_models(landing), landing.index
+    fields, index = vector_fields(landing), landing.index
     new = index.outside(state.known)
     total, others = len(new), np.delete(np.arange(len(index.part)), new)
     with contextlib.ExitStack() as stack:
@@ -113,7 +115,7 @@ def load_unlocked(
         from pixelbrain.stores.chroma.load import VectorLoad  # chromadb takes 2 s to import
 
         owner = landing.storage.owner if database.remote_vectors else ""
-        vectors = VectorLoad(landing, database.vectors, models, owner=owner)
+        vectors = VectorLoad(landing, database.vectors, fields, owner=owner)
         vectors.prepare(rebuild=rebuild)
         for ids in _ids_of(index, others):  # they are there, as they landed
             documents.keep(ids)
@@ -145,6 +147,8 @@ def load_unlocked(
             images_written=documents.result.written,
             image_vectors_written=vectors.written["images"].written,
             face_vectors_written=vectors.written["faces"].written,
+            module_vectors={name: counts[name] for name in fields if name not in COLLECTION_COLUMNS},
+            module_vectors_written=sum(r.written for n, r in vectors.written.items() if n not in COLLECTION_COLUMNS),
             skipped=sum(result.unchanged for result in results) + len(others) + vectors.kept(),
             removed=documents.removed + vectors.removed,
             rebuilt=tuple(vectors.rebuilt),
@@ -166,7 +170,8 @@ def _nothing_new(state: StoreState, began: float) -> LoadReport:
         images_written=0,
         image_vectors_written=0,
         face_vectors_written=0,
-        skipped=held.documents + held.images + held.faces,
+        module_vectors=held.modules,
+        skipped=held.documents + held.vectors,
         removed=0,
         rebuilt=(),
         errors=(),

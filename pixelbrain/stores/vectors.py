@@ -1,4 +1,7 @@
-"""Vectors of images and faces, out of the landed rows that hold them, with the metadata that ChromaDB keeps."""
+"""Vectors of images, faces and whatever else a module finds, out of the landed rows, with ChromaDB's metadata.
+
+What is a vector says the type alone, see `schema.vector_fields`; each has a collection, called as its module.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +9,39 @@ import hashlib
 import heapq
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pixelbrain.errors import LandingError, MixedModelsError
+from pixelbrain.errors import ConfigError, MixedModelsError
 from pixelbrain.landing.landing import Landing
+from pixelbrain.landing.parts import ModuleState
 from pixelbrain.schema import ModelInfo
 
-#: Which struct column fills each vector collection.
+#: The modules whose vectors go by another name, from when theirs were the only ones.
 COLLECTION_COLUMNS = {"images": "resnet", "faces": "facenet"}
+_COLLECTION_OF = {module: name for name, module in COLLECTION_COLUMNS.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class VectorField:
+    """A vector of a module, one an image or one each of a list of things in it."""
+
+    module: str
+    path: str  # in the module's struct: "embedding", "faces.embedding"
+    model: ModelInfo
+
+    @property
+    def each(self) -> str | None:
+        """The list whose things have one each, such as "faces"; None: the image has it."""
+        return self.path.rpartition(".")[0] or None
+
+
+#: Where the vectors are of a table of rows of which nobody said more.
+_PATHS = {"images": "embedding", "faces": "faces.embedding"}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -62,35 +85,83 @@ class Match:
     metadata: dict[str, Any]
 
 
+def vector_fields(landing: Landing) -> dict[str, VectorField]:
+    """What landed that can be searched, by its collection: the module's name, with the field's if it has several.
+
+    Raises:
+        MixedModelsError: a column holds vectors of two models.
+    """
+    found: dict[str, VectorField] = {}
+    for module, state in landing.states().items():
+        found |= fields_of(module, state)
+    return found
+
+
+def fields_of(module: str, state: ModuleState) -> dict[str, VectorField]:
+    """The vectors of one module, as above."""
+    model = state.model or ModelInfo(model=module, weights_sha256=state.settings_hash)
+    name, vectors = _COLLECTION_OF.get(module, module), state.vectors or {}
+    return {
+        name if len(vectors) == 1 or _PATHS.get(name) == path else f"{module}.{path}": VectorField(
+            module=module, path=path, model=replace(model, dim=dim)
+        )
+        for path, dim in vectors.items()
+    }
+
+
 def vector_models(landing: Landing) -> dict[str, ModelInfo]:
-    """The model of each vector collection whose column landed."""
-    landed = landing.states()
-    models = {}
-    for name, column in COLLECTION_COLUMNS.items():
-        if column in landed:
-            model = landed[column].model
-            if model is None or model.dim < 1:
-                raise LandingError(
-                    f"the column {column} of {landing.storage.uri} does not say which model computed its vectors, or "
-                    "how long they are: its module's model_info() must"
-                )
-            models[name] = model
-    return models
+    """The model of each vector collection whose column landed; of a module that names none, the module is it."""
+    return {name: field.model for name, field in vector_fields(landing).items()}
 
 
-def landed_vectors(collection: str, table: pa.Table) -> VectorBatch | None:
-    """The rows of `collection` that `table` holds; None when it lacks their column."""
-    column = COLLECTION_COLUMNS[collection]
-    if column not in table.column_names or not pa.types.is_struct(table[column].type):
+def check_collection(landing: Landing, name: str) -> None:
+    """Raise `ConfigError`, with the names that there are, for one that is no vector collection of this OUT."""
+    if name not in COLLECTION_COLUMNS and name not in (found := vector_fields(landing)):
+        names = ", ".join(sorted({*COLLECTION_COLUMNS, *found}))
+        raise ConfigError(f"{name!r} is not a vector collection: one of {names}")
+
+
+def landed_vectors(collection: str | VectorField, table: pa.Table) -> VectorBatch | None:
+    """One vector an image, or a thing in it, that has one; None when `table` lacks the module's column.
+
+    Metadata: of an image `version` and `label`; of a thing in it `image_id`, `version`, `score`, `sharpness` and
+    `width_px` (of its box); each where there is one. The id is the image's, or the thing's `face_id`, or made like it.
+    """
+    if isinstance(collection, VectorField):
+        module, path = collection.module, collection.path
+    else:
+        module, path = COLLECTION_COLUMNS[collection], _PATHS[collection]
+    if module not in table.column_names or not pa.types.is_struct(table[module].type):
         return None
-    return _image_vectors(table) if collection == "images" else _face_vectors(table)
+    struct, (each, _dot, name) = table[module].combine_chunks(), path.rpartition(".")
+    ids, metadata = table["image_id"], {"version": table["version"]}
+    if each:
+        lists = pc.struct_field(struct, each)
+        struct, parents = pc.list_flatten(lists), pc.list_parent_indices(lists)
+        metadata = {key: table[key].take(parents) for key in ("image_id", "version")}
+        ids = metadata["image_id"]
+    fields = {field.name: pc.struct_field(struct, field.name) for field in struct.type}
+    if name not in fields:  # rows of before it was added
+        return None
+    if each:
+        ids = fields.get("face_id", pc.binary_join_element_wise(ids, _place_in(parents), "#"))
+    metadata |= {key: fields[key] for key in (("score", "sharpness") if each else ("label",)) if key in fields}
+    if each and {"x1", "x2"} <= fields.keys():
+        metadata["width_px"] = pc.subtract(fields["x2"], fields["x1"])
+    return _batch(ids, fields[name], pa.table(metadata))
+
+
+def _place_in(parents: pa.Array) -> pa.Array:
+    """Of each thing, in its list, from 0, as text."""
+    of = np.asarray(parents)
+    return pa.array(np.arange(len(of)) - np.searchsorted(of, of), pa.int64()).cast(pa.string())
 
 
 def nearest_landed(landing: Landing, collection: str, queries: np.ndarray, k: int) -> list[list[Match]]:
     """The `k` vectors that landed nearest to each query, nearest first: all are read and compared.
 
     Args:
-        collection: `faces` or `images`; its column has landed.
+        collection: one of `vector_fields`.
         queries: float32 (m, dim); they need not be normalised.
 
     Raises:
@@ -98,8 +169,9 @@ def nearest_landed(landing: Landing, collection: str, queries: np.ndarray, k: in
         LandingError: OUT cannot be read.
     """
     best: list[list[tuple[float, str, dict[str, Any]]]] = [[] for _ in queries]
-    for table in landing.iter_images([COLLECTION_COLUMNS[collection]]) if len(queries) else ():
-        batch = landed_vectors(collection, table)
+    field = vector_fields(landing)[collection]
+    for table in landing.iter_images([field.module]) if len(queries) else ():
+        batch = landed_vectors(field, table)
         if batch is not None:  # ChromaDB has none with a NaN either
             batch = batch.take(np.flatnonzero(np.isfinite(batch.vectors).all(axis=1)).tolist())
         if batch is None or not len(batch):
@@ -120,30 +192,6 @@ def nearest_landed(landing: Landing, collection: str, queries: np.ndarray, k: in
 def _unit(vectors: np.ndarray) -> np.ndarray:
     """Rows of length 1; of zeros, which have no direction, zeros."""
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
-
-
-def _image_vectors(table: pa.Table) -> VectorBatch:
-    """One vector an image that has one; metadata: version, label."""
-    struct = table[COLLECTION_COLUMNS["images"]].combine_chunks()
-    embedding, label = (pc.struct_field(struct, name) for name in ("embedding", "label"))
-    metadata = pa.table({"version": table["version"], "label": label})
-    return _batch(table["image_id"], embedding, metadata)
-
-
-def _face_vectors(table: pa.Table) -> VectorBatch:
-    """One vector a face that has one; metadata: image_id, version, score, width_px (of its box), sharpness."""
-    lists = pc.struct_field(table[COLLECTION_COLUMNS["faces"]].combine_chunks(), "faces")
-    images = table.select(["image_id", "version"]).take(pc.list_parent_indices(lists))
-    faces = pc.list_flatten(lists)
-    face = {name: pc.struct_field(faces, name) for name in ("face_id", "embedding", "x1", "x2", "score", "sharpness")}
-    metadata = {
-        "image_id": images["image_id"],
-        "version": images["version"],
-        "score": face["score"],
-        "width_px": pc.subtract(face["x2"], face["x1"]),
-        "sharpness": face["sharpness"],
-    }
-    return _batch(face["face_id"], face["embedding"], pa.table(metadata))
 
 
 def _batch(ids: pa.Array | pa.ChunkedArray, embedding: pa.Array, metadata: pa.Table) -> VectorBatch:

@@ -14,7 +14,7 @@ from pixelbrain.stores.chroma.verify import CollectionCheck
 from pixelbrain.stores.database import Database
 from pixelbrain.stores.load import BATCH_ROWS
 from pixelbrain.stores.mongo.verify import DocumentCheck
-from pixelbrain.stores.vectors import COLLECTION_COLUMNS, vector_models
+from pixelbrain.stores.vectors import COLLECTION_COLUMNS, vector_fields
 from pixelbrain.stores.verify_report import DifferenceCounter, VerifyReport
 
 
@@ -35,7 +35,7 @@ def verify(landing: Landing, database: Database, *, progress: Callable[[int, int
     """
     began = time.monotonic()
     landing.require()
-    models, total = vector_models(landing), landing.count_images()
+    fields, total = vector_fields(landing), landing.count_images()
     if database.has_vectors and not database.remote_vectors:
         health_process.warm_up()
     with contextlib.ExitStack() as stack:
@@ -43,12 +43,14 @@ def verify(landing: Landing, database: Database, *, progress: Callable[[int, int
         if database.has_mongo:
             stack.enter_context(database.mongo_connection.errors())
             documents = DocumentCheck(database.mongo_connection)
-        findings = {}
+        findings, others = {}, []
         if database.has_vectors:
             store = database.vectors
             findings = store.connection.examine()
+            others = store.others(fields, owner=landing.storage.owner if database.remote_vectors else "")
         collections = [
-            CollectionCheck(name, models.get(name), store, findings.get(name)) for name in COLLECTION_COLUMNS
+            CollectionCheck(name, fields.get(name), store, findings.get(name))
+            for name in dict.fromkeys((*COLLECTION_COLUMNS, *fields, *others))
         ]
         done = 0
         for table in landing.iter_images(batch_rows=BATCH_ROWS):
@@ -72,6 +74,7 @@ def verify(landing: Landing, database: Database, *, progress: Callable[[int, int
             images=total,
             image_vectors=held["images"],
             face_vectors=held["faces"],
+            module_vectors={name: held[name] for name in fields if name not in COLLECTION_COLUMNS},
             refused=(documents.refused if documents else 0) + sum(collection.refused for collection in collections),
             differences=tuple(difference for counter in compared for difference in counter.found.values()),
             seconds=time.monotonic() - began,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -40,6 +40,7 @@ class VerifyReport(Shown):
     refused: int  # rows that no store can hold (over 16 MB, a vector with a NaN); they are in neither
     differences: tuple[Difference, ...]
     seconds: float
+    module_vectors: Mapping[str, int] = field(default_factory=dict)  # of further vectors in Parquet, by collection
 
     @property
     def ok(self) -> bool:
@@ -49,6 +50,7 @@ class VerifyReport(Shown):
     def lines(self) -> list[str]:
         """For people."""
         held = f"{self.images:,} images, {self.image_vectors:,} image vectors and {self.face_vectors:,} face vectors"
+        held += "".join(f", {count:,} of {name}" for name, count in self.module_vectors.items())
         lines = [f"verify    {held} in Parquet, {self.seconds:,.0f} s"]
         if self.refused:
             lines.append(f"          {self.refused:,} rows that no store can hold are in Parquet only")

@@ -18,7 +18,7 @@ from pixelbrain.landing.derived import GROUPS, IDENTITIES, DerivedTable
 from pixelbrain.landing.digests import DigestTable, digest_ids, sort_digests
 from pixelbrain.landing.index import LandedIndex, build_index
 from pixelbrain.landing.landing import Landing
-from pixelbrain.landing.parts import Part, write_table
+from pixelbrain.landing.parts import Part, modules_said, write_table
 from pixelbrain.landing.reader import newest_first, scan_columns
 from pixelbrain.landing.remaining import prune
 from pixelbrain.storage.base import FileGoneError, Storage
@@ -204,7 +204,7 @@ def _rename(storage: Storage, derived: DerivedTable, moves: Moves) -> None:
     """Rows of a later stage about images that moved are about them under their new name and version."""
     try:
         with storage.open_parquet(derived.file) as opened:
-            table = opened.read().replace_schema_metadata(None)
+            table, modules = opened.read().replace_schema_metadata(None), modules_said(opened)
     except FileGoneError:
         return
     columns = {name: table[name].to_pylist() for name in {derived.key, "image_id"}}
@@ -224,4 +224,4 @@ def _rename(storage: Storage, derived: DerivedTable, moves: Moves) -> None:
     for name, values in {**columns, "image_version": versions}.items():
         if (at := table.schema.get_field_index(name)) >= 0:
             table = table.set_column(at, table.schema.field(at), pa.array(values, table.schema.field(at).type))
-    write_table(storage, derived.file, table)
+    write_table(storage, derived.file, table, modules)

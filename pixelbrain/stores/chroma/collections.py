@@ -1,10 +1,10 @@
-"""ChromaDB: two vector collections in cosine space, each of one model, written by one process at a time."""
+"""ChromaDB: vector collections in cosine space, each of one model, written by one process at a time."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
@@ -16,7 +16,8 @@ from chromadb.errors import NotFoundError
 from pixelbrain.errors import ConfigError, MixedModelsError, StoreError
 from pixelbrain.schema import ModelInfo
 from pixelbrain.stores.chroma.client import CONNECTION_LOST, chroma_errors
-from pixelbrain.stores.chroma.connection import ChromaConnection, known_collection
+from pixelbrain.stores.chroma.connection import ChromaConnection
+from pixelbrain.stores.chroma.health import collection_name
 from pixelbrain.stores.reconnect import ride_out
 from pixelbrain.stores.results import WriteResult
 from pixelbrain.stores.vectors import Match, VectorBatch
@@ -29,7 +30,7 @@ T = TypeVar("T")
 
 
 class VectorStore:
-    """The collections `faces` and `images` of one ChromaDB; opened and closed as its `ChromaConnection` is."""
+    """The collections of one ChromaDB, `faces`, `images`, of modules; opened and closed as its connection is."""
 
     def __init__(self, location: str | Path) -> None:
         self.connection = ChromaConnection(location)
@@ -46,7 +47,7 @@ class VectorStore:
         """Make the collection, or check that it is this model's and in cosine space.
 
         Args:
-            name: `faces` or `images`.
+            name: `faces`, `images`, or as a module's vectors are called, see `stores.vectors.vector_fields`.
             owner: which OUT they are from; two of them in one collection would remove each other's.
 
         Raises:
@@ -57,7 +58,7 @@ class VectorStore:
         # get_or_create keeps an existing space and metadata silently, hence the checks
         found = self._patiently(
             lambda: self.connection.client().get_or_create_collection(
-                known_collection(name),
+                collection_name(name),
                 metadata=metadata,
                 configuration={"hnsw": {"space": _SPACE}},
                 embedding_function=None,
@@ -129,12 +130,19 @@ class VectorStore:
             if collection is not None:
                 self._require_ensured(collection)
 
+    def others(self, names: Iterable[str], *, owner: str) -> list[str]:
+        """Further collections of Pixelbrain's, of this OUT."""
+        found = set(self.connection.names()) - set(names)
+        if owner:  # a server may hold those of others beside them
+            found = {one for one in found if ((c := self._lookup(one)) and (c.metadata or {}).get("owner")) == owner}
+        return sorted(found)
+
     def drop(self, name: str) -> None:
         """Delete a collection, if it is there."""
         self._ensured.pop(name, None)
         self.connection.forget(name)
         with chroma_errors(self._where), contextlib.suppress(NotFoundError):
-            self.connection.client().delete_collection(known_collection(name))
+            self.connection.client().delete_collection(collection_name(name))
 
     # --- writing -------------------------------------------------------------------------------------------------
 
@@ -249,7 +257,7 @@ class VectorStore:
     def _lookup(self, name: str) -> Collection | None:
         try:
             # without embedding_function=None ChromaDB may load, and download, a default model
-            return self.connection.client().get_collection(known_collection(name), embedding_function=None)
+            return self.connection.client().get_collection(collection_name(name), embedding_function=None)
         except NotFoundError:
             return None
 

@@ -5,31 +5,30 @@ from __future__ import annotations
 import contextlib
 import itertools
 import shutil
+import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pixelbrain.config import mask_uri
-from pixelbrain.errors import ConfigError, StoreError
+from pixelbrain.errors import StoreError
 from pixelbrain.locks.file import FolderLock
 from pixelbrain.stores.address import is_url
 from pixelbrain.stores.chroma import health_process
 from pixelbrain.stores.chroma.client import chroma_errors, close_client, connect, open_folder
-from pixelbrain.stores.chroma.health import Finding, Sample, damage_of, examine_collections
+from pixelbrain.stores.chroma.health import (
+    Finding,
+    Sample,
+    collection_name,
+    damage_of,
+    examine_collections,
+    vectors_in,
+)
 from pixelbrain.stores.vectors import COLLECTION_COLUMNS
 
 #: Between the name of a folder and a number: what could not be read any more.
 _ASIDE = ".damaged-"
 _INDEX_FOLDERS = "????????-????-????-????-????????????"
-#: For a look at whatever is there.
-_ANYTHING: Mapping[str, Sample] = {name: Sample() for name in COLLECTION_COLUMNS}
-
-
-def known_collection(name: str) -> str:
-    """The name, if it is a collection of ours. Raises `ConfigError` if not."""
-    if name not in COLLECTION_COLUMNS:
-        raise ConfigError(f"{name!r} is not a vector collection: {' or '.join(sorted(COLLECTION_COLUMNS))}")
-    return name
 
 
 class ChromaConnection:
@@ -93,15 +92,37 @@ class ChromaConnection:
             return True
         return False
 
-    def examine(self, samples: Mapping[str, Sample] = _ANYTHING) -> dict[str, Finding]:
+    def names(self) -> list[str]:
+        """Pixelbrain's collections that are there; of a folder that is not open by its file, which no index can crash.
+
+        Raises:
+            StoreError: the server cannot be asked.
+        """
+        return vectors_in(self._all_names())
+
+    def _all_names(self) -> list[str]:
+        if self.remote or self._client is not None:
+            with chroma_errors(self.where):
+                return [one.name for one in self.client().list_collections()]
+        file = Path(self._location) / "chroma.sqlite3"
+        try:
+            with contextlib.closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as connection:
+                return [name for (name,) in connection.execute("SELECT name FROM collections")]
+        except sqlite3.Error:  # there is none, or it is damaged, which a look at it will find
+            return []
+
+    def examine(self, samples: Mapping[str, Sample] | None = None) -> dict[str, Finding]:
         """What is wrong with collections, seen by a fresh process (of a server: by a fresh client).
 
         Our own client is closed before, as two processes on one folder corrupt it, and opened again when needed.
-        By the collection's name, `samples` says what it should hold, and the result what is wrong, if anything.
+        By the collection's name, `samples` says what it should hold, and the result what is wrong, if anything; without
+        them, whatever is there is looked at.
 
         Raises:
             StoreError: it cannot be read for another reason than damage.
         """
+        if samples is None:
+            samples = {name: Sample() for name in (*COLLECTION_COLUMNS, *self.names())}
         if self.remote:
             client = connect(self._location)
             try:
@@ -130,11 +151,11 @@ class ChromaConnection:
         """
         if self._lock is None:
             return
-        if known_collection(name) not in self._looked:
+        if name not in self._looked:
             if self._lock.holders() > 1:
                 return
             self.examine()
-        finding = self._looked[name]
+        finding = self._looked.get(name)
         if finding is not None and finding.is_damage:
             raise StoreError(
                 f"the index of {name} in {self.where} is damaged ({finding.reason}): `pixelbrain load OUT` writes it "
@@ -172,8 +193,8 @@ class ChromaConnection:
         folder = Path(self._location)
         names: set[str] = set()
         if (folder / "chroma.sqlite3").exists() and not damage_of(self.examine()):
-            names = {one.name for one in self.client().list_collections()}
-        if others := sorted(names - set(COLLECTION_COLUMNS)):
+            names = set(self._all_names())
+        if others := sorted(names - set(map(collection_name, vectors_in(names)))):
             raise StoreError(
                 f"{self.where} has collections that are not Pixelbrain's ({', '.join(others)}): move them elsewhere, "
                 "as its files keep what was deleted and are written anew"

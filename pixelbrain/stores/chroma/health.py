@@ -6,7 +6,7 @@ import contextlib
 import errno
 import re
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +21,8 @@ _ITSELF = 1e-3
 _TOLERANCE = 1e-5
 #: HNSW is approximate: that a vector of a sound index does not find itself happens 1 time in 500 (FACTS).
 _FOUND_SHARE = 0.9
+#: Collections that have no other name in ChromaDB, and how those of a module's vectors begin.
+_SHORT, _OURS = ("images", "faces"), "module."
 _PLACES, _IDS_A_PLACE = 5, 20  # where a collection is looked at when no sample is given
 #: SQLite's BUSY, LOCKED, NOMEM, READONLY, IOERR, FULL and CANTOPEN.
 _NOT_DAMAGE_CODES = {5, 6, 7, 8, 10, 13, 14}
@@ -54,6 +56,17 @@ class Sample:
     vectors: np.ndarray = field(default_factory=lambda: np.empty((0, 0), np.float32))  # (n, dim), as they were written
 
 
+def collection_name(vectors: str) -> str:
+    """What ChromaDB calls a collection: 3 letters or more, no other signs, and not one of another program's."""
+    return vectors if vectors in _SHORT else f"{_OURS}{re.sub('[^a-zA-Z0-9._-]', '-', vectors)}.vectors"
+
+
+def vectors_in(collections: Collection[str]) -> list[str]:
+    """Those of Pixelbrain's among ChromaDB's collections, as we call them."""
+    modules = (name[len(_OURS) :].removesuffix(".vectors") for name in collections if name.startswith(_OURS))
+    return [*(name for name in _SHORT if name in collections), *sorted(modules)]
+
+
 def examine_collections(client: Any, samples: Mapping[str, Sample]) -> dict[str, Finding]:
     """Compare collections with what they should hold, by a client opened after the last write; what is wrong, by name.
 
@@ -70,7 +83,7 @@ def _examine_collection(client: Any, name: str, sample: Sample) -> Finding | Non
 
     try:
         try:
-            collection = client.get_collection(name, embedding_function=None)
+            collection = client.get_collection(collection_name(name), embedding_function=None)
         except NotFoundError:
             return Finding(kind="index", reason="it is not there") if sample.count else None
         held = collection.count()

@@ -12,12 +12,11 @@ import pyarrow as pa
 
 from pixelbrain.errors import StoreError
 from pixelbrain.landing.landing import Landing
-from pixelbrain.schema import ModelInfo
 from pixelbrain.stores.chroma.collections import VectorStore
 from pixelbrain.stores.chroma.health import Finding, Sample, damage_of, is_damage
 from pixelbrain.stores.ledger import IdLedger
 from pixelbrain.stores.results import WriteResult
-from pixelbrain.stores.vectors import COLLECTION_COLUMNS, VectorBatch, landed_vectors
+from pixelbrain.stores.vectors import COLLECTION_COLUMNS, VectorBatch, VectorField, landed_vectors
 
 logger = logging.getLogger(__name__)
 
@@ -30,23 +29,24 @@ class VectorLoad:
 
     Args:
         landing: where the vectors come from, again if an index turns out to be damaged.
-        models: what computed the vectors of each collection that landed.
+        fields: the vectors that landed, by their collection.
         owner: see `VectorStore.ensure`.
     """
 
-    def __init__(self, landing: Landing, store: VectorStore, models: dict[str, ModelInfo], *, owner: str) -> None:
-        self.written = {name: WriteResult() for name in COLLECTION_COLUMNS}
+    def __init__(self, landing: Landing, store: VectorStore, fields: dict[str, VectorField], *, owner: str) -> None:
+        names = dict.fromkeys((*COLLECTION_COLUMNS, *fields))
+        self.written = {name: WriteResult() for name in names}
         self.removed = 0
         self.rebuilt: list[str] = []  # what was damaged, one line each
         self._landing = landing
         self._store = store
         self._connection = store.connection
         self._where = store.connection.where
-        self._models = models
+        self._fields = fields
         self._owner = owner
-        self._ledgers = {name: IdLedger() for name in COLLECTION_COLUMNS}
+        self._ledgers = {name: IdLedger() for name in names}
         self._kept = IdLedger()  # image_ids
-        self._samples = {name: _Sampler() for name in COLLECTION_COLUMNS}
+        self._samples = {name: _Sampler() for name in names}
 
     def keep(self, image_ids: list[str]) -> None:
         """The vectors of these images, and of their faces, are there, as they landed."""
@@ -78,15 +78,15 @@ class VectorLoad:
         damaged: dict[str, Finding] = {}
         if not self._connection.remote:  # a server looks after itself, and may hold what is not ours
             damaged = damage_of(self._connection.examine())
-        self._clear(damaged, list(COLLECTION_COLUMNS) if rebuild else list(damaged))
-        for name, model in self._models.items():
-            self._store.ensure(name, model, owner=self._owner)
+        self._clear(damaged, list(self._ledgers) if rebuild else list(damaged))
+        for name, field in self._fields.items():
+            self._store.ensure(name, field.model, owner=self._owner)
             self._store.remember(name, "")  # a load that is cut short is not in step
 
     def add(self, table: pa.Table) -> None:
         """Write a batch of landed rows."""
-        for name in self._models:
-            if (batch := landed_vectors(name, table)) is not None:
+        for name, field in self._fields.items():
+            if (batch := landed_vectors(field, table)) is not None:
                 result = self._store.upsert(name, batch)
                 self.written[name] += result
                 refused = {one for one, _ in result.errors}
@@ -95,6 +95,9 @@ class VectorLoad:
 
     def remove_stale(self) -> None:
         """Remove the vectors that Parquet does not have, where there may be any."""
+        for name in self._store.others(self._ledgers, owner=self._owner):  # of modules that nothing is of any more
+            self.removed += self._store.count(name)
+            self._store.drop(name)
         for name, ledger in self._ledgers.items():
             if self._kept.count() or self._store.count(name) > ledger.count():
                 self.removed += self._store.remove_where(name, functools.partial(self._stays, ledger))
@@ -118,10 +121,10 @@ class VectorLoad:
             self._store.require_ensured(name)
         names = self._clear(damaged, list(damaged))
         for name in names:
-            self._store.ensure(name, self._models[name], owner=self._owner)
-        for table in self._landing.iter_images([COLLECTION_COLUMNS[name] for name in names]):
+            self._store.ensure(name, self._fields[name].model, owner=self._owner)
+        for table in self._landing.iter_images(list({self._fields[name].module: None for name in names})):
             for name in names:
-                if (batch := landed_vectors(name, table)) is not None:
+                if (batch := landed_vectors(self._fields[name], table)) is not None:
                     self.written[name] += WriteResult(written=self._store.upsert(name, batch).written)
         for name, finding in self._damaged().items():
             raise StoreError(
@@ -131,12 +134,12 @@ class VectorLoad:
 
     def finish(self) -> None:
         """Remember what was loaded, for `Database.behind`."""
-        for name in self._models:
-            digest = self._landing.index.digest(COLLECTION_COLUMNS[name])
+        for name, field in self._fields.items():
+            digest = self._landing.index.digest(field.module)
             self._store.remember(name, digest, self._store.count(name))
 
     def _damaged(self) -> dict[str, Finding]:
-        samples = {name: self._samples[name].taken(self._count(name)) for name in self._models}
+        samples = {name: self._samples[name].taken(self._count(name)) for name in self._fields}
         found = self._connection.examine(samples) if samples else {}
         for name, finding in found.items():
             if not finding.is_damage:
@@ -160,13 +163,13 @@ class VectorLoad:
                 f"ChromaDB in {self._where} cannot be read ({unreadable.reason}): written again from Parquet, "
                 f"and the old folder kept as {aside.name}"
             )
-            return list(self._models)
+            return list(self._fields)
         for name, finding in damaged.items():
             self._tell(
                 f"the index of {name} in {self._where} was damaged ({finding.reason}): written again from "
                 "Parquet, into a new collection"
             )
-        return [name for name in names if name in self._models]
+        return [name for name in names if name in self._fields]
 
     def _tell(self, line: str) -> None:
         self.rebuilt.append(line)

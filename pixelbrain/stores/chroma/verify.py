@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from pixelbrain.schema import ModelInfo
 from pixelbrain.stores.chroma.health import Finding, same_direction
 from pixelbrain.stores.ledger import IdLedger
-from pixelbrain.stores.vectors import VectorBatch, landed_vectors
+from pixelbrain.stores.vectors import VectorBatch, VectorField, landed_vectors
 from pixelbrain.stores.verify_report import DifferenceCounter, Kind
 
 if TYPE_CHECKING:
@@ -23,16 +22,19 @@ class CollectionCheck:
     """A vector collection's comparison in progress.
 
     Args:
-        model: what computed the landed vectors; None: none landed, and none should be there.
+        field: the vectors that landed; None: none did, and none should be there.
         store: where the vectors are; None: there is none yet.
         finding: what is wrong with the collection, seen from outside.
     """
 
-    def __init__(self, name: str, model: ModelInfo | None, store: VectorStore | None, finding: Finding | None) -> None:
+    def __init__(
+        self, name: str, field: VectorField | None, store: VectorStore | None, finding: Finding | None
+    ) -> None:
         self.name = name
         self.landed = 0
         self.refused = 0
-        self._model = model
+        self._field = field
+        self._model = field.model if field is not None else None
         self._store = store
         self._differences = DifferenceCounter(where=f"ChromaDB {name}")
         self._ledger = IdLedger()
@@ -54,7 +56,7 @@ class CollectionCheck:
 
     def add(self, table: pa.Table) -> None:
         """Compare a batch of landed rows."""
-        batch = landed_vectors(self.name, table) if self._model is not None else None
+        batch = landed_vectors(self._field, table) if self._field is not None else None
         if batch is None:
             return
         finite = np.isfinite(batch.vectors).all(axis=1)

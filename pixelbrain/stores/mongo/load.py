@@ -133,7 +133,7 @@ class DocumentLoad:
                 f"after the load MongoDB holds {held:,} images, and Parquet {self._ledger.count():,}: is another "
                 "process writing them? `pixelbrain load OUT` again, or with --rebuild"
             )
-        counts = StoreCounts(documents=held, images=vectors["images"], faces=vectors["faces"])
+        counts = StoreCounts.of(held, vectors)
         faces = self._connection.patiently(self._count_faces)
         loaded = {
             "digest": self._digest,

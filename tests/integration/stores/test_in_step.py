@@ -117,7 +117,7 @@ def test_status_of_embedded_stores_starts_none(out, land, image, monkeypatch):
         patched.setattr(ChromaConnection, "__init__", None)
         found = read_status(stages)["stores"]
         assert (found["in_step"], found["recorded"]) == (True, True), found
-        assert found["counts"] == {"documents": 3, "images": 3, "faces": 3}
+        assert found["counts"] == {"documents": 3, "images": 3, "faces": 3, "modules": {}}
         with stages.database() as database:  # nor does a load that has nothing to do
             assert (stages.load(database).skipped, stages.load(database).faces) == (9, 3)
         land([image(3)], replace=False)

@@ -20,9 +20,13 @@ from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
 from pixelbrain.record import write_stage
 from pixelbrain.report.search import ImageMatch
+from pixelbrain.schema import ModelInfo
 from pixelbrain.sources import image_uri
 from pixelbrain.stages.stages import Stages
 from pixelbrain.storage.open import open_storage
+
+MODEL = ModelInfo(model="dlib", weights_sha256="0" * 64, dim=2)
+STATE = ModuleState(settings={}, model=MODEL, vectors={"faces.embedding": 2})
 
 
 class Faces:
@@ -42,8 +46,11 @@ class Faces:
     def run(self, images):
         return [self.found]
 
+    def settings(self):
+        return {}
+
     def model_info(self):
-        return "the model"
+        return MODEL
 
 
 @pytest.fixture
@@ -51,7 +58,7 @@ def search(landed, tmp_path, encode, monkeypatch):
     """search(found) searches by a photo on which the module finds that; returns the answer and how it was asked."""
     (tmp_path / "me.jpg").write_bytes(encode())
     index = SimpleNamespace(modules=["facenet"], image_id=pa.chunked_array([], pa.string()))
-    landing = SimpleNamespace(index=index, states=lambda: {"facenet": "dlib's"}, iter_images=lambda *_, **__: [])
+    landing = SimpleNamespace(index=index, states=lambda: {"facenet": STATE}, iter_images=lambda *_, **__: [])
     stages = SimpleNamespace(
         landing=landing,
         storage=open_storage(landed),
@@ -86,10 +93,10 @@ def test_the_largest_face_comes_first(search, landed):
     write_stage(landed, "extract", {}, settings={"embedder": "casia-webface", "weights_dir": "w"})
     found, asked = search({"faces": [face(5, 1.0), face(9, 2.0)]})
     # the model is Parquet's; run.json only says where weights, and an ONNX file, may be
-    assert asked.module == ("facenet", "dlib's")
+    assert asked.module == ("facenet", STATE)
     told = {"embedder": "casia-webface", "weights_dir": "w"}
     assert asked.where == {"weights_dir": "w", "offline": False, "told": told}
-    assert asked.how == ("faces", "the model", 3)
+    assert asked.how == ("faces", MODEL, 3)
     assert np.array_equal(asked.vectors, np.array([[2, 2], [1, 1]], np.float32))
     assert [query["title"] for query in found["queries"]] == [
         "face at [0, 0, 9, 10] of the photo", "face at [0, 0, 5, 10] of the photo",

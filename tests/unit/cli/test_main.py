@@ -46,7 +46,7 @@ TAKEN = {
     "export": "out file --table --min-label-score --format --s3-endpoint",
     "extract": f"{EXTRACTED} --print-config --strict",
     "forget": f"out --person --face --photo --again --list --lift --dry-run --yes --json {STORES}",
-    "group": f"out --threshold --json {STORES}",
+    "group": f"out --threshold --by --json {STORES}",
     "evaluate": "out --folders --labels --nobody --strategy --curve --calibrate --json --s3-endpoint",
     "identify": f"out --strategy --threshold --rebuild --address --json {STORES}",
     "load": f"out {STORES} --rebuild",
@@ -69,7 +69,8 @@ TAKEN = {
     "plan": f"{PLANNED} --json",
     "report": "out --min-label-score --max-megapixels --s3-endpoint",
     "run": f"{PLANNED} --print-config --strict",
-    "search": "out --image --person --faces --embedder --similar -k --json --max-megapixels --chroma --s3-endpoint",
+    "search": "out --image --person --faces --embedder --similar --by --module -k --json --max-megapixels --chroma "
+    "--s3-endpoint",
     "status": f"out --json {STORES}",
     "submit": "--address --working-dir --runtime-env --wait --job-id --follow words",
     "tag-identity": "--data_path --export --database_id --identity_field_name --identifying_strategy --rm --embedder "

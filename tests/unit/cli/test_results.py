@@ -27,7 +27,7 @@ def test_a_search_is_a_table_or_json(landed, monkeypatch):
     words = ["search", str(landed), "--image", "me.jpg", "--similar", "-k", "3"]
     result = CliRunner().invoke(cli, words)
     assert result.output == "face at [1, 2]\ndistance\tidentity_id\tface_id\n0.1\t\ta#0\n"
-    assert told == [(("me.jpg",), {"by": "images", "k": 3, "embedder": None})]
+    assert told == [(("me.jpg",), {"by": "images", "k": 3, "embedder": None, "module": None})]
     assert json.loads(CliRunner().invoke(cli, [*words, "--json"]).output) == FOUND
 
 

@@ -7,8 +7,15 @@ import pyarrow as pa
 import pytest
 
 from pixelbrain import schema
-from pixelbrain.errors import LandingError
-from pixelbrain.stores.vectors import VectorBatch, landed_vectors, vector_models
+from pixelbrain.errors import ConfigError
+from pixelbrain.stores.vectors import (
+    VectorBatch,
+    check_collection,
+    landed_vectors,
+    nearest_landed,
+    vector_fields,
+    vector_models,
+)
 from tests.unit.report.conftest import land  # noqa: F401  (a fixture)
 from tests.unit.report.landed_rows import COLUMNS, MODELS, image_row, labelled, with_faces
 
@@ -55,9 +62,37 @@ def test_the_row_hash_follows_vector_and_metadata():
     assert len({one, *(other.row_hashes()[0] for other in others)}) == 3
 
 
-def test_each_collection_is_of_the_model_that_landed(land, monkeypatch):  # noqa: F811
-    landing = land([image_row("a", resnet=labelled("cat", 0.9))], modules=("resnet",))
-    assert vector_models(landing) == {"images": MODELS["resnet"]}
+def test_each_collection_is_of_the_model_that_landed_or_of_the_module_that_names_none(land, monkeypatch):  # noqa: F811
+    rows = [image_row("a", resnet=labelled("cat", 0.9))]
+    assert vector_models(land(rows, modules=("resnet",))) == {"images": MODELS["resnet"]}
     monkeypatch.setitem(MODELS, "resnet", None)
-    with pytest.raises(LandingError, match="does not say which model"):
-        vector_models(land([image_row("a")], modules=("resnet",)))
+    (model,) = vector_models(land([image_row("b")], modules=("resnet",))).values()
+    assert (model.model, model.dim) == ("resnet", 2) and model.weights_sha256
+
+
+def test_whatever_lands_a_vector_is_found_by_its_type(land, monkeypatch):  # noqa: F811
+    vector, number = schema.embedding_type(2), pa.float32()
+    things = pa.list_(pa.struct([("score", number), ("look", vector), ("corners", pa.list_(number))]))
+    monkeypatch.setitem(COLUMNS, "mood", schema.module_struct([pa.field("tone", vector)]))
+    monkeypatch.setitem(COLUMNS, "pets", schema.module_struct([pa.field("whole", vector), pa.field("pets", things)]))
+    monkeypatch.setitem(MODELS, "mood", None)
+    monkeypatch.setitem(MODELS, "pets", schema.ModelInfo(model="pets-1", weights_sha256="c" * 64, dim=7))
+    pet = {"score": 0.5, "look": [1.0, 0.0], "corners": [1.0]}
+    rows = [
+        image_row("a", mood={"tone": [0.0, 2.0]}, pets={"whole": [1.0, 1.0], "pets": [pet, pet]}),
+        image_row("b", mood={"tone": None}, pets={"whole": None, "pets": [{**pet, "look": [0.0, 3.0]}]}),
+    ]
+    landing = land(rows, modules=("mood", "pets"))
+    fields = vector_fields(landing)
+    assert {name: one.model.dim for name, one in fields.items()} == {"mood": 2, "pets.whole": 2, "pets.pets.look": 2}
+    (table,) = landing.iter_images()
+    assert [landed_vectors(fields[name], table).ids for name in ("mood", "pets.whole")] == [["a"], ["a"]]
+    batch = landed_vectors(fields["pets.pets.look"], table)
+    assert batch.ids == ["a#0", "a#1", "b#0"] and batch.metadata[2] == {"image_id": "b", "version": "1", "score": 0.5}
+    ((nearest, *_others),) = nearest_landed(landing, "pets.pets.look", np.float32([[0, 1]]), 3)
+    assert (nearest.id, nearest.distance) == ("b#0", 0)
+    (bare,) = landing.iter_images(vectors=False)
+    assert [field.name for field in bare["pets"].type] == ["pets", "error_type", "error"]
+    assert [field.name for field in bare["pets"].type.field("pets").type.value_type] == ["score", "corners"]
+    with pytest.raises(ConfigError, match="'dogs' is not a vector collection: one of faces, images, mood, pets.pets"):
+        check_collection(landing, "dogs")
