@@ -58,7 +58,7 @@ def land_faces(
     """
     landing = Landing(out)
     measured = [(name, pa.float32()) for name in ("score", "sharpness", "upright", "visible")]
-    measured += [("embedding", pa.list_(pa.float32()))] if embeddings else []
+    measured += [("embedding", pa.list_(pa.float32(), len(one))) for one in list(embeddings.values())[:1]]
     face = pa.struct([("face_id", pa.string()), *schema.BOX_FIELDS, *measured])
     columns = {
         "facenet": schema.module_struct([pa.field("n_faces", pa.int32()), pa.field("faces", pa.list_(face))]),

@@ -60,7 +60,7 @@ def read(tmp_path, encode, loads, monkeypatch) -> set[str]:
 
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "0.jpg").write_bytes(encode())
-    land_faces(tmp_path / "out", ["file:///a#0"])
+    land_faces(tmp_path / "out", ["file:///a#0"], embeddings={"file:///a#0": [1.0]})
     monkeypatch.chdir(tmp_path)
     for late in (
         "pixelbrain.identity.group.group_images", "pixelbrain.identity.people.PeopleIdentifierModule.run",

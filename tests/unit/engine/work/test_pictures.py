@@ -25,13 +25,13 @@ from pixelbrain.report.gallery import pages
 from pixelbrain.storage.open import open_storage
 from tests.unit.engine.modules_for_tests import Deadly, Size
 
-STATES = {name: ModuleState(settings={}, model=None) for name in ("size", "faces")}
+STATES = {name: ModuleState(settings={}, model=None) for name in ("size", "people")}
 
 
 class Faces(PipelineModule):
     """Two faces in each image, and an error in one that is 61 pixels wide."""
 
-    name = "faces"
+    name = "people"
 
     def fields(self):
         return schema.faces_fields(2)
@@ -84,8 +84,8 @@ def test_each_image_that_opens_has_its_picture_and_those_of_its_faces(photo_fold
         with Image.open(io.BytesIO(one["picture"])) as picture:
             assert picture.format == "JPEG" and picture.size == (rows[name]["width"], rows[name]["height"])
     faces = Counter(one["image_id"] for one in found if one["box"] is not None)
-    assert faces == {name: 2 for name in wholes if rows[name]["faces"]["faces"]} and len(faces) == 4
-    structs = [row["faces"] for row in rows.values() if row["faces"] and row["faces"]["faces"]]
+    assert faces == {name: 2 for name in wholes if rows[name]["people"]["faces"]} and len(faces) == 4
+    structs = [row["people"] for row in rows.values() if row["people"] and row["people"]["faces"]]
     landed = {tuple(face[corner] for corner in ("x1", "y1", "x2", "y2")) for one in structs for face in one["faces"]}
     assert {tuple(one["box"]) for one in found if one["box"]} == landed
 
