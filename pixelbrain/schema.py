@@ -140,8 +140,8 @@ def faces_fields(dim: int) -> list[pa.Field]:
             pa.field("landmarks", pa.list_(pa.float32())),
             pa.field("score", pa.float32()),  # detection probability, 0 to 1
             pa.field("sharpness", pa.float32()),  # variance of the Laplacian of the 160 px grey crop
-            pa.field("upright", pa.float32()),  # below 0: the detector is surer of it turned; see modules.looks
-            pa.field("visible", pa.float32()),  # below 1: an eye or the mouth is covered; see modules.looks
+            pa.field("upright", pa.float32()),  # below 0: the detector is surer of it turned; see modules.faces.looks
+            pa.field("visible", pa.float32()),  # below 1: an eye or the mouth is covered; see modules.faces.looks
             pa.field("embedding", embedding_type(dim)),  # L2-normalised
         ]
     )

@@ -2,16 +2,14 @@
 
 | what | file | role |
 | --- | --- | --- |
-| `flatten` | colour | any pixels to 8-bit sRGB: alpha on white, 16 bits scaled, profiles applied |
 | `png_chunks` | containers | where things are in a file, beyond what Pillow tells |
-| `declared_colours` | declared | which colours an image says it has, and those of CICP and the like in sRGB |
 | `DecodeTarget` | decode | bytes to upright RGB, at a reduced scale where no module needs more |
 | `open_encoded` | encoded | opens the documented formats alone; their parsers' errors named |
 | `check_size` | limits | what decoding would take, refused where that is too much |
 | `ImageBatch` | loader | the images of a source, listed, read and decoded; usable without Ray |
-| `grey_levels` | grey | greys of other depths, by stated rules |
 | `orientation` | metadata | how a photo lies, by EXIF, XMP or its container; when it was taken |
 | `Preprocessor` | preprocess | a batch of photos to the tensor that one model wants |
 | `import_torchvision` | torchvision | imports torchvision without torch's compiler |
 | `encode_thumbnail` | thumbnail | small JPEGs of a decoded photo: the whole of it, and its faces |
+| a room | colours/ | any pixels to 8-bit sRGB |
 """

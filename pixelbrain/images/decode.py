@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from pixelbrain.images.colour import flatten, to_srgb
-from pixelbrain.images.declared import declared_colours
+from pixelbrain.images.colours.declared import declared_colours
+from pixelbrain.images.colours.flatten import flatten, to_srgb
 from pixelbrain.images.encoded import open_encoded
 from pixelbrain.images.limits import MAX_PIXELS, check_png, check_size
 from pixelbrain.images.metadata import QUARTER_TURNED, orientation, taken_at

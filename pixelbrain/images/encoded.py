@@ -24,8 +24,8 @@ from PIL import (  # noqa: F401  (the plugins register themselves; Pillow would 
 )
 
 from pixelbrain.errors import DecodeError, ImageTooLargeError, UnsupportedFormatError
+from pixelbrain.images.colours.grey import mend_byte_order
 from pixelbrain.images.containers import primary_properties
-from pixelbrain.images.grey import mend_byte_order
 from pixelbrain.images.limits import MAX_PIXELS, too_large
 
 #: Pillow's names of what its own parsers may be asked for. Whatever else it can read stays out of reach: EPS starts

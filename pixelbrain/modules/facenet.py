@@ -13,8 +13,8 @@ from pixelbrain.config import ONNX, check_embedder
 from pixelbrain.errors import ConfigError, ModuleError
 from pixelbrain.images.decode import DecodedImage, DecodeTarget
 from pixelbrain.modules.base import PipelineModule, Resources
-from pixelbrain.modules.face_embedders import DlibEmbedder, FaceEmbedder, InceptionEmbedder
-from pixelbrain.modules.faces import FaceDetector
+from pixelbrain.modules.faces.detector import FaceDetector
+from pixelbrain.modules.faces.embedders import DlibEmbedder, FaceEmbedder, InceptionEmbedder
 
 
 class FacenetEmbedderModule(PipelineModule):
@@ -70,7 +70,7 @@ class FacenetEmbedderModule(PipelineModule):
         if embedder == "dlib":
             self._embedder = DlibEmbedder()
         elif embedder.startswith(ONNX):
-            from pixelbrain.modules.onnx_embedder import OnnxEmbedder
+            from pixelbrain.modules.faces.onnx_embedder import OnnxEmbedder
 
             self._embedder = OnnxEmbedder(embedder.removeprefix(ONNX))
         else:

@@ -10,7 +10,7 @@ from pixelbrain import schema
 from pixelbrain.errors import ConfigError
 from pixelbrain.identity.quality.gate import QualityGate
 from pixelbrain.identity.quality.pose import measure_pose, measured, turns
-from pixelbrain.modules.align import turn_back
+from pixelbrain.modules.faces.align import turn_back
 
 GOOD = {"score": 0.999, "width_px": 90.0, "sharpness": 200.0}
 GOOD |= {"mouth_drop": 0.45, "nose_within": 0.4, "upright": 5.0, "visible": 1.6}

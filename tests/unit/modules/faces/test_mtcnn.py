@@ -8,7 +8,7 @@ import numpy as np
 from facenet_pytorch import MTCNN
 from PIL import Image
 
-from pixelbrain.modules.mtcnn import Mtcnn
+from pixelbrain.modules.faces.mtcnn import Mtcnn
 
 
 def resized(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
@@ -49,8 +49,8 @@ def test_more_photos_than_go_together_are_done_in_parts(photo: Callable, monkeyp
     photos = [pixels, pixels[:, ::-1].copy(), np.zeros((300, 300, 3), np.uint8), pixels]
     together = Mtcnn(20).find(photos)
     assert Mtcnn(20).find([]) == []
-    monkeypatch.setattr("pixelbrain.modules.mtcnn._AT_ONCE_PX", 1)
-    monkeypatch.setattr("pixelbrain.modules.mtcnn._PNET_PX", 1)
+    monkeypatch.setattr("pixelbrain.modules.faces.mtcnn._AT_ONCE_PX", 1)
+    monkeypatch.setattr("pixelbrain.modules.faces.mtcnn._PNET_PX", 1)
     for one, other in zip(together, Mtcnn(20).find(photos), strict=True):
         assert len(one.boxes) == len(other.boxes)
         np.testing.assert_allclose(one.boxes, other.boxes, atol=0.5)

@@ -14,7 +14,7 @@ from pixelbrain import schema
 from pixelbrain.errors import MissingExtraError, ModuleError
 from pixelbrain.images.preprocess import FacePreprocessor
 from pixelbrain.images.torchvision import import_torchvision
-from pixelbrain.modules.faces import Face
+from pixelbrain.modules.faces.detector import Face
 from pixelbrain.modules.weights.find import ModelFile
 
 _FACES_AT_ONCE = 64  # a photo may hold hundreds

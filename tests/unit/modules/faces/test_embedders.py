@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from pixelbrain.errors import MissingExtraError, WeightsError
-from pixelbrain.modules.face_embedders import normalise_rows
 from pixelbrain.modules.facenet import FacenetEmbedderModule
+from pixelbrain.modules.faces.embedders import normalise_rows
 from tests.unit.modules.decoded import decoded
 
 

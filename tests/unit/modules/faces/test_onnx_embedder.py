@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from pixelbrain.errors import ConfigError, MissingExtraError, PixelbrainError, WeightsError
-from pixelbrain.modules.align import align
 from pixelbrain.modules.facenet import FacenetEmbedderModule
-from pixelbrain.modules.onnx_embedder import OnnxEmbedder
+from pixelbrain.modules.faces.align import align
+from pixelbrain.modules.faces.onnx_embedder import OnnxEmbedder
 from pixelbrain.modules.weights.find import hash_file
 from tests.unit.modules.decoded import decoded
 from tests.unit.modules.onnx_file import write_onnx

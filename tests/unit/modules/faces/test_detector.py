@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from pixelbrain.images.decode import DecodedImage
-from pixelbrain.modules.faces import FaceDetector, measure_sharpness
+from pixelbrain.modules.faces.detector import FaceDetector, measure_sharpness
 from tests.unit.modules.decoded import decoded
 
 

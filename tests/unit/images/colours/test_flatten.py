@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from pixelbrain.images.colour import _transform, flatten, to_srgb
+from pixelbrain.images.colours.flatten import _transform, flatten, to_srgb
 from tests.hostile.case import picture
 from tests.hostile.profiles import (
     ADOBE_GAMMA,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from pixelbrain.images.declared import Space, space_to_srgb
-from pixelbrain.images.grey import grey_levels, is_deep
+from pixelbrain.images.colours.declared import Space, space_to_srgb
+from pixelbrain.images.colours.grey import grey_levels, is_deep
 
 if TYPE_CHECKING:
     from PIL import ImageCms

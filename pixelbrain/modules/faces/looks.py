@@ -19,7 +19,8 @@ _EYE_LIGHT, _EYE_CONTRAST, _MOUTH_CONTRAST = 0.5, 0.11, 0.045
 def measure_visible(chip: np.ndarray) -> float:
     """How well both eyes and the mouth are to be seen; below 1 one of them is covered, or not in the picture.
 
-    Of a face as `modules.align` aligns it, each by the grey levels there beside those of the cheeks, whatever the skin.
+    Of a face as `modules.faces.align` aligns it, each by the grey levels there beside those of the cheeks, whatever the
+    skin.
 
     Args:
         chip: uint8 (112, 112, 3), RGB.

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from pixelbrain.errors import ConfigError, MissingExtraError, ModuleError, WeightsError
-from pixelbrain.modules.align import CHIP_PX, align
-from pixelbrain.modules.face_embedders import FaceEmbedder, normalise_rows
-from pixelbrain.modules.faces import Face
+from pixelbrain.modules.faces.align import CHIP_PX, align
+from pixelbrain.modules.faces.detector import Face
+from pixelbrain.modules.faces.embedders import FaceEmbedder, normalise_rows
 from pixelbrain.modules.weights.find import ModelFile
 
 _FACES_AT_ONCE = 64

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from pixelbrain.errors import DecodeError
-from pixelbrain.images.colour import to_srgb
-from pixelbrain.images.declared import _of_cicp
+from pixelbrain.images.colours.declared import _of_cicp
+from pixelbrain.images.colours.flatten import to_srgb
 from pixelbrain.images.decode import decode_image
 from tests.hostile.case import cicp, encode, picture, png, png_chunk, with_nclx
 from tests.hostile.profiles import ADOBE_RGB, BT_2020, DISPLAY_P3, SRGB, rgb_profile, rgb_to_srgb

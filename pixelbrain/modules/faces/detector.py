@@ -15,8 +15,8 @@ from pixelbrain.config import TURNS, choose
 from pixelbrain.errors import ConfigError
 from pixelbrain.images.decode import DecodedImage
 from pixelbrain.images.preprocess import FacePreprocessor
-from pixelbrain.modules.align import align, turn_back
-from pixelbrain.modules.looks import measure_turns, measure_visible
+from pixelbrain.modules.faces.align import align, turn_back
+from pixelbrain.modules.faces.looks import measure_turns, measure_visible
 from pixelbrain.modules.weights.find import fetch_weights
 from pixelbrain.modules.weights.table import WEIGHTS
 
@@ -40,7 +40,7 @@ class Face:
     score: float  # detection probability, 0 to 1
     sharpness: float  # see `measure_sharpness`
     upright: float  # see `measure_upright`
-    visible: float  # see `modules.looks.measure_visible`
+    visible: float  # see `modules.faces.looks.measure_visible`
     turn: int  # 0, 90, 180 or 270: clockwise degrees by which the photo was turned, all of whose faces have the same
     square: np.ndarray  # uint8 (160, 160, 3), RGB: the box, stretched
     photo: np.ndarray  # uint8 (H, W, 3), RGB: the whole photo as it was decoded, turned
@@ -99,7 +99,7 @@ class FaceDetector:
 
     def setup(self, device: str = "cpu") -> None:
         """Load the three networks."""
-        from pixelbrain.modules.mtcnn import Mtcnn
+        from pixelbrain.modules.faces.mtcnn import Mtcnn
 
         self._mtcnn = Mtcnn(self.min_face_px, device)
 
@@ -212,7 +212,7 @@ def measure_upright(odds: np.ndarray) -> float:
     """How much surer the detector is of a face than of the same turned by 90, 180 or 270 degrees, in log odds.
 
     Args:
-        odds: float (4,), see `modules.looks.measure_turns`.
+        odds: float (4,), see `modules.faces.looks.measure_turns`.
     """
     return float(odds[0] - odds[1:].max())
 

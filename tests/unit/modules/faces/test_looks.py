@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from pixelbrain.modules.align import CHIP_POINTS, align, similarity, turn_back
-from pixelbrain.modules.faces import FaceDetector
-from pixelbrain.modules.looks import measure_turns, measure_visible
+from pixelbrain.modules.faces.align import CHIP_POINTS, align, similarity, turn_back
+from pixelbrain.modules.faces.detector import FaceDetector
+from pixelbrain.modules.faces.looks import measure_turns, measure_visible
 
 #: Of the astronaut: eyes, nose, corners of the mouth, and the box, about as MTCNN finds them.
 POINTS = np.array([[200.5, 107.5], [241.5, 104.5], [221.5, 129], [209.5, 149], [241, 147]])
