@@ -44,8 +44,8 @@ class QualityGate:
     # Of the eyes' distance: how far inside of the eyes' span the nose is. In profile it is outside; landmarks of a face
     # and of its mirror image differ by 0.1.
     min_nose_within: float = -0.1
-    # Log odds, see `modules.faces.looks.measure_turns`: what tells a face upside down, whose landmarks look upright. All
-    # of 115 upright ones are above 0.
+    # Log odds, see `modules.faces.looks.measure_turns`: what tells a face upside down, whose landmarks look upright.
+    # All of 115 upright ones are above 0.
     min_upright: float = 0.0
     min_visible: float = 1.0  # see `modules.faces.looks.measure_visible`
 
