@@ -21,9 +21,7 @@ from torch.nn.functional import pad
 from pixelbrain.images.torchvision import import_torchvision
 
 _AT_ONCE_PX = 2**20  # of photos, whose sums take 12 bytes a pixel, and five times that for a moment
-_PNET_PX = (
-    2**19
-)  # of resized photos that go through the first network together: 40 bytes each, and twice that for a moment
+_PNET_PX = 2**19  # of resized ones that go through the first network together: 40 bytes each, and 80 for a moment
 _STRIDE, _CELL = 2, 12  # of the first network, in pixels: it says of each square of 12 px, every 2 px, if it is a face
 
 
