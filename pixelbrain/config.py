@@ -23,6 +23,8 @@ LAYOUTS = ("auto", "fused", "staged")
 EXECUTORS = ("auto", "ray", "local")
 MAX_MEGAPIXELS = 100  # of one image, in memory at once
 GPT4V = "gpt4v"  # the module that asks, after the others
+EXIF = "exif"
+DEFAULT_MODULES = ("resnet", "facenet", EXIF)  # of these, no photo that has landed is read again for exif alone
 
 #: What --offline chooses: models that come inside packages.
 OFFLINE_CLASSIFIER = "efficientnet-lite0"
@@ -152,8 +154,9 @@ class RunConfig(Placement):
     source: str | None = None  # a folder, an image, a list file, s3://bucket/prefix
     out: str | None = _flag("The folder, or s3://bucket/prefix, that results land in.", metavar="OUT")
     modules: tuple[str, ...] = _flag(
-        "resnet, facenet, or your own as package.file:Class; repeatable. [default: resnet and facenet]",
-        ("resnet", "facenet"),
+        "resnet, facenet, exif, or your own as package.file:Class; repeatable. [default: these three; what landed "
+        "without exif stays so, unless that is named alone]",
+        DEFAULT_MODULES,
         flag="--module",
         multiple=True,
         metavar="NAME",

@@ -137,6 +137,7 @@ def extract(
             force=force,
             tables=tables if complete else None,
             by_name=frozenset(module.name for module in modules if module.by_name),
+            along=_along(modules),
         )
         counts = Progress(notes, progress)
         first_image = next((table["image_id"][0].as_py() for table in tables if len(table)), "")
@@ -207,7 +208,7 @@ def look_ahead(
     """
     tables, complete = first_look(loader, landing)
     hashes = {name: state.settings_hash for name, state in _states(modules).items()}
-    remaining = Remaining(landing, hashes, retry_failed=retry_failed, force=force)
+    remaining = Remaining(landing, hashes, retry_failed=retry_failed, force=force, along=_along(modules))
     left = sum(len(rows) for table in tables for rows in remaining.split(table).values())
     return remaining.listed, complete, left
 
@@ -243,6 +244,10 @@ def _peek(loader: DataLoader, landing: Landing, *, prune: bool = False) -> First
         hint = "; --prune-gone-source removes all its images from OUT, if it is gone for good" if prune else ""
         raise SourceGoneError(f"{error}{hint}") from None
     return tables, complete
+
+
+def _along(modules: Sequence[PipelineModule]) -> frozenset[str]:
+    return frozenset(module.name for module in modules if not module.alone)
 
 
 def _states(modules: Sequence[PipelineModule]) -> dict[str, ModuleState]:

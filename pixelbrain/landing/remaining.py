@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +39,7 @@ class Remaining:
         retry_failed: a failed image, or one on which a wanted module failed, has not landed.
         force: nothing has landed.
         again_before: the last two concern only what older generations landed: the rest is of the same run.
+        along: modules that are no work by themselves: they see the photos that others are to see.
 
     Raises:
         LandingError: a part file cannot be read.
@@ -53,6 +54,7 @@ class Remaining:
         retry_failed: bool = False,
         force: bool = False,
         again_before: int | None = None,
+        along: Collection[str] = (),
     ) -> None:
         self._again_before = float("inf") if again_before is None else again_before
         self._force, self._retry_failed = force, retry_failed
@@ -60,6 +62,7 @@ class Remaining:
             part for part in landing.parts if before_generation is None or part.generation < before_generation
         )
         self._hashes = dict(settings_hashes)
+        self._counts = np.array([name not in along for name in self._hashes], bool)
         rows = self._read()
         images = np.flatnonzero(rows.flags & _PRUNED == 0)
         self._table = DigestTable(rows.digest[images])
@@ -87,6 +90,7 @@ class Remaining:
         same = digest_versions(manifest["version"].take(pa.array(known))) == self._version[place]
         missing = np.ones((len(manifest), len(self._hashes)), bool)
         missing[known] = ~(same[:, None] & self._landed[place])
+        missing[~missing[:, self._counts].any(axis=1)] = False
         missing[self._marks.hold_places(manifest)] = False  # a photo that is forgotten is not even read
         work: dict[tuple[str, ...], pa.Table] = {}
         for pattern in np.unique(missing, axis=0):

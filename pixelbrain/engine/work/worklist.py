@@ -96,6 +96,7 @@ class Worklist:
     first_generation: int | None = None  # of the run; None: this one. What it has landed itself is not done again
     tables: list[pa.Table] | None = None  # the whole listing, where it is known already
     by_name: frozenset[str] = frozenset()  # modules to which a photo that moved is another one
+    along: frozenset[str] = frozenset()  # modules for which alone no photo is read
 
     def __iter__(self) -> Iterator[Left]:
         return self.left(Landing(self.storage))
@@ -117,6 +118,7 @@ class Worklist:
             retry_failed=self.retry_failed,
             force=self.force,
             again_before=self.first_generation,
+            along=self.along,
         )
         pending, noted_at = 0, time.monotonic()
         for table in self.loader.list_images() if self.tables is None else self.tables:

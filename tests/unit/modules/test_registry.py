@@ -69,7 +69,7 @@ def test_a_users_own(own: str) -> None:
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
-        ("resnext", "name one of resnet, facenet"),
+        ("resnext", "name one of resnet, facenet, exif"),
         ("{own}.absent:Width", "No module named .*looked in"),
         ("{own}.needy:Width", "No module named 'surely_not_installed'$"),
         ("{own}.broken:Width", "ZeroDivisionError"),
