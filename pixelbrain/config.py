@@ -23,8 +23,10 @@ LAYOUTS = ("auto", "fused", "staged")
 EXECUTORS = ("auto", "ray", "local")
 MAX_MEGAPIXELS = 100  # of one image, in memory at once
 GPT4V = "gpt4v"  # the module that asks, after the others
-EXIF = "exif"
-DEFAULT_MODULES = ("resnet", "facenet", EXIF)  # of these, no photo that has landed is read again for exif alone
+EXIF, QUALITY = "exif", "quality"
+DEFAULT_MODULES = ("resnet", "facenet", EXIF, QUALITY)
+#: Of those, the ones that see what another one is to see: no photo that has landed is read again for these alone.
+BESIDE = frozenset({EXIF, QUALITY})
 
 #: What --offline chooses: models that come inside packages.
 OFFLINE_CLASSIFIER = "efficientnet-lite0"
@@ -154,8 +156,8 @@ class RunConfig(Placement):
     source: str | None = None  # a folder, an image, a list file, s3://bucket/prefix
     out: str | None = _flag("The folder, or s3://bucket/prefix, that results land in.", metavar="OUT")
     modules: tuple[str, ...] = _flag(
-        "resnet, facenet, exif, or your own as package.file:Class; repeatable. [default: these three; what landed "
-        "without exif stays so, unless that is named alone]",
+        "resnet, facenet, exif, quality, or your own as package.file:Class; repeatable. [default: these four; photos "
+        "that landed without the last two stay so, unless they are named]",
         DEFAULT_MODULES,
         flag="--module",
         multiple=True,

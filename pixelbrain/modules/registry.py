@@ -16,6 +16,7 @@ MODULES: dict[str, str] = {
     "resnet": "pixelbrain.modules.resnet:ResnetClassifierModule",
     "facenet": "pixelbrain.modules.facenet:FacenetEmbedderModule",
     "exif": "pixelbrain.modules.exif:ExifModule",
+    "quality": "pixelbrain.modules.quality:QualityModule",
 }
 
 

@@ -147,8 +147,9 @@ def _images_schema(landing: Landing) -> pa.Schema:
     for part in sorted(landing.parts, key=lambda part: -part.generation):
         for name in sorted(part.modules.keys() - _OWN_MODULES):
             for field in part.columns.field(name).type:
-                if _is_scalar(field.type):
-                    fields.setdefault(f"{name}.{field.name}", pa.field(f"{name}.{field.name}", field.type))
+                if _is_scalar(field.type) or _is_texts(field.type):
+                    kind = field.type if _is_scalar(field.type) else pa.string()
+                    fields.setdefault(f"{name}.{field.name}", pa.field(f"{name}.{field.name}", kind))
     for name, answers in landing.answers.items():
         fields[name] = pa.field(name, answers.kind if _is_scalar(answers.kind) else pa.string())
     columns = pa.schema(list(fields.values()))
@@ -159,6 +160,11 @@ def _is_scalar(kind: pa.DataType) -> bool:
     """Whether all three formats can hold it."""
     number = types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind)
     return number or types.is_string(kind) or types.is_large_string(kind) or types.is_temporal(kind)
+
+
+def _is_texts(kind: pa.DataType) -> bool:
+    """Whether it is a list of texts, such as keywords: they are joined."""
+    return types.is_list(kind) and (types.is_string(kind.value_type) or types.is_large_string(kind.value_type))
 
 
 def _images(landing: Landing, columns: pa.Schema, least: float) -> Iterator[pa.Table]:
@@ -187,6 +193,8 @@ def _images(landing: Landing, columns: pa.Schema, least: float) -> Iterator[pa.T
                 module, dot, field = name.partition(".")
                 base = name in _IMAGES.names
                 arrays[name] = table[name] if base else _field(table, module, field) if dot else _answer(table, name)
+                if _is_texts(arrays[name].type):
+                    arrays[name] = _as_text(arrays[name])
         yield pa.table({name: arrays[name].cast(columns.field(name).type) for name in columns.names}, schema=columns)
 
 

@@ -15,10 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pixelbrain import schema
+from pixelbrain.config import EXIF
 from pixelbrain.errors import MixedModelsError
 from pixelbrain.landing.digests import DigestTable, digest_ids, sort_digests
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.registry import read_registry
+from pixelbrain.report.gallery.camera import camera_values
 from pixelbrain.report.gallery.items import Album, Failure, GalleryFace, Library, Person, Photo
 from pixelbrain.report.gallery.spool import Picked, Spool, largest_first
 from pixelbrain.report.labels import shown_from
@@ -210,9 +212,9 @@ def _photo(
         photo.faces = tuple(_face(face, identities) for face in found["faces"])
         photo.turn = found.get("turn") or 0
     photo.group_id, photo.group_distance = group
-    photo.values = tuple(
-        pair for module in modules if module not in (_CLASSIFIER, _FACES) for pair in _values(module, row[module])
-    )
+    others = (name for name in modules if name not in (_CLASSIFIER, _FACES, EXIF))
+    said = [*camera_values(row.get(EXIF) or {}), *(pair for name in others for pair in _values(name, row[name]))]
+    photo.values = tuple((sys.intern(name), _shortened(text)) for name, text in said)
     return photo
 
 
@@ -236,8 +238,11 @@ def _values(name: str, value: Any) -> Iterator[tuple[str, str]]:
             if key not in _ERRORS:
                 yield from _values(f"{name}.{key}", inner)
         return
-    text = f"{value:.6g}" if isinstance(value, float) else str(value)
-    yield sys.intern(name), text if len(text) <= _VALUE_CHARACTERS else text[: _VALUE_CHARACTERS - 1] + "…"
+    yield name, f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _VALUE_CHARACTERS else text[: _VALUE_CHARACTERS - 1] + "…"
 
 
 def _or_last(distance: float | None) -> float:

@@ -91,9 +91,10 @@ def test_a_run_goes_on_with_the_models_that_out_has(land, tmp_path):
     states = land(1, *landed)
     config = run_config({"source": "photos", "out": str(tmp_path)})
     assert (config.classifier, config.classes, config.top_k) == ("efficientnet-lite0", ("tabby",), 1)
-    *models, exif = make_modules(config)
+    *models, exif, quality = make_modules(config)
     assert [module.settings() for module in models] == [module.settings() for module in landed]
-    assert exif.name == "exif" and not exif.alone  # what landed without it is not read again for it, unless one says so
+    # what landed without them is not read again for them, unless one says so
+    assert (exif.name, exif.alone, quality.name, quality.alone) == ("exif", False, "quality", False)
     assert make_modules(run_config({"out": str(tmp_path), "modules": ["exif"]}))[0].alone
     for name, state in states.items():  # as a search makes them
         assert landed_module(name, state, weights_dir=None).settings() == state.settings
@@ -113,7 +114,7 @@ def test_a_run_goes_on_with_the_models_that_out_has(land, tmp_path):
     # what is named is taken; of another model nothing is kept, of the same one what was not named
     named = run_config({"out": str(tmp_path), "classifier": "resnet18", "embedder": "facenet"})
     assert (named.classes, named.top_k) == ((), 5)
-    resnet, facenet, _exif = make_modules(named)
+    resnet, facenet, *_ = make_modules(named)
     assert resnet.settings() == ResnetClassifierModule("resnet18").settings()
     assert facenet.settings() == FacenetEmbedderModule().settings()
     resnet, *_ = make_modules(run_config({"out": str(tmp_path), "top_k": 3}))
