@@ -39,7 +39,7 @@ def report(stages: Stages) -> None:
 @click.argument("file")
 @click.option(
     "--table",
-    type=click.Choice(["images", "faces", "people", "groups", "answers"]),
+    type=click.Choice(["images", "faces", "people", "groups", "duplicates", "answers"]),
     default="images",
     show_default=True,
     help="A row each of these; of groups, each image in one.",

@@ -1,4 +1,4 @@
-"""The tables that are exported: images, faces, people, groups and answers, in columns that any format can hold."""
+"""The tables that are exported: images, faces, people, groups, duplicates and answers, in columns that any format can hold."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from pyarrow import types
 
 from pixelbrain import schema
+from pixelbrain.landing.derived import read_duplicates
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.registry import Registry, read_registry
 from pixelbrain.report.labels import shown_from
@@ -58,6 +59,17 @@ _PEOPLE = pa.schema(
     ]
 )
 _GROUPS = pa.schema([("group_id", pa.string()), *_WHERE, ("distance", pa.float32())])
+_DUPLICATES = pa.schema(
+    [
+        ("duplicate_id", pa.string()),
+        ("propose", pa.string()),  # keep or drop
+        *_WHERE,
+        *(schema.DUPLICATE_SCHEMA.field(name) for name in ("kind", "why", "copy_of", "bits", "similarity")),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("bytes", pa.int64()),
+    ]
+)
 _ANSWERS = pa.schema(
     [*_WHERE, *((name, pa.string()) for name in ("field", "answer", "status", "model", "error_type", "error"))]
 )
@@ -123,6 +135,25 @@ def groups_table(landing: Landing) -> ExportTable:
     return ExportTable(columns=_GROUPS, rows=iter([table.select(_GROUPS.names).cast(_GROUPS)]))
 
 
+def duplicates_table(landing: Landing) -> ExportTable:
+    """A row an image that is there more than once, group by group; the one to keep first."""
+    table = read_duplicates(landing)
+    if table is None or not len(table):
+        return ExportTable(columns=_DUPLICATES, rows=iter(()))
+    order = [("duplicate_id", "ascending"), ("keep", "descending"), ("image_id", "ascending")]
+    table = table.sort_by(order)
+    sizes = pa.concat_tables(
+        one.select(["image_id", "width", "height", "size_bytes"]).filter(pc.is_in(one["image_id"], table["image_id"]))
+        for one in landing.iter_images([])
+    )
+    sizes = sizes.take(pc.index_in(table["image_id"], sizes["image_id"].combine_chunks()))
+    columns = {name: table[name] for name in _DUPLICATES.names if name in table.column_names}
+    columns |= {"width": sizes["width"], "height": sizes["height"], "bytes": sizes["size_bytes"]}
+    columns |= {"path": _paths(table["image_id"]), "propose": pc.if_else(table["keep"], "keep", "drop")}
+    rows = pa.table({name: columns[name].cast(_DUPLICATES.field(name).type) for name in _DUPLICATES.names})
+    return ExportTable(columns=_DUPLICATES, rows=iter([rows]))
+
+
 def answers_table(landing: Landing) -> ExportTable:
     """A row an image and field that was asked about."""
     return ExportTable(columns=_ANSWERS, rows=_answers(landing))
@@ -134,6 +165,7 @@ EXPORT_TABLES: Mapping[str, Callable[[Landing, float | None], ExportTable]] = {
     "faces": lambda landing, _min_label_score: faces_table(landing),
     "people": lambda landing, _min_label_score: people_table(landing),
     "groups": lambda landing, _min_label_score: groups_table(landing),
+    "duplicates": lambda landing, _min_label_score: duplicates_table(landing),
     "answers": lambda landing, _min_label_score: answers_table(landing),
 }
 

@@ -189,7 +189,9 @@ def test_texts_are_of_one_line_bounded_and_clean():
     long = "x\u202e\x00".replace("\x00", "") + "é" * 1_000_000
     found = written(encode(picture(), "PNG", **xmp_options("PNG", packet(listed("dc:subject", *["k" * 5000] * 2)))))
     assert [len(word) for word in found["keywords"]] == [100]
-    found = written(encode(picture(), "PNG", exif=exif({TAG.Make: long.encode(), TAG.Model: "A\tB\r\n\x1b[31mC"}, {}, {})))
+    found = written(
+        encode(picture(), "PNG", exif=exif({TAG.Make: long.encode(), TAG.Model: "A\tB\r\n\x1b[31mC"}, {}, {}))
+    )
     assert len(found["make"]) == 100 and "\u202e" not in found["make"] and found["model"] == "A B [31mC"
     many = packet(listed("dc:subject", *(f"{n}" for n in range(5000))))
     assert len(written(encode(picture(), "PNG", **xmp_options("PNG", many)))["keywords"]) == 200
