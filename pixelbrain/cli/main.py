@@ -33,8 +33,8 @@ def cli() -> None:
 
 
 for one in (
-    demo, run, extract, plan, ask, load, identify, people, evaluate, forget, group, duplicates, report, export, search, status,
-    verify, compact, tag_identity, weights, cluster, submit,
+    demo, run, extract, plan, ask, load, identify, people, evaluate, forget, group, duplicates, report, export, search,
+    status, verify, compact, tag_identity, weights, cluster, submit,
 ):  # fmt: skip
     cli.add_command(one)
 

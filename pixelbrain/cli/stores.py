@@ -1,4 +1,4 @@
-"""`pixelbrain load`, `identify`, `group` and `duplicates`, and the upkeep of OUT: `status`, `verify`, `compact`, `forget`."""
+"""`pixelbrain load`, `identify`, `group`, `duplicates`; the upkeep of OUT: `status`, `verify`, `compact`, `forget`."""
 
 from __future__ import annotations
 

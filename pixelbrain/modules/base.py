@@ -47,7 +47,7 @@ class Resources:
     num_gpus: float | None = None  # if it runs on them: 0.5 shares a card; None: a card, or an equal part of one
     memory_bytes: int = 200 * 1024**2  # on a worker: its model, and what it makes of a batch
     input_bytes: int = 3 * 1024**2  # that `preprocess` returns for a photo, about: they wait in Ray's object store
-    # no model, and no actors of its own that photos are sent to: `process` runs in the decoders' threads, without `setup`
+    # no model, and no actors of its own: `process` runs in the threads that decode, without `setup`
     with_decoder: bool = False
 
     def __post_init__(self) -> None:

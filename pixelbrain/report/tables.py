@@ -1,4 +1,4 @@
-"""The tables that are exported: images, faces, people, groups, duplicates and answers, in columns that any format can hold."""
+"""The tables that are exported, images, faces, people and so on, in columns that any format can hold."""
 
 from __future__ import annotations
 

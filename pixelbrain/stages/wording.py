@@ -105,6 +105,6 @@ def tell_duplicates(display: Display, report: DuplicatesReport) -> None:
     )
     if report.hashed < report.images:
         display.line(
-            f"           {report.images - report.hashed:,} have no perceptual hash: `pixelbrain extract SOURCE --out OUT "
-            "--module quality` gives those one that landed without; pictures of one colour have none"
+            f"           {report.images - report.hashed:,} have no perceptual hash: pictures of one colour, and photos "
+            "that landed without, which get one by `pixelbrain extract SOURCE --out OUT --module quality`"
         )

@@ -19,7 +19,7 @@ _OF_CAMERAS = ("JPEG", "MPO", "HEIF", "TIFF")
 
 
 class Judge:
-    """Compares photos: larger, with its camera's data or in its format, less compressed, sharper, more faces whose eyes are seen."""
+    """Compares photos: the larger, the original, the less compressed, the sharper, that with more faces to be seen."""
 
     def __init__(self, photos: Photos) -> None:
         self._photos = photos
@@ -50,7 +50,7 @@ class Judge:
         """In what the best is ahead of the others, for people."""
         for name in by:
             key = self._keys[name]
-            second = max(others, key=lambda other: key[other])  # noqa: B023  (called here)
+            second = max(others, key=lambda other: key[other])
             if key[best] > key[second]:
                 return _TEXTS[name](self._photos, best, second)
         return "as good as the others, with the shortest name"

@@ -71,6 +71,8 @@ def read_photos(landing: Landing, *, vectors: bool = True) -> Photos:
 #: A picture of less contrast than this is a wall, a night or a lens cap: its hash is that of its noise.
 _LEAST_CONTRAST = 0.02
 
+_BASE = ("image_id", "sha256", "width", "height", "size_bytes", "format")
+
 
 def _row(table: pa.Table | None) -> pa.Table:
     kinds = {
@@ -87,7 +89,7 @@ def _row(table: pa.Table | None) -> pa.Table:
 
     says = pc.greater_equal(of(QUALITY, "contrast").cast(pa.float64()), _LEAST_CONTRAST)
     make, model = (of(EXIF, name).cast(pa.string()) for name in ("make", "model"))
-    values = {name: table[name] for name in ("image_id", "sha256", "width", "height", "size_bytes", "format")}
+    values = {name: table[name] for name in _BASE}
     values |= {
         "phash": pc.if_else(says, of(QUALITY, "phash").cast(pa.string()), None),
         "sharpness": of(QUALITY, "sharpness"),

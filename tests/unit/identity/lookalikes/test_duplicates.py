@@ -24,7 +24,8 @@ from pixelbrain.report.export import export
 BASE, OTHER = 0x0F0F_1234_5678_9ABC, 0xF0F0_EDCB_A987_6543  # all bits differ
 COLUMNS = {
     "exif": ExifModule().struct_type(), "quality": QualityModule().struct_type(),
-    "facenet": schema.module_struct(schema.faces_fields(2)), "resnet": schema.module_struct(schema.classifier_fields(2)),
+    "facenet": schema.module_struct(schema.faces_fields(2)),
+    "resnet": schema.module_struct(schema.classifier_fields(2)),
 }  # fmt: skip
 FIRST = datetime(2024, 5, 1, 12)
 
@@ -35,8 +36,8 @@ def photo(
     make: str | None = None, seen: int | None = None, vector: Any = None, image_format: str = "JPEG",
 ) -> dict:  # fmt: skip
     row = {
-        "image_id": f"file:///{name}", "version": version, "status": "ok", "sha256": sha256 or name, "format": image_format,
-        "width": size[0], "height": size[1], "size_bytes": size_bytes,
+        "image_id": f"file:///{name}", "version": version, "status": "ok", "sha256": sha256 or name,
+        "format": image_format, "width": size[0], "height": size[1], "size_bytes": size_bytes,
         "quality": {"phash": f"{hashed:016x}", "contrast": contrast, "sharpness": sharpness},
     }  # fmt: skip
     if make or after_s is not None:
