@@ -107,7 +107,8 @@ class DataLoader(Shown):
             Batches in the order of the listing; an image that fails is among its batch's `failures`.
         """
         ids = (i for table in self.list_images() for i in table["image_id"].to_pylist())
-        with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
+        pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+        try:
             ahead = None
             while submitted := [(i, pool.submit(self._decode, i, target)) for i in itertools.islice(ids, batch_size)]:
                 if ahead:
@@ -115,6 +116,8 @@ class DataLoader(Shown):
                 ahead = submitted
             if ahead:
                 yield _collect(ahead)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # for the collector, see `landing.reader`
 
     def _decode(self, image_id: str, target: DecodeTarget) -> DecodedImage:
         data = read_bytes(image_id, s3_endpoint=self.s3_endpoint)

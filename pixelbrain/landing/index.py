@@ -83,8 +83,10 @@ class LandedIndex:
         """int64 (n,): which image each pair is about as it is now; -1: none."""
         table, order, version = self._digests
         place = table.find(digest_ids(image_ids))
-        found = np.where(place < 0, -1, order[place])
-        found[version[found] != digest_versions(versions)] = -1
+        found = np.full(len(place), -1)
+        there = np.flatnonzero(place >= 0)
+        found[there] = order[place[there]]
+        found[there[version[found[there]] != digest_versions(versions)[there]]] = -1
         return found
 
     @functools.cached_property

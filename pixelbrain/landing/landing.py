@@ -27,7 +27,7 @@ from pixelbrain.landing.reader import newest_first, read_layers
 from pixelbrain.locks.run import RunLock
 from pixelbrain.shown import Shown
 from pixelbrain.storage.base import BrokenFileError, FileGoneError, Storage
-from pixelbrain.storage.format import check_format
+from pixelbrain.storage.format import check_format, has_format
 from pixelbrain.storage.open import open_storage
 
 _BROKEN = "broken"  # not inside `images`, which others read with all that is below it
@@ -208,12 +208,12 @@ class Landing(Shown):
         return bool(self.parts)
 
     def require(self) -> Landing:
-        """This landing, if anything has landed.
+        """This landing, if anything has landed, though all of it may be pruned or forgotten.
 
         Raises:
             LandingError: nothing has.
         """
-        if not self.exists():
+        if not self.exists() and not has_format(self.storage):
             raise LandingError(
                 f"nothing has landed in {self.storage.uri}: `pixelbrain run SOURCE --out {self.storage.uri}` first"
             )

@@ -111,18 +111,19 @@ def _fetch_ahead(
     """What the jobs of each group return; those of `ahead` groups are done or waiting at a time."""
     left = iter(groups)
     waiting: collections.deque[list[Future[T]]] = collections.deque()
-    with ThreadPoolExecutor(threads, thread_name_prefix="read") as pool:
-        try:
-            while True:
-                for group in itertools.islice(left, ahead - len(waiting)):
-                    waiting.append([pool.submit(job) for job in group])
-                    del group  # its jobs hold files open
-                if not waiting:
-                    return
-                yield [future.result() for future in waiting.popleft()]
-        finally:
-            for future in itertools.chain.from_iterable(waiting):
-                future.cancel()
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="read")
+    try:
+        while True:
+            for group in itertools.islice(left, ahead - len(waiting)):
+                waiting.append([pool.submit(job) for job in group])
+                del group  # its jobs hold files open
+            if not waiting:
+                return
+            yield [future.result() for future in waiting.popleft()]
+    finally:
+        # Waits for no thread: where this was left half-way by an error, Python's collector ends it, wherever it happens
+        # to run, as in a thread that is just starting, which holds what the end of any other one waits for.
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 #: The number of a layer, the layer, and places in it that one part fills.

@@ -57,7 +57,7 @@ class FacenetEmbedderModule(PipelineModule):
         embedder = check_embedder(embedder)
         self.resources = Resources(
             batch_size=batch_size,
-            memory_bytes=700 * 1024**2,  # torch, the models and a batch: measured, 0.9 GB with the rest of a process
+            memory_bytes=800 * 1024**2,  # torch, the models and a batch: measured, 1 GB with the rest of a process
             input_bytes=6 * 1000**2,  # a photo of 12 megapixels, decoded at a half or a quarter
         )
         self.decode_target = DecodeTarget(long_side_px=detect_max_side_px)  # type: ignore[misc]  # it depends

@@ -122,7 +122,7 @@ class RequestMaker:
                 yield entry, photo.result()
                 ahead.extend(itertools.islice(begun, 1))
         finally:
-            pool.shutdown(cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)  # the collector may end it, see `landing.reader`
 
     def _source(self) -> Iterator[dict[str, str]]:
         """What is to be done over, then what has not been looked at; not what is on its way."""
