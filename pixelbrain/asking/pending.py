@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from pixelbrain import schema
 from pixelbrain.asking.questions.question import Question
-from pixelbrain.asking.questions.where import Where, names_in, parse_where
+from pixelbrain.asking.questions.where import Where, names_in, of_each_face, parse_where
 from pixelbrain.asking.request.body import question_hash
 from pixelbrain.asking.settings import AskSettings
 from pixelbrain.errors import ConfigError
@@ -139,9 +139,10 @@ def _known_columns(table: pa.Table) -> pa.Table:
 
 
 def _lists_of(values: pa.Array, lists: pa.ListArray) -> pa.ListArray:
-    """Values of the things in lists, as lists."""
+    """Values of the faces in lists, as lists."""
     ends = np.cumsum([0, *pc.fill_null(pc.list_value_length(lists), 0).to_pylist()])
-    return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), values, mask=pc.is_null(lists))
+    kind = of_each_face(values.type)
+    return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), values, kind, mask=pc.is_null(lists))
 
 
 def _open_mask(landing: Landing, settings: AskSettings, question: Question) -> np.ndarray:

@@ -250,13 +250,13 @@ def _check_requires(cls: type[PipelineModule]) -> None:
     names = cls.requires
     if isinstance(names, str) or not all(isinstance(name, str) and name.isidentifier() for name in names):
         raise ModuleError(f"{cls.__qualname__}.requires is {names!r}: a list of names, such as ['faces']")
-    for method in (cls.process, cls.process_batch):
+    for method in ("process", "process_batch"):
         try:
-            inspect.signature(method).bind(None, None, **dict.fromkeys(names))
+            inspect.signature(getattr(cls, method)).bind(None, None, **dict.fromkeys(names))
         except TypeError:
             given = ", ".join(f"{name}=..." for name in names)
             raise ModuleError(
-                f"{cls.__qualname__}.requires is {list(names)!r}, and {method.__name__} does not take it: it is called "
+                f"{cls.__qualname__}.requires is {list(names)!r}, and {method} does not take it: it is called "
                 f"with {given} behind its first argument"
             ) from None
 
