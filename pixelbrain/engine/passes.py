@@ -47,6 +47,7 @@ class Passes:
     first_image: str  # of the listing
     modules: Sequence[PipelineModule]
     states: Mapping[str, ModuleState]  # what computes their columns
+    stands_on: Mapping[str, Mapping[str, str]]  # see `WorkOrder`
     placement: Placement
     progress: Progress
     lock: RunLock  # of OUT
@@ -109,6 +110,7 @@ class Passes:
             max_megapixels=worklist.loader.max_megapixels,
             versions_as_read=worklist.loader.open().lists_read_versions,
             thumbnails=self.thumbnails,
+            stands_on=self.stands_on,
         )
         with contextlib.closing(executor.work_off(left, order, plan)) as summaries:
             try:

@@ -115,8 +115,14 @@ class Stages:
         return self._looked
 
     def modules(self) -> Sequence[PipelineModule]:
-        """The modules that look at images, not yet set up."""
-        return self._modules or make_modules(self.config)
+        """The modules that look at images, not yet set up, in the order in which they run.
+
+        Raises:
+            ConfigError: one requires what no other gives.
+        """
+        from pixelbrain.engine.extract import in_order
+
+        return in_order(self._modules or make_modules(self.config), self.landing)[0]
 
     def asking(self) -> Sequence[Gpt4VModule]:
         """The modules that ask. Raises `ConfigError` for what cannot be asked."""
