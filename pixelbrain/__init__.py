@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pixelbrain.modules.base import Resources as Resources
     from pixelbrain.modules.exif import ExifModule as ExifModule
     from pixelbrain.modules.facenet import FacenetEmbedderModule as FacenetEmbedderModule
+    from pixelbrain.modules.faces.module import FaceModule as FaceModule
     from pixelbrain.modules.quality import QualityModule as QualityModule
     from pixelbrain.modules.resnet import ResnetClassifierModule as ResnetClassifierModule
     from pixelbrain.pipeline import Pipeline as Pipeline
@@ -46,6 +47,7 @@ _HOMES = {
     "DecodeTarget": "pixelbrain.images.decode",
     "DecodedImage": "pixelbrain.images.decode",
     "ExifModule": "pixelbrain.modules.exif",
+    "FaceModule": "pixelbrain.modules.faces.module",
     "FacenetEmbedderModule": "pixelbrain.modules.facenet",
     "Gpt4VModule": "pixelbrain.asking.module",
     "Landing": "pixelbrain.landing.landing",

@@ -77,8 +77,8 @@ _BASE = ("image_id", "sha256", "width", "height", "size_bytes", "format")
 def _row(table: pa.Table | None) -> pa.Table:
     kinds = {
         "image_id": pa.string(), "sha256": pa.string(), "width": pa.int64(), "height": pa.int64(),
-        "size_bytes": pa.int64(), "format": pa.string(), "phash": pa.string(), "sharpness": pa.float64(), "seen": pa.int64(),
-        "camera": pa.string(), "taken_ms": pa.int64(),
+        "size_bytes": pa.int64(), "format": pa.string(), "phash": pa.string(), "sharpness": pa.float64(),
+        "seen": pa.int64(), "camera": pa.string(), "taken_ms": pa.int64(),
     }  # fmt: skip
     if table is None:
         return pa.schema(list(kinds.items())).empty_table()
