@@ -33,6 +33,7 @@ from pixelbrain.modules.base import PipelineModule, Resources
 from pixelbrain.modules.requires import Giver, resolve
 from pixelbrain.schema import check_name
 from pixelbrain.shown import Shown
+from pixelbrain.sources import name_sources
 from pixelbrain.sources.base import IMAGE_SUFFIXES
 from pixelbrain.sources.gone import find_gone
 from pixelbrain.sources.passed_over import describe_passed_over
@@ -238,7 +239,8 @@ def first_look(
     except SourceGoneError:
         return [], True
     raise ConfigError(
-        f"{loader.source} is there: --prune removes what is gone from it, --prune-gone-source is for one that is not"
+        f"{name_sources(loader.source)} is there: --prune removes what is gone from it, --prune-gone-source is for one "
+        "that is not"
     )
 
 
@@ -248,7 +250,9 @@ def _peek(loader: DataLoader, landing: Landing, *, prune: bool = False) -> First
         tables, complete = peek(loader.list_images())
         if not any(map(len, tables)):
             instead = f"; passed over: {describe_passed_over(loader.passed_over)}" if loader.passed_over else ""
-            raise SourceGoneError(f"no image in {loader.source}: looked for {' '.join(IMAGE_SUFFIXES)}{instead}")
+            raise SourceGoneError(
+                f"no image in {name_sources(loader.source)}: looked for {' '.join(IMAGE_SUFFIXES)}{instead}"
+            )
     except SourceGoneError as error:
         hint = "; --prune-gone-source removes all its images from OUT, if it is gone for good" if prune else ""
         raise SourceGoneError(f"{error}{hint}") from None

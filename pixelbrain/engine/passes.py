@@ -24,6 +24,7 @@ from pixelbrain.landing.parts import ModuleState, claim_generation
 from pixelbrain.landing.reader import read_columns
 from pixelbrain.locks.run import RunLock
 from pixelbrain.modules.base import PipelineModule, Resources
+from pixelbrain.sources import name_sources
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +83,7 @@ class Passes:
         return Job(
             modules=self.modules,
             storage=self.landing.storage,
-            source=self.worklist.loader.source,
+            source=name_sources(self.worklist.loader.source),
             first_image=self.first_image,
             placement=self.placement,
             debug=self.debug,
@@ -151,7 +152,7 @@ class Passes:
         if self.progress.unread_streak >= _UNREAD_STREAK:
             raise EngineError(
                 f"the last {self.progress.unread_streak:,} images could not be read: is "
-                f"{self.worklist.loader.source} still there? The same command with --retry-failed goes on"
+                f"{name_sources(self.worklist.loader.source)} still there? The same command with --retry-failed goes on"
             )
 
     def _after_loss(self) -> None:

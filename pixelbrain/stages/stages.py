@@ -15,6 +15,7 @@ from pixelbrain.errors import ConfigError, OutLockedError, StoppedError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.locks.run import RunLock
 from pixelbrain.record import read_record, write_stage
+from pixelbrain.sources import name_sources
 from pixelbrain.stages.asking import asked, to_ask
 from pixelbrain.stages.configured import fetch_missing, make_asking, make_modules, recorded_config
 from pixelbrain.stages.display import Display, LogDisplay
@@ -102,6 +103,7 @@ class Stages:
                 limit=config.limit,
                 max_megapixels=config.max_megapixels,
                 hidden=config.hidden,
+                column=config.column,
             )
         return self._loader
 
@@ -203,7 +205,9 @@ class Stages:
             figures = dataclasses.asdict(report) | {"images_per_s": round(report.images_per_s, 2)}
             figures["seconds_by_activity"] = {k: round(v, 2) for k, v in report.seconds_by_activity.items()}
             self.record("extract", figures)
-        tell_extracted(self.display, report, config.source, pruned=config.prune or config.prune_gone_source)
+        tell_extracted(
+            self.display, report, name_sources(loader.source), pruned=config.prune or config.prune_gone_source
+        )
         if report.stopped and not may_stop:
             raise StoppedError(
                 f"Stopped. {report.done:,} images have landed in this run, and stay: the same command does the rest"
