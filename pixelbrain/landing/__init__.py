@@ -13,6 +13,7 @@
 | `publish` | published | what other programs read: one row an image, one a face, of one schema, at the end of a stage |
 | `Registry` | registry | the people of OUT for life: names, who is hidden, who became whom |
 | `prune` | remaining | take images that are gone from their source out of OUT |
+| `Where` | where/ | which images are meant: one language over what is known of them; a loader of such |
 | `AnswerLog` | answers/ | answers under OUT: journalled as they come, folded into Parquet |
 | `Marks`, `erase` | forgotten/ | what was forgotten: kept from coming back, and taken out of all files |
 | `KnownBytes`, `Moves` | moves/ | photos known by their bytes, whatever they are called now, and what goes along |
