@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pixelbrain.modules.base import PipelineModule as PipelineModule
     from pixelbrain.modules.base import Resources as Resources
     from pixelbrain.modules.facenet import FacenetEmbedderModule as FacenetEmbedderModule
+    from pixelbrain.modules.faces.module import FaceModule as FaceModule
     from pixelbrain.modules.resnet import ResnetClassifierModule as ResnetClassifierModule
     from pixelbrain.pipeline import Pipeline as Pipeline
     from pixelbrain.pipeline import TaggingPipeline as TaggingPipeline
@@ -43,6 +44,7 @@ _HOMES = {
     "Database": "pixelbrain.stores.database",
     "DecodeTarget": "pixelbrain.images.decode",
     "DecodedImage": "pixelbrain.images.decode",
+    "FaceModule": "pixelbrain.modules.faces.module",
     "FacenetEmbedderModule": "pixelbrain.modules.facenet",
     "Gpt4VModule": "pixelbrain.asking.module",
     "Landing": "pixelbrain.landing.landing",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -149,7 +150,10 @@ class Placement:
 class RunConfig(Placement):
     """Everything that `pixelbrain run` can be told. Raises `ConfigError` for what cannot work."""
 
-    source: str | None = None  # a folder, an image, a list file, s3://bucket/prefix
+    source: str | tuple[str, ...] | None = None  # a folder, an image, a list file, s3://bucket/prefix, a glob; several
+    column: str | None = _flag(
+        "Of a .csv or .parquet list, the column that names the images. [default: uri, url or path]", metavar="NAME"
+    )
     out: str | None = _flag("The folder, or s3://bucket/prefix, that results land in.", metavar="OUT")
     modules: tuple[str, ...] = _flag(
         "resnet, facenet, or your own as package.file:Class; repeatable. [default: resnet and facenet]",
@@ -242,7 +246,9 @@ class RunConfig(Placement):
             raise ConfigError(f"gpt4v is {self.gpt4v!r}: it has keys, such as questions and model")
         if (GPT4V in self.modules) != (self.gpt4v is not None):
             raise ConfigError("the module gpt4v and its settings, under the key gpt4v of a config file, go together")
-        for name in ("source", "out", "weights_dir", "chroma"):
+        if self.source:
+            set_(self, "source", check_sources(self.source))
+        for name in ("out", "weights_dir", "chroma", "column"):
             value = getattr(self, name)
             if value is not None and not isinstance(value, str):
                 raise ConfigError(f"{name} is {value!r}: it is text")
@@ -335,6 +341,18 @@ def check_embedder(value: Any) -> str:
         return f"{ONNX}{Path(value.removeprefix(ONNX)).expanduser().absolute()}"
     choose("embedder", value, (*EMBEDDERS, f"{ONNX}FILE"))
     return str(value)
+
+
+def check_sources(value: Any) -> str | tuple[str, ...]:
+    """What names one source, as text, or several. Raises `ConfigError` for what names none."""
+    one = isinstance(value, (str, os.PathLike))
+    try:
+        names = tuple(os.fspath(name) for name in ([value] if one else value or ()))
+    except TypeError:
+        raise ConfigError(f"source is {value!r}: it is text, or a list of texts") from None
+    if not names or not all(isinstance(name, str) and name for name in names):
+        raise ConfigError(f"no source in {value!r}: name a folder, an image, a list file or s3://bucket/prefix")
+    return names[0] if len(names) == 1 else names
 
 
 def _names(name: str, value: Any) -> tuple[str, ...]:

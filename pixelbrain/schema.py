@@ -129,6 +129,9 @@ def classifier_fields(dim: int) -> list[pa.Field]:
 #: Of a face: pixels of the upright original, x to the right, y down.
 BOX_FIELDS = tuple(pa.field(name, pa.float32()) for name in ("x1", "y1", "x2", "y2"))
 
+#: By what a result about a face says whose it is: after another detection its id may be another face's.
+WHOSE_FIELDS = (pa.field("face_id", pa.string()), *BOX_FIELDS)
+
 
 def faces_fields(dim: int) -> list[pa.Field]:
     """A face module's struct: all faces of the image, ordered by position (top to bottom, left to right)."""

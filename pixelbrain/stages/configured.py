@@ -11,7 +11,6 @@ from pixelbrain.config import GPT4V, ONNX, RunConfig
 from pixelbrain.errors import ConfigError, WeightsError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
-from pixelbrain.landing.reader import newest_first
 from pixelbrain.modules.base import PipelineModule
 from pixelbrain.modules.registry import MODULES, create_module, module_class
 from pixelbrain.record import read_record
@@ -149,11 +148,10 @@ def _told(config: RunConfig) -> dict[str, Any]:
 
 def _newest_states(config: RunConfig) -> dict[str, ModuleState]:
     """What computed the built-in modules' columns last: of two models, the one that a run was changing to."""
-    found: dict[str, ModuleState] = {}
-    for part in newest_first(Landing(config.out, s3_endpoint=config.s3_endpoint).parts) if config.out else ():
-        for name in _SETTINGS.keys() & part.modules.keys():
-            found.setdefault(name, part.modules[name])
-    return found
+    if not config.out:
+        return {}
+    states = Landing(config.out, s3_endpoint=config.s3_endpoint).newest_states()
+    return {name: state for name, (state, _columns) in states.items() if name in _SETTINGS}
 
 
 def make_asking(config: RunConfig) -> list[Gpt4VModule]:

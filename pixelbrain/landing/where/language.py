@@ -184,6 +184,8 @@ class _Evaluation:
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult):
             return self.contains(node.right, node.left)
         value = self.value(node)
+        if _is_list(value) and pa.types.is_boolean(value.type.value_type):
+            return _any(value, lambda one, _of: one)
         if isinstance(value, bool):
             return pa.array(np.full(len(self.table), value))
         if not isinstance(value, pa.Array) or not pa.types.is_boolean(value.type):

@@ -21,7 +21,7 @@ BASE_NAMES = {
     "n_faces": pa.int32(),
 }
 KNOWN = {**BASE_NAMES, "is_person": pa.bool_(), "tags": pa.list_(pa.string()), "colour.red": pa.float32()}
-KNOWN |= {"boxes.x1": pa.list_(pa.float32()), "person": pa.list_(pa.string())}
+KNOWN |= {"boxes.x1": pa.list_(pa.float32()), "boxes.old": pa.list_(pa.bool_()), "person": pa.list_(pa.string())}
 PEOPLE = {"person": {"ada", "bob", "person-1"}}
 TABLE = pa.table(
     {
@@ -36,6 +36,7 @@ TABLE = pa.table(
         "tags": [["beach", "sun"], [], None, ["sun", None]],
         "colour.red": pa.array([1, 2, 3, 4.5], pa.float32()),
         "boxes.x1": pa.array([[1, 20], [], None, [12, None]], pa.list_(pa.float32())),
+        "boxes.old": [[False, True], [], None, [False]],
         "person": pa.array([["ada", "person-1"], [], [], ["bob"]], pa.list_(pa.string())),
     }
 )
@@ -73,6 +74,8 @@ TABLE = pa.table(
         ("width < boxes.x1", "a", {"boxes.x1", "width"}),
         ("10 < boxes.x1 < 15", "ad", {"boxes.x1"}),
         ("not boxes.x1 > 15", "bd", {"boxes.x1"}),
+        ("boxes.old", "a", {"boxes.old"}),
+        ("not boxes.old", "bd", {"boxes.old"}),
         ("boxes.x1 is null", "c", {"boxes.x1"}),
         ("person = 'ADA'", "a", {"person"}),
         ("person contains 'Person-1' or person in ['Bob']", "ad", {"person"}),
