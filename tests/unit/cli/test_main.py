@@ -91,7 +91,8 @@ def test_all_commands_are_there():
     names = {path[0] for path in ALL}
     assert names == {
         "demo", "run", "extract", "ask", "load", "identify", "evaluate", "forget", "group", "duplicates", "report",
-        "export", "search", "status", "verify", "compact", "tag-identity", "weights", "plan", "cluster", "submit", "people",
+        "export", "search", "status", "verify", "compact", "tag-identity", "weights", "plan", "cluster", "submit",
+        "people",
     }  # fmt: skip
     assert {path[1] for path in ALL if path[0] == "weights" and len(path) > 1} == {"list", "fetch", "verify"}
 
