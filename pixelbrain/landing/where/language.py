@@ -313,6 +313,8 @@ class _Evaluation:
         column = self.table.column(name)
         if pa.types.is_null(column.type):
             column = column.cast(self.types[name])
+        if pa.types.is_timestamp(column.type):  # as ISO 8601, so that any beginning of it can be compared: "2024-05"
+            column = pc.strftime(column.cast(pa.timestamp("s", column.type.tz), safe=False), "%Y-%m-%dT%H:%M:%S")
         return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
 
     def wrong(self, node: ast.expr, reason: str) -> ConfigError:

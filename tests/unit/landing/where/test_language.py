@@ -206,3 +206,16 @@ def test_a_column_of_another_type_is_an_error_of_the_expression() -> None:
 def test_names_are_those_that_stand_for_columns():
     text = "n_faces > 0 and (colour.red < 3 or 'a' in tags) and label is not null and not seen == true"
     assert names_in(text) == {"n_faces", "colour.red", "tags", "label", "seen"}
+
+
+def test_times_are_compared_by_any_beginning():
+    times = pa.array([1714566896250, 1735689600000, None], pa.timestamp("ms"))
+    table = pa.table({"exif.taken_at": times})
+    for text, chosen in (
+        ('exif.taken_at >= "2024-05" and exif.taken_at < "2025"', [True, False, None]),
+        ('exif.taken_at == "2024-05-01T12:34:56"', [True, False, None]),
+        ('"-05-" in exif.taken_at', [True, False, None]),
+        ("exif.taken_at is null", [False, False, True]),
+    ):
+        where = parse_where(text, {"exif.taken_at": times.type})
+        assert where.mask(table).to_pylist() == [bool(one) for one in chosen], text
