@@ -177,7 +177,7 @@ def test_tars_are_listed_by_their_headers_and_read_by_ranges(server):
         before = proxy.count("GET")
         found = read_image(rows[1]["image_id"], version=rows[1]["version"], s3_endpoint=proxy.url)
         assert found == (b"2" * 300_000, rows[1]["version"]) and proxy.count("GET") == before + 1
-        proxy.faults.append(Fault(target="GET", cut=1000))  # a part that breaks off goes on where it was
+        proxy.faults.append(Fault(target="GET", cut_after=1000))  # a part that breaks off goes on where it was
         assert read_image(rows[0]["image_id"], version=rows[0]["version"], s3_endpoint=proxy.url).data == b"1" * 300_000
     client.put_object(Bucket="odd", Key="tars/b.tar", Body=tar_of(two=b"new"))
     again = read_image(rows[4]["image_id"], version=rows[4]["version"], s3_endpoint=server)
