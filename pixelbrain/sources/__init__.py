@@ -26,7 +26,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pixelbrain.errors import ReadError, SourceError, SourceGoneError
-from pixelbrain.sources.archives.names import is_archive_name, local_path, split_member
+from pixelbrain.sources.archives.names import is_archive_name, is_parquet_name, local_path, split_member
+from pixelbrain.sources.archives.parquet import has_images
 from pixelbrain.sources.archives.read import read_member
 from pixelbrain.sources.archives.source import ArchiveSource
 from pixelbrain.sources.base import ImageBytes, ImageSource, is_image_name, is_list_name, one_line
@@ -105,6 +106,8 @@ class _Opener:
         check_source(path)
         if is_archive_name(place):
             return self._archives(self._files(path, kind=is_archive_name), alone=True)
+        if is_parquet_name(place) and (place.startswith(S3_SCHEME) or has_images(path)):
+            return self._archives(self._files(path, kind=is_parquet_name), alone=True)
         if place.startswith(S3_SCHEME):
             if is_list_name(place):
                 raise SourceError(f"a list file is read from disk: copy {place} here")
@@ -116,6 +119,8 @@ class _Opener:
         meant = Glob(place)
         if is_archive_name(place):
             return self._archives(self._files(meant.base or os.curdir, glob=meant, kind=is_archive_name))
+        if is_parquet_name(place) and (place.startswith(S3_SCHEME) or any(map(has_images, _called(place)))):
+            return self._archives(self._files(meant.base or os.curdir, glob=meant, kind=is_parquet_name))
         if place.startswith(S3_SCHEME):
             check_source(place)
         elif is_list_name(place):
@@ -130,13 +135,18 @@ class _Opener:
         return LocalSource(place, **how)
 
     def _archives(self, files: ImageSource, *, alone: bool = False) -> ImageSource:
-        return ArchiveSource(files, alone=alone, hidden=self.hidden, s3_endpoint=self.s3_endpoint)
+        return ArchiveSource(files, alone=alone, hidden=self.hidden, column=self.column, s3_endpoint=self.s3_endpoint)
 
     def _each(self, pattern: str) -> ImageSource:
         """The lists that a glob means."""
-        if not (places := sorted(glob.glob(pattern, recursive=True))):
+        if not (places := _called(pattern)):
             raise SourceGoneError(f"nothing is called like {one_line(pattern)}")
         return SeveralSources([self.open(place) for place in places])
+
+
+def _called(pattern: str) -> list[str]:
+    """The paths that a glob means."""
+    return sorted(glob.glob(pattern, recursive=True))
 
 
 def _is_image_file(place: str) -> bool:

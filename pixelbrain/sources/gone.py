@@ -28,7 +28,7 @@ def find_gone(image_ids: Sequence[str], *, s3_endpoint: str | None = None) -> li
 
     def gone(image_id: str) -> bool:
         if member := split_member(image_id):
-            return gone(member[1]) or _gone_from_archive(member[1], member[2], s3_endpoint)
+            return gone(member[1]) or _gone_from_archive(*member, s3_endpoint)
         if image_id.startswith(FILE_SCHEME):
             return _gone_from_disk(image_id)
         try:
@@ -52,10 +52,10 @@ def _gone_from_disk(image_id: str) -> bool:
     return False
 
 
-def _gone_from_archive(archive: str, name: str, endpoint: str | None) -> bool:
+def _gone_from_archive(kind: str, archive: str, name: str, endpoint: str | None) -> bool:
     """Of one that cannot be read, or not to its end, nothing is."""
     try:
-        return not has_member(archive, name, s3_endpoint=endpoint)
+        return not has_member(kind, archive, name, s3_endpoint=endpoint)
     except ReadError:
         return False
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pixelbrain.errors import ReadError, SourceError
@@ -207,6 +209,27 @@ def test_a_tar_on_a_server_that_knows_if_match(s3):
     assert [row["version"] for row in listed(open_source("s3://shards/a.tar", s3_endpoint=endpoint))][
         1
     ] == found.version
+
+
+def test_parquet_files_with_images(s3):
+    s3.create_bucket(Bucket="tables")
+    endpoint = s3.meta.endpoint_url
+    for key, images in ("in/0.parquet", [b"0" * 200_000, b"1"]), ("in/1.parquet", [b"2", None]):
+        file = io.BytesIO()
+        pq.write_table(pa.table({"image": [{"bytes": data, "path": None} for data in images]}), file, row_group_size=1)
+        s3.put_object(Bucket="tables", Key=key, Body=file.getvalue())
+    s3.put_object(Bucket="tables", Key="in/2.parquet", Body=b"nothing")
+    rows = listed(open_source("s3://tables/in/*.parquet", s3_endpoint=endpoint))
+    assert [row["image_id"].partition("in/")[2] for row in rows] == [
+        "0.parquet#/image/0", "0.parquet#/image/1", "1.parquet#/image/0", "1.parquet#/image/1", "2.parquet#/",
+    ]  # fmt: skip
+    read = [read_image(row["image_id"], version=row["version"], s3_endpoint=endpoint) for row in rows[:3]]
+    assert [(len(one.data), one.version) for one in read] == [
+        (size, row["version"]) for size, row in zip((200_000, 1, 1), rows[:3], strict=True)
+    ]
+    for row, said in zip(rows[3:], ("row 1 has no bytes", "it is no Parquet file"), strict=True):
+        with pytest.raises(ReadError, match=said):
+            read_image(row["image_id"], version=row["version"], s3_endpoint=endpoint)
 
 
 def test_an_empty_place_is_an_empty_listing(s3, tmp_path: Path):

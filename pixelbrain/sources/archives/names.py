@@ -1,4 +1,4 @@
-"""The ids of images in archives: `tar+file:///data/a.tar#/cats/1.jpg`, `tar+s3://bucket/a.tar#/1.jpg`.
+"""The ids of images in archives: `tar+file:///data/a.tar#/cats/1.jpg`, `parquet+s3://bucket/a.parquet#/image/17`.
 
 The scheme is no file's and no object's, so that no path and no key can be called alike, and a folder with archives in
 it does not take their members for files of its own. What stands behind `#/` is the member's name, percent-encoded.
@@ -13,10 +13,12 @@ import urllib.parse
 
 from pixelbrain.storage.file_uri import FILE_SCHEME, uri_to_path
 
-_MEMBER = re.compile(r"(tar)\+([a-z][a-z0-9]*://[^#]*)#/(.*)", re.DOTALL)
+_MEMBER = re.compile(r"(tar|parquet)\+([a-z][a-z0-9]*://[^#]*)#/(.*)", re.DOTALL)
 
 #: As files are called whose members can be read by themselves.
 TAR_SUFFIXES = (".tar",)
+#: And those that hold images in a column, or are lists of images.
+PARQUET_SUFFIXES = (".parquet",)
 
 
 def is_archive_name(name: str) -> bool:
@@ -24,11 +26,16 @@ def is_archive_name(name: str) -> bool:
     return name.lower().endswith(TAR_SUFFIXES)
 
 
+def is_parquet_name(name: str) -> bool:
+    """Whether a file of this name is taken for Parquet."""
+    return name.lower().endswith(PARQUET_SUFFIXES)
+
+
 def member_uri(kind: str, archive: str, name: str) -> str:
     """The id of a member.
 
     Args:
-        kind: of the archive: `tar`.
+        kind: of the archive: `tar`, or `parquet`, whose members are called `column/row`.
         archive: its URI.
         name: of the member; "" stands for the archive itself, where it is damaged.
     """

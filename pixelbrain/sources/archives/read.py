@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from pixelbrain.errors import ReadError
 from pixelbrain.sources.archives.names import plain_name, split_member
+from pixelbrain.sources.archives.parquet import count_rows, read_row
 from pixelbrain.sources.archives.ranged import open_ranged, read_part
 from pixelbrain.sources.archives.tar import tar_members
 from pixelbrain.sources.base import ImageBytes, OtherVersionError, Part
@@ -38,7 +39,9 @@ def read_member(image_id: str, version: str = "", *, s3_endpoint: str | None = N
     member = split_member(image_id)
     if member is None:
         raise ReadError(f"no member of an archive: {image_id[:100]}")
-    _kind, archive, name = member
+    kind, archive, name = member
+    if kind == "parquet":
+        return read_row(archive, name, version, s3_endpoint=s3_endpoint)
     if place := _VERSION.fullmatch(version):
         try:
             part = Part(int(place[2]), int(place[3]))
@@ -59,8 +62,12 @@ def find_member(archive: str, name: str, *, s3_endpoint: str | None = None) -> t
     raise ReadError(f"it is not in the archive (any more): {name[:200]!r}" if name else "the archive is whole now")
 
 
-def has_member(archive: str, name: str, *, s3_endpoint: str | None = None) -> bool:
+def has_member(kind: str, archive: str, name: str, *, s3_endpoint: str | None = None) -> bool:
     """Whether an archive has a member. Raises `ReadError` where nobody can tell."""
+    if kind == "parquet":
+        with open_ranged(archive, s3_endpoint=s3_endpoint) as (file, _version):
+            column, _, row = name.rpartition("/")
+            return row.isdecimal() and int(row) < count_rows(file, column)
     _version, members, damage = _look(archive, s3_endpoint)
     if damage and name not in members:
         raise ReadError(damage)

@@ -1,4 +1,4 @@
-"""The images in archives: members of tar files, listed by their headers, several archives at a time."""
+"""The images in archives: members of tar files and rows of Parquet files, several archives at a time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from pixelbrain.errors import ReadError, SourceError
-from pixelbrain.sources.archives.names import member_uri, split_member
+from pixelbrain.sources.archives.names import is_parquet_name, member_uri, split_member
+from pixelbrain.sources.archives.parquet import parquet_members
 from pixelbrain.sources.archives.ranged import open_ranged
 from pixelbrain.sources.archives.read import member_version
 from pixelbrain.sources.archives.tar import tar_members
@@ -37,13 +38,21 @@ class ArchiveSource(ImageSource):
         files: lists the archives.
         alone: it is the only one, and named: if nothing of it can be read, nothing can be listed.
         hidden: list hidden members, too.
+        column: of Parquet files, the one that holds the images.
         s3_endpoint: another S3 server's URL.
     """
 
     def __init__(
-        self, files: ImageSource, *, alone: bool = False, hidden: bool = False, s3_endpoint: str | None = None
+        self,
+        files: ImageSource,
+        *,
+        alone: bool = False,
+        hidden: bool = False,
+        column: str | None = None,
+        s3_endpoint: str | None = None,
     ) -> None:
         super().__init__()
+        self._column = column
         self._files, self._alone, self._hidden, self._endpoint = files, alone, hidden, s3_endpoint
         self._damaged: set[str] = set()
 
@@ -67,7 +76,7 @@ class ArchiveSource(ImageSource):
                 if self._alone and not listed.rows:
                     raise SourceError(f"{one_line(archive)}: {listed.damage}")
                 self._damaged.add(archive)
-                yield member_uri("tar", archive, ""), version, None
+                yield member_uri(_kind(archive), archive, ""), version, None
 
     def _ahead(self, archives: Iterator[tuple[str, str, int | None]]) -> Iterator[tuple[str, str, _Listed]]:
         """Each archive, its version and what is in it, the next ones on their way."""
@@ -90,6 +99,9 @@ class ArchiveSource(ImageSource):
         seen: set[str] = set()
         try:
             with open_ranged(archive, s3_endpoint=self._endpoint) as (file, version):
+                if _kind(archive) == "parquet":
+                    names = parquet_members(file, self._column)
+                    return found._replace(rows=[(member_uri("parquet", archive, one), version, None) for one in names])
                 for name, part in tar_members(file):
                     if not self._hidden and any(map(is_hidden, name.split("/"))):
                         found.passed_over.add(HIDDEN_FILE)
@@ -102,6 +114,12 @@ class ArchiveSource(ImageSource):
                     else:
                         seen.add(name)
                         found.rows.append((member_uri("tar", archive, name), member_version(version, part), part.size))
+        except SourceError as error:
+            raise SourceError(f"{one_line(archive)}: {error}") from None
         except ReadError as error:
             return found._replace(damage=str(error))
         return found
+
+
+def _kind(archive: str) -> str:
+    return "parquet" if is_parquet_name(archive) else "tar"
