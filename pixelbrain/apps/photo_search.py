@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -13,14 +15,16 @@ import pyarrow.compute as pc
 
 from pixelbrain.errors import ImageError, LandingError, ModuleError
 from pixelbrain.identity.corrections.people import People
-from pixelbrain.images.decode import decode_image
+from pixelbrain.images.decode import DecodeTarget, decode_image
 from pixelbrain.landing.forgotten.marks import read_marks
-from pixelbrain.landing.parts import ModuleState
 from pixelbrain.landing.registry import read_registry
+from pixelbrain.modules.base import PipelineModule
+from pixelbrain.modules.requires import resolve
 from pixelbrain.record import read_record
 from pixelbrain.report.search import search
 from pixelbrain.schema import ModelInfo
 from pixelbrain.sources import image_uri, read_bytes
+from pixelbrain.stages.chosen import choose
 from pixelbrain.stages.configured import landed_module
 from pixelbrain.stages.stages import Stages
 from pixelbrain.storage.file_uri import shown_path
@@ -41,6 +45,7 @@ def search_photo(
     k: int = 20,
     embedder: str | None = None,
     module: str | None = None,
+    where: str | None = None,
 ) -> dict[str, Any]:
     """The faces, images or other vectors nearest to a photo.
 
@@ -52,6 +57,7 @@ def search_photo(
         k: how many.
         embedder: onnx:FILE, where the file of OUT's own embedder is not where it was.
         module: package.file:Class of a module of the user's own, where run.json does not say it.
+        where: only among the images for which this is true, see `landing.where.language`.
 
     Returns:
         `unit` of the distances, `columns`, and `queries`: a `title` and the `matches`, nearest first, each; the `path`
@@ -70,7 +76,7 @@ def search_photo(
         raise LandingError(
             f"{stages.storage.uri} has no {column} vectors: run `pixelbrain extract` with --module {column}"
         )
-    uri = image_uri(photo)
+    uri, images = image_uri(photo), choose(stages, where)
     try:
         data = read_bytes(uri, s3_endpoint=stages.config.s3_endpoint)
         stages.check("search")
@@ -81,7 +87,7 @@ def search_photo(
         raise ModuleError(f"{field.module} failed on {photo}: {found['error']}")
     titles, vectors = _queries(found, field)
     with stages.database() as database:
-        results: Sequence[Sequence[Any]] = search(database, vectors, by=by, model=model, k=k)
+        results: Sequence[Sequence[Any]] = search(database, vectors, by=by, model=model, k=k, images=images)
     names = read_registry(stages.storage).names if by == "faces" else {}
     queries = [
         {"title": title, "matches": [_shown(match, names) for match in matches]}
@@ -114,23 +120,29 @@ def _computed(
     told = read_record(stages.storage).get("settings", {}) | ({"embedder": embedder} if embedder else {})
     if spec:
         told |= {"modules": [*told.get("modules", ()), spec]}
-    state = stages.landing.states()[field.module]
-    module = landed_module(
-        field.module,
-        state,
-        weights_dir=told.get("weights_dir"),
-        offline=bool(told.get("offline")),
-        told=told,
-    )
+    states, given = stages.landing.states(), {"weights_dir": told.get("weights_dir"), "told": told}
+
+    def made(name: str) -> dict[str, PipelineModule]:
+        """The module of a column, behind those that it stands on."""
+        below = {of: module for one in states[name].stands_on for of, module in made(one).items()}
+        return {**below, name: landed_module(name, states[name], offline=bool(told.get("offline")), **given)}
+
+    modules, state = made(field.module), states[field.module]
+    stands_on = resolve([*modules.values()], list)[1] if state.stands_on else {}
+    target = functools.reduce(DecodeTarget.union, (module.decode_target for module in modules.values()))
     max_pixels = stages.config.max_megapixels * 1_000_000
-    image = decode_image(data, image_id=uri, target=module.decode_target, max_pixels=max_pixels)
-    module.prepare()
-    module.setup("cpu")
-    now = ModuleState(settings=module.settings(), model=module.model_info(), vectors=state.vectors)
-    return module.run([image])[0], fields_of(field.module, now)[by].model
+    image = decode_image(data, image_id=uri, target=target, max_pixels=max_pixels)
+    said: dict[str, list[dict[str, Any]]] = {}
+    for name, module in modules.items():
+        module.prepare()
+        module.setup("cpu")
+        said[name] = module.run([image], **{called: said[of] for called, of in stands_on.get(name, {}).items()})
+    own = modules[field.module]
+    now = dataclasses.replace(state, settings=own.settings(), model=own.model_info())
+    return said[field.module][0], fields_of(field.module, now)[by].model
 
 
-def search_person(stages: Stages, person: str, *, k: int = 20) -> dict[str, Any]:
+def search_person(stages: Stages, person: str, *, k: int = 20, where: str | None = None) -> dict[str, Any]:
     """The photos of somebody, the most typical first, as `search_photo` has them; no model and no index is asked.
 
     Raises:
@@ -138,7 +150,10 @@ def search_person(stages: Stages, person: str, *, k: int = 20) -> dict[str, Any]
     """
     state = People(stages.landing).state()
     who = state.find(person)
-    rows = state.faces.take(pa.array(state.rows_of(who)[:k], pa.int64())).to_pylist()
+    faces = state.faces.take(pa.array(state.rows_of(who), pa.int64()))
+    if (images := choose(stages, where)) is not None:
+        faces = faces.filter(pc.is_in(faces["image_id"], images.combine_chunks()))
+    rows = faces.slice(0, k).to_pylist()
     name = state.registry.names.get(who)
     found = [
         {column: row[column] for column in ("face_id", "image_id", "identity_id")}

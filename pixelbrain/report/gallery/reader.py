@@ -236,9 +236,8 @@ def _face(face: dict[str, Any], identities: dict[str, tuple[Any, ...]], said: di
     results = ((name, faces.get(_whose(face), {})) for name, faces in said.items())
     own = [(name, {key: value for key, value in one.items() if key not in _WHOSE}) for name, one in results]
     values = tuple(pair for name, one in own for pair in _values(name, one))
-    return GalleryFace(
-        *_whose(face), score=face["score"], identity_id=identity_id, distance=distance, assigned=assigned, values=values
-    )
+    found = {name: face[name] for name in (*_WHOSE, "score")}
+    return GalleryFace(**found, identity_id=identity_id, distance=distance, assigned=assigned, values=values)
 
 
 def _whose(face: dict[str, Any]) -> tuple[Any, ...]:
