@@ -167,9 +167,9 @@ def _write_lists(site: Site, library: Library) -> None:
             about = _seen(site.links, Album("", unsure)) if (unsure := more["unsure"]) else None
             site.write_list(items, f"{kind}/index.html", "tiles.html", _TILES, seen=seen, about=about, **shown, **more)
     if library.duplicates:
-        shown = {"heading": "Duplicates", "here": "duplicates", "most": _COPIES}
+        shown = {"heading": "Duplicates", "here": "duplicates"}
         path, of_group = "duplicates/index.html", functools.partial(_seen_copies, site.links)
-        site.write_list(library.duplicates, path, "duplicates.html", _DUPLICATES, seen=of_group, **shown)
+        site.write_list(library.duplicates, path, "duplicates.html", _DUPLICATES, seen=of_group, most=_COPIES, **shown)
     if library.unassigned:
         shown = {"heading": _unassigned_heading(library), "here": "unassigned"}
         path = "faces-unassigned/index.html"
