@@ -35,6 +35,7 @@ from pixelbrain.modules.requires import Giver, resolve
 from pixelbrain.schema import check_name
 from pixelbrain.shown import Shown
 from pixelbrain.sources import name_sources
+from pixelbrain.sources.archives.names import TAR_SUFFIXES
 from pixelbrain.sources.base import IMAGE_SUFFIXES
 from pixelbrain.sources.gone import find_gone
 from pixelbrain.sources.passed_over import describe_passed_over
@@ -269,6 +270,8 @@ def _peek(loader: DataLoader, landing: Landing, *, prune: bool = False) -> First
         tables, complete = peek(loader.list_images())
         if not any(map(len, tables)) and not loader.chooses:
             instead = f"; passed over: {describe_passed_over(loader.passed_over)}" if loader.passed_over else ""
+            if any(suffix in loader.passed_over for suffix in TAR_SUFFIXES):
+                instead += "; archives are named themselves: a.tar, or '*.tar'"
             raise SourceGoneError(
                 f"no image in {name_sources(loader.source)}: looked for {' '.join(IMAGE_SUFFIXES)}{instead}"
             )

@@ -237,11 +237,14 @@ class DataLoader(Shown):
         Yields:
             Batches in the order of the listing; an image that fails is among its batch's `failures`.
         """
-        ids = (i for table in self.list_images() for i in table["image_id"].to_pylist())
+        tables = (table.select(["image_id", "version"]).to_pydict() for table in self.list_images())
+        ids = itertools.chain.from_iterable(zip(*found.values(), strict=True) for found in tables)
         pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         try:
             ahead = None
-            while submitted := [(i, pool.submit(self._decode, i, target)) for i in itertools.islice(ids, batch_size)]:
+            while submitted := [
+                (i, pool.submit(self._decode, i, version, target)) for i, version in itertools.islice(ids, batch_size)
+            ]:
                 if ahead:
                     yield _collect(ahead)
                 ahead = submitted
@@ -250,8 +253,8 @@ class DataLoader(Shown):
         finally:
             pool.shutdown(wait=False, cancel_futures=True)  # for the collector, see `landing.reader`
 
-    def _decode(self, image_id: str, target: DecodeTarget) -> DecodedImage | EncodedImage:
-        data, version = read_image(image_id, s3_endpoint=self.s3_endpoint)
+    def _decode(self, image_id: str, version: str, target: DecodeTarget) -> DecodedImage | EncodedImage:
+        data, version = read_image(image_id, version=version, s3_endpoint=self.s3_endpoint)
         if not self.decode:
             return EncodedImage(image_id=image_id, data=data, version=version)
         return decode_image(data, image_id=image_id, target=target, max_pixels=self.max_megapixels * 1_000_000)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from pixelbrain.errors import ReadError, SourceError
+from pixelbrain.sources.archives.names import split_member
+from pixelbrain.sources.archives.read import has_member
 from pixelbrain.storage.file_uri import FILE_SCHEME, uri_to_path
 from pixelbrain.storage.retry import Retries, with_retries
 from pixelbrain.storage.s3_client import s3_client
@@ -25,6 +27,8 @@ def find_gone(image_ids: Sequence[str], *, s3_endpoint: str | None = None) -> li
     silent: set[str] = set()
 
     def gone(image_id: str) -> bool:
+        if member := split_member(image_id):
+            return gone(member[1]) or _gone_from_archive(*member, s3_endpoint)
         if image_id.startswith(FILE_SCHEME):
             return _gone_from_disk(image_id)
         try:
@@ -46,6 +50,14 @@ def _gone_from_disk(image_id: str) -> bool:
     except (OSError, ValueError):
         return False
     return False
+
+
+def _gone_from_archive(kind: str, archive: str, name: str, endpoint: str | None) -> bool:
+    """Of one that cannot be read, or not to its end, nothing is."""
+    try:
+        return not has_member(kind, archive, name, s3_endpoint=endpoint)
+    except ReadError:
+        return False
 
 
 def _gone_from_s3(bucket: str, key: str, endpoint: str | None) -> bool:

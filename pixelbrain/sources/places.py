@@ -6,6 +6,7 @@ import os
 import re
 
 from pixelbrain.errors import SourceError
+from pixelbrain.sources.archives.names import is_archive_name
 from pixelbrain.sources.base import is_image_name, is_list_name, one_line
 from pixelbrain.storage.file_uri import absolute, is_file_uri, path_to_uri, uri_to_path
 from pixelbrain.storage.s3_uri import S3_SCHEME
@@ -14,12 +15,15 @@ _S3 = re.compile(r"s3[an]?://", re.IGNORECASE)  # s3a and s3n are what Hadoop ca
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 _SLASH_LOST = re.compile(r"([a-z][a-z0-9+.-]+):/", re.IGNORECASE)  # as a Path writes s3://bucket
 
-_SOURCES = "a folder, an image, a list file (.txt, .csv, .parquet) or s3://bucket/prefix"
+_SOURCES = "a folder, an image, a list file (.txt, .csv, .parquet), a .tar or s3://bucket/prefix"
 _LIST = "a list is a .txt with a path or URI a line, or a .csv or .parquet with a column `uri`, `url` or `path`"
 #: What files are by the end of their names, and the way out.
 _OTHER_FILES = {
+    "is an archive that is compressed, and no part of it can be read by itself: unpack it, to a .tar or a folder": (
+        ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst",
+    ),
     "is an archive: unpack it, and name the folder": (
-        ".zip", ".tar", ".tgz", ".gz", ".bz2", ".tbz2", ".xz", ".txz", ".zst", ".7z", ".rar",
+        ".zip", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar",
     ),
     f"is a list of a kind that is not read: {_LIST}": (
         ".tsv", ".jsonl", ".ndjson", ".json", ".lst", ".list", ".xls", ".xlsx", ".ods", ".arrow", ".feather", ".orc",
@@ -86,7 +90,7 @@ def check_source(place: str) -> None:
     if place.startswith(S3_SCHEME):
         _check_name(place)
     elif os.path.isfile(place):
-        if not is_image_name(place) and not is_list_name(place):
+        if not is_image_name(place) and not is_list_name(place) and not is_archive_name(place):
             _check_name(place)
             _check_bytes(place)
     elif (found := _SCHEME.match(place) or _SLASH_LOST.match(place)) and not os.path.lexists(place):

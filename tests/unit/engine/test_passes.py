@@ -33,8 +33,8 @@ def run(photo_folder, tmp_path) -> Passes:
         tables=list(loader.list_images()),
     )
     return Passes(
-        worklist=worklist, landing=landing, first_image="", modules=[Size()], states=STATES, placement=Placement(), stands_on={},
-        progress=Progress(RunNotes(landing.storage), None), lock=SimpleNamespace(lost=False),
+        worklist=worklist, landing=landing, first_image="", modules=[Size()], states=STATES, placement=Placement(),
+        stands_on={}, progress=Progress(RunNotes(landing.storage), None), lock=SimpleNamespace(lost=False),
     )  # fmt: skip
 
 
