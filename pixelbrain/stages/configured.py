@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from pixelbrain.config import GPT4V, ONNX, RunConfig
+from pixelbrain.config import BESIDE, DEFAULT_MODULES, GPT4V, ONNX, RunConfig
 from pixelbrain.errors import ConfigError, WeightsError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
-from pixelbrain.landing.reader import newest_first
 from pixelbrain.modules.base import PipelineModule
 from pixelbrain.modules.registry import MODULES, create_module, module_class
 from pixelbrain.record import read_record
@@ -86,6 +85,7 @@ def make_modules(config: RunConfig) -> list[PipelineModule]:
             if landed.get(argument) == _ALIASES.get(settings[argument], settings[argument]):
                 settings = landed | settings
         modules.append(create_module(name, **settings))
+        modules[-1].alone = name not in BESIDE or config.modules != DEFAULT_MODULES
     return modules
 
 
@@ -149,11 +149,10 @@ def _told(config: RunConfig) -> dict[str, Any]:
 
 def _newest_states(config: RunConfig) -> dict[str, ModuleState]:
     """What computed the built-in modules' columns last: of two models, the one that a run was changing to."""
-    found: dict[str, ModuleState] = {}
-    for part in newest_first(Landing(config.out, s3_endpoint=config.s3_endpoint).parts) if config.out else ():
-        for name in _SETTINGS.keys() & part.modules.keys():
-            found.setdefault(name, part.modules[name])
-    return found
+    if not config.out:
+        return {}
+    states = Landing(config.out, s3_endpoint=config.s3_endpoint).newest_states()
+    return {name: state for name, (state, _columns) in states.items() if name in _SETTINGS}
 
 
 def make_asking(config: RunConfig) -> list[Gpt4VModule]:
