@@ -43,10 +43,10 @@ TAKEN = {
     "cluster up": "--local --dashboard --num-cpus --num-gpus",
     "compact": "out --s3-endpoint",
     "demo": "--out",
-    "export": "out file --table --min-label-score --format --root --shard-size --s3-endpoint",
+    "export": "out file --table --min-label-score --format --root --shard-size --where --s3-endpoint",
     "extract": f"{EXTRACTED} --print-config --strict",
     "forget": f"out --person --face --photo --again --list --lift --dry-run --yes --json {STORES}",
-    "group": f"out --threshold --by --json {STORES}",
+    "group": f"out --threshold --by --where --json {STORES}",
     "duplicates": "out --bits --similarity --burst --vectors --csv --json --s3-endpoint",
     "evaluate": "out --folders --labels --nobody --strategy --curve --calibrate --json --s3-endpoint",
     "identify": f"out --strategy --threshold --rebuild --address --json {STORES}",
@@ -70,7 +70,7 @@ TAKEN = {
     "plan": f"{PLANNED} --json",
     "report": "out --min-label-score --max-megapixels --s3-endpoint",
     "run": f"{PLANNED} --print-config --strict",
-    "search": "out --image --person --faces --embedder --similar --by --module -k --json --max-megapixels --chroma "
+    "search": "out --image --person --faces --embedder --similar --by --module -k --where --json --max-megapixels --chroma "
     "--s3-endpoint",
     "status": f"out --json {STORES}",
     "submit": "--address --working-dir --runtime-env --wait --job-id --follow words",
