@@ -9,6 +9,7 @@
 | `SeveralSources` | several | several sources as one, each image once |
 | `Glob` | globs | which of what is below a folder or a prefix is meant, by names with wildcards |
 | `ArchiveSource` | archives/ | images inside other files: members of tar files, read by their ranges |
+| `read_web` | web/ | images behind https:// URLs, with a limit a host |
 | `find_gone` | gone | which images are certainly not there any more |
 | `image_uri` | places | what a path or a URI names: one id a file, however it is written; what is no source |
 | `PassedOver` | passed_over | what a listing passes over, counted by kind; what counts as hidden |
@@ -38,6 +39,8 @@ from pixelbrain.sources.places import check_source, image_uri, normal_source, on
 from pixelbrain.sources.s3 import S3Source
 from pixelbrain.sources.s3_read import read_s3
 from pixelbrain.sources.several import SeveralSources, name_sources
+from pixelbrain.sources.web.read import read_web
+from pixelbrain.sources.web.urls import is_web
 from pixelbrain.storage.s3_uri import S3_SCHEME
 
 __all__ = [
@@ -107,6 +110,8 @@ class _Opener:
         if is_glob(path):
             return self._open_glob(path)
         check_source(path)
+        if is_web(place):
+            return NamedImages([place], outs=self.outs)
         if is_archive_name(place):
             return self._archives(self._files(path, kind=is_archive_name), alone=True)
         if is_parquet_name(place) and (place.startswith(S3_SCHEME) or has_images(path)):
@@ -156,8 +161,11 @@ def _called(pattern: str) -> list[str]:
 
 
 def _is_image_file(place: str) -> bool:
-    """Whether a path is that of an image, by its name, whether it is there or not."""
+    """Whether a path is that of an image, by its name, whether it is there or not; or a URL."""
     path = os.path.expanduser(place)
+    if is_web(place):
+        check_source(place)
+        return True
     return is_image_name(path) and "://" not in path and not is_glob(path) and not os.path.isdir(path)
 
 
@@ -175,7 +183,9 @@ def read_image(image_id: str, *, version: str = "", s3_endpoint: str | None = No
         return read_s3(image_id, endpoint=s3_endpoint)
     if split_member(image_id):
         return read_member(image_id, version, s3_endpoint=s3_endpoint)
-    raise ReadError(f"neither a file:// nor an s3:// URI: {image_id[:100]}")
+    if is_web(image_id):
+        return read_web(image_id)
+    raise ReadError(f"neither a file:// nor an s3:// URI, nor a URL: {image_id[:100]}")
 
 
 def read_bytes(image_id: str, *, s3_endpoint: str | None = None) -> bytes:
