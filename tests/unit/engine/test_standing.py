@@ -133,7 +133,7 @@ def test_one_that_a_photo_kills_still_stands_on_what_was_found(photos, tmp_path)
 
 
 def test_where_nothing_gives_what_is_required_nothing_begins(photos, tmp_path, monkeypatch):
-    said = "module bright requires faces, which no module of this run gives, .*run facenet as well .--module facenet"
+    said = "module bright requires faces, which no module of this run gives, .*run it with --module facenet, too"
     with pytest.raises(ConfigError, match=said):
         run(monkeypatch, photos, tmp_path / "out", Bright())
     assert not (tmp_path / "out").exists()
