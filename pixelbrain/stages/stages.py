@@ -17,16 +17,18 @@ from pixelbrain.locks.run import RunLock
 from pixelbrain.record import read_record, write_stage
 from pixelbrain.sources import name_sources
 from pixelbrain.stages.asking import asked, to_ask
+from pixelbrain.stages.chosen import choose
 from pixelbrain.stages.configured import fetch_missing, make_asking, make_modules, recorded_config
 from pixelbrain.stages.display import Display, LogDisplay
 from pixelbrain.stages.preflight import LOOK, preflight
-from pixelbrain.stages.wording import tell_asked, tell_extracted, tell_identified, tell_loaded
+from pixelbrain.stages.wording import tell_asked, tell_duplicates, tell_extracted, tell_identified, tell_loaded
 
 if TYPE_CHECKING:
     from pixelbrain.asking.answer_records import AskReport
     from pixelbrain.asking.module import Gpt4VModule
     from pixelbrain.engine.extract import ExtractReport, FirstLook
     from pixelbrain.identity.group import GroupReport
+    from pixelbrain.identity.lookalikes.duplicates import DuplicatesReport
     from pixelbrain.identity.people import IdentityReport
     from pixelbrain.images.loader import DataLoader
     from pixelbrain.landing.compact import CompactReport
@@ -263,18 +265,34 @@ class Stages:
         tell_identified(self.display, report, self.config.strategy)
         return report
 
-    def group(self, database: Database, *, threshold: float | None = None, by: str = "images") -> GroupReport:
+    def group(
+        self, database: Database, *, threshold: float | None = None, by: str = "images", where: str | None = None
+    ) -> GroupReport:
         """Group images that look alike; see `identity.group.group_images`."""
         from pixelbrain.identity.group import group_images
 
         self.check("group")
+        images = choose(self, where)
         with self.lock("group"), self._published(), self._in_step(database, by), self.display.stage("group"):
-            report = group_images(database, threshold=threshold, by=by)
+            report = group_images(database, threshold=threshold, by=by, only=images)
             self.record("group", dataclasses.asdict(report))
         self.display.line(
             f"group     {report.groups:,} groups in {report.grouped:,} of {report.images:,} images, "
             f"{report.seconds:,.0f} s"
         )
+        return report
+
+    def duplicates(self, **given: Any) -> DuplicatesReport:
+        """Find photos that are there more than once; see `identity.lookalikes.duplicates.find_duplicates`."""
+        from pixelbrain.identity.lookalikes.duplicates import find_duplicates
+
+        self.check("duplicates")
+        with self.lock("duplicates"), self._published(), self.display.stage("duplicates"):
+            report = find_duplicates(
+                self.landing.require(), **{name: value for name, value in given.items() if value is not None}
+            )
+            self.record("duplicates", dataclasses.asdict(report))
+        tell_duplicates(self.display, report)
         return report
 
     def report(self) -> Path:
