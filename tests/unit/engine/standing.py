@@ -63,6 +63,34 @@ class Detector(Finder):
     name = "detector"
 
 
+class Folder(PipelineModule):
+    """By its name, and not by its bytes."""
+
+    name = "folder"
+    by_name = True
+
+    def fields(self):
+        return [pa.field("called", pa.string())]
+
+    def process(self, image):
+        LOOKED.add((self.name, image.image_id))
+        return {"called": image.image_id.rpartition("/")[2]}
+
+
+class Loud(PipelineModule):
+    """Stands on it."""
+
+    name = "loud"
+    requires = ["called"]
+
+    def fields(self):
+        return [pa.field("called", pa.string())]
+
+    def process(self, image, called):
+        LOOKED.add((self.name, image.image_id))
+        return {"called": called["called"].upper()}
+
+
 class Bright(FaceModule):
     """How bright each face is, a vector, and where it stands."""
 

@@ -13,7 +13,7 @@ from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
 from pixelbrain.landing.published import publish
 from pixelbrain.storage.open import open_storage
-from tests.unit.engine.standing import LAYOUTS, Above, Bright, Finder, Fragile, rows_of, run
+from tests.unit.engine.standing import LAYOUTS, Above, Bright, Finder, Folder, Fragile, Loud, rows_of, run
 
 WIDTHS = (12, 25, 38, 61)  # none, one and two faces, and one on which the finder fails
 
@@ -110,6 +110,20 @@ def test_what_is_done_again_takes_along_what_stands_on_it(photos, tmp_path, monk
     report, looked = run(monkeypatch, photos, out, Bright(), Finder(left=1), retry_failed=True)
     assert looked == {"facenet": 1} and report.done == 2
     assert run(monkeypatch, photos, out, Bright(), force=True)[1] == {"bright": 2}  # of the faces that are there
+
+
+def test_what_depends_on_names_is_done_along_and_never_taken_from_a_copy(photos, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    (photos / "copy.png").write_bytes((photos / "12.png").read_bytes())
+    run(monkeypatch, photos, out, Folder())
+    run(monkeypatch, photos, out, Loud())
+    assert all("called, which loud requires, is not known" in row["loud"]["error"] for name, row in rows_of(out).items()
+               if name != "broken.jpg")  # fmt: skip
+    assert run(monkeypatch, photos, out, Loud(), Folder(), force=True)[1] == {"folder": 5, "loud": 5}
+    (photos / "12.png").rename(photos / "moved.png")
+    assert run(monkeypatch, photos, out, Loud(), Folder())[1] == {"folder": 1, "loud": 1}
+    said = {name: row["loud"]["called"] for name, row in rows_of(out).items() if row["loud"]}
+    assert said == {name: name.upper() for name in said} and len(said) == 5
 
 
 def test_one_that_a_photo_kills_still_stands_on_what_was_found(photos, tmp_path):
