@@ -90,6 +90,10 @@ def test_alone_it_says_of_new_photos_what_is_missing_and_has_it_when_that_has_la
     assert rows_of(out)["new.png"]["bright"] is None  # it said nothing of what is there now
     assert run(monkeypatch, photos, out, Bright())[1] == {"bright": 1}
     assert len(rows_of(out)["new.png"]["bright"]["faces"]) == 1
+    (photos / "newer.png").write_bytes(encode("PNG", size=(27, 20)))
+    run(monkeypatch, photos, out, Bright())
+    assert run(monkeypatch, photos, out, Finder(), Bright())[1] == {"facenet": 1, "bright": 1}  # its error was landed
+    assert len(rows_of(out)["newer.png"]["bright"]["faces"]) == 1
 
 
 @pytest.mark.parametrize("published", [False, True])
@@ -101,6 +105,7 @@ def test_what_is_done_again_takes_along_what_stands_on_it(photos, tmp_path, monk
         publish(Landing(out))
     assert [row.get("bright") for row in rows_of(out).values()] == [None] * 5  # derived of what was replaced
     assert [row.get("above") for row in rows_of(out).values()] == [None] * 5
+    (photos / "25.png").rename(photos / "moved.png")  # nor is it known by its bytes what was said before
     assert run(monkeypatch, photos, out, Above(), Bright())[1] == {"bright": 2}
 
     report, looked = run(monkeypatch, photos, out, Finder(left=1), Bright(), Above())  # other settings
