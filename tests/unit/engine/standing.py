@@ -171,7 +171,7 @@ def run(monkeypatch, folder, out, *modules, layout="fused", **options):
     LOOKED.clear()
     monkeypatch.setattr("pixelbrain.engine.passes.choose_executor", lambda job, _looks: Here(job, layout))
     wishes = Placement(layout=layout, executor="ray")
-    report = extract(DataLoader(str(folder)), modules, out, placement=wishes, thumbnails=False, **options)
+    report = extract(DataLoader(str(folder)), modules, out, placement=wishes, **{"thumbnails": False, **options})
     return report, dict(Counter(name for name, _photo in LOOKED))
 
 

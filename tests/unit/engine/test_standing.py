@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pyarrow.parquet as pq
 import pytest
 
 from pixelbrain.engine.work.run_notes import RunNotes
@@ -30,7 +31,9 @@ def photos(tmp_path, encode):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_together_in_any_order_and_layout(photos, tmp_path, monkeypatch, layout):
-    report, looked = run(monkeypatch, photos, tmp_path / "out", Above(), Bright(), Finder(), layout=layout)
+    modules, options = [Above(), Bright(), Finder()], {"layout": layout, "thumbnails": True}
+    report, looked = run(monkeypatch, photos, tmp_path / "out", *modules, **options)
+    assert pq.read_table(tmp_path / "out" / "thumbnails")["box"].drop_null().length() == 3  # a face's crop, once
     assert (report.done, report.failed) == (5, 2) and looked == {"facenet": 4, "bright": 2}
     found = rows_of(tmp_path / "out")
     assert [len(found[f"{width}.png"]["bright"]["faces"] or "") for width in WIDTHS] == [0, 1, 2, 0]
@@ -124,7 +127,7 @@ def test_what_depends_on_names_is_done_along_and_never_taken_from_a_copy(photos,
     run(monkeypatch, photos, out, Loud())
     assert all("called, which loud requires, is not known" in row["loud"]["error"] for name, row in rows_of(out).items()
                if name != "broken.jpg")  # fmt: skip
-    assert run(monkeypatch, photos, out, Loud(), Folder(), force=True)[1] == {"folder": 5, "loud": 5}
+    assert run(monkeypatch, photos, out, Loud(), Folder(), retry_failed=True)[1] == {"folder": 5, "loud": 5}
     (photos / "12.png").rename(photos / "moved.png")
     assert run(monkeypatch, photos, out, Loud(), Folder())[1] == {"folder": 1, "loud": 1}
     said = {name: row["loud"]["called"] for name, row in rows_of(out).items() if row["loud"]}
