@@ -139,7 +139,7 @@ def test_reading_chromadb(block, landed):
     assert len(shown) == 2
 
 
-@shows("docs/extending.md", "python", 3)
+@shows("docs/extending.md", "python", 4)
 def test_a_store_of_ones_own(block, landed):
     for _ in range(2):
         run(block, landed)
@@ -186,6 +186,21 @@ def test_a_model_of_ones_own(block, folder, command, monkeypatch):
     assert len(found) == 4
     assert all(0 < row["probability"] < 1 for row in found)
     assert pb.Landing(folder / "out3").models()["outdoors"].model == "outdoors"
+
+
+@shows("docs/extending.md", "python", 3)
+def test_a_module_that_stands_on_others(block, folder, landed, command, monkeypatch):
+    """Over what landed before: the faces of the README's out/ are not looked for again."""
+    (folder / "glasses.py").write_text(block)
+    monkeypatch.chdir(folder)
+    shutil.copytree("out", "out4", ignore=shutil.ignore_patterns("db", "report"))
+    words = ("extract", "photos/", "--out", "out4/", "--module", "glasses:Glasses", "--executor", "local")
+    command(*words)
+    found = pb.open(folder / "out4").faces()
+    assert len(found) == 4 and all(0 < value < 1 for value in found["glasses.probability"].to_pylist())
+    assert [row["glasses"]["faces"][0]["face_id"] for row in rows(folder / "out4") if row["status"] == "ok"] == [
+        row["facenet"]["faces"][0]["face_id"] for row in rows(folder / "out") if row["status"] == "ok"
+    ]
 
 
 @shows("docs/asking.md", "python", 0)
