@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pixelbrain.landing.landing import Landing as Landing
     from pixelbrain.modules.base import PipelineModule as PipelineModule
     from pixelbrain.modules.base import Resources as Resources
+    from pixelbrain.modules.clip import ClipEmbedderModule as ClipEmbedderModule
     from pixelbrain.modules.facenet import FacenetEmbedderModule as FacenetEmbedderModule
     from pixelbrain.modules.resnet import ResnetClassifierModule as ResnetClassifierModule
     from pixelbrain.pipeline import Pipeline as Pipeline
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 #: Where each public name is defined.
 _HOMES = {
+    "ClipEmbedderModule": "pixelbrain.modules.clip",
     "DataLoader": "pixelbrain.images.loader",
     "Database": "pixelbrain.stores.database",
     "DecodeTarget": "pixelbrain.images.decode",

@@ -1,4 +1,4 @@
-"""Search by photo, or by person: the nearest to a photo's vectors, which landed, or which OUT's own model makes."""
+"""Search by photo, words or person: the nearest to vectors that landed, or that OUT's own model makes."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from pixelbrain.images.decode import decode_image
 from pixelbrain.landing.forgotten.marks import read_marks
 from pixelbrain.landing.parts import ModuleState
 from pixelbrain.landing.registry import read_registry
+from pixelbrain.modules.base import PipelineModule
+from pixelbrain.modules.registry import MODULES
 from pixelbrain.record import read_record
 from pixelbrain.report.search import search
 from pixelbrain.schema import ModelInfo
@@ -40,6 +42,7 @@ def search_photo(
     by: str = "faces",
     k: int = 20,
     embedder: str | None = None,
+    clip_model: str | None = None,
     module: str | None = None,
 ) -> dict[str, Any]:
     """The faces, images or other vectors nearest to a photo.
@@ -50,7 +53,7 @@ def search_photo(
         by: "faces": for each face of the photo, the largest first, the nearest faces and whose they are; "images":
             the nearest images; or what a module's vectors are called, see `stores.vectors.vector_fields`.
         k: how many.
-        embedder: onnx:FILE, where the file of OUT's own embedder is not where it was.
+        embedder, clip_model: onnx:FILE, local-dir:DIR, where OUT's own model is not where it was.
         module: package.file:Class of a module of the user's own, where run.json does not say it.
 
     Returns:
@@ -63,23 +66,64 @@ def search_photo(
         LandingError: OUT has no such vectors, or they are another model's.
         ModuleError: the model failed on the photo, or found no face in it.
     """
-    check_collection(stages.landing, by)
-    field = vector_fields(stages.landing).get(by)
-    if field is None:
-        column = COLLECTION_COLUMNS[by]
-        raise LandingError(
-            f"{stages.storage.uri} has no {column} vectors: run `pixelbrain extract` with --module {column}"
-        )
-    uri = image_uri(photo)
+    field, uri = _field(stages, by), image_uri(photo)
+    told = {"embedder": embedder, "clip_model": clip_model}
     try:
         data = read_bytes(uri, s3_endpoint=stages.config.s3_endpoint)
         stages.check("search")
-        found, model = _landed(stages, field, uri, data) or _computed(stages, by, field, uri, data, embedder, module)
+        found, model = _landed(stages, field, uri, data) or _computed(stages, by, field, uri, data, told, module)
     except ImageError as error:
         raise type(error)(f"cannot search by {photo}: {error}") from None
     if found.get("error_type"):
         raise ModuleError(f"{field.module} failed on {photo}: {found['error']}")
     titles, vectors = _queries(found, field)
+    return _nearest(stages, by, titles, vectors, model, k)
+
+
+def search_text(
+    stages: Stages,
+    text: str,
+    *,
+    by: str = "clip",
+    k: int = 20,
+    clip_model: str | None = None,
+    module: str | None = None,
+) -> dict[str, Any]:
+    """The images that words fit best, as `search_photo` has them.
+
+    Args:
+        stages: over the OUT to search.
+        text: what the photo is to show.
+        by: whose vectors: the module's that reads texts.
+        k: how many.
+        clip_model: local-dir:DIR, where the folder of OUT's own model is not where it was.
+        module: package.file:Class of a module of the user's own, where run.json does not say it.
+
+    Raises:
+        ConfigError: a text that is empty or too long; or nothing is called like `by`, or it reads no texts.
+        LandingError: OUT has no such vectors, or they are another model's.
+        MissingExtraError, WeightsError: what reads texts is not here.
+    """
+    field = _field(stages, by)
+    stages.check("search")
+    made, model = _made_again(stages, by, field, {"clip_model": clip_model}, module)
+    return _nearest(stages, by, [text], made.embed_texts([text]), model, k)
+
+
+def _field(stages: Stages, by: str) -> VectorField:
+    """What is called so. Raises `ConfigError` or `LandingError` where nothing is."""
+    fields, column = vector_fields(stages.landing), COLLECTION_COLUMNS.get(by, by)
+    if by not in fields and column in MODULES:
+        uri = stages.storage.uri
+        raise LandingError(f"{uri} has no {column} vectors: run `pixelbrain extract` with --module {column}")
+    check_collection(stages.landing, by)
+    return fields[by]
+
+
+def _nearest(
+    stages: Stages, by: str, titles: Sequence[str], vectors: np.ndarray, model: ModelInfo, k: int
+) -> dict[str, Any]:
+    """What is nearest to each of the vectors, to be shown."""
     with stages.database() as database:
         results: Sequence[Sequence[Any]] = search(database, vectors, by=by, model=model, k=k)
     names = read_registry(stages.storage).names if by == "faces" else {}
@@ -108,26 +152,41 @@ def _landed(stages: Stages, field: VectorField, uri: str, data: bytes) -> tuple[
 
 
 def _computed(
-    stages: Stages, by: str, field: VectorField, uri: str, data: bytes, embedder: str | None, spec: str | None
+    stages: Stages,
+    by: str,
+    field: VectorField,
+    uri: str,
+    data: bytes,
+    told: Mapping[str, str | None],
+    spec: str | None,
 ) -> tuple[dict[str, Any], ModelInfo]:
     """What the model that made OUT's vectors says of a photo, and which it is."""
-    told = read_record(stages.storage).get("settings", {}) | ({"embedder": embedder} if embedder else {})
-    if spec:
-        told |= {"modules": [*told.get("modules", ()), spec]}
-    state = stages.landing.states()[field.module]
-    module = landed_module(
-        field.module,
-        state,
-        weights_dir=told.get("weights_dir"),
-        offline=bool(told.get("offline")),
-        told=told,
-    )
+    module, model = _made_again(stages, by, field, told, spec)
     max_pixels = stages.config.max_megapixels * 1_000_000
     image = decode_image(data, image_id=uri, target=module.decode_target, max_pixels=max_pixels)
     module.prepare()
     module.setup("cpu")
+    return module.run([image])[0], model
+
+
+def _made_again(
+    stages: Stages, by: str, field: VectorField, told: Mapping[str, str | None], spec: str | None
+) -> tuple[PipelineModule, ModelInfo]:
+    """The module that made OUT's vectors, not yet set up, and the model that it is now."""
+    settings: dict[str, Any] = read_record(stages.storage).get("settings", {})
+    settings |= {name: value for name, value in told.items() if value}
+    if spec:
+        settings |= {"modules": [*settings.get("modules", ()), spec]}
+    state = stages.landing.states()[field.module]
+    module = landed_module(
+        field.module,
+        state,
+        weights_dir=settings.get("weights_dir"),
+        offline=bool(settings.get("offline")),
+        told=settings,
+    )
     now = ModuleState(settings=module.settings(), model=module.model_info(), vectors=state.vectors)
-    return module.run([image])[0], fields_of(field.module, now)[by].model
+    return module, fields_of(field.module, now)[by].model
 
 
 def search_person(stages: Stages, person: str, *, k: int = 20) -> dict[str, Any]:
@@ -167,7 +226,7 @@ def _queries(found: dict[str, Any], field: VectorField) -> tuple[list[str], np.n
     if not rows or rows[0].get(name) is None:
         raise ModuleError(f"{field.module} found no {field.path} in the photo")
     if not each:
-        sure = f", likeliest {found['label']} ({found['label_score']:.0%})" if found.get("label_score") else ""
+        sure = f", likeliest {found['label']} ({found['label_score']:.0%})" if found.get("label") else ""
         titles = [f"the whole photo{sure}"]
     elif not {"x1", "y1", "x2", "y2"} <= rows[0].keys():
         titles = [f"{each} {place} of the photo" for place in range(len(rows))]

@@ -188,7 +188,7 @@ def _of_a_run(*unused: str, unlisted: Collection[str] = ()) -> Callable[[F], F]:
     return _options(
         click.argument("source", required=False),
         settings("out", "modules", "classifier", "classes", "top_k", "min_label_score"),
-        settings("embedder", "turns", "strategy", "weights_dir", "offline"),
+        settings("embedder", "turns", "strategy", "clip_model", "labels", "label_template", "weights_dir", "offline"),
         settings(*Placement.__dataclass_fields__),
         address_option,
         settings("s3_endpoint", "mongo", "chroma"),

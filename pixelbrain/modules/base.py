@@ -24,6 +24,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
 import pyarrow as pa
 
 from pixelbrain import schema
@@ -147,6 +148,17 @@ class PipelineModule(Shown, abc.ABC):
     def process_batch(self, inputs: Sequence[Any]) -> list[dict[str, Any]]:
         """The structs of what `preprocess` returned, in order. Override it where a batch is faster than one by one."""
         return [self.process(image) for image in inputs]
+
+    def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """Texts as vectors that its images' are compared with, so that words find photos; `setup` need not come first.
+
+        Returns:
+            float32 (n, dim).
+
+        Raises:
+            ConfigError: a text that the model cannot read; or it reads none, as most do.
+        """
+        raise ConfigError(f"the module {self.name} compares photos with photos alone, not with words")
 
     def struct_type(self) -> pa.StructType:
         """The Arrow type of the module's column."""

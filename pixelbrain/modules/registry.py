@@ -15,6 +15,7 @@ from pixelbrain.modules.base import PipelineModule
 MODULES: dict[str, str] = {
     "resnet": "pixelbrain.modules.resnet:ResnetClassifierModule",
     "facenet": "pixelbrain.modules.facenet:FacenetEmbedderModule",
+    "clip": "pixelbrain.modules.clip:ClipEmbedderModule",
 }
 
 
