@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from pixelbrain.modules.base import PipelineModule as PipelineModule
     from pixelbrain.modules.base import Resources as Resources
     from pixelbrain.modules.clip import ClipEmbedderModule as ClipEmbedderModule
+    from pixelbrain.modules.clip_labels import ClipLabelsModule as ClipLabelsModule
     from pixelbrain.modules.facenet import FacenetEmbedderModule as FacenetEmbedderModule
+    from pixelbrain.modules.faces.module import FaceModule as FaceModule
     from pixelbrain.modules.resnet import ResnetClassifierModule as ResnetClassifierModule
     from pixelbrain.pipeline import Pipeline as Pipeline
     from pixelbrain.pipeline import TaggingPipeline as TaggingPipeline
@@ -41,10 +43,12 @@ if TYPE_CHECKING:
 #: Where each public name is defined.
 _HOMES = {
     "ClipEmbedderModule": "pixelbrain.modules.clip",
+    "ClipLabelsModule": "pixelbrain.modules.clip_labels",
     "DataLoader": "pixelbrain.images.loader",
     "Database": "pixelbrain.stores.database",
     "DecodeTarget": "pixelbrain.images.decode",
     "DecodedImage": "pixelbrain.images.decode",
+    "FaceModule": "pixelbrain.modules.faces.module",
     "FacenetEmbedderModule": "pixelbrain.modules.facenet",
     "Gpt4VModule": "pixelbrain.asking.module",
     "Landing": "pixelbrain.landing.landing",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ EMBEDDERS = ("facenet", "vggface2", "casia-webface", "dlib")  # facenet is vggfa
 ONNX = "onnx:"  # and behind it a file: an embedder of the user's own
 CLIP_MODELS = ("ViT-B-32", "ViT-L-14")
 CLIP_FOLDER = "local-dir:"  # and behind it a folder, as open_clip says it: a model of the user's own
+CLIP_LABELS = "clip_labels"  # the module that --labels is for
 TURNS = ("auto", "never")  # whether photos without an upright face are tried on their side and upside down
 Strategy = Literal["average", "dbscan", "pairwise"]  # how faces become people
 STRATEGIES: tuple[str, ...] = get_args(Strategy)
@@ -151,7 +153,10 @@ class Placement:
 class RunConfig(Placement):
     """Everything that `pixelbrain run` can be told. Raises `ConfigError` for what cannot work."""
 
-    source: str | None = None  # a folder, an image, a list file, s3://bucket/prefix
+    source: str | tuple[str, ...] | None = None  # a folder, an image, a list file, s3://bucket/prefix, a glob; several
+    column: str | None = _flag(
+        "Of a .csv or .parquet list, the column that names the images. [default: uri, url or path]", metavar="NAME"
+    )
     out: str | None = _flag("The folder, or s3://bucket/prefix, that results land in.", metavar="OUT")
     modules: tuple[str, ...] = _flag(
         "resnet, facenet, clip, or your own as package.file:Class; repeatable. [default: resnet and facenet]",
@@ -178,7 +183,7 @@ class RunConfig(Placement):
         metavar="NAME",
     )
     labels: str | tuple[str, ...] = _flag(  # the file, or its lines
-        "Labels out of which --module clip picks, one a line: dog, or beach = a photo taken on a beach.",
+        "Labels for the photos that --module clip looks at, one a line: dog, or beach = a photo taken on a beach.",
         (),
         metavar="FILE",
     )
@@ -234,6 +239,8 @@ class RunConfig(Placement):
         set_(self, "embedder", check_embedder(self.embedder or (OFFLINE_EMBEDDER if self.offline else "facenet")))
         set_(self, "clip_model", check_clip_model(self.clip_model or CLIP_MODELS[0]))
         set_(self, "labels", self.labels if isinstance(self.labels, str) else _names("labels", self.labels))
+        if self.labels and CLIP_LABELS not in self.modules:
+            set_(self, "modules", (*self.modules, CLIP_LABELS))
         super().__post_init__()
         if not self.modules:
             raise ConfigError("modules is empty: name at least one, such as resnet")
@@ -256,11 +263,11 @@ class RunConfig(Placement):
             raise ConfigError(f"gpt4v is {self.gpt4v!r}: it has keys, such as questions and model")
         if (GPT4V in self.modules) != (self.gpt4v is not None):
             raise ConfigError("the module gpt4v and its settings, under the key gpt4v of a config file, go together")
-        if self.labels and "clip" not in self.modules:
-            raise ConfigError("labels are what the module clip picks out of: name it, too, with --module clip")
         if self.label_template and not self.labels:
             raise ConfigError("label_template makes prompts of labels: give these, too, with --labels FILE")
-        for name in ("source", "out", "weights_dir", "chroma", "label_template"):
+        if self.source:
+            set_(self, "source", check_sources(self.source))
+        for name in ("out", "weights_dir", "chroma", "column", "label_template"):
             value = getattr(self, name)
             if value is not None and not isinstance(value, str):
                 raise ConfigError(f"{name} is {value!r}: it is text")
@@ -287,7 +294,8 @@ class RunConfig(Placement):
         return {
             "resnet": {"model": self.classifier, "classes": self.classes or None, "top_k": self.top_k, **shared},
             "facenet": {"embedder": self.embedder, **({"turns": self.turns} if self.turns else {}), **shared},
-            "clip": {
+            "clip": {"model": self.clip_model, **shared},
+            CLIP_LABELS: {
                 "model": self.clip_model,
                 "top_k": self.top_k,
                 **{name: value for name in ("labels", "label_template") if (value := getattr(self, name))},
@@ -368,6 +376,18 @@ def _name_or_path(name: str, value: Any, known: Iterable[str], prefix: str, what
         return f"{prefix}{Path(value.removeprefix(prefix)).expanduser().absolute()}"
     choose(name, value, (*known, f"{prefix}{what}"))
     return str(value)
+
+
+def check_sources(value: Any) -> str | tuple[str, ...]:
+    """What names one source, as text, or several. Raises `ConfigError` for what names none."""
+    one = isinstance(value, (str, os.PathLike))
+    try:
+        names = tuple(os.fspath(name) for name in ([value] if one else value or ()))
+    except TypeError:
+        raise ConfigError(f"source is {value!r}: it is text, or a list of texts") from None
+    if not names or not all(isinstance(name, str) and name for name in names):
+        raise ConfigError(f"no source in {value!r}: name a folder, an image, a list file or s3://bucket/prefix")
+    return names[0] if len(names) == 1 else names
 
 
 def _names(name: str, value: Any) -> tuple[str, ...]:

@@ -145,6 +145,7 @@ class Pipeline(Shown):
             limit=self.loader.limit,
             max_megapixels=self.loader.max_megapixels,
             hidden=self.loader.hidden,
+            column=self.loader.column,
             modules=tuple(module.name for module in self.modules),
             **dataclasses.asdict(self.placement),
             **settings,

@@ -208,12 +208,44 @@ class Results(Shown):
         """Write the gallery; returns its first page."""
         return self._stages.report()
 
-    def export(self, file: str | Path, table: str = "images", *, min_label_score: float | None = None) -> int:
-        """Write a table to a .csv, .jsonl or .parquet; returns its rows. See `report.export.export`."""
+    def export(
+        self,
+        file: str | Path,
+        table: str = "images",
+        *,
+        min_label_score: float | None = None,
+        format: str | None = None,
+        root: str | Path | None = None,
+        shard_size: int | str | None = None,
+    ) -> int:
+        """Write a table to a .csv, .jsonl or .parquet; returns its rows. See `report.export.export`.
+
+        Or all as a data set; returns its images.
+
+        Args:
+            format: "coco": one .json, see `report.exports.coco.write_coco`; "webdataset": a folder of tar files, see
+                `report.exports.shards.write_shards`. `file` may be in S3, and `table` is not looked at.
+            root: of COCO, what file names are relative to.
+            shard_size: of WebDataset, bytes or a text such as "1GB".
+
+        Raises:
+            ConfigError: another format, and what these say.
+        """
         from pixelbrain.report.export import export
+        from pixelbrain.stages.export import export_coco, export_webdataset
 
         self.landing.refresh()
-        return export(self.landing, Path(file), table, min_label_score=min_label_score)
+        if format is None:
+            return export(self.landing, Path(file), table, min_label_score=min_label_score)
+        if format == "coco":
+            return export_coco(
+                self._stages, str(file), root=None if root is None else str(root), min_label_score=min_label_score
+            )[0]
+        if format == "webdataset":
+            return export_webdataset(
+                self._stages, str(file), shard_size=shard_size, min_label_score=min_label_score
+            ).photos
+        raise ConfigError(f"no format {format!r}: coco or webdataset; a table's is in its file's name")
 
     def _publish(self) -> None:
         """What a command that was killed left undone is done."""

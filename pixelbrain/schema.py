@@ -62,7 +62,10 @@ RESERVED_NAMES: dict[str, tuple[tuple[_Kind, ...], tuple[str, ...]]] = {
         ("module", "question", "field"),
         ("_id", "row_hash", "identities", "group_id", "group_distance"),
     ),
-    "modules that come along": (("question",), ("clip", "facenet", "resnet")),  # also before they have landed anything
+    "modules that come along": (
+        ("question",),
+        ("clip", "clip_labels", "facenet", "resnet"),
+    ),  # also before they have landed anything
     "columns of every export": (("question", "field"), tuple(SHORT_NAMES)),
     "folder of answers on their way": (("question",), ("journal",)),
     "vectors of all faces": (("module",), ("faces",)),  # a module's vectors are called as it is
@@ -128,6 +131,9 @@ def classifier_fields(dim: int) -> list[pa.Field]:
 
 #: Of a face: pixels of the upright original, x to the right, y down.
 BOX_FIELDS = tuple(pa.field(name, pa.float32()) for name in ("x1", "y1", "x2", "y2"))
+
+#: By what a result about a face says whose it is: after another detection its id may be another face's.
+WHOSE_FIELDS = (pa.field("face_id", pa.string()), *BOX_FIELDS)
 
 
 def faces_fields(dim: int) -> list[pa.Field]:

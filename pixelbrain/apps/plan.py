@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pixelbrain.errors import EngineError
+from pixelbrain.sources import name_sources
 from pixelbrain.sources.passed_over import describe_passed_over
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def plan_run(stages: Stages) -> PlannedRun:
         except EngineError as error:
             shortage = str(error)
     return PlannedRun(
-        source=config.source or "", listed=listed, complete=complete, left=left, ray=address,
+        source=name_sources(loader.source), listed=listed, complete=complete, left=left, ray=address,
         nodes=nodes, autoscale=placement.autoscale, plan=plan, shortage=shortage,
         passed_over=dict(loader.passed_over), executor="local" if local else "ray",
     )  # fmt: skip

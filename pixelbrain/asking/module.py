@@ -190,8 +190,12 @@ def _question(given: str | Mapping[str, Any]) -> Question:
         return prebuilt_question(given)
     if unknown := set(given) - {"question", "field", "answer"}:
         raise ConfigError(f"a question has no {sorted(unknown)[0]!r}: it has question, field and answer")
-    if not given.get("question") or not given.get("field"):
-        raise ConfigError(f"a question needs its text and a field to land in: {dict(given)}")
+    if not given.get("question"):
+        raise ConfigError(f"a question needs its text: {given.get('field')!r} has none")
+    if not given.get("field"):
+        raise ConfigError(
+            f"a question needs a field that its answers land in, as in --field is_red: {given['question']!r} has none"
+        )
     return Question(field=given["field"], text=given["question"], answer=answer_type(given.get("answer", "text")))
 
 

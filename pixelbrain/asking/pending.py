@@ -13,11 +13,12 @@ import pyarrow.compute as pc
 
 from pixelbrain import schema
 from pixelbrain.asking.questions.question import Question
-from pixelbrain.asking.questions.where import Where, names_in, parse_where
+from pixelbrain.asking.questions.where import Where, names_in, of_each_face, parse_where
 from pixelbrain.asking.request.body import question_hash
 from pixelbrain.asking.settings import AskSettings
 from pixelbrain.errors import ConfigError
 from pixelbrain.landing.answers.log import FINAL_STATUSES, AnswerLog
+from pixelbrain.landing.faces import own_fields
 from pixelbrain.landing.landing import Landing
 
 
@@ -124,11 +125,24 @@ def _known_columns(table: pa.Table) -> pa.Table:
     for column in table.schema:
         if column.name in ("resnet", "facenet") or not pa.types.is_struct(column.type):
             continue
+        of_faces = own_fields(column.type)
+        if of_faces:  # a list an image, of what is said of each face
+            lists = pc.struct_field(table[column.name].combine_chunks(), "faces")
+            for inner in of_faces:
+                values = pc.struct_field(pc.list_flatten(lists), inner.name)
+                flat[f"{column.name}.{inner.name}"] = _lists_of(values, lists)
         for inner in column.type:
             # an asked field goes by its own name
             name = column.name if inner.name == "answer" else f"{column.name}.{inner.name}"
             flat[name] = pc.struct_field(table[column.name], inner.name)
     return pa.table(flat)
+
+
+def _lists_of(values: pa.Array, lists: pa.ListArray) -> pa.ListArray:
+    """Values of the faces in lists, as lists."""
+    ends = np.cumsum([0, *pc.fill_null(pc.list_value_length(lists), 0).to_pylist()])
+    kind = of_each_face(values.type)
+    return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), values, kind, mask=pc.is_null(lists))
 
 
 def _open_mask(landing: Landing, settings: AskSettings, question: Question) -> np.ndarray:

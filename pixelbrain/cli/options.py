@@ -186,13 +186,13 @@ def _of_a_run(*unused: str, unlisted: Collection[str] = ()) -> Callable[[F], F]:
         return _settings(*(name for name in names if name not in unused), unlisted=unlisted)
 
     return _options(
-        click.argument("source", required=False),
+        click.argument("source", nargs=-1, metavar="SOURCE..."),
         settings("out", "modules", "classifier", "classes", "top_k", "min_label_score"),
         settings("embedder", "turns", "strategy", "clip_model", "labels", "label_template", "weights_dir", "offline"),
         settings(*Placement.__dataclass_fields__),
         address_option,
         settings("s3_endpoint", "mongo", "chroma"),
-        settings("hidden", "limit", "max_megapixels", "retry_failed", "force"),
+        settings("column", "hidden", "limit", "max_megapixels", "retry_failed", "force"),
         settings("prune", "prune_gone_source", "thumbnails"),
         click.option("--config", "config_file", metavar="YAML", help="The same settings in a file; flags win."),
     )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,40 +32,88 @@ def report(stages: Stages) -> None:
 
 
 @command(
-    "Write a table as CSV, JSON lines or Parquet.",
+    "Write a table as CSV, JSON lines or Parquet, or all as COCO or WebDataset.",
     "pixelbrain export out/ images.csv",
     "pixelbrain export out/ faces.parquet --table faces",
     "pixelbrain export out/ - --table people --format jsonl",
+    "pixelbrain export out/ faces.json --format coco",
+    "pixelbrain export out/ shards/ --format webdataset --shard-size 1GB",
 )
 @click.argument("out")
 @click.argument("file")
 @click.option(
     "--table",
     type=click.Choice(["images", "faces", "people", "groups", "answers"]),
-    default="images",
-    show_default=True,
-    help="A row each of these; of groups, each image in one.",
+    help="A row each of these; of groups, each image in one. [default: images]",
 )
 @label_option
-@click.option("--format", "form", type=click.Choice(["csv", "jsonl", "parquet"]), help="Of FILE -. [default: csv]")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["csv", "jsonl", "parquet", "coco", "webdataset"]),
+    help="coco: images and faces in one .json; webdataset: photos in tar files. Else, of FILE -. [default: csv]",
+)
+@click.option(
+    "--root",
+    metavar="FOLDER",
+    help="With coco: file names are relative to it. [default: the folder that all photos on disk are in]",
+)
+@click.option("--shard-size", metavar="SIZE", help="With webdataset: of a tar file, at most. [default: 256MB]")
 @out_options
 @over_out
-def export(stages: Stages, file: str, table: str, form: str | None) -> None:
-    """Write a table of OUT to FILE, whose name ends in .csv, .jsonl or .parquet; - is standard output."""
+def export(
+    stages: Stages, file: str, table: str | None, form: str | None, root: str | None, shard_size: str | None
+) -> None:
+    """Write a table of OUT to FILE, whose name ends in .csv, .jsonl or .parquet; - is standard output.
+
+    With --format coco, FILE is a .json of images, faces and people; with --format webdataset, it is a folder of tar
+    files. Both may be in S3.
+    """
+    for given, name, of in ((root, "--root", "coco"), (shard_size, "--shard-size", "webdataset")):
+        if given is not None and form != of:
+            raise click.UsageError(f"{name} is for --format {of}.")
+    if form in ("coco", "webdataset"):
+        if table is not None:
+            raise click.UsageError(f"--table is not for --format {form}, which holds images and faces.")
+        _export_dataset(stages, file, form, root, shard_size)
+        return
     from pixelbrain.report.export import export as write
 
-    least = stages.config.min_label_score
+    table, least = table or "images", stages.config.min_label_score
     if file == "-":
-        with tempfile.TemporaryDirectory() as folder:  # all of it or nothing, as a file is
-            whole = Path(folder) / f"table.{form or 'csv'}"
+        with _to_standard_output(f"table.{form or 'csv'}") as whole:
             write(stages.landing, whole, table=table, min_label_score=least)
-            with open(whole, "rb") as data:
-                shutil.copyfileobj(data, sys.stdout.buffer)
         return
     if form:
         raise click.UsageError("--format is for FILE -: the name of a file says its own.")
     rows = write(stages.landing, Path(file), table=table, min_label_score=least)
     click.echo(f"{rows:,} {table} to {file}")
+
+
+def _export_dataset(stages: Stages, file: str, form: str, root: str | None, shard_size: str | None) -> None:
+    from pixelbrain.stages.export import export_coco, export_webdataset
+
+    if form == "webdataset":
+        done = export_webdataset(stages, file, shard_size=shard_size)
+        told = [f"{done.photos:,} photos in {done.shards:,} tar files to {file}"]
+        told += [f"{done.kept:,} of them as they were"] * bool(done.kept)
+        told += [f"{done.failed:,} images that failed are in none"] * bool(done.failed)
+        click.echo(", ".join(told))
+    elif file == "-":
+        with _to_standard_output("faces.json") as whole:
+            export_coco(stages, str(whole), root=root)
+    else:
+        images, relative = export_coco(stages, file, root=root)
+        click.echo(f"{images:,} images to {file}" + f", their files in {relative}" * bool(relative))
+
+
+@contextlib.contextmanager
+def _to_standard_output(name: str) -> Iterator[Path]:
+    """A file that is written there once it is whole: all of it or nothing, as a file is."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder) / name
+        with open(Path(folder) / name, "rb") as data:
+            shutil.copyfileobj(data, sys.stdout.buffer)
 
 
 @command(

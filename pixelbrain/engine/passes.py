@@ -24,6 +24,7 @@ from pixelbrain.landing.parts import ModuleState, claim_generation
 from pixelbrain.landing.reader import read_columns
 from pixelbrain.locks.run import RunLock
 from pixelbrain.modules.base import PipelineModule, Resources
+from pixelbrain.sources import name_sources
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class Passes:
     first_image: str  # of the listing
     modules: Sequence[PipelineModule]
     states: Mapping[str, ModuleState]  # what computes their columns
+    stands_on: Mapping[str, Mapping[str, str]]  # see `WorkOrder`
     placement: Placement
     progress: Progress
     lock: RunLock  # of OUT
@@ -81,7 +83,7 @@ class Passes:
         return Job(
             modules=self.modules,
             storage=self.landing.storage,
-            source=self.worklist.loader.source,
+            source=name_sources(self.worklist.loader.source),
             first_image=self.first_image,
             placement=self.placement,
             debug=self.debug,
@@ -109,6 +111,7 @@ class Passes:
             max_megapixels=worklist.loader.max_megapixels,
             versions_as_read=worklist.loader.open().lists_read_versions,
             thumbnails=self.thumbnails,
+            stands_on=self.stands_on,
         )
         with contextlib.closing(executor.work_off(left, order, plan)) as summaries:
             try:
@@ -149,7 +152,7 @@ class Passes:
         if self.progress.unread_streak >= _UNREAD_STREAK:
             raise EngineError(
                 f"the last {self.progress.unread_streak:,} images could not be read: is "
-                f"{self.worklist.loader.source} still there? The same command with --retry-failed goes on"
+                f"{name_sources(self.worklist.loader.source)} still there? The same command with --retry-failed goes on"
             )
 
     def _after_loss(self) -> None:

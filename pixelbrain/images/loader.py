@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
-from pixelbrain.config import MAX_MEGAPIXELS, mask_uri
-from pixelbrain.errors import ConfigError, ImageError
+from pixelbrain.config import MAX_MEGAPIXELS, check_sources, mask_uri
+from pixelbrain.errors import ImageError
 from pixelbrain.images.decode import DecodedImage, DecodeTarget, decode_image
 from pixelbrain.shown import Shown
 from pixelbrain.sources import ImageSource, open_source, read_bytes
@@ -34,26 +35,29 @@ class DataLoader(Shown):
                 image.pixels  # uint8 (H, W, 3), RGB, upright
 
     Args:
-        source: a folder (searched with all below it), an image, a list file (.txt, .csv, .parquet), or
-            s3://bucket/prefix.
+        source: a folder (searched with all below it), an image, a list file (.txt, .csv, .parquet),
+            s3://bucket/prefix, or a glob (`photos/**/*.jpg`); or several of these, each image of which is listed once.
+            Paths may be `Path`s.
         s3_endpoint: another S3 server's URL.
         limit: only the first so many images.
         max_megapixels: images of which more would be in memory at once are refused; see `decode_image`.
         hidden: list hidden files and folders, too, and those that systems make (@eaDir, __MACOSX).
+        column: of list files, the one that names the images; by default `uri`, `url` or `path`.
     """
 
     def __init__(
         self,
-        source: str,
+        source: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
         *,
         s3_endpoint: str | None = None,
         limit: int | None = None,
         max_megapixels: int = MAX_MEGAPIXELS,
         hidden: bool = False,
+        column: str | None = None,
     ) -> None:
-        if not source:
-            raise ConfigError("no source: name a folder, an image, a list file or s3://bucket/prefix")
-        self.source = str(source)
+        #: What is named: one source, or several.
+        self.source: str | tuple[str, ...] = check_sources(source)
+        self.column = column
         self.s3_endpoint = s3_endpoint
         self.limit = limit
         self.max_megapixels = max_megapixels
@@ -61,10 +65,11 @@ class DataLoader(Shown):
         #: What the last listing has passed over so far, by kind.
         self.passed_over: Mapping[str, int] = {}
         self._outs: tuple[str, ...] = ()
+        self._listed: ImageSource | None = None
 
     def shown(self) -> Mapping[str, Any]:
         endpoint = mask_uri(self.s3_endpoint) if self.s3_endpoint else None
-        more = {"s3_endpoint": endpoint, "limit": self.limit, "hidden": self.hidden}
+        more = {"s3_endpoint": endpoint, "limit": self.limit, "hidden": self.hidden, "column": self.column}
         return {"source": self.source, **{name: value for name, value in more.items() if value}}
 
     def leave_out(self, *outs: str) -> None:
@@ -73,7 +78,9 @@ class DataLoader(Shown):
 
     def open(self) -> ImageSource:
         """The source, whole: `limit` does not bound it."""
-        return open_source(self.source, s3_endpoint=self.s3_endpoint, hidden=self.hidden, outs=self._outs)
+        return open_source(
+            self.source, s3_endpoint=self.s3_endpoint, hidden=self.hidden, outs=self._outs, column=self.column
+        )
 
     def list_images(self) -> Iterator[pa.Table]:
         """The images, without reading a byte of them, as tables of `schema.MANIFEST_SCHEMA`.
@@ -82,13 +89,17 @@ class DataLoader(Shown):
             SourceError: the source cannot be listed.
         """
         left = sys.maxsize if self.limit is None else self.limit
-        source = self.open()
+        self._listed = source = self.open()
         self.passed_over = source.passed_over
         for table in source.list_images():
             yield table.slice(0, left)
             left -= len(table)
             if left <= 0:
                 return
+
+    def covers(self, image_id: str) -> bool:
+        """Whether the listing, which is complete, would have named this image, if it were there."""
+        return (self._listed or self.open()).covers(image_id)
 
     def batches(
         self,

@@ -43,13 +43,15 @@ class ModuleState:
 
     settings: dict[str, Any]
     model: schema.ModelInfo | None
+    #: What it stands on, see `PipelineModule.requires`: by module, the hash of the settings that it had.
+    stands_on: Mapping[str, str] = field(default_factory=dict)
     #: Its vectors, see `schema.vector_fields`; None: as its declared type has them, which `write_part` sees.
     vectors: Mapping[str, int] | None = field(default=None, compare=False)
 
     @functools.cached_property
     def settings_hash(self) -> str:
-        """Equal exactly for equal settings."""
-        return schema.settings_hash(self.settings)
+        """Equal exactly for equal settings, and the same below."""
+        return schema.settings_hash(self.settings | self._below())
 
     @functools.cached_property
     def computed_by(self) -> str:
@@ -57,7 +59,11 @@ class ModuleState:
         return schema.settings_hash(self._computed())
 
     def _computed(self) -> dict[str, Any]:
-        return {"settings": self.settings, "model": self.model.as_dict() if self.model else None}
+        model = self.model.as_dict() if self.model else None
+        return {"settings": self.settings, "model": model, **self._below()}
+
+    def _below(self) -> dict[str, Any]:
+        return {"stands_on": dict(self.stands_on)} if self.stands_on else {}
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -67,7 +73,8 @@ class ModuleState:
     def from_dict(cls, data: Mapping[str, Any]) -> ModuleState:
         """Back from JSON."""
         model = schema.ModelInfo(**data["model"]) if data["model"] else None
-        return cls(settings=data["settings"], model=model, vectors=data.get("vectors"))
+        stands_on = data.get("stands_on", {})
+        return cls(settings=data["settings"], model=model, stands_on=stands_on, vectors=data.get("vectors"))
 
     def of_type(self, kind: pa.DataType) -> ModuleState:
         """With the vectors of a column that is declared so, if it does not say them itself."""

@@ -4,10 +4,12 @@
 | --- | --- | --- |
 | `Backbone` | backbones | the image classifiers to choose from: class names, preprocessing, loading |
 | `PipelineModule` | base | what a module is: a batch of images in, one struct column out |
-| `ClipEmbedderModule` | clip | a vector that words are compared with, and labels of the user's own |
+| `ClipEmbedderModule` | clip | a vector a photo that words are compared with |
+| `ClipLabelsModule` | clip_labels | which of the user's own labels fits that vector best, if any does |
 | `FacenetEmbedderModule` | facenet | all faces of a photo, embedded: what identities are clustered from |
 | `load_state` | inference | loads a state dict safely, folds batch norms, picks the fastest exact-enough dtype |
 | `create_module` | registry | from a module's name, or `package.file:Class`, to the module |
+| `resolve` | requires | modules that stand on others: who gives what they require, and in which order they run |
 | `ResnetClassifierModule` | resnet | the likeliest ImageNet classes, and an embedding for visual similarity |
 | a room | faces/ | faces: found, turned upright, looked at, embedded |
 | a room | weights/ | weights: which there are, where they are, and how they get here |

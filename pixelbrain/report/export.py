@@ -46,9 +46,8 @@ def export(landing: Landing, file: Path, table: str = "images", *, min_label_sco
     """
     file = Path(file)
     if file.suffix.lower() not in TABLE_SUFFIXES:
-        raise ConfigError(
-            f"cannot export to {file.name!r}: its name must end in {', '.join(TABLE_SUFFIXES)}; - is standard output"
-        )
+        other = "; a .json takes --format coco" if file.suffix.lower() == ".json" else "; - is standard output"
+        raise ConfigError(f"cannot export to {file.name!r}: its name must end in {', '.join(TABLE_SUFFIXES)}{other}")
     if table not in EXPORT_TABLES:
         raise ConfigError(f"no table {table!r}: choose one of {', '.join(EXPORT_TABLES)}")
     if not file.absolute().parent.is_dir():

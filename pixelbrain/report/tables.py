@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from pyarrow import types
 
 from pixelbrain import schema
+from pixelbrain.landing.faces import face_results, join_results
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.registry import Registry, read_registry
 from pixelbrain.report.labels import shown_from
@@ -78,10 +79,13 @@ def images_table(landing: Landing, min_label_score: float | None = None) -> Expo
 
 
 def faces_table(landing: Landing) -> ExportTable:
-    """A row a face, in the order of the images."""
+    """A row a face, in the order of the images; what modules say of each face is in columns `module.field`."""
     known = read_registry(landing.storage)
     columns = _with(_FACES, "name", known)
-    return ExportTable(columns=columns, rows=_faces(landing, columns, known))
+    kinds = face_results(landing.index)
+    said = [(f"{name}.{field.name}", field.type) for name, kind in kinds.items() for field in kind]
+    columns = pa.schema([*columns, *((name, kind) for name, kind in said if _is_scalar(kind))])
+    return ExportTable(columns=columns, rows=_faces(landing, columns, known, kinds))
 
 
 def people_table(landing: Landing) -> ExportTable:
@@ -247,11 +251,13 @@ def _as_text(answers: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray:
 # --- faces and answers -----------------------------------------------------------------------------------------------
 
 
-def _faces(landing: Landing, wanted: pa.Schema, registry: Registry) -> Iterator[pa.Table]:
+def _faces(
+    landing: Landing, wanted: pa.Schema, registry: Registry, kinds: Mapping[str, pa.StructType]
+) -> Iterator[pa.Table]:
     people = landing.read_identities()
     people = schema.IDENTITY_SCHEMA.empty_table() if people is None else people
     known = people["face_id"].combine_chunks()
-    for table in landing.iter_images(["facenet"], vectors=False):
+    for table in landing.iter_images(["facenet", *kinds], vectors=False):
         lists = _field(table, "facenet", "faces").combine_chunks()
         if types.is_null(lists.type):
             continue
@@ -262,6 +268,8 @@ def _faces(landing: Landing, wanted: pa.Schema, registry: Registry) -> Iterator[
         found = people.take(pc.index_in(columns["face_id"], known))
         columns |= {name: found[name] for name in _WHOSE}
         columns["name"] = pa.array(registry.called(found["identity_id"].to_pylist()), pa.string())
+        for name, said in join_results(table, faces, kinds).items():
+            columns |= {f"{name}.{field.name}": pc.struct_field(said, field.name) for field in said.type}
         yield pa.table({name: columns[name] for name in wanted.names}).cast(wanted)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -42,7 +42,7 @@ class ImageSource(abc.ABC):
 
     #: Whether the versions that it lists are made as those that `read_image` finds: then a row takes the version that
     #: was read. A list file may hold versions of its own, which a row keeps.
-    lists_read_versions: ClassVar[bool] = True
+    lists_read_versions: bool = True
 
     def __init__(self) -> None:
         #: What the listing has passed over so far.

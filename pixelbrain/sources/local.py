@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
 
 from pixelbrain.errors import ReadError, SourceError, SourceGoneError
 from pixelbrain.sources.base import MAX_IMAGE_BYTES, ImageBytes, ImageSource, is_image_name, manifest_tables, one_line
+from pixelbrain.sources.globs import Glob
 from pixelbrain.sources.passed_over import (
     AROUND,
     HIDDEN_FILE,
@@ -32,12 +33,23 @@ class LocalSource(ImageSource):
         path: of the folder, or the file.
         hidden: list what is hidden, or a system's own, too; see `is_hidden`.
         outs: folders of results, which are never listed.
+        glob: only what it means, below the folder.
+        kind: which files are meant, by their names.
     """
 
-    def __init__(self, path: str | Path, *, hidden: bool = False, outs: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        hidden: bool = False,
+        outs: Iterable[str] = (),
+        glob: Glob | None = None,
+        kind: Callable[[str], bool] = is_image_name,
+    ) -> None:
         super().__init__()
         self.path = absolute(os.fspath(path))
         self._hidden, self._outs = hidden, tuple(outs)
+        self._glob, self._kind = glob, kind
 
     def list_images(self) -> Iterator[pa.Table]:
         """Images in alphabetical order, folder by folder.
@@ -52,7 +64,7 @@ class LocalSource(ImageSource):
             raise SourceError(inside_out(self.path))
         if is_in_gallery(folder):
             raise SourceError(of_a_run(self.path))
-        if os.path.isfile(self.path):
+        if os.path.isfile(self.path) and self._glob is None:
             return manifest_tables([_row(self.path, os.stat(self.path))])
         if not os.path.isdir(self.path):
             if os.path.lexists(self.path):
@@ -68,7 +80,11 @@ class LocalSource(ImageSource):
         Also of what is hidden or in an OUT: what an earlier run took for photos can be pruned so.
         """
         path = uri_to_path(image_id) if image_id.startswith(FILE_SCHEME) else ""
-        return path == self.path or (path.startswith(os.path.join(self.path, "")) and is_image_name(path))
+        if path == self.path and self._glob is None:
+            return True
+        start = os.path.join(self.path, "")
+        below = path.startswith(start) and self._kind(path)
+        return below and (self._glob is None or self._glob.matches(path[len(start) :]))
 
     def _walk(self, outs: Outs) -> Iterator[tuple[str, str, int | None]]:
         links = _Links(self.path, hidden=self._hidden)
@@ -79,11 +95,15 @@ class LocalSource(ImageSource):
                 self.passed_over.add(RESULTS)
                 subfolders.clear()
                 continue
+            start = "" if folder == self.path else os.path.relpath(folder, self.path) + "/"
+            if self._glob is not None:  # what it does not mean is not passed over
+                subfolders[:] = [name for name in subfolders if self._glob.enters(start + name)]
+                names = [name for name in names if self._glob.matches(start + name)]
             subfolders[:] = sorted(name for name in subfolders if self._enters(folder, name, outs, links))
             for name in sorted(names):
                 if is_hidden(name) and not self._hidden:
                     self.passed_over.add(HIDDEN_FILE)
-                elif not is_image_name(name):
+                elif not self._kind(name):
                     self.passed_over.add_file(name)
                 else:
                     yield from self._image(os.path.join(folder, name), outs)

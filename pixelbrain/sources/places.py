@@ -15,7 +15,7 @@ _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 _SLASH_LOST = re.compile(r"([a-z][a-z0-9+.-]+):/", re.IGNORECASE)  # as a Path writes s3://bucket
 
 _SOURCES = "a folder, an image, a list file (.txt, .csv, .parquet) or s3://bucket/prefix"
-_LIST = "a list is a .txt with a path or URI a line, or a .csv or .parquet with a column `uri`"
+_LIST = "a list is a .txt with a path or URI a line, or a .csv or .parquet with a column `uri`, `url` or `path`"
 #: What files are by the end of their names, and the way out.
 _OTHER_FILES = {
     "is an archive: unpack it, and name the folder": (

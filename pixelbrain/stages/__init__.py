@@ -5,6 +5,7 @@
 | `dry_run`, `ask_batch`  | asking     | asking about what has landed: a look at the price, and the Batch API
 | `recorded_config`, ...  | configured | settings, as OUT has them, and the modules, questions, weights that they name
 | `Display`, `LogDisplay` | display    | where people are told how far a stage is: on a terminal, in a notebook, a log
+| `export_coco`, ...      | export     | OUT as a data set in another program's format
 | `forget`                | forget     | erase people, faces and photos from OUT, the stores and the gallery
 | `load_apart`            | load_apart | both stores are filled in a process that never held what was erased
 | `preflight`             | preflight  | before any work: is all there that the stages need?

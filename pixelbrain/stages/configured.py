@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from pixelbrain.config import CLIP_FOLDER, GPT4V, ONNX, RunConfig
+from pixelbrain.config import CLIP_FOLDER, CLIP_LABELS, GPT4V, ONNX, RunConfig
 from pixelbrain.errors import ConfigError, WeightsError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
-from pixelbrain.landing.reader import newest_first
 from pixelbrain.modules.base import PipelineModule
 from pixelbrain.modules.registry import MODULES, create_module, module_class
 from pixelbrain.record import read_record
@@ -25,10 +24,11 @@ if TYPE_CHECKING:
 _SETTINGS: dict[str, tuple[str, ...]] = {
     "resnet": ("classifier", "model", "classes", "top_k"),
     "facenet": ("embedder", "embedder"),
-    "clip": ("clip_model", "model", "labels", "top_k"),
+    "clip": ("clip_model", "model"),
+    CLIP_LABELS: ("clip_model", "model", "labels", "top_k"),
 }
 #: Of a model that is a file of the user's own: how its name begins, and how the setting does that says where it is.
-_OWN = {"facenet": ("onnx-", ONNX, "FILE"), "clip": ("local-dir-", CLIP_FOLDER, "DIR")}
+_OWN = {"facenet": ("onnx-", ONNX, "FILE")} | dict.fromkeys(("clip", CLIP_LABELS), ("local-dir-", CLIP_FOLDER, "DIR"))
 _ALIASES = {"facenet": "vggface2"}
 
 
@@ -67,10 +67,11 @@ def run_config(settings: Mapping[str, Any]) -> RunConfig:
     chosen: dict[str, Any] = {}
     states = _newest_states(config)
     told = _told(config) if states else {}
-    for module, state in states.items():
-        setting, argument, *others = _SETTINGS[module]
-        goes_on = setting not in given and ("offline" not in given or module == "clip")  # which has no packaged model
-        if module in config.modules and goes_on:
+    wanted = {*config.modules, *(["clip"] if CLIP_LABELS in config.modules else [])}  # whose vectors they stand on
+    # of settings of several, those count whose work would be done again for longest
+    for module in sorted(states.keys() & wanted, key=lambda name: name != CLIP_LABELS):
+        state, (setting, argument, *others) = states[module], _SETTINGS[module]
+        if setting not in given and ("offline" not in given or setting == "clip_model"):  # which has no packaged one
             landed_module(module, state, weights_dir=config.weights_dir, told=told)
             arguments = _arguments(module, state, told)
             chosen |= {setting: arguments.get(argument)}
@@ -159,11 +160,10 @@ def _told(config: RunConfig) -> dict[str, Any]:
 
 def _newest_states(config: RunConfig) -> dict[str, ModuleState]:
     """What computed the built-in modules' columns last: of two models, the one that a run was changing to."""
-    found: dict[str, ModuleState] = {}
-    for part in newest_first(Landing(config.out, s3_endpoint=config.s3_endpoint).parts) if config.out else ():
-        for name in _SETTINGS.keys() & part.modules.keys():
-            found.setdefault(name, part.modules[name])
-    return found
+    if not config.out:
+        return {}
+    states = Landing(config.out, s3_endpoint=config.s3_endpoint).newest_states()
+    return {name: state for name, (state, _columns) in states.items() if name in _SETTINGS}
 
 
 def make_asking(config: RunConfig) -> list[Gpt4VModule]:

@@ -15,6 +15,7 @@ from pixelbrain.errors import ConfigError, OutLockedError, StoppedError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.locks.run import RunLock
 from pixelbrain.record import read_record, write_stage
+from pixelbrain.sources import name_sources
 from pixelbrain.stages.asking import asked, to_ask
 from pixelbrain.stages.configured import fetch_missing, make_asking, make_modules, recorded_config
 from pixelbrain.stages.display import Display, LogDisplay
@@ -103,6 +104,7 @@ class Stages:
                 limit=config.limit,
                 max_megapixels=config.max_megapixels,
                 hidden=config.hidden,
+                column=config.column,
             )
         return self._loader
 
@@ -116,8 +118,14 @@ class Stages:
         return self._looked
 
     def modules(self) -> Sequence[PipelineModule]:
-        """The modules that look at images, not yet set up."""
-        return self._modules or make_modules(self.config)
+        """The modules that look at images, not yet set up, in the order in which they run.
+
+        Raises:
+            ConfigError: one requires what no other gives.
+        """
+        from pixelbrain.engine.extract import in_order
+
+        return in_order(self._modules or make_modules(self.config), self.landing)[0]
 
     def asking(self) -> Sequence[Gpt4VModule]:
         """The modules that ask. Raises `ConfigError` for what cannot be asked."""
@@ -198,7 +206,9 @@ class Stages:
             figures = dataclasses.asdict(report) | {"images_per_s": round(report.images_per_s, 2)}
             figures["seconds_by_activity"] = {k: round(v, 2) for k, v in report.seconds_by_activity.items()}
             self.record("extract", figures)
-        tell_extracted(self.display, report, config.source, pruned=config.prune or config.prune_gone_source)
+        tell_extracted(
+            self.display, report, name_sources(loader.source), pruned=config.prune or config.prune_gone_source
+        )
         if report.stopped and not may_stop:
             raise StoppedError(
                 f"Stopped. {report.done:,} images have landed in this run, and stay: the same command does the rest"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _SHOWN = 5  # rows that a store would not have, kinds of failures; run.json has all
 
 
-def tell_extracted(display: Display, report: ExtractReport, source: str | None, *, pruned: bool) -> None:
+def tell_extracted(display: Display, report: ExtractReport, source: str, *, pruned: bool) -> None:
     """Images, failures, and what is gone from the source."""
     landed = report.listed - report.done
     before = f", {landed:,} were there already" if landed > 0 and not report.stopped else ""

@@ -39,6 +39,11 @@ def check_format(storage: Storage) -> int:
     return number
 
 
+def has_format(storage: Storage) -> bool:
+    """Whether a format is said: of an OUT in which something has landed, whatever was taken out since."""
+    return storage.read(_NAME) is not None
+
+
 def write_format(storage: Storage) -> None:
     """Say that from now on OUT is of this format. Raises as `check_format` does."""
     if check_format(storage) < FORMAT:

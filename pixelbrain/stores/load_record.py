@@ -56,6 +56,8 @@ def vectors_behind(landing: Landing, collection: str, loaded: str | None, held: 
     """
     further = vector_fields(landing).get(collection)
     column = further.module if further is not None else COLLECTION_COLUMNS.get(collection, collection)
+    if column not in landing.index.modules and not held:
+        return None
     if loaded == (landing.index.digest(column) if column in landing.index.modules else None):
         return None
     if collection not in COLLECTION_COLUMNS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -47,6 +48,19 @@ def test_tables_are_those_of_an_export_for_pandas_and_polars(out: Path, tmp_path
     for table in ("images", "faces", "people"):
         assert found.export(tmp_path / "table.parquet", table) == getattr(found, table)().num_rows
         pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "table.parquet"), getattr(found, table)().to_pandas())
+
+
+def test_all_of_it_is_a_data_set(out: Path, tmp_path: Path):
+    found = pb.open(str(out))
+    assert found.export(tmp_path / "faces.json", format="coco", root="/a") == 3
+    said = json.loads((tmp_path / "faces.json").read_text())
+    assert (len(said["annotations"]), said["info"]["root"], said["images"][0]["tags"]) == (3, "/a", ["tabby"])
+    found.export(tmp_path / "faces.json", format="coco", min_label_score=0.95)
+    assert json.loads((tmp_path / "faces.json").read_text())["images"][0]["tags"] == []
+    with pytest.raises(LandingError, match="none of the 3 photos could be read"):  # they never were
+        found.export(tmp_path / "shards", format="webdataset", shard_size="1GB")
+    with pytest.raises(ConfigError, match="no format 'yolo': coco or webdataset"):
+        found.export(tmp_path / "faces.txt", format="yolo")
 
 
 def test_what_lands_later_is_there(out: Path):

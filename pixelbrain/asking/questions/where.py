@@ -5,8 +5,9 @@
     "beach" in tags
 
 Comparisons, `and`, `or`, `not`, `in`, `is null`, `is not null`; names, numbers, texts, `true`, `false`. `in` looks for
-a value in a list of them, in a column of lists, and for a part of a text in a column of texts. As in SQL, a comparison
-with what is not known is neither true nor false, and an image is asked about only if the whole is true.
+a value in a list of them, in a column of lists, and for a part of a text in a column of texts. What is said of each
+face of an image is compared face by face, and true where it is of any. As in SQL, a comparison with what is not known
+is neither true nor false, and an image is asked about only if the whole is true.
 
 Python's parser makes the tree, of which only the nodes named here are accepted; Arrow computes the rest.
 """
@@ -41,6 +42,7 @@ _COMPARISONS = {
     ast.Gt: (operator.gt, pc.greater),
     ast.GtE: (operator.ge, pc.greater_equal),
 }
+_FACE = "face"
 _CONSTANTS = {"null": None, "true": True, "false": False}
 
 #: What people write who come from SQL or C, and what it is here.
@@ -91,6 +93,11 @@ def parse_where(text: str, known: Mapping[str, pa.DataType]) -> Where:
     evaluation = _Evaluation(text, pa.schema(known).empty_table(), known)
     evaluation.truth(_parse(text))  # on no rows: all names and types are looked at
     return Where(text=text, types={name: known[name] for name in evaluation.used})
+
+
+def of_each_face(kind: pa.DataType) -> pa.DataType:
+    """The type of a column of lists of this type, one value a face: comparisons are true where they are of any."""
+    return pa.list_(pa.field(_FACE, kind))
 
 
 def names_in(text: str) -> set[str]:
@@ -144,6 +151,8 @@ class _Evaluation:
             links = map(self.comparison, [node.left, *node.comparators], node.ops, node.comparators)
             return functools.reduce(pc.and_kleene, links)
         value = self.value(node)
+        if _is_of_faces(value) and pa.types.is_boolean(value.type.value_type):
+            return _any_of(value, pc.list_flatten(value))
         if isinstance(value, bool):
             return pa.array(np.full(len(self.table), value))
         if not isinstance(value, pa.Array) or not pa.types.is_boolean(value.type):
@@ -169,6 +178,9 @@ class _Evaluation:
 
     def compare(self, left: ast.expr, operation: ast.cmpop, right: ast.expr) -> pa.BooleanArray:
         first, second = self.value(left), self.value(right)
+        lists = first if _is_of_faces(first) and not isinstance(second, pa.Array) else None
+        if lists is not None:
+            first = pc.list_flatten(lists)
         kinds = _kind(first), _kind(second)
         if "null" in kinds:
             raise self.wrong(right if kinds[1] == "null" else left, "is compared: write is null, or is not null")
@@ -179,7 +191,8 @@ class _Evaluation:
             raise self.wrong(left, f"is {kinds[0]}, and cannot be compared so")
         if not isinstance(first, pa.Array) and not isinstance(second, pa.Array):
             return pa.array(np.full(len(self.table), of_python(first, second)))
-        return of_arrow(_as_column(first, second), _as_column(second, first))
+        found = of_arrow(_as_column(first, second), _as_column(second, first))
+        return found if lists is None else _any_of(lists, found)
 
     def contains(self, left: ast.expr, right: ast.expr) -> pa.BooleanArray:
         if isinstance(right, (ast.Tuple, ast.List, ast.Set)):
@@ -275,10 +288,19 @@ def _as_column(value: Any, other: Any) -> Any:
     return pa.scalar(float(value), other.type)
 
 
+def _is_of_faces(value: Any) -> bool:
+    """Whether a column is of a type of `of_each_face`."""
+    is_list = isinstance(value, pa.Array) and pa.types.is_list(value.type)
+    return is_list and value.type.value_field.name == _FACE
+
+
 def _lists_with(lists: pa.ListArray, value: Any) -> pa.BooleanArray:
     """Which of the lists hold a value; null where there is no list."""
+    return _any_of(lists, pc.equal(pc.list_flatten(lists), value))
+
+
+def _any_of(lists: pa.ListArray, hits: pa.BooleanArray) -> pa.BooleanArray:
+    """Which of the lists have a thing that is hit; null where there is no list."""
     holds = np.zeros(len(lists), bool)
-    rows = pc.list_parent_indices(lists)
-    hits = pc.fill_null(pc.equal(pc.list_flatten(lists), value), False)
-    holds[np.asarray(rows.filter(hits))] = True
+    holds[np.asarray(pc.list_parent_indices(lists).filter(pc.fill_null(hits, False)))] = True
     return pc.if_else(pc.is_valid(lists), pa.array(holds), pa.scalar(None, pa.bool_()))

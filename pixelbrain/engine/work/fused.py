@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from pixelbrain.engine.work.isolate import Isolation, Suspicion, failed_rows
-from pixelbrain.engine.work.loaded_modules import LoadedModules, module_column
+from pixelbrain.engine.work.loaded_modules import LoadedModules, beside, module_column
 from pixelbrain.engine.work.meter import Meter
 from pixelbrain.engine.work.opener import Opener
 from pixelbrain.engine.work.pictures import add_faces
@@ -103,9 +103,11 @@ class ImageWorker:
             seconds["waiting for images"] += batch.seconds
             table = batch.rows
             for name in names:
-                column, took = self._modules.run(name, len(table), batch.good, batch.inputs[name])
+                givers = self.order.stands_on.get(name, {})
+                inputs = beside(table, batch.good, batch.inputs[name], givers)
+                column, took = self._modules.run(name, len(table), batch.good, inputs)
                 table = table.append_column(name, column)
-                if self.order.thumbnails:
+                if self.order.thumbnails and not givers:
                     table = add_faces(table, name, batch.good, batch.inputs[name])
                 seconds[name] += took
             yield table

@@ -8,6 +8,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +23,7 @@ from pixelbrain.engine.work.worklist import WorkOrder
 from pixelbrain.errors import ImageError
 from pixelbrain.images.decode import DecodeTarget, decode_image
 from pixelbrain.landing.moves.known import KnownBytes
-from pixelbrain.modules.base import Known, PipelineModule
+from pixelbrain.modules.base import Beside, Known, PipelineModule
 from pixelbrain.sources import read_image
 from pixelbrain.sources.base import ImageBytes
 from pixelbrain.storage.s3_uri import S3_SCHEME
@@ -38,7 +39,7 @@ class Batch:
 
     rows: pa.Table  # of `schema.BASE_FIELDS`, and their `pictures.THUMBNAIL`; failed ones say why
     good: list[int]  # the rows whose image could be opened
-    inputs: dict[str, list[Any]]  # by module, what it made of each of the good ones
+    inputs: dict[str, list[Any]]  # by module, what it made of each of the good ones; `Beside` it what landed earlier
     seconds: float  # that nobody could do anything but wait for them
 
 
@@ -101,7 +102,10 @@ class Opener:
         return KnownBytes(self._order.storage, RunNotes(self._order.storage).read_known())
 
     def batches(self, cut: Sequence[Sequence[Mapping[str, Any]]], modules: Sequence[PipelineModule]) -> Iterator[Batch]:
-        """Open images, rows of `schema.MANIFEST_SCHEMA` by batch, and preprocess them for the modules."""
+        """Open images, rows of `schema.MANIFEST_SCHEMA` by batch, and preprocess them for the modules.
+
+        What a module stands on that is not among these has landed earlier, or comes along as an image's `beside`.
+        """
         if not cut:
             return
         target = functools.reduce(DecodeTarget.union, (module.decode_target for module in modules))
@@ -111,12 +115,14 @@ class Opener:
             pairs = zip(entries, reads, strict=True)
             return [self._pool.submit(self._open, entry, read, modules, target) for entry, read in pairs]
 
+        names = {module.name for module in modules}
         ahead = submit(cut[0])
-        for following in [*cut[1:], []]:
+        for entries, following in zip(cut, [*cut[1:], []], strict=True):
             current, ahead = ahead, submit(following)
             started = time.perf_counter()
             wait(current)  # once for all: to be woken for each takes the decoding threads' lock from them each time
-            rows, inputs = zip(*self._with_known([future.result() for future in current]), strict=True)
+            opened = [future.result() for future in current]
+            rows, inputs = zip(*self._with_known(entries, opened, names), strict=True)
             waited = time.perf_counter() - started
             good = [i for i, given in enumerate(inputs) if given is not None]
             self._meter.read(sum(row.get("size_bytes") or 0 for row in rows))
@@ -148,8 +154,8 @@ class Opener:
                 row["version"] = version
             row["size_bytes"] = len(data)
             row["sha256"] = hashlib.sha256(data).hexdigest()
-            known = self._known.find(row["sha256"], [module.name for module in modules])
-            if len(known) == len(modules):
+            known = self._find_known(row["sha256"], modules)
+            if all(module.name in known for module in modules):
                 return row | {"status": schema.Status.OK.value}, {}, known
             max_pixels = self._order.max_megapixels * 1_000_000
             image = decode_image(data, image_id=row["image_id"], target=target, max_pixels=max_pixels)
@@ -162,15 +168,33 @@ class Opener:
         row["status"] = schema.Status.OK.value
         return row, {m.name: m.try_preprocess(image) for m in modules if m.name not in known}, known
 
+    def _find_known(self, sha256: str, modules: Sequence[PipelineModule]) -> dict[str, int]:
+        """Where what the modules said of these bytes is, and those that they stand on; not where it is said anew."""
+        names = [module.name for module in modules]
+        earlier = [of for name in names for of in self._order.stands_on.get(name, {}).values() if of not in names]
+        known = self._known.find(sha256, [*names, *earlier])
+        for name in names:  # in their order
+            if any(of in names and of not in known for of in self._order.stands_on.get(name, {}).values()):
+                known.pop(name, None)
+        return known
+
     def _with_known(
-        self, opened: Sequence[tuple[dict[str, Any], dict[str, Any] | None, dict[str, int]]]
+        self,
+        entries: Sequence[Mapping[str, Any]],
+        opened: Sequence[tuple[dict[str, Any], dict[str, Any] | None, dict[str, int]]],
+        names: AbstractSet[str],
     ) -> Iterator[tuple[dict[str, Any], dict[str, Any] | None]]:
-        """What was opened together, with what is known of it, which is read together."""
+        """What was opened together, with what is known of it, which is read together; `names` are the modules."""
         found = [(row["image_id"], known) for row, _inputs, known in opened if known]
         structs = iter(self._known.read(*zip(*found, strict=True)) if found else ())
-        for row, inputs, known in opened:
-            if known:
-                said = next(structs)
-                row = row | {name: said[name] for name in ("format", "width", "height", "taken_at")}
-                inputs = (inputs or {}) | {name: Known(said[name]) for name in known}
+        for entry, (row, inputs, known) in zip(entries, opened, strict=True):
+            said = next(structs) if known else {}
+            if inputs is not None:
+                if names <= known.keys():  # it was not decoded
+                    row = row | {name: said[name] for name in ("format", "width", "height", "taken_at")}
+                said |= entry.get("beside") or {}
+                for name in inputs.keys() & self._order.stands_on.keys():
+                    givers = self._order.stands_on[name].items()
+                    inputs[name] = Beside(inputs[name], {called: said.get(of) for called, of in givers})
+                inputs |= {name: Known(said[name]) for name in known.keys() & names}
             yield row, inputs

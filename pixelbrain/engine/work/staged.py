@@ -18,7 +18,7 @@ from pixelbrain import schema
 from pixelbrain.engine.work.chunks import Chunk, pack, unpack
 from pixelbrain.engine.work.fused import ImageWorker
 from pixelbrain.engine.work.isolate import Isolation, Suspicion, crash, failed_rows
-from pixelbrain.engine.work.loaded_modules import LoadedModules, module_column
+from pixelbrain.engine.work.loaded_modules import LoadedModules, beside, module_column
 from pixelbrain.engine.work.meter import Meter
 from pixelbrain.engine.work.opener import Batch, Opener
 from pixelbrain.engine.work.pictures import add_faces
@@ -107,7 +107,8 @@ class ModelRunner:
         self.notes = RunNotes(order.storage)
         self._module = module
         self._later = later
-        self._thumbnails = order.thumbnails
+        self._givers = order.stands_on.get(module.name, {})
+        self._thumbnails = order.thumbnails and not self._givers
         self._wary = wary
         self._suspicion = Suspicion(self.notes, functools.partial(ImageWorker, [module], order), wary=wary)
         self._modules = LoadedModules([module], order.device, order.threads, meter or Meter())
@@ -140,7 +141,9 @@ class ModelRunner:
         sizes = [len(chunk.rows) for chunk in chunks]
         starts = [0, *itertools.accumulate(sizes)]
         good = [start + row for start, chunk in zip(starts, chunks, strict=False) for row in chunk.good]
-        inputs = [one for chunk in chunks for one in chunk.take_input(name)]
+        inputs = [
+            one for chunk in chunks for one in beside(chunk.rows, chunk.good, chunk.take_input(name), self._givers)
+        ]
         column, took = self._modules.run(name, sum(sizes), good, inputs)
         for chunk, start, size in zip(chunks, starts, sizes, strict=False):
             chunk.rows = chunk.rows.append_column(name, column.slice(start, size))
@@ -153,7 +156,11 @@ class ModelRunner:
         """Each image for itself, from its file again, in a process that may die of it."""
         name = self._module.name
         started = time.perf_counter()
-        entries = chunk.rows.select(schema.MANIFEST_SCHEMA.names).take(chunk.good).to_pylist()
+        below = [of for of in self._givers.values() if of in chunk.rows.column_names]
+        wanted = [*schema.MANIFEST_SCHEMA.names, *dict.fromkeys(below)]
+        entries = chunk.rows.select(wanted).take(pa.array(chunk.good, pa.int64())).to_pylist()
+        for entry in entries:
+            entry["beside"] = {of: entry.pop(of) for of in set(below)}
         results = [crash(why) if table is None else table[name][0].as_py() for _, table, why in isolation.rows(entries)]
         # an image that cannot be read any more, though it could be decoded before, has no struct
         results = [one if one is not None else crash("it could not be read a second time") for one in results]

@@ -112,7 +112,14 @@ def list_weights(weights_dir: str | Path | None = None, *, verify: bool = False)
     """Every weights file of `WEIGHTS` and where it is. A package that is absent is a missing file.
 
     Unopened, or with `verify` the size and sha256 of each file that is here checked; see `WeightsState.problem`.
+
+    Raises:
+        ConfigError: to be verified, and there is no such folder.
     """
+    if verify and weights_dir and not Path(weights_dir).expanduser().is_dir():
+        raise ConfigError(
+            f"there is no folder {weights_dir}; `pixelbrain weights fetch --weights-dir {weights_dir}` makes it"
+        )
     found = []
     for file in WEIGHTS.values():
         try:

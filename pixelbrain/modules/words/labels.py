@@ -42,7 +42,9 @@ class Labels:
         #: The prompts of each label.
         self.prompts = {label: sorted(found[label]) for label in sorted(found)}
         if not self.prompts:
-            raise ConfigError("labels are empty: write one a line, such as dog, or beach = a photo taken on a beach")
+            raise ConfigError(
+                "there are no labels: --labels FILE has one a line, such as dog, or beach = a photo taken on a beach"
+            )
 
     def lines(self) -> list[str]:
         """The same for the same labels and prompts, in whatever order they were written: for settings."""

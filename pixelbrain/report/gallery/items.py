@@ -44,6 +44,7 @@ class GalleryFace:
     identity_id: str | None = None  # None: unassigned
     distance: float | None = None  # cosine distance to the identity's mean
     assigned: str | None = None  # as in `schema.IDENTITY_SCHEMA`; None: identities were not looked for
+    values: tuple[tuple[str, str], ...] = ()  # of modules that look at faces: ("glasses.worn", "True")
 
 
 @dataclass(slots=True, eq=False)

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from pixelbrain import schema
 from pixelbrain.errors import MixedModelsError
 from pixelbrain.landing.digests import DigestTable, digest_ids, sort_digests
+from pixelbrain.landing.faces import own_fields
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.registry import read_registry
 from pixelbrain.report.gallery.items import Album, Failure, GalleryFace, Library, Person, Photo
@@ -28,6 +29,7 @@ logger = logging.getLogger(__name__)
 _BASE = frozenset(field.name for field in schema.BASE_FIELDS)
 _CLASSIFIER = "resnet"
 _FACES = "facenet"
+_WHOSE = tuple(field.name for field in schema.WHOSE_FIELDS)
 _ERRORS = frozenset(field.name for field in schema.ERROR_FIELDS)
 _VALUE_CHARACTERS = 200  # of a user's module; longer ones are cut: the page does not replace the export
 
@@ -60,6 +62,7 @@ def read_library(landing: Landing, folder: Path, *, min_label_score: float | Non
     for table in landing.iter_images(vectors=False):
         modules = [name for name in table.column_names if name not in _BASE]
         has_faces_column = has_faces_column or _FACES in modules
+        lookers = [name for name in modules if name != _FACES and own_fields(table.schema.field(name).type)]
         rows = table.to_pylist()
         faces = [face for row in rows for face in (row.get(_FACES) or {}).get("faces") or ()]
         who = dict(zip((face["face_id"] for face in faces), identities.of([f["face_id"] for f in faces]), strict=True))
@@ -71,7 +74,7 @@ def read_library(landing: Landing, folder: Path, *, min_label_score: float | Non
                 n_failed += failure.stage == "image"
             if row["status"] != schema.Status.OK:
                 continue
-            photo = _photo(row, modules, who, group, least)
+            photo = _photo(row, modules, lookers, who, group, least)
             for number, face in enumerate(photo.faces):
                 people.add(face.identity_id, _or_last(face.distance))
                 face_of.append(len(spooled))
@@ -193,6 +196,7 @@ def _failures(row: dict[str, Any], modules: list[str]) -> Iterator[Failure]:
 def _photo(
     row: dict[str, Any],
     modules: list[str],
+    lookers: list[str],  # of them, those that say something of each face
     identities: dict[str, tuple[Any, ...]],
     group: tuple[Any, ...],
     least: float,
@@ -207,19 +211,30 @@ def _photo(
         photo.top_k = tuple((sys.intern(top["label"]), top["score"]) for top in found["top_k"] or () if top["label"])
     found = row.get(_FACES)
     if found and found.get("faces"):
-        photo.faces = tuple(_face(face, identities) for face in found["faces"])
+        said = {name: {_whose(one): one for one in (row[name] or {}).get("faces") or ()} for name in lookers}
+        photo.faces = tuple(_face(face, identities, said) for face in found["faces"])
         photo.turn = found.get("turn") or 0
     photo.group_id, photo.group_distance = group
-    photo.values = tuple(
-        pair for module in modules if module not in (_CLASSIFIER, _FACES) for pair in _values(module, row[module])
-    )
+    own = (name for name in modules if name not in (_CLASSIFIER, _FACES, *lookers))
+    faces = [dict(face.values) for face in photo.faces]
+    of_faces = {name: ", ".join(one.get(name, "–") for one in faces) for one in faces for name in one}
+    photo.values = (*(pair for module in own for pair in _values(module, row[module])), *of_faces.items())
     return photo
 
 
-def _face(face: dict[str, Any], identities: dict[str, tuple[Any, ...]]) -> GalleryFace:
+def _face(face: dict[str, Any], identities: dict[str, tuple[Any, ...]], said: dict[str, dict]) -> GalleryFace:
     identity_id, distance, assigned = identities[face["face_id"]]
-    box = (face["x1"], face["y1"], face["x2"], face["y2"])
-    return GalleryFace(face["face_id"], *box, face["score"], identity_id, distance, assigned)
+    results = ((name, faces.get(_whose(face), {})) for name, faces in said.items())
+    own = [(name, {key: value for key, value in one.items() if key not in _WHOSE}) for name, one in results]
+    values = tuple(pair for name, one in own for pair in _values(name, one))
+    return GalleryFace(
+        *_whose(face), score=face["score"], identity_id=identity_id, distance=distance, assigned=assigned, values=values
+    )
+
+
+def _whose(face: dict[str, Any]) -> tuple[Any, ...]:
+    """Its id and its box: what a result is known by to be about it."""
+    return tuple(face[name] for name in _WHOSE)
 
 
 def _values(name: str, value: Any) -> Iterator[tuple[str, str]]:

@@ -63,7 +63,7 @@ def test_strict_is_an_exit_code(landed, asked):
     ("words", "said"),
     [
         ([], "Missing --question"),
-        (["--question", "Day?"], "a question needs its text and a field"),
+        (["--question", "Day?"], "as in --field is_red: 'Day?' has none"),
         (["--question", "people_detector", "--budget", "much"], "budget is 'much'"),
     ],
 )

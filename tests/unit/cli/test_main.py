@@ -27,7 +27,7 @@ PLANNED = (
     "source --out --module --classifier --classes --top-k --min-label-score --embedder --turns --strategy "
     "--weights-dir "
     "--offline --device --layout --actors --gpus-per-actor --cpus-per-actor --node-labels --autoscale --executor "
-    f"--address {STORES} --hidden --limit --max-megapixels --retry-failed --force --prune --prune-gone-source "
+    f"--address {STORES} --column --hidden --limit --max-megapixels --retry-failed --force --prune --prune-gone-source "
     "--thumbnails --config"
 )
 EXTRACTED = PLANNED.replace(" --min-label-score", "").replace(" --strategy", "").replace(" --mongo --chroma", "")

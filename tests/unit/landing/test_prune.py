@@ -6,7 +6,8 @@ import pyarrow as pa
 import pytest
 
 from pixelbrain import schema
-from pixelbrain.errors import OutLockedError
+from pixelbrain.errors import LandingError, OutLockedError
+from pixelbrain.landing.compact import compact
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.remaining import Remaining, prune
 from tests.unit.landing.histories import Row, land, manifest, read_all, state
@@ -49,6 +50,18 @@ def test_a_tombstone_is_a_row_of_the_schema(tmp_path):
     assert table.schema.equals(pa.schema(schema.BASE_FIELDS)) and landing.parts[-1].modules == {}
     (row,) = table.to_pylist()
     assert (row["image_id"], row["version"], row["status"]) == ("b", "1", str(schema.Status.PRUNED))
+
+
+def test_an_out_of_which_all_was_pruned_is_one(tmp_path):
+    landing = landed(tmp_path)
+    prune(landing, Remaining(landing, SIZE).gone(lambda name: True))
+    compact(landing)
+    landing.refresh()
+    assert landing.parts == [] and landing.require().count_images() == 0
+    listed = manifest([("a", "1")])
+    assert landing.index.find(listed["image_id"], listed["version"]).tolist() == [-1]
+    with pytest.raises(LandingError, match="nothing has landed"):
+        Landing(tmp_path / "other").require()
 
 
 def test_nothing_to_prune_writes_nothing(tmp_path):

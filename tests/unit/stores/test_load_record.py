@@ -7,7 +7,7 @@ import json
 import pytest
 
 from pixelbrain.landing.landing import Landing
-from pixelbrain.stores.load_record import landed_digest
+from pixelbrain.stores.load_record import landed_digest, vectors_behind
 from tests.unit.landed_out import land_faces
 
 
@@ -22,3 +22,8 @@ def test_it_follows_images_and_answers(tmp_path, monkeypatch):
     (tmp_path / "answers" / "is_red" / "part-000001.parquet").write_text(json.dumps("its name is enough"))
     digests.append(landed_digest(landing))
     assert len(set(digests)) == 3 and landed_digest(Landing(tmp_path)) == digests[-1]
+
+
+def test_nothing_is_behind_where_nothing_landed(tmp_path):
+    assert vectors_behind(Landing(tmp_path), "faces", "", 0) is None
+    assert "holds 2 faces, and 0 landed" in str(vectors_behind(Landing(tmp_path), "faces", "", 2))

@@ -222,6 +222,8 @@ def test_verify_tells_a_damaged_file_from_a_missing_one(tmp_path: Path) -> None:
     assert by_name["tiny"].problem == f"has 7 bytes instead of {len(CONTENT):,}"
     assert by_name["resnet50"].path is None
     assert by_name["resnet50"].problem is None
+    with pytest.raises(ConfigError, match="no folder .*/elsewhere; .*fetch"):
+        weights.list_weights(tmp_path / "elsewhere", verify=True)
 
 
 def test_an_absent_package_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
