@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     from pixelbrain.modules.base import Resources as Resources
     from pixelbrain.modules.clip import ClipEmbedderModule as ClipEmbedderModule
     from pixelbrain.modules.clip_labels import ClipLabelsModule as ClipLabelsModule
+    from pixelbrain.modules.exif import ExifModule as ExifModule
     from pixelbrain.modules.facenet import FacenetEmbedderModule as FacenetEmbedderModule
     from pixelbrain.modules.faces.module import FaceModule as FaceModule
+    from pixelbrain.modules.quality import QualityModule as QualityModule
     from pixelbrain.modules.resnet import ResnetClassifierModule as ResnetClassifierModule
     from pixelbrain.pipeline import Pipeline as Pipeline
     from pixelbrain.pipeline import TaggingPipeline as TaggingPipeline
@@ -48,6 +50,7 @@ _HOMES = {
     "Database": "pixelbrain.stores.database",
     "DecodeTarget": "pixelbrain.images.decode",
     "DecodedImage": "pixelbrain.images.decode",
+    "ExifModule": "pixelbrain.modules.exif",
     "FaceModule": "pixelbrain.modules.faces.module",
     "FacenetEmbedderModule": "pixelbrain.modules.facenet",
     "Gpt4VModule": "pixelbrain.asking.module",
@@ -59,6 +62,7 @@ _HOMES = {
     "PixelbrainError": "pixelbrain.errors",
     "Placement": "pixelbrain.config",
     "Preprocessor": "pixelbrain.images.preprocess",
+    "QualityModule": "pixelbrain.modules.quality",
     "ResnetClassifierModule": "pixelbrain.modules.resnet",
     "Resources": "pixelbrain.modules.base",
     "Results": "pixelbrain.results",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -13,12 +15,12 @@ import pyarrow.compute as pc
 
 from pixelbrain.errors import ImageError, LandingError, ModuleError
 from pixelbrain.identity.corrections.people import People
-from pixelbrain.images.decode import decode_image
+from pixelbrain.images.decode import DecodeTarget, decode_image
 from pixelbrain.landing.forgotten.marks import read_marks
-from pixelbrain.landing.parts import ModuleState
 from pixelbrain.landing.registry import read_registry
 from pixelbrain.modules.base import PipelineModule
 from pixelbrain.modules.registry import MODULES
+from pixelbrain.modules.requires import resolve
 from pixelbrain.record import read_record
 from pixelbrain.report.search import search
 from pixelbrain.schema import ModelInfo
@@ -106,8 +108,8 @@ def search_text(
     """
     field = _field(stages, by)
     stages.check("search")
-    made, model = _made_again(stages, by, field, {"clip_model": clip_model}, module)
-    return _nearest(stages, by, [text], made.embed_texts([text]), model, k)
+    made = _again(stages, {"clip_model": clip_model}, module)(field.module)
+    return _nearest(stages, by, [text], made.embed_texts([text]), _model(stages, by, field, made), k)
 
 
 def _field(stages: Stages, by: str) -> VectorField:
@@ -161,32 +163,42 @@ def _computed(
     spec: str | None,
 ) -> tuple[dict[str, Any], ModelInfo]:
     """What the model that made OUT's vectors says of a photo, and which it is."""
-    module, model = _made_again(stages, by, field, told, spec)
+    again, states = _again(stages, told, spec), stages.landing.states()
+
+    def made(name: str) -> dict[str, PipelineModule]:
+        """The module of a column, behind those that it stands on."""
+        below = {of: module for one in states[name].stands_on for of, module in made(one).items()}
+        return {**below, name: again(name)}
+
+    modules, state = made(field.module), states[field.module]
+    stands_on = resolve([*modules.values()], list)[1] if state.stands_on else {}
+    target = functools.reduce(DecodeTarget.union, (module.decode_target for module in modules.values()))
     max_pixels = stages.config.max_megapixels * 1_000_000
-    image = decode_image(data, image_id=uri, target=module.decode_target, max_pixels=max_pixels)
-    module.prepare()
-    module.setup("cpu")
-    return module.run([image])[0], model
+    image = decode_image(data, image_id=uri, target=target, max_pixels=max_pixels)
+    said: dict[str, list[dict[str, Any]]] = {}
+    for name, module in modules.items():
+        module.prepare()
+        module.setup("cpu")
+        said[name] = module.run([image], **{called: said[of] for called, of in stands_on.get(name, {}).items()})
+    return said[field.module][0], _model(stages, by, field, modules[field.module])
 
 
-def _made_again(
-    stages: Stages, by: str, field: VectorField, told: Mapping[str, str | None], spec: str | None
-) -> tuple[PipelineModule, ModelInfo]:
-    """The module that made OUT's vectors, not yet set up, and the model that it is now."""
+def _again(stages: Stages, told: Mapping[str, str | None], spec: str | None) -> Callable[[str], PipelineModule]:
+    """What makes the module of a column again, not yet set up."""
     settings: dict[str, Any] = read_record(stages.storage).get("settings", {})
     settings |= {name: value for name, value in told.items() if value}
     if spec:
         settings |= {"modules": [*settings.get("modules", ()), spec]}
+    given = {"weights_dir": settings.get("weights_dir"), "offline": bool(settings.get("offline")), "told": settings}
+    states = stages.landing.states()
+    return lambda name: landed_module(name, states[name], **given)
+
+
+def _model(stages: Stages, by: str, field: VectorField, module: PipelineModule) -> ModelInfo:
+    """The model of the vectors that the module makes now."""
     state = stages.landing.states()[field.module]
-    module = landed_module(
-        field.module,
-        state,
-        weights_dir=settings.get("weights_dir"),
-        offline=bool(settings.get("offline")),
-        told=settings,
-    )
-    now = ModuleState(settings=module.settings(), model=module.model_info(), vectors=state.vectors)
-    return module, fields_of(field.module, now)[by].model
+    now = dataclasses.replace(state, settings=module.settings(), model=module.model_info())
+    return fields_of(field.module, now)[by].model
 
 
 def search_person(stages: Stages, person: str, *, k: int = 20) -> dict[str, Any]:

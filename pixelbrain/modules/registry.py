@@ -17,6 +17,8 @@ MODULES: dict[str, str] = {
     "facenet": "pixelbrain.modules.facenet:FacenetEmbedderModule",
     "clip": "pixelbrain.modules.clip:ClipEmbedderModule",
     "clip_labels": "pixelbrain.modules.clip_labels:ClipLabelsModule",
+    "exif": "pixelbrain.modules.exif:ExifModule",
+    "quality": "pixelbrain.modules.quality:QualityModule",
 }
 
 
