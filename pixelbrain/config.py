@@ -163,8 +163,8 @@ class RunConfig(Placement):
     )
     out: str | None = _flag("The folder, or s3://bucket/prefix, that results land in.", metavar="OUT")
     modules: tuple[str, ...] = _flag(
-        "resnet, facenet, exif, quality, clip, or your own as package.file:Class; repeatable. [default: the first four; photos "
-        "that landed without the last two stay so, unless they are named]",
+        "resnet, facenet, exif, quality, clip, or your own as package.file:Class; repeatable. [default: the first "
+        "four; photos that landed without exif and quality stay so, unless they are named]",
         DEFAULT_MODULES,
         flag="--module",
         multiple=True,
@@ -188,7 +188,7 @@ class RunConfig(Placement):
         metavar="NAME",
     )
     labels: str | tuple[str, ...] = _flag(  # the file, or its lines
-        "Labels for the photos that --module clip looks at, one a line: dog, or beach = a photo taken on a beach.",
+        "What photos may show, for --module clip: one a line, dog, or beach = a photo taken on a beach.",
         (),
         metavar="FILE",
     )
@@ -242,7 +242,8 @@ class RunConfig(Placement):
         set_(self, "classes", _names("classes", self.classes))
         set_(self, "classifier", self.classifier or (OFFLINE_CLASSIFIER if self.offline else "resnet50"))
         set_(self, "embedder", check_embedder(self.embedder or (OFFLINE_EMBEDDER if self.offline else "facenet")))
-        set_(self, "clip_model", check_clip_model(self.clip_model or CLIP_MODELS[0]))
+        clip = _name_or_path("clip_model", self.clip_model or CLIP_MODELS[0], CLIP_MODELS, CLIP_FOLDER, "DIR")
+        set_(self, "clip_model", clip)
         set_(self, "labels", self.labels if isinstance(self.labels, str) else _names("labels", self.labels))
         if self.labels and CLIP_LABELS not in self.modules:
             set_(self, "modules", (*self.modules, CLIP_LABELS))
@@ -369,11 +370,6 @@ def check_embedder(value: Any) -> str:
         ConfigError: it is neither.
     """
     return _name_or_path("embedder", value, EMBEDDERS, ONNX, "FILE")
-
-
-def check_clip_model(value: Any) -> str:
-    """A CLIP model's name, or `local-dir:` and an absolute path. Raises `ConfigError` for what is neither."""
-    return _name_or_path("clip_model", value, CLIP_MODELS, CLIP_FOLDER, "DIR")
 
 
 def _name_or_path(name: str, value: Any, known: Iterable[str], prefix: str, what: str) -> str:

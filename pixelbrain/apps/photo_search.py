@@ -189,9 +189,8 @@ def _again(stages: Stages, told: Mapping[str, str | None], spec: str | None) -> 
     settings |= {name: value for name, value in told.items() if value}
     if spec:
         settings |= {"modules": [*settings.get("modules", ()), spec]}
-    given = {"weights_dir": settings.get("weights_dir"), "offline": bool(settings.get("offline")), "told": settings}
-    states = stages.landing.states()
-    return lambda name: landed_module(name, states[name], **given)
+    where, offline, states = settings.get("weights_dir"), bool(settings.get("offline")), stages.landing.states()
+    return lambda name: landed_module(name, states[name], weights_dir=where, offline=offline, told=settings)
 
 
 def _model(stages: Stages, by: str, field: VectorField, module: PipelineModule) -> ModelInfo:

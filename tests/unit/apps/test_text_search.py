@@ -91,9 +91,9 @@ def test_another_models_vectors_are_not_searched(out: Path, model: str, tmp_path
         found(out, "a cat", clip_model=other)
     moved = write_clip_folder(tmp_path / "moved")
     assert found(out, "a cat", clip_model=moved) == found(out, "a cat")
-    write_stage(out, "extract", {}, settings={})
+    land(tmp_path / "piped", ClipEmbedderModule(model), np.eye(1, 32, dtype=np.float32))
     with pytest.raises(ConfigError, match="run.json does not say where it is: give --clip-model local-dir:DIR"):
-        found(out, "a cat")
+        found(tmp_path / "piped", "a cat")
 
 
 class Reader(PipelineModule):

@@ -151,11 +151,15 @@ def test_a_run_goes_on_with_clips_model_and_labels(land, tmp_path):
     for name, state in states.items():
         told = {"clip_model": own}
         assert landed_module(name, state, weights_dir=None, told=told).settings() == state.settings
-    land(2, ClipEmbedderModule(), ResnetClassifierModule("resnet18", top_k=7))  # and those of another are made again
-    with pytest.raises(ConfigError, match="no labels"):
-        made(modules=("clip_labels",))
-    both = made(modules=("clip_labels", "resnet"), labels=["dog"])
-    assert both[0] == ClipLabelsModule(["dog"], top_k=7).settings() and both[1]["top_k"] == 7
+    # of vectors of another model the labels are made again; a number that both have is the classifier's
+    land(2, ClipEmbedderModule(), ResnetClassifierModule("resnet18", top_k=7))
+    lines = ["cat", "= a text"]
+    assert made(modules=("clip_labels",)) == [ClipLabelsModule(lines, top_k=1).settings()]
+    again = made(modules=("clip_labels", "resnet"))
+    assert again == [
+        ClipLabelsModule(lines, top_k=7).settings(),
+        ResnetClassifierModule("resnet18", top_k=7).settings(),
+    ]
 
 
 def test_weights_of_ones_own_are_not_changed_without_a_word(land, tmp_path):
