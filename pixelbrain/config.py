@@ -187,11 +187,8 @@ class RunConfig(Placement):
         f"{', '.join(CLIP_MODELS)}, or {CLIP_FOLDER}DIR, another one of open_clip's. [default: {CLIP_MODELS[0]}]",
         metavar="NAME",
     )
-    labels: str | tuple[str, ...] = _flag(  # the file, or its lines
-        "What photos may show, for --module clip: one a line, dog, or beach = a photo taken on a beach.",
-        (),
-        metavar="FILE",
-    )
+    # the file, or its lines
+    labels: str | tuple[str, ...] = _flag("Labels that --module clip picks out of, one a line.", (), metavar="FILE")
     label_template: str | None = _flag("Their prompt, {} is the label. [default: a photo of a {}.]", metavar="TEXT")
     min_label_score: float | None = _flag(
         "Show labels of this probability and more; the others are unsure. [default: the classifier's own]",
@@ -270,7 +267,7 @@ class RunConfig(Placement):
         if (GPT4V in self.modules) != (self.gpt4v is not None):
             raise ConfigError("the module gpt4v and its settings, under the key gpt4v of a config file, go together")
         if self.label_template and not self.labels:
-            raise ConfigError("label_template makes prompts of labels: give these, too, with --labels FILE")
+            raise ConfigError("label_template makes prompts of labels: give these, too, with --labels")
         if self.source:
             set_(self, "source", check_sources(self.source))
         for name in ("out", "weights_dir", "chroma", "column", "label_template"):
