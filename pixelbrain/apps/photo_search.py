@@ -19,12 +19,12 @@ from pixelbrain.images.decode import DecodeTarget, decode_image
 from pixelbrain.landing.forgotten.marks import read_marks
 from pixelbrain.landing.registry import read_registry
 from pixelbrain.modules.base import PipelineModule
-from pixelbrain.modules.registry import MODULES
 from pixelbrain.modules.requires import resolve
 from pixelbrain.record import read_record
 from pixelbrain.report.search import search
 from pixelbrain.schema import ModelInfo
 from pixelbrain.sources import image_uri, read_bytes
+from pixelbrain.stages.chosen import choose
 from pixelbrain.stages.configured import landed_module
 from pixelbrain.stages.stages import Stages
 from pixelbrain.storage.file_uri import shown_path
@@ -46,6 +46,7 @@ def search_photo(
     embedder: str | None = None,
     clip_model: str | None = None,
     module: str | None = None,
+    where: str | None = None,
 ) -> dict[str, Any]:
     """The faces, images or other vectors nearest to a photo.
 
@@ -57,6 +58,7 @@ def search_photo(
         k: how many.
         embedder, clip_model: onnx:FILE, local-dir:DIR, where OUT's own model is not where it was.
         module: package.file:Class of a module of the user's own, where run.json does not say it.
+        where: only among the images for which this is true, see `landing.where.language`.
 
     Returns:
         `unit` of the distances, `columns`, and `queries`: a `title` and the `matches`, nearest first, each; the `path`
@@ -68,7 +70,7 @@ def search_photo(
         LandingError: OUT has no such vectors, or they are another model's.
         ModuleError: the model failed on the photo, or found no face in it.
     """
-    field, uri = _field(stages, by), image_uri(photo)
+    field, uri, images = _field(stages, by), image_uri(photo), choose(stages, where)
     told = {"embedder": embedder, "clip_model": clip_model}
     try:
         data = read_bytes(uri, s3_endpoint=stages.config.s3_endpoint)
@@ -79,7 +81,7 @@ def search_photo(
     if found.get("error_type"):
         raise ModuleError(f"{field.module} failed on {photo}: {found['error']}")
     titles, vectors = _queries(found, field)
-    return _nearest(stages, by, titles, vectors, model, k)
+    return _nearest(stages, by, titles, vectors, model, k, images)
 
 
 def search_text(
@@ -90,6 +92,7 @@ def search_text(
     k: int = 20,
     clip_model: str | None = None,
     module: str | None = None,
+    where: str | None = None,
 ) -> dict[str, Any]:
     """The images that words fit best, as `search_photo` has them.
 
@@ -100,34 +103,40 @@ def search_text(
         k: how many.
         clip_model: local-dir:DIR, where the folder of OUT's own model is not where it was.
         module: package.file:Class of a module of the user's own, where run.json does not say it.
+        where: only among the images for which this is true, see `landing.where.language`.
 
     Raises:
         ConfigError: a text that is empty or too long; or nothing is called like `by`, or it reads no texts.
         LandingError: OUT has no such vectors, or they are another model's.
         MissingExtraError, WeightsError: what reads texts is not here.
     """
-    field = _field(stages, by)
+    field, images = _field(stages, by), choose(stages, where)
     stages.check("search")
     made = _again(stages, {"clip_model": clip_model}, module)(field.module)
-    return _nearest(stages, by, [text], made.embed_texts([text]), _model(stages, by, field, made), k)
+    return _nearest(stages, by, [text], made.embed_texts([text]), _model(stages, by, field, made), k, images)
 
 
 def _field(stages: Stages, by: str) -> VectorField:
     """What is called so. Raises `ConfigError` or `LandingError` where nothing is."""
-    fields, column = vector_fields(stages.landing), COLLECTION_COLUMNS.get(by, by)
-    if by not in fields and column in MODULES:
-        uri = stages.storage.uri
+    fields, uri = vector_fields(stages.landing), stages.storage.uri
+    if by not in fields and (column := (COLLECTION_COLUMNS | {"clip": "clip"}).get(by)):
         raise LandingError(f"{uri} has no {column} vectors: run `pixelbrain extract` with --module {column}")
     check_collection(stages.landing, by)
     return fields[by]
 
 
 def _nearest(
-    stages: Stages, by: str, titles: Sequence[str], vectors: np.ndarray, model: ModelInfo, k: int
+    stages: Stages,
+    by: str,
+    titles: Sequence[str],
+    vectors: np.ndarray,
+    model: ModelInfo,
+    k: int,
+    images: Sequence[str] | None,
 ) -> dict[str, Any]:
-    """What is nearest to each of the vectors, to be shown."""
+    """What is nearest to each of the vectors, to be shown; `images`: only of these."""
     with stages.database() as database:
-        results: Sequence[Sequence[Any]] = search(database, vectors, by=by, model=model, k=k)
+        results: Sequence[Sequence[Any]] = search(database, vectors, by=by, model=model, k=k, images=images)
     names = read_registry(stages.storage).names if by == "faces" else {}
     queries = [
         {"title": title, "matches": [_shown(match, names) for match in matches]}
@@ -200,7 +209,7 @@ def _model(stages: Stages, by: str, field: VectorField, module: PipelineModule) 
     return fields_of(field.module, now)[by].model
 
 
-def search_person(stages: Stages, person: str, *, k: int = 20) -> dict[str, Any]:
+def search_person(stages: Stages, person: str, *, k: int = 20, where: str | None = None) -> dict[str, Any]:
     """The photos of somebody, the most typical first, as `search_photo` has them; no model and no index is asked.
 
     Raises:
@@ -208,7 +217,10 @@ def search_person(stages: Stages, person: str, *, k: int = 20) -> dict[str, Any]
     """
     state = People(stages.landing).state()
     who = state.find(person)
-    rows = state.faces.take(pa.array(state.rows_of(who)[:k], pa.int64())).to_pylist()
+    faces = state.faces.take(pa.array(state.rows_of(who), pa.int64()))
+    if (images := choose(stages, where)) is not None:
+        faces = faces.filter(pc.is_in(faces["image_id"], images.combine_chunks()))
+    rows = faces.slice(0, k).to_pylist()
     name = state.registry.names.get(who)
     found = [
         {column: row[column] for column in ("face_id", "image_id", "identity_id")}

@@ -3,6 +3,7 @@
 | what                    | file       | role
 | ----------------------- | ---------- | ----
 | `dry_run`, `ask_batch`  | asking     | asking about what has landed: a look at the price, and the Batch API
+| `choose`                | chosen     | which images are meant by an expression
 | `recorded_config`, ...  | configured | settings, as OUT has them, and the modules, questions, weights that they name
 | `Display`, `LogDisplay` | display    | where people are told how far a stage is: on a terminal, in a notebook, a log
 | `export_coco`, ...      | export     | OUT as a data set in another program's format

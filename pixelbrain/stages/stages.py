@@ -17,6 +17,7 @@ from pixelbrain.locks.run import RunLock
 from pixelbrain.record import read_record, write_stage
 from pixelbrain.sources import name_sources
 from pixelbrain.stages.asking import asked, to_ask
+from pixelbrain.stages.chosen import choose
 from pixelbrain.stages.configured import fetch_missing, make_asking, make_modules, recorded_config
 from pixelbrain.stages.display import Display, LogDisplay
 from pixelbrain.stages.preflight import LOOK, preflight
@@ -265,13 +266,16 @@ class Stages:
         tell_identified(self.display, report, self.config.strategy)
         return report
 
-    def group(self, database: Database, *, threshold: float | None = None, by: str = "images") -> GroupReport:
+    def group(
+        self, database: Database, *, threshold: float | None = None, by: str = "images", where: str | None = None
+    ) -> GroupReport:
         """Group images that look alike; see `identity.group.group_images`."""
         from pixelbrain.identity.group import group_images
 
         self.check("group")
+        images = choose(self, where)
         with self.lock("group"), self._published(), self._in_step(database, by), self.display.stage("group"):
-            report = group_images(database, threshold=threshold, by=by)
+            report = group_images(database, threshold=threshold, by=by, only=images)
             self.record("group", dataclasses.asdict(report))
         self.display.line(
             f"group     {report.groups:,} groups in {report.grouped:,} of {report.images:,} images, "
