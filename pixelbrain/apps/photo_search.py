@@ -132,7 +132,7 @@ def _nearest(
     vectors: np.ndarray,
     model: ModelInfo,
     k: int,
-    images: Sequence[str] | None,
+    images: pa.ChunkedArray | None,
 ) -> dict[str, Any]:
     """What is nearest to each of the vectors, to be shown; `images`: only of these."""
     with stages.database() as database:

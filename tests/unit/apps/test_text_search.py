@@ -65,6 +65,7 @@ def test_words_find_what_their_own_model_says_is_near(out: Path, model: str, tmp
     (first, near), *_, (last, far) = found(out, "a dog on a beach")
     assert (first, last) == ("/2.jpg", "/1.jpg") and near == pytest.approx(0, abs=1e-3) and far == pytest.approx(2)
     assert [path for path, _ in found(out, "  A cat ", k=1)] == ["/0.jpg"]
+    assert [path for path, _ in found(out, "a cat", where="image_id != 'file:///0.jpg'")] == ["/2.jpg", "/1.jpg"]
     table = pb.open(out).search(text="a cat", k=2)
     assert table.column_names == ["query", "distance", "path", "id"] and table["path"].to_pylist()[0] == "/0.jpg"
     with pytest.raises(ConfigError, match="by text= words, or by person="):
