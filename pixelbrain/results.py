@@ -234,10 +234,12 @@ class Results(Shown):
         if format is None:
             return export(self.landing, Path(file), table, min_label_score=min_label_score)
         if format == "coco":
-            return export_coco(self._stages, str(file), root=root and str(root), min_label_score=min_label_score)[0]
+            return export_coco(
+                self._stages, str(file), root=str(root) if root else None, min_label_score=min_label_score
+            )[0]
         if format == "webdataset":
-            how = {"shard_size": shard_size, "min_label_score": min_label_score}
-            return export_webdataset(self._stages, str(file), **how).photos
+            least = min_label_score
+            return export_webdataset(self._stages, str(file), shard_size=shard_size, min_label_score=least).photos
         raise ConfigError(f"no format {format!r}: coco or webdataset; a table's is in its file's name")
 
     def _publish(self) -> None:

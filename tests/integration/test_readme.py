@@ -139,6 +139,20 @@ def test_reading_chromadb(block, landed):
     assert len(shown) == 2
 
 
+@shows("docs/datasets.md", "python", 0)
+def test_reading_coco(block, landed):
+    assert pb.open(landed / "out").export(landed / "faces.json", format="coco") == 5
+    _, shown = run(block, landed)
+    assert "face 0 faces" in shown and [line for line in shown if line.endswith(" 4 faces")]
+
+
+@shows("docs/datasets.md", "python", 1)
+def test_reading_webdataset(block, landed):
+    assert pb.open(landed / "out").export(landed / "shards", format="webdataset") == 4  # and one that failed
+    _, shown = run(block, landed)
+    assert len(shown) == 4 and all(line.endswith(" [] 1") for line in shown)
+
+
 @shows("docs/extending.md", "python", 3)
 def test_a_store_of_ones_own(block, landed):
     for _ in range(2):
