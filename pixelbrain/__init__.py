@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from pixelbrain.landing.landing import Landing as Landing
     from pixelbrain.modules.base import PipelineModule as PipelineModule
     from pixelbrain.modules.base import Resources as Resources
+    from pixelbrain.modules.exif import ExifModule as ExifModule
     from pixelbrain.modules.facenet import FacenetEmbedderModule as FacenetEmbedderModule
     from pixelbrain.modules.faces.module import FaceModule as FaceModule
+    from pixelbrain.modules.quality import QualityModule as QualityModule
     from pixelbrain.modules.resnet import ResnetClassifierModule as ResnetClassifierModule
     from pixelbrain.pipeline import Pipeline as Pipeline
     from pixelbrain.pipeline import TaggingPipeline as TaggingPipeline
@@ -44,6 +46,7 @@ _HOMES = {
     "Database": "pixelbrain.stores.database",
     "DecodeTarget": "pixelbrain.images.decode",
     "DecodedImage": "pixelbrain.images.decode",
+    "ExifModule": "pixelbrain.modules.exif",
     "FaceModule": "pixelbrain.modules.faces.module",
     "FacenetEmbedderModule": "pixelbrain.modules.facenet",
     "Gpt4VModule": "pixelbrain.asking.module",
@@ -55,6 +58,7 @@ _HOMES = {
     "PixelbrainError": "pixelbrain.errors",
     "Placement": "pixelbrain.config",
     "Preprocessor": "pixelbrain.images.preprocess",
+    "QualityModule": "pixelbrain.modules.quality",
     "ResnetClassifierModule": "pixelbrain.modules.resnet",
     "Resources": "pixelbrain.modules.base",
     "Results": "pixelbrain.results",

@@ -24,6 +24,10 @@ LAYOUTS = ("auto", "fused", "staged")
 EXECUTORS = ("auto", "ray", "local")
 MAX_MEGAPIXELS = 100  # of one image, in memory at once
 GPT4V = "gpt4v"  # the module that asks, after the others
+EXIF, QUALITY = "exif", "quality"
+DEFAULT_MODULES = ("resnet", "facenet", EXIF, QUALITY)
+#: Of those, the ones that see what another one is to see: no photo that has landed is read again for these alone.
+BESIDE = frozenset({EXIF, QUALITY})
 
 #: What --offline chooses: models that come inside packages.
 OFFLINE_CLASSIFIER = "efficientnet-lite0"
@@ -156,8 +160,9 @@ class RunConfig(Placement):
     )
     out: str | None = _flag("The folder, or s3://bucket/prefix, that results land in.", metavar="OUT")
     modules: tuple[str, ...] = _flag(
-        "resnet, facenet, or your own as package.file:Class; repeatable. [default: resnet and facenet]",
-        ("resnet", "facenet"),
+        "resnet, facenet, exif, quality, or your own as package.file:Class; repeatable. [default: these four; photos "
+        "that landed without the last two stay so, unless they are named]",
+        DEFAULT_MODULES,
         flag="--module",
         multiple=True,
         metavar="NAME",

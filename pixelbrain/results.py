@@ -23,6 +23,7 @@ from pixelbrain.storage.base import Storage
 
 if TYPE_CHECKING:
     from pixelbrain.identity.group import GroupReport
+    from pixelbrain.identity.lookalikes.duplicates import DuplicatesReport
 
 #: The tables that lie in OUT as any program can read them.
 _PUBLISHED = (IMAGES, FACES)
@@ -90,6 +91,23 @@ class Results(Shown):
     def groups(self) -> pa.Table:
         """A row an image that looks like others, group by group, with the columns of `report.export.export`."""
         return self._table("groups")
+
+    def duplicates(self) -> pa.Table:
+        """A row an image that is there more than once, the one to keep first, with the columns of `report.export`.
+
+        What the last `find_duplicates` found, as far as its photos are there as they were.
+        """
+        return self._table("duplicates")
+
+    def find_duplicates(
+        self, *, bits: int | None = None, similarity: float | None = None, burst_s: float | None = None,
+        vectors: bool = True,
+    ) -> DuplicatesReport:  # fmt: skip
+        """Look for copies, near copies and bursts, as `pixelbrain duplicates`; `duplicates()` are they then.
+
+        See `identity.lookalikes.duplicates.find_duplicates` for the arguments and errors.
+        """
+        return self._stages.duplicates(bits=bits, similarity=similarity, burst_s=burst_s, vectors=vectors)
 
     def answers(self) -> pa.Table:
         """A row an image and question, with the columns of `report.export.export`."""
@@ -235,11 +253,12 @@ class Results(Shown):
             return export(self.landing, Path(file), table, min_label_score=min_label_score)
         if format == "coco":
             return export_coco(
-                self._stages, str(file), root=str(root) if root else None, min_label_score=min_label_score
+                self._stages, str(file), root=None if root is None else str(root), min_label_score=min_label_score
             )[0]
         if format == "webdataset":
-            least = min_label_score
-            return export_webdataset(self._stages, str(file), shard_size=shard_size, min_label_score=least).photos
+            return export_webdataset(
+                self._stages, str(file), shard_size=shard_size, min_label_score=min_label_score
+            ).photos
         raise ConfigError(f"no format {format!r}: coco or webdataset; a table's is in its file's name")
 
     def _publish(self) -> None:

@@ -230,6 +230,20 @@ GROUP_SCHEMA = pa.schema(
     ]
 )
 
+#: `OUT/duplicates/duplicates.parquet`: one row an image that could be read.
+DUPLICATE_SCHEMA = pa.schema(
+    [
+        pa.field("image_id", pa.string(), nullable=False),
+        pa.field("duplicate_id", pa.string()),  # of its group; null: there is no other one like it
+        pa.field("keep", pa.bool_(), nullable=False),  # the best of its group, or without one
+        pa.field("kind", pa.string()),  # exact, near or burst; null: it is kept
+        pa.field("copy_of", pa.string()),  # the better image_id; null: it is kept
+        pa.field("why", pa.string()),  # for people: why it is the best, or what it has in common with the better one
+        pa.field("bits", pa.int16()),  # of the 64 of the perceptual hashes, how many differ; null: not by them
+        pa.field("similarity", pa.float32()),  # cosine of the vectors; null: not by them
+        *ORIGIN_FIELDS,
+    ]
+)
 
 #: The folder of OUT that holds small pictures of the images, and the columns of its files: one row a picture.
 PICTURES = "thumbnails"

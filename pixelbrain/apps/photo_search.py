@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -13,10 +15,11 @@ import pyarrow.compute as pc
 
 from pixelbrain.errors import ImageError, LandingError, ModuleError
 from pixelbrain.identity.corrections.people import People
-from pixelbrain.images.decode import decode_image
+from pixelbrain.images.decode import DecodeTarget, decode_image
 from pixelbrain.landing.forgotten.marks import read_marks
-from pixelbrain.landing.parts import ModuleState
 from pixelbrain.landing.registry import read_registry
+from pixelbrain.modules.base import PipelineModule
+from pixelbrain.modules.requires import resolve
 from pixelbrain.record import read_record
 from pixelbrain.report.search import search
 from pixelbrain.schema import ModelInfo
@@ -114,20 +117,26 @@ def _computed(
     told = read_record(stages.storage).get("settings", {}) | ({"embedder": embedder} if embedder else {})
     if spec:
         told |= {"modules": [*told.get("modules", ()), spec]}
-    state = stages.landing.states()[field.module]
-    module = landed_module(
-        field.module,
-        state,
-        weights_dir=told.get("weights_dir"),
-        offline=bool(told.get("offline")),
-        told=told,
-    )
+    states, given = stages.landing.states(), {"weights_dir": told.get("weights_dir"), "told": told}
+
+    def made(name: str) -> dict[str, PipelineModule]:
+        """The module of a column, behind those that it stands on."""
+        below = {of: module for one in states[name].stands_on for of, module in made(one).items()}
+        return {**below, name: landed_module(name, states[name], offline=bool(told.get("offline")), **given)}
+
+    modules, state = made(field.module), states[field.module]
+    stands_on = resolve([*modules.values()], list)[1] if state.stands_on else {}
+    target = functools.reduce(DecodeTarget.union, (module.decode_target for module in modules.values()))
     max_pixels = stages.config.max_megapixels * 1_000_000
-    image = decode_image(data, image_id=uri, target=module.decode_target, max_pixels=max_pixels)
-    module.prepare()
-    module.setup("cpu")
-    now = ModuleState(settings=module.settings(), model=module.model_info(), vectors=state.vectors)
-    return module.run([image])[0], fields_of(field.module, now)[by].model
+    image = decode_image(data, image_id=uri, target=target, max_pixels=max_pixels)
+    said: dict[str, list[dict[str, Any]]] = {}
+    for name, module in modules.items():
+        module.prepare()
+        module.setup("cpu")
+        said[name] = module.run([image], **{called: said[of] for called, of in stands_on.get(name, {}).items()})
+    own = modules[field.module]
+    now = dataclasses.replace(state, settings=own.settings(), model=own.model_info())
+    return said[field.module][0], fields_of(field.module, now)[by].model
 
 
 def search_person(stages: Stages, person: str, *, k: int = 20) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def report(stages: Stages) -> None:
 @click.argument("file")
 @click.option(
     "--table",
-    type=click.Choice(["images", "faces", "people", "groups", "answers"]),
+    type=click.Choice(["images", "faces", "people", "groups", "duplicates", "answers"]),
     help="A row each of these; of groups, each image in one. [default: images]",
 )
 @label_option

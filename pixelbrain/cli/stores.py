@@ -1,4 +1,4 @@
-"""`pixelbrain load`, `identify` and `group`, and the upkeep of OUT: `status`, `verify`, `compact`, `forget`."""
+"""`pixelbrain load`, `identify`, `group`, `duplicates`; the upkeep of OUT: `status`, `verify`, `compact`, `forget`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import dataclasses
 import json
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -74,6 +75,39 @@ def group(stages: Stages, threshold: float | None, by: str, as_json: bool) -> No
     """Group the images of OUT that look alike, over their ResNet vectors, or a module's of your own."""
     with stages.database("group") as database:
         found = stages.group(database, threshold=threshold, by=by)
+    if as_json:
+        click.echo(json.dumps(dataclasses.asdict(found), indent=2))
+
+
+@command(
+    "Find photos that are there more than once.",
+    "pixelbrain duplicates out/",
+    "pixelbrain duplicates out/ --csv duplicates.csv --burst 0",
+)
+@click.argument("out")
+@click.option(
+    "--bits", type=click.IntRange(0, 24), metavar="N", help="Of 64 of the hash, that may differ. [default: 8]"
+)
+@click.option(
+    "--similarity", type=float, metavar="COSINE", help="Of vectors, from which on it is the same. [default: .97]"
+)
+@click.option("--burst", "burst_s", type=float, metavar="SECONDS", help="Between two photos; 0: none. [default: 3]")
+@click.option("--vectors/--no-vectors", default=True, help="Look at the classifier's vectors, too. [default: yes]")
+@click.option("--csv", "file", metavar="FILE", help="Write what to keep and to drop: .csv, .jsonl or .parquet.")
+@json_option
+@out_options
+@over_out
+def duplicates(stages: Stages, file: str | None, as_json: bool, **given: Any) -> None:
+    """Group photos that are copies, near copies, or shots of one burst, and propose the best of each, with why.
+
+    Lands in OUT/duplicates, for `export --table duplicates` and the gallery. No photo is deleted, ever.
+    """
+    found = stages.duplicates(**given)
+    if file:
+        from pixelbrain.report.export import export
+
+        rows = export(stages.landing, Path(file), "duplicates")
+        click.echo(f"{rows:,} duplicates to {file}", err=as_json)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(found), indent=2))
 

@@ -141,6 +141,7 @@ def extract(
             force=force,
             tables=tables if complete else None,
             by_name=_by_name(modules, stands_on),
+            along=_along(modules),
             stands_on=stands_on,
             landed=_landed_hashes(states),
         )
@@ -217,8 +218,9 @@ def look_ahead(
     hashes = {name: state.settings_hash for name, state in _states(modules, stands_on, landing).items()}
     below = {name: {*givers.values()} for name, givers in stands_on.items()}
     remaining = Remaining(
-        landing, hashes, retry_failed=retry_failed, force=force, stands_on=below, by_name=_by_name(modules, stands_on)
-    )
+        landing, hashes, retry_failed=retry_failed, force=force, stands_on=below,
+        by_name=_by_name(modules, stands_on), along=_along(modules),
+    )  # fmt: skip
     left = sum(len(rows) for table in tables for rows in remaining.split(table).values())
     return remaining.listed, complete, left
 
@@ -257,6 +259,10 @@ def _peek(loader: DataLoader, landing: Landing, *, prune: bool = False) -> First
         hint = "; --prune-gone-source removes all its images from OUT, if it is gone for good" if prune else ""
         raise SourceGoneError(f"{error}{hint}") from None
     return tables, complete
+
+
+def _along(modules: Sequence[PipelineModule]) -> frozenset[str]:
+    return frozenset(module.name for module in modules if not module.alone)
 
 
 def in_order(

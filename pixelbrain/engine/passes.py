@@ -23,7 +23,7 @@ from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState, claim_generation
 from pixelbrain.landing.reader import read_columns
 from pixelbrain.locks.run import RunLock
-from pixelbrain.modules.base import PipelineModule, Resources
+from pixelbrain.modules.base import PipelineModule, Resources, needs_of, with_actors
 from pixelbrain.sources import name_sources
 
 logger = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class Passes:
         left = self._left()
         if not left if isinstance(left, list) else left.is_done(self.landing):
             return  # nothing is started for nothing
-        executor = choose_executor(self._job(), _looks(left))
+        executor = choose_executor(self._job(), _looks(left, self.modules))
         if nodes := executor.nodes_to_be():  # what has no room is said before anything is started for it
             check_fit(make_plan(_known(left), nodes, self._needs(), self.placement), nodes)
         # the session first: importing Ray sets a handler of its own
@@ -90,7 +90,7 @@ class Passes:
         )
 
     def _needs(self) -> dict[str, Resources]:
-        return {module.name: module.resources for module in self.modules}
+        return needs_of(self.modules)
 
     def _left(self) -> Worklist | list[Left]:
         """What is left to do: a list where the listing is known."""
@@ -179,6 +179,7 @@ def _known(left: Worklist | list[Left]) -> int | None:
     return sum(len(rows) for _, rows in left) if isinstance(left, list) else None
 
 
-def _looks(left: Worklist | list[Left]) -> int | None:
-    """How often a module has to look at an image, where the listing is known."""
-    return sum(len(modules) * len(rows) for modules, rows in left) if isinstance(left, list) else None
+def _looks(left: Worklist | list[Left], modules: Sequence[PipelineModule]) -> int | None:
+    """How often a model has to look at an image, where the listing is known."""
+    models = with_actors(needs_of(modules)).keys()
+    return sum(len(models & {*names}) * len(rows) for names, rows in left) if isinstance(left, list) else None

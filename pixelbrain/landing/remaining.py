@@ -43,6 +43,7 @@ class Remaining:
         retry_failed: a failed image, or one on which a wanted module failed, has not landed.
         force: nothing has landed.
         again_before: the last two concern only what older generations landed: the rest is of the same run.
+        along: modules that are no work by themselves: they see the photos that others are to see.
 
     Raises:
         LandingError: a part file cannot be read.
@@ -57,6 +58,7 @@ class Remaining:
         retry_failed: bool = False,
         force: bool = False,
         again_before: int | None = None,
+        along: Collection[str] = (),
         stands_on: Mapping[str, Collection[str]] = MappingProxyType({}),
         by_name: Collection[str] = (),
     ) -> None:
@@ -66,6 +68,7 @@ class Remaining:
             part for part in landing.parts if before_generation is None or part.generation < before_generation
         )
         self._hashes = dict(settings_hashes)
+        self._counts = np.array([name not in along for name in self._hashes], bool)
         self._stands_on, self._by_name = stands_on, by_name
         rows = self._read()
         images = np.flatnonzero(rows.flags & _PRUNED == 0)
@@ -94,6 +97,7 @@ class Remaining:
         same = digest_versions(manifest["version"].take(pa.array(known))) == self._version[place]
         missing = np.ones((len(manifest), len(self._hashes)), bool)
         missing[known] = ~(same[:, None] & self._landed[place])
+        missing[~missing[:, self._counts].any(axis=1)] = False
         pairs = [
             (below, column)
             for column, name in enumerate(self._hashes)

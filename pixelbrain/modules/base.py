@@ -22,7 +22,7 @@ import abc
 import inspect
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -50,6 +50,8 @@ class Resources:
     num_gpus: float | None = None  # if it runs on them: 0.5 shares a card; None: a card, or an equal part of one
     memory_bytes: int = 200 * 1024**2  # on a worker: its model, and what it makes of a batch
     input_bytes: int = 3 * 1024**2  # that `preprocess` returns for a photo, about: they wait in Ray's object store
+    # no model, and no actors of its own: `process` runs in the threads that decode, without `setup`
+    with_decoder: bool = False
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "input_bytes"):
@@ -59,7 +61,7 @@ class Resources:
 
 @dataclass(frozen=True)
 class Known:
-    """In place of an input: the struct that a module made of the same bytes before."""
+    """In place of an input: the struct itself, as a module made it of the same bytes before, or beside the decoder."""
 
     struct: dict[str, Any]
 
@@ -88,6 +90,8 @@ class PipelineModule(Shown, abc.ABC):
     #: looks again at a photo that was moved.
     by_name: ClassVar[bool] = False
 
+    #: Whether a photo is read for this module alone; else it sees those that another one has not seen either.
+    alone: bool = True
     #: What it stands on: modules, or fields that one of them gives, as facenet does `faces`. By these names `process`
     #: gets the struct of the same image, `process(image, faces=...)`, and `process_batch` a list of them.
     requires: ClassVar[Sequence[str]] = ()
@@ -180,9 +184,9 @@ class PipelineModule(Shown, abc.ABC):
         return schema.module_struct(self.fields())
 
     def try_preprocess(self, image: DecodedImage) -> Any:
-        """`preprocess`, or the exception that it raised: `run_inputs` takes either."""
+        """`preprocess`, or the exception that it raised: `run_inputs` takes either; `with_decoder`, its struct."""
         try:
-            return self.preprocess(image)
+            return Known(self.process(image)) if self.resources.with_decoder else self.preprocess(image)
         except Exception as error:  # the row boundary, as in run_inputs
             logger.debug("%s failed on %s", self.name, image.image_id, exc_info=True)
             return error
@@ -245,11 +249,25 @@ class PipelineModule(Shown, abc.ABC):
         return rows
 
 
+def with_actors(needs: Mapping[str, Resources]) -> dict[str, Resources]:
+    """Of modules by name, those that have actors: all but those `with_decoder`, or these where there are no others."""
+    return {name: need for name, need in needs.items() if not need.with_decoder} or dict(needs)
+
+
+def needs_of(modules: Iterable[PipelineModule]) -> dict[str, Resources]:
+    """What each module needs, by its name."""
+    return {module.name: module.resources for module in modules}
+
+
 def _check_requires(cls: type[PipelineModule]) -> None:
     """Raise `ModuleError` for names that are none, and for methods that do not take what they name."""
     names = cls.requires
     if isinstance(names, str) or not all(isinstance(name, str) and name.isidentifier() for name in names):
         raise ModuleError(f"{cls.__qualname__}.requires is {names!r}: a list of names, such as ['faces']")
+    if names and getattr(cls.resources, "with_decoder", False):
+        raise ModuleError(
+            f"{cls.__qualname__}.requires is {list(names)!r}: what runs with the decoder stands on nothing"
+        )
     for method in ("process", "process_batch"):
         try:
             inspect.signature(getattr(cls, method)).bind(None, None, **dict.fromkeys(names))

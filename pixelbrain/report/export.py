@@ -13,13 +13,15 @@ from pixelbrain.storage.tables import TABLE_SUFFIXES, write_table
 def export(landing: Landing, file: Path, table: str = "images", *, min_label_score: float | None = None) -> int:
     """Write a table of what has landed to one file, which is complete or absent.
 
-    images: image_id, status, error, label, label_score, n_faces, identities (joined with ;), path (the URI of what is
-    not on disk), format, width, height, bytes, sha256, taken_at, labels (the best, joined with ;), group_id, and the
-    scalar fields of users' own modules as `<module>.<field>`, answers by their field (tags joined with ;, objects as
-    JSON). faces: image_id, face_id, x1, y1, x2, y2 (pixels of the upright original), score, identity_id, path,
-    sharpness, distance (cosine, to that person's mean), assigned. people: identity_id, n_faces, n_images, and the
-    face_id, image_id and path of the face that is most like them all. groups: group_id, image_id, path, distance (to
-    the group's mean). answers: image_id, path, field, answer as text, status, model, error_type, error.
+    images: image_id, status, error, label, label_score, n_faces, identities (joined with ;), path (the URI of what
+    is not on disk), format, width, height, bytes, sha256, taken_at, labels (the best, joined with ;), group_id, and
+    the scalar fields of exif and of users' own modules as `<module>.<field>`, lists of texts joined with ;, answers
+    by their field (tags joined with ;, objects as JSON). faces: image_id, face_id, x1, y1, x2, y2 (pixels of the
+    upright original), score, identity_id, path, sharpness, distance (cosine, to that person's mean), assigned.
+    people: identity_id, n_faces, n_images, and the face_id, image_id and path of the face that is most like them
+    all. groups: group_id, image_id, path, distance (to the group's mean). duplicates: duplicate_id, propose (keep
+    or drop), image_id, path, kind, why, copy_of, bits, similarity, width, height, bytes. answers: image_id, path,
+    field, answer as text, status, model, error_type, error.
 
     Where people have names, images have `names` (joined with ;), and faces and people a `name`; where some are hidden,
     people have `hidden`.

@@ -12,8 +12,8 @@ from pixelbrain.stages.wording import tell_batches
 if TYPE_CHECKING:
     from pixelbrain.asking.batch.rounds import BatchReport
     from pixelbrain.asking.module import Gpt4VModule
-    from pixelbrain.asking.questions.where import Where
     from pixelbrain.landing.landing import Landing
+    from pixelbrain.landing.where.language import Where
     from pixelbrain.stages.stages import Stages
 
 
@@ -30,7 +30,7 @@ def to_ask(stages: Stages, module: Gpt4VModule) -> dict[str, Any]:
 
 def _where(stages: Stages, module: Gpt4VModule) -> Where | None:
     """Which images are asked about; MongoDB is opened for names that did not land, if it is there."""
-    from pixelbrain.asking.pending import read_where
+    from pixelbrain.landing.where.names import read_where
     from pixelbrain.stores.database import Database
 
     def stored(name: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from pixelbrain.config import GPT4V, ONNX, RunConfig
+from pixelbrain.config import BESIDE, DEFAULT_MODULES, GPT4V, ONNX, RunConfig
 from pixelbrain.errors import ConfigError, WeightsError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
@@ -85,6 +85,7 @@ def make_modules(config: RunConfig) -> list[PipelineModule]:
             if landed.get(argument) == _ALIASES.get(settings[argument], settings[argument]):
                 settings = landed | settings
         modules.append(create_module(name, **settings))
+        modules[-1].alone = name not in BESIDE or config.modules != DEFAULT_MODULES
     return modules
 
 

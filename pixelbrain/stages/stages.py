@@ -20,13 +20,14 @@ from pixelbrain.stages.asking import asked, to_ask
 from pixelbrain.stages.configured import fetch_missing, make_asking, make_modules, recorded_config
 from pixelbrain.stages.display import Display, LogDisplay
 from pixelbrain.stages.preflight import LOOK, preflight
-from pixelbrain.stages.wording import tell_asked, tell_extracted, tell_identified, tell_loaded
+from pixelbrain.stages.wording import tell_asked, tell_duplicates, tell_extracted, tell_identified, tell_loaded
 
 if TYPE_CHECKING:
     from pixelbrain.asking.answer_records import AskReport
     from pixelbrain.asking.module import Gpt4VModule
     from pixelbrain.engine.extract import ExtractReport, FirstLook
     from pixelbrain.identity.group import GroupReport
+    from pixelbrain.identity.lookalikes.duplicates import DuplicatesReport
     from pixelbrain.identity.people import IdentityReport
     from pixelbrain.images.loader import DataLoader
     from pixelbrain.landing.compact import CompactReport
@@ -275,6 +276,19 @@ class Stages:
             f"group     {report.groups:,} groups in {report.grouped:,} of {report.images:,} images, "
             f"{report.seconds:,.0f} s"
         )
+        return report
+
+    def duplicates(self, **given: Any) -> DuplicatesReport:
+        """Find photos that are there more than once; see `identity.lookalikes.duplicates.find_duplicates`."""
+        from pixelbrain.identity.lookalikes.duplicates import find_duplicates
+
+        self.check("duplicates")
+        with self.lock("duplicates"), self._published(), self.display.stage("duplicates"):
+            report = find_duplicates(
+                self.landing.require(), **{name: value for name, value in given.items() if value is not None}
+            )
+            self.record("duplicates", dataclasses.asdict(report))
+        tell_duplicates(self.display, report)
         return report
 
     def report(self) -> Path:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pixelbrain.asking.reasons import Reasons
     from pixelbrain.config import Strategy
     from pixelbrain.engine.extract import ExtractReport
+    from pixelbrain.identity.lookalikes.duplicates import DuplicatesReport
     from pixelbrain.identity.people import IdentityReport
     from pixelbrain.storage.base import Storage
     from pixelbrain.stores.load import LoadReport
@@ -92,4 +93,18 @@ def tell_identified(display: Display, report: IdentityReport, strategy: Strategy
         display.warn(
             f"          {strategy} follows chains of faces, which join strangers where there are many people: "
             "`--strategy average` mixes fewer, and `pixelbrain evaluate` says how many"
+        )
+
+
+def tell_duplicates(display: Display, report: DuplicatesReport) -> None:
+    """What was found, and what was not looked at."""
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(report.kinds.items()))
+    display.line(
+        f"duplicates {report.drop:,} of {report.images:,} images have a better one ({report.groups:,} groups"
+        f"{', ' + kinds if kinds else ''}), {report.drop_bytes / 1e6:,.1f} MB, {report.seconds:,.1f} s"
+    )
+    if report.hashed < report.images:
+        display.line(
+            f"           {report.images - report.hashed:,} have no perceptual hash: pictures of one colour, and photos "
+            "that landed without, which get one by `pixelbrain extract SOURCE --out OUT --module quality`"
         )

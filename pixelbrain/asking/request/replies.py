@@ -13,9 +13,9 @@ from pixelbrain.asking.answer_records import Outcome, Spent
 from pixelbrain.asking.cost.prices import ModelPrice, cost_usd
 from pixelbrain.asking.questions.answer_types import InvalidAnswerError
 from pixelbrain.asking.questions.question import AnswerStatus, Question
-from pixelbrain.asking.questions.schemas import shown
 from pixelbrain.asking.request.failures import words
 from pixelbrain.asking.request.found_json import find_object, without_thoughts
+from pixelbrain.shown import shown
 
 #: A truncated answer is asked for again with so many times the tokens.
 MORE_ROOM = 4

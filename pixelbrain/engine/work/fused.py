@@ -21,7 +21,7 @@ from pixelbrain.engine.work.run_notes import RunNotes
 from pixelbrain.engine.work.tally import Tally
 from pixelbrain.engine.work.worklist import WorkOrder
 from pixelbrain.landing.landing import Landing
-from pixelbrain.modules.base import PipelineModule
+from pixelbrain.modules.base import PipelineModule, needs_of, with_actors
 
 #: Rows land at least this often, so that a crash costs little: a file takes 10 ms to land.
 _ROWS_PER_PIECE = 1000
@@ -97,7 +97,7 @@ class ImageWorker:
     ) -> Iterator[pa.Table]:
         """Finished rows, a batch at a time; the next batch decodes while the models see this one."""
         modules = [self._modules[name] for name in names]
-        size = max(module.resources.batch_size for module in modules)
+        size = max(need.batch_size for need in with_actors(needs_of(modules)).values())
         cut = [entries[i : i + size] for i in range(0, len(entries), size)]
         for batch in self._opener.batches(cut, modules):
             seconds["waiting for images"] += batch.seconds

@@ -44,7 +44,7 @@ class LoadedModules:
         """
         module = self._modules[name]
         looks = sum(not isinstance(one.given if isinstance(one, Beside) else one, Known) for one in inputs)
-        if looks:
+        if looks and not module.resources.with_decoder:  # what is not known of it are errors
             self.set_up([name])
         started = time.perf_counter()
         column = module_column(rows, good, module.run_inputs(list(inputs)), module)

@@ -22,6 +22,7 @@ from pixelbrain.engine.work.run_notes import RunNotes
 from pixelbrain.engine.work.worklist import WorkOrder
 from pixelbrain.errors import ImageError
 from pixelbrain.images.decode import DecodeTarget, decode_image
+from pixelbrain.images.thumbnail import THUMBNAIL_PX
 from pixelbrain.landing.moves.known import KnownBytes
 from pixelbrain.modules.base import Beside, Known, PipelineModule
 from pixelbrain.sources import read_image
@@ -108,7 +109,10 @@ class Opener:
         """
         if not cut:
             return
-        target = functools.reduce(DecodeTarget.union, (module.decode_target for module in modules))
+        targets = [module.decode_target for module in modules]
+        if self._order.thumbnails and all(module.resources.with_decoder for module in modules):
+            targets.append(DecodeTarget(long_side_px=THUMBNAIL_PX))  # else the models want as much and more
+        target = functools.reduce(DecodeTarget.union, targets)
 
         def submit(entries: Sequence[Mapping[str, Any]]) -> list[Future]:
             reads = [self._begin_read(entry["image_id"]) for entry in entries]

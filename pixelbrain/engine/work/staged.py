@@ -26,7 +26,7 @@ from pixelbrain.engine.work.run_notes import RunNotes
 from pixelbrain.engine.work.tally import Tally
 from pixelbrain.engine.work.worklist import WorkOrder
 from pixelbrain.landing.landing import Landing
-from pixelbrain.modules.base import PipelineModule
+from pixelbrain.modules.base import PipelineModule, needs_of, with_actors
 
 
 class Decoder:
@@ -42,6 +42,7 @@ class Decoder:
         self.landing = Landing(order.storage)
         self.notes = RunNotes(order.storage)
         self._modules = {module.name: module for module in modules}
+        self._models = with_actors(needs_of(modules))  # whose actors get their inputs
         self._order = order
         self._chunk_rows = chunk_rows
         copy = functools.partial(Decoder, list(modules), order, chunk_rows)
@@ -64,10 +65,18 @@ class Decoder:
             chunk = Chunk(block=block["block"], piece=piece, modules=names, landed=rows or 0)
             if not rows and not self.notes.stop_requested():
                 batch = next(opened)
-                chunk.rows, chunk.good, chunk.inputs = batch.rows, batch.good, batch.inputs
+                chunk.rows, chunk.good, chunk.inputs = self._with_own(batch, names), batch.good, batch.inputs
                 chunk.seconds = {"waiting for images": batch.seconds}
-            yield pack([chunk], self._modules)
+            yield pack([chunk], self._models)
         self.notes.end()
+
+    def _with_own(self, batch: Batch, names: Sequence[str]) -> pa.Table:
+        """The rows with the columns of the modules that the decoders do the work of."""
+        rows = batch.rows
+        for module in (self._modules[name] for name in names if name not in self._models):
+            structs = module.run_inputs(batch.inputs[module.name])
+            rows = rows.append_column(module.name, module_column(len(rows), batch.good, structs, module))
+        return rows
 
     def _isolated(self, isolation: Isolation, entries: list[dict[str, Any]], names: Sequence[str]) -> Batch:
         """A chunk whose images were opened one by one, in a process that may die of them."""

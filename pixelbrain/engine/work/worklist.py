@@ -98,6 +98,7 @@ class Worklist:
     first_generation: int | None = None  # of the run; None: this one. What it has landed itself is not done again
     tables: list[pa.Table] | None = None  # the whole listing, where it is known already
     by_name: frozenset[str] = frozenset()  # modules to which a photo that moved is another one
+    along: frozenset[str] = frozenset()  # modules for which alone no photo is read
     stands_on: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # see `WorkOrder`
     landed: Mapping[str, str] = field(default_factory=dict)  # settings hashes of what these name, and does not run now
 
@@ -121,6 +122,7 @@ class Worklist:
             retry_failed=self.retry_failed,
             force=self.force,
             again_before=self.first_generation,
+            along=self.along,
             stands_on=self._below,
             by_name=self.by_name,
         )

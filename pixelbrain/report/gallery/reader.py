@@ -15,11 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pixelbrain import schema
+from pixelbrain.config import EXIF
 from pixelbrain.errors import MixedModelsError
 from pixelbrain.landing.digests import DigestTable, digest_ids, sort_digests
 from pixelbrain.landing.faces import own_fields
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.registry import read_registry
+from pixelbrain.report.gallery.camera import camera_values
 from pixelbrain.report.gallery.items import Album, Failure, GalleryFace, Library, Person, Photo
 from pixelbrain.report.gallery.spool import Picked, Spool, largest_first
 from pixelbrain.report.labels import shown_from
@@ -215,10 +217,12 @@ def _photo(
         photo.faces = tuple(_face(face, identities, said) for face in found["faces"])
         photo.turn = found.get("turn") or 0
     photo.group_id, photo.group_distance = group
-    own = (name for name in modules if name not in (_CLASSIFIER, _FACES, *lookers))
+    own = (name for name in modules if name not in (_CLASSIFIER, _FACES, EXIF, *lookers))
     faces = [dict(face.values) for face in photo.faces]
     of_faces = {name: ", ".join(one.get(name, "–") for one in faces) for one in faces for name in one}
-    photo.values = (*(pair for module in own for pair in _values(module, row[module])), *of_faces.items())
+    values = (pair for module in own for pair in _values(module, row[module]))
+    camera = ((sys.intern(name), _shortened(text)) for name, text in camera_values(row.get(EXIF) or {}))
+    photo.values = (*camera, *values, *of_faces.items())
     return photo
 
 
@@ -227,7 +231,8 @@ def _face(face: dict[str, Any], identities: dict[str, tuple[Any, ...]], said: di
     results = ((name, faces.get(_whose(face), {})) for name, faces in said.items())
     own = [(name, {key: value for key, value in one.items() if key not in _WHOSE}) for name, one in results]
     values = tuple(pair for name, one in own for pair in _values(name, one))
-    return GalleryFace(*_whose(face), face["score"], identity_id, distance, assigned, values)
+    found = {name: face[name] for name in (*_WHOSE, "score")}
+    return GalleryFace(**found, identity_id=identity_id, distance=distance, assigned=assigned, values=values)
 
 
 def _whose(face: dict[str, Any]) -> tuple[Any, ...]:
@@ -249,8 +254,11 @@ def _values(name: str, value: Any) -> Iterator[tuple[str, str]]:
             if key not in _ERRORS:
                 yield from _values(f"{name}.{key}", inner)
         return
-    text = f"{value:.6g}" if isinstance(value, float) else str(value)
-    yield sys.intern(name), text if len(text) <= _VALUE_CHARACTERS else text[: _VALUE_CHARACTERS - 1] + "…"
+    yield sys.intern(name), _shortened(f"{value:.6g}" if isinstance(value, float) else str(value))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _VALUE_CHARACTERS else text[: _VALUE_CHARACTERS - 1] + "…"
 
 
 def _or_last(distance: float | None) -> float:

@@ -43,10 +43,11 @@ TAKEN = {
     "cluster up": "--local --dashboard --num-cpus --num-gpus",
     "compact": "out --s3-endpoint",
     "demo": "--out",
-    "export": "out file --table --min-label-score --format --s3-endpoint",
+    "export": "out file --table --min-label-score --format --root --shard-size --s3-endpoint",
     "extract": f"{EXTRACTED} --print-config --strict",
     "forget": f"out --person --face --photo --again --list --lift --dry-run --yes --json {STORES}",
     "group": f"out --threshold --by --json {STORES}",
+    "duplicates": "out --bits --similarity --burst --vectors --csv --json --s3-endpoint",
     "evaluate": "out --folders --labels --nobody --strategy --curve --calibrate --json --s3-endpoint",
     "identify": f"out --strategy --threshold --rebuild --address --json {STORES}",
     "load": f"out {STORES} --rebuild",
@@ -89,8 +90,9 @@ def run(*args: str):
 def test_all_commands_are_there():
     names = {path[0] for path in ALL}
     assert names == {
-        "demo", "run", "extract", "ask", "load", "identify", "evaluate", "forget", "group", "report", "export",
-        "search", "status", "verify", "compact", "tag-identity", "weights", "plan", "cluster", "submit", "people",
+        "demo", "run", "extract", "ask", "load", "identify", "evaluate", "forget", "group", "duplicates", "report",
+        "export", "search", "status", "verify", "compact", "tag-identity", "weights", "plan", "cluster", "submit",
+        "people",
     }  # fmt: skip
     assert {path[1] for path in ALL if path[0] == "weights" and len(path) > 1} == {"list", "fetch", "verify"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 from collections import Counter
 
 import numpy as np
@@ -56,6 +57,12 @@ class Finder(PipelineModule):
         return {"n_faces": len(faces), "turn": 0, "faces": faces}
 
 
+class Detector(Finder):
+    """A user's own."""
+
+    name = "detector"
+
+
 class Bright(FaceModule):
     """How bright each face is, a vector, and where it stands."""
 
@@ -74,6 +81,15 @@ class Bright(FaceModule):
             {"mean": crop.mean(), "warm": crop[..., 0].mean() > crop[..., 2].mean(), "look": [face["x1"], 1]}
             for crop, face in zip(crops, faces, strict=True)
         ]
+
+
+class Fragile(Bright):
+    """Ends its process on photos 38 pixels wide."""
+
+    def process_faces(self, image, crops, faces):
+        if image.width == 38:
+            ctypes.string_at(0)
+        return super().process_faces(image, crops, faces)
 
 
 class Above(PipelineModule):

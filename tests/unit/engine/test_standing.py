@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from pixelbrain.engine.work.run_notes import RunNotes
+from pixelbrain.engine.work.staged import Decoder, Lander, ModelRunner
+from pixelbrain.engine.work.worklist import Worklist, WorkOrder, blocks
 from pixelbrain.errors import ConfigError
+from pixelbrain.images.loader import DataLoader
 from pixelbrain.landing.landing import Landing
+from pixelbrain.landing.parts import ModuleState
 from pixelbrain.landing.published import publish
-from tests.unit.engine.standing import LAYOUTS, Above, Bright, Finder, rows_of, run
+from pixelbrain.storage.open import open_storage
+from tests.unit.engine.standing import LAYOUTS, Above, Bright, Finder, Fragile, rows_of, run
 
 WIDTHS = (12, 25, 38, 61)  # none, one and two faces, and one on which the finder fails
 
@@ -104,6 +110,26 @@ def test_what_is_done_again_takes_along_what_stands_on_it(photos, tmp_path, monk
     report, looked = run(monkeypatch, photos, out, Bright(), Finder(left=1), retry_failed=True)
     assert looked == {"facenet": 1} and report.done == 2
     assert run(monkeypatch, photos, out, Bright(), force=True)[1] == {"bright": 2}  # of the faces that are there
+
+
+def test_one_that_a_photo_kills_still_stands_on_what_was_found(photos, tmp_path):
+    """Each photo goes through a process of its own then, where the other module does not run."""
+    modules, stands_on = [Finder(), Fragile()], {"bright": {"faces": "facenet"}}
+    states = {module.name: ModuleState(settings=module.settings(), model=None) for module in modules}
+    order = WorkOrder(storage=open_storage(tmp_path / "out"), generation=1, states=states, stands_on=stands_on)
+    hashes = {name: state.settings_hash for name, state in states.items()}
+    worklist = Worklist(
+        loader=DataLoader(str(photos)), storage=order.storage, settings_hashes=hashes, generation=1, stands_on=stands_on
+    )
+    (block,) = blocks(worklist, 100)
+    (chunk,) = Decoder(modules, order, 100)(block)
+    chunk = ModelRunner(modules[0], order, ["bright"])(chunk)
+    RunNotes(order.storage).begin("bright 0-0")  # and died
+    Lander(order)(ModelRunner(modules[1], order, [], wary=True)(chunk))
+    found = rows_of(tmp_path / "out")
+    assert [len(found[f"{width}.png"]["bright"]["faces"]) for width in (12, 25)] == [0, 1]
+    assert "SIGSEGV" in found["38.png"]["bright"]["error"] and len(found["38.png"]["facenet"]["faces"]) == 2
+    assert "failed on this image: 61 is not a width" in found["61.png"]["bright"]["error"]
 
 
 def test_where_nothing_gives_what_is_required_nothing_begins(photos, tmp_path, monkeypatch):

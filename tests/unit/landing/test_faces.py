@@ -11,7 +11,7 @@ import pytest
 
 import pixelbrain as pb
 from pixelbrain import schema
-from pixelbrain.asking.pending import pending_images, read_where
+from pixelbrain.asking.pending import pending_images
 from pixelbrain.asking.questions.question import PREBUILT
 from pixelbrain.asking.settings import AskSettings
 from pixelbrain.errors import ConfigError
@@ -20,6 +20,7 @@ from pixelbrain.landing.forgotten.erase import erase
 from pixelbrain.landing.forgotten.marks import FaceMark, Mark, write_mark
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.published import publish
+from pixelbrain.landing.where.names import read_where
 from pixelbrain.report.gallery.reader import read_library
 from tests.unit.engine.standing import Bright, Finder, rows_of, run
 

@@ -91,7 +91,11 @@ def test_a_run_goes_on_with_the_models_that_out_has(land, tmp_path):
     states = land(1, *landed)
     config = run_config({"source": "photos", "out": str(tmp_path)})
     assert (config.classifier, config.classes, config.top_k) == ("efficientnet-lite0", ("tabby",), 1)
-    assert [module.settings() for module in make_modules(config)] == [module.settings() for module in landed]
+    *models, exif, quality = make_modules(config)
+    assert [module.settings() for module in models] == [module.settings() for module in landed]
+    # what landed without them is not read again for them, unless one says so
+    assert (exif.name, exif.alone, quality.name, quality.alone) == ("exif", False, "quality", False)
+    assert make_modules(run_config({"out": str(tmp_path), "modules": ["exif"]}))[0].alone
     for name, state in states.items():  # as a search makes them
         assert landed_module(name, state, weights_dir=None).settings() == state.settings
 
@@ -110,10 +114,10 @@ def test_a_run_goes_on_with_the_models_that_out_has(land, tmp_path):
     # what is named is taken; of another model nothing is kept, of the same one what was not named
     named = run_config({"out": str(tmp_path), "classifier": "resnet18", "embedder": "facenet"})
     assert (named.classes, named.top_k) == ((), 5)
-    resnet, facenet = make_modules(named)
+    resnet, facenet, *_ = make_modules(named)
     assert resnet.settings() == ResnetClassifierModule("resnet18").settings()
     assert facenet.settings() == FacenetEmbedderModule().settings()
-    resnet, _ = make_modules(run_config({"out": str(tmp_path), "top_k": 3}))
+    resnet, *_ = make_modules(run_config({"out": str(tmp_path), "top_k": 3}))
     assert resnet.settings() == landed[0].settings() | {"top_k": 3}
     offline = run_config({"out": str(tmp_path), "offline": True})
     assert (offline.embedder, offline.classes) == ("dlib", ())
