@@ -24,6 +24,7 @@ from pixelbrain.record import read_record
 from pixelbrain.report.search import search
 from pixelbrain.schema import ModelInfo
 from pixelbrain.sources import image_uri, read_bytes
+from pixelbrain.stages.chosen import choose
 from pixelbrain.stages.configured import landed_module
 from pixelbrain.stages.stages import Stages
 from pixelbrain.storage.file_uri import shown_path
@@ -44,6 +45,7 @@ def search_photo(
     k: int = 20,
     embedder: str | None = None,
     module: str | None = None,
+    where: str | None = None,
 ) -> dict[str, Any]:
     """The faces, images or other vectors nearest to a photo.
 
@@ -55,6 +57,7 @@ def search_photo(
         k: how many.
         embedder: onnx:FILE, where the file of OUT's own embedder is not where it was.
         module: package.file:Class of a module of the user's own, where run.json does not say it.
+        where: only among the images for which this is true, see `landing.where.language`.
 
     Returns:
         `unit` of the distances, `columns`, and `queries`: a `title` and the `matches`, nearest first, each; the `path`
@@ -73,7 +76,7 @@ def search_photo(
         raise LandingError(
             f"{stages.storage.uri} has no {column} vectors: run `pixelbrain extract` with --module {column}"
         )
-    uri = image_uri(photo)
+    uri, images = image_uri(photo), choose(stages, where)
     try:
         data = read_bytes(uri, s3_endpoint=stages.config.s3_endpoint)
         stages.check("search")
@@ -84,7 +87,7 @@ def search_photo(
         raise ModuleError(f"{field.module} failed on {photo}: {found['error']}")
     titles, vectors = _queries(found, field)
     with stages.database() as database:
-        results: Sequence[Sequence[Any]] = search(database, vectors, by=by, model=model, k=k)
+        results: Sequence[Sequence[Any]] = search(database, vectors, by=by, model=model, k=k, images=images)
     names = read_registry(stages.storage).names if by == "faces" else {}
     queries = [
         {"title": title, "matches": [_shown(match, names) for match in matches]}
@@ -139,7 +142,7 @@ def _computed(
     return said[field.module][0], fields_of(field.module, now)[by].model
 
 
-def search_person(stages: Stages, person: str, *, k: int = 20) -> dict[str, Any]:
+def search_person(stages: Stages, person: str, *, k: int = 20, where: str | None = None) -> dict[str, Any]:
     """The photos of somebody, the most typical first, as `search_photo` has them; no model and no index is asked.
 
     Raises:
@@ -147,7 +150,10 @@ def search_person(stages: Stages, person: str, *, k: int = 20) -> dict[str, Any]
     """
     state = People(stages.landing).state()
     who = state.find(person)
-    rows = state.faces.take(pa.array(state.rows_of(who)[:k], pa.int64())).to_pylist()
+    faces = state.faces.take(pa.array(state.rows_of(who), pa.int64()))
+    if (images := choose(stages, where)) is not None:
+        faces = faces.filter(pc.is_in(faces["image_id"], images.combine_chunks()))
+    rows = faces.slice(0, k).to_pylist()
     name = state.registry.names.get(who)
     found = [
         {column: row[column] for column in ("face_id", "image_id", "identity_id")}

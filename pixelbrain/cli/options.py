@@ -155,6 +155,10 @@ def _by_pool(
 
 #: The same as JSON, for programs; what people are told besides goes to standard error.
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+#: Of which images a command is to be, of those in OUT.
+where_option = click.option(
+    "--where", metavar="EXPR", help='Only these images, as: n_faces > 0 and person = "Ann". See docs/filters.md.'
+)
 #: Where OUT is, if it is s3://bucket/prefix.
 out_options = _settings("s3_endpoint")
 chroma_option = _settings("chroma")
@@ -192,7 +196,7 @@ def _of_a_run(*unused: str, unlisted: Collection[str] = ()) -> Callable[[F], F]:
         settings(*Placement.__dataclass_fields__),
         address_option,
         settings("s3_endpoint", "mongo", "chroma"),
-        settings("column", "hidden", "limit", "max_megapixels", "retry_failed", "force"),
+        settings("column", "where", "hidden", "limit", "max_megapixels", "retry_failed", "force"),
         settings("prune", "prune_gone_source", "thumbnails"),
         click.option("--config", "config_file", metavar="YAML", help="The same settings in a file; flags win."),
     )

@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pixelbrain.cli.options import chroma_option, command, json_option, label_option, out_options, over_out, size_option
+from pixelbrain.cli.options import (
+    chroma_option,
+    command,
+    json_option,
+    label_option,
+    out_options,
+    over_out,
+    size_option,
+    where_option,
+)
 
 if TYPE_CHECKING:
     from pixelbrain.stages.stages import Stages
@@ -36,6 +45,7 @@ def report(stages: Stages) -> None:
     "pixelbrain export out/ images.csv",
     "pixelbrain export out/ faces.parquet --table faces",
     "pixelbrain export out/ - --table people --format jsonl",
+    "pixelbrain export out/ ann.csv --where 'person = \"Ann\" and n_faces == 1'",
     "pixelbrain export out/ faces.json --format coco",
     "pixelbrain export out/ shards/ --format webdataset --shard-size 1GB",
 )
@@ -43,7 +53,7 @@ def report(stages: Stages) -> None:
 @click.argument("file")
 @click.option(
     "--table",
-    type=click.Choice(["images", "faces", "people", "groups", "duplicates", "answers"]),
+    type=click.Choice(["images", "faces", "people", "groups", "answers", "duplicates"]),
     help="A row each of these; of groups, each image in one. [default: images]",
 )
 @label_option
@@ -59,10 +69,17 @@ def report(stages: Stages) -> None:
     help="With coco: file names are relative to it. [default: the folder that all photos on disk are in]",
 )
 @click.option("--shard-size", metavar="SIZE", help="With webdataset: of a tar file, at most. [default: 256MB]")
+@where_option
 @out_options
 @over_out
 def export(
-    stages: Stages, file: str, table: str | None, form: str | None, root: str | None, shard_size: str | None
+    stages: Stages,
+    file: str,
+    table: str | None,
+    form: str | None,
+    root: str | None,
+    shard_size: str | None,
+    where: str | None,
 ) -> None:
     """Write a table of OUT to FILE, whose name ends in .csv, .jsonl or .parquet; - is standard output.
 
@@ -75,35 +92,38 @@ def export(
     if form in ("coco", "webdataset"):
         if table is not None:
             raise click.UsageError(f"--table is not for --format {form}, which holds images and faces.")
-        _export_dataset(stages, file, form, root, shard_size)
+        _export_dataset(stages, file, form, root, shard_size, where)
         return
     from pixelbrain.report.export import export as write
+    from pixelbrain.stages.chosen import choose
 
-    table, least = table or "images", stages.config.min_label_score
+    table, least, images = table or "images", stages.config.min_label_score, choose(stages, where)
     if file == "-":
         with _to_standard_output(f"table.{form or 'csv'}") as whole:
-            write(stages.landing, whole, table=table, min_label_score=least)
+            write(stages.landing, whole, table=table, min_label_score=least, images=images)
         return
     if form:
         raise click.UsageError("--format is for FILE -: the name of a file says its own.")
-    rows = write(stages.landing, Path(file), table=table, min_label_score=least)
+    rows = write(stages.landing, Path(file), table=table, min_label_score=least, images=images)
     click.echo(f"{rows:,} {table} to {file}")
 
 
-def _export_dataset(stages: Stages, file: str, form: str, root: str | None, shard_size: str | None) -> None:
+def _export_dataset(
+    stages: Stages, file: str, form: str, root: str | None, shard_size: str | None, where: str | None
+) -> None:
     from pixelbrain.stages.export import export_coco, export_webdataset
 
     if form == "webdataset":
-        done = export_webdataset(stages, file, shard_size=shard_size)
+        done = export_webdataset(stages, file, shard_size=shard_size, where=where)
         told = [f"{done.photos:,} photos in {done.shards:,} tar files to {file}"]
         told += [f"{done.kept:,} of them as they were"] * bool(done.kept)
         told += [f"{done.failed:,} images that failed are in none"] * bool(done.failed)
         click.echo(", ".join(told))
     elif file == "-":
         with _to_standard_output("faces.json") as whole:
-            export_coco(stages, str(whole), root=root)
+            export_coco(stages, str(whole), root=root, where=where)
     else:
-        images, relative = export_coco(stages, file, root=root)
+        images, relative = export_coco(stages, file, root=root, where=where)
         click.echo(f"{images:,} images to {file}" + f", their files in {relative}" * bool(relative))
 
 
@@ -122,6 +142,7 @@ def _to_standard_output(name: str) -> Iterator[Path]:
     "pixelbrain search out/ --image cat.jpg --similar -k 5 --json",
     "pixelbrain search out/ --image cat.jpg --by mymodule",
     'pixelbrain search out/ --person "Ann"',
+    "pixelbrain search out/ --image me.jpg --where 'n_faces == 1'",
 )
 @click.argument("out")
 @click.option("--image", metavar="PHOTO", help="A file, or an s3:// URI.")
@@ -132,6 +153,7 @@ def _to_standard_output(name: str) -> Iterator[Path]:
 @click.option("--by", "module_of", metavar="NAME", help="The vectors of a module of your own, called as it is.")
 @click.option("--module", metavar="FILE:CLASS", help="Where that module is. [default: as in the run]")
 @click.option("-k", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many.")
+@where_option
 @json_option
 @size_option
 @chroma_option
@@ -146,6 +168,7 @@ def search(
     module_of: str | None,
     module: str | None,
     k: int,
+    where: str | None,
     as_json: bool,
 ) -> None:
     """Find the faces or the images of OUT that are nearest to a photo, by cosine distance (0: same, 2: opposite)."""
@@ -154,9 +177,9 @@ def search(
     if (image is None) == (person is None):
         raise click.UsageError("Missing option '--image': search by a photo, or with --person by somebody.")
     found = (
-        search_photo(stages, image, by=module_of or by, k=k, embedder=embedder, module=module)
+        search_photo(stages, image, by=module_of or by, k=k, embedder=embedder, module=module, where=where)
         if image
-        else search_person(stages, person or "", k=k)
+        else search_person(stages, person or "", k=k, where=where)
     )
     if as_json:
         click.echo(json.dumps(found, indent=2))

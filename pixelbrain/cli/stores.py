@@ -7,11 +7,11 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from pixelbrain.cli.options import EXIT_FAILED, command, json_option, out_options, over_out, store_options
+from pixelbrain.cli.options import EXIT_FAILED, command, json_option, out_options, over_out, store_options, where_option
 from pixelbrain.config import STRATEGIES
 from pixelbrain.errors import ConfigError
 
@@ -62,19 +62,25 @@ def identify(stages: Stages, threshold: float | None, rebuild: bool, as_json: bo
         click.echo(json.dumps(dataclasses.asdict(found), indent=2))
 
 
-@command("Group the images that look alike.", "pixelbrain group out/", "pixelbrain group out/ --threshold 0.9")
+@command(
+    "Group the images that look alike.",
+    "pixelbrain group out/",
+    "pixelbrain group out/ --threshold 0.9",
+    "pixelbrain group out/ --where 'n_faces == 0'",
+)
 @click.argument("out")
 @click.option("--threshold", type=float, metavar="COSINE", help="Cosine similarity. [default: the classifier's own]")
 @click.option(
     "--by", metavar="NAME", default="images", help="A module of your own, by whose vectors. [default: resnet]"
 )
+@where_option
 @json_option
 @store_options
 @over_out
-def group(stages: Stages, threshold: float | None, by: str, as_json: bool) -> None:
+def group(stages: Stages, threshold: float | None, by: str, where: str | None, as_json: bool) -> None:
     """Group the images of OUT that look alike, over their ResNet vectors, or a module's of your own."""
     with stages.database("group") as database:
-        found = stages.group(database, threshold=threshold, by=by)
+        found = stages.group(database, threshold=threshold, by=by, where=where)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(found), indent=2))
 
@@ -97,12 +103,15 @@ def group(stages: Stages, threshold: float | None, by: str, as_json: bool) -> No
 @json_option
 @out_options
 @over_out
-def duplicates(stages: Stages, file: str | None, as_json: bool, **given: Any) -> None:
+def duplicates(
+    stages: Stages, bits: int | None, similarity: float | None, burst_s: float | None, vectors: bool, file: str | None,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Group photos that are copies, near copies, or shots of one burst, and propose the best of each, with why.
 
     Lands in OUT/duplicates, for `export --table duplicates` and the gallery. No photo is deleted, ever.
     """
-    found = stages.duplicates(**given)
+    found = stages.duplicates(bits=bits, similarity=similarity, burst_s=burst_s, vectors=vectors)
     if file:
         from pixelbrain.report.export import export
 

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
+
 from pixelbrain.errors import ConfigError, LandingError
 from pixelbrain.landing.landing import Landing
-from pixelbrain.report.tables import EXPORT_TABLES
+from pixelbrain.report.tables import EXPORT_TABLES, of_images
 from pixelbrain.storage.tables import TABLE_SUFFIXES, write_table
 
 
-def export(landing: Landing, file: Path, table: str = "images", *, min_label_score: float | None = None) -> int:
+def export(
+    landing: Landing,
+    file: Path,
+    table: str = "images",
+    *,
+    min_label_score: float | None = None,
+    images: pa.ChunkedArray | None = None,
+) -> int:
     """Write a table of what has landed to one file, which is complete or absent.
 
     images: image_id, status, error, label, label_score, n_faces, identities (joined with ;), path (the URI of what
@@ -38,6 +47,8 @@ def export(landing: Landing, file: Path, table: str = "images", *, min_label_sco
         file: its ending is .csv, .jsonl or .parquet, in any case of letters. Replaced if it is there.
         table: one of `EXPORT_TABLES`.
         min_label_score: the least probability of a label; the classifier's own by default, see `report.labels`.
+        images: the ids of those that are meant, all by default: rows about others are left out; people are those in
+            them, with all their photos.
 
     Returns:
         Rows written.
@@ -54,7 +65,7 @@ def export(landing: Landing, file: Path, table: str = "images", *, min_label_sco
         raise ConfigError(f"no table {table!r}: choose one of {', '.join(EXPORT_TABLES)}")
     if not file.absolute().parent.is_dir():
         raise ConfigError(f"no folder {file.absolute().parent} to write {file.name} to: make it first")
-    found = EXPORT_TABLES[table](landing, min_label_score)
+    found = of_images(table, landing, images, min_label_score)
     try:
         return write_table(file, found.columns, found.rows)
     except OSError as error:

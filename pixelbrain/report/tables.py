@@ -169,9 +169,24 @@ EXPORT_TABLES: Mapping[str, Callable[[Landing, float | None], ExportTable]] = {
     "faces": lambda landing, _min_label_score: faces_table(landing),
     "people": lambda landing, _min_label_score: people_table(landing),
     "groups": lambda landing, _min_label_score: groups_table(landing),
-    "duplicates": lambda landing, _min_label_score: duplicates_table(landing),
     "answers": lambda landing, _min_label_score: answers_table(landing),
+    "duplicates": lambda landing, _min_label_score: duplicates_table(landing),
 }
+
+
+def of_images(table: str, landing: Landing, images: pa.ChunkedArray | None, least: float | None) -> ExportTable:
+    """One of `EXPORT_TABLES`, of the images with these ids; people are those in them, with all their photos."""
+    found = EXPORT_TABLES[table](landing, least)
+    if images is None:
+        return found
+    key, wanted = "image_id", images
+    if table == "people":
+        people = landing.read_identities()
+        people = schema.IDENTITY_SCHEMA.empty_table() if people is None else people
+        key, wanted = "identity_id", people.filter(pc.is_in(people["image_id"], images.combine_chunks()))["identity_id"]
+    values = wanted.drop_null().combine_chunks()
+    rows = (rows.filter(pc.is_in(rows[key], values)) for rows in found.rows)
+    return ExportTable(columns=found.columns, rows=rows)
 
 
 # --- images ----------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from pixelbrain.errors import ConfigError
+from pixelbrain.stages.chosen import choose
 from pixelbrain.storage.open import open_storage
 from pixelbrain.storage.s3_uri import S3_SCHEME
 
@@ -18,13 +19,19 @@ _FEW = 5  # photos that were left out are named
 
 
 def export_coco(
-    stages: Stages, to: str, *, root: str | None = None, min_label_score: float | None = None
+    stages: Stages,
+    to: str,
+    *,
+    root: str | None = None,
+    min_label_score: float | None = None,
+    where: str | None = None,
 ) -> tuple[int, str]:
     """Write one JSON of the COCO format; see `report.exports.coco.write_coco`.
 
     Args:
         to: a file whose name ends in .json, on disk or in S3.
         root: a folder or an s3:// prefix that file names are relative to.
+        where: only the images for which this is true, see `landing.where.language`.
 
     Returns:
         Images, and what file names are relative to; "" where to nothing.
@@ -39,6 +46,7 @@ def export_coco(
     storage = _storage(stages, folder or ("/" if to.startswith("/") else "."))
     if storage.is_local and not storage.local.is_dir():
         raise ConfigError(f"no folder {storage.local} to write {name} to: make it first")
+    images = choose(stages, where)
     with stages.display.stage("export") as tell:
         return write_coco(
             stages.landing.require(),
@@ -46,24 +54,31 @@ def export_coco(
             name,
             root=root,
             min_label_score=_least(stages, min_label_score),
+            images=images,
             progress=tell,
         )
 
 
 def export_webdataset(
-    stages: Stages, to: str, *, shard_size: int | str | None = None, min_label_score: float | None = None
+    stages: Stages,
+    to: str,
+    *,
+    shard_size: int | str | None = None,
+    min_label_score: float | None = None,
+    where: str | None = None,
 ) -> ShardsReport:
     """Write tar files as WebDataset reads them; see `report.exports.shards.write_shards`.
 
     Args:
         to: a folder, which is made, or an s3:// prefix.
         shard_size: bytes, or a text such as 1GB.
+        where: only the images for which this is true.
     """
     from pixelbrain.report.exports.shards import SHARD_SIZE, write_shards
 
     if to == "-" or to.lower().endswith((".tar", ".tgz", ".gz")):
         raise ConfigError(f"webdataset is a folder of tar files: name a folder or s3://bucket/prefix, and not {to}")
-    storage = _storage(stages, to)
+    storage, images = _storage(stages, to), choose(stages, where)
     with stages.display.stage("export", "photos") as tell:
         report = write_shards(
             stages.landing.require(),
@@ -71,6 +86,7 @@ def export_webdataset(
             shard_size=shard_size or SHARD_SIZE,
             s3_endpoint=stages.config.s3_endpoint,
             min_label_score=_least(stages, min_label_score),
+            images=images,
             progress=tell,
         )
     if report.left_out:

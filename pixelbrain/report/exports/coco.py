@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import IO, Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from pixelbrain import schema
@@ -37,6 +38,7 @@ def write_coco(
     *,
     root: str | None = None,
     min_label_score: float | None = None,
+    images: pa.ChunkedArray | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[int, str]:
     """Write OUT as a COCO data set to one file, which is complete or absent.
@@ -56,6 +58,7 @@ def write_coco(
         storage, file: where, and under which name.
         root: a folder or s3:// prefix that file names are relative to, where the photo is below it; by default the
             deepest folder that holds all photos that are on disk. Others are named by path or URI.
+        images: the ids of those that are meant; all by default.
 
     Returns:
         Images written, and what file names are relative to; "" where to nothing.
@@ -67,7 +70,7 @@ def write_coco(
     root = _common_folder(landing) if root is None else root.rstrip("/")
     categories = _categories(landing)
     of = {one.get("identity_id"): one["id"] for one in categories}
-    written, total = 0, landing.count_images()
+    written, total = 0, landing.count_images() if images is None else len(images)
 
     def fill(target: IO[bytes]) -> None:
         nonlocal written
@@ -75,7 +78,7 @@ def write_coco(
         with tempfile.TemporaryFile() as annotations:  # they come after the images, and are as many as they are
             head = {"info": _info(root), "licenses": [], "categories": categories}
             target.write(_json(head)[:-1] + b',\n"images": [')
-            for one in iter_contents(landing, min_label_score):
+            for one in iter_contents(landing, min_label_score, images):
                 target.write((b",\n" if written else b"\n") + _json(_image(one, root)))
                 written += 1
                 for face in one.faces:

@@ -41,8 +41,12 @@ class Contents(NamedTuple):
         return bool(self.base["status"] != schema.Status.OK)
 
 
-def iter_contents(landing: Landing, min_label_score: float | None = None) -> Iterator[Contents]:
-    """Every image once, in the order of the listing. Numbers are the shortest that float32 tells apart; NaN is None.
+def iter_contents(
+    landing: Landing, min_label_score: float | None = None, images: pa.ChunkedArray | None = None
+) -> Iterator[Contents]:
+    """Every image once, or each of those with these ids, in the order of the listing.
+
+    Numbers are the shortest that float32 tells apart; NaN is None.
 
     Raises:
         LandingError: OUT cannot be read.
@@ -50,14 +54,16 @@ def iter_contents(landing: Landing, min_label_score: float | None = None) -> Ite
     """
     least, names = shown_from(landing, min_label_score), read_registry(landing.storage).names
     people, groups = landing.read_identities(), landing.read_groups()
-    number, base, lookers = 0, [field.name for field in schema.BASE_FIELDS], face_results(landing.index)
-    for table in landing.iter_images(vectors=False):
+    places, lookers = np.arange(landing.count_images()), face_results(landing.index)
+    if images is not None:
+        places = np.flatnonzero(np.asarray(pc.is_in(landing.index.image_id, images.combine_chunks())))
+    numbers, base = iter(places.tolist()), [field.name for field in schema.BASE_FIELDS]
+    for table in landing.iter_images(vectors=False, images=places):
         rows = table.to_pylist()
         found = [face["face_id"] for row in rows for face in (row.get(FINDER) or {}).get("faces") or ()]
         whose = dict(zip(found, _rows(people, "face_id", found, _IDENTITY), strict=True))
         alike = _rows(groups, "image_id", [row["image_id"] for row in rows], ("group_id",))
         for row, group in zip(rows, alike, strict=True):
-            number += 1
             row = {name: plain(value) for name, value in row.items()}
             fields = {name: row[name] for name in row.keys() - {*base, *landing.answers} if row[name] is not None}
             faces = fields.get(FINDER, {}).pop("faces", None) or []
@@ -69,7 +75,7 @@ def iter_contents(landing: Landing, min_label_score: float | None = None) -> Ite
             ]
             best = fields.get("resnet") or {}
             yield Contents(
-                number=number,
+                number=next(numbers) + 1,
                 base={name: row[name] for name in base},
                 path=shown_path(row["image_id"]),
                 label=best.get("label") if (best.get("label_score") or 0.0) >= plain(least) else None,

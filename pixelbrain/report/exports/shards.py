@@ -15,6 +15,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import IO, Any, NamedTuple
 
+import pyarrow as pa
+
 from pixelbrain import schema
 from pixelbrain.errors import ConfigError, LandingError, ReadError
 from pixelbrain.landing.landing import Landing
@@ -74,6 +76,7 @@ def write_shards(
     shard_size: int | str = SHARD_SIZE,
     s3_endpoint: str | None = None,
     min_label_score: float | None = None,
+    images: pa.ChunkedArray | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ShardsReport:
     """Write OUT as a WebDataset: `photos-000000.tar` and so on, and an `index.json` that lists them.
@@ -90,6 +93,7 @@ def write_shards(
     Args:
         storage: where.
         shard_size: of a tar file at most, but for a photo that is larger; see `shard_bytes`.
+        images: the ids of those that are meant; all by default.
 
     Raises:
         ConfigError: no such size can be, or the folder is OUT, or holds an `index.json` that is not an export's.
@@ -101,7 +105,8 @@ def write_shards(
     if limit > _LARGEST_IN_S3 and not storage.is_local:
         raise ConfigError(f"a shard of {shard_size} is too large for S3, where it is one PUT: 4GB at most")
     storage.sweep("")
-    index, report, total, done = ShardIndex(storage, landing.storage.uri), ShardsReport(), landing.count_images(), 0
+    index, report, done = ShardIndex(storage, landing.storage.uri), ShardsReport(), 0
+    total = landing.count_images() if images is None else len(images)
     read = OriginalReader(functools.partial(read_image, s3_endpoint=s3_endpoint))
 
     def tell(photos: int) -> None:
@@ -111,7 +116,7 @@ def write_shards(
             progress(done + report.failed, total)
 
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="export") as pool:
-        for number, samples in enumerate(_planned(landing, limit, report, min_label_score)):
+        for number, samples in enumerate(_planned(landing, limit, report, min_label_score, images)):
             name, made_of = f"photos-{number:06d}.tar", _digest(samples)
             shard = index.known(name, made_of)
             if shard is not None:
@@ -145,12 +150,16 @@ def write_shards(
 
 
 def _planned(
-    landing: Landing, limit: int, report: ShardsReport, min_label_score: float | None
+    landing: Landing,
+    limit: int,
+    report: ShardsReport,
+    min_label_score: float | None,
+    images: pa.ChunkedArray | None,
 ) -> Iterator[list[_Sample]]:
     """What goes into each tar file, by the sizes that landed."""
     samples: list[_Sample] = []
     size = 0
-    for one in iter_contents(landing, min_label_score):
+    for one in iter_contents(landing, min_label_score, images):
         if one.failed:
             report.failed += 1
             continue

@@ -75,7 +75,7 @@ def search(landed, tmp_path, encode, monkeypatch):
             asked.module, asked.where = (name, state), where
             return Faces(found)
 
-        def nearest(database, vectors, *, by, model, k):
+        def nearest(database, vectors, *, by, model, k, images):
             asked.vectors, asked.how = vectors, (by, model, k)
             match = ImageMatch(image_id="file:///a%20b.jpg", distance=0.123456, label=None)
             return [[match]] * len(vectors)
@@ -124,7 +124,7 @@ def test_no_model_is_loaded_for_a_photo_that_landed(tmp_path, encode, monkeypatc
     def of_a_model(*_, **__):
         raise ModuleError("a model is loaded")
 
-    def nearest(database, vectors, *, by, model, k):
+    def nearest(database, vectors, *, by, model, k, images):
         asked.append((vectors.tolist(), model))
         return [[]] * len(vectors)
 

@@ -27,7 +27,7 @@ def test_a_search_is_a_table_or_json(landed, monkeypatch):
     words = ["search", str(landed), "--image", "me.jpg", "--similar", "-k", "3"]
     result = CliRunner().invoke(cli, words)
     assert result.output == "face at [1, 2]\ndistance\tidentity_id\tface_id\n0.1\t\ta#0\n"
-    assert told == [(("me.jpg",), {"by": "images", "k": 3, "embedder": None, "module": None})]
+    assert told == [(("me.jpg",), {"by": "images", "k": 3, "embedder": None, "module": None, "where": None})]
     assert json.loads(CliRunner().invoke(cli, [*words, "--json"]).output) == FOUND
 
 
@@ -45,7 +45,7 @@ def test_how_likely_a_label_has_to_be_is_told_once(landed, tmp_path, monkeypatch
     )
     monkeypatch.setattr(
         "pixelbrain.report.export.export",
-        lambda landing, file, *, table, min_label_score: found.append(min_label_score) or 0,
+        lambda landing, file, *, table, min_label_score, images: found.append(min_label_score) or 0,
     )
     for words in (["report", "--min-label-score", "0"], ["report"], ["export", str(tmp_path / "images.csv")]):
         result = CliRunner().invoke(cli, [words[0], str(landed), *words[1:]])
