@@ -139,7 +139,6 @@ def test_reading_chromadb(block, landed):
     assert len(shown) == 2
 
 
-<<<<<<< HEAD
 @shows("docs/datasets.md", "python", 0)
 def test_reading_coco(block, landed):
     assert pb.open(landed / "out").export(landed / "faces.json", format="coco") == 5
@@ -154,10 +153,7 @@ def test_reading_webdataset(block, landed):
     assert len(shown) == 4 and all(line.endswith(" [] 1") for line in shown)
 
 
-@shows("docs/extending.md", "python", 3)
-=======
 @shows("docs/extending.md", "python", 4)
->>>>>>> main
 def test_a_store_of_ones_own(block, landed):
     for _ in range(2):
         run(block, landed)

@@ -54,16 +54,11 @@ def iter_contents(
     """
     least, names = shown_from(landing, min_label_score), read_registry(landing.storage).names
     people, groups = landing.read_identities(), landing.read_groups()
-<<<<<<< HEAD
-    number, base, lookers = 0, [field.name for field in schema.BASE_FIELDS], face_results(landing.index)
-    for table in landing.iter_images(vectors=False):
-=======
-    places = np.arange(landing.count_images())
+    places, lookers = np.arange(landing.count_images()), face_results(landing.index)
     if images is not None:
         places = np.flatnonzero(np.asarray(pc.is_in(landing.index.image_id, images.combine_chunks())))
     numbers, base = iter(places.tolist()), [field.name for field in schema.BASE_FIELDS]
     for table in landing.iter_images(vectors=False, images=places):
->>>>>>> main
         rows = table.to_pylist()
         found = [face["face_id"] for row in rows for face in (row.get(FINDER) or {}).get("faces") or ()]
         whose = dict(zip(found, _rows(people, "face_id", found, _IDENTITY), strict=True))
