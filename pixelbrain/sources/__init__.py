@@ -9,6 +9,7 @@
 | `SeveralSources` | several | several sources as one, each image once |
 | `Glob` | globs | which of what is below a folder or a prefix is meant, by names with wildcards |
 | `ArchiveSource` | archives/ | images inside other files: members of tar files, read by their ranges |
+| `read_web` | web/ | images behind https:// URLs, with a limit a host |
 | `find_gone` | gone | which images are certainly not there any more |
 | `image_uri` | places | what a path or a URI names: one id a file, however it is written; what is no source |
 | `PassedOver` | passed_over | what a listing passes over, counted by kind; what counts as hidden |
@@ -31,13 +32,15 @@ from pixelbrain.sources.archives.parquet import has_images
 from pixelbrain.sources.archives.read import read_member
 from pixelbrain.sources.archives.source import ArchiveSource
 from pixelbrain.sources.base import ImageBytes, ImageSource, is_image_name, is_list_name, one_line
-from pixelbrain.sources.globs import Glob, is_glob
+from pixelbrain.sources.globs import Flat, Glob, is_glob
 from pixelbrain.sources.lists import ManifestSource, NamedImages
 from pixelbrain.sources.local import FILE_SCHEME, LocalSource, read_local
 from pixelbrain.sources.places import check_source, image_uri, normal_source, one_name
 from pixelbrain.sources.s3 import S3Source
 from pixelbrain.sources.s3_read import read_s3
 from pixelbrain.sources.several import SeveralSources, name_sources
+from pixelbrain.sources.web.read import read_web
+from pixelbrain.sources.web.urls import is_web
 from pixelbrain.storage.s3_uri import S3_SCHEME
 
 __all__ = [
@@ -60,6 +63,7 @@ def open_source(
     hidden: bool = False,
     outs: Iterable[str] = (),
     column: str | None = None,
+    recursive: bool = True,
 ) -> ImageSource:
     """The source behind what a user names: a folder, a file, a list file, an s3:// prefix, or a glob of these.
 
@@ -70,6 +74,7 @@ def open_source(
         hidden: list what is hidden, or a system's own, too; see `is_hidden`.
         outs: folders and prefixes of results, which are never listed.
         column: of list files, the one that names the images.
+        recursive: False lists what is in a folder or prefix itself, and not below; globs and lists say it themselves.
 
     Raises:
         SourceError: nothing can be called so; whether it is there, `list_images` tells.
@@ -77,7 +82,7 @@ def open_source(
     places = [normal_source(one) for one in ([source] if isinstance(source, str) else source)]
     if column is not None and not any(map(is_list_name, places)):
         raise SourceError(f"no list among the sources has a column {column!r}: --column is for .csv and .parquet")
-    opener = _Opener(s3_endpoint=s3_endpoint, hidden=hidden, outs=tuple(outs), column=column)
+    opener = _Opener(s3_endpoint=s3_endpoint, hidden=hidden, outs=tuple(outs), column=column, recursive=recursive)
     if len(places) == 1:
         return opener.open(places[0])
     found: list[ImageSource] = []
@@ -95,15 +100,18 @@ class _Opener:
     hidden: bool
     outs: tuple[str, ...]
     column: str | None
+    recursive: bool
 
     def open(self, place: str) -> ImageSource:
         """The source behind a `normal_source`."""
         path = os.path.expanduser(place)
         if os.path.isdir(path):  # whatever it is called
-            return LocalSource(path, hidden=self.hidden, outs=self.outs)
+            return self._files(path, glob=self._flat(path))
         if is_glob(path):
             return self._open_glob(path)
         check_source(path)
+        if is_web(place):
+            return NamedImages([place], outs=self.outs)
         if is_archive_name(place):
             return self._archives(self._files(path, kind=is_archive_name), alone=True)
         if is_parquet_name(place) and (place.startswith(S3_SCHEME) or has_images(path)):
@@ -113,7 +121,10 @@ class _Opener:
                 raise SourceError(f"a list file is read from disk: copy {place} here")
         elif is_list_name(place):
             return ManifestSource(path, column=self.column, outs=self.outs)
-        return self._files(path)
+        return self._files(path, glob=self._flat(path) if place.startswith(S3_SCHEME) else None)
+
+    def _flat(self, place: str) -> Glob | None:
+        return None if self.recursive else Flat(place)
 
     def _open_glob(self, place: str) -> ImageSource:
         meant = Glob(place)
@@ -150,8 +161,11 @@ def _called(pattern: str) -> list[str]:
 
 
 def _is_image_file(place: str) -> bool:
-    """Whether a path is that of an image, by its name, whether it is there or not."""
+    """Whether a path is that of an image, by its name, whether it is there or not; or a URL."""
     path = os.path.expanduser(place)
+    if is_web(place):
+        check_source(place)
+        return True
     return is_image_name(path) and "://" not in path and not is_glob(path) and not os.path.isdir(path)
 
 
@@ -169,7 +183,9 @@ def read_image(image_id: str, *, version: str = "", s3_endpoint: str | None = No
         return read_s3(image_id, endpoint=s3_endpoint)
     if split_member(image_id):
         return read_member(image_id, version, s3_endpoint=s3_endpoint)
-    raise ReadError(f"neither a file:// nor an s3:// URI: {image_id[:100]}")
+    if is_web(image_id):
+        return read_web(image_id)
+    raise ReadError(f"neither a file:// nor an s3:// URI, nor a URL: {image_id[:100]}")
 
 
 def read_bytes(image_id: str, *, s3_endpoint: str | None = None) -> bytes:
