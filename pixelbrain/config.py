@@ -206,6 +206,9 @@ class RunConfig(Placement):
         metavar="URL_OR_DIR",
     )
     hidden: bool = _flag("List hidden files and folders, too, and those of systems: .Trash, @eaDir, __MACOSX.", False)
+    where: str | None = _flag(
+        'Only images of which OUT knows that: n_faces > 0 and person = "Ann". See docs/filters.md.', metavar="EXPR"
+    )
     limit: int | None = _flag("Only the first N images.", span=(1,), metavar="N")
     max_megapixels: int = _flag(
         f"Refuse images of which more would be in memory at once. [default: {MAX_MEGAPIXELS}]",
@@ -253,7 +256,7 @@ class RunConfig(Placement):
             raise ConfigError("the module gpt4v and its settings, under the key gpt4v of a config file, go together")
         if self.source:
             set_(self, "source", check_sources(self.source))
-        for name in ("out", "weights_dir", "chroma", "column"):
+        for name in ("out", "weights_dir", "chroma", "column", "where"):
             value = getattr(self, name)
             if value is not None and not isinstance(value, str):
                 raise ConfigError(f"{name} is {value!r}: it is text")

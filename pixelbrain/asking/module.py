@@ -6,6 +6,7 @@ that it can be limited to what the others found, holds no GPU while it waits, an
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -22,6 +23,7 @@ from pixelbrain.asking.request.server import PROVIDERS, Server
 from pixelbrain.asking.settings import AskLimits, AskSettings
 from pixelbrain.config import MAX_MEGAPIXELS, choose
 from pixelbrain.errors import ConfigError
+from pixelbrain.landing.where.language import all_of
 from pixelbrain.shown import Shown
 
 _USUAL_SIZE = (1600, 1200)  # of a photo, for the tokens of a usual request
@@ -147,6 +149,12 @@ class Gpt4VModule(Shown):
         self.limits = AskLimits(
             rpm=rpm, tpm=tpm, budget_usd=_dollars(budget_usd), concurrency=concurrency, actors=actors
         )
+
+    def behind(self, where: str | None) -> Gpt4VModule:
+        """The same, of which only images are asked about for which this is true, too."""
+        made = copy.copy(self)
+        made.where = all_of(where, self.where)
+        return made
 
     def shown(self) -> Mapping[str, Any]:
         found = {"fields": [one.field for one in self.settings.questions], "model": self.settings.model}

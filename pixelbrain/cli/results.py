@@ -53,7 +53,7 @@ def report(stages: Stages) -> None:
 @click.argument("file")
 @click.option(
     "--table",
-    type=click.Choice(["images", "faces", "people", "groups", "duplicates", "answers"]),
+    type=click.Choice(["images", "faces", "people", "groups", "answers", "duplicates"]),
     help="A row each of these; of groups, each image in one. [default: images]",
 )
 @label_option

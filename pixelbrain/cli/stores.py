@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -103,12 +103,15 @@ def group(stages: Stages, threshold: float | None, by: str, where: str | None, a
 @json_option
 @out_options
 @over_out
-def duplicates(stages: Stages, file: str | None, as_json: bool, **given: Any) -> None:
+def duplicates(
+    stages: Stages, bits: int | None, similarity: float | None, burst_s: float | None, vectors: bool, file: str | None,
+    as_json: bool,
+) -> None:  # fmt: skip
     """Group photos that are copies, near copies, or shots of one burst, and propose the best of each, with why.
 
     Lands in OUT/duplicates, for `export --table duplicates` and the gallery. No photo is deleted, ever.
     """
-    found = stages.duplicates(**given)
+    found = stages.duplicates(bits=bits, similarity=similarity, burst_s=burst_s, vectors=vectors)
     if file:
         from pixelbrain.report.export import export
 

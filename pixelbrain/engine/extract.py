@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import logging
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,7 @@ from pixelbrain.modules.requires import Giver, resolve
 from pixelbrain.schema import check_name
 from pixelbrain.shown import Shown
 from pixelbrain.sources import name_sources
+from pixelbrain.sources.archives.names import TAR_SUFFIXES
 from pixelbrain.sources.base import IMAGE_SUFFIXES
 from pixelbrain.sources.gone import find_gone
 from pixelbrain.sources.passed_over import describe_passed_over
@@ -70,6 +72,22 @@ class ExtractReport(Shown):
     def images_per_s(self) -> float:
         """The rate while images are worked on; 0 where nothing was left to do."""
         return self.done / self.working_seconds if self.working_seconds else 0.0
+
+
+def add_reports(first: ExtractReport, then: ExtractReport) -> ExtractReport:
+    """Two passes over the same images as one: of those of the first, the second looked at some, with other modules."""
+    return dataclasses.replace(
+        first,
+        done=first.done + then.done,
+        failed=first.failed + then.failed,
+        failures=dict((Counter(first.failures) + Counter(then.failures)).most_common()),
+        stopped=then.stopped,
+        seconds=first.seconds + then.seconds,
+        working_seconds=first.working_seconds + then.working_seconds,
+        seconds_by_activity=dict(Counter(first.seconds_by_activity) + Counter(then.seconds_by_activity)),
+        plan=then.plan or first.plan,
+        turned=first.turned + then.turned,
+    )
 
 
 def extract(
@@ -117,13 +135,13 @@ def extract(
         EngineError: Ray cannot be started, lacks what the plan reserves, or lost the actors for good.
     """
     started = time.monotonic()
-    landing = Landing(out, s3_endpoint=loader.s3_endpoint)
+    loader, landing = loader.settled(), Landing(out, s3_endpoint=loader.s3_endpoint)
     questions = landing.answer_log.fields()
     for module in modules:
         check_name("module", module.name, questions=questions)
     modules, stands_on = in_order(modules, landing)
     tables, complete = looked or first_look(loader, landing, prune=prune, prune_gone_source=prune_gone_source)
-    for module in modules if tables else ():
+    for module in modules if any(map(len, tables)) else ():
         module.prepare()
     states = _states(modules, stands_on, landing)
     with RunLock(landing.storage, what="extract") as lock:
@@ -250,8 +268,10 @@ def _peek(loader: DataLoader, landing: Landing, *, prune: bool = False) -> First
     loader.leave_out(landing.storage.uri, str(landing.storage.local))  # of an OUT in S3, the gallery is on this disk
     try:
         tables, complete = peek(loader.list_images())
-        if not any(map(len, tables)):
+        if not any(map(len, tables)) and not loader.chooses:
             instead = f"; passed over: {describe_passed_over(loader.passed_over)}" if loader.passed_over else ""
+            if any(suffix in loader.passed_over for suffix in TAR_SUFFIXES):
+                instead += "; archives are named themselves: a.tar, or '*.tar'"
             raise SourceGoneError(
                 f"no image in {name_sources(loader.source)}: looked for {' '.join(IMAGE_SUFFIXES)}{instead}"
             )

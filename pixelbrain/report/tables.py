@@ -169,8 +169,8 @@ EXPORT_TABLES: Mapping[str, Callable[[Landing, float | None], ExportTable]] = {
     "faces": lambda landing, _min_label_score: faces_table(landing),
     "people": lambda landing, _min_label_score: people_table(landing),
     "groups": lambda landing, _min_label_score: groups_table(landing),
-    "duplicates": lambda landing, _min_label_score: duplicates_table(landing),
     "answers": lambda landing, _min_label_score: answers_table(landing),
+    "duplicates": lambda landing, _min_label_score: duplicates_table(landing),
 }
 
 

@@ -25,9 +25,8 @@ from pixelbrain.images.decode import DecodeTarget, decode_image
 from pixelbrain.images.thumbnail import THUMBNAIL_PX
 from pixelbrain.landing.moves.known import KnownBytes
 from pixelbrain.modules.base import Beside, Known, PipelineModule
-from pixelbrain.sources import read_image
+from pixelbrain.sources import local_path, read_image
 from pixelbrain.sources.base import ImageBytes
-from pixelbrain.storage.s3_uri import S3_SCHEME
 
 #: Images from S3 that are read or wait to be decoded, beside two for each decoding thread: a read waits 30 ms and needs
 #: no core, and what has been read needs memory.
@@ -94,7 +93,7 @@ class Opener:
         self._order = order
         self._meter = meter
         self._pool = ThreadPoolExecutor(order.threads, thread_name_prefix="decode")
-        self._s3 = _ReadAhead(2 * order.threads + _READ_AHEAD)
+        self._remote = _ReadAhead(2 * order.threads + _READ_AHEAD)
         self._fields = [*schema.BASE_FIELDS, *([THUMBNAIL] if order.thumbnails else [])]
 
     @functools.cached_property
@@ -115,7 +114,7 @@ class Opener:
         target = functools.reduce(DecodeTarget.union, targets)
 
         def submit(entries: Sequence[Mapping[str, Any]]) -> list[Future]:
-            reads = [self._begin_read(entry["image_id"]) for entry in entries]
+            reads = [self._begin_read(entry["image_id"], entry["version"]) for entry in entries]
             pairs = zip(entries, reads, strict=True)
             return [self._pool.submit(self._open, entry, read, modules, target) for entry, read in pairs]
 
@@ -138,10 +137,10 @@ class Opener:
                 seconds=waited,
             )
 
-    def _begin_read(self, image_id: str) -> Callable[[], ImageBytes]:
-        """What gives the image's bytes, once: those in S3 are on their way, a disk's are read when they are wanted."""
-        read = functools.partial(read_image, image_id, s3_endpoint=self._order.s3_endpoint)
-        return self._s3.begin(read) if image_id.startswith(S3_SCHEME) else read
+    def _begin_read(self, image_id: str, version: str) -> Callable[[], ImageBytes]:
+        """What gives the image's bytes, once: those elsewhere are on their way, a disk's are read when wanted."""
+        read = functools.partial(read_image, image_id, version=version, s3_endpoint=self._order.s3_endpoint)
+        return self._remote.begin(read) if local_path(image_id) is None else read
 
     def _open(
         self,

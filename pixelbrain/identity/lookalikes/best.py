@@ -23,6 +23,7 @@ class Judge:
 
     def __init__(self, photos: Photos) -> None:
         self._photos = photos
+        self._ranks: dict[tuple[str, ...], np.ndarray] = {}
         pixels = np.maximum(photos.width * photos.height, 1)
         self._keys = {
             "size": np.round(np.log(pixels) / (2 * np.log(_SAME_SIDE))),
@@ -33,25 +34,28 @@ class Judge:
             "sharpness": np.nan_to_num(np.round(photos.sharpness), nan=-1.0),
         }
 
-    def rank(self, by: Sequence[str]) -> np.ndarray:
+    def rank(self, by: tuple[str, ...]) -> np.ndarray:
         """int64 (n,): of each photo, how many are better; of equal ones the one with the shorter name, then the first.
 
         Args:
             by: what counts, and in which order: `COPIES` or `BURST`.
         """
+        if by in self._ranks:
+            return self._ranks[by]
         lengths = np.array([len(one) for one in self._photos.ids], np.int64)
         keys = (-self._keys[name] for name in reversed(by))
         order = np.lexsort((np.arange(len(lengths)), lengths, *keys))
         rank = np.empty(len(order), np.int64)
         rank[order] = np.arange(len(order))
+        self._ranks[by] = rank
         return rank
 
-    def why(self, best: int, others: Sequence[int], by: Sequence[str]) -> str:
-        """In what the best is ahead of the others, for people."""
+    def why(self, best: int, others: Sequence[int], by: tuple[str, ...]) -> str:
+        """In what the best is ahead of the next best, for people."""
+        rank = self.rank(by)
+        second = min(others, key=lambda other: rank[other])
         for name in by:
-            key = self._keys[name]
-            second = max(others, key=lambda other: key[other])
-            if key[best] > key[second]:
+            if self._keys[name][best] > self._keys[name][second]:
                 return _TEXTS[name](self._photos, best, second)
         return "as good as the others, with the shortest name"
 

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from pixelbrain import schema
 from pixelbrain.config import EXIF
 from pixelbrain.errors import MixedModelsError
+from pixelbrain.landing.derived import read_duplicates
 from pixelbrain.landing.digests import DigestTable, digest_ids, sort_digests
 from pixelbrain.landing.faces import own_fields
 from pixelbrain.landing.landing import Landing
@@ -54,11 +55,12 @@ def read_library(landing: Landing, folder: Path, *, min_label_score: float | Non
     landed, known = landing.read_identities(), read_registry(landing.storage)
     identities = _Rows(landed, "face_id", "identity_id", "distance", "assigned")
     groups = _Rows(landing.read_groups(), "image_id", "group_id", "distance")
+    again = _Rows(read_duplicates(landing), "image_id", "duplicate_id", "keep", "why")
     spooled: Spool[Photo] = Spool(folder)
     failed: Spool[Failure] = Spool(folder)
     ids: list[pa.Array] = []
     failed_ids: list[str] = []
-    labels, looks, people = _Members(), _Members(), _Members()
+    labels, looks, people, copies = _Members(), _Members(), _Members(), _Members()
     face_of, face_number, gated, unsure = array("i"), array("i"), array("b"), array("b")
     has_faces_column, n_failed = False, 0
     for table in landing.iter_images(vectors=False):
@@ -69,7 +71,7 @@ def read_library(landing: Landing, folder: Path, *, min_label_score: float | Non
         faces = [face for row in rows for face in (row.get(_FACES) or {}).get("faces") or ()]
         who = dict(zip((face["face_id"] for face in faces), identities.of([f["face_id"] for f in faces]), strict=True))
         alike = groups.of(table["image_id"])
-        for row, group in zip(rows, alike, strict=True):
+        for row, group, twice in zip(rows, alike, again.of(table["image_id"]), strict=True):
             for failure in _failures(row, modules):
                 failed.append(failure)
                 failed_ids.append(failure.image_id)
@@ -84,6 +86,8 @@ def read_library(landing: Landing, folder: Path, *, min_label_score: float | Non
                 gated.append({"gated": 1, "rejected": 2}.get(face.assigned or "", 0))
             labels.add(photo.label, -(photo.label_score or 0.0))
             unsure.append(photo.unsure)
+            photo.duplicate_id, photo.keep, photo.why = twice if twice[0] is not None else (None, True, "")
+            copies.add(photo.duplicate_id, not photo.keep)
             looks.add(photo.group_id, _or_last(photo.group_distance))
             spooled.append(photo)
         ids.append(table["image_id"].filter(pc.equal(table["status"], schema.Status.OK.value)).combine_chunks())
@@ -119,6 +123,7 @@ def read_library(landing: Landing, folder: Path, *, min_label_score: float | Non
         unsure=photos(labels.by_key(order[np.asarray(unsure, bool)[order]])),
         min_label_score=least,
         groups=[Album(name, photos(places)) for name, places in looks.largest_first(order)],
+        duplicates=[Album(name, photos(places)) for name, places in copies.largest_first(order)],
         models=_models(landing),
         n_failed=n_failed,
         n_faces=len(of),
