@@ -145,9 +145,8 @@ def test_a_run_goes_on_with_clips_model_and_labels(land, tmp_path):
     assert made(modules=("clip", "clip_labels")) == [clip.settings(), labels.settings()]
     assert made(modules=("clip",), offline=True) == [clip.settings()]  # it has no packaged model
     # new labels are by the model whose vectors there are
-    assert made(modules=("clip_labels",), labels=["dog"], top_k=1) == [
-        ClipLabelsModule(["dog"], model=own, top_k=1).settings()
-    ]
+    dog = ClipLabelsModule(["dog"], model=own, top_k=1)
+    assert made(modules=("clip",), labels=["dog"], top_k=1) == [clip.settings(), dog.settings()]
     for name, state in states.items():
         told = {"clip_model": own}
         assert landed_module(name, state, weights_dir=None, told=told).settings() == state.settings
