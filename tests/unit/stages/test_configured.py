@@ -153,12 +153,9 @@ def test_a_run_goes_on_with_clips_model_and_labels(land, tmp_path):
     # of vectors of another model the labels are made again; a number that both have is the classifier's
     land(2, ClipEmbedderModule(), ResnetClassifierModule("resnet18", top_k=7))
     lines = ["cat", "= a text"]
-    assert made(modules=("clip_labels",)) == [ClipLabelsModule(lines, top_k=1).settings()]
-    again = made(modules=("clip_labels", "resnet"))
-    assert again == [
-        ClipLabelsModule(lines, top_k=7).settings(),
-        ResnetClassifierModule("resnet18", top_k=7).settings(),
-    ]
+    clip, resnet = ClipEmbedderModule().settings(), ResnetClassifierModule("resnet18", top_k=7).settings()
+    assert made(modules=("clip_labels",)) == [ClipLabelsModule(lines, top_k=1).settings(), clip]
+    assert made(modules=("clip_labels", "resnet")) == [ClipLabelsModule(lines, top_k=7).settings(), resnet, clip]
 
 
 def test_weights_of_ones_own_are_not_changed_without_a_word(land, tmp_path):
