@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from pixelbrain.identity.people import PeopleIdentifierModule as PeopleIdentifierModule
     from pixelbrain.images.decode import DecodedImage as DecodedImage
     from pixelbrain.images.decode import DecodeTarget as DecodeTarget
-    from pixelbrain.images.loader import DataLoader as DataLoader
     from pixelbrain.images.preprocess import Preprocessor as Preprocessor
     from pixelbrain.landing.landing import Landing as Landing
+    from pixelbrain.landing.where.language import Where as Where
+    from pixelbrain.landing.where.loader import DataLoader as DataLoader
     from pixelbrain.modules.base import PipelineModule as PipelineModule
     from pixelbrain.modules.base import Resources as Resources
     from pixelbrain.modules.clip import ClipEmbedderModule as ClipEmbedderModule
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "ClipEmbedderModule": "pixelbrain.modules.clip",
     "ClipLabelsModule": "pixelbrain.modules.clip_labels",
-    "DataLoader": "pixelbrain.images.loader",
+    "DataLoader": "pixelbrain.landing.where.loader",
     "Database": "pixelbrain.stores.database",
     "DecodeTarget": "pixelbrain.images.decode",
     "DecodedImage": "pixelbrain.images.decode",
@@ -67,6 +68,7 @@ _HOMES = {
     "Resources": "pixelbrain.modules.base",
     "Results": "pixelbrain.results",
     "TaggingPipeline": "pixelbrain.pipeline",
+    "Where": "pixelbrain.landing.where.language",
     "forget": "pixelbrain.pipeline",
     "open": "pixelbrain.results",
 }

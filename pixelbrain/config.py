@@ -216,6 +216,9 @@ class RunConfig(Placement):
         metavar="URL_OR_DIR",
     )
     hidden: bool = _flag("List hidden files and folders, too, and those of systems: .Trash, @eaDir, __MACOSX.", False)
+    where: str | None = _flag(
+        'Only images of which OUT knows that: n_faces > 0 and person = "Ann". See docs/filters.md.', metavar="EXPR"
+    )
     limit: int | None = _flag("Only the first N images.", span=(1,), metavar="N")
     max_megapixels: int = _flag(
         f"Refuse images of which more would be in memory at once. [default: {MAX_MEGAPIXELS}]",
@@ -270,7 +273,7 @@ class RunConfig(Placement):
             raise ConfigError("label_template makes prompts of labels: give these, too, with --labels")
         if self.source:
             set_(self, "source", check_sources(self.source))
-        for name in ("out", "weights_dir", "chroma", "column", "label_template"):
+        for name in ("out", "weights_dir", "chroma", "column", "where", "label_template"):
             value = getattr(self, name)
             if value is not None and not isinstance(value, str):
                 raise ConfigError(f"{name} is {value!r}: it is text")

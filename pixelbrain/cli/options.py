@@ -196,7 +196,7 @@ def _of_a_run(*unused: str, unlisted: Collection[str] = ()) -> Callable[[F], F]:
         settings(*Placement.__dataclass_fields__),
         address_option,
         settings("s3_endpoint", "mongo", "chroma"),
-        settings("column", "hidden", "limit", "max_megapixels", "retry_failed", "force"),
+        settings("column", "where", "hidden", "limit", "max_megapixels", "retry_failed", "force"),
         settings("prune", "prune_gone_source", "thumbnails"),
         click.option("--config", "config_file", metavar="YAML", help="The same settings in a file; flags win."),
     )

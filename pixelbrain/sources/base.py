@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from pixelbrain.errors import ReadError
 from pixelbrain.schema import MANIFEST_SCHEMA
 from pixelbrain.sources.passed_over import PassedOver
 
@@ -35,6 +36,17 @@ class ImageBytes(NamedTuple):
 
     data: bytes
     version: str  # of these bytes, which may be newer than what was listed
+
+
+class Part(NamedTuple):
+    """A part of a file, in bytes."""
+
+    offset: int
+    size: int
+
+
+class OtherVersionError(ReadError):
+    """A file is not of the version any more of which a part was wanted."""
 
 
 class ImageSource(abc.ABC):

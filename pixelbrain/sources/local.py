@@ -10,7 +10,16 @@ from pathlib import Path
 import pyarrow as pa
 
 from pixelbrain.errors import ReadError, SourceError, SourceGoneError
-from pixelbrain.sources.base import MAX_IMAGE_BYTES, ImageBytes, ImageSource, is_image_name, manifest_tables, one_line
+from pixelbrain.sources.base import (
+    MAX_IMAGE_BYTES,
+    ImageBytes,
+    ImageSource,
+    OtherVersionError,
+    Part,
+    is_image_name,
+    manifest_tables,
+    one_line,
+)
 from pixelbrain.sources.globs import Glob
 from pixelbrain.sources.passed_over import (
     AROUND,
@@ -182,15 +191,17 @@ def stat_version(found: os.stat_result) -> str:
     return f"{found.st_mtime_ns}-{found.st_size}"
 
 
-def read_local(uri: str) -> ImageBytes:
-    """The bytes of a file:// URI as they were at one moment, and their version.
+def read_local(uri: str, part: Part | None = None, version: str = "") -> ImageBytes:
+    """The bytes of a file:// URI, or a part of a file of this version, as they were at one moment; and their version.
 
     A file that changes meanwhile is not taken: what was read may be half old and half new, and the next run finds it
     under its new version anyway. One that is deleted meanwhile is read to its end. Nothing but regular files is
     ever opened: a pipe would make the reader wait for ever, and a device may do what it does.
 
     Raises:
-        ReadError: gone, not permitted, not a regular file, over `MAX_IMAGE_BYTES`, or changed while it was read.
+        OtherVersionError: a part was wanted, and the file has another version.
+        ReadError: gone, not permitted, not a regular file, over `MAX_IMAGE_BYTES`, or changed while it was read; or it
+            ends before the part does.
     """
     try:
         path = uri_to_path(uri)
@@ -202,9 +213,17 @@ def read_local(uri: str) -> ImageBytes:
         try:
             before = os.fstat(descriptor)
             _check_regular(before)
-            if before.st_size > MAX_IMAGE_BYTES:
-                raise ReadError(f"{before.st_size:,} bytes are no image: more than {MAX_IMAGE_BYTES:,} are not read")
-            data = _read(descriptor, before.st_size)
+            if part is not None and stat_version(before) != version:
+                raise OtherVersionError("changed since it was listed")
+            offset, size = part or Part(0, before.st_size)
+            if size > MAX_IMAGE_BYTES:
+                raise ReadError(f"{size:,} bytes are no image: more than {MAX_IMAGE_BYTES:,} are not read")
+            if offset + size > before.st_size:
+                raise ReadError(
+                    f"cut off: the file has {before.st_size:,} bytes, and the image ends at {offset + size:,}"
+                )
+            os.lseek(descriptor, offset, os.SEEK_SET)
+            data = _read(descriptor, size)
             after = os.fstat(descriptor)
         finally:
             os.close(descriptor)
@@ -212,7 +231,7 @@ def read_local(uri: str) -> ImageBytes:
         raise ReadError(f"{type(error).__name__}: {error.strerror or error}") from None
     except ValueError:  # a NUL, which a list file can hold and a path cannot
         raise ReadError("a path that no file can have") from None
-    if len(data) != before.st_size or stat_version(before) != stat_version(after):
+    if len(data) != size or stat_version(before) != stat_version(after):
         raise ReadError("changed while it was read: run again when nothing writes it any more")
     return ImageBytes(data, stat_version(before))
 

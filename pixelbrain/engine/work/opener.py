@@ -25,9 +25,8 @@ from pixelbrain.images.decode import DecodeTarget, decode_image
 from pixelbrain.images.thumbnail import THUMBNAIL_PX
 from pixelbrain.landing.moves.known import KnownBytes
 from pixelbrain.modules.base import Beside, Known, PipelineModule
-from pixelbrain.sources import read_image
+from pixelbrain.sources import local_path, read_image
 from pixelbrain.sources.base import ImageBytes
-from pixelbrain.storage.s3_uri import S3_SCHEME
 
 #: Images from S3 that are read or wait to be decoded, beside two for each decoding thread: a read waits 30 ms and needs
 #: no core, and what has been read needs memory.
@@ -94,7 +93,7 @@ class Opener:
         self._order = order
         self._meter = meter
         self._pool = ThreadPoolExecutor(order.threads, thread_name_prefix="decode")
-        self._s3 = _ReadAhead(2 * order.threads + _READ_AHEAD)
+        self._remote = _ReadAhead(2 * order.threads + _READ_AHEAD)
         self._fields = [*schema.BASE_FIELDS, *([THUMBNAIL] if order.thumbnails else [])]
 
     @functools.cached_property
@@ -115,7 +114,7 @@ class Opener:
         target = functools.reduce(DecodeTarget.union, targets)
 
         def submit(entries: Sequence[Mapping[str, Any]]) -> list[Future]:
-            reads = [self._begin_read(entry["image_id"]) for entry in entries]
+            reads = [self._begin_read(entry["image_id"], entry["version"]) for entry in entries]
             pairs = zip(entries, reads, strict=True)
             return [self._pool.submit(self._open, entry, read, modules, target) for entry, read in pairs]
 
@@ -138,10 +137,10 @@ class Opener:
                 seconds=waited,
             )
 
-    def _begin_read(self, image_id: str) -> Callable[[], ImageBytes]:
-        """What gives the image's bytes, once: those in S3 are on their way, a disk's are read when they are wanted."""
-        read = functools.partial(read_image, image_id, s3_endpoint=self._order.s3_endpoint)
-        return self._s3.begin(read) if image_id.startswith(S3_SCHEME) else read
+    def _begin_read(self, image_id: str, version: str) -> Callable[[], ImageBytes]:
+        """What gives the image's bytes, once: those elsewhere are on their way, a disk's are read when wanted."""
+        read = functools.partial(read_image, image_id, version=version, s3_endpoint=self._order.s3_endpoint)
+        return self._remote.begin(read) if local_path(image_id) is None else read
 
     def _open(
         self,
@@ -158,8 +157,10 @@ class Opener:
                 row["version"] = version
             row["size_bytes"] = len(data)
             row["sha256"] = hashlib.sha256(data).hexdigest()
-            known = self._find_known(row["sha256"], modules)
-            if all(module.name in known for module in modules):
+            names = [module.name for module in modules]
+            earlier = (of for name in names for of in self._order.stands_on.get(name, {}).values())
+            known = self._known.find(row["sha256"], [*names, *earlier])
+            if known.keys() >= {*names}:
                 return row | {"status": schema.Status.OK.value}, {}, known
             max_pixels = self._order.max_megapixels * 1_000_000
             image = decode_image(data, image_id=row["image_id"], target=target, max_pixels=max_pixels)
@@ -171,16 +172,6 @@ class Opener:
         row |= {name: getattr(image, name) for name in ("format", "width", "height", "taken_at")}
         row["status"] = schema.Status.OK.value
         return row, {m.name: m.try_preprocess(image) for m in modules if m.name not in known}, known
-
-    def _find_known(self, sha256: str, modules: Sequence[PipelineModule]) -> dict[str, int]:
-        """Where what the modules said of these bytes is, and those that they stand on; not where it is said anew."""
-        names = [module.name for module in modules]
-        earlier = [of for name in names for of in self._order.stands_on.get(name, {}).values() if of not in names]
-        known = self._known.find(sha256, [*names, *earlier])
-        for name in names:  # in their order
-            if any(of in names and of not in known for of in self._order.stands_on.get(name, {}).values()):
-                known.pop(name, None)
-        return known
 
     def _with_known(
         self,
