@@ -145,6 +145,11 @@ def test_a_setting_that_cannot_work_is_refused(settings: dict, said: str) -> Non
             "its texts take a tokenizer of transformers",
         ),
         ('{"embed_dim": 8, "vision_cfg": {"image_size": [8, 9]}, "text_cfg": {}}', "not square"),
+        (
+            '{"model_cfg": {"embed_dim": 8, "vision_cfg": {}, "text_cfg": {}}, '
+            '"preprocess_cfg": {"resize_mode": "longest"}}',
+            "its resize_mode is 'longest', and only shortest and squash are known",
+        ),
     ],
 )
 def test_a_folder_that_is_no_model_is_refused(content: str, said: str, tmp_path: Path) -> None:
