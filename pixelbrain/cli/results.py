@@ -153,7 +153,7 @@ def _to_standard_output(name: str) -> Iterator[Path]:
 @click.option("--embedder", metavar="onnx:FILE", help="Where the ONNX file of OUT's embedder is. [default: as before]")
 @click.option("--clip-model", metavar="local-dir:DIR", help="Where OUT's own CLIP model is. [default: as before]")
 @click.option("--similar", "by", flag_value="images", help="The images that look most alike.")
-@click.option("--by", "module_of", metavar="NAME", help="The vectors of a module of your own, called as it is.")
+@click.option("--by", "module_of", metavar="NAME", help="The vectors of clip, or of a module of your own.")
 @click.option("--module", metavar="FILE:CLASS", help="Where that module is. [default: as in the run]")
 @click.option("-k", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many.")
 @where_option
