@@ -6,6 +6,7 @@
 | `ManifestSource` | lists | images that are named one by one, or in a list file: .txt, .csv or .parquet |
 | `LocalSource` | local | images on this machine's disk: a folder, searched with everything below it, or one file |
 | `S3Source` | s3 | images in S3, listed in pages of which the next waits to be asked for |
+| `CloudSource` | cloud | images in Google Cloud Storage and Azure Blob Storage, by obstore |
 | `SeveralSources` | several | several sources as one, each image once |
 | `Glob` | globs | which of what is below a folder or a prefix is meant, by names with wildcards |
 | `ArchiveSource` | archives/ | images inside other files: members of tar files, read by their ranges |
@@ -32,6 +33,7 @@ from pixelbrain.sources.archives.parquet import has_images
 from pixelbrain.sources.archives.read import read_member
 from pixelbrain.sources.archives.source import ArchiveSource
 from pixelbrain.sources.base import ImageBytes, ImageSource, is_image_name, is_list_name, one_line
+from pixelbrain.sources.cloud import CLOUD_SCHEMES, CloudSource, read_cloud
 from pixelbrain.sources.globs import Glob, is_glob
 from pixelbrain.sources.lists import ManifestSource, NamedImages
 from pixelbrain.sources.local import FILE_SCHEME, LocalSource, read_local
@@ -54,6 +56,8 @@ __all__ = [
     "read_bytes",
     "read_image",
 ]
+
+_BUCKETS = (S3_SCHEME, *CLOUD_SCHEMES)
 
 
 def open_source(
@@ -111,9 +115,9 @@ class _Opener:
             return NamedImages([place], outs=self.outs)
         if is_archive_name(place):
             return self._archives(self._files(path, kind=is_archive_name), alone=True)
-        if is_parquet_name(place) and (place.startswith(S3_SCHEME) or has_images(path)):
+        if is_parquet_name(place) and (place.startswith(_BUCKETS) or has_images(path)):
             return self._archives(self._files(path, kind=is_parquet_name), alone=True)
-        if place.startswith(S3_SCHEME):
+        if place.startswith(_BUCKETS):
             if is_list_name(place):
                 raise SourceError(f"a list file is read from disk: copy {place} here")
         elif is_list_name(place):
@@ -124,9 +128,9 @@ class _Opener:
         meant = Glob(place)
         if is_archive_name(place):
             return self._archives(self._files(meant.base or os.curdir, glob=meant, kind=is_archive_name))
-        if is_parquet_name(place) and (place.startswith(S3_SCHEME) or any(map(has_images, _called(place)))):
+        if is_parquet_name(place) and (place.startswith(_BUCKETS) or any(map(has_images, _called(place)))):
             return self._archives(self._files(meant.base or os.curdir, glob=meant, kind=is_parquet_name))
-        if place.startswith(S3_SCHEME):
+        if place.startswith(_BUCKETS):
             check_source(place)
         elif is_list_name(place):
             return self._each(place)
@@ -135,6 +139,8 @@ class _Opener:
     def _files(self, place: str, **which: Any) -> ImageSource:
         """What a disk or S3 has below a place; `which` of it, see `LocalSource`."""
         how = {"hidden": self.hidden, "outs": self.outs, **which}
+        if place.startswith(CLOUD_SCHEMES):
+            return CloudSource(place, **how)
         if place.startswith(S3_SCHEME):
             return S3Source(place, endpoint=self.s3_endpoint, **how)
         return LocalSource(place, **how)
@@ -179,6 +185,8 @@ def read_image(image_id: str, *, version: str = "", s3_endpoint: str | None = No
         return read_member(image_id, version, s3_endpoint=s3_endpoint)
     if is_web(image_id):
         return read_web(image_id)
+    if image_id.startswith(CLOUD_SCHEMES):
+        return read_cloud(image_id)
     raise ReadError(f"neither a file:// nor an s3:// URI, nor a URL: {image_id[:100]}")
 
 

@@ -45,9 +45,9 @@ class Glob:
 def is_glob(place: str) -> bool:
     """Whether a `normal_source` has wildcards, and is not there under this very name.
 
-    Of S3, nobody can tell, and `?` and `[` are letters of keys as any others: a glob has a `*`.
+    Of S3 and its like, nobody can tell, and `?` and `[` are letters of keys as any others: a glob has a `*`.
     """
-    if place.startswith(S3_SCHEME):
+    if place.startswith((S3_SCHEME, "gs://", "az://")):
         return "*" in place
     return bool(_MAGIC.search(place)) and "://" not in place and not os.path.lexists(place)
 
