@@ -23,11 +23,14 @@ if TYPE_CHECKING:
     from pixelbrain.identity.people import PeopleIdentifierModule as PeopleIdentifierModule
     from pixelbrain.images.decode import DecodedImage as DecodedImage
     from pixelbrain.images.decode import DecodeTarget as DecodeTarget
-    from pixelbrain.images.loader import DataLoader as DataLoader
     from pixelbrain.images.preprocess import Preprocessor as Preprocessor
     from pixelbrain.landing.landing import Landing as Landing
+    from pixelbrain.landing.where.language import Where as Where
+    from pixelbrain.landing.where.loader import DataLoader as DataLoader
     from pixelbrain.modules.base import PipelineModule as PipelineModule
     from pixelbrain.modules.base import Resources as Resources
+    from pixelbrain.modules.clip import ClipEmbedderModule as ClipEmbedderModule
+    from pixelbrain.modules.clip_labels import ClipLabelsModule as ClipLabelsModule
     from pixelbrain.modules.exif import ExifModule as ExifModule
     from pixelbrain.modules.facenet import FacenetEmbedderModule as FacenetEmbedderModule
     from pixelbrain.modules.faces.module import FaceModule as FaceModule
@@ -42,7 +45,9 @@ if TYPE_CHECKING:
 
 #: Where each public name is defined.
 _HOMES = {
-    "DataLoader": "pixelbrain.images.loader",
+    "ClipEmbedderModule": "pixelbrain.modules.clip",
+    "ClipLabelsModule": "pixelbrain.modules.clip_labels",
+    "DataLoader": "pixelbrain.landing.where.loader",
     "Database": "pixelbrain.stores.database",
     "DecodeTarget": "pixelbrain.images.decode",
     "DecodedImage": "pixelbrain.images.decode",
@@ -63,6 +68,7 @@ _HOMES = {
     "Resources": "pixelbrain.modules.base",
     "Results": "pixelbrain.results",
     "TaggingPipeline": "pixelbrain.pipeline",
+    "Where": "pixelbrain.landing.where.language",
     "forget": "pixelbrain.pipeline",
     "open": "pixelbrain.results",
 }

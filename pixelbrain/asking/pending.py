@@ -15,11 +15,11 @@ from pixelbrain.asking.request.body import question_hash
 from pixelbrain.asking.settings import AskSettings
 from pixelbrain.landing.answers.log import FINAL_STATUSES, AnswerLog
 from pixelbrain.landing.landing import Landing
-from pixelbrain.landing.where.language import Where
+from pixelbrain.landing.where.language import Condition
 from pixelbrain.landing.where.names import mask
 
 
-def pending_images(landing: Landing, settings: AskSettings, where: Where | None = None) -> Iterator[pa.Table]:
+def pending_images(landing: Landing, settings: AskSettings, where: Condition | None = None) -> Iterator[pa.Table]:
     """The images that are still to be asked about.
 
     An image that could not be read is not asked about. One that all questions were answered for (or that was refused,

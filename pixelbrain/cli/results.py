@@ -137,18 +137,21 @@ def _to_standard_output(name: str) -> Iterator[Path]:
 
 
 @command(
-    "Find the nearest faces or images.",
+    "Find photos by a photo, words or a person.",
     "pixelbrain search out/ --image me.jpg",
     "pixelbrain search out/ --image cat.jpg --similar -k 5 --json",
     "pixelbrain search out/ --image cat.jpg --by mymodule",
+    'pixelbrain search out/ --text "a dog on a beach"',
     'pixelbrain search out/ --person "Ann"',
     "pixelbrain search out/ --image me.jpg --where 'n_faces == 1'",
 )
 @click.argument("out")
 @click.option("--image", metavar="PHOTO", help="A file, or an s3:// URI.")
+@click.option("--text", metavar="WORDS", help="What photos show, for an OUT of a run with --module clip.")
 @click.option("--person", metavar="PERSON", help="A name, or an id: the photos of somebody.")
 @click.option("--faces", "by", flag_value="faces", default="faces", help="The nearest faces, and whose. [default]")
 @click.option("--embedder", metavar="onnx:FILE", help="Where the ONNX file of OUT's embedder is. [default: as before]")
+@click.option("--clip-model", metavar="local-dir:DIR", help="Where OUT's own CLIP model is. [default: as before]")
 @click.option("--similar", "by", flag_value="images", help="The images that look most alike.")
 @click.option("--by", "module_of", metavar="NAME", help="The vectors of a module of your own, called as it is.")
 @click.option("--module", metavar="FILE:CLASS", help="Where that module is. [default: as in the run]")
@@ -162,8 +165,10 @@ def _to_standard_output(name: str) -> Iterator[Path]:
 def search(
     stages: Stages,
     image: str | None,
+    text: str | None,
     person: str | None,
     embedder: str | None,
+    clip_model: str | None,
     by: Any,
     module_of: str | None,
     module: str | None,
@@ -171,16 +176,21 @@ def search(
     where: str | None,
     as_json: bool,
 ) -> None:
-    """Find the faces or the images of OUT that are nearest to a photo, by cosine distance (0: same, 2: opposite)."""
-    from pixelbrain.apps.photo_search import search_person, search_photo
+    """Find the faces or the images of OUT that are nearest to a photo or to words, by cosine distance.
 
-    if (image is None) == (person is None):
-        raise click.UsageError("Missing option '--image': search by a photo, or with --person by somebody.")
-    found = (
-        search_photo(stages, image, by=module_of or by, k=k, embedder=embedder, module=module, where=where)
-        if image
-        else search_person(stages, person or "", k=k, where=where)
-    )
+    0 is the same, 2 the opposite; of words the nearest photos are at 0.7 or so: only which are nearer counts.
+    """
+    from pixelbrain.apps.photo_search import search_person, search_photo, search_text
+
+    if sum(one is not None for one in (image, text, person)) != 1:
+        raise click.UsageError("Missing option '--image': search by a photo, by --text or by --person, one of them.")
+    own = {"clip_model": clip_model, "module": module, "where": where}
+    if image is not None:
+        found = search_photo(stages, image, by=module_of or by, k=k, embedder=embedder, **own)
+    elif text is not None:
+        found = search_text(stages, text, by=module_of or ("images" if by == "images" else "clip"), k=k, **own)
+    else:
+        found = search_person(stages, person or "", k=k, where=where)
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return

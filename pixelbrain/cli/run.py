@@ -68,6 +68,7 @@ def run(strict: bool, display: Display, debug: bool, **given: Any) -> None:
 @command(
     "Run the models; land Parquet in OUT.",
     "pixelbrain extract photos/ --out out/ --module resnet --classifier resnet18",
+    "pixelbrain extract photos/ --out out/ --module facenet --where 'label = \"groom\"'",
 )
 @extract_options
 @command_options

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import logging
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,6 +74,22 @@ class ExtractReport(Shown):
         return self.done / self.working_seconds if self.working_seconds else 0.0
 
 
+def add_reports(first: ExtractReport, then: ExtractReport) -> ExtractReport:
+    """Two passes over the same images as one: of those of the first, the second looked at some, with other modules."""
+    return dataclasses.replace(
+        first,
+        done=first.done + then.done,
+        failed=first.failed + then.failed,
+        failures=dict((Counter(first.failures) + Counter(then.failures)).most_common()),
+        stopped=then.stopped,
+        seconds=first.seconds + then.seconds,
+        working_seconds=first.working_seconds + then.working_seconds,
+        seconds_by_activity=dict(Counter(first.seconds_by_activity) + Counter(then.seconds_by_activity)),
+        plan=then.plan or first.plan,
+        turned=first.turned + then.turned,
+    )
+
+
 def extract(
     loader: DataLoader,
     modules: Sequence[PipelineModule],
@@ -118,13 +135,13 @@ def extract(
         EngineError: Ray cannot be started, lacks what the plan reserves, or lost the actors for good.
     """
     started = time.monotonic()
-    landing = Landing(out, s3_endpoint=loader.s3_endpoint)
+    loader, landing = loader.settled(), Landing(out, s3_endpoint=loader.s3_endpoint)
     questions = landing.answer_log.fields()
     for module in modules:
         check_name("module", module.name, questions=questions)
     modules, stands_on = in_order(modules, landing)
     tables, complete = looked or first_look(loader, landing, prune=prune, prune_gone_source=prune_gone_source)
-    for module in modules if tables else ():
+    for module in modules if any(map(len, tables)) else ():
         module.prepare()
     states = _states(modules, stands_on, landing)
     with RunLock(landing.storage, what="extract") as lock:
@@ -144,7 +161,7 @@ def extract(
             by_name=_by_name(modules, stands_on),
             along=_along(modules),
             stands_on=stands_on,
-            landed=_landed_hashes(states),
+            landed=_landed_hashes(states, landing),
         )
         counts = Progress(notes, progress)
         first_image = next((table["image_id"][0].as_py() for table in tables if len(table)), "")
@@ -251,7 +268,7 @@ def _peek(loader: DataLoader, landing: Landing, *, prune: bool = False) -> First
     loader.leave_out(landing.storage.uri, str(landing.storage.local))  # of an OUT in S3, the gallery is on this disk
     try:
         tables, complete = peek(loader.list_images())
-        if not any(map(len, tables)):
+        if not any(map(len, tables)) and not loader.chooses:
             instead = f"; passed over: {describe_passed_over(loader.passed_over)}" if loader.passed_over else ""
             if any(suffix in loader.passed_over for suffix in TAR_SUFFIXES):
                 instead += "; archives are named themselves: a.tar, or '*.tar'"
@@ -294,6 +311,7 @@ def _states(
 ) -> dict[str, ModuleState]:
     """What is going to compute each column, of modules in their order."""
     states: dict[str, ModuleState] = {}
+    by_name = _by_name(modules, stands_on)
     landed = {name: state for name, (state, _columns) in landing.newest_states().items()} if stands_on else {}
     for module in modules:  # as modules said it before there was `Resources`; unheard, it would change what a run takes
         if loose := [field.name for field in dataclasses.fields(Resources) if hasattr(module, field.name)]:
@@ -302,14 +320,17 @@ def _states(
                 f"module {module.name}: instead of {', '.join(loose)}, set resources = Resources({wanted})"
             )
         below = {of: states.get(of, landed.get(of)).settings_hash for of in stands_on.get(module.name, {}).values()}
-        states[module.name] = ModuleState(settings=module.settings(), model=module.model_info(), stands_on=below)
+        states[module.name] = ModuleState(
+            settings=module.settings(), model=module.model_info(), stands_on=below, by_name=module.name in by_name
+        )
     return states
 
 
-def _landed_hashes(states: Mapping[str, ModuleState]) -> dict[str, str]:
-    """Of what landed earlier and modules stand on that run now: what computed it."""
+def _landed_hashes(states: Mapping[str, ModuleState], landing: Landing) -> dict[str, str]:
+    """Of what landed earlier and modules stand on that run now: what computed it; not where it goes by names."""
     below = {name: wanted for state in states.values() for name, wanted in state.stands_on.items()}
-    return {name: wanted for name, wanted in below.items() if name not in states}
+    landed = landing.newest_states() if below.keys() - states.keys() else {}
+    return {of: wanted for of, wanted in below.items() if of not in states and not landed[of][0].by_name}
 
 
 def _by_name(modules: Sequence[PipelineModule], stands_on: Mapping[str, Mapping[str, str]]) -> frozenset[str]:

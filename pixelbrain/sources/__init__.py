@@ -34,7 +34,7 @@ from pixelbrain.sources.archives.read import read_member
 from pixelbrain.sources.archives.source import ArchiveSource
 from pixelbrain.sources.base import ImageBytes, ImageSource, is_image_name, is_list_name, one_line
 from pixelbrain.sources.cloud import CLOUD_SCHEMES, CloudSource, read_cloud
-from pixelbrain.sources.globs import Glob, is_glob
+from pixelbrain.sources.globs import Flat, Glob, is_glob
 from pixelbrain.sources.lists import ManifestSource, NamedImages
 from pixelbrain.sources.local import FILE_SCHEME, LocalSource, read_local
 from pixelbrain.sources.places import check_source, image_uri, normal_source, one_name
@@ -67,6 +67,7 @@ def open_source(
     hidden: bool = False,
     outs: Iterable[str] = (),
     column: str | None = None,
+    recursive: bool = True,
 ) -> ImageSource:
     """The source behind what a user names: a folder, a file, a list file, an s3:// prefix, or a glob of these.
 
@@ -77,6 +78,7 @@ def open_source(
         hidden: list what is hidden, or a system's own, too; see `is_hidden`.
         outs: folders and prefixes of results, which are never listed.
         column: of list files, the one that names the images.
+        recursive: False lists what is in a folder or prefix itself, and not below; globs and lists say it themselves.
 
     Raises:
         SourceError: nothing can be called so; whether it is there, `list_images` tells.
@@ -84,7 +86,7 @@ def open_source(
     places = [normal_source(one) for one in ([source] if isinstance(source, str) else source)]
     if column is not None and not any(map(is_list_name, places)):
         raise SourceError(f"no list among the sources has a column {column!r}: --column is for .csv and .parquet")
-    opener = _Opener(s3_endpoint=s3_endpoint, hidden=hidden, outs=tuple(outs), column=column)
+    opener = _Opener(s3_endpoint=s3_endpoint, hidden=hidden, outs=tuple(outs), column=column, recursive=recursive)
     if len(places) == 1:
         return opener.open(places[0])
     found: list[ImageSource] = []
@@ -102,12 +104,13 @@ class _Opener:
     hidden: bool
     outs: tuple[str, ...]
     column: str | None
+    recursive: bool
 
     def open(self, place: str) -> ImageSource:
         """The source behind a `normal_source`."""
         path = os.path.expanduser(place)
         if os.path.isdir(path):  # whatever it is called
-            return LocalSource(path, hidden=self.hidden, outs=self.outs)
+            return LocalSource(path, hidden=self.hidden, outs=self.outs, glob=self._flat(path))
         if is_glob(path):
             return self._open_glob(path)
         check_source(path)
@@ -122,7 +125,10 @@ class _Opener:
                 raise SourceError(f"a list file is read from disk: copy {place} here")
         elif is_list_name(place):
             return ManifestSource(path, column=self.column, outs=self.outs)
-        return self._files(path)
+        return self._files(path, glob=self._flat(path) if place.startswith(_BUCKETS) else None)
+
+    def _flat(self, place: str) -> Glob | None:
+        return None if self.recursive else Flat(place)
 
     def _open_glob(self, place: str) -> ImageSource:
         meant = Glob(place)

@@ -71,7 +71,7 @@ class CloudSource(ImageSource):
         if not image_id.startswith(f"{self._start}/"):
             return False
         key = image_id.removeprefix(f"{self._start}/")
-        return self._is_meant(key) and (self._kind(key) or (key == self._prefix and self._glob is None))
+        return self._is_meant(key) and (self._kind(key) or key == self._prefix)
 
     def _is_meant(self, key: str) -> bool:
         if self._prefix and not f"{key}/".startswith(f"{self._prefix}/"):
@@ -101,7 +101,7 @@ class CloudSource(ImageSource):
         obstore = _obstore(SourceError)
         try:
             store = _store(self._start)
-            if self._prefix and self._glob is None:
+            if self._prefix and (self._glob is None or self._glob.matches("")):
                 with contextlib.suppress(FileNotFoundError):  # a prefix is a folder there, and no object of this name
                     yield obstore.head(store, self._prefix)
             for page in obstore.list(store, self._prefix or None, chunk_size=1000):

@@ -42,6 +42,21 @@ class Glob:
         return _enters(rest.split("/"), self._names)
 
 
+class Flat(Glob):
+    """What is in a folder or prefix itself, and not in folders below it."""
+
+    def __init__(self, place: str) -> None:
+        self.base = self.literal = place
+
+    def matches(self, rest: str) -> bool:
+        """Whether it is in the folder itself."""
+        return "/" not in rest.removeprefix("/")
+
+    def enters(self, rest: str) -> bool:
+        """No folder."""
+        return False
+
+
 def is_glob(place: str) -> bool:
     """Whether a `normal_source` has wildcards, and is not there under this very name.
 

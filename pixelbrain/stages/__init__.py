@@ -7,6 +7,7 @@
 | `recorded_config`, ...  | configured | settings, as OUT has them, and the modules, questions, weights that they name
 | `Display`, `LogDisplay` | display    | where people are told how far a stage is: on a terminal, in a notebook, a log
 | `export_coco`, ...      | export     | OUT as a data set in another program's format
+| `extract_passes`        | extracting | the passes of an extract, over all images and over those that are meant
 | `forget`                | forget     | erase people, faces and photos from OUT, the stores and the gallery
 | `load_apart`            | load_apart | both stores are filled in a process that never held what was erased
 | `preflight`             | preflight  | before any work: is all there that the stages need?

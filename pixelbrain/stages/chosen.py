@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from pixelbrain.landing.where.language import Where
+    from pixelbrain.images.loader import DataLoader
+    from pixelbrain.landing.where.language import Condition
     from pixelbrain.stages.stages import Stages
 
 
-def read_where(stages: Stages, text: str | None) -> Where | None:
+def read_where(stages: Stages, text: str | None) -> Condition | None:
     """The expression, checked; None for none. MongoDB is opened for names that did not land, if it is there.
 
     Raises:
@@ -26,7 +27,20 @@ def read_where(stages: Stages, text: str | None) -> Where | None:
         with Database.open(stages.storage, mongo=stages.config.mongo, chroma=stages.config.chroma) as database:
             return database.get_field(name) if database.has_mongo else {}
 
+    stages.landing.refresh()  # the pass before this one has landed more
     return names.read_where(stages.landing.require(), text, stored)
+
+
+def chosen_loader(stages: Stages, loader: DataLoader) -> DataLoader:
+    """The loader; where it asks this OUT which images are meant, with what only a store of it knows."""
+    from pixelbrain.landing.where.loader import DataLoader as OutLoader
+
+    if not isinstance(loader, OutLoader):
+        return loader
+    loader = loader.over(stages.landing)
+    if not isinstance(loader.where, str) or loader.out != stages.storage.uri:
+        return loader
+    return loader.clone(where=read_where(stages, loader.where))
 
 
 def choose(stages: Stages, text: str | None) -> pa.ChunkedArray | None:

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 _SHOWN = 5  # rows that a store would not have, kinds of failures; run.json has all
 
 
-def tell_extracted(display: Display, report: ExtractReport, source: str, *, pruned: bool) -> None:
+def tell_extracted(
+    display: Display, report: ExtractReport, source: str, *, pruned: bool, where: str | None = None
+) -> None:
     """Images, failures, and what is gone from the source."""
     landed = report.listed - report.done
     before = f", {landed:,} were there already" if landed > 0 and not report.stopped else ""
@@ -30,7 +32,8 @@ def tell_extracted(display: Display, report: ExtractReport, source: str, *, prun
     known_as = ((report.moved, "moved"), (report.copies, "copies of others"), (report.turned, "turned for their faces"))
     known = "".join(f", {count:,} {what}" for count, what in known_as if count)
     rate = f", {report.images_per_s:,.1f} images/s" if report.done else ""
-    display.line(f"extract   {report.done:,} images{failed}{known}{before}{rate}, {report.seconds:,.0f} s")
+    behind = f" where {where}" if where else ""
+    display.line(f"extract   {report.done:,} images{behind}{failed}{known}{before}{rate}, {report.seconds:,.0f} s")
     if report.passed_over:
         display.line(f"          passed over: {describe_passed_over(report.passed_over)}")
     if report.gone:

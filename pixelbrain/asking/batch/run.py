@@ -28,7 +28,7 @@ from pixelbrain.asking.settings import AskLimits, AskSettings
 from pixelbrain.errors import ConfigError
 from pixelbrain.landing.answers.log import AnswerMemory
 from pixelbrain.landing.landing import Landing
-from pixelbrain.landing.where.language import Where
+from pixelbrain.landing.where.language import Condition
 from pixelbrain.locks.run import RunLock
 from pixelbrain.sources import read_bytes
 from pixelbrain.storage.base import Storage
@@ -43,7 +43,7 @@ def ask_batch(
     price: ModelPrice,
     limits: AskLimits,
     *,
-    where: Where | None = None,
+    where: Condition | None = None,
     limit: int | None = None,
     wait: bool = True,
     progress: Callable[[int, int, int], None] | None = None,

@@ -29,7 +29,7 @@ from pixelbrain.engine.work.environment import DriverEnvironment
 from pixelbrain.engine.work.meter import run_label
 from pixelbrain.errors import EngineError, PixelbrainError
 from pixelbrain.landing.landing import Landing
-from pixelbrain.landing.where.language import Where
+from pixelbrain.landing.where.language import Condition
 from pixelbrain.locks.run import RunLock
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def ask(
     price: ModelPrice,
     limits: AskLimits,
     *,
-    where: Where | None = None,
+    where: Condition | None = None,
     limit: int | None = None,
     progress: Callable[[int, int, int], None] | None = None,
     waits: Callable[[float, str], None] | None = None,

@@ -139,7 +139,7 @@ class Worklist:
             if notes.stop_requested():
                 return
         # a part of a source says nothing of what is gone from it
-        gone = remaining.gone(self.loader.covers) if self.loader.limit is None else None
+        gone = remaining.gone(self.loader.covers) if self.loader.is_whole else None
         passed_over = dict(self.loader.passed_over)
         listing = Listing(listed=remaining.listed, pending=pending, passed_over=passed_over, complete=True)
         notes.write_listing(listing, gone)

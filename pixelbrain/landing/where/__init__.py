@@ -2,6 +2,7 @@
 
 | what | file | role |
 | --- | --- | --- |
-| `Where` | language | the language: a small expression, checked and applied to columns without `eval` |
+| `DataLoader` | loader | the images of a source or an OUT, chosen by what is known of them |
+| `Where`, `Condition` | language | the language: a small expression, checked and applied to columns without `eval` |
 | `read_where` | names | the names that it knows: columns that landed, answers, people, groups, and users' fields |
 """

@@ -65,8 +65,24 @@ _HABITS = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Where:
+    """Between the modules of a `Pipeline`: those behind it look only at images for which an expression is true.
+
+        Pipeline(loader, [FacenetEmbedderModule(), Where("n_faces > 0"), ResnetClassifierModule()])
+
+    Raises:
+        ConfigError: it cannot be read; of names, what has landed says which there are.
+    """
+
+    text: str
+
+    def __post_init__(self) -> None:
+        names_in(self.text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Condition:
     """A checked expression. Make one with `parse_where`."""
 
     text: str
@@ -93,7 +109,7 @@ class Where:
 
 def parse_where(
     text: str, known: Mapping[str, pa.DataType], values: Mapping[str, Collection[str]] = MappingProxyType({})
-) -> Where:
+) -> Condition:
     """Check an expression.
 
     Args:
@@ -110,12 +126,19 @@ def parse_where(
     evaluation = _Evaluation(text, pa.schema(known).empty_table(), known, values)
     evaluation.truth(_parse(text))  # on no rows: all names and types are looked at
     used = evaluation.used
-    return Where(text=text, types={name: known[name] for name in used}, values={n: values[n] for n in used & {*values}})
+    named = {name: values[name] for name in used & {*values}}
+    return Condition(text=text, types={name: known[name] for name in used}, values=named)
 
 
 def same_name(name: str) -> str:
     """The same for all ways to write the name of somebody, in capitals or not."""
     return plain(name).casefold()
+
+
+def all_of(*texts: str | None) -> str | None:
+    """The expression that is true where all of these are; None where there is none."""
+    found = [text for text in texts if text is not None]
+    return " and ".join(f"({text}\n)" for text in found) if len(found) > 1 else next(iter(found), None)
 
 
 def names_in(text: str) -> set[str]:

@@ -12,9 +12,10 @@ import pyarrow.compute as pc
 
 from pixelbrain import schema
 from pixelbrain.errors import ConfigError
+from pixelbrain.landing.digests import DigestTable, digest_ids, sort_digests
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.registry import read_registry
-from pixelbrain.landing.where.language import Where, names_in, parse_where, same_name
+from pixelbrain.landing.where.language import Condition, names_in, parse_where, same_name
 from pixelbrain.storage.file_uri import shown_path
 
 #: What later stages say of an image: its people, each once, by their ids; the group that it looks like; and its people
@@ -34,7 +35,7 @@ _VERSIONED = ["image_id", "version"]
 
 def read_where(
     landing: Landing, text: str | None, stored: Callable[[str], Mapping[str, Any]] = lambda _name: {}
-) -> Where | None:
+) -> Condition | None:
     """Check an expression over what has landed; None for none.
 
     Args:
@@ -67,7 +68,7 @@ def read_where(
     return dataclasses.replace(where, beside=beside.select(["image_id", *sorted(where.types.keys() & names)]))
 
 
-def mask(where: Where, table: pa.Table) -> pa.BooleanArray:
+def mask(where: Condition, table: pa.Table) -> pa.BooleanArray:
     """Which rows of `Landing.iter_images` the expression is true for; no nulls."""
     known = _columns(table)
     flat = pa.table({"image_id": table["image_id"], **{n: known[n]() for n in where.types.keys() & known.keys()}})
@@ -80,14 +81,49 @@ def mask(where: Where, table: pa.Table) -> pa.BooleanArray:
     return where.mask(flat)
 
 
-def choose_images(landing: Landing, where: Where) -> pa.Table:
-    """The images, `image_id` and `version` of each, for which the expression is true. Raises `LandingError`."""
-    heads = {schema.SHORT_NAMES.get(name, name).partition(".")[0] for name in where.types}
-    modules = sorted({_ALIASES.get(head, head) for head in heads})
+def choose_images(
+    landing: Landing, where: Condition | None, also: Callable[[dict[str, Any]], Any] | None = None
+) -> pa.Table:
+    """The images, `image_id` and `version` of each, for which the expression is true; all without one.
+
+    Args:
+        also: of those, only the ones for whose row it returns what is true: a dict of what has landed, without vectors.
+
+    Raises:
+        LandingError: OUT cannot be read.
+    """
+    heads = {schema.SHORT_NAMES.get(name, name).partition(".")[0] for name in (where.types if where else ())}
+    modules = sorted({_ALIASES.get(head, head) for head in heads}) if also is None else None
     found = [pa.schema([schema.MANIFEST_SCHEMA.field(name) for name in _VERSIONED]).empty_table()]
     for table in landing.iter_images(modules, vectors=False, batch_rows=10_000):
-        found.append(table.select(_VERSIONED).filter(mask(where, table)).cast(found[0].schema))
+        if where is not None:
+            table = table.filter(mask(where, table))
+        if also is not None:
+            rows = [row | {"path": shown_path(row["image_id"])} for row in table.to_pylist()]
+            table = table.filter(pa.array([bool(also(row)) for row in rows], pa.bool_()))
+        found.append(table.select(_VERSIONED).cast(found[0].schema))
     return pa.concat_tables(found)
+
+
+class Chosen:
+    """Which rows of a listing are images that were chosen, in the state in which they were: 16 bytes each.
+
+    Args:
+        images: of `choose_images`.
+    """
+
+    def __init__(self, images: pa.Table) -> None:
+        digests = _digests(images)
+        order, first = sort_digests(digests)
+        self._digests = DigestTable(digests[order[first]])
+
+    def __call__(self, table: pa.Table) -> pa.BooleanArray:
+        return pa.array(self._digests.find(_digests(table)) >= 0)
+
+
+def _digests(table: pa.Table) -> np.ndarray:
+    """uint64 (n, 2): of an image and the state of it."""
+    return digest_ids(pc.binary_join_element_wise(table["image_id"], table["version"], "\0"))
 
 
 def most_common_person(landing: Landing) -> str | None:

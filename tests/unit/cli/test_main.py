@@ -25,10 +25,10 @@ SHARED = "--quiet --debug"
 STORES = "--s3-endpoint --mongo --chroma"
 PLANNED = (
     "source --out --module --classifier --classes --top-k --min-label-score --embedder --turns --strategy "
-    "--weights-dir "
+    "--clip-model --labels --label-template --weights-dir "
     "--offline --device --layout --actors --gpus-per-actor --cpus-per-actor --node-labels --autoscale --executor "
-    f"--address {STORES} --column --hidden --limit --max-megapixels --retry-failed --force --prune --prune-gone-source "
-    "--thumbnails --config"
+    f"--address {STORES} --column --where --hidden --limit --max-megapixels --retry-failed --force "
+    "--prune --prune-gone-source --thumbnails --config"
 )
 EXTRACTED = PLANNED.replace(" --min-label-score", "").replace(" --strategy", "").replace(" --mongo --chroma", "")
 #: What each command takes, in the order of its help: nothing is lost where options are derived and shared.
@@ -70,8 +70,8 @@ TAKEN = {
     "plan": f"{PLANNED} --json",
     "report": "out --min-label-score --max-megapixels --s3-endpoint",
     "run": f"{PLANNED} --print-config --strict",
-    "search": "out --image --person --faces --embedder --similar --by --module -k --where --json --max-megapixels --chroma "
-    "--s3-endpoint",
+    "search": "out --image --text --person --faces --embedder --clip-model --similar --by --module -k --where --json "
+    "--max-megapixels --chroma --s3-endpoint",
     "status": f"out --json {STORES}",
     "submit": "--address --working-dir --runtime-env --wait --job-id --follow words",
     "tag-identity": "--data_path --export --database_id --identity_field_name --identifying_strategy --rm --embedder "

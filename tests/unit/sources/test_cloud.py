@@ -86,6 +86,8 @@ def test_listing_and_reading(gcs):
     assert names("gs://photos/scan") == ["scan"] and names("gs://photos/in-old/c.jpg") == ["in-old/c.jpg"]
     assert names("gs://photos/*/c.jpg") == ["in-old/c.jpg"] and names("gs://photos/none") == []
     assert names("gs://photos/in/.hidden", hidden=True) == ["in/.hidden/d.jpg"]
+    assert names("gs://photos/in", recursive=False) == ["in/a b#1%20.jpg"]
+    assert names("gs://photos/scan", recursive=False) == ["scan"]
     put(gcs, "scan", b"new")
     assert read_image("gs://photos/scan").version == listed("gs://photos/scan")[0]["version"]
     assert find_gone(["gs://photos/scan", "gs://photos/none.jpg"]) == [False, True]
