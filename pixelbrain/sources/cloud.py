@@ -61,6 +61,8 @@ class CloudSource(ImageSource):
         self._start, self._prefix = split_cloud_uri(uri)
         self._prefix = self._prefix.strip("/")
         self._hidden, self._glob, self._kind = hidden, glob, kind
+        where = "Google Cloud Storage" if uri.startswith("gs:") else "Azure Blob Storage"
+        self.what = f"{'a prefix' if glob is None else glob.what} in {where}"
         self._results: str | None = None  # the OUT of a run in which the listing is
 
     def list_images(self) -> Iterator[pa.Table]:

@@ -22,6 +22,8 @@ class Glob:
         place: `photos/2026-*/**/*.jpg`, or `s3://bucket/` and a key like that.
     """
 
+    what = "a glob"
+
     def __init__(self, place: str) -> None:
         first = found.start() if (found := _MAGIC.search(place)) else len(place)
         cut = place.rfind("/", 0, first) + 1
@@ -44,6 +46,8 @@ class Glob:
 
 class Flat(Glob):
     """What is in a folder or prefix itself, and not in folders below it."""
+
+    what = "a flat folder"
 
     def __init__(self, place: str) -> None:
         self.base = self.literal = place
