@@ -216,6 +216,13 @@ def _photo(
     return photo
 
 
+def details(row: dict[str, Any]) -> tuple[tuple[tuple[str, float | None], ...], tuple[tuple[str, str], ...]]:
+    """Of a landed row the `top_k` and the `values` of its `Photo`."""
+    modules = [name for name in row if name not in _BASE]
+    photo = _photo({**row, _FACES: None}, modules, {}, (None, None), 0.0)
+    return photo.top_k, photo.values
+
+
 def _face(face: dict[str, Any], identities: dict[str, tuple[Any, ...]]) -> GalleryFace:
     identity_id, distance, assigned = identities[face["face_id"]]
     box = (face["x1"], face["y1"], face["x2"], face["y2"])

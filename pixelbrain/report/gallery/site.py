@@ -152,7 +152,9 @@ def environment(*rooms: str) -> jinja2.Environment:
 def assets() -> dict[str, str]:
     """The style sheet and the drawings, by their file names."""
     folder = importlib.resources.files("pixelbrain.report.gallery").joinpath("assets")
-    found = {one.name: one.read_text(encoding="utf-8") for one in folder.iterdir() if one.name.endswith((".css", ".svg"))}
+    found = {
+        one.name: one.read_text(encoding="utf-8") for one in folder.iterdir() if one.name.endswith((".css", ".svg"))
+    }
     return {name: text + _ratio_rules() if name.endswith(".css") else text for name, text in found.items()}
 
 
