@@ -143,7 +143,7 @@ class Guard:
             return await _reply(send, HTTPStatus.UNAUTHORIZED, text)
         to = html.escape(_path(scope))
         cookie = f"{_cookie_name(headers)}={self._session}; Path=/; HttpOnly; SameSite=Strict"
-        head = f'<meta http-equiv="refresh" content="0;url={to}">'
+        head = f'<meta http-equiv="refresh" content="0;url={to}"><link rel="icon" href="/assets/icon.svg">'
         await _reply(send, HTTPStatus.OK, f'<a href="{to}">Go on</a>', head=head, cookie=cookie)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from pixelbrain.errors import ConfigError
+from pixelbrain.errors import ConfigError, PixelbrainError
 from pixelbrain.report.gallery.reader import details
 from pixelbrain.web.data.columns import key_of
 from pixelbrain.web.data.desk import Note, View
@@ -127,7 +127,10 @@ def search_by_photo(pages: Pages, request: Request, view: View, data: bytes, nam
         path = Path(folder) / "photo"
         path.write_bytes(data)
         pages.desk.stages.landing.refresh()
-        found = search_photo(pages.desk.stages, str(path), by=by, k=_NEAREST)
+        try:
+            found = search_photo(pages.desk.stages, str(path), by=by, k=_NEAREST)
+        except PixelbrainError as error:  # where it lay here is nobody's business
+            raise type(error)(str(error).replace(str(path), name or "this photo")) from None
     queries = [
         (query["title"], [one for one in map(_match(view), query["matches"]) if one]) for query in found["queries"]
     ]
