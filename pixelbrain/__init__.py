@@ -23,12 +23,18 @@ if TYPE_CHECKING:
     from pixelbrain.identity.people import PeopleIdentifierModule as PeopleIdentifierModule
     from pixelbrain.images.decode import DecodedImage as DecodedImage
     from pixelbrain.images.decode import DecodeTarget as DecodeTarget
-    from pixelbrain.images.loader import DataLoader as DataLoader
     from pixelbrain.images.preprocess import Preprocessor as Preprocessor
     from pixelbrain.landing.landing import Landing as Landing
+    from pixelbrain.landing.where.language import Where as Where
+    from pixelbrain.landing.where.loader import DataLoader as DataLoader
     from pixelbrain.modules.base import PipelineModule as PipelineModule
     from pixelbrain.modules.base import Resources as Resources
+    from pixelbrain.modules.clip import ClipEmbedderModule as ClipEmbedderModule
+    from pixelbrain.modules.clip_labels import ClipLabelsModule as ClipLabelsModule
+    from pixelbrain.modules.exif import ExifModule as ExifModule
     from pixelbrain.modules.facenet import FacenetEmbedderModule as FacenetEmbedderModule
+    from pixelbrain.modules.faces.module import FaceModule as FaceModule
+    from pixelbrain.modules.quality import QualityModule as QualityModule
     from pixelbrain.modules.resnet import ResnetClassifierModule as ResnetClassifierModule
     from pixelbrain.pipeline import Pipeline as Pipeline
     from pixelbrain.pipeline import TaggingPipeline as TaggingPipeline
@@ -39,10 +45,14 @@ if TYPE_CHECKING:
 
 #: Where each public name is defined.
 _HOMES = {
-    "DataLoader": "pixelbrain.images.loader",
+    "ClipEmbedderModule": "pixelbrain.modules.clip",
+    "ClipLabelsModule": "pixelbrain.modules.clip_labels",
+    "DataLoader": "pixelbrain.landing.where.loader",
     "Database": "pixelbrain.stores.database",
     "DecodeTarget": "pixelbrain.images.decode",
     "DecodedImage": "pixelbrain.images.decode",
+    "ExifModule": "pixelbrain.modules.exif",
+    "FaceModule": "pixelbrain.modules.faces.module",
     "FacenetEmbedderModule": "pixelbrain.modules.facenet",
     "Gpt4VModule": "pixelbrain.asking.module",
     "Landing": "pixelbrain.landing.landing",
@@ -53,10 +63,12 @@ _HOMES = {
     "PixelbrainError": "pixelbrain.errors",
     "Placement": "pixelbrain.config",
     "Preprocessor": "pixelbrain.images.preprocess",
+    "QualityModule": "pixelbrain.modules.quality",
     "ResnetClassifierModule": "pixelbrain.modules.resnet",
     "Resources": "pixelbrain.modules.base",
     "Results": "pixelbrain.results",
     "TaggingPipeline": "pixelbrain.pipeline",
+    "Where": "pixelbrain.landing.where.language",
     "forget": "pixelbrain.pipeline",
     "open": "pixelbrain.results",
 }

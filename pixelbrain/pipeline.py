@@ -12,7 +12,9 @@ from pixelbrain.config import Placement, RunConfig
 from pixelbrain.errors import ConfigError
 from pixelbrain.images.loader import DataLoader
 from pixelbrain.landing.landing import Landing
+from pixelbrain.landing.where.language import Where, all_of
 from pixelbrain.modules.base import PipelineModule
+from pixelbrain.modules.exif import ExifModule
 from pixelbrain.shown import Shown
 from pixelbrain.stages.display import choose_display
 from pixelbrain.stages.stages import Stages
@@ -48,8 +50,10 @@ class Pipeline(Shown):
 
     Args:
         loader: which images.
-        modules: what to find out about each; their names are the columns, so no two may share one. A `Gpt4VModule`
-            among them asks afterwards, over what the others have landed.
+        modules: what to find out about each; their names are the columns, so no two may share one. Those behind a
+            `Where` look only at the images for which it is true, once those before it have landed; a second one adds to
+            the first. A `Gpt4VModule` among them asks afterwards, over what the others have landed; without others,
+            what cameras wrote lands before.
         device: "cpu", "cuda", or "auto": GPUs if Ray reports any.
         placement: further wishes about actors and GPUs, with a device of its own.
         executor: "ray", "local" (processes of this machine, which start sooner; no script needs a `__main__` guard for
@@ -59,23 +63,37 @@ class Pipeline(Shown):
     def __init__(
         self,
         loader: DataLoader,
-        modules: Sequence[PipelineModule | Gpt4VModule],
+        modules: Sequence[PipelineModule | Gpt4VModule | Where],
         *,
         device: str = "auto",
         placement: Placement | None = None,
         executor: str = "auto",
     ) -> None:
         self.loader = loader
-        self.modules = [module for module in modules if isinstance(module, PipelineModule)]
-        self.asking = [module for module in modules if not isinstance(module, PipelineModule)]
-        if not self.modules:
-            raise ConfigError("a pipeline needs at least one module that looks at images itself")
+        self.modules: list[PipelineModule] = []
+        self.asking: list[Gpt4VModule] = []
+        #: By a module's name, the expression that is true for the images that it looks at.
+        self.behind: dict[str, str] = {}
+        where: str | None = None
+        for module in modules:
+            if isinstance(module, Where):
+                where = all_of(where, module.text)
+            elif isinstance(module, PipelineModule):
+                self.modules.append(module)
+                self.behind |= {module.name: where} if where is not None else {}
+            else:
+                self.asking.append(module.behind(where))
+        if not self.modules and not self.asking:
+            raise ConfigError("a pipeline needs at least one module")
+        if not self.modules:  # to be asked about, an image has to have landed
+            self.modules = [ExifModule()]
         self.placement = placement or Placement(device=device)
         if executor != "auto":  # what a placement says itself stays
             self.placement = dataclasses.replace(self.placement, executor=executor)
 
     def shown(self) -> Mapping[str, Any]:
-        return {"loader": self.loader, "modules": [*self.modules, *self.asking]}
+        more = {"behind": self.behind} if self.behind else {}
+        return {"loader": self.loader, "modules": [*self.modules, *self.asking], **more}
 
     def extract(
         self,
@@ -145,13 +163,21 @@ class Pipeline(Shown):
             limit=self.loader.limit,
             max_megapixels=self.loader.max_megapixels,
             hidden=self.loader.hidden,
+            column=self.loader.column,
             modules=tuple(module.name for module in self.modules),
             **dataclasses.asdict(self.placement),
             **settings,
         )
         display = choose_display(False if callable(progress) else progress)
         return Stages(
-            config, display, debug=debug, loader=self.loader, modules=self.modules, asking=self.asking, landing=landing
+            config,
+            display,
+            debug=debug,
+            loader=self.loader,
+            modules=self.modules,
+            behind=self.behind,
+            asking=self.asking,
+            landing=landing,
         )
 
 

@@ -15,14 +15,16 @@ from pixelbrain.errors import ConfigError, MissingExtraError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import IMAGES
 from pixelbrain.landing.published import FACES, publish
-from pixelbrain.report.tables import EXPORT_TABLES
+from pixelbrain.report.tables import EXPORT_TABLES, of_images
 from pixelbrain.shown import Shown
+from pixelbrain.stages.chosen import choose
 from pixelbrain.stages.display import choose_display
 from pixelbrain.stages.stages import Stages
 from pixelbrain.storage.base import Storage
 
 if TYPE_CHECKING:
     from pixelbrain.identity.group import GroupReport
+    from pixelbrain.identity.lookalikes.duplicates import DuplicatesReport
 
 #: The tables that lie in OUT as any program can read them.
 _PUBLISHED = (IMAGES, FACES)
@@ -75,29 +77,50 @@ class Results(Shown):
     def shown_at_length(self) -> Mapping[str, Any]:
         return {**self.shown(), "images": self.landing.count_images(), "modules": [*self.landing.index.modules]}
 
-    def images(self, *, min_label_score: float | None = None) -> pa.Table:
-        """A row an image, with the columns of `report.export.export`; an unlikelier label than that is null."""
-        return self._table("images", min_label_score)
+    def images(self, *, min_label_score: float | None = None, where: str | None = None) -> pa.Table:
+        """A row an image, with the columns of `report.export.export`; an unlikelier label than that is null.
 
-    def faces(self) -> pa.Table:
+        Args:
+            where: only the images for which this is true, as `n_faces > 0 and person = "Ada"`; see docs/filters.md.
+        """
+        return self._table("images", min_label_score, where=where)
+
+    def faces(self, *, where: str | None = None) -> pa.Table:
         """A row a face, and whose it is, with the columns of `report.export.export`."""
-        return self._table("faces")
+        return self._table("faces", where=where)
 
-    def people(self) -> pa.Table:
+    def people(self, *, where: str | None = None) -> pa.Table:
         """A row a person, those with the most faces first, with the columns of `report.export.export`."""
-        return self._table("people")
+        return self._table("people", where=where)
 
-    def groups(self) -> pa.Table:
+    def groups(self, *, where: str | None = None) -> pa.Table:
         """A row an image that looks like others, group by group, with the columns of `report.export.export`."""
-        return self._table("groups")
+        return self._table("groups", where=where)
 
-    def answers(self) -> pa.Table:
+    def duplicates(self, *, where: str | None = None) -> pa.Table:
+        """A row an image that is there more than once, the one to keep first, with the columns of `report.export`.
+
+        What the last `find_duplicates` found, as far as its photos are there as they were.
+        """
+        return self._table("duplicates", where=where)
+
+    def find_duplicates(
+        self, *, bits: int | None = None, similarity: float | None = None, burst_s: float | None = None,
+        vectors: bool = True,
+    ) -> DuplicatesReport:  # fmt: skip
+        """Look for copies, near copies and bursts, as `pixelbrain duplicates`; `duplicates()` are they then.
+
+        See `identity.lookalikes.duplicates.find_duplicates` for the arguments and errors.
+        """
+        return self._stages.duplicates(bits=bits, similarity=similarity, burst_s=burst_s, vectors=vectors)
+
+    def answers(self, *, where: str | None = None) -> pa.Table:
         """A row an image and question, with the columns of `report.export.export`."""
-        return self._table("answers")
+        return self._table("answers", where=where)
 
-    def _table(self, name: str, min_label_score: float | None = None) -> pa.Table:
+    def _table(self, name: str, min_label_score: float | None = None, *, where: str | None = None) -> pa.Table:
         self.landing.refresh()  # others may have landed more
-        found = EXPORT_TABLES[name](self.landing, min_label_score)
+        found = of_images(name, self.landing, choose(self._stages, where), min_label_score)
         return pa.concat_tables([found.columns.empty_table(), *found.rows])
 
     def sql(self, query: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None) -> pa.Table:
@@ -157,59 +180,100 @@ class Results(Shown):
         self,
         image: str | Path | None = None,
         *,
+        text: str | None = None,
         person: str | None = None,
         similar: bool = False,
         k: int = 20,
+        where: str | None = None,
     ) -> pa.Table:
-        """The nearest faces or images to a photo, by cosine distance (0: same, 2: opposite), or the photos of somebody.
+        """The nearest faces or images to a photo or to words, by cosine distance (0: same, 2: opposite), or somebody's.
 
         Args:
             image: a file, or an s3:// URI.
+            text: what photos are to show, in its place, for an OUT with the module clip.
             person: a name or an id, in its place.
             similar: the images that look most alike, and not the faces.
             k: how many; of a photo with several faces, to each.
+            where: only among the images for which this is true.
 
         Returns:
             A row a match, nearest first: `query`, which face of the photo it is near to, `distance`, and what it is.
 
         Raises:
-            ConfigError: neither a photo nor a person, or both.
+            ConfigError: none or several of a photo, words and a person; or words that cannot be read.
             ImageError, LandingError, ModuleError, PeopleError: see `apps.photo_search`.
         """
-        from pixelbrain.apps.photo_search import search_person, search_photo
+        from pixelbrain.apps.photo_search import search_person, search_photo, search_text
 
-        if (image is None) == (person is None):
-            raise ConfigError("search by a photo, or by person= somebody: one of them")
+        if sum(one is not None for one in (image, text, person)) != 1:
+            raise ConfigError("search by a photo, by text= words, or by person= somebody: one of them")
         if person is not None:
-            found = search_person(self._stages, person, k=k)
+            found = search_person(self._stages, person, k=k, where=where)
+        elif text is not None:
+            found = search_text(self._stages, text, k=k, where=where)
         else:
-            found = search_photo(self._stages, str(image), by="images" if similar else "faces", k=k)
+            found = search_photo(self._stages, str(image), by="images" if similar else "faces", k=k, where=where)
         rows = [{"query": one["title"], **match} for one in found["queries"] for match in one["matches"]]
         return pa.Table.from_pylist([{name: row[name] for name in ("query", *found["columns"])} for row in rows])
 
-    def group(self, *, threshold: float | None = None) -> GroupReport:
+    def group(self, *, threshold: float | None = None, where: str | None = None) -> GroupReport:
         """Group the images that look alike, as `pixelbrain group`; `groups()` are they then.
 
         Args:
             threshold: cosine distance, 0 to 2; see `identity.group.group_images` for the default and errors.
+            where: only the images for which this is true; the others are in no group.
 
         Raises:
             ConfigError: the last load was into a MongoDB server: `open` wants its URI, password and all.
         """
         stages = self._over()
         with stages.database("group") as database:
-            return stages.group(database, threshold=threshold)
+            return stages.group(database, threshold=threshold, where=where)
 
     def report(self) -> Path:
         """Write the gallery; returns its first page."""
         return self._stages.report()
 
-    def export(self, file: str | Path, table: str = "images", *, min_label_score: float | None = None) -> int:
-        """Write a table to a .csv, .jsonl or .parquet; returns its rows. See `report.export.export`."""
+    def export(
+        self,
+        file: str | Path,
+        table: str = "images",
+        *,
+        min_label_score: float | None = None,
+        format: str | None = None,
+        root: str | Path | None = None,
+        shard_size: int | str | None = None,
+        where: str | None = None,
+    ) -> int:
+        """Write a table to a .csv, .jsonl or .parquet; returns its rows. See `report.export.export`.
+
+        Or all as a data set; returns its images.
+
+        Args:
+            format: "coco": one .json, see `report.exports.coco.write_coco`; "webdataset": a folder of tar files, see
+                `report.exports.shards.write_shards`. `file` may be in S3, and `table` is not looked at.
+            root: of COCO, what file names are relative to.
+            shard_size: of WebDataset, bytes or a text such as "1GB".
+            where: only what is of the images for which this is true.
+
+        Raises:
+            ConfigError: another format, and what these say.
+        """
         from pixelbrain.report.export import export
+        from pixelbrain.stages.export import export_coco, export_webdataset
 
         self.landing.refresh()
-        return export(self.landing, Path(file), table, min_label_score=min_label_score)
+        if format is None:
+            images = choose(self._stages, where)
+            return export(self.landing, Path(file), table, min_label_score=min_label_score, images=images)
+        if format == "coco":
+            folder = None if root is None else str(root)
+            return export_coco(self._stages, str(file), root=folder, min_label_score=min_label_score, where=where)[0]
+        if format == "webdataset":
+            return export_webdataset(
+                self._stages, str(file), shard_size=shard_size, min_label_score=min_label_score, where=where
+            ).photos
+        raise ConfigError(f"no format {format!r}: coco or webdataset; a table's is in its file's name")
 
     def _publish(self) -> None:
         """What a command that was killed left undone is done."""

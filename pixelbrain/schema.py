@@ -62,7 +62,8 @@ RESERVED_NAMES: dict[str, tuple[tuple[_Kind, ...], tuple[str, ...]]] = {
         ("module", "question", "field"),
         ("_id", "row_hash", "identities", "group_id", "group_distance"),
     ),
-    "modules that come along": (("question",), ("facenet", "resnet")),  # also before they have landed anything
+    # also before they have landed anything
+    "modules that come along": (("question",), ("clip", "clip_labels", "exif", "facenet", "quality", "resnet")),
     "columns of every export": (("question", "field"), tuple(SHORT_NAMES)),
     "folder of answers on their way": (("question",), ("journal",)),
     "vectors of all faces": (("module",), ("faces",)),  # a module's vectors are called as it is
@@ -128,6 +129,9 @@ def classifier_fields(dim: int) -> list[pa.Field]:
 
 #: Of a face: pixels of the upright original, x to the right, y down.
 BOX_FIELDS = tuple(pa.field(name, pa.float32()) for name in ("x1", "y1", "x2", "y2"))
+
+#: By what a result about a face says whose it is: after another detection its id may be another face's.
+WHOSE_FIELDS = (pa.field("face_id", pa.string()), *BOX_FIELDS)
 
 
 def faces_fields(dim: int) -> list[pa.Field]:
@@ -227,6 +231,20 @@ GROUP_SCHEMA = pa.schema(
     ]
 )
 
+#: `OUT/duplicates/duplicates.parquet`: one row an image that could be read.
+DUPLICATE_SCHEMA = pa.schema(
+    [
+        pa.field("image_id", pa.string(), nullable=False),
+        pa.field("duplicate_id", pa.string()),  # of its group; null: there is no other one like it
+        pa.field("keep", pa.bool_(), nullable=False),  # the best of its group, or without one
+        pa.field("kind", pa.string()),  # exact, near or burst; null: it is kept
+        pa.field("copy_of", pa.string()),  # the better image_id; null: it is kept
+        pa.field("why", pa.string()),  # for people: why it is the best, or what it has in common with the better one
+        pa.field("bits", pa.int16()),  # of the 64 of the perceptual hashes, how many differ; null: not by them
+        pa.field("similarity", pa.float32()),  # cosine of the vectors; null: not by them
+        *ORIGIN_FIELDS,
+    ]
+)
 
 #: The folder of OUT that holds small pictures of the images, and the columns of its files: one row a picture.
 PICTURES = "thumbnails"

@@ -55,3 +55,9 @@ def _text(value: Any, *, long: bool = False) -> str:
     if long and isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     return str(value) if long else repr(value)
+
+
+def shown(value: Any) -> str:
+    """A value in an error's message: short, and on one line."""
+    text = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

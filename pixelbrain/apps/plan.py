@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pixelbrain.errors import EngineError
+from pixelbrain.sources import name_sources
 from pixelbrain.sources.passed_over import describe_passed_over
 
 if TYPE_CHECKING:
@@ -48,13 +49,14 @@ def plan_run(stages: Stages) -> PlannedRun:
     from pixelbrain.engine.extract import look_ahead
     from pixelbrain.engine.plan.make import check_fit, make_plan
     from pixelbrain.engine.plan.nodes import cluster_nodes, this_machine
+    from pixelbrain.modules.base import needs_of, with_actors
 
     config, modules, loader = stages.config, stages.modules(), stages.loader()
     listed, complete, left = look_ahead(
         loader, modules, stages.landing, retry_failed=config.retry_failed, force=config.force
     )
     placement = config.placement()
-    local = takes_local(placement, left * len(modules) if complete else None)
+    local = takes_local(placement, left * len(with_actors(needs_of(modules))) if complete else None)
     address = None if local else find_ray()
     if local:
         nodes = this_machine()
@@ -63,9 +65,7 @@ def plan_run(stages: Stages) -> PlannedRun:
     else:
         with ray_session(address=address, debug=stages.debug):
             nodes = cluster_nodes()
-    plan = make_plan(
-        left if complete else None, nodes, {module.name: module.resources for module in modules}, placement
-    )
+    plan = make_plan(left if complete else None, nodes, needs_of(modules), placement)
     shortage = None
     if not placement.autoscale:
         try:
@@ -73,7 +73,7 @@ def plan_run(stages: Stages) -> PlannedRun:
         except EngineError as error:
             shortage = str(error)
     return PlannedRun(
-        source=config.source or "", listed=listed, complete=complete, left=left, ray=address,
+        source=name_sources(loader.source), listed=listed, complete=complete, left=left, ray=address,
         nodes=nodes, autoscale=placement.autoscale, plan=plan, shortage=shortage,
         passed_over=dict(loader.passed_over), executor="local" if local else "ray",
     )  # fmt: skip

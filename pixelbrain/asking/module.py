@@ -6,11 +6,13 @@ that it can be limited to what the others found, holds no GPU while it waits, an
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import Any
 
-from pixelbrain.asking.cost.prices import ModelPrice, find_price, plain_name
+from pixelbrain.asking.cost.prices import ModelPrice, find_price, plain_name, read_prices
 from pixelbrain.asking.online.asker import choose_concurrency
 from pixelbrain.asking.questions.answer_types import answer_type
 from pixelbrain.asking.questions.question import PREBUILT, Question, prebuilt_question
@@ -22,6 +24,7 @@ from pixelbrain.asking.request.server import PROVIDERS, Server
 from pixelbrain.asking.settings import AskLimits, AskSettings
 from pixelbrain.config import MAX_MEGAPIXELS, choose
 from pixelbrain.errors import ConfigError
+from pixelbrain.landing.where.language import all_of
 from pixelbrain.shown import Shown
 
 _USUAL_SIZE = (1600, 1200)  # of a photo, for the tokens of a usual request
@@ -56,8 +59,8 @@ class Gpt4VModule(Shown):
         response_format: how JSON is asked for: json_schema, json_object or none, where the prompt holds the schema.
         send_detail, send_temperature: False leaves it out of the request.
         headers: further ones of every request.
-        prices: by model, see `asking.cost.prices.find_price`; a model on a server of your own costs nothing without,
-            unless `provider` says that it passes requests on to one that is paid.
+        prices: by model, see `asking.cost.prices.find_price`, or a YAML or JSON file of them; a model on a server of
+            your own costs nothing without, unless `provider` says that it passes requests on to one that is paid.
         image_urls: send presigned URLs of s3:// images instead of the images.
         max_output_tokens: of one reply; 300 by default, and 2,000 for models that think first, which is billed too.
         temperature: None sends none; models that think first take none.
@@ -94,7 +97,7 @@ class Gpt4VModule(Shown):
         send_detail: bool | None = None,
         send_temperature: bool | None = None,
         headers: Mapping[str, str] | None = None,
-        prices: Mapping[str, Mapping[str, Any]] | None = None,
+        prices: Mapping[str, Mapping[str, Any]] | str | Path | None = None,
         image_urls: bool = False,
         max_output_tokens: int | None = None,
         temperature: float | None = 0.0,
@@ -113,6 +116,8 @@ class Gpt4VModule(Shown):
         server = Server(provider=provider, base_url=base_url, api_version=api_version, headers=dict(headers or {}))
         if server.is_openai:
             model = plain_name(model) or model
+        if isinstance(prices, str | Path):
+            prices = read_prices(prices)
         self.price: ModelPrice = _price(model, prices, server, budget=budget_usd is not None)
         if max_output_tokens is None:
             max_output_tokens = _REASONING_TOKENS if self.price.reasoning else _ANSWER_TOKENS
@@ -147,6 +152,12 @@ class Gpt4VModule(Shown):
         self.limits = AskLimits(
             rpm=rpm, tpm=tpm, budget_usd=_dollars(budget_usd), concurrency=concurrency, actors=actors
         )
+
+    def behind(self, where: str | None) -> Gpt4VModule:
+        """The same, of which only images are asked about for which this is true, too."""
+        made = copy.copy(self)
+        made.where = all_of(where, self.where)
+        return made
 
     def shown(self) -> Mapping[str, Any]:
         found = {"fields": [one.field for one in self.settings.questions], "model": self.settings.model}
@@ -190,8 +201,12 @@ def _question(given: str | Mapping[str, Any]) -> Question:
         return prebuilt_question(given)
     if unknown := set(given) - {"question", "field", "answer"}:
         raise ConfigError(f"a question has no {sorted(unknown)[0]!r}: it has question, field and answer")
-    if not given.get("question") or not given.get("field"):
-        raise ConfigError(f"a question needs its text and a field to land in: {dict(given)}")
+    if not given.get("question"):
+        raise ConfigError(f"a question needs its text: {given.get('field')!r} has none")
+    if not given.get("field"):
+        raise ConfigError(
+            f"a question needs a field that its answers land in, as in --field is_red: {given['question']!r} has none"
+        )
     return Question(field=given["field"], text=given["question"], answer=answer_type(given.get("answer", "text")))
 
 

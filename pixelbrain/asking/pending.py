@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,15 +11,15 @@ import pyarrow.compute as pc
 
 from pixelbrain import schema
 from pixelbrain.asking.questions.question import Question
-from pixelbrain.asking.questions.where import Where, names_in, parse_where
 from pixelbrain.asking.request.body import question_hash
 from pixelbrain.asking.settings import AskSettings
-from pixelbrain.errors import ConfigError
 from pixelbrain.landing.answers.log import FINAL_STATUSES, AnswerLog
 from pixelbrain.landing.landing import Landing
+from pixelbrain.landing.where.language import Condition
+from pixelbrain.landing.where.names import mask
 
 
-def pending_images(landing: Landing, settings: AskSettings, where: Where | None = None) -> Iterator[pa.Table]:
+def pending_images(landing: Landing, settings: AskSettings, where: Condition | None = None) -> Iterator[pa.Table]:
     """The images that are still to be asked about.
 
     An image that could not be read is not asked about. One that all questions were answered for (or that was refused,
@@ -43,92 +41,10 @@ def pending_images(landing: Landing, settings: AskSettings, where: Where | None 
         chosen = pc.and_(chosen, pa.array(unanswered[start : start + len(table)]))
         start += len(table)
         if where is not None:
-            chosen = pc.and_(chosen, where.mask(_with_columns(_known_columns(table), where.beside)))
+            chosen = pc.and_(chosen, mask(where, table))
         rows = table.select(["image_id", "version", "sha256", "width", "height"]).filter(chosen)
         if len(rows):
             yield rows
-
-
-def read_where(
-    landing: Landing, text: str | None, stored: Callable[[str], Mapping[str, Any]] = lambda _name: {}
-) -> Where | None:
-    """Check an expression over what has landed; None for none.
-
-    Args:
-        landing: what has landed.
-        text: the expression.
-        stored: image_id -> value of a field that users stored elsewhere; asked for the names that did not land.
-
-    Raises:
-        ConfigError: see `asking.questions.where`; or a stored field has values of several types.
-    """
-    if not text:
-        return None
-    known = _known_columns(next(landing.iter_images(vectors=False, batch_rows=1))).schema
-    names = names_in(text) - set(known.names)
-    beside = pa.table({"image_id": landing.index.image_id})
-    for name, kind in _DERIVED.items():
-        values = _derived(landing, name) if name in names else {}
-        beside = _append(beside, name, values, kind)
-    for name in sorted(names - _DERIVED.keys()):
-        if found := stored(name):
-            beside = _append(beside, name, found)
-    where = parse_where(text, {field.name: field.type for field in [*known, *list(beside.schema)[1:]]})
-    return dataclasses.replace(where, beside=beside.select(["image_id", *sorted(where.types.keys() & names)]))
-
-
-#: What later stages say of an image: its people, each once, and the group that it looks like.
-_DERIVED = {"identities": pa.list_(pa.string()), "group_id": pa.string()}
-
-
-def _derived(landing: Landing, name: str) -> dict[str, Any]:
-    of_people = name == "identities"
-    column = "identity_id" if of_people else name
-    table = landing.read_identities() if of_people else landing.read_groups()
-    if table is None:
-        return {}
-    found = table.filter(pc.is_valid(table[column])).group_by("image_id").aggregate([(column, "distinct")])
-    values = found[f"{column}_distinct"].to_pylist()
-    return dict(
-        zip(found["image_id"].to_pylist(), values if of_people else (group for (group,) in values), strict=True)
-    )
-
-
-def _append(beside: pa.Table, name: str, values: Mapping[str, Any], kind: pa.DataType | None = None) -> pa.Table:
-    if not values:
-        return beside.append_column(name, pa.nulls(len(beside), kind))
-    try:
-        column = pa.array([values.get(one) for one in beside["image_id"].to_pylist()], kind)
-    except (pa.ArrowException, TypeError, ValueError, OverflowError):
-        why = f"where: the stored field {name} has values of several types, and cannot be compared"
-        raise ConfigError(why) from None
-    return beside.append_column(name, column)
-
-
-def _with_columns(table: pa.Table, beside: pa.Table) -> pa.Table:
-    """The table with the columns of `beside` about the same images."""
-    rows = pc.index_in(table["image_id"], beside["image_id"].combine_chunks())
-    for name in beside.column_names[1:]:
-        table = table.append_column(name, beside[name].take(rows))
-    return table
-
-
-def _known_columns(table: pa.Table) -> pa.Table:
-    """What a `where` may use, as flat columns: base columns, label, label_score, n_faces, answers, `module.field`."""
-    flat = {name: table[name] for name in ("image_id", "status", "width", "height")}
-    kinds = {"label": pa.string(), "label_score": pa.float32(), "n_faces": pa.int32()}
-    for name, path in schema.SHORT_NAMES.items():
-        module, _, inner = path.partition(".")
-        there = module in table.column_names
-        flat[name] = pc.struct_field(table[module], inner) if there else pa.nulls(len(table), kinds[name])
-    for column in table.schema:
-        if column.name in ("resnet", "facenet") or not pa.types.is_struct(column.type):
-            continue
-        for inner in column.type:
-            # an asked field goes by its own name
-            name = column.name if inner.name == "answer" else f"{column.name}.{inner.name}"
-            flat[name] = pc.struct_field(table[column.name], inner.name)
-    return pa.table(flat)
 
 
 def _open_mask(landing: Landing, settings: AskSettings, question: Question) -> np.ndarray:

@@ -155,6 +155,10 @@ def _by_pool(
 
 #: The same as JSON, for programs; what people are told besides goes to standard error.
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+#: Of which images a command is to be, of those in OUT.
+where_option = click.option(
+    "--where", metavar="EXPR", help='Only these images, as: n_faces > 0 and person = "Ann". See docs/filters.md.'
+)
 #: Where OUT is, if it is s3://bucket/prefix.
 out_options = _settings("s3_endpoint")
 chroma_option = _settings("chroma")
@@ -186,13 +190,13 @@ def _of_a_run(*unused: str, unlisted: Collection[str] = ()) -> Callable[[F], F]:
         return _settings(*(name for name in names if name not in unused), unlisted=unlisted)
 
     return _options(
-        click.argument("source", required=False),
+        click.argument("source", nargs=-1, metavar="SOURCE..."),
         settings("out", "modules", "classifier", "classes", "top_k", "min_label_score"),
-        settings("embedder", "turns", "strategy", "weights_dir", "offline"),
+        settings("embedder", "turns", "strategy", "clip_model", "labels", "label_template", "weights_dir", "offline"),
         settings(*Placement.__dataclass_fields__),
         address_option,
         settings("s3_endpoint", "mongo", "chroma"),
-        settings("hidden", "limit", "max_megapixels", "retry_failed", "force"),
+        settings("column", "where", "hidden", "limit", "max_megapixels", "retry_failed", "force"),
         settings("prune", "prune_gone_source", "thumbnails"),
         click.option("--config", "config_file", metavar="YAML", help="The same settings in a file; flags win."),
     )

@@ -45,6 +45,7 @@ def demo(out: str, display: Display, debug: bool) -> None:
     "Extract, load, identify and report.",
     "pixelbrain run photos/ --out out/",
     "pixelbrain run s3://bucket/prefix --out out/ --module resnet",
+    "pixelbrain run photos/ 'more/**/*.jpg' --out out/",
     'pixelbrain run photos/ --out out/ --offline --classes tabby,"tiger cat"',
     "pixelbrain run list.csv --out out/ --config pipeline.yaml --limit 100",
 )
@@ -54,8 +55,9 @@ def run(strict: bool, display: Display, debug: bool, **given: Any) -> None:
     """Extract, load, identify and report, in one go.
 
     SOURCE is a folder (searched with all below it), an image, a list file (.txt, or .csv and .parquet with a column
-    `uri`), or s3://bucket/prefix. Images that have landed in OUT before are not done again: after an interruption,
-    the same command goes on. Ctrl-C lands what is in flight; twice stops at once.
+    `uri`, `url` or `path`), a .tar, s3://bucket/prefix, an https:// URL, or a glob in quotes; or several of them.
+    Images that have landed in OUT before are not done again: after an interruption, the same command goes on. Ctrl-C
+    lands what is in flight; twice stops at once.
     """
     reports = _stages(given, display, debug).run()
     click.echo(f"Open {reports['report'].as_uri()}")
@@ -66,6 +68,7 @@ def run(strict: bool, display: Display, debug: bool, **given: Any) -> None:
 @command(
     "Run the models; land Parquet in OUT.",
     "pixelbrain extract photos/ --out out/ --module resnet --classifier resnet18",
+    "pixelbrain extract photos/ --out out/ --module facenet --where 'label = \"groom\"'",
 )
 @extract_options
 @command_options

@@ -1,4 +1,4 @@
-"""`pixelbrain load`, `identify` and `group`, and the upkeep of OUT: `status`, `verify`, `compact`, `forget`."""
+"""`pixelbrain load`, `identify`, `group`, `duplicates`; the upkeep of OUT: `status`, `verify`, `compact`, `forget`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import dataclasses
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from pixelbrain.cli.options import EXIT_FAILED, command, json_option, out_options, over_out, store_options
+from pixelbrain.cli.options import EXIT_FAILED, command, json_option, out_options, over_out, store_options, where_option
 from pixelbrain.config import STRATEGIES
 from pixelbrain.errors import ConfigError
 
@@ -61,19 +62,61 @@ def identify(stages: Stages, threshold: float | None, rebuild: bool, as_json: bo
         click.echo(json.dumps(dataclasses.asdict(found), indent=2))
 
 
-@command("Group the images that look alike.", "pixelbrain group out/", "pixelbrain group out/ --threshold 0.9")
+@command(
+    "Group the images that look alike.",
+    "pixelbrain group out/",
+    "pixelbrain group out/ --threshold 0.9",
+    "pixelbrain group out/ --where 'n_faces == 0'",
+)
 @click.argument("out")
 @click.option("--threshold", type=float, metavar="COSINE", help="Cosine similarity. [default: the classifier's own]")
 @click.option(
     "--by", metavar="NAME", default="images", help="A module of your own, by whose vectors. [default: resnet]"
 )
+@where_option
 @json_option
 @store_options
 @over_out
-def group(stages: Stages, threshold: float | None, by: str, as_json: bool) -> None:
+def group(stages: Stages, threshold: float | None, by: str, where: str | None, as_json: bool) -> None:
     """Group the images of OUT that look alike, over their ResNet vectors, or a module's of your own."""
     with stages.database("group") as database:
-        found = stages.group(database, threshold=threshold, by=by)
+        found = stages.group(database, threshold=threshold, by=by, where=where)
+    if as_json:
+        click.echo(json.dumps(dataclasses.asdict(found), indent=2))
+
+
+@command(
+    "Find photos that are there more than once.",
+    "pixelbrain duplicates out/",
+    "pixelbrain duplicates out/ --csv duplicates.csv --burst 0",
+)
+@click.argument("out")
+@click.option(
+    "--bits", type=click.IntRange(0, 24), metavar="N", help="Of 64 of the hash, that may differ. [default: 8]"
+)
+@click.option(
+    "--similarity", type=float, metavar="COSINE", help="Of vectors, from which on it is the same. [default: .97]"
+)
+@click.option("--burst", "burst_s", type=float, metavar="SECONDS", help="Between two photos; 0: none. [default: 3]")
+@click.option("--vectors/--no-vectors", default=True, help="Look at the classifier's vectors, too. [default: yes]")
+@click.option("--csv", "file", metavar="FILE", help="Write what to keep and to drop: .csv, .jsonl or .parquet.")
+@json_option
+@out_options
+@over_out
+def duplicates(
+    stages: Stages, bits: int | None, similarity: float | None, burst_s: float | None, vectors: bool, file: str | None,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Group photos that are copies, near copies, or shots of one burst, and propose the best of each, with why.
+
+    Lands in OUT/duplicates, for `export --table duplicates` and the gallery. No photo is deleted, ever.
+    """
+    found = stages.duplicates(bits=bits, similarity=similarity, burst_s=burst_s, vectors=vectors)
+    if file:
+        from pixelbrain.report.export import export
+
+        rows = export(stages.landing, Path(file), "duplicates")
+        click.echo(f"{rows:,} duplicates to {file}", err=as_json)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(found), indent=2))
 

@@ -183,9 +183,10 @@ def _check(words: Sequence[str], working_dir: str | None) -> None:
     if not config.out:
         raise click.UsageError("Missing --out: s3://bucket/prefix, or a folder that all nodes share.")
     check_out(config.out)
-    if "://" not in config.source:
-        shared = "s3://bucket/prefix, or a folder that all nodes share"
-        check_local_file("SOURCE", config.source, working_dir, instead=shared)
+    shared = "s3://bucket/prefix, or a folder that all nodes share"
+    for source in [config.source] if isinstance(config.source, str) else config.source:
+        if "://" not in source:
+            check_local_file("SOURCE", source, working_dir, instead=shared)
 
 
 def _merged_config(context: click.Context, working_dir: str | None) -> RunConfig | None:

@@ -31,7 +31,7 @@ from pixelbrain.engine.work.fused import ImageWorker
 from pixelbrain.engine.work.staged import Decoder, Lander, ModelRunner
 from pixelbrain.engine.work.worklist import Left, Worklist, WorkOrder, blocks
 from pixelbrain.errors import EngineError, PixelbrainError
-from pixelbrain.modules.base import PipelineModule
+from pixelbrain.modules.base import PipelineModule, needs_of, with_actors
 
 logger = logging.getLogger(__name__)
 
@@ -208,8 +208,9 @@ def _worker(pool: Pool, crew: Crew, plan: Plan) -> tuple[Any, ...]:
         return Decoder, crew.modules, plan.chunk_rows
     if pool.name == LAND:
         return (Lander,)
-    number = [module.name for module in crew.modules].index(pool.name)
-    return ModelRunner, crew.modules[number], [module.name for module in crew.modules[number + 1 :]]
+    models = list(with_actors(needs_of(crew.modules)))
+    (module,) = (module for module in crew.modules if module.name == pool.name)
+    return ModelRunner, module, models[models.index(pool.name) + 1 :]
 
 
 def _reserved(pool: Pool) -> dict[str, Any]:

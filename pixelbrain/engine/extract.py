@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import logging
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,8 +31,11 @@ from pixelbrain.landing.remaining import Remaining
 from pixelbrain.landing.remaining import prune as prune_images
 from pixelbrain.locks.run import RunLock
 from pixelbrain.modules.base import PipelineModule, Resources
+from pixelbrain.modules.requires import Giver, resolve
 from pixelbrain.schema import check_name
 from pixelbrain.shown import Shown
+from pixelbrain.sources import name_sources
+from pixelbrain.sources.archives.names import TAR_SUFFIXES
 from pixelbrain.sources.base import IMAGE_SUFFIXES
 from pixelbrain.sources.gone import find_gone
 from pixelbrain.sources.passed_over import describe_passed_over
@@ -68,6 +72,22 @@ class ExtractReport(Shown):
     def images_per_s(self) -> float:
         """The rate while images are worked on; 0 where nothing was left to do."""
         return self.done / self.working_seconds if self.working_seconds else 0.0
+
+
+def add_reports(first: ExtractReport, then: ExtractReport) -> ExtractReport:
+    """Two passes over the same images as one: of those of the first, the second looked at some, with other modules."""
+    return dataclasses.replace(
+        first,
+        done=first.done + then.done,
+        failed=first.failed + then.failed,
+        failures=dict((Counter(first.failures) + Counter(then.failures)).most_common()),
+        stopped=then.stopped,
+        seconds=first.seconds + then.seconds,
+        working_seconds=first.working_seconds + then.working_seconds,
+        seconds_by_activity=dict(Counter(first.seconds_by_activity) + Counter(then.seconds_by_activity)),
+        plan=then.plan or first.plan,
+        turned=first.turned + then.turned,
+    )
 
 
 def extract(
@@ -109,19 +129,21 @@ def extract(
         SourceError: the source cannot be listed, holds no image, or is not there on every node.
         WeightsError: a model's weights cannot be had.
         OutLockedError: another run works on OUT.
-        ConfigError: a module is called like a question of this OUT, or a source that should be gone is there.
+        ConfigError: a module is called like a question of this OUT, or requires what nothing gives; or a source that
+            should be gone is there.
         LandingError: OUT cannot be written, or is on one node's disk.
         EngineError: Ray cannot be started, lacks what the plan reserves, or lost the actors for good.
     """
     started = time.monotonic()
-    landing = Landing(out, s3_endpoint=loader.s3_endpoint)
+    loader, landing = loader.settled(), Landing(out, s3_endpoint=loader.s3_endpoint)
     questions = landing.answer_log.fields()
     for module in modules:
         check_name("module", module.name, questions=questions)
+    modules, stands_on = in_order(modules, landing)
     tables, complete = looked or first_look(loader, landing, prune=prune, prune_gone_source=prune_gone_source)
-    for module in modules if tables else ():
+    for module in modules if any(map(len, tables)) else ():
         module.prepare()
-    states = _states(modules)
+    states = _states(modules, stands_on, landing)
     with RunLock(landing.storage, what="extract") as lock:
         for name in landing.set_aside_broken():
             logger.warning("%s could not be read, and was set aside: its images are done again", name)
@@ -136,13 +158,17 @@ def extract(
             retry_failed=retry_failed,
             force=force,
             tables=tables if complete else None,
-            by_name=frozenset(module.name for module in modules if module.by_name),
+            by_name=_by_name(modules, stands_on),
+            along=_along(modules),
+            stands_on=stands_on,
+            landed=_landed_hashes(states, landing),
         )
         counts = Progress(notes, progress)
         first_image = next((table["image_id"][0].as_py() for table in tables if len(table)), "")
         run = Passes(
             worklist=worklist, landing=landing, first_image=first_image, modules=modules, states=states,
-            placement=placement or Placement(), thumbnails=thumbnails, progress=counts, lock=lock, debug=debug,
+            stands_on=stands_on, placement=placement or Placement(), thumbnails=thumbnails, progress=counts, lock=lock,
+            debug=debug,
         )  # fmt: skip
         run.work()
         moves, gone = Moves(to={}, left={}), None
@@ -206,8 +232,13 @@ def look_ahead(
         Images listed, whether that is all of them, and how many of them are left to do. Raises as `extract` does.
     """
     tables, complete = first_look(loader, landing)
-    hashes = {name: state.settings_hash for name, state in _states(modules).items()}
-    remaining = Remaining(landing, hashes, retry_failed=retry_failed, force=force)
+    modules, stands_on = in_order(modules, landing)
+    hashes = {name: state.settings_hash for name, state in _states(modules, stands_on, landing).items()}
+    below = {name: {*givers.values()} for name, givers in stands_on.items()}
+    remaining = Remaining(
+        landing, hashes, retry_failed=retry_failed, force=force, stands_on=below,
+        by_name=_by_name(modules, stands_on), along=_along(modules),
+    )  # fmt: skip
     left = sum(len(rows) for table in tables for rows in remaining.split(table).values())
     return remaining.listed, complete, left
 
@@ -228,7 +259,8 @@ def first_look(
     except SourceGoneError:
         return [], True
     raise ConfigError(
-        f"{loader.source} is there: --prune removes what is gone from it, --prune-gone-source is for one that is not"
+        f"{name_sources(loader.source)} is there: --prune removes what is gone from it, --prune-gone-source is for one "
+        "that is not"
     )
 
 
@@ -236,23 +268,75 @@ def _peek(loader: DataLoader, landing: Landing, *, prune: bool = False) -> First
     loader.leave_out(landing.storage.uri, str(landing.storage.local))  # of an OUT in S3, the gallery is on this disk
     try:
         tables, complete = peek(loader.list_images())
-        if not any(map(len, tables)):
+        if not any(map(len, tables)) and not loader.chooses:
             instead = f"; passed over: {describe_passed_over(loader.passed_over)}" if loader.passed_over else ""
-            raise SourceGoneError(f"no image in {loader.source}: looked for {' '.join(IMAGE_SUFFIXES)}{instead}")
+            if any(suffix in loader.passed_over for suffix in TAR_SUFFIXES):
+                instead += "; archives are named themselves: a.tar, or '*.tar'"
+            raise SourceGoneError(
+                f"no image in {name_sources(loader.source)}: looked for {' '.join(IMAGE_SUFFIXES)}{instead}"
+            )
     except SourceGoneError as error:
         hint = "; --prune-gone-source removes all its images from OUT, if it is gone for good" if prune else ""
         raise SourceGoneError(f"{error}{hint}") from None
     return tables, complete
 
 
-def _states(modules: Sequence[PipelineModule]) -> dict[str, ModuleState]:
+def _along(modules: Sequence[PipelineModule]) -> frozenset[str]:
+    return frozenset(module.name for module in modules if not module.alone)
+
+
+def in_order(
+    modules: Sequence[PipelineModule], landing: Landing
+) -> tuple[list[PipelineModule], dict[str, dict[str, str]]]:
+    """The modules in the order in which they run, and what each stands on; see `modules.requires.resolve`.
+
+    Raises:
+        ConfigError: see there; or two are called the same.
+    """
     names = [module.name for module in modules]
     if not names or len(set(names)) != len(names):
         raise ConfigError(f"modules are {names}: at least one, and no name twice")
+
+    def landed() -> list[Giver]:
+        return [
+            Giver(name=name, fields=[field.name for field in columns.field(name).type], requires=state.stands_on)
+            for name, (state, columns) in landing.newest_states().items()
+        ]
+
+    return resolve(modules, landed)
+
+
+def _states(
+    modules: Sequence[PipelineModule], stands_on: Mapping[str, Mapping[str, str]], landing: Landing
+) -> dict[str, ModuleState]:
+    """What is going to compute each column, of modules in their order."""
+    states: dict[str, ModuleState] = {}
+    by_name = _by_name(modules, stands_on)
+    landed = {name: state for name, (state, _columns) in landing.newest_states().items()} if stands_on else {}
     for module in modules:  # as modules said it before there was `Resources`; unheard, it would change what a run takes
         if loose := [field.name for field in dataclasses.fields(Resources) if hasattr(module, field.name)]:
             wanted = ", ".join(f"{name}={getattr(module, name)!r}" for name in loose)
             raise ModuleError(
                 f"module {module.name}: instead of {', '.join(loose)}, set resources = Resources({wanted})"
             )
-    return {m.name: ModuleState(settings=m.settings(), model=m.model_info()) for m in modules}
+        below = {of: states.get(of, landed.get(of)).settings_hash for of in stands_on.get(module.name, {}).values()}
+        states[module.name] = ModuleState(
+            settings=module.settings(), model=module.model_info(), stands_on=below, by_name=module.name in by_name
+        )
+    return states
+
+
+def _landed_hashes(states: Mapping[str, ModuleState], landing: Landing) -> dict[str, str]:
+    """Of what landed earlier and modules stand on that run now: what computed it; not where it goes by names."""
+    below = {name: wanted for state in states.values() for name, wanted in state.stands_on.items()}
+    landed = landing.newest_states() if below.keys() - states.keys() else {}
+    return {of: wanted for of, wanted in below.items() if of not in states and not landed[of][0].by_name}
+
+
+def _by_name(modules: Sequence[PipelineModule], stands_on: Mapping[str, Mapping[str, str]]) -> frozenset[str]:
+    """The modules to which a photo that moved is another one, and what stands on them."""
+    found: set[str] = set()
+    for module in modules:  # in their order
+        if module.by_name or not found.isdisjoint(stands_on.get(module.name, {}).values()):
+            found.add(module.name)
+    return frozenset(found)

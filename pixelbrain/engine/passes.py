@@ -23,7 +23,8 @@ from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState, claim_generation
 from pixelbrain.landing.reader import read_columns
 from pixelbrain.locks.run import RunLock
-from pixelbrain.modules.base import PipelineModule, Resources
+from pixelbrain.modules.base import PipelineModule, Resources, needs_of, with_actors
+from pixelbrain.sources import name_sources
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class Passes:
     first_image: str  # of the listing
     modules: Sequence[PipelineModule]
     states: Mapping[str, ModuleState]  # what computes their columns
+    stands_on: Mapping[str, Mapping[str, str]]  # see `WorkOrder`
     placement: Placement
     progress: Progress
     lock: RunLock  # of OUT
@@ -60,7 +62,7 @@ class Passes:
         left = self._left()
         if not left if isinstance(left, list) else left.is_done(self.landing):
             return  # nothing is started for nothing
-        executor = choose_executor(self._job(), _looks(left))
+        executor = choose_executor(self._job(), _looks(left, self.modules))
         if nodes := executor.nodes_to_be():  # what has no room is said before anything is started for it
             check_fit(make_plan(_known(left), nodes, self._needs(), self.placement), nodes)
         # the session first: importing Ray sets a handler of its own
@@ -81,14 +83,14 @@ class Passes:
         return Job(
             modules=self.modules,
             storage=self.landing.storage,
-            source=self.worklist.loader.source,
+            source=name_sources(self.worklist.loader.source),
             first_image=self.first_image,
             placement=self.placement,
             debug=self.debug,
         )
 
     def _needs(self) -> dict[str, Resources]:
-        return {module.name: module.resources for module in self.modules}
+        return needs_of(self.modules)
 
     def _left(self) -> Worklist | list[Left]:
         """What is left to do: a list where the listing is known."""
@@ -109,6 +111,7 @@ class Passes:
             max_megapixels=worklist.loader.max_megapixels,
             versions_as_read=worklist.loader.open().lists_read_versions,
             thumbnails=self.thumbnails,
+            stands_on=self.stands_on,
         )
         with contextlib.closing(executor.work_off(left, order, plan)) as summaries:
             try:
@@ -149,7 +152,7 @@ class Passes:
         if self.progress.unread_streak >= _UNREAD_STREAK:
             raise EngineError(
                 f"the last {self.progress.unread_streak:,} images could not be read: is "
-                f"{self.worklist.loader.source} still there? The same command with --retry-failed goes on"
+                f"{name_sources(self.worklist.loader.source)} still there? The same command with --retry-failed goes on"
             )
 
     def _after_loss(self) -> None:
@@ -176,6 +179,7 @@ def _known(left: Worklist | list[Left]) -> int | None:
     return sum(len(rows) for _, rows in left) if isinstance(left, list) else None
 
 
-def _looks(left: Worklist | list[Left]) -> int | None:
-    """How often a module has to look at an image, where the listing is known."""
-    return sum(len(modules) * len(rows) for modules, rows in left) if isinstance(left, list) else None
+def _looks(left: Worklist | list[Left], modules: Sequence[PipelineModule]) -> int | None:
+    """How often a model has to look at an image, where the listing is known."""
+    models = with_actors(needs_of(modules)).keys()
+    return sum(len(models & {*names}) * len(rows) for names, rows in left) if isinstance(left, list) else None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from pixelbrain.engine.plan.nodes import Node
 from pixelbrain.errors import EngineError, LandingError, SourceError
-from pixelbrain.sources.local import FILE_SCHEME, uri_to_path
+from pixelbrain.sources import local_path
 from pixelbrain.storage.base import Storage
 
 _PROBE = "work/probe"
@@ -42,7 +42,7 @@ def check_shared(nodes: Sequence[Node], storage: Storage, source: str, image_id:
 
     nonce = uuid.uuid4().hex.encode()
     storage.write(_PROBE, nonce)
-    image = uri_to_path(image_id) if image_id.startswith(FILE_SCHEME) else None
+    image = local_path(image_id)
     look = ray.remote(_look)
     asked = []
     for node in (node for node in nodes if node.cpus > 0 or node.gpus > 0):

@@ -31,7 +31,14 @@ class GroupReport(Shown):
     seconds: float
 
 
-def group_images(db: Database, threshold: float | None = None, k: int = 20, *, by: str = "images") -> GroupReport:
+def group_images(
+    db: Database,
+    threshold: float | None = None,
+    k: int = 20,
+    *,
+    by: str = "images",
+    only: pa.ChunkedArray | None = None,
+) -> GroupReport:
     """Group images that look alike, and write it into `OUT/groups` and MongoDB, in place of what was there.
 
     Args:
@@ -40,6 +47,7 @@ def group_images(db: Database, threshold: float | None = None, k: int = 20, *, b
         threshold: mean cosine similarity of two groups that are one; the model's own by default, see
             `pixelbrain.identity.thresholds`. Higher: fewer and purer groups.
         k: neighbours that each image is compared with first.
+        only: the ids of those that are grouped, all by default; the others are in no group.
 
     Raises:
         ConfigError: vectors of a model without a threshold, and none given; or values that cannot work.
@@ -47,10 +55,10 @@ def group_images(db: Database, threshold: float | None = None, k: int = 20, *, b
         OutLockedError: another process works on this OUT.
     """
     with RunLock(db.landing.storage, what="group"):
-        return _group_images(db, threshold, k, by)
+        return _group_images(db, threshold, k, by, only)
 
 
-def _group_images(db: Database, threshold: float | None, k: int, by: str) -> GroupReport:
+def _group_images(db: Database, threshold: float | None, k: int, by: str, only: pa.ChunkedArray | None) -> GroupReport:
     start = time.perf_counter()
     module = None
     if by != "images":
@@ -63,17 +71,22 @@ def _group_images(db: Database, threshold: float | None, k: int, by: str) -> Gro
     if threshold is None:
         threshold = group_threshold(db.vector_model(by).model)
     ids: list[str] = []
+    others: list[str] = []
     vectors: list[np.ndarray] = []
+    wanted = None if only is None else frozenset(only.to_pylist())
     for batch in db.iter_vectors(by):
+        if wanted is not None:
+            others += [one for one in batch.ids if one not in wanted]
+            batch = batch.take([place for place, one in enumerate(batch.ids) if one in wanted])
         ids += batch.ids
         vectors.append(batch.vectors)
     whole = np.concatenate(vectors) if vectors else np.empty((0, 1), np.float32)
     del vectors
     assignment = assign(ids, whole, threshold=threshold, k=k, second_look=False)
     distance = pa.array(assignment.distance, mask=np.isnan(assignment.distance))
-    table = pa.table({"image_id": ids, "group_id": assignment.names(ids, "group"), "distance": distance}).sort_by(
-        "image_id"
-    )
+    table = pa.table({"image_id": ids, "group_id": assignment.names(ids, "group"), "distance": distance})
+    left_out = pa.table({"image_id": pa.array(others, pa.string())})  # looked at, and like no other
+    table = pa.concat_tables([table, left_out], promote_options="default").sort_by("image_id")
     db.landing.write_groups(table, module)
     db.store_derived("groups")
     return GroupReport(

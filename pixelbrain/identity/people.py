@@ -72,11 +72,10 @@ class IdentityReport(Shown):
             return f"nothing new since the last time: {whole}"
         if self.done == "linked":
             return f"{whole}, {self.seconds:,.0f} s; all were linked: {self.why}"
+        came = f"{self.joined:,} joined {self.joined_people:,} known people, {self.new_people:,} new people"
+        came = f"{self.new:,} new faces: {came}" if self.new else "no new face"
         gone = f", {self.lost:,} are gone" if self.lost else ""
-        return (
-            f"{self.new:,} new faces: {self.joined:,} joined {self.joined_people:,} known people, {self.new_people:,} "
-            f"new people{gone}; {whole}, {self.seconds:,.0f} s; --rebuild links all again"
-        )
+        return f"{came}{gone}; {whole}, {self.seconds:,.0f} s; --rebuild links all again"
 
 
 @dataclass(eq=False)

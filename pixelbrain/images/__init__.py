@@ -12,4 +12,5 @@
 | `import_torchvision` | torchvision | imports torchvision without torch's compiler |
 | `encode_thumbnail` | thumbnail | small JPEGs of a decoded photo: the whole of it, and its faces |
 | a room | colours/ | any pixels to 8-bit sRGB |
+| a room | written/ | what EXIF, XMP and IPTC say, as values of a table |
 """

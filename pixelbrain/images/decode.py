@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -12,6 +14,7 @@ from pixelbrain.images.colours.flatten import flatten, to_srgb
 from pixelbrain.images.encoded import open_encoded
 from pixelbrain.images.limits import MAX_PIXELS, check_png, check_size
 from pixelbrain.images.metadata import QUARTER_TURNED, orientation, taken_at
+from pixelbrain.images.written.tags import read_written
 
 #: Formats that are decoded at 1/2, 1/4 or 1/8; what others call a draft is an embedded thumbnail, of whatever it is.
 _DRAFTED = frozenset({"JPEG", "MPO"})
@@ -69,6 +72,7 @@ class DecodedImage:
     height: int
     format: str  # Pillow's name: JPEG, PNG, ...
     taken_at: str | None = None  # by the camera's clock, ISO 8601; see `metadata.taken_at`
+    written: Mapping[str, Any] = field(default_factory=dict)  # by EXIF, XMP and IPTC: `images.written.tags.FIELDS`
 
     @property
     def scale(self) -> float:
@@ -118,7 +122,7 @@ def decode_image(
             check_png(data)
         turned = orientation(image, data)
         colours = declared_colours(image, data)
-        taken = taken_at(image, data)
+        taken, written = taken_at(image, data), read_written(image, data)
         image.load()
         if not drafted:
             width, height = image.size  # Pillow turns a TIFF upright while it loads it
@@ -132,5 +136,6 @@ def decode_image(
             width, height = height, width
         pixels = np.asarray(to_srgb(image, colours))
     return DecodedImage(
-        image_id=image_id, pixels=pixels, width=width, height=height, format=image_format, taken_at=taken
-    )
+        image_id=image_id, pixels=pixels, width=width, height=height, format=image_format, taken_at=taken,
+        written=written,
+    )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What EXIF and XMP say: how the photo lies, that its colours are Adobe RGB, and when it was taken."""
+"""What decoding needs of EXIF and XMP: how the photo lies, that its colours are Adobe RGB; and when it was taken."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ _ORIENTATION = ExifTags.Base.Orientation
 _OFFSET = re.compile(r"[+-]([01]\d|2[0-3]):[0-5]\d")
 #: As an attribute or an element, in both kinds of quotes; XMP is text of which nothing else is needed.
 _IN_XMP = re.compile(rb"tiff:Orientation\s*(?:=\s*[\"']|>)\s*([1-8])\s*[\"'<]")
+
+_GIF_XMP, _XMP_ENDS = b"XMP DataXMP", b"</x:xmpmeta>"
+_PNG_XMP = b"XML:com.adobe.xmp\0\0\0\0\0"  # not compressed, and of no language (XMP, part 3, section 1.1.5)
 
 
 def orientation(image: Image.Image, data: bytes) -> int:
@@ -49,7 +52,7 @@ def upright_size(image: Image.Image, data: bytes) -> tuple[int, int]:
 def is_adobe_rgb(image: Image.Image, data: bytes) -> bool:
     """Whether EXIF has the mark of Adobe RGB: an interoperability index of R03 (DCF 2.0), which cameras write."""
     try:
-        return _exif(image, data).get_ifd(ExifTags.IFD.Interop).get(1) == "R03"
+        return exif_of(image, data).get_ifd(ExifTags.IFD.Interop).get(1) == "R03"
     except PARSER_ERRORS:
         return False
 
@@ -65,7 +68,7 @@ def taken_at(image: Image.Image, data: bytes) -> str | None:
         data: its bytes.
     """
     try:
-        found = _exif(image, data).get_ifd(ExifTags.IFD.Exif)
+        found = exif_of(image, data).get_ifd(ExifTags.IFD.Exif)
         said = str(found.get(ExifTags.Base.DateTimeOriginal, "")).rstrip("\0 ")
         if not said:  # as of most of what is no photo: an error of strptime costs more than all else here
             return None
@@ -79,13 +82,13 @@ def taken_at(image: Image.Image, data: bytes) -> str | None:
 def _tag(image: Image.Image, data: bytes) -> int | None:
     """EXIF's Orientation, or XMP's where Pillow finds it and EXIF has none; None: there is none that can be read."""
     try:
-        found = _exif(image, data).get(_ORIENTATION)
+        found = exif_of(image, data).get(_ORIENTATION)
     except PARSER_ERRORS:  # a damaged EXIF block does not cost the photo
         return None
     return found if isinstance(found, int) and 1 <= found <= 8 else None
 
 
-def _exif(image: Image.Image, data: bytes) -> Image.Exif:
+def exif_of(image: Image.Image, data: bytes) -> Image.Exif:
     """An image's EXIF block, to which Pillow adds XMP's orientation."""
     if image.format == "PNG" and "exif" not in image.info:  # it may stand behind the pixels
         for kind, start, end in png_chunks(data):
@@ -94,9 +97,20 @@ def _exif(image: Image.Image, data: bytes) -> Image.Exif:
     return Image.Image.getexif(image)  # that of a PNG itself would decode all of it
 
 
-def _of_xmp(image: Image.Image, data: bytes) -> int:
+def xmp_packet(image: Image.Image, data: bytes) -> bytes:
+    """An opened image's XMP packet, in whatever format; b"": there is none."""
     text = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
-    if image.format == "GIF" and b"XMP DataXMP" in data:
-        text = data  # it stands in it as it is
-    found = _IN_XMP.search(text.encode() if isinstance(text, str) else text)
+    if image.format == "GIF":  # it stands in it as it is
+        text = b"".join(data.partition(_GIF_XMP)[2].partition(_XMP_ENDS)[:2])
+    if image.format == "PNG" and not text:  # it may stand behind the pixels
+        for kind, start, end in png_chunks(data):
+            if kind == b"iTXt" and data.startswith(_PNG_XMP, start):
+                text = data[start + len(_PNG_XMP) : end]
+    if isinstance(text, tuple):  # a TIFF's, as numbers
+        text = bytes(one & 255 for one in text if isinstance(one, int))
+    return text.encode("utf-8", "replace") if isinstance(text, str) else bytes(text)
+
+
+def _of_xmp(image: Image.Image, data: bytes) -> int:
+    found = _IN_XMP.search(xmp_packet(image, data))
     return int(found[1]) if found else 1

@@ -46,7 +46,7 @@ class DerivedTable:
     """One table of a later stage: a row a face, or an image, that a module's column holds."""
 
     name: str  # of its folder and its file
-    module: str  # whose column it is made of, if its file names no other
+    module: str  # whose column it is made of, if its file names no other; "": the images themselves
     key: str  # the column that names what a row is about
     columns: pa.Schema
     beside: str | None = None  # a file of OUT that says more about what the rows name
@@ -146,7 +146,7 @@ class DerivedTable:
         if version and (more := landing.storage.versions(folder).get(name) if name else None):
             version += f"+{more}"
         module = self.of_module(landing) if version else self.module
-        landed = landing.index.digest(module) if module in landing.index.modules else ""
+        landed = landing.index.digest(module or None) if not module or module in landing.index.modules else ""
         return f"{version}-{landed}" if version else ""
 
     def origins(self, landing: Landing) -> pa.Table:
@@ -172,6 +172,13 @@ class DerivedTable:
     ) -> Iterator[pa.Table]:
         """What landed that this table may be about, with its origin."""
         wanted, module = wanted or self._origin_schema(), module or self.of_module(landing)
+        if not module:
+            for table in landing.iter_images([]):
+                read = table.filter(pc.equal(table["status"], schema.Status.OK.value))
+                columns = {"image_id": read["image_id"], "image_version": read["version"]}
+                columns["computed_by"] = pa.nulls(len(read), pa.string())
+                yield pa.table(columns).select(wanted.names).cast(wanted)
+            return
         if module not in landing.index.modules:
             return
         for table in landing.iter_images([module], vectors=False, computed_by=module):
@@ -196,7 +203,29 @@ IDENTITIES = DerivedTable(
 )
 #: Which images look alike; see `identity.group`.
 GROUPS = DerivedTable(name="groups", module="resnet", key="image_id", columns=schema.GROUP_SCHEMA)
-DERIVED = {table.name: table for table in (IDENTITIES, GROUPS)}
+#: Which images are there more than once; see `identity.lookalikes`.
+DUPLICATES = DerivedTable(name="duplicates", module="", key="image_id", columns=schema.DUPLICATE_SCHEMA)
+
+
+def read_duplicates(landing: Landing) -> pa.Table | None:
+    """Rows of `schema.DUPLICATE_SCHEMA` of groups whose best photo is there as it was; None: nobody looked for them.
+
+    Where it was changed or removed since, nobody is to think that what was like it has a better one. Raises
+    `LandingError`.
+    """
+    rows = DUPLICATES.read(landing).rows
+    if rows is None:
+        return None
+    there = rows["image_id"].combine_chunks()
+    rows = rows.filter(pc.or_(rows["keep"], pc.is_in(rows["copy_of"], there)))
+    kept = rows.filter(rows["keep"])["duplicate_id"].combine_chunks()
+    others = rows.filter(pc.invert(rows["keep"]))["duplicate_id"].combine_chunks()
+    return rows.filter(
+        pc.and_(pc.is_in(rows["duplicate_id"], kept), pc.is_in(rows["duplicate_id"], others.drop_null()))
+    )
+
+
+DERIVED = {table.name: table for table in (IDENTITIES, GROUPS, DUPLICATES)}
 
 
 def _lookup(digests: np.ndarray) -> tuple[DigestTable, np.ndarray]:

@@ -157,16 +157,28 @@ def build_index(parts: Sequence[Part]) -> LandedIndex:
     newest = newest[listed]
     base = part[newest], row[newest]
     modules = {}
-    for name in sorted({name for p in parts for name in p.modules}):
+    for name, below in sorted(_stands_on(parts).items()):
         holds = np.array([name in p.modules for p in parts], bool)
         if len(newest) == len(part) and holds.all():
             modules[name] = base
             continue
-        at = _newest_of(holds[part[order]] & current, first, order)[listed]
+        # what it stands on was looked for again since: what it said before is about something else
+        closes = ~holds & np.array([not below.isdisjoint(p.modules) for p in parts], bool)
+        at = _newest_of((holds | closes)[part[order]] & current, first, order)[listed]
+        at[(at >= 0) & closes[part[at]]] = -1
         modules[name] = np.where(at < 0, -1, part[at]).astype(np.int32), np.where(at < 0, -1, row[at]).astype(np.int32)
     del order, first, current, newest, listed
     strings = dict(zip(_COLUMNS, _strings(*base, ids).columns, strict=True))
     return LandedIndex(parts=parts, **strings, part=base[0], row=base[1], modules=modules)
+
+
+def _stands_on(parts: Sequence[Part]) -> dict[str, set[str]]:
+    """The modules of all parts, and what each stands on."""
+    found: dict[str, set[str]] = {}
+    for modules in {id(part.modules): part.modules for part in parts}.values():  # a run's parts share them
+        for name, state in modules.items():
+            found.setdefault(name, set()).update(state.stands_on)
+    return found
 
 
 def _without_pruned(

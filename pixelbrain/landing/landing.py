@@ -23,7 +23,7 @@ from pixelbrain.landing.derived import GROUPS, IDENTITIES, DerivedRows
 from pixelbrain.landing.forgotten.marks import read_marks
 from pixelbrain.landing.index import LandedIndex, build_index
 from pixelbrain.landing.parts import IMAGES, ModuleState, Part, PartList, list_parts, part_name, write_table
-from pixelbrain.landing.reader import read_layers
+from pixelbrain.landing.reader import newest_first, read_layers
 from pixelbrain.locks.run import RunLock
 from pixelbrain.shown import Shown
 from pixelbrain.storage.base import BrokenFileError, FileGoneError, Storage
@@ -242,6 +242,14 @@ class Landing(Shown):
                         f"the column {name} of {self.storage.uri} holds rows of two models, {models}: "
                         "run `pixelbrain extract` over all its images with one of them"
                     )
+        return found
+
+    def newest_states(self) -> dict[str, tuple[ModuleState, pa.Schema]]:
+        """What computed each module's column last, and the columns of that part: of two, what a run changes to."""
+        found: dict[str, tuple[ModuleState, pa.Schema]] = {}
+        for part in newest_first(self.parts):
+            for name in part.modules.keys() - found.keys():
+                found[name] = part.modules[name], part.columns
         return found
 
     def models(self) -> dict[str, schema.ModelInfo]:

@@ -3,7 +3,8 @@
 Programs that read Parquet take a folder for one table: they see each row of each file, and expect one schema. So a
 stage that is done puts new files in the place of those of `images` that hold anything dead, or lack a column; the
 others stay. `faces` has a file beside each of them, without vectors, which is written again when the image file
-changed or any of its faces is somebody else's. What a killed call leaves is what the next one finds to do.
+changed or any of its faces is somebody else's; what a module says of each face is a struct column in it. What a killed
+call leaves is what the next one finds to do.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import contextlib
 import functools
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from pixelbrain import schema
 from pixelbrain.errors import MixedModelsError
 from pixelbrain.landing.compact import renew
 from pixelbrain.landing.digests import digest_versions
+from pixelbrain.landing.faces import FINDER, face_results, join_results
 from pixelbrain.landing.index import LandedIndex
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import IMAGES, in_threads, write_table
@@ -33,7 +35,6 @@ from pixelbrain.locks.run import RunLock
 FACES = "faces"
 
 _DONE = "work/published.json"  # what was published last, so that a call that has nothing to do reads three listings
-_MODULE = "facenet"
 _DERIVED = ("identity_id", "distance", "assigned")
 
 logger = logging.getLogger(__name__)
@@ -95,13 +96,14 @@ def republished(landing: Landing, people: pa.Table, changed: np.ndarray) -> Iter
             mine = rows.filter(pa.array(part == number))
             with storage.open_parquet(name := index.parts[number].name.replace(f"{IMAGES}/", f"{FACES}/")) as file:
                 faces = file.read().replace_schema_metadata(None)
+            columns = faces.schema
             at = pc.index_in(faces["face_id"], mine["face_id"].combine_chunks())
             new = mine.take(at)
             same = functools.reduce(pc.and_, (pc.equal(new[f.name], faces[f.name]) for f in schema.BOX_FIELDS))
             for column in _DERIVED:
                 value = pc.if_else(pc.fill_null(same, False), new[column], faces[column])
                 faces = faces.set_column(faces.schema.get_field_index(column), faces.schema.field(column), value)
-            write_table(storage, name, faces.cast(schema.FACE_SCHEMA))
+            write_table(storage, name, faces.cast(columns))
             done["of"].pop(name, None)  # so that the next `publish` of other people looks at it
 
         in_threads(storage, write, [number for number in np.unique(part).tolist() if number >= 0])
@@ -132,16 +134,18 @@ def _publish_faces(landing: Landing, before: dict[str, list[str]]) -> dict[str, 
         The same, now.
     """
     storage, index = landing.storage, landing.index
-    parts = [number for number, part in enumerate(index.parts) if _MODULE in part.modules]
+    parts = [number for number, part in enumerate(index.parts) if FINDER in part.modules]
+    kinds = face_results(index)
     people, of_part, digests = _people(landing, index)
-    made_of = {number: f"{index.parts[number].version} {digests[number]:016x}" for number in parts}
+    more = "".join(f" {name} {kind}" for name, kind in kinds.items())
+    made_of = {number: f"{index.parts[number].version} {digests[number]:016x}{more}" for number in parts}
     names = {number: index.parts[number].name.replace(f"{IMAGES}/", f"{FACES}/") for number in parts}
     there = {f"{FACES}/{name}": version for name, version in storage.versions(FACES).items()}
     stale = [number for number in parts if before.get(names[number]) != [made_of[number], there.get(names[number])]]
 
     def write(number: int) -> None:
         mine = people.slice(of_part[number], of_part[number + 1] - of_part[number])
-        write_table(storage, names[number], _faces_of(index, number, mine))
+        write_table(storage, names[number], _faces_of(index, number, mine, kinds))
 
     # those that go first: no face is there twice, also where this is killed
     in_threads(storage, storage.delete, sorted(there.keys() - set(names.values())))
@@ -171,16 +175,18 @@ def _people(landing: Landing, index: LandedIndex) -> tuple[pa.Table, np.ndarray,
     return table, np.searchsorted(part, np.arange(len(index.parts) + 1)), digests
 
 
-def _faces_of(index: LandedIndex, number: int, people: pa.Table) -> pa.Table:
-    """The faces of a part file's images: rows of `schema.FACE_SCHEMA`."""
+def _faces_of(index: LandedIndex, number: int, people: pa.Table, kinds: Mapping[str, pa.StructType]) -> pa.Table:
+    """The faces of a part file's images: rows of `schema.FACE_SCHEMA`, and a struct of each module of `kinds`."""
     start, stop = np.searchsorted(index.part, [number, number + 1])
-    layers = index.layers(np.arange(start, stop), [_MODULE])
+    layers = index.layers(np.arange(start, stop), [FINDER, *kinds])
     tables = list(read_layers(index.parts, [layers], vectors=False)) if stop > start else []
-    return pa.concat_tables([schema.FACE_SCHEMA.empty_table(), *(_faces(table, people) for table in tables)])
+    empty = pa.schema([*schema.FACE_SCHEMA, *kinds.items()]).empty_table()
+    return pa.concat_tables([empty, *(_faces(table, people, kinds) for table in tables)])
 
 
-def _faces(table: pa.Table, people: pa.Table) -> pa.Table:
-    lists = pc.struct_field(table[_MODULE].combine_chunks(), "faces")
+def _faces(table: pa.Table, people: pa.Table, kinds: Mapping[str, pa.StructType]) -> pa.Table:
+    lists = pc.struct_field(table[FINDER].combine_chunks(), "faces")
+    said = join_results(table, pc.list_flatten(lists), kinds)
     faces = pa.Table.from_struct_array(pc.list_flatten(lists))
     found = people.take(pc.index_in(faces["face_id"], people["face_id"].combine_chunks()))
     columns = {
@@ -189,6 +195,5 @@ def _faces(table: pa.Table, people: pa.Table) -> pa.Table:
         **{name: found[name] for name in _DERIVED},
     }
     # what a module called facenet of somebody's own does not measure is null
-    return pa.concat_tables([schema.FACE_SCHEMA.empty_table(), pa.table(columns)], promote_options="permissive").cast(
-        schema.FACE_SCHEMA
-    )
+    whole = pa.concat_tables([schema.FACE_SCHEMA.empty_table(), pa.table(columns)], promote_options="permissive")
+    return functools.reduce(lambda of, one: of.append_column(*one), said.items(), whole.cast(schema.FACE_SCHEMA))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
@@ -29,16 +30,20 @@ class Remaining:
 
     An image has landed for a module when the module's newest row about this version of the image was computed with
     the same settings. A file that changed, a module that is new, or one whose settings changed, is work; so is an
-    image that was pruned. Keeps about 30 bytes an image that landed, and nothing of those that did not.
+    image that was pruned, and a module if what it stands on is work, or was done without it since. Keeps about 30
+    bytes an image that landed, and nothing of those that did not.
 
     Args:
         landing: what is there; it is read once, here.
-        settings_hashes: each wanted module's `ModuleState.settings_hash`.
+        settings_hashes: each wanted module's `ModuleState.settings_hash`, in the order in which they run.
+        stands_on: by module, those that it stands on, wanted or not.
+        by_name: modules of which nothing that landed serves those that stand on them: they are done along with these.
         before_generation: look only at what older generations landed, so that a run whose listing is done again
             makes the same plan, whatever it has landed meanwhile.
         retry_failed: a failed image, or one on which a wanted module failed, has not landed.
         force: nothing has landed.
         again_before: the last two concern only what older generations landed: the rest is of the same run.
+        along: modules that are no work by themselves: they see the photos that others are to see.
 
     Raises:
         LandingError: a part file cannot be read.
@@ -53,6 +58,9 @@ class Remaining:
         retry_failed: bool = False,
         force: bool = False,
         again_before: int | None = None,
+        along: Collection[str] = (),
+        stands_on: Mapping[str, Collection[str]] = MappingProxyType({}),
+        by_name: Collection[str] = (),
     ) -> None:
         self._again_before = float("inf") if again_before is None else again_before
         self._force, self._retry_failed = force, retry_failed
@@ -60,6 +68,8 @@ class Remaining:
             part for part in landing.parts if before_generation is None or part.generation < before_generation
         )
         self._hashes = dict(settings_hashes)
+        self._counts = np.array([name not in along for name in self._hashes], bool)
+        self._stands_on, self._by_name = stands_on, by_name
         rows = self._read()
         images = np.flatnonzero(rows.flags & _PRUNED == 0)
         self._table = DigestTable(rows.digest[images])
@@ -87,6 +97,18 @@ class Remaining:
         same = digest_versions(manifest["version"].take(pa.array(known))) == self._version[place]
         missing = np.ones((len(manifest), len(self._hashes)), bool)
         missing[known] = ~(same[:, None] & self._landed[place])
+        missing[~missing[:, self._counts].any(axis=1)] = False
+        pairs = [
+            (below, column)
+            for column, name in enumerate(self._hashes)
+            for below, of in enumerate(self._hashes)
+            if of in self._stands_on.get(name, ())
+        ]
+        for below, column in reversed(pairs):
+            if list(self._hashes)[below] in self._by_name:
+                missing[:, below] |= missing[:, column]
+        for below, column in pairs:
+            missing[:, column] |= missing[:, below]
         missing[self._marks.hold_places(manifest)] = False  # a photo that is forgotten is not even read
         work: dict[tuple[str, ...], pa.Table] = {}
         for pattern in np.unique(missing, axis=0):
@@ -157,6 +179,8 @@ class Remaining:
                 if self._retry_failed and again and same:
                     error = np.asarray(pc.is_valid(pc.struct_field(table[name], "error_type")))
                     state[failed | error, column] = _MISSING
+            elif any(of in part.modules for of in self._stands_on.get(name, ())):
+                state[:, column] = _MISSING  # as `build_index` has it
         pruned = np.asarray(pc.equal(table["status"], schema.Status.PRUNED.value))
         return _Rows(
             digest=digest_ids(table["image_id"]),

@@ -15,6 +15,10 @@ from pixelbrain.modules.base import PipelineModule
 MODULES: dict[str, str] = {
     "resnet": "pixelbrain.modules.resnet:ResnetClassifierModule",
     "facenet": "pixelbrain.modules.facenet:FacenetEmbedderModule",
+    "clip": "pixelbrain.modules.clip:ClipEmbedderModule",
+    "clip_labels": "pixelbrain.modules.clip_labels:ClipLabelsModule",
+    "exif": "pixelbrain.modules.exif:ExifModule",
+    "quality": "pixelbrain.modules.quality:QualityModule",
 }
 
 
@@ -55,7 +59,9 @@ def module_class(spec: str) -> type[PipelineModule]:
     if not (isinstance(cls, type) and issubclass(cls, PipelineModule)):
         raise ModuleError(f"module {spec}: {class_name} is not a subclass of PipelineModule")
     if inspect.isabstract(cls) or not hasattr(cls, "name"):
-        raise ModuleError(f"module {spec}: {class_name} lacks its name or its fields(); see PipelineModule")
+        others = sorted({*getattr(cls, "__abstractmethods__", ())} - {"fields"})
+        lacking = ", ".join(f"{name}()" for name in others) or "its name or its fields()"
+        raise ModuleError(f"module {spec}: {class_name} lacks {lacking}; see PipelineModule")
     return cls
 
 

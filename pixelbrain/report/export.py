@@ -4,22 +4,33 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
+
 from pixelbrain.errors import ConfigError, LandingError
 from pixelbrain.landing.landing import Landing
-from pixelbrain.report.tables import EXPORT_TABLES
+from pixelbrain.report.tables import EXPORT_TABLES, of_images
 from pixelbrain.storage.tables import TABLE_SUFFIXES, write_table
 
 
-def export(landing: Landing, file: Path, table: str = "images", *, min_label_score: float | None = None) -> int:
+def export(
+    landing: Landing,
+    file: Path,
+    table: str = "images",
+    *,
+    min_label_score: float | None = None,
+    images: pa.ChunkedArray | None = None,
+) -> int:
     """Write a table of what has landed to one file, which is complete or absent.
 
-    images: image_id, status, error, label, label_score, n_faces, identities (joined with ;), path (the URI of what is
-    not on disk), format, width, height, bytes, sha256, taken_at, labels (the best, joined with ;), group_id, and the
-    scalar fields of users' own modules as `<module>.<field>`, answers by their field (tags joined with ;, objects as
-    JSON). faces: image_id, face_id, x1, y1, x2, y2 (pixels of the upright original), score, identity_id, path,
-    sharpness, distance (cosine, to that person's mean), assigned. people: identity_id, n_faces, n_images, and the
-    face_id, image_id and path of the face that is most like them all. groups: group_id, image_id, path, distance (to
-    the group's mean). answers: image_id, path, field, answer as text, status, model, error_type, error.
+    images: image_id, status, error, label, label_score, n_faces, identities (joined with ;), path (the URI of what
+    is not on disk), format, width, height, bytes, sha256, taken_at, labels (the best, joined with ;), group_id, and
+    the scalar fields of exif and of users' own modules as `<module>.<field>`, lists of texts joined with ;, answers
+    by their field (tags joined with ;, objects as JSON). faces: image_id, face_id, x1, y1, x2, y2 (pixels of the
+    upright original), score, identity_id, path, sharpness, distance (cosine, to that person's mean), assigned.
+    people: identity_id, n_faces, n_images, and the face_id, image_id and path of the face that is most like them
+    all. groups: group_id, image_id, path, distance (to the group's mean). duplicates: duplicate_id, propose (keep
+    or drop), image_id, path, kind, why, copy_of, bits, similarity, width, height, bytes. answers: image_id, path,
+    field, answer as text, status, model, error_type, error.
 
     Where people have names, images have `names` (joined with ;), and faces and people a `name`; where some are hidden,
     people have `hidden`.
@@ -36,6 +47,8 @@ def export(landing: Landing, file: Path, table: str = "images", *, min_label_sco
         file: its ending is .csv, .jsonl or .parquet, in any case of letters. Replaced if it is there.
         table: one of `EXPORT_TABLES`.
         min_label_score: the least probability of a label; the classifier's own by default, see `report.labels`.
+        images: the ids of those that are meant, all by default: rows about others are left out; people are those in
+            them, with all their photos.
 
     Returns:
         Rows written.
@@ -46,14 +59,13 @@ def export(landing: Landing, file: Path, table: str = "images", *, min_label_sco
     """
     file = Path(file)
     if file.suffix.lower() not in TABLE_SUFFIXES:
-        raise ConfigError(
-            f"cannot export to {file.name!r}: its name must end in {', '.join(TABLE_SUFFIXES)}; - is standard output"
-        )
+        other = "; a .json takes --format coco" if file.suffix.lower() == ".json" else "; - is standard output"
+        raise ConfigError(f"cannot export to {file.name!r}: its name must end in {', '.join(TABLE_SUFFIXES)}{other}")
     if table not in EXPORT_TABLES:
         raise ConfigError(f"no table {table!r}: choose one of {', '.join(EXPORT_TABLES)}")
     if not file.absolute().parent.is_dir():
         raise ConfigError(f"no folder {file.absolute().parent} to write {file.name} to: make it first")
-    found = EXPORT_TABLES[table](landing, min_label_score)
+    found = of_images(table, landing, images, min_label_score)
     try:
         return write_table(file, found.columns, found.rows)
     except OSError as error:

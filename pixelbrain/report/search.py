@@ -54,7 +54,13 @@ class VectorMatch:
 
 
 def search(
-    database: Database, vectors: np.ndarray, *, by: Collection = "faces", model: ModelInfo, k: int = 20
+    database: Database,
+    vectors: np.ndarray,
+    *,
+    by: Collection = "faces",
+    model: ModelInfo,
+    k: int = 20,
+    images: pa.ChunkedArray | None = None,
 ) -> list[list[FaceMatch]] | list[list[ImageMatch]] | list[list[VectorMatch]]:
     """The nearest faces, images or other vectors to each query vector, after a check that one model computed both.
 
@@ -68,6 +74,7 @@ def search(
         by: which collection is searched: `faces`, `images`, or what a module's vectors are called.
         model: what computed `vectors`.
         k: matches a vector.
+        images: the ids of those that matches are of, all by default: Parquet is asked, which has them as they landed.
 
     Returns:
         m lists, nearest first.
@@ -80,7 +87,7 @@ def search(
     check_collection(database.landing, by)
     if k < 1:
         raise ConfigError(f"k is {k}: at least 1")
-    few = _in_step_and_few(database, by)
+    few = images is not None or _in_step_and_few(database, by)
     if not few and (why := database.behind(by)) is not None:
         logger.warning("%s: `pixelbrain load %s` brings it in step", why, database.landing.storage.uri)
     theirs = vector_models(database.landing)[by] if few else database.vector_model(by)
@@ -90,7 +97,7 @@ def search(
             f"{theirs.weights_sha256[:12]}), the query with {model.model} ({model.weights_sha256[:12]}): use the same"
         )
     if few:
-        found = nearest_landed(database.landing, by, np.atleast_2d(np.asarray(vectors, np.float32)), k)
+        found = nearest_landed(database.landing, by, np.atleast_2d(np.asarray(vectors, np.float32)), k, images)
     else:
         found = database.query_vector_field(by, vectors, n_results=k)
     if by == "images":

@@ -1,4 +1,4 @@
-"""The tables that are exported: images, faces, people, groups and answers, in columns that any format can hold."""
+"""The tables that are exported, images, faces, people and so on, in columns that any format can hold."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ import pyarrow.compute as pc
 from pyarrow import types
 
 from pixelbrain import schema
+from pixelbrain.landing.derived import read_duplicates
+from pixelbrain.landing.faces import face_results, join_results
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.registry import Registry, read_registry
 from pixelbrain.report.labels import shown_from
@@ -58,6 +60,17 @@ _PEOPLE = pa.schema(
     ]
 )
 _GROUPS = pa.schema([("group_id", pa.string()), *_WHERE, ("distance", pa.float32())])
+_DUPLICATES = pa.schema(
+    [
+        ("duplicate_id", pa.string()),
+        ("propose", pa.string()),  # keep or drop
+        *_WHERE,
+        *(schema.DUPLICATE_SCHEMA.field(name) for name in ("kind", "why", "copy_of", "bits", "similarity")),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("bytes", pa.int64()),
+    ]
+)
 _ANSWERS = pa.schema(
     [*_WHERE, *((name, pa.string()) for name in ("field", "answer", "status", "model", "error_type", "error"))]
 )
@@ -78,10 +91,13 @@ def images_table(landing: Landing, min_label_score: float | None = None) -> Expo
 
 
 def faces_table(landing: Landing) -> ExportTable:
-    """A row a face, in the order of the images."""
+    """A row a face, in the order of the images; what modules say of each face is in columns `module.field`."""
     known = read_registry(landing.storage)
     columns = _with(_FACES, "name", known)
-    return ExportTable(columns=columns, rows=_faces(landing, columns, known))
+    kinds = face_results(landing.index)
+    said = [(f"{name}.{field.name}", field.type) for name, kind in kinds.items() for field in kind]
+    columns = pa.schema([*columns, *((name, kind) for name, kind in said if _is_scalar(kind))])
+    return ExportTable(columns=columns, rows=_faces(landing, columns, known, kinds))
 
 
 def people_table(landing: Landing) -> ExportTable:
@@ -123,6 +139,25 @@ def groups_table(landing: Landing) -> ExportTable:
     return ExportTable(columns=_GROUPS, rows=iter([table.select(_GROUPS.names).cast(_GROUPS)]))
 
 
+def duplicates_table(landing: Landing) -> ExportTable:
+    """A row an image that is there more than once, group by group; the one to keep first."""
+    table = read_duplicates(landing)
+    if table is None or not len(table):
+        return ExportTable(columns=_DUPLICATES, rows=iter(()))
+    order = [("duplicate_id", "ascending"), ("keep", "descending"), ("image_id", "ascending")]
+    table = table.sort_by(order)
+    sizes = pa.concat_tables(
+        one.select(["image_id", "width", "height", "size_bytes"]).filter(pc.is_in(one["image_id"], table["image_id"]))
+        for one in landing.iter_images([])
+    )
+    sizes = sizes.take(pc.index_in(table["image_id"], sizes["image_id"].combine_chunks()))
+    columns = {name: table[name] for name in _DUPLICATES.names if name in table.column_names}
+    columns |= {"width": sizes["width"], "height": sizes["height"], "bytes": sizes["size_bytes"]}
+    columns |= {"path": _paths(table["image_id"]), "propose": pc.if_else(table["keep"], "keep", "drop")}
+    rows = pa.table({name: columns[name].cast(_DUPLICATES.field(name).type) for name in _DUPLICATES.names})
+    return ExportTable(columns=_DUPLICATES, rows=iter([rows]))
+
+
 def answers_table(landing: Landing) -> ExportTable:
     """A row an image and field that was asked about."""
     return ExportTable(columns=_ANSWERS, rows=_answers(landing))
@@ -135,7 +170,23 @@ EXPORT_TABLES: Mapping[str, Callable[[Landing, float | None], ExportTable]] = {
     "people": lambda landing, _min_label_score: people_table(landing),
     "groups": lambda landing, _min_label_score: groups_table(landing),
     "answers": lambda landing, _min_label_score: answers_table(landing),
+    "duplicates": lambda landing, _min_label_score: duplicates_table(landing),
 }
+
+
+def of_images(table: str, landing: Landing, images: pa.ChunkedArray | None, least: float | None) -> ExportTable:
+    """One of `EXPORT_TABLES`, of the images with these ids; people are those in them, with all their photos."""
+    found = EXPORT_TABLES[table](landing, least)
+    if images is None:
+        return found
+    key, wanted = "image_id", images
+    if table == "people":
+        people = landing.read_identities()
+        people = schema.IDENTITY_SCHEMA.empty_table() if people is None else people
+        key, wanted = "identity_id", people.filter(pc.is_in(people["image_id"], images.combine_chunks()))["identity_id"]
+    values = wanted.drop_null().combine_chunks()
+    rows = (rows.filter(pc.is_in(rows[key], values)) for rows in found.rows)
+    return ExportTable(columns=found.columns, rows=rows)
 
 
 # --- images ----------------------------------------------------------------------------------------------------------
@@ -147,8 +198,9 @@ def _images_schema(landing: Landing) -> pa.Schema:
     for part in sorted(landing.parts, key=lambda part: -part.generation):
         for name in sorted(part.modules.keys() - _OWN_MODULES):
             for field in part.columns.field(name).type:
-                if _is_scalar(field.type):
-                    fields.setdefault(f"{name}.{field.name}", pa.field(f"{name}.{field.name}", field.type))
+                if _is_scalar(field.type) or _is_texts(field.type):
+                    kind = field.type if _is_scalar(field.type) else pa.string()
+                    fields.setdefault(f"{name}.{field.name}", pa.field(f"{name}.{field.name}", kind))
     for name, answers in landing.answers.items():
         fields[name] = pa.field(name, answers.kind if _is_scalar(answers.kind) else pa.string())
     columns = pa.schema(list(fields.values()))
@@ -159,6 +211,11 @@ def _is_scalar(kind: pa.DataType) -> bool:
     """Whether all three formats can hold it."""
     number = types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind)
     return number or types.is_string(kind) or types.is_large_string(kind) or types.is_temporal(kind)
+
+
+def _is_texts(kind: pa.DataType) -> bool:
+    """Whether it is a list of texts, such as keywords: they are joined."""
+    return types.is_list(kind) and (types.is_string(kind.value_type) or types.is_large_string(kind.value_type))
 
 
 def _images(landing: Landing, columns: pa.Schema, least: float) -> Iterator[pa.Table]:
@@ -187,6 +244,8 @@ def _images(landing: Landing, columns: pa.Schema, least: float) -> Iterator[pa.T
                 module, dot, field = name.partition(".")
                 base = name in _IMAGES.names
                 arrays[name] = table[name] if base else _field(table, module, field) if dot else _answer(table, name)
+                if _is_texts(arrays[name].type):
+                    arrays[name] = _as_text(arrays[name])
         yield pa.table({name: arrays[name].cast(columns.field(name).type) for name in columns.names}, schema=columns)
 
 
@@ -247,11 +306,13 @@ def _as_text(answers: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray:
 # --- faces and answers -----------------------------------------------------------------------------------------------
 
 
-def _faces(landing: Landing, wanted: pa.Schema, registry: Registry) -> Iterator[pa.Table]:
+def _faces(
+    landing: Landing, wanted: pa.Schema, registry: Registry, kinds: Mapping[str, pa.StructType]
+) -> Iterator[pa.Table]:
     people = landing.read_identities()
     people = schema.IDENTITY_SCHEMA.empty_table() if people is None else people
     known = people["face_id"].combine_chunks()
-    for table in landing.iter_images(["facenet"], vectors=False):
+    for table in landing.iter_images(["facenet", *kinds], vectors=False):
         lists = _field(table, "facenet", "faces").combine_chunks()
         if types.is_null(lists.type):
             continue
@@ -262,6 +323,8 @@ def _faces(landing: Landing, wanted: pa.Schema, registry: Registry) -> Iterator[
         found = people.take(pc.index_in(columns["face_id"], known))
         columns |= {name: found[name] for name in _WHOSE}
         columns["name"] = pa.array(registry.called(found["identity_id"].to_pylist()), pa.string())
+        for name, said in join_results(table, faces, kinds).items():
+            columns |= {f"{name}.{field.name}": pc.struct_field(said, field.name) for field in said.type}
         yield pa.table({name: columns[name] for name in wanted.names}).cast(wanted)
 
 

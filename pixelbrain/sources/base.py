@@ -5,10 +5,11 @@ from __future__ import annotations
 import abc
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import pyarrow as pa
 
+from pixelbrain.errors import ReadError
 from pixelbrain.schema import MANIFEST_SCHEMA
 from pixelbrain.sources.passed_over import PassedOver
 
@@ -37,12 +38,23 @@ class ImageBytes(NamedTuple):
     version: str  # of these bytes, which may be newer than what was listed
 
 
+class Part(NamedTuple):
+    """A part of a file, in bytes."""
+
+    offset: int
+    size: int
+
+
+class OtherVersionError(ReadError):
+    """A file is not of the version any more of which a part was wanted."""
+
+
 class ImageSource(abc.ABC):
     """Somewhere images are: it lists them, without reading a byte of them."""
 
     #: Whether the versions that it lists are made as those that `read_image` finds: then a row takes the version that
     #: was read. A list file may hold versions of its own, which a row keeps.
-    lists_read_versions: ClassVar[bool] = True
+    lists_read_versions: bool = True
 
     def __init__(self) -> None:
         #: What the listing has passed over so far.

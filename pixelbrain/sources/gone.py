@@ -7,6 +7,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from pixelbrain.errors import ReadError, SourceError
+from pixelbrain.sources.archives.names import split_member
+from pixelbrain.sources.archives.read import has_member
+from pixelbrain.sources.web.read import gone_from_web
+from pixelbrain.sources.web.urls import is_web
 from pixelbrain.storage.file_uri import FILE_SCHEME, uri_to_path
 from pixelbrain.storage.retry import Retries, with_retries
 from pixelbrain.storage.s3_client import s3_client
@@ -25,8 +29,12 @@ def find_gone(image_ids: Sequence[str], *, s3_endpoint: str | None = None) -> li
     silent: set[str] = set()
 
     def gone(image_id: str) -> bool:
+        if member := split_member(image_id):
+            return gone(member[1]) or _gone_from_archive(*member, s3_endpoint)
         if image_id.startswith(FILE_SCHEME):
             return _gone_from_disk(image_id)
+        if is_web(image_id):
+            return _gone_from_web(image_id)
         try:
             bucket, key = split_s3_uri(image_id) if image_id.startswith(S3_SCHEME) else ("", "")
             return bool(key) and bucket not in silent and _gone_from_s3(bucket, key, s3_endpoint)
@@ -46,6 +54,21 @@ def _gone_from_disk(image_id: str) -> bool:
     except (OSError, ValueError):
         return False
     return False
+
+
+def _gone_from_archive(kind: str, archive: str, name: str, endpoint: str | None) -> bool:
+    """Of one that cannot be read, or not to its end, nothing is."""
+    try:
+        return not has_member(kind, archive, name, s3_endpoint=endpoint)
+    except ReadError:
+        return False
+
+
+def _gone_from_web(url: str) -> bool:
+    try:
+        return gone_from_web(url)
+    except ReadError:
+        return False
 
 
 def _gone_from_s3(bucket: str, key: str, endpoint: str | None) -> bool:

@@ -1,54 +1,85 @@
-"""Images named in a list file: .txt (a URI a line), .csv or .parquet (a `uri` column)."""
+"""Images that somebody named: one by one, or in a list file: .txt (a URI a line), .csv or .parquet (a column)."""
 
 from __future__ import annotations
 
+import collections
 import csv
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pyarrow as pa
 
-from pixelbrain.errors import SourceError
-from pixelbrain.sources.base import ImageSource, manifest_tables
+from pixelbrain.errors import ReadError, SourceError
+from pixelbrain.sources.base import ImageSource, ManifestRow, manifest_tables
 from pixelbrain.sources.local import FILE_SCHEME, stat_version, uri_to_path
 from pixelbrain.sources.passed_over import IN_RESULTS, NAMELESS, REPEATED
 from pixelbrain.sources.places import image_uri
 from pixelbrain.sources.results import Outs
+from pixelbrain.sources.web.read import look_web
+from pixelbrain.sources.web.urls import is_web
+
+#: The version of what is not asked for its version.
+_UNKNOWN = "listed"
+_LOOKS = 64  # at a time, of all hosts
+
+#: Columns that name images, in any case of letters.
+NAME_COLUMNS = ("uri", "url", "path")
 
 
-class ManifestSource(ImageSource):
-    """A list of s3:// URIs, file:// URIs and paths (relative ones start at the list's own folder).
+class NamedImages(ImageSource):
+    """Images that are named one by one: s3:// URIs, https:// URLs, file:// URIs and paths.
 
-    A `version` column says which version of an object is meant; without it a local file's time and size serve,
-    and an object in S3 counts as unchanged. An image that stands twice, in whatever spelling, is one image. In a
-    .txt, a line that begins with # is a comment, unless a file is called so. What is hidden is listed, as somebody
-    named it; what is in OUT is not.
+    One that does not exist is listed too, and fails as a row. An image that stands twice, in whatever spelling, is one
+    image. What is hidden is listed, as somebody named it; what is in OUT is not.
 
     Args:
-        path: of the list.
+        names: of the images.
         outs: folders and prefixes of results, which are never listed.
     """
 
-    lists_read_versions: ClassVar[bool] = False
+    lists_read_versions = False
 
-    def __init__(self, path: str | Path, *, outs: Iterable[str] = ()) -> None:
+    def __init__(self, names: Sequence[str] = (), *, outs: Iterable[str] = ()) -> None:
         super().__init__()
-        self._outs = tuple(outs)
-        self.path = Path(path).expanduser().absolute()
+        self._names, self._outs = names, tuple(outs)
+        self._folder = ""  # from which relative paths start
 
     def list_images(self) -> Iterator[pa.Table]:
-        """The listed images in the list's order; one that does not exist is listed too, and fails as a row."""
-        if not self.path.is_file():
-            raise SourceError(f"no such list file: {self.path}")
-        return manifest_tables(self._rows())
+        """The images in the order in which they are named."""
+        return manifest_tables(self._looked_at(self._rows()))
+
+    def _looked_at(self, rows: Iterable[ManifestRow]) -> Iterator[ManifestRow]:
+        """With the versions of what is on the web, several of which are asked for at a time."""
+        pool = ThreadPoolExecutor(_LOOKS, thread_name_prefix="look")
+        waiting: collections.deque[tuple[ManifestRow, Future[ManifestRow] | None]] = collections.deque()
+        try:
+            for row in rows:
+                to_ask = is_web(row[0]) and row[1] == _UNKNOWN
+                waiting.append((row, pool.submit(_look, row) if to_ask else None))
+                while waiting and (waiting[0][1] is None or len(waiting) >= _LOOKS):
+                    row, coming = waiting.popleft()
+                    yield row if coming is None else coming.result()
+            for row, coming in waiting:
+                yield row if coming is None else coming.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def covers(self, image_id: str) -> bool:
-        """Never: what is not in a list is not gone for that, lists are made for a part of the images."""
+        """Never: what is not named is not gone for that, lists are made for a part of the images."""
         return False
 
-    def _rows(self) -> Iterator[tuple[str, str, int | None]]:
+    def _entries(self) -> Iterator[tuple[str, str]]:
+        """What names each image, and a version, or ""."""
+        return ((name, "") for name in self._names)
+
+    def _uri(self, entry: str) -> str:
+        return image_uri(entry, self._folder)
+
+    def _rows(self) -> Iterator[ManifestRow]:
         outs = Outs(self._outs)
         seen: set[str] = set()
         for entry, version in self._entries():
@@ -68,10 +99,41 @@ class ManifestSource(ImageSource):
                     version, size = version or stat_version(found), found.st_size
                 except (OSError, ValueError):
                     version = version or "unreadable"
-            yield uri, version or "listed", size
+            yield uri, version or _UNKNOWN, size
 
-    def _uri(self, entry: str) -> str:
-        return image_uri(entry, str(self.path.parent))
+
+def _look(row: ManifestRow) -> ManifestRow:
+    """A row with the version of what its URL names; where the server does not say it, it counts as unchanged."""
+    try:
+        return (row[0], *look_web(row[0]))
+    except ReadError:
+        return row
+
+
+class ManifestSource(NamedImages):
+    """A list file; relative paths start at its own folder.
+
+    A `version` column says which version of an object is meant; without it a local file's time and size serve, a URL
+    is asked for its own, and an object in S3 counts as unchanged. In a .txt, a line that begins with # is a comment,
+    unless a file is called so.
+
+    Args:
+        path: of the list.
+        column: of a .csv or .parquet, the one that names the images; by default that of `NAME_COLUMNS` which it has.
+        outs: folders and prefixes of results, which are never listed.
+    """
+
+    def __init__(self, path: str | Path, *, column: str | None = None, outs: Iterable[str] = ()) -> None:
+        super().__init__(outs=outs)
+        self.path = Path(path).expanduser().absolute()
+        self._folder = str(self.path.parent)
+        self._column = column
+
+    def list_images(self) -> Iterator[pa.Table]:
+        """The images in the list's order."""
+        if not self.path.is_file():
+            raise SourceError(f"no such list file: {self.path}")
+        return super().list_images()
 
     def _is_comment(self, line: str) -> bool:
         """Whether a line begins with #, and names no file that is there: photos are called #1.jpg, too."""
@@ -95,37 +157,57 @@ class ManifestSource(ImageSource):
     def _csv(self) -> Iterator[tuple[str, str]]:
         with open(self.path, encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
-            self._check_columns(reader.fieldnames or ())
-            yield from self._named(reader)
+            name, version = self._columns(reader.fieldnames or ())
+            yield from self._named(name, ((row[name], row[version] if version else "") for row in reader))
 
     def _parquet(self) -> Iterator[tuple[str, str]]:
         import pyarrow.parquet as pq
 
         file = pq.ParquetFile(self.path)
-        names = file.schema_arrow.names
-        self._check_columns(names)
-        for batch in file.iter_batches(columns=[n for n in ("uri", "version") if n in names]):
-            if "version" in names:  # of whatever type
-                place = batch.schema.get_field_index("version")
-                batch = batch.set_column(place, "version", batch["version"].cast(pa.string()))
-            yield from self._named(batch.to_pylist())
+        name, version = self._columns(file.schema_arrow.names)
+        for batch in file.iter_batches(columns=[name, *([version] if version else [])]):
+            # a version may be of whatever type
+            versions = batch[version].cast(pa.string()).to_pylist() if version else [""] * len(batch)
+            yield from self._named(name, zip(batch[name].to_pylist(), versions, strict=True))
 
-    def _check_columns(self, names: Sequence[str]) -> None:
-        if "uri" not in names:
-            raise SourceError(f"{self.path} has no column `uri`; its columns are: {', '.join(names)}")
+    def _columns(self, names: Sequence[str]) -> tuple[str, str | None]:
+        """The column that names the images, and that of their versions, if there is one."""
+        every = ", ".join(names)
+        known = Counter(_plain(name) for name in names)
+        if self._column is not None:
+            # as it is written, or else as people write it
+            found = [n for n in names if n == self._column] or [n for n in names if _plain(n) == _plain(self._column)]
+            if not found:
+                raise SourceError(f"{self.path} has no column `{self._column}`; its columns are: {every}")
+        else:
+            found = [name for name in names if _plain(name) in NAME_COLUMNS]
+            if not found:
+                raise SourceError(
+                    f"{self.path} has no column `uri`, `url` or `path`; its columns are: {every}; --column says which "
+                    "one names the images"
+                )
+        if len(found) > 1 or known["version"] > 1:
+            which = found if len(found) > 1 else [name for name in names if _plain(name) == "version"]
+            way_out = "--column says which one" if len(set(which)) > 1 and len(found) > 1 else "rename one of them"
+            raise SourceError(f"{self.path} has the columns {' and '.join(f'`{n}`' for n in which)}: {way_out}")
+        return found[0], next((name for name in names if _plain(name) == "version"), None)
 
-    def _named(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
-        for row in rows:
-            uri = row["uri"]
-            if uri is None or not len(uri := self._text(uri)):
+    def _named(self, column: str, rows: Iterable[tuple[Any, Any]]) -> Iterator[tuple[str, str]]:
+        for name, version in rows:
+            if name is None or not len(name := self._text(column, name)):
                 self.passed_over.add(NAMELESS)
             else:
-                yield uri, row.get("version") or ""
+                yield name, version or ""
 
-    def _text(self, uri: Any) -> str:
+    def _text(self, column: str, uri: Any) -> str:
         if isinstance(uri, bytes):  # a path is bytes, of whatever encoding; a URI is text
             return uri.decode(errors="replace") if b"://" in uri else os.fsdecode(uri)
         if not isinstance(uri, str):
             found = f"{str(uri)[:40]!r}, of type {type(uri).__name__}"
-            raise SourceError(f"the column `uri` of {self.path} holds {found}: it holds paths or URIs, as text")
+            raise SourceError(f"the column `{column}` of {self.path} holds {found}: it holds paths or URIs, as text")
         return uri
+
+
+def _plain(column: str) -> str:
+    """As spreadsheets and people write a column's name."""
+    return column.strip().lower()

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
 
 from pixelbrain.errors import ReadError, SourceError, SourceGoneError
-from pixelbrain.sources.base import MAX_IMAGE_BYTES, ImageBytes, ImageSource, is_image_name, manifest_tables, one_line
+from pixelbrain.sources.base import (
+    MAX_IMAGE_BYTES,
+    ImageBytes,
+    ImageSource,
+    OtherVersionError,
+    Part,
+    is_image_name,
+    manifest_tables,
+    one_line,
+)
+from pixelbrain.sources.globs import Glob
 from pixelbrain.sources.passed_over import (
     AROUND,
     HIDDEN_FILE,
@@ -32,12 +42,23 @@ class LocalSource(ImageSource):
         path: of the folder, or the file.
         hidden: list what is hidden, or a system's own, too; see `is_hidden`.
         outs: folders of results, which are never listed.
+        glob: only what it means, below the folder.
+        kind: which files are meant, by their names.
     """
 
-    def __init__(self, path: str | Path, *, hidden: bool = False, outs: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        hidden: bool = False,
+        outs: Iterable[str] = (),
+        glob: Glob | None = None,
+        kind: Callable[[str], bool] = is_image_name,
+    ) -> None:
         super().__init__()
         self.path = absolute(os.fspath(path))
         self._hidden, self._outs = hidden, tuple(outs)
+        self._glob, self._kind = glob, kind
 
     def list_images(self) -> Iterator[pa.Table]:
         """Images in alphabetical order, folder by folder.
@@ -52,7 +73,7 @@ class LocalSource(ImageSource):
             raise SourceError(inside_out(self.path))
         if is_in_gallery(folder):
             raise SourceError(of_a_run(self.path))
-        if os.path.isfile(self.path):
+        if os.path.isfile(self.path) and self._glob is None:
             return manifest_tables([_row(self.path, os.stat(self.path))])
         if not os.path.isdir(self.path):
             if os.path.lexists(self.path):
@@ -68,7 +89,11 @@ class LocalSource(ImageSource):
         Also of what is hidden or in an OUT: what an earlier run took for photos can be pruned so.
         """
         path = uri_to_path(image_id) if image_id.startswith(FILE_SCHEME) else ""
-        return path == self.path or (path.startswith(os.path.join(self.path, "")) and is_image_name(path))
+        if path == self.path and self._glob is None:
+            return True
+        start = os.path.join(self.path, "")
+        below = path.startswith(start) and self._kind(path)
+        return below and (self._glob is None or self._glob.matches(path[len(start) :]))
 
     def _walk(self, outs: Outs) -> Iterator[tuple[str, str, int | None]]:
         links = _Links(self.path, hidden=self._hidden)
@@ -79,11 +104,15 @@ class LocalSource(ImageSource):
                 self.passed_over.add(RESULTS)
                 subfolders.clear()
                 continue
+            start = "" if folder == self.path else os.path.relpath(folder, self.path) + "/"
+            if self._glob is not None:  # what it does not mean is not passed over
+                subfolders[:] = [name for name in subfolders if self._glob.enters(start + name)]
+                names = [name for name in names if self._glob.matches(start + name)]
             subfolders[:] = sorted(name for name in subfolders if self._enters(folder, name, outs, links))
             for name in sorted(names):
                 if is_hidden(name) and not self._hidden:
                     self.passed_over.add(HIDDEN_FILE)
-                elif not is_image_name(name):
+                elif not self._kind(name):
                     self.passed_over.add_file(name)
                 else:
                     yield from self._image(os.path.join(folder, name), outs)
@@ -162,15 +191,17 @@ def stat_version(found: os.stat_result) -> str:
     return f"{found.st_mtime_ns}-{found.st_size}"
 
 
-def read_local(uri: str) -> ImageBytes:
-    """The bytes of a file:// URI as they were at one moment, and their version.
+def read_local(uri: str, part: Part | None = None, version: str = "") -> ImageBytes:
+    """The bytes of a file:// URI, or a part of a file of this version, as they were at one moment; and their version.
 
     A file that changes meanwhile is not taken: what was read may be half old and half new, and the next run finds it
     under its new version anyway. One that is deleted meanwhile is read to its end. Nothing but regular files is
     ever opened: a pipe would make the reader wait for ever, and a device may do what it does.
 
     Raises:
-        ReadError: gone, not permitted, not a regular file, over `MAX_IMAGE_BYTES`, or changed while it was read.
+        OtherVersionError: a part was wanted, and the file has another version.
+        ReadError: gone, not permitted, not a regular file, over `MAX_IMAGE_BYTES`, or changed while it was read; or it
+            ends before the part does.
     """
     try:
         path = uri_to_path(uri)
@@ -182,9 +213,17 @@ def read_local(uri: str) -> ImageBytes:
         try:
             before = os.fstat(descriptor)
             _check_regular(before)
-            if before.st_size > MAX_IMAGE_BYTES:
-                raise ReadError(f"{before.st_size:,} bytes are no image: more than {MAX_IMAGE_BYTES:,} are not read")
-            data = _read(descriptor, before.st_size)
+            if part is not None and stat_version(before) != version:
+                raise OtherVersionError("changed since it was listed")
+            offset, size = part or Part(0, before.st_size)
+            if size > MAX_IMAGE_BYTES:
+                raise ReadError(f"{size:,} bytes are no image: more than {MAX_IMAGE_BYTES:,} are not read")
+            if offset + size > before.st_size:
+                raise ReadError(
+                    f"cut off: the file has {before.st_size:,} bytes, and the image ends at {offset + size:,}"
+                )
+            os.lseek(descriptor, offset, os.SEEK_SET)
+            data = _read(descriptor, size)
             after = os.fstat(descriptor)
         finally:
             os.close(descriptor)
@@ -192,7 +231,7 @@ def read_local(uri: str) -> ImageBytes:
         raise ReadError(f"{type(error).__name__}: {error.strerror or error}") from None
     except ValueError:  # a NUL, which a list file can hold and a path cannot
         raise ReadError("a path that no file can have") from None
-    if len(data) != before.st_size or stat_version(before) != stat_version(after):
+    if len(data) != size or stat_version(before) != stat_version(after):
         raise ReadError("changed while it was read: run again when nothing writes it any more")
     return ImageBytes(data, stat_version(before))
 

@@ -6,7 +6,9 @@ import os
 import re
 
 from pixelbrain.errors import SourceError
+from pixelbrain.sources.archives.names import is_archive_name
 from pixelbrain.sources.base import is_image_name, is_list_name, one_line
+from pixelbrain.sources.web.urls import is_web, normal_url
 from pixelbrain.storage.file_uri import absolute, is_file_uri, path_to_uri, uri_to_path
 from pixelbrain.storage.s3_uri import S3_SCHEME
 
@@ -14,12 +16,15 @@ _S3 = re.compile(r"s3[an]?://", re.IGNORECASE)  # s3a and s3n are what Hadoop ca
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 _SLASH_LOST = re.compile(r"([a-z][a-z0-9+.-]+):/", re.IGNORECASE)  # as a Path writes s3://bucket
 
-_SOURCES = "a folder, an image, a list file (.txt, .csv, .parquet) or s3://bucket/prefix"
-_LIST = "a list is a .txt with a path or URI a line, or a .csv or .parquet with a column `uri`"
+_SOURCES = "a folder, an image, a list file (.txt, .csv, .parquet), a .tar, s3://bucket/prefix or an https:// URL"
+_LIST = "a list is a .txt with a path or URI a line, or a .csv or .parquet with a column `uri`, `url` or `path`"
 #: What files are by the end of their names, and the way out.
 _OTHER_FILES = {
+    "is an archive that is compressed, and no part of it can be read by itself: unpack it, to a .tar or a folder": (
+        ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst",
+    ),
     "is an archive: unpack it, and name the folder": (
-        ".zip", ".tar", ".tgz", ".gz", ".bz2", ".tbz2", ".xz", ".txz", ".zst", ".7z", ".rar",
+        ".zip", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar",
     ),
     f"is a list of a kind that is not read: {_LIST}": (
         ".tsv", ".jsonl", ".ndjson", ".json", ".lst", ".list", ".xls", ".xlsx", ".ods", ".arrow", ".feather", ".orc",
@@ -68,10 +73,15 @@ def image_uri(name: str, folder: str = "") -> str:
         folder: where a relative path starts; the current folder by default.
 
     Returns:
-        An `s3://` URI, or the `file://` URI of an absolute path without dots and doubled slashes, whose links are not
-        resolved; a URI of another scheme as it stands.
+        An `s3://` URI, an `https://` URL, or the `file://` URI of an absolute path without dots and doubled slashes,
+        whose links are not resolved; a URI of another scheme as it stands.
+
+    Raises:
+        SourceError: a URL that is none, or holds a password.
     """
     place = normal_source(name)
+    if is_web(place):
+        return normal_url(place)
     if _SCHEME.match(place) and not is_file_uri(name):
         return place
     return path_to_uri(absolute(os.path.join(folder, place if is_file_uri(name) else os.path.expanduser(place))))
@@ -85,8 +95,14 @@ def check_source(place: str) -> None:
     """
     if place.startswith(S3_SCHEME):
         _check_name(place)
+    elif is_web(place):
+        url = normal_url(place)
+        path = url.partition("?")[0]
+        _check_name(path)
+        if is_list_name(path) or is_archive_name(path):
+            raise SourceError(f"a list or an archive is read from a disk or S3: copy {one_line(url)} here")
     elif os.path.isfile(place):
-        if not is_image_name(place) and not is_list_name(place):
+        if not is_image_name(place) and not is_list_name(place) and not is_archive_name(place):
             _check_name(place)
             _check_bytes(place)
     elif (found := _SCHEME.match(place) or _SLASH_LOST.match(place)) and not os.path.lexists(place):

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from pixelbrain.errors import SourceError, SourceGoneError
 from pixelbrain.sources.base import LISTING_ROWS, ImageSource, ManifestRow, is_image_name, manifest_table, one_line
+from pixelbrain.sources.globs import Glob
 from pixelbrain.sources.passed_over import HIDDEN_FILE, IN_RESULTS, is_hidden
 from pixelbrain.sources.results import Outs, inside_out, results_of_key
 from pixelbrain.storage.retry import Retries, with_retries
@@ -42,6 +43,8 @@ class S3Source(ImageSource):
         retries: of each page.
         hidden: list what is hidden below the prefix, or a system's own, too; see `is_hidden`.
         outs: prefixes of results, which are never listed.
+        glob: only what it means; `uri` is its base.
+        kind: which objects are meant, by the names of their keys.
     """
 
     def __init__(
@@ -52,9 +55,12 @@ class S3Source(ImageSource):
         retries: Retries = _DEFAULT_RETRIES,
         hidden: bool = False,
         outs: Iterable[str] = (),
+        glob: Glob | None = None,
+        kind: Callable[[str], bool] = is_image_name,
     ) -> None:
         super().__init__()
         self.uri = uri
+        self._glob, self._kind = glob, kind
         self._hidden, self._outs = hidden, Outs(outs)
         self._results: str | None = None  # the OUT in which the listing is
         self.bucket, self.prefix = split_s3_uri(uri)
@@ -77,7 +83,7 @@ class S3Source(ImageSource):
         if not image_id.startswith(f"{S3_SCHEME}{self.bucket}/"):
             return False
         key = image_id.removeprefix(f"{S3_SCHEME}{self.bucket}/")
-        named = key == self.prefix or is_image_name(key)
+        named = key == self.prefix or self._kind(key)
         return key.startswith(self.prefix) and named and self._is_below(key)
 
     def _reach(self) -> None:
@@ -96,11 +102,12 @@ class S3Source(ImageSource):
     def _pages(self) -> Iterator[dict[str, Any]]:
         """The listing's pages. One that cannot be had is an error: a listing that ends early would lose images."""
         client = s3_client(self.endpoint, read_timeout_s=_PAGE_TIMEOUT_S)
+        prefix = self.prefix if self._glob is None else split_s3_uri(self._glob.literal)[1]
         position: dict[str, str] = {}
         while True:
 
             def page(where: dict[str, str] = position) -> dict[str, Any]:
-                answer = client.list_objects_v2(Bucket=self.bucket, Prefix=self.prefix, **where)
+                answer = client.list_objects_v2(Bucket=self.bucket, Prefix=prefix, **where)
                 if "IsTruncated" not in answer:
                     raise AnswerError(NOT_S3, transient=False)
                 return answer
@@ -133,7 +140,7 @@ class S3Source(ImageSource):
                 continue
             if why := self._why_not(key):
                 self.passed_over.add(why)
-            elif key == self.prefix or is_image_name(key):
+            elif key == self.prefix or self._kind(key):
                 version = version_of(item.get("ETag"), item.get("LastModified"), size)
                 yield f"{S3_SCHEME}{self.bucket}/{key}", version, size
             else:
@@ -145,8 +152,10 @@ class S3Source(ImageSource):
         An empty object that marks a folder, with or without a slash, is none.
         """
         rest = key[len(self.prefix) :]
+        if self._glob is not None and not self._glob.matches(rest):
+            return False
         if not rest:
-            return is_image_name(key) or (size > 0 and bool(key) and not key.endswith("/"))
+            return self._kind(key) or (size > 0 and bool(key) and not key.endswith("/"))
         below = not self.prefix or self.prefix.endswith("/") or rest.startswith("/")
         return below and not (key.endswith("/") and size == 0)
 

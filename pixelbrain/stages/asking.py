@@ -6,13 +6,13 @@ import itertools
 import time
 from typing import TYPE_CHECKING, Any
 
+from pixelbrain.stages.chosen import read_where
 from pixelbrain.stages.preflight import LOOK
 from pixelbrain.stages.wording import tell_batches
 
 if TYPE_CHECKING:
     from pixelbrain.asking.batch.rounds import BatchReport
     from pixelbrain.asking.module import Gpt4VModule
-    from pixelbrain.asking.questions.where import Where
     from pixelbrain.landing.landing import Landing
     from pixelbrain.stages.stages import Stages
 
@@ -24,20 +24,8 @@ def to_ask(stages: Stages, module: Gpt4VModule) -> dict[str, Any]:
         "settings": module.settings,
         "price": module.price,
         "limits": module.limits,
-        "where": _where(stages, module),
+        "where": read_where(stages, module.where),
     }
-
-
-def _where(stages: Stages, module: Gpt4VModule) -> Where | None:
-    """Which images are asked about; MongoDB is opened for names that did not land, if it is there."""
-    from pixelbrain.asking.pending import read_where
-    from pixelbrain.stores.database import Database
-
-    def stored(name: str) -> dict[str, Any]:
-        with Database.open(stages.storage, mongo=stages.config.mongo, chroma=stages.config.chroma) as database:
-            return database.get_field(name) if database.has_mongo else {}
-
-    return read_where(stages.landing.require(), module.where, stored)
 
 
 def asked(module: Gpt4VModule) -> dict[str, str]:
@@ -82,7 +70,7 @@ def dry_run(stages: Stages, module: Gpt4VModule, *, limit: int | None = None) ->
     from pixelbrain.asking.dry_run import describe, dry_run
     from pixelbrain.asking.pending import pending_images
 
-    where = _where(stages, module)
+    where = read_where(stages, module.where)
     rows = (
         (row["image_id"], row["width"], row["height"])
         for table in pending_images(stages.landing, module.settings, where)

@@ -86,6 +86,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "identify": ("out", *_STORES),
         "group": ("out", *_STORES),
         "verify": ("out", "mongo to read", "chroma", "servers"),  # changes nothing; --repair is a load
+        "duplicates": ("out",),
         "report": ("out",),
         "compact": ("out",),
         "search": ("chroma", "servers"),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import os
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pixelbrain.config import RunConfig
@@ -16,16 +18,19 @@ from pixelbrain.landing.landing import Landing
 from pixelbrain.locks.run import RunLock
 from pixelbrain.record import read_record, write_stage
 from pixelbrain.stages.asking import asked, to_ask
+from pixelbrain.stages.chosen import choose, chosen_loader
 from pixelbrain.stages.configured import fetch_missing, make_asking, make_modules, recorded_config
 from pixelbrain.stages.display import Display, LogDisplay
+from pixelbrain.stages.extracting import extract_passes, tell_passes
 from pixelbrain.stages.preflight import LOOK, preflight
-from pixelbrain.stages.wording import tell_asked, tell_extracted, tell_identified, tell_loaded
+from pixelbrain.stages.wording import tell_asked, tell_duplicates, tell_identified, tell_loaded
 
 if TYPE_CHECKING:
     from pixelbrain.asking.answer_records import AskReport
     from pixelbrain.asking.module import Gpt4VModule
     from pixelbrain.engine.extract import ExtractReport, FirstLook
     from pixelbrain.identity.group import GroupReport
+    from pixelbrain.identity.lookalikes.duplicates import DuplicatesReport
     from pixelbrain.identity.people import IdentityReport
     from pixelbrain.images.loader import DataLoader
     from pixelbrain.landing.compact import CompactReport
@@ -39,7 +44,8 @@ if TYPE_CHECKING:
 #: Settings that later stages can be told anew; of all others, run.json keeps what extract was told.
 _LATER = ("mongo", "chroma", "s3_endpoint", "strategy", "min_label_score")
 #: Settings of the modules that a config makes; modules that are given have their own.
-_OF_MODULES = ("classifier", "classes", "top_k", "embedder", "turns", "weights_dir", "offline")
+_OF_MODULES = ("classifier", "classes", "top_k", "embedder", "turns", "clip_model", "labels", "label_template",
+               "weights_dir", "offline")  # fmt: skip
 
 
 class Stages:
@@ -51,6 +57,7 @@ class Stages:
         debug: show Ray's own log.
         loader, modules, asking, landing: which images, what looks at them, what asks about them, and what lands them,
             in place of what the config says of them.
+        behind: by a module's name, the expression that is true for the images that it looks at; see `pipeline.Where`.
     """
 
     def __init__(
@@ -61,6 +68,7 @@ class Stages:
         debug: bool = False,
         loader: DataLoader | None = None,
         modules: Sequence[PipelineModule] = (),
+        behind: Mapping[str, str] = MappingProxyType({}),
         asking: Sequence[Gpt4VModule] = (),
         landing: Landing | None = None,
     ) -> None:
@@ -72,6 +80,7 @@ class Stages:
         self.landing = landing or Landing(config.out, s3_endpoint=config.s3_endpoint)
         self.storage: Storage = self.landing.storage
         self._loader, self._modules, self._asking = loader, modules, asking
+        self._behind, self._is_loader_ready = behind, False
         self._looked: FirstLook | None = None
         self._loaded = False  # whether what the load wrote last is in the stores that are open
         self.checked: set[str] = set()  # what was seen to be there, see `preflight`
@@ -90,7 +99,7 @@ class Stages:
 
     def loader(self) -> DataLoader:
         """The images of SOURCE."""
-        from pixelbrain.images.loader import DataLoader
+        from pixelbrain.landing.where.loader import DataLoader
 
         config = self.config
         if self._loader is None:
@@ -102,7 +111,11 @@ class Stages:
                 limit=config.limit,
                 max_megapixels=config.max_megapixels,
                 hidden=config.hidden,
+                column=config.column,
+                where=config.where,
             )
+        if not self._is_loader_ready:
+            self._loader, self._is_loader_ready = chosen_loader(self, self._loader), True
         return self._loader
 
     def look_first(self) -> FirstLook:
@@ -111,12 +124,18 @@ class Stages:
 
         if self._looked is None:
             gone, prune = self.config.prune_gone_source, self.config.prune
-            self._looked = first_look(self.loader(), self.landing, prune=prune, prune_gone_source=gone)
+            self._looked = first_look(self.loader().settled(), self.landing, prune=prune, prune_gone_source=gone)
         return self._looked
 
     def modules(self) -> Sequence[PipelineModule]:
-        """The modules that look at images, not yet set up."""
-        return self._modules or make_modules(self.config)
+        """The modules that look at images, not yet set up, in the order in which they run.
+
+        Raises:
+            ConfigError: one requires what no other gives.
+        """
+        from pixelbrain.engine.extract import in_order
+
+        return in_order(self._modules or make_modules(self.config), self.landing)[0]
 
     def asking(self) -> Sequence[Gpt4VModule]:
         """The modules that ask. Raises `ConfigError` for what cannot be asked."""
@@ -170,34 +189,21 @@ class Stages:
         Raises:
             StoppedError: Ctrl-C; what had landed until then is in run.json.
         """
-        from pixelbrain.engine.extract import extract
+        from pixelbrain.engine.extract import add_reports
 
         self.check("extract")
-        config, loader, modules = self.config, self.loader(), self.modules()
+        config, modules = self.config, self.modules()
         looked, self._looked = self._looked, None  # it may be large, and is old next time
         with self.lock("extract"):  # before 100 MB are fetched for an OUT that is in use, or may not be written
             if not self._modules:  # those of a config; others know by themselves where theirs are
                 fetch_missing(modules, config, self.display)
-            with self.display.stage("extract") as tell:
-                report = extract(
-                    loader,
-                    modules,
-                    self.storage,
-                    placement=config.placement(),
-                    retry_failed=config.retry_failed,
-                    force=config.force,
-                    prune=config.prune,
-                    prune_gone_source=config.prune_gone_source,
-                    thumbnails=config.thumbnails,
-                    looked=looked,
-                    progress=progress or tell,
-                    debug=self.debug,
-                )
+            reports = extract_passes(self, modules, self._behind, looked, progress)
+            report = functools.reduce(add_reports, reports.values())
             self._publish()
             figures = dataclasses.asdict(report) | {"images_per_s": round(report.images_per_s, 2)}
             figures["seconds_by_activity"] = {k: round(v, 2) for k, v in report.seconds_by_activity.items()}
             self.record("extract", figures)
-        tell_extracted(self.display, report, config.source, pruned=config.prune or config.prune_gone_source)
+        tell_passes(self, reports)
         if report.stopped and not may_stop:
             raise StoppedError(
                 f"Stopped. {report.done:,} images have landed in this run, and stay: the same command does the rest"
@@ -253,18 +259,34 @@ class Stages:
         tell_identified(self.display, report, self.config.strategy)
         return report
 
-    def group(self, database: Database, *, threshold: float | None = None, by: str = "images") -> GroupReport:
+    def group(
+        self, database: Database, *, threshold: float | None = None, by: str = "images", where: str | None = None
+    ) -> GroupReport:
         """Group images that look alike; see `identity.group.group_images`."""
         from pixelbrain.identity.group import group_images
 
         self.check("group")
+        images = choose(self, where)
         with self.lock("group"), self._published(), self._in_step(database, by), self.display.stage("group"):
-            report = group_images(database, threshold=threshold, by=by)
+            report = group_images(database, threshold=threshold, by=by, only=images)
             self.record("group", dataclasses.asdict(report))
         self.display.line(
             f"group     {report.groups:,} groups in {report.grouped:,} of {report.images:,} images, "
             f"{report.seconds:,.0f} s"
         )
+        return report
+
+    def duplicates(self, **given: Any) -> DuplicatesReport:
+        """Find photos that are there more than once; see `identity.lookalikes.duplicates.find_duplicates`."""
+        from pixelbrain.identity.lookalikes.duplicates import find_duplicates
+
+        self.check("duplicates")
+        with self.lock("duplicates"), self._published(), self.display.stage("duplicates"):
+            report = find_duplicates(
+                self.landing.require(), **{name: value for name, value in given.items() if value is not None}
+            )
+            self.record("duplicates", dataclasses.asdict(report))
+        tell_duplicates(self.display, report)
         return report
 
     def report(self) -> Path:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pixelbrain.asking.reasons import Reasons
     from pixelbrain.config import Strategy
     from pixelbrain.engine.extract import ExtractReport
+    from pixelbrain.identity.lookalikes.duplicates import DuplicatesReport
     from pixelbrain.identity.people import IdentityReport
     from pixelbrain.storage.base import Storage
     from pixelbrain.stores.load import LoadReport
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 _SHOWN = 5  # rows that a store would not have, kinds of failures; run.json has all
 
 
-def tell_extracted(display: Display, report: ExtractReport, source: str | None, *, pruned: bool) -> None:
+def tell_extracted(
+    display: Display, report: ExtractReport, source: str, *, pruned: bool, where: str | None = None
+) -> None:
     """Images, failures, and what is gone from the source."""
     landed = report.listed - report.done
     before = f", {landed:,} were there already" if landed > 0 and not report.stopped else ""
@@ -29,7 +32,8 @@ def tell_extracted(display: Display, report: ExtractReport, source: str | None, 
     known_as = ((report.moved, "moved"), (report.copies, "copies of others"), (report.turned, "turned for their faces"))
     known = "".join(f", {count:,} {what}" for count, what in known_as if count)
     rate = f", {report.images_per_s:,.1f} images/s" if report.done else ""
-    display.line(f"extract   {report.done:,} images{failed}{known}{before}{rate}, {report.seconds:,.0f} s")
+    behind = f" where {where}" if where else ""
+    display.line(f"extract   {report.done:,} images{behind}{failed}{known}{before}{rate}, {report.seconds:,.0f} s")
     if report.passed_over:
         display.line(f"          passed over: {describe_passed_over(report.passed_over)}")
     if report.gone:
@@ -92,4 +96,18 @@ def tell_identified(display: Display, report: IdentityReport, strategy: Strategy
         display.warn(
             f"          {strategy} follows chains of faces, which join strangers where there are many people: "
             "`--strategy average` mixes fewer, and `pixelbrain evaluate` says how many"
+        )
+
+
+def tell_duplicates(display: Display, report: DuplicatesReport) -> None:
+    """What was found, and what was not looked at."""
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(report.kinds.items()))
+    display.line(
+        f"duplicates {report.drop:,} of {report.images:,} images have a better one ({report.groups:,} groups"
+        f"{', ' + kinds if kinds else ''}), {report.drop_bytes / 1e6:,.1f} MB, {report.seconds:,.1f} s"
+    )
+    if report.hashed < report.images:
+        display.line(
+            f"           {report.images - report.hashed:,} have no perceptual hash: pictures of one colour, and photos "
+            "that landed without, which get one by `pixelbrain extract SOURCE --out OUT --module quality`"
         )

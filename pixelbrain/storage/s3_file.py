@@ -68,6 +68,11 @@ class _RangedObject(io.RawIOBase):
     def size(self) -> int:
         return self._size
 
+    def readinto(self, buffer: Any) -> int:
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
     def read(self, size: int = -1) -> bytes:
         start = self._position
         stop = self._size if size is None or size < 0 else min(start + size, self._size)

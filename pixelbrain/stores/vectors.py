@@ -157,12 +157,15 @@ def _place_in(parents: pa.Array) -> pa.Array:
     return pa.array(np.arange(len(of)) - np.searchsorted(of, of), pa.int64()).cast(pa.string())
 
 
-def nearest_landed(landing: Landing, collection: str, queries: np.ndarray, k: int) -> list[list[Match]]:
+def nearest_landed(
+    landing: Landing, collection: str, queries: np.ndarray, k: int, images: pa.ChunkedArray | None = None
+) -> list[list[Match]]:
     """The `k` vectors that landed nearest to each query, nearest first: all are read and compared.
 
     Args:
         collection: one of `vector_fields`.
         queries: float32 (m, dim); they need not be normalised.
+        images: the ids of those whose vectors are looked at; all by default.
 
     Raises:
         MixedModelsError: queries of another length.
@@ -170,7 +173,10 @@ def nearest_landed(landing: Landing, collection: str, queries: np.ndarray, k: in
     """
     best: list[list[tuple[float, str, dict[str, Any]]]] = [[] for _ in queries]
     field = vector_fields(landing)[collection]
-    for table in landing.iter_images([field.module]) if len(queries) else ():
+    places = None
+    if images is not None:
+        places = np.flatnonzero(np.asarray(pc.is_in(landing.index.image_id, images.combine_chunks())))
+    for table in landing.iter_images([field.module], images=places) if len(queries) else ():
         batch = landed_vectors(field, table)
         if batch is not None:  # ChromaDB has none with a NaN either
             batch = batch.take(np.flatnonzero(np.isfinite(batch.vectors).all(axis=1)).tolist())

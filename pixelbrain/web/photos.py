@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from pixelbrain.errors import ConfigError, PixelbrainError
-from pixelbrain.report.gallery.reader import details
+from pixelbrain.report.gallery.reader import read_photo
 from pixelbrain.web.data.columns import key_of
 from pixelbrain.web.data.desk import Note, View
 from pixelbrain.web.data.find import ONLY, Wanted, find, months
@@ -72,7 +72,8 @@ def photo_page(pages: Pages) -> Callable[[Request, View], Response]:
         around = [found[at - 1] if at > 0 else None, found[at + there] if at + there < len(found) else None]
         photo = known.photo(row)
         landed = pages.desk.row(photo.image_id)
-        photo.top_k, photo.values = details(landed) if landed else ((), ())
+        said = photo if landed is None else read_photo(landed)
+        photo.top_k, photo.values = said.top_k, said.values
         failures = [one for one in photos.failures if one.image_id == photo.image_id]
         keys = [None if one is None else key_of(photos.image_id[int(one)].as_py()) for one in around]
         up = f"/photos?{wanted.address()}" + (f"&page={number}" if (number := at // PHOTOS + 1) > 1 else "")
@@ -80,6 +81,7 @@ def photo_page(pages: Pages) -> Callable[[Request, View], Response]:
             request, "photo.html", view, here="photos", photo=photo, ok=bool(photos.ok[row]), failures=failures,
             taken=photos.taken_at[row].as_py(), previous=keys[0], next=keys[1], query=wanted.address(), up=up,
             wanted=wanted, at=at + 1 if there else None, total=len(found),
+            said_of={face.face_id: face.values for face in said.faces},
         )  # fmt: skip
 
     return show

@@ -86,15 +86,19 @@ def command() -> Callable[..., subprocess.CompletedProcess]:
     """Run the command in this process, where its own process is not what is tested: nothing is imported again.
 
     Called and answered as `pixelbrain`; it takes the Ray of `ray_running`, if that runs. A user's modules in the
-    working folder are imported again, as another test's may have the same name.
+    working folder are imported again, as another test's may have the same name. The workers of a run without Ray are
+    forked from one that has imported what they need; `test_without_ray` has those that a user has.
     """
     from pixelbrain.cli.main import cli
+    from pixelbrain.engine.local import worker
+    from tests.integration.forked import ForkedWorker
 
     def run(*args: Any, check: bool = True, **env: str) -> subprocess.CompletedProcess:
         words = [str(arg) for arg in args]
         here, known = Path.cwd(), set(sys.modules)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "path", [*sys.path])
+            patch.setattr(worker, "start_process", ForkedWorker)
             result = CliRunner().invoke(cli, words, env=env)
         for name in set(sys.modules) - known:
             if here != ROOT and (file := getattr(sys.modules[name], "__file__", None)) and Path(file).parent == here:

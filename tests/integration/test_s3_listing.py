@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pixelbrain.errors import ReadError, SourceError
 from pixelbrain.sources import ImageSource, open_source, read_image
 from pixelbrain.sources.base import is_image_name
+from pixelbrain.sources.gone import find_gone
 from pixelbrain.storage.s3_client import s3_client
 from tests.integration.s3_servers import (
     ACCESS_KEY,
@@ -147,6 +152,84 @@ def test_only_the_newest_version_that_is_not_deleted(s3):
     assert read_image(row["image_id"], s3_endpoint=s3.meta.endpoint_url) == (b"three", row["version"])
     with pytest.raises(ReadError, match="^no such object$"):
         read_image("s3://versioned/gone.jpg", s3_endpoint=s3.meta.endpoint_url)
+
+
+def tar_of(**members: bytes) -> bytes:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as tar:
+        for name, data in members.items():
+            info = tarfile.TarInfo(f"{name}.jpg")
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return file.getvalue()
+
+
+def test_tars_are_listed_by_their_headers_and_read_by_ranges(server):
+    """Of one version: on a server that knows If-Match no better than rclone does."""
+    client = s3_client(server)
+    for key in ("tars/a#1.tar", "tars/b.tar"):
+        client.put_object(Bucket="odd", Key=key, Body=tar_of(one=b"1" * 300_000, two=b"2" * 300_000, empty=b""))
+    with faulty_proxy(server) as proxy:
+        rows = listed(open_source("s3://odd/tars/*.tar", s3_endpoint=proxy.url))
+        assert [row["image_id"] for row in rows[:4]] == [
+            f"tar+s3://odd/tars/{name}"
+            for name in ("a%231.tar#/one.jpg", "a%231.tar#/two.jpg", "a%231.tar#/empty.jpg", "b.tar#/one.jpg")
+        ]
+        assert len(rows) == 6 and proxy.count("GET") <= 12  # the tail, where three headers are, and those before it
+        before = proxy.count("GET")
+        found = read_image(rows[1]["image_id"], version=rows[1]["version"], s3_endpoint=proxy.url)
+        assert found == (b"2" * 300_000, rows[1]["version"]) and proxy.count("GET") == before + 1
+        proxy.faults.append(Fault(target="GET", cut_after=1000))  # a part that breaks off goes on where it was
+        assert read_image(rows[0]["image_id"], version=rows[0]["version"], s3_endpoint=proxy.url).data == b"1" * 300_000
+    client.put_object(Bucket="odd", Key="tars/b.tar", Body=tar_of(two=b"new"))
+    again = read_image(rows[4]["image_id"], version=rows[4]["version"], s3_endpoint=server)
+    assert again.data == b"new" and again.version != rows[4]["version"]
+    assert find_gone([row["image_id"] for row in rows], s3_endpoint=server) == [False, False, False, True, False, True]
+    with pytest.raises(ReadError, match="no such object"):
+        read_image("tar+s3://odd/tars/none.tar#/a.jpg", s3_endpoint=server)
+
+
+def test_a_tar_on_a_server_that_knows_if_match(s3):
+    s3.create_bucket(Bucket="shards")
+    endpoint = s3.meta.endpoint_url
+    whole = tar_of(one=b"1" * 200_000, two=b"2" * 200_000)
+    s3.put_object(Bucket="shards", Key="a.tar", Body=whole[:300_000])
+    s3.put_object(Bucket="shards", Key="no.tar", Body=b"")
+    rows = listed(open_source("s3://shards/*.tar", s3_endpoint=endpoint))
+    assert [row["image_id"].partition("shards/")[2] for row in rows] == [
+        "a.tar#/one.jpg", "a.tar#/two.jpg", "a.tar#/", "no.tar#/",
+    ]  # fmt: skip
+    assert read_image(rows[0]["image_id"], version=rows[0]["version"], s3_endpoint=endpoint).data == b"1" * 200_000
+    for row, said in zip(rows[1:], ("cut off: only", "the archive is cut off", "it is no tar file"), strict=True):
+        with pytest.raises(ReadError, match=said):
+            read_image(row["image_id"], version=row["version"], s3_endpoint=endpoint)
+    s3.put_object(Bucket="shards", Key="a.tar", Body=whole)  # longer, and the same range is of another version
+    found = read_image(rows[1]["image_id"], version=rows[1]["version"], s3_endpoint=endpoint)
+    assert found.data == b"2" * 200_000 and found.version != rows[1]["version"]
+    assert [row["version"] for row in listed(open_source("s3://shards/a.tar", s3_endpoint=endpoint))][
+        1
+    ] == found.version
+
+
+def test_parquet_files_with_images(s3):
+    s3.create_bucket(Bucket="tables")
+    endpoint = s3.meta.endpoint_url
+    for key, images in ("in/0.parquet", [b"0" * 200_000, b"1"]), ("in/1.parquet", [b"2", None]):
+        file = io.BytesIO()
+        pq.write_table(pa.table({"image": [{"bytes": data, "path": None} for data in images]}), file, row_group_size=1)
+        s3.put_object(Bucket="tables", Key=key, Body=file.getvalue())
+    s3.put_object(Bucket="tables", Key="in/2.parquet", Body=b"nothing")
+    rows = listed(open_source("s3://tables/in/*.parquet", s3_endpoint=endpoint))
+    assert [row["image_id"].partition("in/")[2] for row in rows] == [
+        "0.parquet#/image/0", "0.parquet#/image/1", "1.parquet#/image/0", "1.parquet#/image/1", "2.parquet#/",
+    ]  # fmt: skip
+    read = [read_image(row["image_id"], version=row["version"], s3_endpoint=endpoint) for row in rows[:3]]
+    assert [(len(one.data), one.version) for one in read] == [
+        (size, row["version"]) for size, row in zip((200_000, 1, 1), rows[:3], strict=True)
+    ]
+    for row, said in zip(rows[3:], ("row 1 has no bytes", "it is no Parquet file"), strict=True):
+        with pytest.raises(ReadError, match=said):
+            read_image(row["image_id"], version=row["version"], s3_endpoint=endpoint)
 
 
 def test_an_empty_place_is_an_empty_listing(s3, tmp_path: Path):

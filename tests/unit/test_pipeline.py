@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 
 import pytest
 
 import pixelbrain as pb
+from pixelbrain.asking.answer_records import AskReport
+from pixelbrain.asking.pending import pending_images
 from pixelbrain.engine.extract import ExtractReport
 from pixelbrain.errors import ConfigError, OutLockedError, StoppedError, StoreError
 from pixelbrain.record import read_record, write_stage
+from pixelbrain.stages.stages import Stages
 from tests.unit.engine.modules_for_tests import Size
+from tests.unit.engine.standing import LAYOUTS, LOOKED, Above, Bright, Finder, Here, rows_of
 from tests.unit.landed_out import LOADED
 
 
@@ -107,9 +112,52 @@ def test_what_extract_is_told_arrives(photo_folder, tmp_path, monkeypatch):
     assert dataclasses.asdict(pb.Pipeline(loader, [module], device="cpu").placement)["device"] == "cpu"
 
 
-def test_a_pipeline_needs_a_module_that_looks(photo_folder):
-    with pytest.raises(ConfigError, match="at least one module that looks"):
-        pb.Pipeline(pb.DataLoader(str(photo_folder)), [pb.Gpt4VModule("people_detector")])
+def test_a_pipeline_that_only_asks_lands_what_it_asks_about(photo_folder, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("pixelbrain.engine.passes.choose_executor", lambda job, _looks: Here(job, "fused"))
+    monkeypatch.setattr(Stages, "check_asking", lambda *_: None)
+    monkeypatch.setattr(Stages, "check", lambda *_: None)
+    monkeypatch.setattr("pixelbrain.engine.ask.run.ask", lambda **given: asked.append(given) or AskReport())
+    module = pb.Gpt4VModule("people_detector", where="width == 60")
+    pipeline = pb.Pipeline(pb.DataLoader(photo_folder), [pb.Where("status = 'ok'"), module])
+    assert module.where == "width == 60"  # it may be in another pipeline
+    assert pipeline.extract(tmp_path / "out").done == 7
+    pipeline.ask(tmp_path / "out")
+    (given,) = asked
+    tables = list(pending_images(given["landing"], given["settings"], given["where"]))
+    assert sum(map(len, tables)) == 1 and given["where"].text == "(status = 'ok'\n) and (width == 60\n)"
+    with pytest.raises(ConfigError, match="at least one module"):
+        pb.Pipeline(pb.DataLoader(photo_folder), [pb.Where("true")])
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_behind_a_filter_modules_look_only_where_it_holds(tmp_path, encode, monkeypatch, layout):
+    (tmp_path / "photos").mkdir()
+    for width in (12, 25, 38, 61):
+        (tmp_path / "photos" / f"{width}.png").write_bytes(encode("PNG", size=(width, 20)))
+    monkeypatch.setattr("pixelbrain.engine.passes.choose_executor", lambda job, _looks: Here(job, layout))
+    out, loader = tmp_path / "out", pb.DataLoader(tmp_path / "photos")
+
+    def run(*modules, **more) -> tuple[dict[str, int], ExtractReport]:
+        LOOKED.clear()
+        pipeline = pb.Pipeline(loader.clone(**more), modules, placement=pb.Placement(layout=layout, executor="ray"))
+        report = pipeline.extract(out, thumbnails=False, progress=False)
+        return dict(Counter(name for name, _photo in LOOKED)), report
+
+    looked, report = run(Finder(), pb.Where("faces.n_faces > 0"), Bright(), pb.Where("n_faces > 1"), Above())
+    assert looked == {"facenet": 4, "bright": 2} and (report.listed, report.done, report.failed) == (4, 7, 1)
+    said = {name: (row["bright"] is not None, row["above"] is not None) for name, row in rows_of(out).items()}
+    assert said == {"12.png": (False,) * 2, "25.png": (True, False), "38.png": (True, True), "61.png": (False,) * 2}
+    assert run(Finder(), pb.Where("faces.n_faces > 0"), Bright())[0] == {}
+    assert run(Finder(), pb.Where("width < 30"), Bright())[1].done == 1  # of 25.png, it has landed
+    assert rows_of(out)["12.png"]["bright"]["faces"] == []
+    assert run(Bright(), where="faces.x1 = 0")[0] == {} and run(Bright(), where="status = 'ok'")[1].done == 1
+    assert run(pb.Where("n_faces > 5"), Finder(left=1))[0] == {}
+    assert {row["status"] for row in rows_of(out).values()} == {"ok"}
+    with pytest.raises(ConfigError, match="did you mean faces.score"):
+        run(Finder(), pb.Where("faces.skore > 0"), Bright())
+    with pytest.raises(ConfigError, match="cannot be read"):
+        pb.Where("n_faces >")
 
 
 def test_weights_are_the_modules_own_business(photo_folder, landed, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 import pixelbrain as pb
 from pixelbrain import schema
+from pixelbrain.cli.main import cli
 from pixelbrain.errors import ConfigError, LandingError, MissingExtraError, OutLockedError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.published import publish
@@ -47,6 +49,37 @@ def test_tables_are_those_of_an_export_for_pandas_and_polars(out: Path, tmp_path
     for table in ("images", "faces", "people"):
         assert found.export(tmp_path / "table.parquet", table) == getattr(found, table)().num_rows
         pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "table.parquet"), getattr(found, table)().to_pandas())
+
+
+def test_what_is_meant_is_said_in_one_language(out: Path, tmp_path: Path):
+    found, ann = pb.open(out), 'person = "ANN" and n_faces == 1'
+    ids = {name: getattr(found, name)(where=ann).to_pydict() for name in ("images", "faces", "people", "groups")}
+    assert ids["images"]["image_id"] == ids["faces"]["image_id"] == ["/b.jpg"] and not ids["groups"]["image_id"]
+    assert ids["people"]["identity_id"] == ["ann"] and ids["people"]["n_images"] == [2]  # with all their photos
+    assert found.people(where="n_faces == 0").num_rows == 0
+    assert found.search(person="ann", where=ann)["face_id"].to_pylist() == ["/b.jpg#0"]
+    for table, rows in {"images": 1, "faces": 1, "people": 1, "answers": 0}.items():
+        assert found.export(tmp_path / "table.csv", table, where=ann) == rows
+    assert found.export(tmp_path / "faces.json", format="coco", where=f"not ({ann})") == 2
+    said = json.loads((tmp_path / "faces.json").read_text())
+    assert [(one["id"], one["file_name"]) for one in said["images"]] == [(1, "/a.jpg"), (3, "/c.jpg")]
+    with pytest.raises(ConfigError, match="did you mean n_faces"):
+        found.images(where="n_face == 1")
+    cli(["export", str(out), str(tmp_path / "b.csv"), "--where", ann], standalone_mode=False)
+    assert (tmp_path / "b.csv").read_text().count("/b.jpg") and "/a.jpg" not in (tmp_path / "b.csv").read_text()
+
+
+def test_all_of_it_is_a_data_set(out: Path, tmp_path: Path):
+    found = pb.open(str(out))
+    assert found.export(tmp_path / "faces.json", format="coco", root="/a") == 3
+    said = json.loads((tmp_path / "faces.json").read_text())
+    assert (len(said["annotations"]), said["info"]["root"], said["images"][0]["tags"]) == (3, "/a", ["tabby"])
+    found.export(tmp_path / "faces.json", format="coco", min_label_score=0.95)
+    assert json.loads((tmp_path / "faces.json").read_text())["images"][0]["tags"] == []
+    with pytest.raises(LandingError, match="none of the 3 photos could be read"):  # they never were
+        found.export(tmp_path / "shards", format="webdataset", shard_size="1GB")
+    with pytest.raises(ConfigError, match="no format 'yolo': coco or webdataset"):
+        found.export(tmp_path / "faces.txt", format="yolo")
 
 
 def test_what_lands_later_is_there(out: Path):

@@ -22,13 +22,13 @@ from pixelbrain.asking.batch.store import BatchStore
 from pixelbrain.asking.batch.submit import MAX_BYTES, MAX_REQUESTS, RequestFile, recover
 from pixelbrain.asking.cost.prices import ModelPrice
 from pixelbrain.asking.pending import pending_images, spent_usd
-from pixelbrain.asking.questions.where import Where
 from pixelbrain.asking.request.body import question_hash
 from pixelbrain.asking.request.client import make_sync_client
 from pixelbrain.asking.settings import AskLimits, AskSettings
 from pixelbrain.errors import ConfigError
 from pixelbrain.landing.answers.log import AnswerMemory
 from pixelbrain.landing.landing import Landing
+from pixelbrain.landing.where.language import Condition
 from pixelbrain.locks.run import RunLock
 from pixelbrain.sources import read_bytes
 from pixelbrain.storage.base import Storage
@@ -43,7 +43,7 @@ def ask_batch(
     price: ModelPrice,
     limits: AskLimits,
     *,
-    where: Where | None = None,
+    where: Condition | None = None,
     limit: int | None = None,
     wait: bool = True,
     progress: Callable[[int, int, int], None] | None = None,

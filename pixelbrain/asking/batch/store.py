@@ -169,10 +169,10 @@ class BatchStore:
         return self.storage.local / _FOLDER / f"{batch}.upload.jsonl"
 
     def clean(self) -> None:
-        """Remove what a killed process left: rows that no state speaks of, half-written files, and uploads."""
-        known = {name.removesuffix(".json") for name in self._names(".json")}
+        """Remove what a killed process left: rows of no batch that is on its way, half-written files, and uploads."""
+        under_way = {state.id for state in self.active()}
         for name in self._names(".requests.jsonl"):
-            if name.removesuffix(".requests.jsonl") not in known:
+            if name.removesuffix(".requests.jsonl") not in under_way:
                 self.storage.delete(f"{_FOLDER}/{name}")
         for pattern in ("*.upload.jsonl", ".*.json*.tmp"):  # who holds OUT is the only one that writes these
             for path in (self.storage.local / _FOLDER).glob(pattern):

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from pixelbrain.asking.questions import schemas
 from pixelbrain.errors import ConfigError
+from pixelbrain.shown import shown
 
 #: Spec of an answer, and its JSON schema's type; `choice` and `schema` say more.
 _JSON_TYPES = {"text": "string", "bool": "boolean", "int": "integer", "float": "number", "choice": "string"}
@@ -97,7 +98,7 @@ class AnswerType:
         # servers without strict structured outputs are free with capitals
         folded = [c for c in self.choices if isinstance(value, str) and c.casefold() == value.strip().casefold()]
         if len(folded) != 1:
-            raise InvalidAnswerError(f"the answer is {schemas.shown(value)}, and none of {', '.join(self.choices)}")
+            raise InvalidAnswerError(f"the answer is {shown(value)}, and none of {', '.join(self.choices)}")
         return folded[0]
 
     def as_dict(self) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import best_match
 
 from pixelbrain.errors import ConfigError
+from pixelbrain.shown import shown
 
 #: Words that strict mode takes as they are, words that are left out, and words that are rewritten; others are refused.
 _KEPT = frozenset(
@@ -152,12 +153,6 @@ def mismatch(value: Any, schema: Mapping[str, Any]) -> str | None:
     if any(_JSON_TYPES.is_type(error.instance, kind) for kind in kinds):
         return f"{where} is {value}, which is out of range, or not Unicode text"
     return f"{where} is {value}, and not of type {' or '.join(kinds)}"
-
-
-def shown(value: Any) -> str:
-    """A value in an error's message: short, and on one line."""
-    text = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def stored(value: Any, schema: Mapping[str, Any]) -> Any:

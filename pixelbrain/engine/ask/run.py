@@ -20,7 +20,6 @@ import pyarrow.compute as pc
 
 from pixelbrain.asking.answer_records import AskReport
 from pixelbrain.asking.pending import pending_images, spent_usd
-from pixelbrain.asking.questions.where import Where
 from pixelbrain.asking.request.estimate import estimate
 from pixelbrain.asking.settings import AskLimits, AskSettings
 from pixelbrain.engine.ask.actors import AskingActor, LimiterActor
@@ -30,6 +29,7 @@ from pixelbrain.engine.work.environment import DriverEnvironment
 from pixelbrain.engine.work.meter import run_label
 from pixelbrain.errors import EngineError, PixelbrainError
 from pixelbrain.landing.landing import Landing
+from pixelbrain.landing.where.language import Condition
 from pixelbrain.locks.run import RunLock
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def ask(
     price: ModelPrice,
     limits: AskLimits,
     *,
-    where: Where | None = None,
+    where: Condition | None = None,
     limit: int | None = None,
     progress: Callable[[int, int, int], None] | None = None,
     waits: Callable[[float, str], None] | None = None,

@@ -97,13 +97,18 @@ class Worker:
 
     def _start(self) -> None:
         self.pipe, theirs = multiprocessing.Pipe()
-        program = _PROGRAM.format(path=sys.path, fd=theirs.fileno(), debug=self._debug)
-        quiet = {} if self._debug else {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", program, "pixelbrain-worker"], pass_fds=[theirs.fileno()],
-                env=self._environment, stdin=subprocess.DEVNULL, start_new_session=True, **quiet,
-            )  # fmt: skip
+            self._process = start_process(theirs, self._environment, self._debug)
         with contextlib.suppress(OSError):
             self.pipe.send_bytes(self._make)
             self.pipe.send_bytes(pickle.dumps(self._deaths > 0))
+
+
+def start_process(pipe: Connection, environment: Mapping[str, str], debug: bool) -> subprocess.Popen:
+    """A process that serves what comes through its end of a pipe, in a session of its own."""
+    program = _PROGRAM.format(path=sys.path, fd=pipe.fileno(), debug=debug)
+    quiet = {} if debug else {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen(
+        [sys.executable, "-c", program, "pixelbrain-worker"], pass_fds=[pipe.fileno()],
+        env=environment, stdin=subprocess.DEVNULL, start_new_session=True, **quiet,
+    )  # fmt: skip

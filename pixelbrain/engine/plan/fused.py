@@ -11,7 +11,7 @@ from pixelbrain.config import Placement
 from pixelbrain.engine.plan.nodes import Node
 from pixelbrain.engine.plan.pools import Pool
 from pixelbrain.errors import EngineError
-from pixelbrain.modules.base import Resources
+from pixelbrain.modules.base import Resources, with_actors
 
 FUSED = "images"
 
@@ -58,7 +58,7 @@ def fused_pools(
             threads=threads,
             modules=tuple(needs),
             device=device,
-            batch_size=max(need.batch_size for need in needs.values()),
+            batch_size=max(need.batch_size for need in with_actors(needs).values()),
             labels=labels,
         ),
     )

@@ -12,7 +12,7 @@ from pixelbrain.engine.plan.fused import FUSED, fused_pools
 from pixelbrain.engine.plan.nodes import Node, describe_nodes
 from pixelbrain.engine.plan.pools import Plan
 from pixelbrain.errors import ConfigError, EngineError
-from pixelbrain.modules.base import Resources
+from pixelbrain.modules.base import Resources, with_actors
 
 #: Images a block: large enough that handing it over costs nothing, and that decoding threads seldom wait for the first
 #: photos of the next one. A crash loses no more of a large one, which lands every two seconds.
@@ -56,6 +56,9 @@ def make_plan(
         raise EngineError("Ray reports no CPU: start it with at least one (`ray start --head --num-cpus 2`)")
     device = "cuda" if wishes.device == "cuda" or (gpus > 0 and wishes.device == "auto") else "cpu"
     layout = _choose_layout(nodes, wishes, device)
+    models = with_actors(needs)
+    beside = tuple(name for name in needs if name not in models)
+    needs = models if layout == "staged" else needs
     _check_pool_names(layout, needs, wishes)
     if wishes.autoscale:
         # with all labels that are asked for
@@ -64,11 +67,13 @@ def make_plan(
         nodes = [dataclasses.replace(node, labels=labels) for node in to_come]
     if layout == "fused":
         pools = fused_pools(nodes, needs, wishes, device, most=-(-images // _MIN_BLOCK_ROWS))
-        step, chunk, waiting = max(need.batch_size for need in needs.values()), 0, 0
+        step, chunk, waiting = max(need.batch_size for need in models.values()), 0, 0
     else:
         chunk = step = staged.chunk_rows(nodes, needs)
         pools = staged.staged_pools(nodes, needs, wishes, device, most=-(-images // max(chunk, _MIN_BLOCK_ROWS)))
         waiting = staged.waiting_bytes(pools, needs, chunk)
+        if beside:
+            pools = (dataclasses.replace(pools[0], modules=beside, batch_size=chunk), *pools[1:])
     if len(nodes) == 1 and not wishes.autoscale:
         pools = tuple(dataclasses.replace(pool, max_actors=pool.max_actors or pool.min_actors) for pool in pools)
     workers = pools[0].min_actors

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from pixelbrain.engine.work.isolate import Isolation, Suspicion, failed_rows
-from pixelbrain.engine.work.loaded_modules import LoadedModules, module_column
+from pixelbrain.engine.work.loaded_modules import LoadedModules, beside, module_column
 from pixelbrain.engine.work.meter import Meter
 from pixelbrain.engine.work.opener import Opener
 from pixelbrain.engine.work.pictures import add_faces
@@ -21,7 +21,7 @@ from pixelbrain.engine.work.run_notes import RunNotes
 from pixelbrain.engine.work.tally import Tally
 from pixelbrain.engine.work.worklist import WorkOrder
 from pixelbrain.landing.landing import Landing
-from pixelbrain.modules.base import PipelineModule
+from pixelbrain.modules.base import PipelineModule, needs_of, with_actors
 
 #: Rows land at least this often, so that a crash costs little: a file takes 10 ms to land.
 _ROWS_PER_PIECE = 1000
@@ -97,15 +97,17 @@ class ImageWorker:
     ) -> Iterator[pa.Table]:
         """Finished rows, a batch at a time; the next batch decodes while the models see this one."""
         modules = [self._modules[name] for name in names]
-        size = max(module.resources.batch_size for module in modules)
+        size = max(need.batch_size for need in with_actors(needs_of(modules)).values())
         cut = [entries[i : i + size] for i in range(0, len(entries), size)]
         for batch in self._opener.batches(cut, modules):
             seconds["waiting for images"] += batch.seconds
             table = batch.rows
             for name in names:
-                column, took = self._modules.run(name, len(table), batch.good, batch.inputs[name])
+                givers = self.order.stands_on.get(name, {})
+                inputs = beside(table, batch.good, batch.inputs[name], givers)
+                column, took = self._modules.run(name, len(table), batch.good, inputs)
                 table = table.append_column(name, column)
-                if self.order.thumbnails:
+                if self.order.thumbnails and not givers:
                     table = add_faces(table, name, batch.good, batch.inputs[name])
                 seconds[name] += took
             yield table

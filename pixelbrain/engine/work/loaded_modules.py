@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
 from pixelbrain.engine.work.meter import Meter
-from pixelbrain.modules.base import Known, PipelineModule
+from pixelbrain.modules.base import Beside, Known, PipelineModule
 
 
 class LoadedModules:
@@ -43,14 +43,34 @@ class LoadedModules:
         It is loaded if there is any that it is to look at.
         """
         module = self._modules[name]
-        looks = sum(not isinstance(one, Known) for one in inputs)
-        if looks:
+        looks = sum(not isinstance(one.given if isinstance(one, Beside) else one, Known) for one in inputs)
+        if looks and not module.resources.with_decoder:  # what is not known of it are errors
             self.set_up([name])
         started = time.perf_counter()
         column = module_column(rows, good, module.run_inputs(list(inputs)), module)
         took = time.perf_counter() - started
         self._meter.module(name, looks, took, self._device)
         return column, took
+
+
+def beside(rows: pa.Table, good: Sequence[int], inputs: Sequence[Any], givers: Mapping[str, str]) -> list[Any]:
+    """A module's inputs with what it stands on, where the same rows have its column already.
+
+    Args:
+        givers: by the names that the module requires, the modules that give them.
+    """
+    there = {
+        name: rows[of].take(pa.array(good, pa.int64())).to_pylist()
+        for name, of in givers.items()
+        if of in rows.column_names
+    }
+    if not there:
+        return list(inputs)
+    structs = [{name: column[place] for name, column in there.items()} for place in range(len(inputs))]
+    return [
+        Beside(one.given, {**one.structs, **its}) if isinstance(one, Beside) else Beside(one, its)
+        for one, its in zip(inputs, structs, strict=True)
+    ]
 
 
 def module_column(

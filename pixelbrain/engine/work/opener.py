@@ -8,6 +8,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
@@ -21,11 +22,11 @@ from pixelbrain.engine.work.run_notes import RunNotes
 from pixelbrain.engine.work.worklist import WorkOrder
 from pixelbrain.errors import ImageError
 from pixelbrain.images.decode import DecodeTarget, decode_image
+from pixelbrain.images.thumbnail import THUMBNAIL_PX
 from pixelbrain.landing.moves.known import KnownBytes
-from pixelbrain.modules.base import Known, PipelineModule
-from pixelbrain.sources import read_image
+from pixelbrain.modules.base import Beside, Known, PipelineModule
+from pixelbrain.sources import local_path, read_image
 from pixelbrain.sources.base import ImageBytes
-from pixelbrain.storage.s3_uri import S3_SCHEME
 
 #: Images from S3 that are read or wait to be decoded, beside two for each decoding thread: a read waits 30 ms and needs
 #: no core, and what has been read needs memory.
@@ -38,7 +39,7 @@ class Batch:
 
     rows: pa.Table  # of `schema.BASE_FIELDS`, and their `pictures.THUMBNAIL`; failed ones say why
     good: list[int]  # the rows whose image could be opened
-    inputs: dict[str, list[Any]]  # by module, what it made of each of the good ones
+    inputs: dict[str, list[Any]]  # by module, what it made of each of the good ones; `Beside` it what landed earlier
     seconds: float  # that nobody could do anything but wait for them
 
 
@@ -92,7 +93,7 @@ class Opener:
         self._order = order
         self._meter = meter
         self._pool = ThreadPoolExecutor(order.threads, thread_name_prefix="decode")
-        self._s3 = _ReadAhead(2 * order.threads + _READ_AHEAD)
+        self._remote = _ReadAhead(2 * order.threads + _READ_AHEAD)
         self._fields = [*schema.BASE_FIELDS, *([THUMBNAIL] if order.thumbnails else [])]
 
     @functools.cached_property
@@ -101,22 +102,30 @@ class Opener:
         return KnownBytes(self._order.storage, RunNotes(self._order.storage).read_known())
 
     def batches(self, cut: Sequence[Sequence[Mapping[str, Any]]], modules: Sequence[PipelineModule]) -> Iterator[Batch]:
-        """Open images, rows of `schema.MANIFEST_SCHEMA` by batch, and preprocess them for the modules."""
+        """Open images, rows of `schema.MANIFEST_SCHEMA` by batch, and preprocess them for the modules.
+
+        What a module stands on that is not among these has landed earlier, or comes along as an image's `beside`.
+        """
         if not cut:
             return
-        target = functools.reduce(DecodeTarget.union, (module.decode_target for module in modules))
+        targets = [module.decode_target for module in modules]
+        if self._order.thumbnails and all(module.resources.with_decoder for module in modules):
+            targets.append(DecodeTarget(long_side_px=THUMBNAIL_PX))  # else the models want as much and more
+        target = functools.reduce(DecodeTarget.union, targets)
 
         def submit(entries: Sequence[Mapping[str, Any]]) -> list[Future]:
-            reads = [self._begin_read(entry["image_id"]) for entry in entries]
+            reads = [self._begin_read(entry["image_id"], entry["version"]) for entry in entries]
             pairs = zip(entries, reads, strict=True)
             return [self._pool.submit(self._open, entry, read, modules, target) for entry, read in pairs]
 
+        names = {module.name for module in modules}
         ahead = submit(cut[0])
-        for following in [*cut[1:], []]:
+        for entries, following in zip(cut, [*cut[1:], []], strict=True):
             current, ahead = ahead, submit(following)
             started = time.perf_counter()
             wait(current)  # once for all: to be woken for each takes the decoding threads' lock from them each time
-            rows, inputs = zip(*self._with_known([future.result() for future in current]), strict=True)
+            opened = [future.result() for future in current]
+            rows, inputs = zip(*self._with_known(entries, opened, names), strict=True)
             waited = time.perf_counter() - started
             good = [i for i, given in enumerate(inputs) if given is not None]
             self._meter.read(sum(row.get("size_bytes") or 0 for row in rows))
@@ -128,10 +137,10 @@ class Opener:
                 seconds=waited,
             )
 
-    def _begin_read(self, image_id: str) -> Callable[[], ImageBytes]:
-        """What gives the image's bytes, once: those in S3 are on their way, a disk's are read when they are wanted."""
-        read = functools.partial(read_image, image_id, s3_endpoint=self._order.s3_endpoint)
-        return self._s3.begin(read) if image_id.startswith(S3_SCHEME) else read
+    def _begin_read(self, image_id: str, version: str) -> Callable[[], ImageBytes]:
+        """What gives the image's bytes, once: those elsewhere are on their way, a disk's are read when wanted."""
+        read = functools.partial(read_image, image_id, version=version, s3_endpoint=self._order.s3_endpoint)
+        return self._remote.begin(read) if local_path(image_id) is None else read
 
     def _open(
         self,
@@ -148,8 +157,10 @@ class Opener:
                 row["version"] = version
             row["size_bytes"] = len(data)
             row["sha256"] = hashlib.sha256(data).hexdigest()
-            known = self._known.find(row["sha256"], [module.name for module in modules])
-            if len(known) == len(modules):
+            names = [module.name for module in modules]
+            earlier = (of for name in names for of in self._order.stands_on.get(name, {}).values())
+            known = self._known.find(row["sha256"], [*names, *earlier])
+            if known.keys() >= {*names}:
                 return row | {"status": schema.Status.OK.value}, {}, known
             max_pixels = self._order.max_megapixels * 1_000_000
             image = decode_image(data, image_id=row["image_id"], target=target, max_pixels=max_pixels)
@@ -163,14 +174,22 @@ class Opener:
         return row, {m.name: m.try_preprocess(image) for m in modules if m.name not in known}, known
 
     def _with_known(
-        self, opened: Sequence[tuple[dict[str, Any], dict[str, Any] | None, dict[str, int]]]
+        self,
+        entries: Sequence[Mapping[str, Any]],
+        opened: Sequence[tuple[dict[str, Any], dict[str, Any] | None, dict[str, int]]],
+        names: AbstractSet[str],
     ) -> Iterator[tuple[dict[str, Any], dict[str, Any] | None]]:
-        """What was opened together, with what is known of it, which is read together."""
+        """What was opened together, with what is known of it, which is read together; `names` are the modules."""
         found = [(row["image_id"], known) for row, _inputs, known in opened if known]
         structs = iter(self._known.read(*zip(*found, strict=True)) if found else ())
-        for row, inputs, known in opened:
-            if known:
-                said = next(structs)
-                row = row | {name: said[name] for name in ("format", "width", "height", "taken_at")}
-                inputs = (inputs or {}) | {name: Known(said[name]) for name in known}
+        for entry, (row, inputs, known) in zip(entries, opened, strict=True):
+            said = next(structs) if known else {}
+            if inputs is not None:
+                if names <= known.keys():  # it was not decoded
+                    row = row | {name: said[name] for name in ("format", "width", "height", "taken_at")}
+                said |= entry.get("beside") or {}
+                for name in inputs.keys() & self._order.stands_on.keys():
+                    givers = self._order.stands_on[name].items()
+                    inputs[name] = Beside(inputs[name], {called: said.get(of) for called, of in givers})
+                inputs |= {name: Known(said[name]) for name in known.keys() & names}
             yield row, inputs

@@ -18,7 +18,7 @@ from pixelbrain import schema
 from pixelbrain.engine.work.chunks import Chunk, pack, unpack
 from pixelbrain.engine.work.fused import ImageWorker
 from pixelbrain.engine.work.isolate import Isolation, Suspicion, crash, failed_rows
-from pixelbrain.engine.work.loaded_modules import LoadedModules, module_column
+from pixelbrain.engine.work.loaded_modules import LoadedModules, beside, module_column
 from pixelbrain.engine.work.meter import Meter
 from pixelbrain.engine.work.opener import Batch, Opener
 from pixelbrain.engine.work.pictures import add_faces
@@ -26,7 +26,7 @@ from pixelbrain.engine.work.run_notes import RunNotes
 from pixelbrain.engine.work.tally import Tally
 from pixelbrain.engine.work.worklist import WorkOrder
 from pixelbrain.landing.landing import Landing
-from pixelbrain.modules.base import PipelineModule
+from pixelbrain.modules.base import PipelineModule, needs_of, with_actors
 
 
 class Decoder:
@@ -42,6 +42,7 @@ class Decoder:
         self.landing = Landing(order.storage)
         self.notes = RunNotes(order.storage)
         self._modules = {module.name: module for module in modules}
+        self._models = with_actors(needs_of(modules))  # whose actors get their inputs
         self._order = order
         self._chunk_rows = chunk_rows
         copy = functools.partial(Decoder, list(modules), order, chunk_rows)
@@ -64,10 +65,18 @@ class Decoder:
             chunk = Chunk(block=block["block"], piece=piece, modules=names, landed=rows or 0)
             if not rows and not self.notes.stop_requested():
                 batch = next(opened)
-                chunk.rows, chunk.good, chunk.inputs = batch.rows, batch.good, batch.inputs
+                chunk.rows, chunk.good, chunk.inputs = self._with_own(batch, names), batch.good, batch.inputs
                 chunk.seconds = {"waiting for images": batch.seconds}
-            yield pack([chunk], self._modules)
+            yield pack([chunk], self._models)
         self.notes.end()
+
+    def _with_own(self, batch: Batch, names: Sequence[str]) -> pa.Table:
+        """The rows with the columns of the modules that the decoders do the work of."""
+        rows = batch.rows
+        for module in (self._modules[name] for name in names if name not in self._models):
+            structs = module.run_inputs(batch.inputs[module.name])
+            rows = rows.append_column(module.name, module_column(len(rows), batch.good, structs, module))
+        return rows
 
     def _isolated(self, isolation: Isolation, entries: list[dict[str, Any]], names: Sequence[str]) -> Batch:
         """A chunk whose images were opened one by one, in a process that may die of them."""
@@ -107,7 +116,8 @@ class ModelRunner:
         self.notes = RunNotes(order.storage)
         self._module = module
         self._later = later
-        self._thumbnails = order.thumbnails
+        self._givers = order.stands_on.get(module.name, {})
+        self._thumbnails = order.thumbnails and not self._givers
         self._wary = wary
         self._suspicion = Suspicion(self.notes, functools.partial(ImageWorker, [module], order), wary=wary)
         self._modules = LoadedModules([module], order.device, order.threads, meter or Meter())
@@ -140,7 +150,9 @@ class ModelRunner:
         sizes = [len(chunk.rows) for chunk in chunks]
         starts = [0, *itertools.accumulate(sizes)]
         good = [start + row for start, chunk in zip(starts, chunks, strict=False) for row in chunk.good]
-        inputs = [one for chunk in chunks for one in chunk.take_input(name)]
+        inputs = [
+            one for chunk in chunks for one in beside(chunk.rows, chunk.good, chunk.take_input(name), self._givers)
+        ]
         column, took = self._modules.run(name, sum(sizes), good, inputs)
         for chunk, start, size in zip(chunks, starts, sizes, strict=False):
             chunk.rows = chunk.rows.append_column(name, column.slice(start, size))
@@ -153,7 +165,11 @@ class ModelRunner:
         """Each image for itself, from its file again, in a process that may die of it."""
         name = self._module.name
         started = time.perf_counter()
-        entries = chunk.rows.select(schema.MANIFEST_SCHEMA.names).take(chunk.good).to_pylist()
+        below = [of for of in self._givers.values() if of in chunk.rows.column_names]
+        wanted = [*schema.MANIFEST_SCHEMA.names, *dict.fromkeys(below)]
+        entries = chunk.rows.select(wanted).take(pa.array(chunk.good, pa.int64())).to_pylist()
+        for entry in entries:
+            entry["beside"] = {of: entry.pop(of) for of in set(below)}
         results = [crash(why) if table is None else table[name][0].as_py() for _, table, why in isolation.rows(entries)]
         # an image that cannot be read any more, though it could be decoded before, has no struct
         results = [one if one is not None else crash("it could not be read a second time") for one in results]

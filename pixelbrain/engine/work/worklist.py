@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import pyarrow as pa
@@ -51,6 +51,8 @@ class WorkOrder:
     device: str = "cpu"
     threads: int = 2  # for decoding, and for the models on a CPU
     thumbnails: bool = False  # land small pictures of the images and of faces, see `engine.work.pictures`
+    #: By module, the names that it requires, and the modules that give them, see `modules.requires`.
+    stands_on: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def land(self, rows: pa.Table, names: Iterable[str], block: int, piece: int, meter: Meter) -> float:
         """Land rows with these modules' columns as a piece of a block; returns the seconds that it took.
@@ -96,6 +98,9 @@ class Worklist:
     first_generation: int | None = None  # of the run; None: this one. What it has landed itself is not done again
     tables: list[pa.Table] | None = None  # the whole listing, where it is known already
     by_name: frozenset[str] = frozenset()  # modules to which a photo that moved is another one
+    along: frozenset[str] = frozenset()  # modules for which alone no photo is read
+    stands_on: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # see `WorkOrder`
+    landed: Mapping[str, str] = field(default_factory=dict)  # settings hashes of what these name, and does not run now
 
     def __iter__(self) -> Iterator[Left]:
         return self.left(Landing(self.storage))
@@ -117,6 +122,9 @@ class Worklist:
             retry_failed=self.retry_failed,
             force=self.force,
             again_before=self.first_generation,
+            along=self.along,
+            stands_on=self._below,
+            by_name=self.by_name,
         )
         pending, noted_at = 0, time.monotonic()
         for table in self.loader.list_images() if self.tables is None else self.tables:
@@ -131,7 +139,7 @@ class Worklist:
             if notes.stop_requested():
                 return
         # a part of a source says nothing of what is gone from it
-        gone = remaining.gone(self.loader.open().covers) if self.loader.limit is None else None
+        gone = remaining.gone(self.loader.covers) if self.loader.is_whole else None
         passed_over = dict(self.loader.passed_over)
         listing = Listing(listed=remaining.listed, pending=pending, passed_over=passed_over, complete=True)
         notes.write_listing(listing, gone)
@@ -143,7 +151,12 @@ class Worklist:
             return
         notes.begin_unsettled(self.generation)
         hashes = {name: wanted for name, wanted in self.settings_hashes.items() if name not in self.by_name}
-        notes.write_known(None if self.force else find_known(parts, hashes))
+        wanted = {**({} if self.force else hashes), **self.landed}
+        notes.write_known(find_known(parts, wanted, self._below) if wanted else None)
+
+    @property
+    def _below(self) -> dict[str, set[str]]:
+        return {name: {*givers.values()} for name, givers in self.stands_on.items()}
 
 
 def blocks(left: Iterable[Left], block_rows: int) -> Iterator[pa.Table]:

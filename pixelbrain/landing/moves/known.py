@@ -7,7 +7,8 @@ about a photo that was moved since, renamed, copied or only touched, is that of 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -24,12 +25,18 @@ _FOLD_ROWS = 2**20  # at least so many are sorted at a time
 _PARTS = b"parts"
 _SEEN = ["format", "width", "height", "taken_at"]  # what decoding finds out, beside the pixels
 _NOWHERE = -1
+_CLOSED = -2  # nor is anything older
 
 
-def find_known(parts: Sequence[Part], settings_hashes: Mapping[str, str]) -> pa.Table | None:
+def find_known(
+    parts: Sequence[Part],
+    settings_hashes: Mapping[str, str],
+    stands_on: Mapping[str, Collection[str]] = MappingProxyType({}),
+) -> pa.Table | None:
     """Where what these modules said of all bytes that landed is: the table of a `KnownBytes`; None: nowhere.
 
-    Only what was computed with the same settings and is no error. Keeps 16 bytes of each sha256, and 8 a module.
+    Only what was computed with the same settings and is no error, and nothing of a module where one that it `stands_on`
+    looked again since. Keeps 16 bytes of each sha256, and 8 a module.
 
     Raises:
         LandingError: a part file cannot be read.
@@ -39,7 +46,7 @@ def find_known(parts: Sequence[Part], settings_hashes: Mapping[str, str]) -> pa.
     waiting = [(digest, where)]
     numbers = {part.name: number for number, part in enumerate(parts)}
     for part, table in scan_columns(parts, lambda part: _columns(part, settings_hashes)):
-        waiting.append(_places(numbers[part.name], part, table, settings_hashes))
+        waiting.append(_places(numbers[part.name], part, table, settings_hashes, stands_on))
         # as many as are kept: each row is sorted a few times, however many parts there are
         if sum(len(one) for one, _ in waiting[1:]) >= max(_FOLD_ROWS, len(waiting[0][0])):
             waiting = [_fold(waiting)]
@@ -60,7 +67,9 @@ def _columns(part: Part, hashes: Mapping[str, str]) -> list[str]:
     return ["status", "sha256", *(f"{name}.error_type" for name in hashes if _current(part, name, hashes[name]))]
 
 
-def _places(number: int, part: Part, table: pa.Table, hashes: Mapping[str, str]) -> tuple[np.ndarray, np.ndarray]:
+def _places(
+    number: int, part: Part, table: pa.Table, hashes: Mapping[str, str], stands_on: Mapping[str, Collection[str]]
+) -> tuple[np.ndarray, np.ndarray]:
     """Digests of a part's rows, and for each module the place where its struct is."""
     ok = np.asarray(pc.equal(table["status"], schema.Status.OK.value))
     where = np.full((len(table), len(hashes)), _NOWHERE, np.int64)
@@ -70,6 +79,8 @@ def _places(number: int, part: Part, table: pa.Table, hashes: Mapping[str, str])
                 pc.is_valid(pc.struct_field(table[name], "error_type"))
             )
             where[:, column] = np.where(ok & said, (number << 32) | np.arange(len(table)), _NOWHERE)
+        elif name not in part.modules and any(of in part.modules for of in stands_on.get(name, ())):
+            where[:, column] = np.where(ok, _CLOSED, _NOWHERE)
     kept = np.flatnonzero((where != _NOWHERE).any(axis=1))
     return digest_ids(table["sha256"].take(pa.array(kept))), where[kept]
 
@@ -111,7 +122,7 @@ class KnownBytes:
             return {}
         (row,) = self._digests.find(digest_ids(pa.array([sha256])))
         found = {name: int(self._where[name][row]) for name in modules if name in self._where} if row >= 0 else {}
-        return {name: place for name, place in found.items() if place != _NOWHERE}
+        return {name: place for name, place in found.items() if place >= 0}
 
     def read(self, image_ids: Sequence[str], places: Sequence[Mapping[str, int]]) -> list[dict[str, Any]]:
         """What is known of images.

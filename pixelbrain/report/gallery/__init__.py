@@ -2,6 +2,7 @@
 
 | what | file | role |
 | --- | --- | --- |
+| `camera_values` | camera | what a card says of a photo's camera, time and place |
 | `Photo`, `Library` | items | what is shown: photos, faces, people, labels, groups, failures; without a vector |
 | `display_names`, `slug` | names | how an image id is shown, linked to and turned into a file name |
 | `OriginalReader` | originals | reads originals, and gives up on a place that does not answer |

@@ -44,6 +44,7 @@ class GalleryFace:
     identity_id: str | None = None  # None: unassigned
     distance: float | None = None  # cosine distance to the identity's mean
     assigned: str | None = None  # as in `schema.IDENTITY_SCHEMA`; None: identities were not looked for
+    values: tuple[tuple[str, str], ...] = ()  # of modules that look at faces: ("glasses.worn", "True")
 
 
 @dataclass(slots=True, eq=False)
@@ -61,6 +62,9 @@ class Photo(_OfImage):
     turn: int = 0  # clockwise degrees by which its faces are to be turned to be upright
     group_id: str | None = None
     group_distance: float | None = None
+    duplicate_id: str | None = None  # None: there is no other one like it
+    keep: bool = True  # the best of its duplicates
+    why: str = ""  # for people, as in `schema.DUPLICATE_SCHEMA`
     values: tuple[tuple[str, str], ...] = ()  # of users' own modules: ("colour.red", "127.5")
 
     @property
@@ -117,6 +121,7 @@ class Library:
     unsure: Sequence[Photo]  # without a label, the likeliest first
     min_label_score: float  # of the labels
     groups: list[Album]
+    duplicates: list[Album]  # groups, each with the one to keep first
     models: dict[str, ModelInfo]
     n_failed: int  # images that could not be read
     n_faces: int

@@ -10,6 +10,8 @@ import urllib.parse
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
+from pixelbrain.sources.archives.names import split_member
+
 _FILE = "file://"
 _GENERATED = re.compile(r"[a-z]+-[0-9a-f]{8,}")
 
@@ -28,7 +30,9 @@ def visible(text: str) -> str:
 
 
 def full_name(image_id: str) -> str:
-    """The path of a file:// URI, decoded; any other URI as it stands. On one line."""
+    """The path of a file:// URI, decoded, and that of an archive's member; any other URI as it stands. On one line."""
+    if member := split_member(image_id):
+        return f"{full_name(member[1])}/{visible(member[2])}"
     if image_id.startswith(_FILE):
         return visible(urllib.parse.unquote(image_id.removeprefix(_FILE)))
     return visible(image_id)

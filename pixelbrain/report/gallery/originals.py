@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 from pixelbrain.errors import ReadError, SourceError
 
@@ -17,8 +18,11 @@ logger = logging.getLogger(__name__)
 _PATIENCE = 8
 
 
-class OriginalReader:
-    """image_id to encoded bytes, for threads.
+T = TypeVar("T")
+
+
+class OriginalReader(Generic[T]):
+    """image_id to encoded bytes, with or without their version, for threads.
 
     A failure that took `slow_s` or longer is one of a server that does not answer; an object that is not there is told
     at once, and is not counted.
@@ -28,14 +32,14 @@ class OriginalReader:
         slow_s: seconds.
     """
 
-    def __init__(self, read: Callable[[str], bytes], *, slow_s: float = 1.0) -> None:
+    def __init__(self, read: Callable[[str], T], *, slow_s: float = 1.0) -> None:
         self._read = read
         self._slow_s = slow_s
         self._slow: Counter[str] = Counter()  # failures in a row, by place
         self._lock = threading.Lock()
 
-    def __call__(self, image_id: str) -> bytes:
-        """The bytes of an image.
+    def __call__(self, image_id: str) -> T:
+        """What is read of an image.
 
         Raises:
             ReadError: they could not be had.

@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 #: Items a page: cards, tiles, rows. A browser lays such a page out in a fraction of a second.
 _PHOTOS, _TILES, _FACES, _FAILURES = 200, 200, 500, 500
+_DUPLICATES, _COPIES = 40, 12  # groups, and photos of each: of a larger one, the export has all
 
 #: What the index shows of each before it links to the rest: it stays small however large the library is.
 _ON_INDEX = {"people": 36, "labels": 24, "groups": 12, "photos": 24, "unassigned": 48, "failures": 20, "strip": 40}
@@ -111,7 +112,7 @@ def build_gallery(
 def _made_of(landing: Landing, run: Mapping[str, Any], min_label_score: float | None) -> str:
     """Changes when a file does of which the gallery shows anything: a listing tells, and nothing is read."""
     answers = (f"answers/{name}" for name in landing.answer_log.fields())
-    folders = ("images", "identities", "people", "groups", *answers)
+    folders = ("images", "identities", "people", "groups", "duplicates", *answers)
     files = {folder: sorted(landing.storage.versions(folder).items()) for folder in folders}
     return hashlib.sha256(
         json.dumps([files, _mapping(run, "settings").get("source"), min_label_score]).encode()
@@ -165,6 +166,10 @@ def _write_lists(site: Site, library: Library) -> None:
             shown = {"heading": heading, "kind": kind, "here": kind}
             about = _seen(site.links, Album("", unsure)) if (unsure := more["unsure"]) else None
             site.write_list(items, f"{kind}/index.html", "tiles.html", _TILES, seen=seen, about=about, **shown, **more)
+    if library.duplicates:
+        shown = {"heading": "Duplicates", "here": "duplicates", "most": _COPIES}
+        path, of_group = "duplicates/index.html", functools.partial(_seen_copies, site.links)
+        site.write_list(library.duplicates, path, "duplicates.html", _DUPLICATES, seen=of_group, **shown)
     if library.unassigned:
         shown = {"heading": _unassigned_heading(library), "here": "unassigned"}
         path = "faces-unassigned/index.html"
@@ -191,6 +196,10 @@ def _seen(links: Links, item: Any) -> Any:
         case (photo, face):
             return _seen(links, photo), face.face_id
     return item
+
+
+def _seen_copies(links: Links, group: Album) -> Any:
+    return len(group.photos), [_seen(links, photo) for photo in group.photos[:_COPIES]]
 
 
 def _write_index(site: Site, library: Library, run: Mapping[str, Any]) -> None:
@@ -223,7 +232,8 @@ def _figures(library: Library) -> list[_Figure]:
     if library.n_faces:
         figures.append(_Figure("faces", "faces", library.n_faces))
     figures += [section[key] for key in ("people", "unassigned", "labels") if key in section]
-    return figures + [section[key]._replace(name="look-alikes") for key in ("groups",) if key in section]
+    figures += [section[key]._replace(name="look-alikes") for key in ("groups",) if key in section]
+    return figures + [section[key] for key in ("duplicates",) if key in section]
 
 
 def _sections(library: Library) -> list[_Figure]:
@@ -231,6 +241,7 @@ def _sections(library: Library) -> list[_Figure]:
         _Figure("people", "people", len(library.people), "people/index.html"),
         _Figure("labels", "labels", len(library.labels), "labels/index.html"),
         _Figure("groups", "look alike", len(library.groups), "groups/index.html"),
+        _Figure("duplicates", "duplicates", len(library.duplicates), "duplicates/index.html"),
         _Figure("photos", "photos", len(library.photos), "photos/index.html"),
         _Figure("unassigned", "unassigned", len(library.unassigned), "faces-unassigned/index.html"),
         _Figure("failures", "failures", len(library.failures), "failures/index.html"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import logging
 import math
 import sys
@@ -15,10 +16,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pixelbrain import schema
+from pixelbrain.config import EXIF
 from pixelbrain.errors import MixedModelsError
+from pixelbrain.landing.derived import read_duplicates
 from pixelbrain.landing.digests import DigestTable, digest_ids, sort_digests
+from pixelbrain.landing.faces import own_fields
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.registry import read_registry
+from pixelbrain.report.gallery.camera import camera_values
 from pixelbrain.report.gallery.items import Album, Failure, GalleryFace, Library, Person, Photo
 from pixelbrain.report.gallery.spool import Picked, Spool, largest_first
 from pixelbrain.report.labels import shown_from
@@ -28,6 +33,7 @@ logger = logging.getLogger(__name__)
 _BASE = frozenset(field.name for field in schema.BASE_FIELDS)
 _CLASSIFIER = "resnet"
 _FACES = "facenet"
+_WHOSE = tuple(field.name for field in schema.WHOSE_FIELDS)
 _ERRORS = frozenset(field.name for field in schema.ERROR_FIELDS)
 _VALUE_CHARACTERS = 200  # of a user's module; longer ones are cut: the page does not replace the export
 
@@ -50,28 +56,30 @@ def read_library(landing: Landing, folder: Path, *, min_label_score: float | Non
     landed, known = landing.read_identities(), read_registry(landing.storage)
     identities = _Rows(landed, "face_id", "identity_id", "distance", "assigned")
     groups = _Rows(landing.read_groups(), "image_id", "group_id", "distance")
+    again = _Rows(read_duplicates(landing), "image_id", "duplicate_id", "keep", "why")
     spooled: Spool[Photo] = Spool(folder)
     failed: Spool[Failure] = Spool(folder)
     ids: list[pa.Array] = []
     failed_ids: list[str] = []
-    labels, looks, people = _Members(), _Members(), _Members()
+    labels, looks, people, copies = _Members(), _Members(), _Members(), _Members()
     face_of, face_number, gated, unsure = array("i"), array("i"), array("b"), array("b")
     has_faces_column, n_failed = False, 0
     for table in landing.iter_images(vectors=False):
         modules = [name for name in table.column_names if name not in _BASE]
         has_faces_column = has_faces_column or _FACES in modules
+        lookers = _lookers(table, modules)
         rows = table.to_pylist()
         faces = [face for row in rows for face in (row.get(_FACES) or {}).get("faces") or ()]
         who = dict(zip((face["face_id"] for face in faces), identities.of([f["face_id"] for f in faces]), strict=True))
         alike = groups.of(table["image_id"])
-        for row, group in zip(rows, alike, strict=True):
+        for row, group, twice in zip(rows, alike, again.of(table["image_id"]), strict=True):
             for failure in _failures(row, modules):
                 failed.append(failure)
                 failed_ids.append(failure.image_id)
                 n_failed += failure.stage == "image"
             if row["status"] != schema.Status.OK:
                 continue
-            photo = _photo(row, modules, who, group, least)
+            photo = _photo(row, modules, lookers, who, group, least)
             for number, face in enumerate(photo.faces):
                 people.add(face.identity_id, _or_last(face.distance))
                 face_of.append(len(spooled))
@@ -79,6 +87,8 @@ def read_library(landing: Landing, folder: Path, *, min_label_score: float | Non
                 gated.append({"gated": 1, "rejected": 2}.get(face.assigned or "", 0))
             labels.add(photo.label, -(photo.label_score or 0.0))
             unsure.append(photo.unsure)
+            photo.duplicate_id, photo.keep, photo.why = twice if twice[0] is not None else (None, True, "")
+            copies.add(photo.duplicate_id, not photo.keep)
             looks.add(photo.group_id, _or_last(photo.group_distance))
             spooled.append(photo)
         ids.append(table["image_id"].filter(pc.equal(table["status"], schema.Status.OK.value)).combine_chunks())
@@ -114,6 +124,7 @@ def read_library(landing: Landing, folder: Path, *, min_label_score: float | Non
         unsure=photos(labels.by_key(order[np.asarray(unsure, bool)[order]])),
         min_label_score=least,
         groups=[Album(name, photos(places)) for name, places in looks.largest_first(order)],
+        duplicates=[Album(name, photos(places)) for name, places in copies.largest_first(order)],
         models=_models(landing),
         n_failed=n_failed,
         n_faces=len(of),
@@ -193,6 +204,7 @@ def _failures(row: dict[str, Any], modules: list[str]) -> Iterator[Failure]:
 def _photo(
     row: dict[str, Any],
     modules: list[str],
+    lookers: list[str],
     identities: dict[str, tuple[Any, ...]],
     group: tuple[Any, ...],
     least: float,
@@ -207,26 +219,44 @@ def _photo(
         photo.top_k = tuple((sys.intern(top["label"]), top["score"]) for top in found["top_k"] or () if top["label"])
     found = row.get(_FACES)
     if found and found.get("faces"):
-        photo.faces = tuple(_face(face, identities) for face in found["faces"])
+        said = {name: {_whose(one): one for one in (row[name] or {}).get("faces") or ()} for name in lookers}
+        photo.faces = tuple(_face(face, identities, said) for face in found["faces"])
         photo.turn = found.get("turn") or 0
     photo.group_id, photo.group_distance = group
-    photo.values = tuple(
-        pair for module in modules if module not in (_CLASSIFIER, _FACES) for pair in _values(module, row[module])
-    )
+    own = (name for name in modules if name not in (_CLASSIFIER, _FACES, EXIF, *lookers))
+    faces = [dict(face.values) for face in photo.faces]
+    of_faces = {name: ", ".join(one.get(name, "–") for one in faces) for one in faces for name in one}
+    values = (pair for module in own for pair in _values(module, row[module]))
+    camera = ((sys.intern(name), _shortened(text)) for name, text in camera_values(row.get(EXIF) or {}))
+    photo.values = (*camera, *values, *of_faces.items())
     return photo
 
 
-def details(row: dict[str, Any]) -> tuple[tuple[tuple[str, float | None], ...], tuple[tuple[str, str], ...]]:
-    """Of a landed row the `top_k` and the `values` of its `Photo`."""
-    modules = [name for name in row if name not in _BASE]
-    photo = _photo({**row, _FACES: None}, modules, {}, (None, None), 0.0)
-    return photo.top_k, photo.values
+def read_photo(table: pa.Table) -> Photo:
+    """The first row, with all that was said of it and of its faces; whose these are is not looked for."""
+    (row,) = table.slice(0, 1).to_pylist()
+    modules = [name for name in table.column_names if name not in _BASE]
+    nobody: dict[str, tuple[Any, ...]] = collections.defaultdict(lambda: (None, None, None))
+    return _photo(row, modules, _lookers(table, modules), nobody, (None, None), 0.0)
 
 
-def _face(face: dict[str, Any], identities: dict[str, tuple[Any, ...]]) -> GalleryFace:
+def _lookers(table: pa.Table, modules: list[str]) -> list[str]:
+    """Of the modules, those that say something of each face."""
+    return [name for name in modules if name != _FACES and own_fields(table.schema.field(name).type)]
+
+
+def _face(face: dict[str, Any], identities: dict[str, tuple[Any, ...]], said: dict[str, dict]) -> GalleryFace:
     identity_id, distance, assigned = identities[face["face_id"]]
-    box = (face["x1"], face["y1"], face["x2"], face["y2"])
-    return GalleryFace(face["face_id"], *box, face["score"], identity_id, distance, assigned)
+    results = ((name, faces.get(_whose(face), {})) for name, faces in said.items())
+    own = [(name, {key: value for key, value in one.items() if key not in _WHOSE}) for name, one in results]
+    values = tuple(pair for name, one in own for pair in _values(name, one))
+    found = {name: face[name] for name in (*_WHOSE, "score")}
+    return GalleryFace(**found, identity_id=identity_id, distance=distance, assigned=assigned, values=values)
+
+
+def _whose(face: dict[str, Any]) -> tuple[Any, ...]:
+    """Its id and its box: what a result is known by to be about it."""
+    return tuple(face[name] for name in _WHOSE)
 
 
 def _values(name: str, value: Any) -> Iterator[tuple[str, str]]:
@@ -243,8 +273,11 @@ def _values(name: str, value: Any) -> Iterator[tuple[str, str]]:
             if key not in _ERRORS:
                 yield from _values(f"{name}.{key}", inner)
         return
-    text = f"{value:.6g}" if isinstance(value, float) else str(value)
-    yield sys.intern(name), text if len(text) <= _VALUE_CHARACTERS else text[: _VALUE_CHARACTERS - 1] + "…"
+    yield sys.intern(name), _shortened(f"{value:.6g}" if isinstance(value, float) else str(value))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _VALUE_CHARACTERS else text[: _VALUE_CHARACTERS - 1] + "…"
 
 
 def _or_last(distance: float | None) -> float:

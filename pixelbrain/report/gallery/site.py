@@ -23,7 +23,7 @@ from pixelbrain.sources.results import GALLERY_MARKER
 
 T = TypeVar("T")
 
-_FOLDERS = ("people", "labels", "groups", "photos", "faces-unassigned", "failures")
+_FOLDERS = ("people", "labels", "groups", "duplicates", "photos", "faces-unassigned", "failures")
 _PAGES = ".pages.json"  # what the pages that are there were made of
 
 #: Shown for a photo that could be read when it landed and cannot be any more.

@@ -132,17 +132,25 @@ class VectorStore:
 
     def others(self, names: Iterable[str], *, owner: str) -> list[str]:
         """Further collections of Pixelbrain's, of this OUT."""
-        found = set(self.connection.names()) - set(names)
+        found = set(self._patiently(self.connection.listed)) - set(names)
         if owner:  # a server may hold those of others beside them
-            found = {one for one in found if ((c := self._lookup(one)) and (c.metadata or {}).get("owner")) == owner}
+            found = {one for one in found if self._patiently(lambda one=one: self._owner(one)) == owner}
         return sorted(found)
+
+    def _owner(self, name: str) -> str | None:
+        collection = self._lookup(name)
+        return (collection.metadata or {}).get("owner") if collection is not None else None
 
     def drop(self, name: str) -> None:
         """Delete a collection, if it is there."""
         self._ensured.pop(name, None)
         self.connection.forget(name)
-        with chroma_errors(self._where), contextlib.suppress(NotFoundError):
-            self.connection.client().delete_collection(collection_name(name))
+
+        def delete() -> None:
+            with contextlib.suppress(NotFoundError):
+                self.connection.client().delete_collection(collection_name(name))
+
+        self._patiently(delete)
 
     # --- writing -------------------------------------------------------------------------------------------------
 

@@ -98,12 +98,16 @@ class ChromaConnection:
         Raises:
             StoreError: the server cannot be asked.
         """
+        with chroma_errors(self.where):
+            return self.listed()
+
+    def listed(self) -> list[str]:
+        """As `names`, with chromadb's own errors, by which those who wait for a server know that it went away."""
         return vectors_in(self._all_names())
 
     def _all_names(self) -> list[str]:
         if self.remote or self._client is not None:
-            with chroma_errors(self.where):
-                return [one.name for one in self.client().list_collections()]
+            return [one.name for one in self.client().list_collections()]
         file = Path(self._location) / "chroma.sqlite3"
         try:
             with contextlib.closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as connection:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pixelbrain import schema
+from pixelbrain.config import EXIF
 from pixelbrain.landing.digests import digest_versions
 from pixelbrain.landing.landing import Landing
 from pixelbrain.report.gallery import names
@@ -21,7 +22,7 @@ from pixelbrain.report.labels import shown_from
 
 _CLASSIFIER, _FACES = "resnet", "facenet"
 _BASE = frozenset(field.name for field in schema.BASE_FIELDS)
-_NOT_SAID = frozenset({"error_type", "error", "status", "model"})  # of modules and answers: nobody looks for it
+_NOT_SAID = frozenset({"error_type", "error", "status", "model", "phash"})  # nobody looks for it
 _ROWS = 5_000  # photos that are read together
 
 
@@ -172,6 +173,10 @@ def _read(table: pa.Table, least: float) -> dict[str, Any]:
     ok = pc.equal(found["status"], schema.Status.OK.value)
     wrong = {name: pc.is_valid(_field(found[name], "error_type")) for name in modules}
     failed = np.asarray(pc.invert(ok)) | np.any([np.zeros(len(table), bool), *map(np.asarray, wrong.values())], axis=0)
+    exif = _field(found.get(EXIF, nothing), "taken_at")
+    if pa.types.is_timestamp(exif.type):  # it knows XMP and IPTC, too
+        said_there = pc.utf8_slice_codeunits(pc.strftime(exif, "%Y-%m-%dT%H:%M:%S"), 0, 19)
+        found["taken_at"] = pc.coalesce(found["taken_at"], said_there)
     label = _field(found.get(_CLASSIFIER, nothing), "label")
     score = _field(found.get(_CLASSIFIER, nothing), "label_score").cast(pa.float32())
     label, score = label.cast(pa.string()), pc.fill_null(score, 0.0)

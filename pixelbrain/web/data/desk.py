@@ -12,6 +12,10 @@ import threading
 import time
 from dataclasses import dataclass, field
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from pixelbrain.errors import LandingError, PeopleError, PixelbrainError
 from pixelbrain.identity.corrections.events import Event, active
 from pixelbrain.identity.corrections.people import People
@@ -169,15 +173,12 @@ class Desk:
         first, second = (hashlib.sha256(json.dumps(one).encode()).hexdigest()[:16] for one in told)
         return first, second
 
-    def row(self, image_id: str) -> dict | None:
-        """All that landed of one image, without its vectors; None: it is there no more."""
-        import numpy as np
-        import pyarrow.compute as pc
-
+    def row(self, image_id: str) -> pa.Table | None:
+        """All that landed of one image, without its vectors, a row; None: it is there no more."""
         with self._lock:
             at = np.flatnonzero(np.asarray(pc.equal(self._landing.index.image_id, image_id)))
             tables = list(self._landing.iter_images(vectors=False, images=at))
-        return tables[0].to_pylist()[0] if tables and len(tables[0]) else None
+        return tables[0] if tables and len(tables[0]) else None
 
     @property
     def landing(self) -> Landing:

@@ -15,13 +15,13 @@ from PIL import Image, ImageStat
 
 import pixelbrain as pb
 from pixelbrain import schema
-from pixelbrain.asking.pending import read_where
 from pixelbrain.asking.request.failures import StopJob
 from pixelbrain.asking.request.photo import prepare_photo
 from pixelbrain.config import Placement
 from pixelbrain.engine.ask.run import ask
 from pixelbrain.engine.extract import extract
 from pixelbrain.landing.landing import Landing
+from pixelbrain.landing.where.names import read_where
 from pixelbrain.sources import read_bytes
 from pixelbrain.sources.local import uri_to_path
 from tests.fake_openai.answers import expected_answer

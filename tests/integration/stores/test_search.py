@@ -116,7 +116,7 @@ def test_only_vectors_of_the_same_model_are_compared(loaded, rows):
         search(loaded, np.ones(8), by="images", model=dataclasses.replace(model, weights_sha256="e" * 64))
     with pytest.raises(MixedModelsError, match="4 numbers"):
         _search(loaded, np.ones((1, 512)))
-    with pytest.raises(ConfigError, match="faces or images"):
+    with pytest.raises(ConfigError, match="'dogs' is not a vector collection: one of faces, images"):
         search(loaded, np.ones(8), by="dogs", model=model)
     with pytest.raises(ConfigError, match="at least 1"):
         _search(loaded, np.ones(8), "images", 0)

@@ -165,7 +165,7 @@ def test_two_outs_at_once_into_one_database_are_one_and_a_refusal(tmp_path, chro
     outcomes = {name: loading.outcome() for name, loading in loads.items()}
     (loaded,) = (name for name, error in outcomes.items() if not error)
     (refused,) = set(outs) - {loaded}
-    held = "holds the images of" if shared == "mongo" else "collection images of .* holds the vectors of"
+    held = "holds the images of" if shared == "mongo" else "collection faces of .* holds the vectors of"
     with pytest.raises(StoreError, match=f"{held} .*/{loaded}: .*name another"):
         raise StoreError(outcomes[refused])
     with Database.open(outs[loaded].storage.uri, mongo=to[loaded][0], chroma=to[loaded][1]) as database:

@@ -24,6 +24,8 @@ from pixelbrain.schema import ModelInfo
 from pixelbrain.sources import image_uri
 from pixelbrain.stages.stages import Stages
 from pixelbrain.storage.open import open_storage
+from pixelbrain.stores.vectors import vector_fields
+from tests.unit.engine.standing import Bright, Detector, run
 
 MODEL = ModelInfo(model="dlib", weights_sha256="0" * 64, dim=2)
 STATE = ModuleState(settings={}, model=MODEL, vectors={"faces.embedding": 2})
@@ -73,7 +75,7 @@ def search(landed, tmp_path, encode, monkeypatch):
             asked.module, asked.where = (name, state), where
             return Faces(found)
 
-        def nearest(database, vectors, *, by, model, k):
+        def nearest(database, vectors, *, by, model, k, images):
             asked.vectors, asked.how = vectors, (by, model, k)
             match = ImageMatch(image_id="file:///a%20b.jpg", distance=0.123456, label=None)
             return [[match]] * len(vectors)
@@ -122,7 +124,7 @@ def test_no_model_is_loaded_for_a_photo_that_landed(tmp_path, encode, monkeypatc
     def of_a_model(*_, **__):
         raise ModuleError("a model is loaded")
 
-    def nearest(database, vectors, *, by, model, k):
+    def nearest(database, vectors, *, by, model, k, images):
         asked.append((vectors.tolist(), model))
         return [[]] * len(vectors)
 
@@ -168,3 +170,24 @@ def test_a_photo_that_cannot_be_read_is_named(search, tmp_path, monkeypatch):
 def test_vectors_that_are_not_there_are_named(landed):
     with pytest.raises(LandingError, match="has no resnet vectors: run `pixelbrain extract` with --module resnet"):
         search_photo(Stages(RunConfig(out=str(landed))), "me.jpg", by="images")
+
+
+def test_a_vector_that_stands_on_others_is_made_of_what_they_say(tmp_path, encode, monkeypatch):
+    """Both are the user's own, and run.json says where they are."""
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.png").write_bytes(encode("PNG", size=(25, 20)))
+    (tmp_path / "me.png").write_bytes(encode("PNG", size=(38, 20)))
+    run(monkeypatch, tmp_path / "photos", tmp_path / "out", Bright(), Detector(left=3))
+    own = [f"{Bright.__module__}:{cls.__name__}" for cls in (Bright, Detector)]
+    write_stage(tmp_path / "out", "extract", {}, settings={"modules": own})
+    stages, asked = Stages.over(str(tmp_path / "out"), stores=False), []
+    monkeypatch.setattr(Stages, "check", lambda *_: None)
+    monkeypatch.setattr(Stages, "database", contextlib.nullcontext)
+    monkeypatch.setattr(
+        "pixelbrain.apps.photo_search.search", lambda *how, **more: asked.append((how[1], more)) or [[]] * 2
+    )
+    found = search_photo(stages, str(tmp_path / "me.png"), by="bright", k=3)
+    ((vectors, how),) = asked
+    assert np.array_equal(vectors, np.array([[3, 1], [4, 1]], np.float32))
+    assert how["model"] == vector_fields(stages.landing)["bright"].model
+    assert found["queries"][0]["title"] == "face at [3, 1, 11, 9] of the photo"

@@ -42,7 +42,7 @@ def test_models_that_think_first_get_room_and_no_temperature():
     [
         ({}, "give a question"),
         ({"question": "x?", "questions": ["people_detector"]}, "give a question"),
-        ({"question": "x?"}, "a field to land in"),
+        ({"question": "x?"}, "a field that its answers land in"),
         ({"question": "x?", "field": "status"}, "needs another name.*columns of every image"),
         ({"question": "x?", "field": "resnet"}, "needs another name.*modules that come along"),
         ({"question": "x?", "field": "Not A Name"}, "lower-case"),

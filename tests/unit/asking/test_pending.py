@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from pixelbrain import schema
-from pixelbrain.asking.pending import pending_images, read_where, spent_usd
+from pixelbrain.asking.pending import pending_images, spent_usd
 from pixelbrain.asking.questions.answer_types import answer_type
 from pixelbrain.asking.questions.question import Question
 from pixelbrain.asking.request.body import question_hash
@@ -19,6 +19,7 @@ from pixelbrain.asking.settings import AskSettings
 from pixelbrain.errors import ConfigError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
+from pixelbrain.landing.where.names import read_where
 
 LIGHT = Question(field="light", text="Day or night?", answer=answer_type("choice:day,night"))
 SETTINGS = AskSettings(questions=(LIGHT,))

@@ -25,10 +25,10 @@ SHARED = "--quiet --debug"
 STORES = "--s3-endpoint --mongo --chroma"
 PLANNED = (
     "source --out --module --classifier --classes --top-k --min-label-score --embedder --turns --strategy "
-    "--weights-dir "
+    "--clip-model --labels --label-template --weights-dir "
     "--offline --device --layout --actors --gpus-per-actor --cpus-per-actor --node-labels --autoscale --executor "
-    f"--address {STORES} --hidden --limit --max-megapixels --retry-failed --force --prune --prune-gone-source "
-    "--thumbnails --config"
+    f"--address {STORES} --column --where --hidden --limit --max-megapixels --retry-failed --force "
+    "--prune --prune-gone-source --thumbnails --config"
 )
 EXTRACTED = PLANNED.replace(" --min-label-score", "").replace(" --strategy", "").replace(" --mongo --chroma", "")
 #: What each command takes, in the order of its help: nothing is lost where options are derived and shared.
@@ -43,10 +43,11 @@ TAKEN = {
     "cluster up": "--local --dashboard --num-cpus --num-gpus",
     "compact": "out --s3-endpoint",
     "demo": "--out",
-    "export": "out file --table --min-label-score --format --s3-endpoint",
+    "export": "out file --table --min-label-score --format --root --shard-size --where --s3-endpoint",
     "extract": f"{EXTRACTED} --print-config --strict",
     "forget": f"out --person --face --photo --again --list --lift --dry-run --yes --json {STORES}",
-    "group": f"out --threshold --by --json {STORES}",
+    "group": f"out --threshold --by --where --json {STORES}",
+    "duplicates": "out --bits --similarity --burst --vectors --csv --json --s3-endpoint",
     "evaluate": "out --folders --labels --nobody --strategy --curve --calibrate --json --s3-endpoint",
     "identify": f"out --strategy --threshold --rebuild --address --json {STORES}",
     "load": f"out {STORES} --rebuild",
@@ -70,8 +71,8 @@ TAKEN = {
     "plan": f"{PLANNED} --json",
     "report": "out --min-label-score --max-megapixels --s3-endpoint",
     "run": f"{PLANNED} --print-config --strict",
-    "search": "out --image --person --faces --embedder --similar --by --module -k --json --max-megapixels --chroma "
-    "--s3-endpoint",
+    "search": "out --image --text --person --faces --embedder --clip-model --similar --by --module -k --where --json "
+    "--max-megapixels --chroma --s3-endpoint",
     "status": f"out --json {STORES}",
     "submit": "--address --working-dir --runtime-env --wait --job-id --follow words",
     "tag-identity": "--data_path --export --database_id --identity_field_name --identifying_strategy --rm --embedder "
@@ -90,9 +91,9 @@ def run(*args: str):
 def test_all_commands_are_there():
     names = {path[0] for path in ALL}
     assert names == {
-        "demo", "run", "extract", "ask", "load", "identify", "evaluate", "forget", "group", "report", "export",
-        "search", "status", "verify", "compact", "tag-identity", "weights", "plan", "cluster", "submit", "people",
-        "open",
+        "demo", "run", "extract", "ask", "load", "identify", "evaluate", "forget", "group", "duplicates", "report",
+        "export", "search", "status", "verify", "compact", "tag-identity", "weights", "plan", "cluster", "submit",
+        "people", "open",
     }  # fmt: skip
     assert {path[1] for path in ALL if path[0] == "weights" and len(path) > 1} == {"list", "fetch", "verify"}
 

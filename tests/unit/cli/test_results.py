@@ -27,8 +27,15 @@ def test_a_search_is_a_table_or_json(landed, monkeypatch):
     words = ["search", str(landed), "--image", "me.jpg", "--similar", "-k", "3"]
     result = CliRunner().invoke(cli, words)
     assert result.output == "face at [1, 2]\ndistance\tidentity_id\tface_id\n0.1\t\ta#0\n"
-    assert told == [(("me.jpg",), {"by": "images", "k": 3, "embedder": None, "module": None})]
+    how = {"by": "images", "k": 3, "embedder": None, "clip_model": None, "module": None, "where": None}
+    assert told == [(("me.jpg",), how)]
     assert json.loads(CliRunner().invoke(cli, [*words, "--json"]).output) == FOUND
+
+
+def test_a_search_is_by_one_thing(landed):
+    for words in ([], ["--text", "a dog", "--person", "Ann"], ["--image", "a.jpg", "--text", ""]):
+        result = CliRunner().invoke(cli, ["search", str(landed), *words])
+        assert result.exit_code == 2 and "by a photo, by --text or by --person, one of them" in result.output, words
 
 
 def test_an_export_says_its_rows(landed, tmp_path):
@@ -45,7 +52,7 @@ def test_how_likely_a_label_has_to_be_is_told_once(landed, tmp_path, monkeypatch
     )
     monkeypatch.setattr(
         "pixelbrain.report.export.export",
-        lambda landing, file, *, table, min_label_score: found.append(min_label_score) or 0,
+        lambda landing, file, *, table, min_label_score, images: found.append(min_label_score) or 0,
     )
     for words in (["report", "--min-label-score", "0"], ["report"], ["export", str(tmp_path / "images.csv")]):
         result = CliRunner().invoke(cli, [words[0], str(landed), *words[1:]])
@@ -72,3 +79,38 @@ def test_an_export_to_standard_output_is_the_table_alone(landed, tmp_path):
 def test_the_tables_are_those_that_can_be_exported():
     (option,) = (one for one in cli.commands["export"].params if one.name == "table")
     assert isinstance(option.type, click.Choice) and list(option.type.choices) == list(EXPORT_TABLES)
+
+
+def test_an_export_as_a_data_set(landed, tmp_path, photo_folder):
+    def export(*words: str, code: int = 0) -> str:
+        result = CliRunner().invoke(cli, ["export", str(landed), *words])
+        assert result.exit_code == code, result.output
+        return result.output
+
+    file, folder = tmp_path / "faces.json", tmp_path / "shards"
+    assert export(str(file), "--format", "coco") == f"7 images to {file}, their files in {photo_folder}\n"
+    found = json.loads(file.read_bytes())
+    assert len(found["images"]) == 7 and not any(one["file_name"].startswith("/") for one in found["images"])
+    export(str(file), "--format", "coco", "--root", str(photo_folder.parent))
+    assert all(one["file_name"].startswith(f"{photo_folder.name}/") for one in json.loads(file.read_bytes())["images"])
+    assert json.loads(export("-", "--format", "coco")) == found
+    words = [str(folder), "--format", "webdataset"]
+    assert export(*words) == f"7 photos in 1 tar files to {folder}\n"
+    assert export(*words, "--shard-size", "1") == f"7 photos in 7 tar files to {folder}\n"
+    gone = sorted(photo_folder.rglob("*.*"))[0]
+    gone.unlink()
+    (folder / "photos-000000.tar").unlink()
+    said = export(*words)
+    assert f"6 photos in 1 tar files to {folder}\n" in said and f"{gone.name}: FileNotFoundError" in said
+    for wrong, why in (
+        (["x.csv", "--format", "coco"], "its name must end in .json"),
+        ([str(tmp_path / "nowhere" / "x.json"), "--format", "coco"], "make it first"),
+        (["x.tar", "--format", "webdataset"], "name a folder or s3://bucket/prefix"),
+        (["-", "--format", "webdataset"], "name a folder or s3://bucket/prefix"),
+        ([*words, "--shard-size", "big"], "write 256MB, 1GB or 512MiB"),
+        ([*words, "--root", "/"], "--root is for --format coco"),
+        (["x.json", "--format", "coco", "--shard-size", "1GB"], "--shard-size is for --format webdataset"),
+        (["x.json", "--format", "coco", "--table", "faces"], "--table is not for --format coco"),
+        (["faces.json"], "--format coco"),
+    ):
+        assert why in export(*wrong, code=2)

@@ -24,7 +24,7 @@ from pixelbrain.stores.verify_report import Difference, VerifyReport
         (["load"], {"rebuild": False}),
         (["load", "--rebuild"], {"rebuild": True}),
         (["identify", "--strategy", "dbscan", "--threshold", "0.5"], {"threshold": 0.5, "rebuild": False}),
-        (["group"], {"threshold": None, "by": "images"}),
+        (["group"], {"threshold": None, "by": "images", "where": None}),
     ],
     ids=lambda value: " ".join(value),
 )

@@ -14,6 +14,7 @@ from pixelbrain.errors import ConfigError, ModuleError, SourceError, SourceGoneE
 from pixelbrain.images.loader import DataLoader
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState, claim_generation
+from pixelbrain.modules.exif import ExifModule
 from pixelbrain.storage.local import LocalStorage
 from tests.unit.engine.modules_for_tests import Size
 
@@ -53,6 +54,20 @@ def test_nothing_left_to_do(photo_folder, landed, monkeypatch):
     assert len(listings) == 1
     parts = {name: count for name, count in opened.items() if name.startswith("images/")}
     assert len(parts) == 3 and max(parts.values()) <= 2, parts  # what does it hold, and what is in it
+
+
+def test_a_module_that_comes_along_makes_no_work(photo_folder, landed, encode):
+    exif, loader = ExifModule(), DataLoader(str(photo_folder))
+    exif.alone = False
+    assert look_ahead(loader, [Size(), exif], landed) == (7, True, 0)
+    assert extract(loader, [Size(), exif], landed.storage).done == 0
+    (photo_folder / "new.jpg").write_bytes(encode())
+    assert extract(loader, [Size(), exif], landed.storage).done == 1
+    landed.refresh()
+    rows = [row for table in landed.iter_images() for row in table.to_pylist()]
+    assert [row["image_id"].endswith("/new.jpg") for row in rows if row["exif"]] == [True]
+    exif.alone = True
+    assert extract(loader, [Size(), exif], landed.storage).done == 7
 
 
 def test_nothing_left_of_a_long_listing(photo_folder, landed, monkeypatch):

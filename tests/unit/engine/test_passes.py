@@ -34,7 +34,7 @@ def run(photo_folder, tmp_path) -> Passes:
     )
     return Passes(
         worklist=worklist, landing=landing, first_image="", modules=[Size()], states=STATES, placement=Placement(),
-        progress=Progress(RunNotes(landing.storage), None), lock=SimpleNamespace(lost=False),
+        stands_on={}, progress=Progress(RunNotes(landing.storage), None), lock=SimpleNamespace(lost=False),
     )  # fmt: skip
 
 

@@ -1,4 +1,5 @@
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from pixelbrain import schema
@@ -28,6 +29,15 @@ def test_images_that_look_alike_are_grouped(tmp_path, people):
         assert row["group_id"] == cluster_name("group", database.ids[number // 4 * 4])
         assert 0 < row["distance"] < 0.2
     assert rows[8].items() >= {"image_id": database.ids[8], "group_id": None, "distance": None}.items()
+
+
+def test_those_that_are_not_meant_are_in_no_group(tmp_path, people):
+    database = _database(tmp_path, people(2, 4, noise=0.2) * 17)
+    report = group_images(database, only=pa.chunked_array([database.ids[1:4]]))
+    assert (report.images, report.grouped, report.groups) == (3, 3, 1)
+    found = database.landing.read_groups().to_pylist()
+    assert [row["image_id"] for row in found if row["group_id"]] == database.ids[1:4] and len(found) == 8
+    assert group_images(database, only=pa.chunked_array([], pa.string())).images == 0
 
 
 def test_copies_of_a_photo_are_a_group(tmp_path):

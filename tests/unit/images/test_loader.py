@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import pixelbrain as pb
@@ -41,3 +43,56 @@ def test_hidden_photos_are_listed_if_that_is_asked_for(photo_folder):
 def test_no_source():
     with pytest.raises(ConfigError, match="no source"):
         pb.DataLoader("")
+
+
+def test_images_one_by_one_and_how_many(photo_folder, caplog):
+    loader = pb.DataLoader(photo_folder)
+    found = {image.image_id.rpartition("/")[2] for image in loader}
+    assert len(found) == 5 and len(loader) == 7 and loader and "broken.jpg" not in found
+    assert {one.rpartition("/")[2] for one in loader.failures} == {"broken.jpg", "empty.jpeg"}
+    assert "broken.jpg: " in caplog.text
+    assert [type(error) for error in loader.failures.values()] == [DecodeError] * 2 and len(loader.failures) == 2
+    list(loader.clone(limit=1))
+    assert len(loader.failures) == 2  # a clone has its own
+
+
+def test_which_of_them_is_said_in_several_ways(photo_folder):
+    def names(**how) -> list[str]:
+        loader = pb.DataLoader(photo_folder, **how)
+        return [Path(one).name for table in loader.list_images() for one in table["image_id"].to_pylist()]
+
+    (photo_folder / "below").mkdir()
+    (photo_folder / "below" / "zz.jpg").write_bytes((photo_folder / "broken.jpg").read_bytes())
+    every = names()
+    flat = sorted(file.name for file in photo_folder.iterdir() if file.suffix in (".jpg", ".jpeg"))
+    assert len(every) == 8 and names(recursive=False) == flat and "zz.jpg" not in flat
+    assert names(offset=2, limit=3) == every[2:5] and names(offset=100) == []
+    assert names(filter=lambda row: row["size_bytes"] == 0 and row["path"].endswith("empty.jpeg")) == ["empty.jpeg"]
+    assert (
+        names(filter=lambda row: "broken" not in row["image_id"], limit=2, offset=1)
+        == [one for one in every if one != "broken.jpg"][1:3]
+    )
+    loader = pb.DataLoader(photo_folder, recursive=False, offset=1)
+    assert not loader.is_whole and loader.clone(offset=0).is_whole and loader.clone(offset=0).recursive is False
+    assert not loader.open().covers((photo_folder / "below" / "zz.jpg").as_uri())  # it is not gone from there
+    paths = [photo_folder / "empty.jpeg", str(photo_folder / "below")]
+    assert len(pb.DataLoader(paths)) == 2 and len(pb.DataLoader(paths, recursive=False)) == 2
+
+
+def test_bytes_as_they_are(photo_folder):
+    loader = pb.DataLoader(photo_folder, decode=False)
+    images = list(loader)
+    assert len(images) == 7 and not loader.failures
+    broken = next(image for image in images if image.image_id.endswith("broken.jpg"))
+    assert broken.data == (photo_folder / "broken.jpg").read_bytes() and "data" not in repr(broken)
+    assert [row["version"] for table in loader.list_images() for row in table.to_pylist()] == [
+        i.version for i in images
+    ]
+    (batch,) = loader.batches(10)
+    assert len(batch.images) == 7
+
+
+@pytest.mark.parametrize("how", [{"limit": 0}, {"offset": -1}, {"offset": True}, {"filter": "n_faces > 0"}])
+def test_what_cannot_be_is_said_when_it_is_made(photo_folder, how):
+    with pytest.raises(ConfigError, match=f"{next(iter(how))} is "):
+        pb.DataLoader(photo_folder, **how)

@@ -7,17 +7,29 @@ from typing import Any
 import pyarrow as pa
 
 from pixelbrain import schema
+from pixelbrain.images.written.tags import FIELDS
 
 Row = dict[str, Any]
 
 COLUMNS = {
     "resnet": schema.module_struct(schema.classifier_fields(2)),
     "facenet": schema.module_struct(schema.faces_fields(2)),
+    "glasses": schema.module_struct(
+        [
+            pa.field(
+                "faces",
+                pa.list_(pa.struct([*schema.WHOSE_FIELDS, ("worn", pa.bool_()), ("tint", pa.string())])),
+            )
+        ]
+    ),
+    "exif": schema.module_struct([*FIELDS]),
     "colour": schema.module_struct([pa.field("red", pa.float32()), pa.field("name", pa.string())]),
 }
 MODELS = {
     "resnet": schema.ModelInfo(model="resnet50", weights_sha256="a" * 64, dim=2),
     "facenet": schema.ModelInfo(model="facenet-vggface2", weights_sha256="b" * 64, dim=2),
+    "glasses": None,
+    "exif": None,
     "colour": None,
 }
 

@@ -1,5 +1,6 @@
 import csv
 import json
+from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,7 +15,7 @@ from tests.unit.report.landed_rows import identity, image_row, labelled, with_fa
 HOSTILE = 's3://bucket/a,"b"\n\r\';=1+1 😀 <i>.jpg'
 GROUP = "file:///group.jpg"
 TAKEN = "2024-05-01T12:34:56+02:00"
-TABLES = ["images", "faces", "people", "groups", "answers"]
+TABLES = ["images", "faces", "people", "groups", "answers", "duplicates"]
 
 
 @pytest.fixture
@@ -52,6 +53,18 @@ def read(file: Path) -> list[dict]:
     if file.suffix == ".jsonl":
         return [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line]
     return pq.read_table(file).to_pylist()
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_what_cameras_wrote_is_in_flat_columns(land, tmp_path: Path, suffix: str):
+    said = {"taken_at": datetime(2024, 5, 1, 12, 34, 56, 250_000), "iso": 800, "keywords": ["sea", "boat"]}
+    file = tmp_path / f"images{suffix}"
+    assert export(land([image_row("file:///a.jpg", exif=said)], modules=("exif",)), file) == 1
+    (row,) = read(file)
+    assert (str(row["exif.taken_at"]), int(row["exif.iso"])) in [
+        ("2024-05-01 12:34:56.250", 800), ("2024-05-01 12:34:56.250000", 800)
+    ]  # fmt: skip
+    assert row["exif.keywords"] == "sea;boat" and row["exif.latitude"] in (None, "")
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])

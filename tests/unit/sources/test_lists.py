@@ -130,10 +130,41 @@ def test_a_version_that_is_no_value(tmp_path):
         listed(tmp_path / "list.parquet")
 
 
-def test_without_the_column(photo_folder):
-    (photo_folder / "list.csv").write_text("path,x\na.jpg,1\n")
-    with pytest.raises(SourceError, match="no column `uri`; its columns are: path, x"):
-        listed(photo_folder / "list.csv")
+@pytest.mark.parametrize("column", ["uri", "url", "path", "URL", " Path "])
+def test_what_the_column_may_be_called(photo_folder, column):
+    (photo_folder / "list.csv").write_text(f"note,{column}\nx,0.jpg\n")
+    pq.write_table(pa.table({column: ["0.jpg"], "note": ["x"]}), photo_folder / "list.parquet")
+    for name in ("list.csv", "list.parquet"):
+        assert [row["image_id"] for row in listed(photo_folder / name)] == expected(photo_folder)[:1]
+
+
+@pytest.mark.parametrize(
+    ("header", "column", "said"),
+    [
+        ("image,x", None, "no column `uri`, `url` or `path`; its columns are: image, x; --column says which one"),
+        ("uri,path", None, "has the columns `uri` and `path`: --column says which one"),
+        ("URL,x,url", None, "has the columns `URL` and `url`: --column says which one"),
+        ("uri,uri", None, "has the columns `uri` and `uri`: rename one of them"),
+        ("a,uri,a", "a", "has the columns `a` and `a`: rename one of them"),
+        ("uri,version,version", None, "has the columns `version` and `version`: rename one of them"),
+        ("uri,x", "y", "has no column `y`; its columns are: uri, x"),
+    ],
+)
+def test_columns_that_do_not_say_which(photo_folder, header, column, said):
+    """Of two, none is taken silently."""
+    (photo_folder / "list.csv").write_text(f"{header}\n0.jpg,1.jpg,2.jpg\n")
+    values = [pa.array(["0.jpg"])] * len(header.split(","))
+    pq.write_table(pa.Table.from_arrays(values, names=header.split(",")), photo_folder / "list.parquet")
+    for name in ("list.csv", "list.parquet"):
+        with pytest.raises(SourceError, match=said):
+            list(open_source(str(photo_folder / name), column=column).list_images())
+
+
+def test_a_named_column(photo_folder):
+    (photo_folder / "list.csv").write_text("uri,url,URL\n0.jpg,1.jpg,2.jpg\n")
+    for column, which in ("url", 1), ("URL", 2), ("Uri", 0):
+        [table] = open_source(str(photo_folder / "list.csv"), column=column).list_images()
+        assert table["image_id"].to_pylist() == [expected(photo_folder)[which]]
 
 
 def test_not_a_list(photo_folder):

@@ -21,11 +21,16 @@ ELSEWHERE = {
     "GS://bucket/list.csv": "gs:// is not read",
     "az://c/p": "az:// is not read",
     "abfss://c@a.dfs.core.windows.net/p": "abfss:// is not read",
-    "https://me:secret@host/a.jpg": "https:// is not read",
+    "https://me:secret@host/a.jpg": "no user or password goes into a URL of host",
+    "https:///a.jpg": "no host is in this one",
+    "https://host/a.zip?x=1": "is an archive: unpack it",
+    "https://host/list.csv": "a list or an archive is read from a disk or S3: copy https://host/list.csv here",
+    "HTTP://host/shard.tar": "a list or an archive is read from a disk or S3",
     "s3:/bucket/prefix": "one slash is missing: write s3://bucket/prefix",
     str(Path("gs://bucket/photos")): "gs:// is not read",
     "file://server/photos": "of another machine: this one's are file:///path",
-    "s3://bucket/photos.tar": "is an archive: unpack it",
+    "s3://bucket/photos.tar.gz": "is an archive that is compressed, and no part of it can be read by itself: unpack it",
+    "s3://bucket/photos.zip": "is an archive: unpack it",
     "S3://bucket/list.TSV": "is a list of a kind that is not read",
     "S3://bucket/list.csv": "a list file is read from disk: copy s3://bucket/list.csv here",
 }
@@ -84,9 +89,9 @@ def test_what_works_as_it_is_written(tmp_path, monkeypatch):
 def test_it_is_said_before_anything_starts(command, tmp_path, monkeypatch):
     for start in ("pixelbrain.engine.cluster.session.ray_session", "pixelbrain.stages.stages.fetch_missing"):
         monkeypatch.setattr(start, lambda *_, **__: pytest.fail("started"))
-    with tarfile.open(tmp_path / "photos.tar", "w") as file:
+    with tarfile.open(tmp_path / "photos.tgz", "w:gz") as file:
         file.addfile(tarfile.TarInfo("a.jpg"), io.BytesIO())
-    for source, said in (str(tmp_path / "photos.tar"), "is an archive"), ("gs://b/p", "gs:// is not read"):
+    for source, said in (str(tmp_path / "photos.tgz"), "is an archive"), ("gs://b/p", "gs:// is not read"):
         result = CliRunner().invoke(cli, [command, source, "--out", str(tmp_path / "out")])
         assert result.exit_code == 1 and said in result.output and len(result.output.splitlines()) == 1
         assert not (tmp_path / "out").exists()

@@ -91,6 +91,10 @@ def test_whatever_lands_a_vector_is_found_by_its_type(land, monkeypatch):  # noq
     assert batch.ids == ["a#0", "a#1", "b#0"] and batch.metadata[2] == {"image_id": "b", "version": "1", "score": 0.5}
     ((nearest, *_others),) = nearest_landed(landing, "pets.pets.look", np.float32([[0, 1]]), 3)
     assert (nearest.id, nearest.distance) == ("b#0", 0)
+    for ids, found in {("a", "x"): ["a#0", "a#1"], (): []}.items():  # only among these
+        among = pa.chunked_array([ids], pa.string())
+        (near,) = nearest_landed(landing, "pets.pets.look", np.float32([[0, 1]]), 3, among)
+        assert [one.id for one in near] == found
     (bare,) = landing.iter_images(vectors=False)
     assert [field.name for field in bare["pets"].type] == ["pets", "error_type", "error"]
     assert [field.name for field in bare["pets"].type.field("pets").type.value_type] == ["score", "corners"]

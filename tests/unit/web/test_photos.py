@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import io
 import re
 import urllib.parse
@@ -11,7 +12,8 @@ import pytest
 from PIL import Image
 
 from pixelbrain import schema
-from pixelbrain.landing.parts import write_table
+from pixelbrain.landing.landing import Landing
+from pixelbrain.landing.parts import ModuleState, write_table
 from pixelbrain.web.data.find import Wanted, find, months
 from tests.unit.report.conftest import land, photo_file  # noqa: F401  (fixtures)
 from tests.unit.report.landed_rows import identity, image_row, labelled, with_faces
@@ -211,3 +213,25 @@ def test_search_by_a_photo_refuses_what_is_none(library):
         page = library.get(reply.headers["location"])
         assert said(page) and "/tmp" not in said(page)
     assert library.client.post("/photos/nearest", files={"a": b"", "b": b""}, headers=origin).status_code == 400
+
+
+def test_what_a_camera_wrote_is_found_too(tmp_path):
+    """By the modules' own fields: texts, lists of them, what is true, and the time, also where EXIF itself had none."""
+    fields = [("taken_at", pa.timestamp("ms")), ("model", pa.string()), ("keywords", pa.list_(pa.string()))]
+    columns = {
+        "exif": schema.module_struct([pa.field(*one) for one in [*fields, ("camera", pa.string())]]),
+        "is_red": schema.module_struct([pa.field("is_red", pa.bool_()), pa.field("phash", pa.string())]),
+    }
+    taken = datetime.datetime(2021, 5, 6, 7, 8, 9, 123000)
+    rows = [
+        image_row("file:///a.jpg", exif={"taken_at": taken, "camera": "Ricoh GR", "keywords": ["Alps", "Snow day"]})
+        | {"is_red": {"is_red": True, "phash": "abcabc"}},
+        image_row("file:///b.jpg", exif=None, is_red={"is_red": False}),
+    ]
+    table = pa.Table.from_pylist(rows, pa.schema([*schema.BASE_FIELDS, *columns.items()]))
+    states = dict.fromkeys(columns, ModuleState(settings={}, model=None))
+    Landing(tmp_path / "out").write_part(table, generation=1, block=0, piece=0, modules=states)
+    known = Visitor(tmp_path / "out").desk.view().known
+    for words, found in {"ricoh": 1, "alps snow": 1, "2021-05-06": 1, "red": 1, "abcabc": 0}.items():
+        assert len(find(Wanted(q=words), known)) == found, words
+    assert months(known) == [("2021-05", 1)]

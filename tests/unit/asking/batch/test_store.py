@@ -94,11 +94,14 @@ def test_what_a_killed_process_left_is_cleaned_up(tmp_path: Path) -> None:
     file = RequestFile(store, SETTINGS, PRICE)  # killed before finish()
     file.add(ROW, b"x\n", Decimal(0))
     store.save_rows("killed-in-finish", [ROW.line()])
+    ended = make_batch(store, ROW)
+    store.end(ended, [])
+    store.save_rows(ended.id, [ROW.line()])  # killed before `end` removed them
     (folder(tmp_path) / ".torn.json.1.tmp").write_text("{")
     store.clean()
     left = sorted(path.name for path in folder(tmp_path).iterdir())
     file.discard()
-    assert left == [f"{state.id}.json", f"{state.id}.requests.jsonl"]
+    assert left == sorted([f"{state.id}.json", f"{state.id}.requests.jsonl", f"{ended.id}.json"])
 
 
 def test_a_wish_to_cancel_is_a_note_in_out(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from pixelbrain.engine.work.worklist import Worklist, WorkOrder, blocks
 from pixelbrain.images.loader import DataLoader
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
+from pixelbrain.modules.base import Resources
 from pixelbrain.storage.open import open_storage
 from tests.unit.engine.modules_for_tests import Deadly, Size
 
@@ -35,10 +36,11 @@ class Line:
     def __init__(self, out, modules, *, chunk_rows=3, generation=1, batch=1, **options) -> None:
         states = {module.name: STATE for module in modules}
         order = WorkOrder(storage=open_storage(out), generation=generation, states=states)
-        names = [module.name for module in modules]
+        models = [module for module in modules if not module.resources.with_decoder]
+        names = [module.name for module in models]
         self.decoder = Decoder(modules, order, chunk_rows, **options)
         self.runners = [
-            ModelRunner(module, order, names[i + 1 :], **options) for i, module in enumerate(modules)
+            ModelRunner(module, order, names[i + 1 :], **options) for i, module in enumerate(models)
         ]  # fmt: skip
         self.lander = Lander(order)
         self.batch = batch
@@ -71,6 +73,10 @@ def rows_of(out) -> dict[str, dict]:
     return {r["image_id"]: r for t in Landing(out).iter_images() for r in t.to_pylist()}
 
 
+def pixels(rows: dict[str, dict], module: str) -> list:
+    return [row[module] and (row[module]["pixels"], row[module]["error_type"]) for row in rows.values()]
+
+
 @pytest.mark.parametrize("batch", [1, 2, 3])
 def test_the_rows_are_those_of_the_fused_layout(photo_folder, tmp_path, batch):
     modules = [Size(), Again()]
@@ -87,6 +93,30 @@ def test_the_rows_are_those_of_the_fused_layout(photo_folder, tmp_path, batch):
         for kind, count in json.loads(row["failures"]).items():
             failures[kind] = failures.get(kind, 0) + count
     assert failures == json.loads(summary["failures"])
+
+
+class Beside(Size):
+    """The same, in the decoders, without a pool."""
+
+    name = "beside"
+    resources = Resources(with_decoder=True)
+
+    def setup(self, device="cpu"):
+        raise AssertionError("it has no model to load")
+
+
+def test_what_runs_with_the_decoder_sends_no_photo_on(photo_folder, tmp_path):
+    modules = [Beside(), Size()]
+    block = block_of(photo_folder, tmp_path / "staged", modules)
+    line = Line(tmp_path / "staged", modules)
+    assert not [name for table in line.decoder(block) for name in table.column_names if name == "input.beside"]
+    line(block)
+    order = WorkOrder(storage=open_storage(tmp_path / "fused"), generation=1, states={m.name: STATE for m in modules})
+    ImageWorker(modules, order)(block)
+    found = rows_of(tmp_path / "staged")
+    assert len(found) == 7 and found == rows_of(tmp_path / "fused")
+    assert pixels(found, "beside") == pixels(found, "size")
+    assert sum(row["beside"] is None or row["beside"]["error_type"] is not None for row in found.values()) == 4
 
 
 def test_a_chunk_goes_on_with_the_inputs_of_later_modules_only(photo_folder, tmp_path):
@@ -132,13 +162,14 @@ def test_a_stop_lands_what_all_modules_have_seen(photo_folder, tmp_path):
 
 
 def test_a_block_that_killed_two_decoders_is_opened_in_another_process(photo_folder, tmp_path):
-    out, modules = tmp_path / "out", [Size()]
+    out, modules = tmp_path / "out", [Size(), Beside()]
     block = block_of(photo_folder, out, modules)
     for _ in range(2):
         Line(out, modules).decoder.notes.begin("0")
     found = Line(out, modules, wary=True)(block)
     assert sum(row["images"] for row in found) == 7 and sum(row["failed"] for row in found) == 4
-    assert len(rows_of(out)) == 7
+    rows = rows_of(out)
+    assert len(rows) == 7 and pixels(rows, "beside") == pixels(rows, "size")
 
 
 def test_an_image_that_kills_a_model_is_its_modules_error(photo_folder, tmp_path, encode):

@@ -7,9 +7,12 @@ import time
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 
+import pyarrow as pa
 import pytest
 
+from pixelbrain import schema
 from pixelbrain.errors import ConfigError, LandingError
+from pixelbrain.landing.derived import DUPLICATES
 from pixelbrain.landing.landing import Landing
 from pixelbrain.report.gallery.pages import build_gallery
 from pixelbrain.report.gallery.site import Site
@@ -56,7 +59,21 @@ def hostile(land, photo_file):
     )
     identities = [identity(i, 0, "../<script>\"'&") for i in ids] + [identity(i, 1, None) for i in ids]
     groups = [{"image_id": image_id, "group_id": "<g>", "distance": 0.1} for image_id in ids]
-    return land(rows, identities, groups, modules=("resnet", "facenet", "colour"))
+    landing = land(rows, identities, groups, modules=("resnet", "facenet", "colour"))
+    copies = [{"image_id": one, "duplicate_id": "<d>", "keep": False, "copy_of": ids[0], "why": "<u>"} for one in ids]
+    copies[0] |= {"keep": True, "copy_of": None, "why": "<b>the best</b>"}
+    columns = pa.schema(list(schema.DUPLICATE_SCHEMA)[: -len(schema.ORIGIN_FIELDS)])
+    DUPLICATES.write(landing, pa.Table.from_pylist(copies, columns))
+    return landing
+
+
+def test_duplicates_are_shown_and_the_one_to_keep_is_first(hostile):
+    index = build_gallery(hostile)
+    text = (index.parent / "duplicates" / "index.html").read_text(encoding="utf-8")
+    notes = re.findall(r'<span class="note" title="([^"]*)">(\w+)</span>', text)
+    assert notes[0] == ("&lt;b&gt;the best&lt;/b&gt;", "keep")
+    assert notes[1:] == [("&lt;u&gt;", "drop")] * (min(len(HOSTILE), 12) - 1)
+    assert "duplicates/index.html" in index.read_text(encoding="utf-8")
 
 
 def test_hostile_names_are_text(hostile):

@@ -1,3 +1,5 @@
+from datetime import datetime
+
 from pixelbrain.report.gallery.reader import read_library
 from tests.unit.report.landed_rows import identity, image_row, labelled, with_faces
 
@@ -78,6 +80,30 @@ def test_a_users_module_is_shown_by_its_values(land, tmp_path):
     assert len(values[0]["colour.name"]) == 200
     assert values[1:] == [{}, {}]
     assert not library.has_faces_column
+
+
+def test_a_camera_is_shown_as_people_say_it(land, tmp_path):
+    said = {
+        "taken_at": datetime(2024, 5, 1, 12, 34, 56), "utc_offset_minutes": -210, "make": "NIKON CORPORATION",
+        "model": "NIKON D750", "lens": "50mm", "exposure_s": 0.005, "f_number": 2.8, "iso": 800,
+        "focal_length_mm": 50.0, "flash": True, "latitude": -33.85833333, "longitude": 151.2, "altitude_m": 8.6,
+        "rating": 0, "keywords": ["sea", "boat"], "title": "<b>",
+    }  # fmt: skip
+    rows = [
+        image_row("file:///a.jpg", exif=said),
+        image_row("file:///b.jpg", exif={"make": "Apple", "model": "iPhone 12", "exposure_s": 2.5, "longitude": 3.0}),
+        image_row("file:///c.jpg", exif={}),
+    ]
+    values = [dict(photo.values) for photo in read_library(land(rows, modules=("exif",)), tmp_path).photos]
+    assert values == [
+        {
+            "Taken": "2024-05-01 12:34:56 -03:30", "Camera": "NIKON D750, 50mm", "Title": "<b>",
+            "Exposure": "1/200 s, f/2.8, ISO 800, 50 mm, flash", "Rating": "0 of 5",
+            "Location": "-33.85833, 151.20000, 9 m", "Keywords": "sea, boat",
+        },
+        {"Camera": "Apple iPhone 12", "Exposure": "2.5 s"},
+        {},
+    ]  # fmt: skip
 
 
 def test_nothing_landed(land, tmp_path):

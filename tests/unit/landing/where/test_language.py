@@ -7,8 +7,8 @@ import pickle
 import pyarrow as pa
 import pytest
 
-from pixelbrain.asking.questions.where import names_in, parse_where
 from pixelbrain.errors import ConfigError
+from pixelbrain.landing.where.language import names_in, parse_where
 
 #: What is known of every image after `pixelbrain run`; answers and users' modules add to it.
 BASE_NAMES = {
@@ -21,6 +21,8 @@ BASE_NAMES = {
     "n_faces": pa.int32(),
 }
 KNOWN = {**BASE_NAMES, "is_person": pa.bool_(), "tags": pa.list_(pa.string()), "colour.red": pa.float32()}
+KNOWN |= {"boxes.x1": pa.list_(pa.float32()), "boxes.old": pa.list_(pa.bool_()), "person": pa.list_(pa.string())}
+PEOPLE = {"person": {"ada", "bob", "person-1"}}
 TABLE = pa.table(
     {
         "image_id": ["a", "b", "c", "d"],
@@ -33,6 +35,9 @@ TABLE = pa.table(
         "is_person": [True, False, None, True],
         "tags": [["beach", "sun"], [], None, ["sun", None]],
         "colour.red": pa.array([1, 2, 3, 4.5], pa.float32()),
+        "boxes.x1": pa.array([[1, 20], [], None, [12, None]], pa.list_(pa.float32())),
+        "boxes.old": [[False, True], [], None, [False]],
+        "person": pa.array([["ada", "person-1"], [], [], ["bob"]], pa.list_(pa.string())),
     }
 )
 
@@ -60,6 +65,21 @@ TABLE = pa.table(
         ("label_score >= 0.9", "b", {"label_score"}),
         ("label_score in (0.9, 0.5)", "ab", {"label_score"}),
         ("'sun' in tags", "ad", {"tags"}),
+        ("tags contains 'sun' and not label contains 'tabby'", "a", {"tags", "label"}),
+        ("label = 'cat' or label='a = b' or n_faces=1", "ab", {"label", "n_faces"}),
+        ("tags = 'sun'", "ad", {"tags"}),
+        ("tags != 'beach'", "bd", {"tags"}),
+        ("tags in ('beach', 'sea')", "a", {"tags"}),
+        ("boxes.x1 > width", "a", {"boxes.x1", "width"}),
+        ("width < boxes.x1", "a", {"boxes.x1", "width"}),
+        ("10 < boxes.x1 < 15", "ad", {"boxes.x1"}),
+        ("not boxes.x1 > 15", "bd", {"boxes.x1"}),
+        ("boxes.old", "a", {"boxes.old"}),
+        ("not boxes.old", "bd", {"boxes.old"}),
+        ("boxes.x1 is null", "c", {"boxes.x1"}),
+        ("person = 'ADA'", "a", {"person"}),
+        ("person contains 'Person-1' or person in ['Bob']", "ad", {"person"}),
+        ("person != ' Ada '", "bcd", {"person"}),
         ("'sun' not in tags", "b", {"tags"}),
         ("colour.red > 2 and label_score >= 0.25", "d", {"colour.red", "label_score"}),
         ("width > height", "b", {"width", "height"}),
@@ -70,7 +90,7 @@ TABLE = pa.table(
     ],
 )
 def test_selects(text: str, images: str, columns: set[str]) -> None:
-    where = parse_where(text, KNOWN)
+    where = parse_where(text, KNOWN, PEOPLE)
     assert set(where.types) == columns
     assert where.mask(TABLE).null_count == 0
     assert TABLE.filter(where.mask(TABLE))["image_id"].to_pylist() == list(images)
@@ -91,14 +111,25 @@ def test_works_in_chunks_slices_without_rows_and_after_pickling() -> None:
         ("n_face > 0", "did you mean n_faces?"),
         ("x.y.z > 1", "x.y.z is not known"),
         ("n_faces > 0 and lable == 'x'", "at character 17"),
-        ("label = 'cat'", "=="),
         ("label <> 'cat'", "!="),
         ("n_faces > 0 && is_person", "and, or, not"),
         ("n_faces > 0 AND is_person", "lower case"),
         ("n_faces", "neither true nor false"),
         ("null", "neither true nor false"),
         ("label == 3", "3 is a number, and is compared with a text"),
-        ("tags == 'x'", "compared with a list"),
+        ("tags == 3", "3 is a number, and is compared with a text"),
+        ("tags == tags", "compared with a list"),
+        ("boxes.x1 > tags", "compared with a list"),
+        ("label = 'cat' and lable = 'x'", "lable is not known; did you mean label?"),
+        ("label = 'cat' and lable = 'x'", "at character 19"),
+        ("label = 'cat' and n_faces = = 2", "at character 29"),
+        ("n_faces == 1 and colour.rde > 1", "did you mean colour.red?"),
+        ("person = 'Adda'", "'Adda' is nobody's name or id; did you mean 'ada'?"),
+        ("label contains", "cannot be read"),
+        ("people not contains 'Ada'", "not people contains"),
+        ("label like 'c%'", "'cat' in label"),
+        ("label @ 'cat'", "cannot be read"),
+        ("label contains 3", "3 is a number, and is looked for in a text"),
         ("3 in tags", "looked for in a list"),
         ("label == null", "is null"),
         ("label is 3", "only null can"),
@@ -129,7 +160,7 @@ def test_works_in_chunks_slices_without_rows_and_after_pickling() -> None:
 )
 def test_refuses_and_says_where(text: str, says: str) -> None:
     with pytest.raises(ConfigError) as error:
-        parse_where(text, KNOWN)
+        parse_where(text, KNOWN, PEOPLE)
     assert says in str(error.value)
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 400
@@ -157,13 +188,13 @@ def test_refuses_and_says_where(text: str, says: str) -> None:
 )
 def test_nothing_else_of_python_is_there(text: str) -> None:
     with pytest.raises(ConfigError):
-        parse_where(text, KNOWN)
+        parse_where(text, KNOWN, PEOPLE)
 
 
 @pytest.mark.parametrize(("text", "images"), [("label == 'cat' or n_faces > 0", "bd"), ("label is null", "abcd")])
 def test_a_batch_in_which_nothing_is_known_of_a_column(text, images) -> None:
     table = TABLE.set_column(TABLE.schema.get_field_index("label"), "label", pa.nulls(4))
-    assert table.filter(parse_where(text, KNOWN).mask(table))["image_id"].to_pylist() == list(images)
+    assert table.filter(parse_where(text, KNOWN, PEOPLE).mask(table))["image_id"].to_pylist() == list(images)
 
 
 def test_a_column_of_another_type_is_an_error_of_the_expression() -> None:
@@ -175,3 +206,16 @@ def test_a_column_of_another_type_is_an_error_of_the_expression() -> None:
 def test_names_are_those_that_stand_for_columns():
     text = "n_faces > 0 and (colour.red < 3 or 'a' in tags) and label is not null and not seen == true"
     assert names_in(text) == {"n_faces", "colour.red", "tags", "label", "seen"}
+
+
+def test_times_are_compared_by_any_beginning():
+    times = pa.array([1714566896250, 1735689600000, None], pa.timestamp("ms"))
+    table = pa.table({"exif.taken_at": times})
+    for text, chosen in (
+        ('exif.taken_at >= "2024-05" and exif.taken_at < "2025"', [True, False, None]),
+        ('exif.taken_at == "2024-05-01T12:34:56"', [True, False, None]),
+        ('"-05-" in exif.taken_at', [True, False, None]),
+        ("exif.taken_at is null", [False, False, True]),
+    ):
+        where = parse_where(text, {"exif.taken_at": times.type})
+        assert where.mask(table).to_pylist() == [bool(one) for one in chosen], text

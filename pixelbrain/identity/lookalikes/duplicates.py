@@ -1,0 +1,169 @@
+"""Groups of photos that are there more than once, each with the best one and why; landed in `OUT/duplicates`."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from pixelbrain import schema
+from pixelbrain.errors import ConfigError
+from pixelbrain.identity.assign import cluster_name
+from pixelbrain.identity.lookalikes.best import BURST, COPIES, Judge
+from pixelbrain.identity.lookalikes.links import CUT_BITS, NO_LEASH, Links, bursts, copies, within
+from pixelbrain.identity.lookalikes.photos import NONE, Photos, read_photos
+from pixelbrain.landing.derived import DUPLICATES
+from pixelbrain.landing.landing import Landing
+from pixelbrain.locks.run import RunLock
+from pixelbrain.shown import Shown
+
+#: Measured by benchmarks/bench_duplicates.py: of 64 bits, and of vectors' cosines.
+BITS, SIMILARITY, BURST_S = 8, 0.97, 3.0
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class DuplicatesReport(Shown):
+    """What `find_duplicates` did."""
+
+    images: int  # that were compared
+    hashed: int  # of them, those with a perceptual hash; without one only equal bytes, and vectors, are looked at
+    groups: int
+    drop: int  # images of which there is a better one
+    drop_bytes: int  # that these take
+    kinds: dict[str, int] = field(default_factory=dict)  # of these: exact, near, burst
+    seconds: float
+
+
+@dataclass(kw_only=True)
+class _Copy:
+    """A photo of which there is a better one."""
+
+    of: int
+    kind: str  # exact, near or burst
+    why: str
+    bits: int | None = None
+    similarity: float | None = None
+
+
+def find_duplicates(
+    landing: Landing,
+    *,
+    bits: int = BITS,
+    similarity: float = SIMILARITY,
+    burst_s: float = BURST_S,
+    vectors: bool = True,
+) -> DuplicatesReport:
+    """Find copies, near copies and bursts, and write them into `OUT/duplicates`, in place of what was there.
+
+    Nothing else is written, and no photo is touched.
+
+    Args:
+        landing: what has landed; `quality` has the perceptual hashes, `exif` times and cameras, `resnet` vectors.
+        bits: of 64 of a perceptual hash, that differ at most between copies.
+        similarity: cosine from which on photos by the classifier's vectors are the same, cut.
+        burst_s: seconds between two photos of a burst at most; 0: bursts are not looked for.
+        vectors: whether vectors are looked at, where there are any.
+
+    Raises:
+        ConfigError: values that cannot work.
+        LandingError: OUT cannot be read or written.
+        OutLockedError: another process works on this OUT.
+    """
+    if not (isinstance(bits, int) and 0 <= bits <= 24):
+        raise ConfigError(f"bits is {bits!r}: 0 to 24, of 64")
+    if not 0 < similarity <= 1:
+        raise ConfigError(f"similarity is {similarity!r}: a cosine above 0, 1 at most")
+    if not 0 <= burst_s <= 3600:
+        raise ConfigError(f"burst is {burst_s!r}: 0 to 3600 seconds")
+    start = time.perf_counter()
+    with RunLock(landing.storage, what="duplicates"):
+        photos = read_photos(landing, vectors=vectors)
+        found = _worse_ones(photos, bits, similarity if vectors else None, burst_s)
+        table, groups = _table(photos, found)
+        DUPLICATES.write(landing, table)
+    kinds: dict[str, int] = {}
+    for one in found.values():
+        kinds[one.kind] = kinds.get(one.kind, 0) + 1
+    return DuplicatesReport(
+        images=len(photos), hashed=int(photos.hashed.sum()), groups=groups, drop=len(found), kinds=kinds,
+        drop_bytes=int(photos.size_bytes[list(found)].sum()), seconds=time.perf_counter() - start,
+    )  # fmt: skip
+
+
+def _worse_ones(photos: Photos, bits: int, similarity: float | None, burst_s: float) -> dict[int, _Copy]:
+    """By place, each photo of which there is a better one."""
+    judge = Judge(photos)
+    rank = judge.rank(COPIES)
+    found: dict[int, _Copy] = {}
+    order = np.lexsort((rank, photos.sha256))
+    for run in np.split(order, np.flatnonzero(np.diff(photos.sha256[order])) + 1) if len(order) else ():
+        if photos.sha256[run[0]] != NONE:
+            found |= {int(one): _Copy(of=int(run[0]), kind="exact", why="the same bytes") for one in run[1:]}
+    links = copies(photos, rank, bits=bits, similarity=similarity)
+    _around_the_best(photos, links, rank, found, leash=2 * bits)
+    if burst_s:
+        left = np.array([place for place in range(len(photos)) if place not in found], np.int64)
+        of_bursts = judge.rank(BURST)
+        shots = bursts(photos, left, of_bursts, seconds=burst_s)
+        _around_the_best(photos, shots, of_bursts, found, leash=NO_LEASH)
+    return found
+
+
+def _around_the_best(photos: Photos, links: Links, rank: np.ndarray, found: dict[int, _Copy], *, leash: int) -> None:
+    """From the best photo on, each takes what is linked to it; of one that has a better one itself, what is so, too.
+
+    Then it must not be farther from the best of all than the leash, in bits of the hashes, so that no chain of small
+    changes ends at another picture.
+    """
+    for photo, of_photo in sorted(links.by_photo(len(rank)), key=lambda one: rank[one[0]]):
+        best = _kept(photo, found)
+        for link in of_photo.tolist():
+            other = int(links.a[link] + links.b[link] - photo)
+            if other in found or rank[other] <= rank[photo] or other == best:
+                continue
+            if best == photo or within(photos, other, best, CUT_BITS if links.how[link] == "alike" else leash):
+                found[other] = _said(links, link, photo)
+
+
+def _kept(place: int, found: dict[int, _Copy]) -> int:
+    while place in found:
+        place = found[place].of
+    return place
+
+
+def _said(links: Links, link: int, of: int) -> _Copy:
+    how, bits, cosine = links.how[link], int(links.bits[link]), float(links.similarity[link])
+    if how == "burst":
+        return _Copy(of=of, kind="burst", why="the same scene, by the same camera, within seconds")
+    if how == "alike":
+        return _Copy(of=of, kind="near", why=f"the same picture, cut: vectors alike to {cosine:.3f}", similarity=cosine)
+    turned = "mirrored, " if how == "mirrored" else ""
+    return _Copy(of=of, kind="near", why=f"{turned}the same picture: {bits} of 64 bits differ", bits=bits)
+
+
+def _table(photos: Photos, found: dict[int, _Copy]) -> tuple[pa.Table, int]:
+    """Rows of `schema.DUPLICATE_SCHEMA`, and how many groups they are."""
+    judge = Judge(photos)
+
+    groups: dict[int, list[int]] = {}
+    for place in found:
+        groups.setdefault(_kept(place, found), []).append(place)
+    rows = {place: {"image_id": photos.ids[place], "keep": True} for place in range(len(photos))}
+    for best, others in groups.items():
+        name = cluster_name("duplicates", min(photos.ids[place] for place in (best, *others)))
+        of_burst = any(found[place].kind == "burst" for place in others)
+        why = judge.why(best, others, BURST if of_burst else COPIES)
+        rows[best] |= {"duplicate_id": name, "why": why}
+        for place in others:
+            copy = found[place]
+            rows[place] = {
+                "image_id": photos.ids[place], "duplicate_id": name, "kind": copy.kind, "keep": False, "why": copy.why,
+                "copy_of": photos.ids[copy.of], "bits": copy.bits, "similarity": copy.similarity,
+            }  # fmt: skip
+    of_stage = [field for field in schema.DUPLICATE_SCHEMA if field.name not in _ORIGIN]
+    return pa.Table.from_pylist(list(rows.values()), pa.schema(of_stage)), len(groups)
+
+
+_ORIGIN = {field.name for field in schema.ORIGIN_FIELDS}

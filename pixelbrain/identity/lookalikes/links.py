@@ -1,0 +1,148 @@
+"""Which photos are copies of which, and which are one burst: pairs, and stars of pairs around the best."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from pixelbrain.identity.lookalikes.hashes import MIRRORED, count_bits, near_hashes
+from pixelbrain.identity.lookalikes.photos import NONE, Photos
+from pixelbrain.identity.neighbours import nearest_neighbours
+
+#: Of one burst: hashes of one scene whose people moved.
+_BURST_BITS = 22
+#: Of vectors that are alike: hashes of the same picture, cut.
+CUT_BITS = 26
+NO_LEASH = 64
+_NEIGHBOURS = 8
+#: Sides of a copy: it was scaled, and hardly cut.
+_SAME_SHAPE = 1.06
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Links:
+    """Pairs of photos, and what makes each a pair."""
+
+    a: np.ndarray  # int64 (m,)
+    b: np.ndarray
+    how: np.ndarray  # object: "near", "mirrored", "alike", "burst"
+    bits: np.ndarray  # int64: of the hashes that differ; NONE: not by them
+    similarity: np.ndarray  # float: cosine; nan: not by vectors
+
+    def by_photo(self, n: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Each photo that has links, and the places of these, in their order: what says more comes first."""
+        ends = np.concatenate([self.a, self.b])
+        order = np.argsort(ends, kind="stable")
+        counts = np.bincount(ends, minlength=n)
+        stops = np.cumsum(counts)
+        for photo in np.flatnonzero(counts).tolist():
+            yield photo, np.sort(order[stops[photo] - counts[photo] : stops[photo]] % len(self.a))
+
+
+def copies(photos: Photos, rank: np.ndarray, *, bits: int, similarity: float | None) -> Links:
+    """Photos that show the same picture: scaled, compressed again, in other tones, mirrored, slightly cut.
+
+    Args:
+        rank: of `best.Judge`; whoever is linked is so to the best of those with its hash.
+        bits: of 64, that may differ.
+        similarity: cosine of vectors from which on photos are taken for the same, cut; None: they are not looked at.
+    """
+    found = [_pairs([], [], "near")]
+    order = np.argsort(np.where(photos.hashed, rank, len(photos)))[: int(photos.hashed.sum())]  # best first
+    unique, first, inverse = np.unique(photos.hashes[order], return_index=True, return_inverse=True)
+    members = np.split(np.argsort(inverse, kind="stable"), np.cumsum(np.bincount(inverse))[:-1]) if len(order) else []
+    best = order[first]  # of those with a hash, as they stand best first
+    same = [(best[number], one) for number, some in enumerate(members) for one in order[some] if one != best[number]]
+    found.append(_pairs(*zip(*same, strict=True), "near", bits=0) if same else found[0])
+    for how, turned in (("near", np.uint64(0)), ("mirrored", MIRRORED)):
+        left, right, differ = near_hashes(unique, bits, turned=turned)
+        pairs = [
+            (one, other, bit)
+            for u, v, bit in zip(left.tolist(), right.tolist(), differ.tolist(), strict=True)
+            for one, other in _star(best[u], order[members[u]], best[v], order[members[v]])
+        ]
+        if pairs:
+            a, b, bit = zip(*pairs, strict=True)
+            found.append(_pairs(a, b, how, bits=bit))
+    if similarity is not None and photos.vectors is not None:
+        found.append(_alike(photos, similarity))
+    links = _joined(found)
+    shape = photos.width / np.maximum(photos.height, 1)
+    ratio = np.maximum(shape[links.a], shape[links.b]) / np.minimum(shape[links.a], shape[links.b])
+    fits = (ratio < _SAME_SHAPE) | (links.how == "alike")
+    return _taken(links, fits & ~_another_shot(photos, links.a, links.b))
+
+
+def bursts(photos: Photos, among: np.ndarray, rank: np.ndarray, *, seconds: float) -> Links:
+    """Photos that one camera took of one scene, each within so many seconds of the next: each with the best of them."""
+    known = among[(photos.camera[among] != NONE) & (photos.taken_ms[among] != NONE)]
+    known = known[np.lexsort((known, photos.taken_ms[known], photos.camera[known]))]
+    before, after = known[:-1], known[1:]
+    near = (photos.camera[before] == photos.camera[after]) & (
+        photos.taken_ms[after] - photos.taken_ms[before] <= 1000 * seconds
+    )
+    near &= _one_scene(photos, before, after)
+    found = [_pairs([], [], "burst")]
+    for run in np.split(known, np.flatnonzero(~near) + 1):
+        if len(run) > 1:
+            best = run[np.argmin(rank[run])]
+            others = run[run != best]
+            found.append(_pairs(np.full(len(others), best), others, "burst"))
+    return _joined(found)
+
+
+def _star(best: int, some: np.ndarray, other_best: int, others: np.ndarray) -> Iterator[tuple[int, int]]:
+    """The best of each side with all of the other one: whoever is chosen is one of them."""
+    yield from ((best, one) for one in others.tolist())
+    yield from ((one, other_best) for one in some.tolist() if one != best)
+
+
+def _alike(photos: Photos, similarity: float) -> Links:
+    there = np.flatnonzero(photos.vectors.any(axis=1))  # type: ignore[union-attr]
+    neighbour, cosine = nearest_neighbours(photos.vectors[there], _NEIGHBOURS)  # type: ignore[index]
+    row, column = np.nonzero((neighbour >= 0) & (cosine >= similarity))
+    a, b = there[row], there[neighbour[row, column]]
+    both = photos.hashed[a] & photos.hashed[b]
+    fits = ~both | (count_bits(photos.hashes[a] ^ photos.hashes[b]) <= CUT_BITS)
+    return _taken(_pairs(a, b, "alike", similarity=cosine[row, column]), fits)
+
+
+def _another_shot(photos: Photos, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Whether their cameras, or the clocks of these, say that they are two photos, however alike."""
+    cameras = (photos.camera[a] != NONE) & (photos.camera[b] != NONE) & (photos.camera[a] != photos.camera[b])
+    times = (photos.taken_ms[a] != NONE) & (photos.taken_ms[b] != NONE) & (photos.taken_ms[a] != photos.taken_ms[b])
+    return cameras | times
+
+
+def within(photos: Photos, a: int, b: int, bits: int) -> bool:
+    """Whether the hashes of two photos differ in so many bits at most, of one of them mirrored or not."""
+    if bits >= NO_LEASH:
+        return True
+    both = photos.hashes[[a]] ^ photos.hashes[[b]]
+    differ = min(int(count_bits(both)[0]), int(count_bits(both ^ MIRRORED)[0]))
+    return bool(photos.hashed[a] and photos.hashed[b]) and differ <= bits
+
+
+def _one_scene(photos: Photos, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return photos.hashed[a] & photos.hashed[b] & (count_bits(photos.hashes[a] ^ photos.hashes[b]) <= _BURST_BITS)
+
+
+def _pairs(a: object, b: object, how: str, *, bits: object = NONE, similarity: object = np.nan) -> Links:
+    a = np.asarray(a, np.int64)
+    return Links(
+        a=a, b=np.asarray(b, np.int64), how=np.full(len(a), how, object),
+        bits=np.broadcast_to(np.asarray(bits, np.int64), len(a)),
+        similarity=np.broadcast_to(np.asarray(similarity, float), len(a)),
+    )  # fmt: skip
+
+
+def _joined(found: list[Links]) -> Links:
+    names = ("a", "b", "how", "bits", "similarity")
+    return Links(**{name: np.concatenate([getattr(one, name) for one in found]) for name in names})
+
+
+def _taken(links: Links, mask: np.ndarray) -> Links:
+    names = ("a", "b", "how", "bits", "similarity")
+    return Links(**{name: getattr(links, name)[mask] for name in names})

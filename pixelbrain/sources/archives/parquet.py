@@ -1,0 +1,174 @@
+"""Images in a column of Parquet: Hugging Face's struct {bytes, path}, or plain bytes; read a row group at a time."""
+
+from __future__ import annotations
+
+import collections
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, BinaryIO
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pixelbrain.errors import ReadError, SourceError
+from pixelbrain.sources.archives.ranged import open_ranged
+from pixelbrain.sources.base import MAX_IMAGE_BYTES, ImageBytes
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
+
+#: Of row groups that stay in memory: the images of a block are of one or two.
+_KEPT_GROUPS = 2
+_GROUP_BYTES = 1 << 30  # larger ones are not read: an image would take seconds and gigabytes
+
+_guard = threading.Lock()  # many threads want images of one group: one reads it
+_kept: collections.OrderedDict[tuple[str, str, str | None], tuple[int, pa.Array]] = collections.OrderedDict()
+
+
+def image_columns(schema: pa.Schema) -> list[str]:
+    """The columns that hold images: structs with `bytes`; only where there is none, those of bytes."""
+    structs = [field.name for field in schema if pa.types.is_struct(field.type) and _bytes_type(field.type)]
+    return structs or [field.name for field in schema if _is_binary(field.type)]
+
+
+def choose_column(schema: pa.Schema, column: str | None) -> str:
+    """The column that holds the images.
+
+    Raises:
+        SourceError: there is none, or several and `column` is none of them.
+    """
+    if column is not None:
+        if column not in schema.names or not _bytes_type(schema.field(column).type):
+            raise SourceError(f"no column `{column}` of images; its columns are: {', '.join(schema.names)}")
+        return column
+    found = image_columns(schema)
+    if len(found) != 1:
+        several = f"it has images in the columns {' and '.join(f'`{name}`' for name in found)}: --column says which one"
+        none = f"it has no column of images; its columns are: {', '.join(schema.names)}"
+        raise SourceError(several if found else none)
+    return found[0]
+
+
+def has_images(path: str) -> bool:
+    """Whether a Parquet file on disk holds images, and is no list of them."""
+    import pyarrow.parquet as pq
+
+    try:
+        schema = pq.read_schema(path)
+    except (OSError, pa.ArrowException):
+        return False  # who reads it says why
+    return any(pa.types.is_struct(schema.field(name).type) for name in image_columns(schema)) or (
+        bool(image_columns(schema)) and not {name.strip().lower() for name in schema.names} & {"uri", "url", "path"}
+    )
+
+
+def parquet_members(file: BinaryIO, column: str | None) -> Iterator[str]:
+    """`column/row` of each row. Raises `ReadError` and `SourceError`."""
+    opened = _open(file)
+    name = choose_column(opened.schema_arrow, column)
+    return (f"{name}/{row}" for row in range(opened.metadata.num_rows))
+
+
+def count_rows(file: BinaryIO, column: str) -> int:
+    """How many rows the column has; 0 of none. Raises `ReadError`."""
+    opened = _open(file)
+    return opened.metadata.num_rows if column in opened.schema_arrow.names else 0
+
+
+def read_row(archive: str, name: str, version: str, *, s3_endpoint: str | None = None) -> ImageBytes:
+    """The bytes of a row's image, and the version of the file that they are of.
+
+    Args:
+        archive: URI of the file.
+        name: `column/row`.
+        version: of the file, where it was listed; bytes of this version that are in memory are taken.
+
+    Raises:
+        ReadError: the file cannot be read, or has no such row, or there are no bytes in it.
+    """
+    column, _, number = name.rpartition("/")
+    if not number.isdecimal():
+        raise ReadError(_why_damaged(archive, s3_endpoint))
+    row = int(number)
+    with _guard:
+        groups = _groups(archive, column, version, s3_endpoint)
+        found = next((group for group in groups if group[0] <= row < group[0] + len(group[1])), None)
+        if found is None:
+            version, start, images = _read_group(archive, column, row, s3_endpoint)
+            _kept[f"{archive}#{column}", f"{version} {start}", s3_endpoint] = start, images
+            while len(_kept) > _KEPT_GROUPS:
+                _kept.popitem(last=False)
+        else:
+            start, images = found
+    data = images[row - start].as_py()
+    if data is None:
+        raise ReadError(f"row {row:,} has no bytes in the column `{column}`")
+    if len(data) > MAX_IMAGE_BYTES:
+        raise ReadError(f"{len(data):,} bytes are no image: more than {MAX_IMAGE_BYTES:,} are not read")
+    return ImageBytes(data, version)
+
+
+def _groups(archive: str, column: str, version: str, endpoint: str | None) -> Iterator[tuple[int, pa.Array]]:
+    """The row groups of the file, of this version, that are in memory: where each starts, and its images."""
+    for (name, which, server), found in _kept.items():
+        if name == f"{archive}#{column}" and which.rpartition(" ")[0] == version and server == endpoint:
+            yield found
+
+
+def _read_group(archive: str, column: str, row: int, endpoint: str | None) -> tuple[str, int, pa.Array]:
+    """The file's version, the first row of the group that a row is in, and the images of that group."""
+    with open_ranged(archive, s3_endpoint=endpoint) as (file, version):
+        opened = _open(file)
+        start = 0
+        for group in range(opened.num_row_groups):
+            found = opened.metadata.row_group(group)
+            if row < start + found.num_rows:
+                break
+            start += found.num_rows
+        else:
+            raise ReadError(f"the file has {start:,} rows (now), and the image was in row {row:,}")
+        if column not in opened.schema_arrow.names:
+            raise ReadError(f"the file has no column `{column}` (any more)")
+        nested = pa.types.is_struct(opened.schema_arrow.field(column).type)
+        path = f"{column}.bytes" if nested else column
+        chunks = [found.column(at) for at in range(found.num_columns)]
+        size = sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema == path)
+        if size > _GROUP_BYTES:
+            raise ReadError(
+                f"its row group {group} has {size / 1e9:.1f} GB of images: write the file with row groups of a few "
+                "hundred rows (row_group_size=)"
+            )
+        try:
+            images = opened.read_row_group(group, columns=[path])[column].combine_chunks()
+        except (OSError, pa.ArrowException) as error:
+            raise ReadError(f"its row group {group} cannot be read: {' '.join(str(error).split())}") from None
+        return version, start, pc.struct_field(images, "bytes") if nested else images
+
+
+def _open(file: BinaryIO) -> pq.ParquetFile:
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.ParquetFile(file, pre_buffer=True)
+    except (OSError, pa.ArrowException) as error:
+        raise ReadError(f"it is no Parquet file, or not a whole one: {' '.join(str(error).split())}") from None
+
+
+def _why_damaged(archive: str, endpoint: str | None) -> str:
+    try:
+        with open_ranged(archive, s3_endpoint=endpoint) as (file, _version):
+            _open(file)
+    except ReadError as error:
+        return str(error)
+    return "the file is whole now"
+
+
+def _bytes_type(kind: pa.DataType) -> pa.DataType | None:
+    """The type itself, or that of a struct's field `bytes`, if it is of bytes."""
+    if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
+        kind = kind.field("bytes").type
+    return kind if _is_binary(kind) else None
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)

@@ -1,0 +1,125 @@
+"""The images in archives: members of tar files and rows of Parquet files, several archives at a time."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from pixelbrain.errors import ReadError, SourceError
+from pixelbrain.sources.archives.names import is_parquet_name, member_uri, split_member
+from pixelbrain.sources.archives.parquet import parquet_members
+from pixelbrain.sources.archives.ranged import open_ranged
+from pixelbrain.sources.archives.read import member_version
+from pixelbrain.sources.archives.tar import tar_members
+from pixelbrain.sources.base import ImageSource, ManifestRow, is_image_name, manifest_tables, one_line
+from pixelbrain.sources.passed_over import HIDDEN_FILE, REPEATED, SPECIAL, PassedOver, is_hidden
+
+#: Archives whose headers are read at the same time: each header in S3 is a request, which waits for the one before.
+_AHEAD = 16
+
+
+class _Listed(NamedTuple):
+    rows: list[ManifestRow]
+    passed_over: PassedOver
+    damage: str  # what is wrong with it
+
+
+class ArchiveSource(ImageSource):
+    """Images in the archives that another source finds.
+
+    What is not called like an image (the .json, .txt and .cls of webdataset) is passed over. An archive that cannot be
+    read, or not to its end, is a row of its own, which fails with the reason, behind the rows of what is whole.
+
+    Args:
+        files: lists the archives.
+        alone: it is the only one, and named: if nothing of it can be read, nothing can be listed.
+        hidden: list hidden members, too.
+        column: of Parquet files, the one that holds the images.
+        s3_endpoint: another S3 server's URL.
+    """
+
+    def __init__(
+        self,
+        files: ImageSource,
+        *,
+        alone: bool = False,
+        hidden: bool = False,
+        column: str | None = None,
+        s3_endpoint: str | None = None,
+    ) -> None:
+        super().__init__()
+        self._column = column
+        self._files, self._alone, self._hidden, self._endpoint = files, alone, hidden, s3_endpoint
+        self._damaged: set[str] = set()
+
+    def list_images(self) -> Iterator[pa.Table]:
+        """The images in the order of the archives and their members."""
+        self._files.passed_over = self.passed_over
+        return manifest_tables(self._rows(self._files.list_images()))
+
+    def covers(self, image_id: str) -> bool:
+        """Whether it is in one of the archives; of one that is damaged, nothing is known."""
+        member = split_member(image_id)
+        return member is not None and member[1] not in self._damaged and self._files.covers(member[1])
+
+    def _rows(self, tables: Iterable[pa.Table]) -> Iterator[ManifestRow]:
+        archives = (pair for table in tables for pair in zip(*table.to_pydict().values(), strict=True))
+        for archive, version, listed in self._ahead(archives):
+            for kind, count in listed.passed_over.items():
+                self.passed_over[kind] = self.passed_over.get(kind, 0) + count
+            yield from listed.rows
+            if listed.damage:
+                if self._alone and not listed.rows:
+                    raise SourceError(f"{one_line(archive)}: {listed.damage}")
+                self._damaged.add(archive)
+                yield member_uri(_kind(archive), archive, ""), version, None
+
+    def _ahead(self, archives: Iterator[tuple[str, str, int | None]]) -> Iterator[tuple[str, str, _Listed]]:
+        """Each archive, its version and what is in it, the next ones on their way."""
+        pool = ThreadPoolExecutor(_AHEAD, thread_name_prefix="archive")
+        waiting: collections.deque[tuple[str, str, Future[_Listed]]] = collections.deque()
+        try:
+            for archive, version, _size in archives:
+                waiting.append((archive, version, pool.submit(self._list, archive)))
+                if len(waiting) >= _AHEAD:
+                    archive, version, listed = waiting.popleft()
+                    yield archive, version, listed.result()
+            while waiting:
+                archive, version, listed = waiting.popleft()
+                yield archive, version, listed.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _list(self, archive: str) -> _Listed:
+        found = _Listed([], PassedOver(), "")
+        seen: set[str] = set()
+        try:
+            with open_ranged(archive, s3_endpoint=self._endpoint) as (file, version):
+                if _kind(archive) == "parquet":
+                    names = parquet_members(file, self._column)
+                    return found._replace(rows=[(member_uri("parquet", archive, one), version, None) for one in names])
+                for name, part in tar_members(file):
+                    if not self._hidden and any(map(is_hidden, name.split("/"))):
+                        found.passed_over.add(HIDDEN_FILE)
+                    elif not is_image_name(name):
+                        found.passed_over.add_file(name.rpartition("/")[2])
+                    elif part is None:
+                        found.passed_over.add(SPECIAL)
+                    elif name in seen:
+                        found.passed_over.add(REPEATED)
+                    else:
+                        seen.add(name)
+                        found.rows.append((member_uri("tar", archive, name), member_version(version, part), part.size))
+        except SourceError as error:
+            raise SourceError(f"{one_line(archive)}: {error}") from None
+        except ReadError as error:
+            return found._replace(damage=str(error))
+        return found
+
+
+def _kind(archive: str) -> str:
+    return "parquet" if is_parquet_name(archive) else "tar"

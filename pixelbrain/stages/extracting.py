@@ -1,0 +1,73 @@
+"""The passes of an extract: one over all images, and one each for modules that look only at some of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from pixelbrain.landing.where.language import all_of
+from pixelbrain.sources import name_sources
+from pixelbrain.stages.chosen import read_where
+from pixelbrain.stages.wording import tell_extracted
+
+if TYPE_CHECKING:
+    from pixelbrain.engine.extract import ExtractReport, FirstLook
+    from pixelbrain.modules.base import PipelineModule
+    from pixelbrain.stages.stages import Stages
+
+
+def extract_passes(
+    stages: Stages,
+    modules: Sequence[PipelineModule],
+    behind: Mapping[str, str],
+    looked: FirstLook | None,
+    progress: Callable[[int, int, int], None] | None,
+) -> dict[str | None, ExtractReport]:
+    """Run the modules over SOURCE, those behind an expression once what it is about has landed.
+
+    Args:
+        stages: over OUT.
+        modules: all of them, in their order.
+        behind: by a module's name, the expression that is true for the images that it looks at.
+        looked: the first images of SOURCE.
+        progress: hears how far each pass is, in place of the display.
+
+    Returns:
+        What each did, by the expression; None: all images. After one that was stopped there is none.
+    """
+    from pixelbrain.engine.extract import extract
+    from pixelbrain.landing.where.names import Chosen, choose_images
+
+    config = stages.config
+    reports: dict[str | None, ExtractReport] = {}
+    for where in dict.fromkeys(behind.get(module.name) for module in modules):
+        loader = stages.loader()
+        if where is not None:
+            condition = read_where(stages, where)
+            loader = loader.among(Chosen(choose_images(stages.landing, condition)))
+        with stages.display.stage("extract") as tell:
+            reports[where] = extract(
+                loader,
+                [module for module in modules if behind.get(module.name) == where],
+                stages.storage,
+                placement=config.placement(),
+                retry_failed=config.retry_failed,
+                force=config.force,
+                prune=config.prune and where is None,
+                prune_gone_source=config.prune_gone_source and where is None,
+                thumbnails=config.thumbnails,
+                looked=looked if where is None else None,
+                progress=progress or tell,
+                debug=stages.debug,
+            )
+        if reports[where].stopped:
+            break
+    return reports
+
+
+def tell_passes(stages: Stages, reports: Mapping[str | None, ExtractReport]) -> None:
+    """A line of what each pass did, and warnings."""
+    config = stages.config
+    for where, report in reports.items():
+        source, pruned = name_sources(stages.loader().source), config.prune or config.prune_gone_source
+        tell_extracted(stages.display, report, source, pruned=pruned, where=all_of(config.where, where))
