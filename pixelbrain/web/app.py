@@ -141,9 +141,9 @@ def _changes(pages: Pages) -> Callable[[Request, View], Response]:
     def show(request: Request, view: View) -> Response:
         since = request.query_params.get("since", "")
         landed = bool(since) and since[:16] != view.stamp[:16]
-        events = pages.desk.people.history()
         text = ""
         if since != view.stamp:
+            events = pages.desk.people.history()
             last = say.told(events[-1], view.known) if events else "people were found anew"
             text = "More has landed here." if landed else f"Something changed: {last}."
         return JSONResponse({"stamp": view.stamp, "text": text})

@@ -24,7 +24,7 @@
   }
 
   /** Put the content of another page in the place of this one's; the eye and the keyboard stay where they were. */
-  async function show(reply, focus) {
+  async function show(reply, focus, place) {
     const page = new DOMParser().parseFromString(await reply.text(), "text/html");
     const fresh = page.getElementById("main");
     if (!fresh) throw new Error("no page");
@@ -36,9 +36,16 @@
     if (reply.redirected) history.replaceState(null, "", withoutNote(reply.url));
     window.scrollTo(0, top);
     const next = document.querySelector("main [autofocus]") || (focus && document.getElementById(focus));
-    (next || main()).focus({ preventScroll: !next });
+    const tiles = [...document.querySelectorAll("[data-tile]")];
+    const near = next || focusable(tiles[Math.min(place, tiles.length - 1)]) || main();
+    near.focus({ preventScroll: near === main() });
     next?.select?.();
     count();
+  }
+
+  /** What of a tile the keyboard is on. */
+  function focusable(tile) {
+    return tile?.querySelector("label .pick") || tile?.querySelector("a");
   }
 
   /** Which field comes after the one of a form, so that a row of people is named without the mouse. */
@@ -55,9 +62,10 @@
     if (form.dataset.busy) return;
     form.dataset.busy = "yes";
     const focus = form.classList.contains("name-form") ? after(form) : document.activeElement?.id;
+    const place = [...document.querySelectorAll("[data-tile]")].indexOf(document.activeElement?.closest("[data-tile]"));
     try {
       const body = new URLSearchParams(new FormData(form, event.submitter));
-      await show(await fetch(form.getAttribute("action"), { method: "POST", body }), focus);
+      await show(await fetch(form.getAttribute("action"), { method: "POST", body }), focus, place);
     } catch {
       say("The server does not answer: does `pixelbrain open` still run? Nothing is lost; start it again.");
     } finally {
@@ -96,7 +104,7 @@
       at = tiles.indexOf(here) + down * columns;
     }
     const to = tiles[Math.min(Math.max(at, 0), tiles.length - 1)];
-    (to.querySelector("label .pick") || to.querySelector("a")).focus();
+    focusable(to).focus();
     return true;
   }
 

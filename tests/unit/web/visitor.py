@@ -21,8 +21,11 @@ ADDRESS = "http://127.0.0.1:8470"
 class Visitor:
     """`Visitor(out).get("/people")` is a page's text; `say(path, field=...)` is the page that a form leads to."""
 
-    def __init__(self, out: Path, *, enter: bool = True, app: Any = None, **given: Any) -> None:
-        self.app = app or make_app(Stages.over(str(out), stores=False), token=TOKEN, **given)
+    def __init__(
+        self, out: Path | str, *, enter: bool = True, app: Any = None, s3_endpoint: str | None = None, **given: Any
+    ) -> None:
+        stages = Stages.over(str(out), stores=False, s3_endpoint=s3_endpoint)
+        self.app = app or make_app(stages, token=TOKEN, **given)
         self.client = TestClient(self.app, base_url=ADDRESS, follow_redirects=False)
         self.desk: Desk = self.app._app.state.desk
         self.desk.view()  # all is read
