@@ -96,7 +96,7 @@ class Pages:
         """A page over what is there, or one that says that it is being read."""
         view = self.desk.view(wait_s=FIRST_WAIT_S)
         if view is None:
-            return self.render(request, "reading.html", None, status=503)
+            return self.render(request, "reading.html", None)
         return make(request, view)
 
     def error(self, request: Request, text: str, status: int) -> Response:
