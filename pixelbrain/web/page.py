@@ -29,14 +29,15 @@ class Links:
 
     root = "/"
 
-    def __init__(self, view: View | None) -> None:
+    def __init__(self, view: View | None, query: str = "") -> None:
+        self._query = f"?{query}" if query else ""  # of the search whose photos are shown: next and previous are of it
         self.people: Mapping[str, str] = view.known.people if view else {}
         groups = view.known.group_ids if view else []
         self.groups = {one: f"Group {one.partition('-')[2][:6] or names.visible(one)}" for one in groups}
 
     def open(self, photo: Photo) -> str:
         """The page of a photo."""
-        return f"/photos/{key_of(photo.image_id)}"
+        return f"/photos/{key_of(photo.image_id)}{self._query}"
 
     def thumbnail(self, photo: Photo) -> str:
         """Another one of another version: browsers keep it for good."""
@@ -80,7 +81,7 @@ class Pages:
         shared: dict[str, Any] = {
             "title": self.title,
             "version": importlib.metadata.version("pixelbrain"),
-            "links": Links(view),
+            "links": Links(view, variables.get("query", "")),
             "known": view.known if view else None,
             "note": self.desk.noted(request.query_params.get("note", "")),
             "path": here,

@@ -59,7 +59,7 @@ def person_page(pages: Pages) -> Callable[[Request, View], Response]:
         photos = [known.photo(int(row)) for row in known.photos_of(code)[:PHOTOS]]
         return pages.render(
             request, "person.html", view, here="people", who=who, code=code, page=page, doubtful=doubtful,
-            cover=known.pair(int(faces[0])), faces=known.pairs(page.items), photos=photos,
+            query=f"person={key}", cover=known.pair(int(faces[0])), faces=known.pairs(page.items), photos=photos,
         )  # fmt: skip
 
     return show

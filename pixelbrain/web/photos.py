@@ -78,7 +78,8 @@ def photo_page(pages: Pages) -> Callable[[Request, View], Response]:
         photo.top_k, photo.values = said.top_k, said.values
         failures = [one for one in photos.failures if one.image_id == photo.image_id]
         keys = [None if one is None else key_of(photos.image_id[int(one)].as_py()) for one in around]
-        up = f"/photos?{wanted.address()}" + (f"&page={number}" if (number := at // PHOTOS + 1) > 1 else "")
+        page = f"page={at // PHOTOS + 1}" if at >= PHOTOS else ""
+        up = "?".join(filter(None, ["/photos", "&".join(filter(None, [wanted.address(), page]))]))
         return pages.render(
             request, "photo.html", view, here="photos", photo=photo, ok=bool(photos.ok[row]), failures=failures,
             taken=photos.taken_at[row].as_py(), previous=keys[0], next=keys[1], query=wanted.address(), up=up,

@@ -114,6 +114,8 @@ def test_a_photo_says_all_and_knows_its_neighbours(library):
     known = library.desk.view().known
     rows = find(Wanted(q="sand"), known)
     first, second = (key_of(known.photos.image_id[int(row)].as_py()) for row in rows)
+    assert f'class="frame" href="/photos/{first}?q=sand"' in library.get("/photos?q=sand")
+    assert f'href="/photos/{first}?person={ANN}"' in library.get(f"/people/{ANN}")
     page = library.get(f"/photos/{first}?q=sand")
     for text in (
         "beach.jpg",
