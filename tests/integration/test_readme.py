@@ -78,7 +78,8 @@ def test_the_pipeline(block, printed):
 @shows("docs/photos.md", "python", 0)
 def test_the_loader(block, folder):
     _, shown = run(block, folder)
-    assert len(shown) == 5 and sum(line.endswith(", 3)") for line in shown) == 4
+    assert len(shown) == 12 and sum(line.endswith(", 3)") for line in shown) == 4
+    assert shown[0] == "5" and shown[6].startswith("4 {") and shown[-1].rpartition(" ")[2].isdigit()
 
 
 @shows("docs/photos.md", "yaml", 0)
@@ -213,6 +214,18 @@ def test_an_answer_of_several_parts(block, folder):
 @shows("docs/asking.md", "yaml", 0)
 def test_the_questions_file(block):
     assert len(pb.Gpt4VModule(**yaml.safe_load(block)["gpt4v"]).settings.questions) == 2
+
+
+@shows("docs/filters.md", "python", 0)
+def test_a_filter_in_a_pipeline(block, landed):
+    run(block, landed)
+    assert sorted(row["quality"] is not None for row in rows(landed / "out")) == [False, True, True, True, True]
+
+
+@shows("docs/filters.md", "python", 1)
+def test_a_loader_of_what_is_meant(block, landed):
+    names, shown = run(block, landed)
+    assert len(shown) == 5 and shown[0] == "4" and not names["loader"].failures
 
 
 def test_every_example_is_run_by_a_test():
