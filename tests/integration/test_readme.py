@@ -140,7 +140,7 @@ def test_reading_chromadb(block, landed):
     assert len(shown) == 2
 
 
-@shows("docs/extending.md", "python", 3)
+@shows("docs/extending.md", "python", 4)
 def test_a_store_of_ones_own(block, landed):
     for _ in range(2):
         run(block, landed)
@@ -187,6 +187,12 @@ def test_a_model_of_ones_own(block, folder, command, monkeypatch):
     assert len(found) == 4
     assert all(0 < row["probability"] < 1 for row in found)
     assert pb.Landing(folder / "out3").models()["outdoors"].model == "outdoors"
+
+
+@shows("docs/extending.md", "python", 3)
+def test_any_shape(block, folder):
+    _, shown = run(block, folder)
+    assert shown == ["torch.Size([4, 1, 96, 320])"]
 
 
 @shows("docs/asking.md", "python", 0)
