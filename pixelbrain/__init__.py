@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from pixelbrain.landing.where.loader import DataLoader as DataLoader
     from pixelbrain.modules.base import PipelineModule as PipelineModule
     from pixelbrain.modules.base import Resources as Resources
+    from pixelbrain.modules.clip import ClipEmbedderModule as ClipEmbedderModule
+    from pixelbrain.modules.clip_labels import ClipLabelsModule as ClipLabelsModule
     from pixelbrain.modules.exif import ExifModule as ExifModule
     from pixelbrain.modules.facenet import FacenetEmbedderModule as FacenetEmbedderModule
     from pixelbrain.modules.faces.module import FaceModule as FaceModule
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
 
 #: Where each public name is defined.
 _HOMES = {
+    "ClipEmbedderModule": "pixelbrain.modules.clip",
+    "ClipLabelsModule": "pixelbrain.modules.clip_labels",
     "DataLoader": "pixelbrain.landing.where.loader",
     "Database": "pixelbrain.stores.database",
     "DecodeTarget": "pixelbrain.images.decode",

@@ -16,6 +16,9 @@ from pixelbrain.errors import ConfigError
 CLASSIFIERS = ("resnet50", "resnet18", "efficientnet-lite0")
 EMBEDDERS = ("facenet", "vggface2", "casia-webface", "dlib")  # facenet is vggface2
 ONNX = "onnx:"  # and behind it a file: an embedder of the user's own
+CLIP_MODELS = ("ViT-B-32", "ViT-L-14")
+CLIP_FOLDER = "local-dir:"  # and behind it a folder, as open_clip says it: a model of the user's own
+CLIP_LABELS = "clip_labels"  # the module that --labels is for
 TURNS = ("auto", "never")  # whether photos without an upright face are tried on their side and upside down
 Strategy = Literal["average", "dbscan", "pairwise"]  # how faces become people
 STRATEGIES: tuple[str, ...] = get_args(Strategy)
@@ -160,8 +163,8 @@ class RunConfig(Placement):
     )
     out: str | None = _flag("The folder, or s3://bucket/prefix, that results land in.", metavar="OUT")
     modules: tuple[str, ...] = _flag(
-        "resnet, facenet, exif, quality, or your own as package.file:Class; repeatable. [default: these four; photos "
-        "that landed without the last two stay so, unless they are named]",
+        "resnet, facenet, exif, quality, clip, or your own as package.file:Class; repeatable. [default: the first "
+        "four; photos that landed without exif and quality stay so, unless they are named]",
         DEFAULT_MODULES,
         flag="--module",
         multiple=True,
@@ -180,6 +183,13 @@ class RunConfig(Placement):
     turns: str | None = _flag(
         "auto: a photo without an upright face is tried on its sides and upside down. [default: auto]", choices=TURNS
     )
+    clip_model: str | None = _flag(
+        f"{', '.join(CLIP_MODELS)}, or {CLIP_FOLDER}DIR, another one of open_clip's. [default: {CLIP_MODELS[0]}]",
+        metavar="NAME",
+    )
+    # the file, or its lines
+    labels: str | tuple[str, ...] = _flag("Labels of photos, one a line, for --module clip.", (), metavar="FILE")
+    label_template: str | None = _flag("Their prompt, {} is the label. [default: a photo of a {}.]", metavar="TEXT")
     min_label_score: float | None = _flag(
         "Show labels of this probability and more; the others are unsure. [default: the classifier's own]",
         type=float,
@@ -232,6 +242,11 @@ class RunConfig(Placement):
         set_(self, "classes", _names("classes", self.classes))
         set_(self, "classifier", self.classifier or (OFFLINE_CLASSIFIER if self.offline else "resnet50"))
         set_(self, "embedder", check_embedder(self.embedder or (OFFLINE_EMBEDDER if self.offline else "facenet")))
+        clip = _name_or_path("clip_model", self.clip_model or CLIP_MODELS[0], CLIP_MODELS, CLIP_FOLDER, "DIR")
+        set_(self, "clip_model", clip)
+        set_(self, "labels", self.labels if isinstance(self.labels, str) else _names("labels", self.labels))
+        if self.labels:
+            set_(self, "modules", (*dict.fromkeys((*self.modules, "clip", CLIP_LABELS)),))
         super().__post_init__()
         if not self.modules:
             raise ConfigError("modules is empty: name at least one, such as resnet")
@@ -254,9 +269,11 @@ class RunConfig(Placement):
             raise ConfigError(f"gpt4v is {self.gpt4v!r}: it has keys, such as questions and model")
         if (GPT4V in self.modules) != (self.gpt4v is not None):
             raise ConfigError("the module gpt4v and its settings, under the key gpt4v of a config file, go together")
+        if self.label_template and not self.labels:
+            raise ConfigError("label_template makes prompts of labels: give these, too, with --labels")
         if self.source:
             set_(self, "source", check_sources(self.source))
-        for name in ("out", "weights_dir", "chroma", "column", "where"):
+        for name in ("out", "weights_dir", "chroma", "column", "where", "label_template"):
             value = getattr(self, name)
             if value is not None and not isinstance(value, str):
                 raise ConfigError(f"{name} is {value!r}: it is text")
@@ -283,6 +300,13 @@ class RunConfig(Placement):
         return {
             "resnet": {"model": self.classifier, "classes": self.classes or None, "top_k": self.top_k, **shared},
             "facenet": {"embedder": self.embedder, **({"turns": self.turns} if self.turns else {}), **shared},
+            "clip": {"model": self.clip_model, **shared},
+            CLIP_LABELS: {
+                "model": self.clip_model,
+                "top_k": self.top_k,
+                **{name: value for name in ("labels", "label_template") if (value := getattr(self, name))},
+                **shared,
+            },
         }
 
 
@@ -345,9 +369,13 @@ def check_embedder(value: Any) -> str:
     Raises:
         ConfigError: it is neither.
     """
-    if isinstance(value, str) and value.startswith(ONNX) and value != ONNX:
-        return f"{ONNX}{Path(value.removeprefix(ONNX)).expanduser().absolute()}"
-    choose("embedder", value, (*EMBEDDERS, f"{ONNX}FILE"))
+    return _name_or_path("embedder", value, EMBEDDERS, ONNX, "FILE")
+
+
+def _name_or_path(name: str, value: Any, known: Iterable[str], prefix: str, what: str) -> str:
+    if isinstance(value, str) and value.startswith(prefix) and value != prefix:
+        return f"{prefix}{Path(value.removeprefix(prefix)).expanduser().absolute()}"
+    choose(name, value, (*known, f"{prefix}{what}"))
     return str(value)
 
 

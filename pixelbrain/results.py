@@ -180,15 +180,17 @@ class Results(Shown):
         self,
         image: str | Path | None = None,
         *,
+        text: str | None = None,
         person: str | None = None,
         similar: bool = False,
         k: int = 20,
         where: str | None = None,
     ) -> pa.Table:
-        """The nearest faces or images to a photo, by cosine distance (0: same, 2: opposite), or the photos of somebody.
+        """The nearest faces or images to a photo or to words, by cosine distance (0: same, 2: opposite), or somebody's.
 
         Args:
             image: a file, or an s3:// URI.
+            text: what photos are to show, in its place, for an OUT with the module clip.
             person: a name or an id, in its place.
             similar: the images that look most alike, and not the faces.
             k: how many; of a photo with several faces, to each.
@@ -198,15 +200,17 @@ class Results(Shown):
             A row a match, nearest first: `query`, which face of the photo it is near to, `distance`, and what it is.
 
         Raises:
-            ConfigError: neither a photo nor a person, or both.
+            ConfigError: none or several of a photo, words and a person; or words that cannot be read.
             ImageError, LandingError, ModuleError, PeopleError: see `apps.photo_search`.
         """
-        from pixelbrain.apps.photo_search import search_person, search_photo
+        from pixelbrain.apps.photo_search import search_person, search_photo, search_text
 
-        if (image is None) == (person is None):
-            raise ConfigError("search by a photo, or by person= somebody: one of them")
+        if sum(one is not None for one in (image, text, person)) != 1:
+            raise ConfigError("search by a photo, by text= words, or by person= somebody: one of them")
         if person is not None:
             found = search_person(self._stages, person, k=k, where=where)
+        elif text is not None:
+            found = search_text(self._stages, text, k=k, where=where)
         else:
             found = search_photo(self._stages, str(image), by="images" if similar else "faces", k=k, where=where)
         rows = [{"query": one["title"], **match} for one in found["queries"] for match in one["matches"]]

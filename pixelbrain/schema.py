@@ -62,7 +62,8 @@ RESERVED_NAMES: dict[str, tuple[tuple[_Kind, ...], tuple[str, ...]]] = {
         ("module", "question", "field"),
         ("_id", "row_hash", "identities", "group_id", "group_distance"),
     ),
-    "modules that come along": (("question",), ("facenet", "resnet")),  # also before they have landed anything
+    # also before they have landed anything
+    "modules that come along": (("question",), ("clip", "clip_labels", "exif", "facenet", "quality", "resnet")),
     "columns of every export": (("question", "field"), tuple(SHORT_NAMES)),
     "folder of answers on their way": (("question",), ("journal",)),
     "vectors of all faces": (("module",), ("faces",)),  # a module's vectors are called as it is

@@ -1,11 +1,11 @@
-"""Search by photo, or by person: the nearest to a photo's vectors, which landed, or which OUT's own model makes."""
+"""Search by photo, words or person: the nearest to vectors that landed, or that OUT's own model makes."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -44,6 +44,7 @@ def search_photo(
     by: str = "faces",
     k: int = 20,
     embedder: str | None = None,
+    clip_model: str | None = None,
     module: str | None = None,
     where: str | None = None,
 ) -> dict[str, Any]:
@@ -55,7 +56,7 @@ def search_photo(
         by: "faces": for each face of the photo, the largest first, the nearest faces and whose they are; "images":
             the nearest images; or what a module's vectors are called, see `stores.vectors.vector_fields`.
         k: how many.
-        embedder: onnx:FILE, where the file of OUT's own embedder is not where it was.
+        embedder, clip_model: onnx:FILE, local-dir:DIR, where OUT's own model is not where it was.
         module: package.file:Class of a module of the user's own, where run.json does not say it.
         where: only among the images for which this is true, see `landing.where.language`.
 
@@ -69,23 +70,71 @@ def search_photo(
         LandingError: OUT has no such vectors, or they are another model's.
         ModuleError: the model failed on the photo, or found no face in it.
     """
-    check_collection(stages.landing, by)
-    field = vector_fields(stages.landing).get(by)
-    if field is None:
-        column = COLLECTION_COLUMNS[by]
-        raise LandingError(
-            f"{stages.storage.uri} has no {column} vectors: run `pixelbrain extract` with --module {column}"
-        )
-    uri, images = image_uri(photo), choose(stages, where)
+    field, uri, images = _field(stages, by), image_uri(photo), choose(stages, where)
+    told = {"embedder": embedder, "clip_model": clip_model}
     try:
         data = read_bytes(uri, s3_endpoint=stages.config.s3_endpoint)
         stages.check("search")
-        found, model = _landed(stages, field, uri, data) or _computed(stages, by, field, uri, data, embedder, module)
+        found, model = _landed(stages, field, uri, data) or _computed(stages, by, field, uri, data, told, module)
     except ImageError as error:
         raise type(error)(f"cannot search by {photo}: {error}") from None
     if found.get("error_type"):
         raise ModuleError(f"{field.module} failed on {photo}: {found['error']}")
     titles, vectors = _queries(found, field)
+    return _nearest(stages, by, titles, vectors, model, k, images)
+
+
+def search_text(
+    stages: Stages,
+    text: str,
+    *,
+    by: str = "clip",
+    k: int = 20,
+    clip_model: str | None = None,
+    module: str | None = None,
+    where: str | None = None,
+) -> dict[str, Any]:
+    """The images that words fit best, as `search_photo` has them.
+
+    Args:
+        stages: over the OUT to search.
+        text: what the photo is to show.
+        by: whose vectors: the module's that reads texts.
+        k: how many.
+        clip_model: local-dir:DIR, where the folder of OUT's own model is not where it was.
+        module: package.file:Class of a module of the user's own, where run.json does not say it.
+        where: only among the images for which this is true, see `landing.where.language`.
+
+    Raises:
+        ConfigError: a text that is empty or too long; or nothing is called like `by`, or it reads no texts.
+        LandingError: OUT has no such vectors, or they are another model's.
+        MissingExtraError, WeightsError: what reads texts is not here.
+    """
+    field, images = _field(stages, by), choose(stages, where)
+    stages.check("search")
+    made = _again(stages, {"clip_model": clip_model}, module)(field.module)
+    return _nearest(stages, by, [text], made.embed_texts([text]), _model(stages, by, field, made), k, images)
+
+
+def _field(stages: Stages, by: str) -> VectorField:
+    """What is called so. Raises `ConfigError` or `LandingError` where nothing is."""
+    fields, uri = vector_fields(stages.landing), stages.storage.uri
+    if by not in fields and (column := (COLLECTION_COLUMNS | {"clip": "clip"}).get(by)):
+        raise LandingError(f"{uri} has no {column} vectors: run `pixelbrain extract` with --module {column}")
+    check_collection(stages.landing, by)
+    return fields[by]
+
+
+def _nearest(
+    stages: Stages,
+    by: str,
+    titles: Sequence[str],
+    vectors: np.ndarray,
+    model: ModelInfo,
+    k: int,
+    images: pa.ChunkedArray | None,
+) -> dict[str, Any]:
+    """What is nearest to each of the vectors, to be shown; `images`: only of these."""
     with stages.database() as database:
         results: Sequence[Sequence[Any]] = search(database, vectors, by=by, model=model, k=k, images=images)
     names = read_registry(stages.storage).names if by == "faces" else {}
@@ -114,18 +163,21 @@ def _landed(stages: Stages, field: VectorField, uri: str, data: bytes) -> tuple[
 
 
 def _computed(
-    stages: Stages, by: str, field: VectorField, uri: str, data: bytes, embedder: str | None, spec: str | None
+    stages: Stages,
+    by: str,
+    field: VectorField,
+    uri: str,
+    data: bytes,
+    told: Mapping[str, str | None],
+    spec: str | None,
 ) -> tuple[dict[str, Any], ModelInfo]:
     """What the model that made OUT's vectors says of a photo, and which it is."""
-    told = read_record(stages.storage).get("settings", {}) | ({"embedder": embedder} if embedder else {})
-    if spec:
-        told |= {"modules": [*told.get("modules", ()), spec]}
-    states, given = stages.landing.states(), {"weights_dir": told.get("weights_dir"), "told": told}
+    again, states = _again(stages, told, spec), stages.landing.states()
 
     def made(name: str) -> dict[str, PipelineModule]:
         """The module of a column, behind those that it stands on."""
         below = {of: module for one in states[name].stands_on for of, module in made(one).items()}
-        return {**below, name: landed_module(name, states[name], offline=bool(told.get("offline")), **given)}
+        return {**below, name: again(name)}
 
     modules, state = made(field.module), states[field.module]
     stands_on = resolve([*modules.values()], list)[1] if state.stands_on else {}
@@ -137,9 +189,24 @@ def _computed(
         module.prepare()
         module.setup("cpu")
         said[name] = module.run([image], **{called: said[of] for called, of in stands_on.get(name, {}).items()})
-    own = modules[field.module]
-    now = dataclasses.replace(state, settings=own.settings(), model=own.model_info())
-    return said[field.module][0], fields_of(field.module, now)[by].model
+    return said[field.module][0], _model(stages, by, field, modules[field.module])
+
+
+def _again(stages: Stages, told: Mapping[str, str | None], spec: str | None) -> Callable[[str], PipelineModule]:
+    """What makes the module of a column again, not yet set up."""
+    settings: dict[str, Any] = read_record(stages.storage).get("settings", {})
+    settings |= {name: value for name, value in told.items() if value}
+    if spec:
+        settings |= {"modules": [*settings.get("modules", ()), spec]}
+    where, offline, states = settings.get("weights_dir"), bool(settings.get("offline")), stages.landing.states()
+    return lambda name: landed_module(name, states[name], weights_dir=where, offline=offline, told=settings)
+
+
+def _model(stages: Stages, by: str, field: VectorField, module: PipelineModule) -> ModelInfo:
+    """The model of the vectors that the module makes now."""
+    state = stages.landing.states()[field.module]
+    now = dataclasses.replace(state, settings=module.settings(), model=module.model_info())
+    return fields_of(field.module, now)[by].model
 
 
 def search_person(stages: Stages, person: str, *, k: int = 20, where: str | None = None) -> dict[str, Any]:
@@ -182,7 +249,7 @@ def _queries(found: dict[str, Any], field: VectorField) -> tuple[list[str], np.n
     if not rows or rows[0].get(name) is None:
         raise ModuleError(f"{field.module} found no {field.path} in the photo")
     if not each:
-        sure = f", likeliest {found['label']} ({found['label_score']:.0%})" if found.get("label_score") else ""
+        sure = f", likeliest {found['label']} ({found['label_score']:.0%})" if found.get("label") else ""
         titles = [f"the whole photo{sure}"]
     elif not {"x1", "y1", "x2", "y2"} <= rows[0].keys():
         titles = [f"{each} {place} of the photo" for place in range(len(rows))]

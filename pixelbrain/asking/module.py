@@ -9,9 +9,10 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import Any
 
-from pixelbrain.asking.cost.prices import ModelPrice, find_price, plain_name
+from pixelbrain.asking.cost.prices import ModelPrice, find_price, plain_name, read_prices
 from pixelbrain.asking.online.asker import choose_concurrency
 from pixelbrain.asking.questions.answer_types import answer_type
 from pixelbrain.asking.questions.question import PREBUILT, Question, prebuilt_question
@@ -58,8 +59,8 @@ class Gpt4VModule(Shown):
         response_format: how JSON is asked for: json_schema, json_object or none, where the prompt holds the schema.
         send_detail, send_temperature: False leaves it out of the request.
         headers: further ones of every request.
-        prices: by model, see `asking.cost.prices.find_price`; a model on a server of your own costs nothing without,
-            unless `provider` says that it passes requests on to one that is paid.
+        prices: by model, see `asking.cost.prices.find_price`, or a YAML or JSON file of them; a model on a server of
+            your own costs nothing without, unless `provider` says that it passes requests on to one that is paid.
         image_urls: send presigned URLs of s3:// images instead of the images.
         max_output_tokens: of one reply; 300 by default, and 2,000 for models that think first, which is billed too.
         temperature: None sends none; models that think first take none.
@@ -96,7 +97,7 @@ class Gpt4VModule(Shown):
         send_detail: bool | None = None,
         send_temperature: bool | None = None,
         headers: Mapping[str, str] | None = None,
-        prices: Mapping[str, Mapping[str, Any]] | None = None,
+        prices: Mapping[str, Mapping[str, Any]] | str | Path | None = None,
         image_urls: bool = False,
         max_output_tokens: int | None = None,
         temperature: float | None = 0.0,
@@ -115,6 +116,8 @@ class Gpt4VModule(Shown):
         server = Server(provider=provider, base_url=base_url, api_version=api_version, headers=dict(headers or {}))
         if server.is_openai:
             model = plain_name(model) or model
+        if isinstance(prices, str | Path):
+            prices = read_prices(prices)
         self.price: ModelPrice = _price(model, prices, server, budget=budget_usd is not None)
         if max_output_tokens is None:
             max_output_tokens = _REASONING_TOKENS if self.price.reasoning else _ANSWER_TOKENS

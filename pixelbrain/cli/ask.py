@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 @click.option("--rpm", type=click.FloatRange(1), metavar="N", help="Requests a minute. [default: what the server says]")
 @click.option("--tpm", type=click.FloatRange(1), metavar="N", help="Tokens a minute. [default: what the server says]")
 @click.option("--budget", "budget_usd", metavar="USD", help="A hard cap for these fields, earlier runs included.")
+@click.option("--prices", metavar="FILE", help="YAML or JSON: what models cost, over our table; see docs/asking.md.")
 @click.option(
     "--concurrency",
     type=click.IntRange(1),

@@ -192,7 +192,7 @@ def _of_a_run(*unused: str, unlisted: Collection[str] = ()) -> Callable[[F], F]:
     return _options(
         click.argument("source", nargs=-1, metavar="SOURCE..."),
         settings("out", "modules", "classifier", "classes", "top_k", "min_label_score"),
-        settings("embedder", "turns", "strategy", "weights_dir", "offline"),
+        settings("embedder", "turns", "strategy", "clip_model", "labels", "label_template", "weights_dir", "offline"),
         settings(*Placement.__dataclass_fields__),
         address_option,
         settings("s3_endpoint", "mongo", "chroma"),

@@ -1,4 +1,4 @@
-"""`pixelbrain report`, `export` and `search`: what others read of OUT."""
+"""`pixelbrain open`, `report`, `export` and `search`: what others see and read of OUT."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from pixelbrain.cli.options import (
     command,
     json_option,
     label_option,
+    mongo_option,
     out_options,
     over_out,
     size_option,
@@ -137,20 +138,23 @@ def _to_standard_output(name: str) -> Iterator[Path]:
 
 
 @command(
-    "Find the nearest faces or images.",
+    "Find photos by a photo, words or a person.",
     "pixelbrain search out/ --image me.jpg",
     "pixelbrain search out/ --image cat.jpg --similar -k 5 --json",
     "pixelbrain search out/ --image cat.jpg --by mymodule",
+    'pixelbrain search out/ --text "a dog on a beach"',
     'pixelbrain search out/ --person "Ann"',
     "pixelbrain search out/ --image me.jpg --where 'n_faces == 1'",
 )
 @click.argument("out")
 @click.option("--image", metavar="PHOTO", help="A file, or an s3:// URI.")
+@click.option("--text", metavar="WORDS", help="What photos show, for an OUT of a run with --module clip.")
 @click.option("--person", metavar="PERSON", help="A name, or an id: the photos of somebody.")
 @click.option("--faces", "by", flag_value="faces", default="faces", help="The nearest faces, and whose. [default]")
 @click.option("--embedder", metavar="onnx:FILE", help="Where the ONNX file of OUT's embedder is. [default: as before]")
+@click.option("--clip-model", metavar="local-dir:DIR", help="Where OUT's own CLIP model is. [default: as before]")
 @click.option("--similar", "by", flag_value="images", help="The images that look most alike.")
-@click.option("--by", "module_of", metavar="NAME", help="The vectors of a module of your own, called as it is.")
+@click.option("--by", "module_of", metavar="NAME", help="The vectors of clip, or of a module of your own.")
 @click.option("--module", metavar="FILE:CLASS", help="Where that module is. [default: as in the run]")
 @click.option("-k", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many.")
 @where_option
@@ -162,8 +166,10 @@ def _to_standard_output(name: str) -> Iterator[Path]:
 def search(
     stages: Stages,
     image: str | None,
+    text: str | None,
     person: str | None,
     embedder: str | None,
+    clip_model: str | None,
     by: Any,
     module_of: str | None,
     module: str | None,
@@ -171,16 +177,21 @@ def search(
     where: str | None,
     as_json: bool,
 ) -> None:
-    """Find the faces or the images of OUT that are nearest to a photo, by cosine distance (0: same, 2: opposite)."""
-    from pixelbrain.apps.photo_search import search_person, search_photo
+    """Find the faces or the images of OUT that are nearest to a photo or to words, by cosine distance.
 
-    if (image is None) == (person is None):
-        raise click.UsageError("Missing option '--image': search by a photo, or with --person by somebody.")
-    found = (
-        search_photo(stages, image, by=module_of or by, k=k, embedder=embedder, module=module, where=where)
-        if image
-        else search_person(stages, person or "", k=k, where=where)
-    )
+    0 is the same, 2 the opposite; of words the nearest photos are at 0.7 or so: only which are nearer counts.
+    """
+    from pixelbrain.apps.photo_search import search_person, search_photo, search_text
+
+    if sum(one is not None for one in (image, text, person)) != 1:
+        raise click.UsageError("Missing option '--image': search by a photo, by --text or by --person, one of them.")
+    own = {"clip_model": clip_model, "module": module, "where": where}
+    if image is not None:
+        found = search_photo(stages, image, by=module_of or by, k=k, embedder=embedder, **own)
+    elif text is not None:
+        found = search_text(stages, text, by=module_of or ("images" if by == "images" else "clip"), k=k, **own)
+    else:
+        found = search_person(stages, person or "", k=k, where=where)
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
@@ -191,3 +202,34 @@ def search(
         writer.writerows(
             [[match[c] if match[c] is not None else "" for c in found["columns"]] for match in query["matches"]]
         )
+
+
+@command(
+    "Work with the photos and people in a browser.",
+    "pixelbrain open out/",
+    "pixelbrain open out/ --read-only --no-browser --port 9000",
+    "pixelbrain open out/ --host 0.0.0.0 --token 'a long phrase of yours'",
+    name="open",
+)
+@click.argument("out")
+@click.option("--port", type=click.IntRange(0, 65535), help="0: any. [default: 8470, or any that is free]")
+@click.option("--browser/--no-browser", default=True, help="Open one, or print the address alone.")
+@click.option("--read-only", is_flag=True, help="Look, and correct nothing.")
+@click.option("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="Listen there; with --token.")
+@click.option("--token", envvar="PIXELBRAIN_TOKEN", metavar="SECRET", help="What opens the pages. [default: a new one]")
+@label_option
+@size_option
+@mongo_option
+@out_options
+@over_out
+def open_out(stages: Stages, port: int | None, browser: bool, read_only: bool, host: str, token: str | None) -> None:
+    """Name, merge, split and search people and photos of OUT in a browser of this machine, until Ctrl-C.
+
+    The pages are served to this machine alone, and open with the address that is printed, which holds a secret.
+    """
+    from pixelbrain.web.serve import serve
+
+    def tell(address: str) -> None:
+        click.echo(f"Open {address}\nCtrl-C ends it.", err=False)
+
+    serve(stages, port=port, host=host, token=token or None, read_only=read_only, browser=browser, tell=tell)

@@ -55,9 +55,9 @@ def run(strict: bool, display: Display, debug: bool, **given: Any) -> None:
     """Extract, load, identify and report, in one go.
 
     SOURCE is a folder (searched with all below it), an image, a list file (.txt, or .csv and .parquet with a column
-    `uri`, `url` or `path`), a .tar, s3://bucket/prefix, or a glob of these in quotes; or several of them. Images that
-    have landed in OUT before are not done again: after an interruption, the same command goes on. Ctrl-C lands what is
-    in flight; twice stops at once.
+    `uri`, `url` or `path`), a .tar, s3://bucket/prefix, an https:// URL, or a glob in quotes; or several of them.
+    Images that have landed in OUT before are not done again: after an interruption, the same command goes on. Ctrl-C
+    lands what is in flight; twice stops at once.
     """
     reports = _stages(given, display, debug).run()
     click.echo(f"Open {reports['report'].as_uri()}")

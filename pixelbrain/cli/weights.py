@@ -75,11 +75,11 @@ def weights_list(weights_dir: str | None, as_json: bool, display: Display, debug
 @_weights_dir
 @command_options
 def weights_fetch(names: tuple[str, ...], weights_dir: str | None, display: Display, debug: bool) -> None:
-    """Download the named weights (all that are downloads by default), unless they are here."""
+    """Download the named weights (by default all that are downloads, but for those of --module clip), unless here."""
     from pixelbrain.modules.weights.find import fetch_weights
     from pixelbrain.modules.weights.table import WEIGHTS
 
-    for name in names or [file.name for file in WEIGHTS.values() if file.url]:
+    for name in names or [file.name for file in WEIGHTS.values() if file.url and not file.extra]:
         with display.stage(name, unit="bytes") as progress:
             path = fetch_weights(name, weights_dir, progress=progress)
         click.echo(f"{name}: {path}")

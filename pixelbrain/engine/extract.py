@@ -161,7 +161,7 @@ def extract(
             by_name=_by_name(modules, stands_on),
             along=_along(modules),
             stands_on=stands_on,
-            landed=_landed_hashes(states),
+            landed=_landed_hashes(states, landing),
         )
         counts = Progress(notes, progress)
         first_image = next((table["image_id"][0].as_py() for table in tables if len(table)), "")
@@ -311,6 +311,7 @@ def _states(
 ) -> dict[str, ModuleState]:
     """What is going to compute each column, of modules in their order."""
     states: dict[str, ModuleState] = {}
+    by_name = _by_name(modules, stands_on)
     landed = {name: state for name, (state, _columns) in landing.newest_states().items()} if stands_on else {}
     for module in modules:  # as modules said it before there was `Resources`; unheard, it would change what a run takes
         if loose := [field.name for field in dataclasses.fields(Resources) if hasattr(module, field.name)]:
@@ -319,14 +320,17 @@ def _states(
                 f"module {module.name}: instead of {', '.join(loose)}, set resources = Resources({wanted})"
             )
         below = {of: states.get(of, landed.get(of)).settings_hash for of in stands_on.get(module.name, {}).values()}
-        states[module.name] = ModuleState(settings=module.settings(), model=module.model_info(), stands_on=below)
+        states[module.name] = ModuleState(
+            settings=module.settings(), model=module.model_info(), stands_on=below, by_name=module.name in by_name
+        )
     return states
 
 
-def _landed_hashes(states: Mapping[str, ModuleState]) -> dict[str, str]:
-    """Of what landed earlier and modules stand on that run now: what computed it."""
+def _landed_hashes(states: Mapping[str, ModuleState], landing: Landing) -> dict[str, str]:
+    """Of what landed earlier and modules stand on that run now: what computed it; not where it goes by names."""
     below = {name: wanted for state in states.values() for name, wanted in state.stands_on.items()}
-    return {name: wanted for name, wanted in below.items() if name not in states}
+    landed = landing.newest_states() if below.keys() - states.keys() else {}
+    return {of: wanted for of, wanted in below.items() if of not in states and not landed[of][0].by_name}
 
 
 def _by_name(modules: Sequence[PipelineModule], stands_on: Mapping[str, Mapping[str, str]]) -> frozenset[str]:

@@ -45,6 +45,7 @@ class ModuleState:
     model: schema.ModelInfo | None
     #: What it stands on, see `PipelineModule.requires`: by module, the hash of the settings that it had.
     stands_on: Mapping[str, str] = field(default_factory=dict)
+    by_name: bool = field(default=False, compare=False)  # it depends on the image's name, see `PipelineModule.by_name`
     #: Its vectors, see `schema.vector_fields`; None: as its declared type has them, which `write_part` sees.
     vectors: Mapping[str, int] | None = field(default=None, compare=False)
 
@@ -67,14 +68,16 @@ class ModuleState:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return self._computed() | ({} if self.vectors is None else {"vectors": dict(self.vectors)})
+        more = {"vectors": None if self.vectors is None else dict(self.vectors), "by_name": self.by_name or None}
+        return self._computed() | {name: value for name, value in more.items() if value is not None}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ModuleState:
         """Back from JSON."""
         model = schema.ModelInfo(**data["model"]) if data["model"] else None
         stands_on = data.get("stands_on", {})
-        return cls(settings=data["settings"], model=model, stands_on=stands_on, vectors=data.get("vectors"))
+        more = {"vectors": data.get("vectors"), "by_name": data.get("by_name", False)}
+        return cls(settings=data["settings"], model=model, stands_on=stands_on, **more)
 
     def of_type(self, kind: pa.DataType) -> ModuleState:
         """With the vectors of a column that is declared so, if it does not say them itself."""

@@ -179,6 +179,17 @@ class PipelineModule(Shown, abc.ABC):
             for place, image in enumerate(inputs)
         ]
 
+    def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """Texts as vectors that its images' are compared with, so that words find photos; `setup` need not come first.
+
+        Returns:
+            float32 (n, dim).
+
+        Raises:
+            ConfigError: a text that the model cannot read; or it reads none, as most do.
+        """
+        raise ConfigError(f"the module {self.name} compares photos with photos alone, not with words")
+
     def struct_type(self) -> pa.StructType:
         """The Arrow type of the module's column."""
         return schema.module_struct(self.fields())

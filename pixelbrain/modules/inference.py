@@ -20,14 +20,20 @@ def load_state(model: nn.Module, path: Path, *, ignore: Sequence[str] = ()) -> N
 
     Args:
         model: changed in place.
-        path: a state dict saved by `torch.save`; read with `weights_only=True`, so that it can't run code.
+        path: a state dict saved by `torch.save`, read with `weights_only=True`, so that it can't run code; or
+            .safetensors.
         ignore: prefixes of keys in the file that the model has no use for.
 
     Raises:
         WeightsError: not a state dict, or that of another architecture.
     """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            state: object = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # on bytes that are no state dict the unpickler raises whatever they make it do
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise WeightsError(f"{path} is not a file of weights: {reason}") from None

@@ -15,6 +15,8 @@ from pixelbrain.modules.base import PipelineModule
 MODULES: dict[str, str] = {
     "resnet": "pixelbrain.modules.resnet:ResnetClassifierModule",
     "facenet": "pixelbrain.modules.facenet:FacenetEmbedderModule",
+    "clip": "pixelbrain.modules.clip:ClipEmbedderModule",
+    "clip_labels": "pixelbrain.modules.clip_labels:ClipLabelsModule",
     "exif": "pixelbrain.modules.exif:ExifModule",
     "quality": "pixelbrain.modules.quality:QualityModule",
 }

@@ -82,7 +82,7 @@ def _find(module: str, required: str, here: Sequence[Giver], landed: Callable[[]
     name = _GIVEN.get(required, required)
     raise ConfigError(
         f"module {module} requires {required}, which no module of this run gives, and none that has landed in OUT: "
-        + (hint or f"run {name} as well (--module {name} beside --module {module}), or over an OUT that has it")
+        + (hint or f"run it with --module {name}, too, or over an OUT where that has landed")
     )
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from pixelbrain.errors import ReadError, SourceError
 from pixelbrain.sources.archives.names import split_member
 from pixelbrain.sources.archives.read import has_member
+from pixelbrain.sources.cloud import CLOUD_SCHEMES, gone_from_cloud
+from pixelbrain.sources.web.read import gone_from_web
+from pixelbrain.sources.web.urls import is_web
 from pixelbrain.storage.file_uri import FILE_SCHEME, uri_to_path
 from pixelbrain.storage.retry import Retries, with_retries
 from pixelbrain.storage.s3_client import s3_client
@@ -31,6 +34,10 @@ def find_gone(image_ids: Sequence[str], *, s3_endpoint: str | None = None) -> li
             return gone(member[1]) or _gone_from_archive(*member, s3_endpoint)
         if image_id.startswith(FILE_SCHEME):
             return _gone_from_disk(image_id)
+        if is_web(image_id):
+            return _gone_by(gone_from_web, image_id)
+        if image_id.startswith(CLOUD_SCHEMES):
+            return _gone_by(gone_from_cloud, image_id)
         try:
             bucket, key = split_s3_uri(image_id) if image_id.startswith(S3_SCHEME) else ("", "")
             return bool(key) and bucket not in silent and _gone_from_s3(bucket, key, s3_endpoint)
@@ -56,6 +63,13 @@ def _gone_from_archive(kind: str, archive: str, name: str, endpoint: str | None)
     """Of one that cannot be read, or not to its end, nothing is."""
     try:
         return not has_member(kind, archive, name, s3_endpoint=endpoint)
+    except ReadError:
+        return False
+
+
+def _gone_by(ask: Callable[[str], bool], uri: str) -> bool:
+    try:
+        return ask(uri)
     except ReadError:
         return False
 

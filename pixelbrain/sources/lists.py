@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import collections
 import csv
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from pixelbrain.errors import SourceError
+from pixelbrain.errors import ReadError, SourceError
 from pixelbrain.sources.base import ImageSource, ManifestRow, manifest_tables
 from pixelbrain.sources.local import FILE_SCHEME, stat_version, uri_to_path
 from pixelbrain.sources.passed_over import IN_RESULTS, NAMELESS, REPEATED
 from pixelbrain.sources.places import image_uri
 from pixelbrain.sources.results import Outs
+from pixelbrain.sources.web.read import look_web
+from pixelbrain.sources.web.urls import is_web
+
+#: The version of what is not asked for its version.
+_UNKNOWN = "listed"
+_LOOKS = 64  # at a time, of all hosts
 
 #: Columns that name images, in any case of letters.
 NAME_COLUMNS = ("uri", "url", "path")
 
 
 class NamedImages(ImageSource):
-    """Images that are named one by one: s3:// URIs, file:// URIs and paths.
+    """Images that are named one by one: s3:// URIs, https:// URLs, file:// URIs and paths.
 
     One that does not exist is listed too, and fails as a row. An image that stands twice, in whatever spelling, is one
     image. What is hidden is listed, as somebody named it; what is in OUT is not.
@@ -34,6 +42,7 @@ class NamedImages(ImageSource):
     """
 
     lists_read_versions = False
+    what = "images by their names"
 
     def __init__(self, names: Sequence[str] = (), *, outs: Iterable[str] = ()) -> None:
         super().__init__()
@@ -42,7 +51,23 @@ class NamedImages(ImageSource):
 
     def list_images(self) -> Iterator[pa.Table]:
         """The images in the order in which they are named."""
-        return manifest_tables(self._rows())
+        return manifest_tables(self._looked_at(self._rows()))
+
+    def _looked_at(self, rows: Iterable[ManifestRow]) -> Iterator[ManifestRow]:
+        """With the versions of what is on the web, several of which are asked for at a time."""
+        pool = ThreadPoolExecutor(_LOOKS, thread_name_prefix="look")
+        waiting: collections.deque[tuple[ManifestRow, Future[ManifestRow] | None]] = collections.deque()
+        try:
+            for row in rows:
+                to_ask = is_web(row[0]) and row[1] == _UNKNOWN
+                waiting.append((row, pool.submit(_look, row) if to_ask else None))
+                while waiting and (waiting[0][1] is None or len(waiting) >= _LOOKS):
+                    row, coming = waiting.popleft()
+                    yield row if coming is None else coming.result()
+            for row, coming in waiting:
+                yield row if coming is None else coming.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def covers(self, image_id: str) -> bool:
         """Never: what is not named is not gone for that, lists are made for a part of the images."""
@@ -75,21 +100,31 @@ class NamedImages(ImageSource):
                     version, size = version or stat_version(found), found.st_size
                 except (OSError, ValueError):
                     version = version or "unreadable"
-            yield uri, version or "listed", size
+            yield uri, version or _UNKNOWN, size
+
+
+def _look(row: ManifestRow) -> ManifestRow:
+    """A row with the version of what its URL names; where the server does not say it, it counts as unchanged."""
+    try:
+        return (row[0], *look_web(row[0]))
+    except ReadError:
+        return row
 
 
 class ManifestSource(NamedImages):
     """A list file; relative paths start at its own folder.
 
-    A `version` column says which version of an object is meant; without it a local file's time and size serve,
-    and an object in S3 counts as unchanged. In a .txt, a line that begins with # is a comment, unless a file is called
-    so.
+    A `version` column says which version of an object is meant; without it a local file's time and size serve, a URL
+    is asked for its own, and an object in S3 counts as unchanged. In a .txt, a line that begins with # is a comment,
+    unless a file is called so.
 
     Args:
         path: of the list.
         column: of a .csv or .parquet, the one that names the images; by default that of `NAME_COLUMNS` which it has.
         outs: folders and prefixes of results, which are never listed.
     """
+
+    what = "a list file"
 
     def __init__(self, path: str | Path, *, column: str | None = None, outs: Iterable[str] = ()) -> None:
         super().__init__(outs=outs)

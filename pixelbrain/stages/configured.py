@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from pixelbrain.config import BESIDE, DEFAULT_MODULES, GPT4V, ONNX, RunConfig
+from pixelbrain.config import BESIDE, CLIP_FOLDER, CLIP_LABELS, DEFAULT_MODULES, GPT4V, ONNX, RunConfig
 from pixelbrain.errors import ConfigError, WeightsError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 _SETTINGS: dict[str, tuple[str, ...]] = {
     "resnet": ("classifier", "model", "classes", "top_k"),
     "facenet": ("embedder", "embedder"),
+    "clip": ("clip_model", "model"),
+    CLIP_LABELS: ("clip_model", "model", "labels", "top_k"),
 }
+#: Of a model that is a file of the user's own: how its name begins, and how the setting does that says where it is.
+_OWN = {"facenet": ("onnx-", ONNX, "FILE")} | dict.fromkeys(("clip", CLIP_LABELS), ("local-dir-", CLIP_FOLDER, "DIR"))
 _ALIASES = {"facenet": "vggface2"}
 
 
@@ -63,12 +67,15 @@ def run_config(settings: Mapping[str, Any]) -> RunConfig:
     chosen: dict[str, Any] = {}
     states = _newest_states(config)
     told = _told(config) if states else {}
-    for module, state in states.items():
-        setting, argument, *others = _SETTINGS[module]
-        if module in config.modules and setting not in given and "offline" not in given:
+    wanted = {*config.modules, *(["clip"] if CLIP_LABELS in config.modules else [])}  # whose vectors they stand on
+    # of settings of several, those count whose work would be done again for longest
+    for module in sorted(states.keys() & wanted, key=lambda name: name != CLIP_LABELS):
+        state, (setting, argument, *others) = states[module], _SETTINGS[module]
+        if setting not in given and ("offline" not in given or setting == "clip_model"):  # which has no packaged one
             landed_module(module, state, weights_dir=config.weights_dir, told=told)
             arguments = _arguments(module, state, told)
-            chosen |= {setting: arguments.get(argument)} | {name: arguments.get(name) for name in others}
+            chosen |= {setting: arguments.get(argument)}
+            chosen |= {name: arguments[name] for name in others if arguments.get(name) is not None}
     return RunConfig(**{name: value for name, value in chosen.items() if value is not None} | given)
 
 
@@ -76,8 +83,12 @@ def make_modules(config: RunConfig) -> list[PipelineModule]:
     """The modules that look at images, not yet set up; of OUT's own model, what is not said is as it landed."""
     states = _newest_states(config)
     told = _told(config) if states else {}
+    by_default = config.modules == DEFAULT_MODULES
+    landing = Landing(config.out, s3_endpoint=config.s3_endpoint) if states and config.out else None
+    # a question of an older version may be called so
+    asked = BESIDE.intersection(landing.answer_log.fields()) if landing and by_default else frozenset()
     modules = []
-    for name in (name for name in config.modules if name != GPT4V):
+    for name in (name for name in config.modules if name != GPT4V and name not in asked):
         settings = config.module_settings().get(name, {})
         if name in states:
             landed = _arguments(name, states[name], told)
@@ -85,7 +96,7 @@ def make_modules(config: RunConfig) -> list[PipelineModule]:
             if landed.get(argument) == _ALIASES.get(settings[argument], settings[argument]):
                 settings = landed | settings
         modules.append(create_module(name, **settings))
-        modules[-1].alone = name not in BESIDE or config.modules != DEFAULT_MODULES
+        modules[-1].alone = not (by_default and name in BESIDE)
     return modules
 
 
@@ -110,10 +121,13 @@ def landed_module(
     if name not in MODULES:
         return _own_module(name, state, told)
     arguments = _arguments(name, state, told)
-    if str(arguments.get("embedder")).startswith("onnx-"):
+    setting, argument, *_others = _SETTINGS[name]
+    flag = f"--{setting.replace('_', '-')}"
+    begins, prefix, what = _OWN.get(name, ("", "", ""))
+    if begins and str(arguments.get(argument)).startswith(begins):
         raise ConfigError(
-            f"the column {name} was computed with an ONNX file ({arguments['embedder']}), and run.json does not "
-            f"say where it is: give --embedder {ONNX}FILE"
+            f"the column {name} was computed with a model of your own ({arguments[argument]}), and run.json does not "
+            f"say where it is: give {flag} {prefix}{what}"
         )
     module = create_module(name, **arguments, weights_dir=weights_dir, offline=offline)
     with contextlib.suppress(WeightsError):  # not here, and of no published sha256: it will be fetched
@@ -121,7 +135,7 @@ def landed_module(
             model, sha256 = (state.model.model, state.model.weights_sha256[:12]) if state.model else ("no model", "")
             raise ConfigError(
                 f"the column {name} was computed with weights of your own ({model}, sha256 {sha256}): go on from "
-                f"Python with weights_file=, or name --{_SETTINGS[name][0]}: a run does all images again with that one"
+                f"Python with weights_file=, or name {flag}: a run does all images again with that one"
             )
     return module
 
@@ -137,8 +151,10 @@ def _own_module(name: str, state: ModuleState, told: Mapping[str, Any]) -> Pipel
 def _arguments(name: str, state: ModuleState, told: Mapping[str, Any]) -> dict[str, Any]:
     """What a built-in module's constructor was told, by its column's state, and by run.json of where a file is."""
     arguments = module_class(name).arguments(state.settings)
-    if str(arguments.get("embedder")).startswith("onnx-") and str(told.get("embedder")).startswith(ONNX):
-        arguments["embedder"] = told["embedder"]
+    setting, argument, *_others = _SETTINGS[name]
+    begins, prefix, _what = _OWN.get(name, ("", "", ""))
+    if begins and str(arguments.get(argument)).startswith(begins) and str(told.get(setting)).startswith(prefix):
+        arguments[argument] = told[setting]
     return arguments
 
 

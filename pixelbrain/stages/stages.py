@@ -44,7 +44,8 @@ if TYPE_CHECKING:
 #: Settings that later stages can be told anew; of all others, run.json keeps what extract was told.
 _LATER = ("mongo", "chroma", "s3_endpoint", "strategy", "min_label_score")
 #: Settings of the modules that a config makes; modules that are given have their own.
-_OF_MODULES = ("classifier", "classes", "top_k", "embedder", "turns", "weights_dir", "offline")
+_OF_MODULES = ("classifier", "classes", "top_k", "embedder", "turns", "clip_model", "labels", "label_template",
+               "weights_dir", "offline")  # fmt: skip
 
 
 class Stages:

@@ -44,7 +44,7 @@ _EXPLAINED = {
 }
 
 #: Answers after which the same request may succeed.
-_TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504, 509})
+TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504, 509})
 _TRANSIENT_CODES = frozenset({"RequestTimeout", "RequestTimeoutException", "Throttling", "ThrottlingException"})
 
 #: Access key ids as Amazon makes them: some servers' messages repeat them.
@@ -80,7 +80,7 @@ def is_transient(error: Exception) -> bool:
     if isinstance(error, boto.ClientError):
         if error_code(error) == "500" and _is_web_page(error):  # what boto3 makes of a page that came with status 200
             return False
-        return error_status(error) in _TRANSIENT_STATUSES or error_code(error) in _TRANSIENT_CODES
+        return error_status(error) in TRANSIENT_STATUSES or error_code(error) in _TRANSIENT_CODES
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return False
     connecting = (boto.ConnectTimeoutError, boto.EndpointConnectionError, boto.ProxyConnectionError)

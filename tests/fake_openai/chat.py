@@ -65,6 +65,7 @@ class Chat:
         try:
             return await self._answer(request, entry, arrived)
         except ApiError as error:
+            error.headers = PROFILES[self._settings.profile].limits(error.headers)
             entry.status, entry.error = error.status, error.code or error.type
             raise
         except (ConnectionError, web.RequestPayloadError):
@@ -111,11 +112,11 @@ class Chat:
                 error.headers = self._limits.headers(model, loop.time()) | error.headers
                 raise error
         await self._wait(arrived, fault)
-        completion = complete(asked, fault.kind if fault else None)
+        completion = complete(asked, fault.kind if fault else None, thinks=self._settings.thinks)
         used = completion.prompt_tokens + completion.completion_tokens
         self._limits.settle(model, charge, used, loop.time())
         self._ledger.bill(entry, asked, completion)
-        headers = self._limits.headers(model, loop.time()) | {
+        headers = profile.limits(self._limits.headers(model, loop.time())) | {
             "openai-processing-ms": str(int((loop.time() - arrived) * 1000)),
             "openai-organization": "org-fake",
             "openai-version": "2020-10-01",

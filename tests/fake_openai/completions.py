@@ -95,8 +95,8 @@ class Completion:
         }
 
 
-def complete(asked: Asked, fault: str | None = None) -> Completion:
-    """The answer; or what a fault of the content kinds makes of it."""
+def complete(asked: Asked, fault: str | None = None, *, thinks: int = 0) -> Completion:
+    """The answer; or what a fault of the content kinds makes of it. It is thought of first, for so many tokens."""
     checked = asked.checked
     content: str | None = _content(asked)
     refusal, finish_reason = None, "stop"
@@ -105,8 +105,10 @@ def complete(asked: Asked, fault: str | None = None) -> Completion:
         content = json.dumps({name: {"unexpected": True} for name in names} or ["unexpected"])
     elif fault == "prose":
         content = f"Certainly! In this image, I can see {describe(asked.image)}."
-    tokens = max(1, text_tokens(content or ""))
-    if fault == "truncated" or (checked.max_tokens is not None and tokens > checked.max_tokens):
+    tokens = thinks + max(1, text_tokens(content or ""))
+    if thinks and checked.max_tokens is not None and tokens > checked.max_tokens:  # all of them are gone
+        content, finish_reason, tokens = "", "length", checked.max_tokens
+    elif fault == "truncated" or (checked.max_tokens is not None and tokens > checked.max_tokens):
         finish_reason = "length"
         kept = (content or "").encode()
         kept = kept[: min(len(kept) // 2, 4 * (checked.max_tokens or len(kept)))]

@@ -2,7 +2,8 @@
 
 The wordings are those of public reports: openai/openai-python issue 1724 (Azure), editor-code-assistant/eca issue 231
 (Mistral), 1Panel-dev/MaxKB issue 2912 (vLLM), lmstudio-ai/lmstudio-bug-tracker issues 189 and 307, BerriAI/litellm
-issue 8278. Ollama and OpenRouter refuse nothing that we send, and answer as their models do.
+issue 8278. Ollama and OpenRouter refuse nothing that we send, and answer as their models do. Of their limits they tell
+in headers of their own, or not at all.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from tests.fake_openai.errors import ApiError
 __all__ = ["PROFILES", "Profile", "as_openai_takes_it"]
 
 Body = dict[str, Any]
+Headers = dict[str, str]
 
 
 class OwnWords(ApiError):
@@ -40,6 +42,7 @@ class Profile:
 
     refuse: Callable[[Body], OwnWords | None] = lambda body: None
     dress: Callable[[Body], Body] = lambda answer: answer
+    limits: Callable[[Headers], Headers] = lambda headers: headers  # what becomes of OpenAI's headers
     path: str = "/v1/chat/completions"
     key_header: str = "authorization"  # "": it asks for none
     query: tuple[str, ...] = ()  # that every request has
@@ -129,7 +132,8 @@ def _message(change: Callable[[Body], Body], **others: Any) -> Callable[[Body], 
     def dress(answer: Body) -> Body:
         (choice,) = answer["choices"]
         message = {name: value for name, value in choice["message"].items() if name in ("role", "content")}
-        return answer | others | {"choices": [choice | {"message": message | change(message)}]}
+        said = change(message) if message["content"] else {"content": None}  # all was thought, and nothing said
+        return answer | others | {"choices": [choice | {"message": message | said}]}
 
     return dress
 
@@ -146,19 +150,49 @@ def _as_thoughts(said: Body) -> Body:
     return {"content": None, "reasoning_content": said["content"]}
 
 
+def _none(headers: Headers) -> Headers:
+    return {}
+
+
+def _azure_limits(headers: Headers) -> Headers:
+    """What is left, and how long to wait; not the limits."""
+    return {name: value for name, value in headers.items() if "-limit-" not in name and name != "retry-after-ms"}
+
+
+def _mistral_limits(headers: Headers) -> Headers:
+    """By other names, and not how long to wait."""
+    names = {"requests": "req-minute", "tokens": "tokens-minute"}
+    split = {name: name.rpartition("-") for name in headers if not name.startswith("retry") and "-reset-" not in name}
+    return {f"{begin}-{names[kind]}": headers[name] for name, (begin, _, kind) in split.items() if kind in names}
+
+
+def _litellm_limits(headers: Headers) -> Headers:
+    """The provider's, under a prefix."""
+    return {f"llm_provider-{name}": value for name, value in headers.items() if name.startswith("x-")} | {
+        name: value for name, value in headers.items() if name == "retry-after"
+    }
+
+
 PROFILES = {
     "openai": Profile(),
     "azure": Profile(
         _azure,
         lambda answer: answer | {"prompt_filter_results": []},
         path="/openai/deployments/seer/chat/completions",
+        limits=_azure_limits,
         key_header="api-key",
         query=("api-version",),
     ),
-    "vllm": Profile(_vllm, _message(_as_thoughts), key_header=""),
-    "ollama": Profile(dress=_message(_thought), key_header=""),
-    "lmstudio": Profile(_lmstudio, _message(lambda said: {"tool_calls": []}, stats={}, usage=None), key_header=""),
-    "mistral": Profile(_mistral, _message(_in_parts)),
-    "openrouter": Profile(dress=_message(lambda said: {"reasoning": None}), path="/api/v1/chat/completions"),
-    "litellm": Profile(_litellm, _message(lambda said: {"content": f"Sure! {said['content']} Anything else?"})),
+    "vllm": Profile(_vllm, _message(_as_thoughts), _none, key_header=""),
+    "ollama": Profile(dress=_message(_thought), limits=_none, key_header=""),
+    "lmstudio": Profile(
+        _lmstudio, _message(lambda said: {"tool_calls": []}, stats={}, usage=None), _none, key_header=""
+    ),
+    "mistral": Profile(_mistral, _message(_in_parts), _mistral_limits),
+    "openrouter": Profile(
+        dress=_message(lambda said: {"reasoning": None}), limits=_none, path="/api/v1/chat/completions"
+    ),
+    "litellm": Profile(
+        _litellm, _message(lambda said: {"content": f"Sure! {said['content']} Anything else?"}), _litellm_limits
+    ),
 }

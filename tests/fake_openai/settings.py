@@ -38,6 +38,7 @@ class Settings:
     batch_validate_s: float = 0.05
     batch_line_s: float = 0.0  # a line's processing time
     batch_finalize_s: float = 0.05
+    thinks: int = 0  # tokens of thought before an answer; where they do not fit, there is none
     profile: str = "openai"  # whose dialect the chat endpoint speaks, see profiles.py
 
     def __post_init__(self) -> None:

@@ -140,7 +140,21 @@ def test_reading_chromadb(block, landed):
     assert len(shown) == 2
 
 
-@shows("docs/extending.md", "python", 4)
+@shows("docs/datasets.md", "python", 0)
+def test_reading_coco(block, landed):
+    assert pb.open(landed / "out").export(landed / "faces.json", format="coco") == 5
+    _, shown = run(block, landed)
+    assert "face 0 faces" in shown and [line for line in shown if line.endswith(" 4 faces")]
+
+
+@shows("docs/datasets.md", "python", 1)
+def test_reading_webdataset(block, landed):
+    assert pb.open(landed / "out").export(landed / "shards", format="webdataset") == 4  # and one that failed
+    _, shown = run(block, landed)
+    assert len(shown) == 4 and all(line.endswith(" [] 1") for line in shown)
+
+
+@shows("docs/extending.md", "python", 5)
 def test_a_store_of_ones_own(block, landed):
     for _ in range(2):
         run(block, landed)
@@ -189,6 +203,21 @@ def test_a_model_of_ones_own(block, folder, command, monkeypatch):
     assert pb.Landing(folder / "out3").models()["outdoors"].model == "outdoors"
 
 
+@shows("docs/extending.md", "python", 4)
+def test_a_module_that_stands_on_others(block, folder, landed, command, monkeypatch):
+    """Over what landed before: the faces of the README's out/ are not looked for again."""
+    (folder / "glasses.py").write_text(block)
+    monkeypatch.chdir(folder)
+    shutil.copytree("out", "out4", ignore=shutil.ignore_patterns("db", "report"))
+    words = ("extract", "photos/", "--out", "out4/", "--module", "glasses:Glasses", "--executor", "local")
+    command(*words)
+    found = pb.open(folder / "out4").faces()
+    assert len(found) == 4 and all(0 < value < 1 for value in found["glasses.probability"].to_pylist())
+    assert [row["glasses"]["faces"][0]["face_id"] for row in rows(folder / "out4") if row["status"] == "ok"] == [
+        row["facenet"]["faces"][0]["face_id"] for row in rows(folder / "out") if row["status"] == "ok"
+    ]
+
+
 @shows("docs/extending.md", "python", 3)
 def test_any_shape(block, folder):
     _, shown = run(block, folder)
@@ -218,6 +247,13 @@ def test_an_answer_of_several_parts(block, folder):
 
 
 @shows("docs/asking.md", "yaml", 0)
+def test_the_prices_file(block, tmp_path):
+    (tmp_path / "prices.yaml").write_text(block)
+    priced = pb.Gpt4VModule("people_detector", model="my-model", prices=tmp_path / "prices.yaml").price
+    assert float(priced.output_usd_per_million) == 0.6
+
+
+@shows("docs/asking.md", "yaml", 1)
 def test_the_questions_file(block):
     assert len(pb.Gpt4VModule(**yaml.safe_load(block)["gpt4v"]).settings.questions) == 2
 

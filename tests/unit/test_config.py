@@ -19,6 +19,9 @@ def test_defaults_and_offline():
     [
         ({"classifier": "vgg"}, "classifier is 'vgg'.*resnet50"),
         ({"embedder": 3}, "embedder is 3"),
+        ({"clip_model": "local-dir:"}, "clip_model is 'local-dir:': it is one of ViT-B-32"),
+        ({"labels": [3]}, "labels is .*list of names"),
+        ({"label_template": "a {}"}, "give these, too, with --labels"),
         ({"top_k": 0}, "top_k is 0"),
         ({"top_k": "many"}, "top_k is 'many'"),
         ({"limit": 0}, "limit is 0"),
@@ -36,6 +39,14 @@ def test_what_cannot_work_is_named(settings, message):
     with pytest.raises(ConfigError, match=message) as caught:
         RunConfig(**settings)
     assert "secret" not in str(caught.value)
+
+
+def test_labels_bring_their_modules():
+    assert RunConfig(modules=["clip"], labels="labels.txt").modules == ("clip", "clip_labels")
+    assert RunConfig(modules=["clip_labels", "resnet"], labels=["cat"]).modules == ("clip_labels", "resnet", "clip")
+    assert RunConfig(modules=["clip"]).modules == ("clip",)
+    with pytest.raises(ConfigError, match="names one twice"):
+        RunConfig(modules=["clip", "clip"])
 
 
 def test_passwords_are_masked():

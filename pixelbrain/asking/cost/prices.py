@@ -1,4 +1,4 @@
-"""What models cost, and how they count images: one dated table, which a config file may override.
+"""What models cost, and how they count images: one dated table, over which a file of the user's goes.
 
 Sources, read on `PRICES_DATE` in stored copies of OpenAI's own pages (nothing was asked of the API itself):
 
@@ -25,6 +25,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields, replace
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -179,11 +180,37 @@ def find_price(
     near = difflib.get_close_matches(model.strip().rpartition("/")[2].lower(), table, n=3, cutoff=0.5)
     raise ConfigError(
         f"the price of {model} is not known ({'nearest are' if near else 'known are'}: {', '.join(near or table)}); "
-        f"give it in the config, as in `prices: {{{model}: {{input_usd_per_million: 0.15, output_usd_per_million: 0.6, "
-        "tokens: {like: gpt-4o}}}`"
+        f"give it in a file for --prices, as in `{model}: {_EXAMPLE}`, or in the config under `prices`"
     )
 
 
+def read_prices(file: str | Path) -> dict[str, Any]:
+    """Prices by model, as `find_price` takes them, of a YAML or JSON file; under a key `prices`, or as they are.
+
+    Raises:
+        ConfigError: it cannot be read, or holds something else.
+    """
+    import yaml
+
+    try:
+        found = yaml.safe_load(Path(file).expanduser().read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the prices in {file}: {getattr(error, 'strerror', None) or error}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{file} is neither YAML nor JSON: {' '.join(str(error).split())}") from None
+    if isinstance(found, dict) and [*found] == ["prices"]:
+        found = found["prices"]
+    if not isinstance(found, dict) or not found:
+        raise ConfigError(f"{file} holds no prices: write a model a line, as in `my-model: {_EXAMPLE}`")
+    for model, settings in found.items():
+        try:
+            _overridden(str(model), settings)
+        except ConfigError as error:
+            raise ConfigError(f"{file}: {error}") from None
+    return {str(model): settings for model, settings in found.items()}
+
+
+_EXAMPLE = "{input_usd_per_million: 0.15, output_usd_per_million: 0.6, tokens: {like: gpt-4o}}"
 _OWN_DOMAINS = (".localhost", ".local", ".internal", ".lan", ".home.arpa")
 
 

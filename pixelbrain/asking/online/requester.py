@@ -78,6 +78,7 @@ class Requester:
     unconfirmed_usd: Decimal = Decimal(0)  # the most that answers lost on their way may have cost
     overrun: Overrun = field(default_factory=Overrun)
     retries: Waiting | None = None  # the latest try that waits for its next one, and why
+    _room: int | None = None  # output tokens, since a model was seen to think away those of the settings
     _unanimous: Unanimous = field(default_factory=Unanimous)
     _limited_since: float | None = None  # when the server first said 429, with no answer since
 
@@ -93,7 +94,7 @@ class Requester:
         Raises:
             StopJob: no request of this job can succeed.
         """
-        tries = _Tries()
+        tries = _Tries(room=self._room)
         try:
             while True:
                 try:
@@ -109,6 +110,7 @@ class Requester:
                     return tries.ended(AnswerStatus.FAILED, error.error_type, told)
                 self._unanimous.answered()
                 outcome = reply.outcome(questions)
+                self._learn_room(reply)
                 if not self._once_more(outcome, tries):
                     return replace(outcome, latency_s=round(latency_s, 3), spent=tries.spent)
         except OverBudgetError as error:
@@ -134,6 +136,16 @@ class Requester:
         """A request failed for good. If that is what every one does, nothing more is sent; its outcome is kept."""
         if (stop := self._unanimous.failed(str(error))) is not None:
             self.stop(stop)
+
+    def _learn_room(self, reply: Reply) -> None:
+        """Once a model has thought away all of its tokens, it gets more from the start: it would do so each time."""
+        if self._room is None and reply.refusal is None and reply.cut_off_in_thought:
+            self._room = MORE_ROOM * self.settings.max_output_tokens
+            logger.warning(
+                "the model thought for %d tokens and did not answer: from now on it may take %d (--max-output-tokens)",
+                self.settings.max_output_tokens,
+                self._room,
+            )
 
     def _once_more(self, outcome: Outcome, tries: _Tries) -> bool:
         """Whether an answer that is none is asked for again: once with more room, once as it was."""

@@ -22,6 +22,9 @@ _DURATION_PART = re.compile(
 _TRY_AGAIN = re.compile(
     rf"(?:try(?:ing)? again|retry(?:ing)?|wait)(?: in| after| for)? ((?:{_DURATION_PART.pattern})+)", re.IGNORECASE
 )
+#: What servers call the two limits: OpenAI, and Mistral. LiteLLM passes on what a provider said under a prefix.
+_LIMITS = {"requests": ("requests", "req-minute"), "tokens": ("tokens", "tokens-minute")}
+_PREFIXES = ("", "llm_provider-")
 #: No wait is longer: what a server says beyond is no time.
 _LONGEST_S = 366 * 86400.0
 
@@ -40,14 +43,19 @@ class RateHeaders:
     @classmethod
     def parse(cls, headers: Mapping[str, str]) -> RateHeaders:
         """Read them from a response's headers; a value that is no number counts as not said."""
-        lower = {name.lower(): value for name, value in headers.items() if name.lower().startswith("x-ratelimit-")}
+        lower = {name.lower(): value for name, value in headers.items()}
+
+        def said(what: str, kind: str) -> str:
+            names = (f"{prefix}x-ratelimit-{what}-{name}" for prefix in _PREFIXES for name in _LIMITS[kind])
+            return next((lower[name] for name in names if name in lower), "")
+
         return cls(
-            limit_requests=_number(lower.get("x-ratelimit-limit-requests"), least=1),
-            limit_tokens=_number(lower.get("x-ratelimit-limit-tokens"), least=1),
-            remaining_requests=_number(lower.get("x-ratelimit-remaining-requests")),
-            remaining_tokens=_number(lower.get("x-ratelimit-remaining-tokens")),
-            reset_requests_s=_until(lower.get("x-ratelimit-reset-requests", "")),
-            reset_tokens_s=_until(lower.get("x-ratelimit-reset-tokens", "")),
+            limit_requests=_number(said("limit", "requests"), least=1),
+            limit_tokens=_number(said("limit", "tokens"), least=1),
+            remaining_requests=_number(said("remaining", "requests")),
+            remaining_tokens=_number(said("remaining", "tokens")),
+            reset_requests_s=_until(said("reset", "requests")),
+            reset_tokens_s=_until(said("reset", "tokens")),
         )
 
 

@@ -77,10 +77,15 @@ class Reply:
                 model=self.model,
             )
 
+    @property
+    def cut_off_in_thought(self) -> bool:
+        """Whether a model that thinks first has spent all of its tokens on that."""
+        answer = without_thoughts(self.content).strip()
+        return self.finish_reason == "length" and (not answer or answer.startswith("<"))
+
     def _cut_off(self) -> str:
         tokens = "the last" if self.output_tokens is None else f"{self.output_tokens}"
-        answer = without_thoughts(self.content).lstrip()
-        if "{" in answer and not answer.startswith("<"):
+        if "{" in self.content and not self.cut_off_in_thought:
             return f"the answer was cut off at {tokens} tokens: raise --max-output-tokens"
         return (
             f"the model was cut off at {tokens} tokens before it began to answer, as models that think first are: "

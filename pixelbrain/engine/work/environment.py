@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from pixelbrain.sources.web.hosts import PER_HOST_VARIABLE
 from pixelbrain.storage.s3_client import forget_s3_clients
 
 #: Addresses and keys of the servers that can be asked.
@@ -29,6 +30,7 @@ class DriverEnvironment:
         environ = os.environ if environ is None else environ
         wanted = [name for name in environ if asking and name.startswith(_ASKED)]
         wanted += [name for name in _AWS_PLACES if name in environ]
+        wanted += [name for name in (PER_HOST_VARIABLE,) if name in environ]
         if all(environ.get(name) for name in _AWS_KEYS):
             wanted += [*_AWS_KEYS, *(name for name in (_AWS_TOKEN,) if name in environ)]
         self._values = {name: environ[name] for name in wanted}

@@ -157,8 +157,10 @@ class Opener:
                 row["version"] = version
             row["size_bytes"] = len(data)
             row["sha256"] = hashlib.sha256(data).hexdigest()
-            known = self._find_known(row["sha256"], modules)
-            if all(module.name in known for module in modules):
+            names = [module.name for module in modules]
+            earlier = (of for name in names for of in self._order.stands_on.get(name, {}).values())
+            known = self._known.find(row["sha256"], [*names, *earlier])
+            if known.keys() >= {*names}:
                 return row | {"status": schema.Status.OK.value}, {}, known
             max_pixels = self._order.max_megapixels * 1_000_000
             image = decode_image(data, image_id=row["image_id"], target=target, max_pixels=max_pixels)
@@ -170,16 +172,6 @@ class Opener:
         row |= {name: getattr(image, name) for name in ("format", "width", "height", "taken_at")}
         row["status"] = schema.Status.OK.value
         return row, {m.name: m.try_preprocess(image) for m in modules if m.name not in known}, known
-
-    def _find_known(self, sha256: str, modules: Sequence[PipelineModule]) -> dict[str, int]:
-        """Where what the modules said of these bytes is, and those that they stand on; not where it is said anew."""
-        names = [module.name for module in modules]
-        earlier = [of for name in names for of in self._order.stands_on.get(name, {}).values() if of not in names]
-        known = self._known.find(sha256, [*names, *earlier])
-        for name in names:  # in their order
-            if any(of in names and of not in known for of in self._order.stands_on.get(name, {}).values()):
-                known.pop(name, None)
-        return known
 
     def _with_known(
         self,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,7 +12,7 @@ from pixelbrain import schema
 from pixelbrain.errors import ConfigError
 from pixelbrain.identity.assign import cluster_name
 from pixelbrain.identity.lookalikes.best import BURST, COPIES, Judge
-from pixelbrain.identity.lookalikes.links import Links, bursts, copies
+from pixelbrain.identity.lookalikes.links import CUT_BITS, NO_LEASH, Links, bursts, copies, within
 from pixelbrain.identity.lookalikes.photos import NONE, Photos, read_photos
 from pixelbrain.landing.derived import DUPLICATES
 from pixelbrain.landing.landing import Landing
@@ -103,28 +102,35 @@ def _worse_ones(photos: Photos, bits: int, similarity: float | None, burst_s: fl
         if photos.sha256[run[0]] != NONE:
             found |= {int(one): _Copy(of=int(run[0]), kind="exact", why="the same bytes") for one in run[1:]}
     links = copies(photos, rank, bits=bits, similarity=similarity)
-    found |= {one: copy for one, copy in _around_the_best(links, rank, {*found}) if one not in found}
+    _around_the_best(photos, links, rank, found, leash=2 * bits)
     if burst_s:
         left = np.array([place for place in range(len(photos)) if place not in found], np.int64)
         of_bursts = judge.rank(BURST)
         shots = bursts(photos, left, of_bursts, seconds=burst_s)
-        found |= dict(_around_the_best(shots, of_bursts, {*found}))
+        _around_the_best(photos, shots, of_bursts, found, leash=NO_LEASH)
     return found
 
 
-def _around_the_best(links: Links, rank: np.ndarray, taken: set[int]) -> Iterator[tuple[int, _Copy]]:
-    """From the best photo on, each takes what is linked to it itself, so that no chain ends at another picture."""
-    of_photo = dict(links.by_photo(len(rank)))
-    taken = set(taken)
-    for photo in sorted(of_photo, key=lambda one: rank[one]):
-        if photo in taken:
-            continue
-        for link in of_photo[photo].tolist():
+def _around_the_best(photos: Photos, links: Links, rank: np.ndarray, found: dict[int, _Copy], *, leash: int) -> None:
+    """From the best photo on, each takes what is linked to it; of one that has a better one itself, what is so, too.
+
+    Then it must not be farther from the best of all than the leash, in bits of the hashes, so that no chain of small
+    changes ends at another picture.
+    """
+    for photo, of_photo in sorted(links.by_photo(len(rank)), key=lambda one: rank[one[0]]):
+        best = _kept(photo, found)
+        for link in of_photo.tolist():
             other = int(links.a[link] + links.b[link] - photo)
-            if other != photo and other not in taken and rank[other] > rank[photo]:
-                taken.add(other)
-                yield other, _said(links, link, photo)
-        taken.add(photo)
+            if other in found or rank[other] <= rank[photo] or other == best:
+                continue
+            if best == photo or within(photos, other, best, CUT_BITS if links.how[link] == "alike" else leash):
+                found[other] = _said(links, link, photo)
+
+
+def _kept(place: int, found: dict[int, _Copy]) -> int:
+    while place in found:
+        place = found[place].of
+    return place
 
 
 def _said(links: Links, link: int, of: int) -> _Copy:
@@ -141,14 +147,9 @@ def _table(photos: Photos, found: dict[int, _Copy]) -> tuple[pa.Table, int]:
     """Rows of `schema.DUPLICATE_SCHEMA`, and how many groups they are."""
     judge = Judge(photos)
 
-    def kept(place: int) -> int:
-        while place in found:
-            place = found[place].of
-        return place
-
     groups: dict[int, list[int]] = {}
     for place in found:
-        groups.setdefault(kept(place), []).append(place)
+        groups.setdefault(_kept(place, found), []).append(place)
     rows = {place: {"image_id": photos.ids[place], "keep": True} for place in range(len(photos))}
     for best, others in groups.items():
         name = cluster_name("duplicates", min(photos.ids[place] for place in (best, *others)))

@@ -9,7 +9,6 @@ import numpy as np
 
 _BITS = 64
 _CELLS = 1 << 22  # pairs that are compared at once: 32 MB
-_POPULATION = np.array([bin(value).count("1") for value in range(1 << 16)], np.uint8)
 
 #: A mirrored photo has the other sign in each odd frequency across, which are every second bit of a row of eight.
 MIRRORED = np.uint64(0x5555_5555_5555_5555)
@@ -48,8 +47,19 @@ def near_hashes(hashes: np.ndarray, bits: int, *, turned: np.uint64 | int = 0) -
 
 def count_bits(values: np.ndarray) -> np.ndarray:
     """How many bits of each are set: uint8, of the shape of `values`, which are uint64."""
-    pieces = _POPULATION[np.ascontiguousarray(values).view(np.uint16)]
-    return pieces.reshape(*values.shape, 4).sum(axis=-1, dtype=np.uint8)
+    if hasattr(np, "bitwise_count"):
+        return np.bitwise_count(values)
+    return count_bits_by_adding(values)  # NumPy 1
+
+
+def count_bits_by_adding(values: np.ndarray) -> np.ndarray:
+    """The same by sums of pairs, of fours and of bytes (Warren, "Hacker's Delight", section 5-1)."""
+    one, two, four = (np.uint64(n) for n in (1, 2, 4))
+    values = values - ((values >> one) & np.uint64(0x5555_5555_5555_5555))
+    threes = np.uint64(0x3333_3333_3333_3333)
+    values = (values & threes) + ((values >> two) & threes)
+    values = (values + (values >> four)) & np.uint64(0x0F0F_0F0F_0F0F_0F0F)
+    return ((values * np.uint64(0x0101_0101_0101_0101)) >> np.uint64(56)).astype(np.uint8)
 
 
 def _cells(left: np.ndarray, right: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -14,7 +14,8 @@ from pixelbrain.identity.neighbours import nearest_neighbours
 #: Of one burst: hashes of one scene whose people moved.
 _BURST_BITS = 22
 #: Of vectors that are alike: hashes of the same picture, cut.
-_CUT_BITS = 26
+CUT_BITS = 26
+NO_LEASH = 64
 _NEIGHBOURS = 8
 #: Sides of a copy: it was scaled, and hardly cut.
 _SAME_SHAPE = 1.06
@@ -54,7 +55,8 @@ def copies(photos: Photos, rank: np.ndarray, *, bits: int, similarity: float | N
     members = np.split(np.argsort(inverse, kind="stable"), np.cumsum(np.bincount(inverse))[:-1]) if len(order) else []
     best = order[first]  # of those with a hash, as they stand best first
     same = [(best[number], one) for number, some in enumerate(members) for one in order[some] if one != best[number]]
-    found.append(_pairs(*zip(*same, strict=True), "near", bits=0) if same else found[0])
+    if same:
+        found.append(_pairs([one for one, _ in same], [other for _, other in same], "near", bits=0))
     for how, turned in (("near", np.uint64(0)), ("mirrored", MIRRORED)):
         left, right, differ = near_hashes(unique, bits, turned=turned)
         pairs = [
@@ -104,7 +106,7 @@ def _alike(photos: Photos, similarity: float) -> Links:
     row, column = np.nonzero((neighbour >= 0) & (cosine >= similarity))
     a, b = there[row], there[neighbour[row, column]]
     both = photos.hashed[a] & photos.hashed[b]
-    fits = ~both | (count_bits(photos.hashes[a] ^ photos.hashes[b]) <= _CUT_BITS)
+    fits = ~both | (count_bits(photos.hashes[a] ^ photos.hashes[b]) <= CUT_BITS)
     return _taken(_pairs(a, b, "alike", similarity=cosine[row, column]), fits)
 
 
@@ -113,6 +115,15 @@ def _another_shot(photos: Photos, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     cameras = (photos.camera[a] != NONE) & (photos.camera[b] != NONE) & (photos.camera[a] != photos.camera[b])
     times = (photos.taken_ms[a] != NONE) & (photos.taken_ms[b] != NONE) & (photos.taken_ms[a] != photos.taken_ms[b])
     return cameras | times
+
+
+def within(photos: Photos, a: int, b: int, bits: int) -> bool:
+    """Whether the hashes of two photos differ in so many bits at most, of one of them mirrored or not."""
+    if bits >= NO_LEASH:
+        return True
+    both = photos.hashes[[a]] ^ photos.hashes[[b]]
+    differ = min(int(count_bits(both)[0]), int(count_bits(both ^ MIRRORED)[0]))
+    return bool(photos.hashed[a] and photos.hashed[b]) and differ <= bits
 
 
 def _one_scene(photos: Photos, a: np.ndarray, b: np.ndarray) -> np.ndarray:

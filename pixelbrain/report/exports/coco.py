@@ -46,7 +46,8 @@ def write_coco(
     images: all of them, also those that failed, without annotations: id, file_name, width and height (of the upright
     photo; 0 where it failed), date_captured, and besides `uri`, `status`, `error`, `tags` (its label, where it is
     likely enough), `labels` (the best, with scores), `answers`, `group_id`. annotations: the faces: bbox and keypoints
-    in pixels of the upright photo, score, and besides face_id, identity_id, name, assigned, distance, sharpness.
+    in pixels of the upright photo, score, and besides face_id, identity_id, name, assigned, distance, sharpness, and
+    `<module>_<field>` of modules that look at faces.
     categories: `face` first, of faces that are nobody's; then each person, by identity_id: the name, or the identity_id
     where nobody named them. Two people of one name have their ids behind it.
 
@@ -139,6 +140,13 @@ def _annotation(face: dict[str, Any], number: int, image: int, of: dict[str | No
         "num_keypoints": len(KEYPOINTS) if seen else 0,
         "score": face["score"],
         **{name: face[name] for name in _ATTRIBUTES if face.get(name) is not None},
+        **{
+            f"{module}_{field}": value  # with a dot it could be no attribute of FiftyOne's
+            for module, said in face.items()
+            if isinstance(said, dict)
+            for field, value in said.items()
+            if isinstance(value, str | bool | int | float)
+        },
     }
 
 

@@ -11,13 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pixelbrain import schema
+from pixelbrain.landing.faces import FINDER, face_results
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.registry import read_registry
 from pixelbrain.report.labels import shown_from
 from pixelbrain.storage.file_uri import shown_path
 
-_FACES = "facenet"
-_WHOSE = ("identity_id", "distance", "assigned")
+_IDENTITY = ("identity_id", "distance", "assigned")
+_WHOSE = [field.name for field in schema.WHOSE_FIELDS]
 _ERRORS = [field.name for field in schema.ERROR_FIELDS]
 
 
@@ -28,9 +29,10 @@ class Contents(NamedTuple):
     base: dict[str, Any]  # `schema.BASE_FIELDS`, by name
     path: str  # on disk, or its URI where it is elsewhere
     label: str | None  # where it is likely enough
-    faces: list[dict[str, Any]]  # as they landed, each with `name` and whose it is, as `schema.IDENTITY_SCHEMA` has it
+    # as they landed, each with a name, whose it is, as identities have it, and by module what it says of it
+    faces: list[dict[str, Any]]
     group_id: str | None
-    fields: dict[str, dict[str, Any]]  # by module, without the faces; no vectors
+    fields: dict[str, dict[str, Any]]  # by module, without faces and vectors
     answers: dict[str, Any]  # by field, those that there are
 
     @property
@@ -52,21 +54,22 @@ def iter_contents(
     """
     least, names = shown_from(landing, min_label_score), read_registry(landing.storage).names
     people, groups = landing.read_identities(), landing.read_groups()
-    places = np.arange(landing.count_images())
+    places, lookers = np.arange(landing.count_images()), face_results(landing.index)
     if images is not None:
         places = np.flatnonzero(np.asarray(pc.is_in(landing.index.image_id, images.combine_chunks())))
     numbers, base = iter(places.tolist()), [field.name for field in schema.BASE_FIELDS]
     for table in landing.iter_images(vectors=False, images=places):
         rows = table.to_pylist()
-        found = [face["face_id"] for row in rows for face in (row.get(_FACES) or {}).get("faces") or ()]
-        whose = dict(zip(found, _rows(people, "face_id", found, _WHOSE), strict=True))
+        found = [face["face_id"] for row in rows for face in (row.get(FINDER) or {}).get("faces") or ()]
+        whose = dict(zip(found, _rows(people, "face_id", found, _IDENTITY), strict=True))
         alike = _rows(groups, "image_id", [row["image_id"] for row in rows], ("group_id",))
         for row, group in zip(rows, alike, strict=True):
             row = {name: plain(value) for name, value in row.items()}
             fields = {name: row[name] for name in row.keys() - {*base, *landing.answers} if row[name] is not None}
-            faces = fields.get(_FACES, {}).pop("faces", None) or []
+            faces = fields.get(FINDER, {}).pop("faces", None) or []
+            said = {name: fields[name].pop("faces", None) or [] for name in lookers.keys() & fields.keys()}
             faces = [
-                face | {"name": names.get(who["identity_id"] or "")} | plain(who)
+                face | {"name": names.get(who["identity_id"] or "")} | plain(who) | _said(face, said)
                 for face in faces
                 for who in [whose[face["face_id"]]]
             ]
@@ -100,6 +103,16 @@ def plain(value: Any) -> Any:
     if isinstance(value, list):
         return [plain(one) for one in value]
     return value if value is None or isinstance(value, str | bool | int) else str(value)
+
+
+def _said(face: dict[str, Any], said: Mapping[str, list[dict[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """By module, what it says of a face; an id alone says little: after another detection it may be another face's."""
+    return {
+        name: {field: value for field, value in one.items() if field not in _WHOSE}
+        for name, faces in sorted(said.items())
+        for one in faces
+        if all(one[field] == face[field] for field in _WHOSE)
+    }
 
 
 def _rows(table: pa.Table | None, key: str, ids: list[str], columns: tuple[str, ...]) -> list[dict[str, Any]]:

@@ -54,13 +54,15 @@ def address(fake: FakeOpenAI, profile: str) -> str:
     }.get(profile, host)
 
 
-def ask(module: Gpt4VModule, images: int) -> tuple[list[dict[str, Any]], list[str], Requester]:
+def ask(
+    module: Gpt4VModule, images: int, limiter: RateLimiter | None = None
+) -> tuple[list[dict[str, Any]], list[str], Requester]:
     """The records of plain images, what was learned, and who asked."""
 
     async def main() -> tuple[list[dict[str, Any]], list[str], Requester]:
         settings = module.settings
         client = AskClient(server=settings.server, model=settings.model, dialect=settings.dialect, timeout_s=20)
-        gate = local_gate(RateLimiter(rpm=10**6, tpm=10**9))
+        gate = local_gate(limiter or RateLimiter(rpm=10**6, tpm=10**9))
         requester = Requester(settings=settings, price=module.price, gate=gate, send=client.send)
         preparer = PhotoPreparer(settings, module.price, lambda image_id: plain_image((int(image_id), 9, 9)))
         asker = Asker(requester, preparer, remembered=lambda key: None, journal=lambda record: None)
@@ -90,6 +92,38 @@ def test_a_server_is_asked_in_its_dialect_or_teaches_it(
     assert len(notes) == len(learned) and all(name in note for name, note in zip(learned, notes, strict=True))
     assert fake.stats()["answered_distinct"] == 6 == sum(fake.answered().values())  # nobody paid for a refusal
     assert requester.overrun.message is None and (requester.overrun.unsaid is not None) == (profile == "lmstudio")
+
+
+@pytest.mark.parametrize(
+    ("profile", "named"),
+    [("openai", 6000), ("azure", None), ("vllm", None), ("mistral", 6000), ("openrouter", None), ("litellm", 6000)],
+)
+def test_limits_are_those_that_a_server_names_in_its_headers(
+    fake: FakeOpenAI, profile: str, named: float | None, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("OPENAI_API_KEY", fake.key)
+    fake.control(rpm=6000)
+    limiter = RateLimiter()
+    module = Gpt4VModule("Is it red?", field="is_red", answer="bool", base_url=address(fake, profile), provider=profile)
+    records, _, _ = ask(module, 4, limiter)
+    assert [record["status"] for record in records] == ["ok"] * 4
+    assert limiter.stats(0.0)["rpm"] == named
+
+
+@pytest.mark.parametrize("profile", ["openai", "vllm", "ollama", "lmstudio"])
+def test_a_model_that_thinks_away_its_tokens_gets_more(
+    fake: FakeOpenAI, profile: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setenv("OPENAI_API_KEY", fake.key)
+    fake.control(thinks=400)
+    module = Gpt4VModule("Is it red?", field="is_red", answer="bool", base_url=address(fake, profile), provider=profile)
+    records, _, _ = ask(module, 4)
+    assert [(record["status"], record["answer"]) for record in records] == [("ok", True)] * 4
+    assert caplog.text.count("from now on it may take 1200") == 1
+    fake.control(thinks=5000)
+    (record,), _, _ = ask(module, 1)
+    assert (record["status"], record["error_type"]) == ("invalid", "Truncated")
+    assert "before it began to answer" in record["error"] and "--max-output-tokens" in record["error"]
 
 
 @pytest.mark.parametrize("profile", ["mistral"])

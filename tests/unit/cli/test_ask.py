@@ -75,3 +75,16 @@ def test_what_cannot_be_asked_is_said(words, said, landed, asked):
 def test_a_dry_run_asks_nobody(landed, asked):
     result = ask(landed, "--question", "people_detector", "--dry-run")
     assert result.exit_code == 0 and "7 images" in result.output and not asked
+
+
+def test_prices_come_from_a_file_by_flag_or_by_config(landed, asked, tmp_path):
+    prices, config = tmp_path / "prices.yaml", tmp_path / "questions.yaml"
+    prices.write_text("llava: {input_usd_per_million: 0.1, output_usd_per_million: 0.4, tokens: {like: gpt-4o}}")
+    words = ["--question", "perfect_eyes", "--model", "llava"]
+    refused = ask(landed, *words)
+    assert refused.exit_code == 2 and "give it in a file for --prices, as in `llava: {input" in refused.output
+    assert ask(landed, *words, "--prices", str(prices)).exit_code == 0
+    config.write_text(f"gpt4v: {{prices: '{prices}'}}")
+    assert ask(landed, *words, "--config", str(config)).exit_code == 0
+    assert [float(module.price.input_usd_per_million) for module, _ in asked] == [0.1, 0.1]
+    assert "cannot read the prices in nowhere.yaml" in ask(landed, *words, "--prices", "nowhere.yaml").output

@@ -25,7 +25,7 @@ SHARED = "--quiet --debug"
 STORES = "--s3-endpoint --mongo --chroma"
 PLANNED = (
     "source --out --module --classifier --classes --top-k --min-label-score --embedder --turns --strategy "
-    "--weights-dir "
+    "--clip-model --labels --label-template --weights-dir "
     "--offline --device --layout --actors --gpus-per-actor --cpus-per-actor --node-labels --autoscale --executor "
     f"--address {STORES} --column --where --hidden --limit --max-megapixels --retry-failed --force "
     "--prune --prune-gone-source --thumbnails --config"
@@ -34,7 +34,7 @@ EXTRACTED = PLANNED.replace(" --min-label-score", "").replace(" --strategy", "")
 #: What each command takes, in the order of its help: nothing is lost where options are derived and shared.
 SAYING = "--as --s3-endpoint --mongo"
 TAKEN = {
-    "ask": "out --question --field --answer --where --model --detail --rpm --tpm --budget --concurrency --actors "
+    "ask": "out --question --field --answer --where --model --detail --rpm --tpm --budget --prices --concurrency --actors "
     "--provider --base-url --api-version --token-limit --response-format --send-detail --send-temperature --header "
     "--image-urls --max-output-tokens --max-wait --limit --batch --wait --cancel --dry-run --config "
     "--strict --max-megapixels --address --mongo",
@@ -51,6 +51,7 @@ TAKEN = {
     "evaluate": "out --folders --labels --nobody --strategy --curve --calibrate --json --s3-endpoint",
     "identify": f"out --strategy --threshold --rebuild --address --json {STORES}",
     "load": f"out {STORES} --rebuild",
+    "open": "out --port --browser --read-only --host --token --min-label-score --max-megapixels --mongo --s3-endpoint",
     "people apart": f"out person other {SAYING}",
     "people assign": f"out person face --new {SAYING}",
     "people export": "out to --unnamed --hidden --s3-endpoint",
@@ -70,8 +71,8 @@ TAKEN = {
     "plan": f"{PLANNED} --json",
     "report": "out --min-label-score --max-megapixels --s3-endpoint",
     "run": f"{PLANNED} --print-config --strict",
-    "search": "out --image --person --faces --embedder --similar --by --module -k --where --json --max-megapixels "
-    "--chroma --s3-endpoint",
+    "search": "out --image --text --person --faces --embedder --clip-model --similar --by --module -k --where --json "
+    "--max-megapixels --chroma --s3-endpoint",
     "status": f"out --json {STORES}",
     "submit": "--address --working-dir --runtime-env --wait --job-id --follow words",
     "tag-identity": "--data_path --export --database_id --identity_field_name --identifying_strategy --rm --embedder "
@@ -92,7 +93,7 @@ def test_all_commands_are_there():
     assert names == {
         "demo", "run", "extract", "ask", "load", "identify", "evaluate", "forget", "group", "duplicates", "report",
         "export", "search", "status", "verify", "compact", "tag-identity", "weights", "plan", "cluster", "submit",
-        "people",
+        "people", "open",
     }  # fmt: skip
     assert {path[1] for path in ALL if path[0] == "weights" and len(path) > 1} == {"list", "fetch", "verify"}
 

@@ -27,8 +27,15 @@ def test_a_search_is_a_table_or_json(landed, monkeypatch):
     words = ["search", str(landed), "--image", "me.jpg", "--similar", "-k", "3"]
     result = CliRunner().invoke(cli, words)
     assert result.output == "face at [1, 2]\ndistance\tidentity_id\tface_id\n0.1\t\ta#0\n"
-    assert told == [(("me.jpg",), {"by": "images", "k": 3, "embedder": None, "module": None, "where": None})]
+    how = {"by": "images", "k": 3, "embedder": None, "clip_model": None, "module": None, "where": None}
+    assert told == [(("me.jpg",), how)]
     assert json.loads(CliRunner().invoke(cli, [*words, "--json"]).output) == FOUND
+
+
+def test_a_search_is_by_one_thing(landed):
+    for words in ([], ["--text", "a dog", "--person", "Ann"], ["--image", "a.jpg", "--text", ""]):
+        result = CliRunner().invoke(cli, ["search", str(landed), *words])
+        assert result.exit_code == 2 and "by a photo, by --text or by --person, one of them" in result.output, words
 
 
 def test_an_export_says_its_rows(landed, tmp_path):

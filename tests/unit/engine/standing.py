@@ -63,6 +63,34 @@ class Detector(Finder):
     name = "detector"
 
 
+class Folder(PipelineModule):
+    """By its name, and not by its bytes."""
+
+    name = "folder"
+    by_name = True
+
+    def fields(self):
+        return [pa.field("called", pa.string())]
+
+    def process(self, image):
+        LOOKED.add((self.name, image.image_id))
+        return {"called": image.image_id.rpartition("/")[2]}
+
+
+class Loud(PipelineModule):
+    """Stands on it."""
+
+    name = "loud"
+    requires = ["called"]
+
+    def fields(self):
+        return [pa.field("called", pa.string())]
+
+    def process(self, image, called):
+        LOOKED.add((self.name, image.image_id))
+        return {"called": called["called"].upper()}
+
+
 class Bright(FaceModule):
     """How bright each face is, a vector, and where it stands."""
 
@@ -143,7 +171,7 @@ def run(monkeypatch, folder, out, *modules, layout="fused", **options):
     LOOKED.clear()
     monkeypatch.setattr("pixelbrain.engine.passes.choose_executor", lambda job, _looks: Here(job, layout))
     wishes = Placement(layout=layout, executor="ray")
-    report = extract(DataLoader(str(folder)), modules, out, placement=wishes, thumbnails=False, **options)
+    report = extract(DataLoader(str(folder)), modules, out, placement=wishes, **{"thumbnails": False, **options})
     return report, dict(Counter(name for name, _photo in LOOKED))
 
 

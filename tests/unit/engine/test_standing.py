@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pyarrow.parquet as pq
 import pytest
 
 from pixelbrain.engine.work.run_notes import RunNotes
@@ -13,7 +14,7 @@ from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
 from pixelbrain.landing.published import publish
 from pixelbrain.storage.open import open_storage
-from tests.unit.engine.standing import LAYOUTS, Above, Bright, Finder, Fragile, rows_of, run
+from tests.unit.engine.standing import LAYOUTS, Above, Bright, Finder, Folder, Fragile, Loud, rows_of, run
 
 WIDTHS = (12, 25, 38, 61)  # none, one and two faces, and one on which the finder fails
 
@@ -30,7 +31,9 @@ def photos(tmp_path, encode):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_together_in_any_order_and_layout(photos, tmp_path, monkeypatch, layout):
-    report, looked = run(monkeypatch, photos, tmp_path / "out", Above(), Bright(), Finder(), layout=layout)
+    modules, options = [Above(), Bright(), Finder()], {"layout": layout, "thumbnails": True}
+    report, looked = run(monkeypatch, photos, tmp_path / "out", *modules, **options)
+    assert pq.read_table(tmp_path / "out" / "thumbnails")["box"].drop_null().length() == 3  # a face's crop, once
     assert (report.done, report.failed) == (5, 2) and looked == {"facenet": 4, "bright": 2}
     found = rows_of(tmp_path / "out")
     assert [len(found[f"{width}.png"]["bright"]["faces"] or "") for width in WIDTHS] == [0, 1, 2, 0]
@@ -90,6 +93,10 @@ def test_alone_it_says_of_new_photos_what_is_missing_and_has_it_when_that_has_la
     assert rows_of(out)["new.png"]["bright"] is None  # it said nothing of what is there now
     assert run(monkeypatch, photos, out, Bright())[1] == {"bright": 1}
     assert len(rows_of(out)["new.png"]["bright"]["faces"]) == 1
+    (photos / "newer.png").write_bytes(encode("PNG", size=(27, 20)))
+    run(monkeypatch, photos, out, Bright())
+    assert run(monkeypatch, photos, out, Finder(), Bright())[1] == {"facenet": 1, "bright": 1}  # its error was landed
+    assert len(rows_of(out)["newer.png"]["bright"]["faces"]) == 1
 
 
 @pytest.mark.parametrize("published", [False, True])
@@ -101,6 +108,7 @@ def test_what_is_done_again_takes_along_what_stands_on_it(photos, tmp_path, monk
         publish(Landing(out))
     assert [row.get("bright") for row in rows_of(out).values()] == [None] * 5  # derived of what was replaced
     assert [row.get("above") for row in rows_of(out).values()] == [None] * 5
+    (photos / "25.png").rename(photos / "moved.png")  # nor is it known by its bytes what was said before
     assert run(monkeypatch, photos, out, Above(), Bright())[1] == {"bright": 2}
 
     report, looked = run(monkeypatch, photos, out, Finder(left=1), Bright(), Above())  # other settings
@@ -110,6 +118,20 @@ def test_what_is_done_again_takes_along_what_stands_on_it(photos, tmp_path, monk
     report, looked = run(monkeypatch, photos, out, Bright(), Finder(left=1), retry_failed=True)
     assert looked == {"facenet": 1} and report.done == 2
     assert run(monkeypatch, photos, out, Bright(), force=True)[1] == {"bright": 2}  # of the faces that are there
+
+
+def test_what_depends_on_names_is_done_along_and_never_taken_from_a_copy(photos, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    (photos / "copy.png").write_bytes((photos / "12.png").read_bytes())
+    run(monkeypatch, photos, out, Folder())
+    run(monkeypatch, photos, out, Loud())
+    assert all("called, which loud requires, is not known" in row["loud"]["error"] for name, row in rows_of(out).items()
+               if name != "broken.jpg")  # fmt: skip
+    assert run(monkeypatch, photos, out, Loud(), Folder(), retry_failed=True)[1] == {"folder": 5, "loud": 5}
+    (photos / "12.png").rename(photos / "moved.png")
+    assert run(monkeypatch, photos, out, Loud(), Folder())[1] == {"folder": 1, "loud": 1}
+    said = {name: row["loud"]["called"] for name, row in rows_of(out).items() if row["loud"]}
+    assert said == {name: name.upper() for name in said} and len(said) == 5
 
 
 def test_one_that_a_photo_kills_still_stands_on_what_was_found(photos, tmp_path):
@@ -133,7 +155,7 @@ def test_one_that_a_photo_kills_still_stands_on_what_was_found(photos, tmp_path)
 
 
 def test_where_nothing_gives_what_is_required_nothing_begins(photos, tmp_path, monkeypatch):
-    said = "module bright requires faces, which no module of this run gives, .*run facenet as well .--module facenet"
+    said = "module bright requires faces, which no module of this run gives, .*run it with --module facenet, too"
     with pytest.raises(ConfigError, match=said):
         run(monkeypatch, photos, tmp_path / "out", Bright())
     assert not (tmp_path / "out").exists()

@@ -54,7 +54,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_known_names() -> None:
-    assert sorted(MODULES) == ["exif", "facenet", "quality", "resnet"]
+    assert sorted(MODULES) == ["clip", "clip_labels", "exif", "facenet", "quality", "resnet"]
     assert isinstance(create_module("resnet", model="resnet18"), ResnetClassifierModule)
     assert isinstance(create_module("facenet", embedder="dlib"), FacenetEmbedderModule)
 
@@ -69,7 +69,7 @@ def test_a_users_own(own: str) -> None:
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
-        ("resnext", "name one of resnet, facenet, exif, quality"),
+        ("resnext", "name one of resnet, facenet, clip, clip_labels, exif, quality"),
         ("{own}.absent:Width", "No module named .*looked in"),
         ("{own}.needy:Width", "No module named 'surely_not_installed'$"),
         ("{own}.broken:Width", "ZeroDivisionError"),

@@ -14,12 +14,21 @@ Row = dict[str, Any]
 COLUMNS = {
     "resnet": schema.module_struct(schema.classifier_fields(2)),
     "facenet": schema.module_struct(schema.faces_fields(2)),
+    "glasses": schema.module_struct(
+        [
+            pa.field(
+                "faces",
+                pa.list_(pa.struct([*schema.WHOSE_FIELDS, ("worn", pa.bool_()), ("tint", pa.string())])),
+            )
+        ]
+    ),
     "exif": schema.module_struct([*FIELDS]),
     "colour": schema.module_struct([pa.field("red", pa.float32()), pa.field("name", pa.string())]),
 }
 MODELS = {
     "resnet": schema.ModelInfo(model="resnet50", weights_sha256="a" * 64, dim=2),
     "facenet": schema.ModelInfo(model="facenet-vggface2", weights_sha256="b" * 64, dim=2),
+    "glasses": None,
     "exif": None,
     "colour": None,
 }

@@ -24,7 +24,7 @@ def test_on_a_disk(tmp_path):
     ]
     uris = [path_to_uri(str(tmp_path / name)) for name in names]
     assert find_gone(uris) == [False, False, True, True, True, False, False]
-    assert find_gone([]) == [] and find_gone(["https://example.com/a.jpg", "s3://bucket"]) == [False, False]
+    assert find_gone([]) == [] and find_gone(["gopher://example.com/a.jpg", "s3://bucket"]) == [False, False]
 
 
 def test_of_a_bucket_that_does_not_answer_nothing_is_gone_and_it_is_asked_no_more(monkeypatch):

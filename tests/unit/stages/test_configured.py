@@ -10,12 +10,15 @@ from pixelbrain.config import RunConfig
 from pixelbrain.errors import ConfigError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
+from pixelbrain.modules.clip import ClipEmbedderModule
+from pixelbrain.modules.clip_labels import ClipLabelsModule
 from pixelbrain.modules.facenet import FacenetEmbedderModule
 from pixelbrain.modules.resnet import ResnetClassifierModule
 from pixelbrain.record import write_stage
 from pixelbrain.stages.configured import fetch_missing, landed_module, make_asking, make_modules, run_config
 from pixelbrain.stages.display import LogDisplay
 from tests.unit.engine.modules_for_tests import Size
+from tests.unit.modules.clip_folder import write_clip_folder
 from tests.unit.modules.onnx_file import write_onnx
 
 
@@ -125,6 +128,34 @@ def test_a_run_goes_on_with_the_models_that_out_has(land, tmp_path):
     # of two models, a run that was cut short was changing to the newer
     land(2, FacenetEmbedderModule("vggface2"))
     assert run_config({"out": str(tmp_path)}).embedder == "vggface2"
+
+
+def test_a_run_goes_on_with_clips_model_and_labels(land, tmp_path):
+    own = write_clip_folder(tmp_path / "own")
+    clip, labels = ClipEmbedderModule(own), ClipLabelsModule(["cat", "= a text"], model=own, top_k=1)
+    states = land(1, clip, labels)
+    out = str(tmp_path)
+    with pytest.raises(ConfigError, match="does not say where it is: give --clip-model local-dir:DIR"):
+        run_config({"out": out, "modules": ("clip",)})
+    write_stage(tmp_path, "extract", {}, settings=RunConfig(clip_model=own).as_dict())
+
+    def made(**given):
+        return [one.settings() for one in make_modules(run_config({"out": out, **given}))]
+
+    assert made(modules=("clip", "clip_labels")) == [clip.settings(), labels.settings()]
+    assert made(modules=("clip",), offline=True) == [clip.settings()]  # it has no packaged model
+    # new labels are by the model whose vectors there are
+    dog = ClipLabelsModule(["dog"], model=own, top_k=1)
+    assert made(modules=("clip",), labels=["dog"], top_k=1) == [clip.settings(), dog.settings()]
+    for name, state in states.items():
+        told = {"clip_model": own}
+        assert landed_module(name, state, weights_dir=None, told=told).settings() == state.settings
+    # of vectors of another model the labels are made again; a number that both have is the classifier's
+    land(2, ClipEmbedderModule(), ResnetClassifierModule("resnet18", top_k=7))
+    lines = ["cat", "= a text"]
+    clip, resnet = ClipEmbedderModule().settings(), ResnetClassifierModule("resnet18", top_k=7).settings()
+    assert made(modules=("clip_labels",)) == [ClipLabelsModule(lines, top_k=1).settings(), clip]
+    assert made(modules=("clip_labels", "resnet")) == [ClipLabelsModule(lines, top_k=7).settings(), resnet, clip]
 
 
 def test_weights_of_ones_own_are_not_changed_without_a_word(land, tmp_path):

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pixelbrain.asking.cost.prices import PRICES, cost_usd, find_price, image_tokens, plain_name, text_tokens
+from pixelbrain.asking.cost.prices import (
+    PRICES,
+    cost_usd,
+    find_price,
+    image_tokens,
+    plain_name,
+    read_prices,
+    text_tokens,
+)
 from pixelbrain.errors import ConfigError
+
+LLAVA = "{input_usd_per_million: 0.1, output_usd_per_million: 0.4, tokens: {like: gpt-4o}}"
 
 
 def test_dated_snapshots_are_priced_as_their_family() -> None:
@@ -51,7 +62,7 @@ def test_the_nearest_names_of_an_unknown_model_are_shown() -> None:
     "model", ["gpt-4o-audio-preview", "gpt-5.9", "gpt-6-luna", "llava", "gpt-4", "ft:gpt-4o:me", ""]
 )
 def test_an_unknown_model_is_not_guessed(model: str) -> None:
-    with pytest.raises(ConfigError, match="give it in the config"):
+    with pytest.raises(ConfigError, match="give it in a file for --prices"):
         find_price(model)
 
 
@@ -120,3 +131,37 @@ def test_costs_are_exact_and_halved_in_a_batch() -> None:
 def test_text_tokens_is_an_upper_estimate(text: str, least: int) -> None:
     assert text_tokens(text) >= least
     assert text_tokens(text) <= 4 * len(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"llava: {LLAVA}\ngpt-4o: {{batch_factor: 1}}",
+        f"prices:\n  llava: {LLAVA}",
+        '{"llava": {"input_usd_per_million": 0.1, "output_usd_per_million": 0.4, "tokens": {"like": "gpt-4o"}}}',
+    ],
+)
+def test_a_file_of_prices_goes_over_the_table(text: str, tmp_path: Path):
+    (tmp_path / "prices.yaml").write_text(text)
+    prices = read_prices(tmp_path / "prices.yaml")
+    assert find_price("llava", prices).input_usd_per_million == Decimal("0.1")
+    assert find_price("gpt-4o-mini", prices) == find_price("gpt-4o-mini")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (None, r"cannot read the prices in .*prices.yaml: No such file"),
+        ("a: [", r"prices.yaml is neither YAML nor JSON"),
+        ("", r"prices.yaml holds no prices: write a model a line, as in `my-model: \{input"),
+        ("- llava", r"prices.yaml holds no prices"),
+        ("llava: 0.1", r"prices.yaml: prices: llava is 0.1"),
+        ("gpt-4o: {input: 1}", r"prices.yaml: prices: gpt-4o: 'input' is no setting"),
+        ("llava: {input_usd_per_million: 1}", r"prices.yaml: prices: llava lacks output_usd_per_million"),
+    ],
+)
+def test_a_file_that_holds_no_prices_is_told_by_name(text: str | None, says: str, tmp_path: Path):
+    if text is not None:
+        (tmp_path / "prices.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=says):
+        read_prices(tmp_path / "prices.yaml")

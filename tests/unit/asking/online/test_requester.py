@@ -36,6 +36,18 @@ def test_a_truncated_answer_gets_more_room_once():
     ] * 2
 
 
+@pytest.mark.parametrize("thought", ["", "<think>Is it a"])
+def test_a_model_that_thinks_away_its_tokens_is_told_so_and_gets_more_from_then_on(
+    thought: str, caplog: pytest.LogCaptureFixture
+):
+    cut = reply(thought, finish_reason="length", output_tokens=300)
+    server = Server(lambda n: cut if n == 0 else reply())
+    rows = run(Bench(server), "1", "2", "3", concurrency=1)
+    assert [body["max_completion_tokens"] for body in server.bodies] == [300, 1200, 1200, 1200]
+    assert [r["status"] for row in rows for r in row] == ["ok"] * 6
+    assert caplog.text.count("from now on it may take 1200") == 1
+
+
 def test_an_answer_that_is_none_is_asked_again_once_and_its_good_parts_are_kept():
     server = Server(lambda n: reply("No idea") if n == 0 else reply(json.dumps({"is_person": False, "people": "two"})))
     rows = run(Bench(server), "1")

@@ -76,3 +76,33 @@ def test_rate_headers_in_any_capitals_and_half_of_them():
     found = RateHeaders.parse({"X-RateLimit-Limit-Requests": "500", "x-ratelimit-reset-requests": "120ms", "a": "b"})
     assert found == RateHeaders(limit_requests=500, reset_requests_s=0.12)
     assert RateHeaders.parse({"x-ratelimit-limit-requests": "0", "x-ratelimit-limit-tokens": "nan"}) == RateHeaders()
+
+
+@pytest.mark.parametrize(
+    ("headers", "found"),
+    [
+        (
+            {"X-RateLimit-Limit-Requests": "500", "x-ratelimit-remaining-tokens": "9"},
+            RateHeaders(limit_requests=500, remaining_tokens=9),
+        ),
+        (
+            {"x-ratelimit-limit-req-minute": "60", "x-ratelimit-remaining-tokens-minute": "7"},  # Mistral
+            RateHeaders(limit_requests=60, remaining_tokens=7),
+        ),
+        ({"x-ratelimit-limit-req-minute": "0"}, RateHeaders()),  # a model that is not in one's plan: its 429 says so
+        (
+            {"llm_provider-x-ratelimit-limit-tokens": "1000", "llm_provider-x-ratelimit-reset-tokens": "2s"},  # LiteLLM
+            RateHeaders(limit_tokens=1000, reset_tokens_s=2),
+        ),
+        (
+            {
+                "llm_provider-x-ratelimit-limit-requests": "1000",
+                "x-ratelimit-limit-requests": "10",
+            },  # its own come first
+            RateHeaders(limit_requests=10),
+        ),
+        ({"X-RateLimit-Limit": "20", "X-RateLimit-Remaining": "0"}, RateHeaders()),  # OpenRouter: of nobody knows what
+    ],
+)
+def test_limits_by_the_names_of_other_servers(headers: dict[str, str], found: RateHeaders):
+    assert RateHeaders.parse(headers) == found

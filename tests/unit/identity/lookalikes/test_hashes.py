@@ -7,7 +7,7 @@ import pytest
 from PIL import ImageOps
 
 from pixelbrain.apps.demo import SAMPLES
-from pixelbrain.identity.lookalikes.hashes import MIRRORED, count_bits, near_hashes
+from pixelbrain.identity.lookalikes.hashes import MIRRORED, count_bits, count_bits_by_adding, near_hashes
 from pixelbrain.images.decode import decode_image
 from pixelbrain.modules.quality import perceptual_hash
 
@@ -27,6 +27,13 @@ def test_as_comparing_all(bits, turned):
     assert found[0].tolist() == a.tolist() and found[1].tolist() == b.tolist()
     assert found[2].tolist() == all_pairs[a, b].tolist()
     assert [len(one) for one in near_hashes(hashes[:0], bits, turned=turned)] == [0, 0, 0]
+
+
+def test_bits_are_counted_alike_by_any_numpy():
+    values = np.random.default_rng(0).integers(0, 2**64, 500, np.uint64)
+    values[:2] = 0, 2**64 - 1
+    expected = [bin(value).count("1") for value in values.tolist()]
+    assert count_bits(values).tolist() == count_bits_by_adding(values).tolist() == expected
 
 
 def test_a_mirrored_photo():

@@ -161,6 +161,24 @@ def test_a_content_without_published_sha256_must_still_be_whole(
     assert fetch(server, tmp_path, monkeypatch).read_bytes() == CONTENT
 
 
+def test_a_file_may_be_called_otherwise_where_it_is_released(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As CLIP's are, which all have one name on the Hub; of a file of an extra, --offline is no way out."""
+    file = replace(FILE, release=server.url, released_as="model.safetensors", extra="clip")
+    monkeypatch.setitem(WEIGHTS, "tiny", file)
+    server.mode = "missing"
+    with pytest.raises(WeightsError, match="/mirror/model.safetensors elsewhere .* as tiny.pt, or name") as caught:
+        weights.fetch_weights("tiny", tmp_path)
+    assert "--offline" not in str(caught.value)
+    server.mode = "redirect"
+    assert weights.fetch_weights("tiny", tmp_path) == tmp_path / "tiny.pt"
+    (state,) = (one for one in weights.list_weights(tmp_path, verify=True) if one.file is file)
+    assert (state.path, state.problem) == (tmp_path / "tiny.pt", None)
+    assert fetch(server, tmp_path / "mirrored", monkeypatch).name == "tiny.pt"  # a mirror has it by our name
+    assert server.asked[:2] == ["/mirror/model.safetensors"] * 2 and "/mirror/tiny.pt" in server.asked
+
+
 def test_no_server_is_an_error_within_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(weights.MIRROR_VARIABLE, "http://127.0.0.1:9")  # the discard port: nothing listens
     start = time.monotonic()

@@ -16,7 +16,7 @@ from pixelbrain import schema
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.registry import write_registry
 from pixelbrain.report.exports.coco import KEYPOINTS, write_coco
-from tests.unit.report.landed_rows import identity, image_row, labelled, with_faces
+from tests.unit.report.landed_rows import Row, identity, image_row, labelled, with_faces
 
 ODD = "file:///photos/%E5%BF%83%20of/1%231.jpg"  # /photos/心 of/1#1.jpg
 GROUP = "file:///photos/2024/group.jpg"
@@ -29,6 +29,12 @@ def name_people(landing: Landing, **names: str) -> None:
     write_registry(landing, pa.Table.from_pylist(rows, schema.PERSON_SCHEMA))
 
 
+def looked_at(faces: Row) -> list[Row]:
+    """What a module says of the first face, and of a second one that was elsewhere then."""
+    first, second = ({name: face[name] for name in ("face_id", "x1", "y1", "x2", "y2")} for face in faces["faces"][:2])
+    return [first | {"worn": True, "tint": None}, second | {"x1": 7.0, "worn": True}]
+
+
 @pytest.fixture
 def landing(land) -> Landing:
     faces = with_faces(GROUP, *BOXES)
@@ -37,13 +43,13 @@ def landing(land) -> Landing:
         face["sharpness"] = float("nan")
     rows = [
         image_row(ODD, resnet=labelled("tabby", 0.93, "lynx"), facenet=with_faces(ODD), taken_at="2024-05-01T12:34:56"),
-        image_row(GROUP, resnet=labelled("suit", 0.1), facenet=faces),
+        image_row(GROUP, resnet=labelled("suit", 0.1), facenet=faces, glasses={"faces": looked_at(faces)}),
         image_row("file:///photos/no.jpg", status="failed", error="not an image", width=None, height=None),
         image_row(FAR, facenet=with_faces(FAR, (3, 4, 7, 9))),
     ]
     whose = ["p1", "p2", None, "p4"]
     people = [identity(GROUP, number, who) for number, who in enumerate(whose)] + [identity(FAR, 0, "p3")]
-    return land(rows, people)
+    return land(rows, people, modules=("resnet", "facenet", "glasses"))
 
 
 def written(landing: Landing, folder: Path, **how: Any) -> tuple[Path, dict[str, Any]]:
@@ -82,6 +88,7 @@ def test_pycocotools_reads_every_image_face_and_person(landing: Landing, tmp_pat
     assert faces[0]["score"] == 0.99 and faces[0]["face_id"] == f"{GROUP}#0" and faces[0]["name"] == 'Ånn 😀 "A"'
     assert faces[1]["keypoints"][:6] == [10, 11, 2, 12, 13, 2] and faces[1]["num_keypoints"] == 5
     assert faces[3]["keypoints"] == [0] * 15 and faces[3]["num_keypoints"] == 0
+    assert ["glasses_worn" in one for one in faces] == [True] + [False] * 4 and faces[0]["glasses_worn"] is True
     assert "sharpness" not in faces[0] and "name" not in faces[2]  # NaN, and nobody
     assert coco.getImgIds(catIds=[2]) == [2] and coco.getAnnIds(imgIds=[1, 3]) == []
 
