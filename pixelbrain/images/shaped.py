@@ -58,7 +58,7 @@ class ShapePreprocessor(Preprocessor):
         channels = 1 if grey else 3
         if not {np.size(mean), np.size(std)} <= {1, channels} or not (np.asarray(std) > 0).all():
             raise ConfigError(f"mean is {mean!r}, std {std!r}: one number each, or {channels}; std above 0")
-        self.mean, self.std = (np.broadcast_to(np.float32(one), channels).tolist() for one in (mean, std))
+        self.mean, self.std = (np.broadcast_to(np.asarray(one, np.float32), channels).tolist() for one in (mean, std))
         self.fit, self.grey, self.fill = fit, grey, fill
         self._shape = (height, width, channels)
 

@@ -34,8 +34,8 @@ EXTRACTED = PLANNED.replace(" --min-label-score", "").replace(" --strategy", "")
 #: What each command takes, in the order of its help: nothing is lost where options are derived and shared.
 SAYING = "--as --s3-endpoint --mongo"
 TAKEN = {
-    "ask": "out --question --field --answer --where --model --detail --rpm --tpm --budget --prices --concurrency --actors "
-    "--provider --base-url --api-version --token-limit --response-format --send-detail --send-temperature --header "
+    "ask": "out --question --field --answer --where --model --detail --rpm --tpm --budget --prices --concurrency "
+    "--actors --provider --base-url --api-version --token-limit --response-format --send-detail --send-temperature --header "
     "--image-urls --max-output-tokens --max-wait --limit --batch --wait --cancel --dry-run --config "
     "--strict --max-megapixels --address --mongo",
     "cluster down": "--local",
