@@ -35,8 +35,8 @@ EXTRACTED = PLANNED.replace(" --min-label-score", "").replace(" --strategy", "")
 SAYING = "--as --s3-endpoint --mongo"
 TAKEN = {
     "ask": "out --question --field --answer --where --model --detail --rpm --tpm --budget --prices --concurrency "
-    "--actors --provider --base-url --api-version --token-limit --response-format --send-detail --send-temperature --header "
-    "--image-urls --max-output-tokens --max-wait --limit --batch --wait --cancel --dry-run --config "
+    "--actors --provider --base-url --api-version --token-limit --response-format --send-detail --send-temperature "
+    "--header --image-urls --max-output-tokens --max-wait --limit --batch --wait --cancel --dry-run --config "
     "--strict --max-megapixels --address --mongo",
     "cluster down": "--local",
     "cluster status": "--local --json",
