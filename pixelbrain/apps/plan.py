@@ -34,6 +34,7 @@ class PlannedRun:
     plan: Plan
     shortage: str | None  # why it does not fit
     passed_over: Mapping[str, int] = field(default_factory=dict)  # as far as was looked: what was not listed, by kind
+    what: str = ""  # the source is: a folder, a glob in S3, ...
     executor: str = "ray"  # or local: processes of this machine, without Ray
 
 
@@ -75,7 +76,7 @@ def plan_run(stages: Stages) -> PlannedRun:
     return PlannedRun(
         source=name_sources(loader.source), listed=listed, complete=complete, left=left, ray=address,
         nodes=nodes, autoscale=placement.autoscale, plan=plan, shortage=shortage,
-        passed_over=dict(loader.passed_over), executor="local" if local else "ray",
+        passed_over=dict(loader.passed_over), what=loader.open().what, executor="local" if local else "ray",
     )  # fmt: skip
 
 
@@ -92,6 +93,7 @@ def describe(run: PlannedRun) -> list[str]:
     where = "none is started, workers are processes of this machine" if local else where
     lines = [
         f"images        {run.listed:,}{so_far} in {run.source}, {run.left:,}{so_far} to do",
+        *([f"source        {run.what}"] if run.what else []),
         *([f"passed over   {describe_passed_over(run.passed_over)}{so_far}"] if run.passed_over else []),
         f"Ray           {where}: {describe_nodes(nodes)}, {memory / 1e9:,.1f} GB for actors",
         f"layout        {_LAYOUTS[plan.layout]}",

@@ -6,6 +6,7 @@
 | `ManifestSource` | lists | images that are named one by one, or in a list file: .txt, .csv or .parquet |
 | `LocalSource` | local | images on this machine's disk: a folder, searched with everything below it, or one file |
 | `S3Source` | s3 | images in S3, listed in pages of which the next waits to be asked for |
+| `CloudSource` | cloud | images in Google Cloud Storage and Azure Blob Storage, by obstore |
 | `SeveralSources` | several | several sources as one, each image once |
 | `Glob` | globs | which of what is below a folder or a prefix is meant, by names with wildcards |
 | `ArchiveSource` | archives/ | images inside other files: members of tar files, read by their ranges |
@@ -32,6 +33,7 @@ from pixelbrain.sources.archives.parquet import has_images
 from pixelbrain.sources.archives.read import read_member
 from pixelbrain.sources.archives.source import ArchiveSource
 from pixelbrain.sources.base import ImageBytes, ImageSource, is_image_name, is_list_name, one_line
+from pixelbrain.sources.cloud import CLOUD_SCHEMES, CloudSource, read_cloud
 from pixelbrain.sources.globs import Flat, Glob, is_glob
 from pixelbrain.sources.lists import ManifestSource, NamedImages
 from pixelbrain.sources.local import FILE_SCHEME, LocalSource, read_local
@@ -54,6 +56,8 @@ __all__ = [
     "read_bytes",
     "read_image",
 ]
+
+_BUCKETS = (S3_SCHEME, *CLOUD_SCHEMES)
 
 
 def open_source(
@@ -106,7 +110,7 @@ class _Opener:
         """The source behind a `normal_source`."""
         path = os.path.expanduser(place)
         if os.path.isdir(path):  # whatever it is called
-            return self._files(path, glob=self._flat(path))
+            return LocalSource(path, hidden=self.hidden, outs=self.outs, glob=self._flat(path))
         if is_glob(path):
             return self._open_glob(path)
         check_source(path)
@@ -114,14 +118,14 @@ class _Opener:
             return NamedImages([place], outs=self.outs)
         if is_archive_name(place):
             return self._archives(self._files(path, kind=is_archive_name), alone=True)
-        if is_parquet_name(place) and (place.startswith(S3_SCHEME) or has_images(path)):
+        if is_parquet_name(place) and (place.startswith(_BUCKETS) or has_images(path)):
             return self._archives(self._files(path, kind=is_parquet_name), alone=True)
-        if place.startswith(S3_SCHEME):
+        if place.startswith(_BUCKETS):
             if is_list_name(place):
                 raise SourceError(f"a list file is read from disk: copy {place} here")
         elif is_list_name(place):
             return ManifestSource(path, column=self.column, outs=self.outs)
-        return self._files(path, glob=self._flat(path) if place.startswith(S3_SCHEME) else None)
+        return self._files(path, glob=self._flat(path) if place.startswith(_BUCKETS) else None)
 
     def _flat(self, place: str) -> Glob | None:
         return None if self.recursive else Flat(place)
@@ -130,9 +134,9 @@ class _Opener:
         meant = Glob(place)
         if is_archive_name(place):
             return self._archives(self._files(meant.base or os.curdir, glob=meant, kind=is_archive_name))
-        if is_parquet_name(place) and (place.startswith(S3_SCHEME) or any(map(has_images, _called(place)))):
+        if is_parquet_name(place) and (place.startswith(_BUCKETS) or any(map(has_images, _called(place)))):
             return self._archives(self._files(meant.base or os.curdir, glob=meant, kind=is_parquet_name))
-        if place.startswith(S3_SCHEME):
+        if place.startswith(_BUCKETS):
             check_source(place)
         elif is_list_name(place):
             return self._each(place)
@@ -141,6 +145,8 @@ class _Opener:
     def _files(self, place: str, **which: Any) -> ImageSource:
         """What a disk or S3 has below a place; `which` of it, see `LocalSource`."""
         how = {"hidden": self.hidden, "outs": self.outs, **which}
+        if place.startswith(CLOUD_SCHEMES):
+            return CloudSource(place, **how)
         if place.startswith(S3_SCHEME):
             return S3Source(place, endpoint=self.s3_endpoint, **how)
         return LocalSource(place, **how)
@@ -185,6 +191,8 @@ def read_image(image_id: str, *, version: str = "", s3_endpoint: str | None = No
         return read_member(image_id, version, s3_endpoint=s3_endpoint)
     if is_web(image_id):
         return read_web(image_id)
+    if image_id.startswith(CLOUD_SCHEMES):
+        return read_cloud(image_id)
     raise ReadError(f"neither a file:// nor an s3:// URI, nor a URL: {image_id[:100]}")
 
 

@@ -56,6 +56,9 @@ class ImageSource(abc.ABC):
     #: was read. A list file may hold versions of its own, which a row keeps.
     lists_read_versions: bool = True
 
+    #: What it is, for people.
+    what: str = "a source"
+
     def __init__(self) -> None:
         #: What the listing has passed over so far.
         self.passed_over = PassedOver()

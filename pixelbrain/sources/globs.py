@@ -22,6 +22,8 @@ class Glob:
         place: `photos/2026-*/**/*.jpg`, or `s3://bucket/` and a key like that.
     """
 
+    what = "a glob"
+
     def __init__(self, place: str) -> None:
         first = found.start() if (found := _MAGIC.search(place)) else len(place)
         cut = place.rfind("/", 0, first) + 1
@@ -45,6 +47,8 @@ class Glob:
 class Flat(Glob):
     """What is in a folder or prefix itself, and not in folders below it."""
 
+    what = "a flat folder"
+
     def __init__(self, place: str) -> None:
         self.base = self.literal = place
 
@@ -60,9 +64,9 @@ class Flat(Glob):
 def is_glob(place: str) -> bool:
     """Whether a `normal_source` has wildcards, and is not there under this very name.
 
-    Of S3, nobody can tell, and `?` and `[` are letters of keys as any others: a glob has a `*`.
+    Of S3 and its like, nobody can tell, and `?` and `[` are letters of keys as any others: a glob has a `*`.
     """
-    if place.startswith(S3_SCHEME):
+    if place.startswith((S3_SCHEME, "gs://", "az://")):
         return "*" in place
     return bool(_MAGIC.search(place)) and "://" not in place and not os.path.lexists(place)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from pixelbrain.errors import ReadError, SourceError
 from pixelbrain.sources.archives.names import split_member
 from pixelbrain.sources.archives.read import has_member
+from pixelbrain.sources.cloud import CLOUD_SCHEMES, gone_from_cloud
 from pixelbrain.sources.web.read import gone_from_web
 from pixelbrain.sources.web.urls import is_web
 from pixelbrain.storage.file_uri import FILE_SCHEME, uri_to_path
@@ -34,7 +35,9 @@ def find_gone(image_ids: Sequence[str], *, s3_endpoint: str | None = None) -> li
         if image_id.startswith(FILE_SCHEME):
             return _gone_from_disk(image_id)
         if is_web(image_id):
-            return _gone_from_web(image_id)
+            return _gone_by(gone_from_web, image_id)
+        if image_id.startswith(CLOUD_SCHEMES):
+            return _gone_by(gone_from_cloud, image_id)
         try:
             bucket, key = split_s3_uri(image_id) if image_id.startswith(S3_SCHEME) else ("", "")
             return bool(key) and bucket not in silent and _gone_from_s3(bucket, key, s3_endpoint)
@@ -64,9 +67,9 @@ def _gone_from_archive(kind: str, archive: str, name: str, endpoint: str | None)
         return False
 
 
-def _gone_from_web(url: str) -> bool:
+def _gone_by(ask: Callable[[str], bool], uri: str) -> bool:
     try:
-        return gone_from_web(url)
+        return ask(uri)
     except ReadError:
         return False
 

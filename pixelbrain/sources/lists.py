@@ -42,6 +42,7 @@ class NamedImages(ImageSource):
     """
 
     lists_read_versions = False
+    what = "images by their names"
 
     def __init__(self, names: Sequence[str] = (), *, outs: Iterable[str] = ()) -> None:
         super().__init__()
@@ -122,6 +123,8 @@ class ManifestSource(NamedImages):
         column: of a .csv or .parquet, the one that names the images; by default that of `NAME_COLUMNS` which it has.
         outs: folders and prefixes of results, which are never listed.
     """
+
+    what = "a list file"
 
     def __init__(self, path: str | Path, *, column: str | None = None, outs: Iterable[str] = ()) -> None:
         super().__init__(outs=outs)

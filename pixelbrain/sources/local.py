@@ -59,6 +59,8 @@ class LocalSource(ImageSource):
         self.path = absolute(os.fspath(path))
         self._hidden, self._outs = hidden, tuple(outs)
         self._glob, self._kind = glob, kind
+        named = "a folder" if os.path.isdir(self.path) else "a file"
+        self.what = f"{named if glob is None else glob.what} on this disk"
 
     def list_images(self) -> Iterator[pa.Table]:
         """Images in alphabetical order, folder by folder.

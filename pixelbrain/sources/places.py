@@ -8,15 +8,19 @@ import re
 from pixelbrain.errors import SourceError
 from pixelbrain.sources.archives.names import is_archive_name
 from pixelbrain.sources.base import is_image_name, is_list_name, one_line
+from pixelbrain.sources.cloud import CLOUD_SCHEMES
 from pixelbrain.sources.web.urls import is_web, normal_url
 from pixelbrain.storage.file_uri import absolute, is_file_uri, path_to_uri, uri_to_path
 from pixelbrain.storage.s3_uri import S3_SCHEME
 
+_CLOUD = re.compile(r"(?:gs|az)://", re.IGNORECASE)
 _S3 = re.compile(r"s3[an]?://", re.IGNORECASE)  # s3a and s3n are what Hadoop calls it
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 _SLASH_LOST = re.compile(r"([a-z][a-z0-9+.-]+):/", re.IGNORECASE)  # as a Path writes s3://bucket
 
-_SOURCES = "a folder, an image, a list file (.txt, .csv, .parquet), a .tar, s3://bucket/prefix or an https:// URL"
+_SOURCES = (
+    "a folder, an image, a list file (.txt, .csv, .parquet), a .tar, s3://, gs:// or az:// with a bucket, or a URL"
+)
 _LIST = "a list is a .txt with a path or URI a line, or a .csv or .parquet with a column `uri`, `url` or `path`"
 #: What files are by the end of their names, and the way out.
 _OTHER_FILES = {
@@ -47,6 +51,8 @@ def normal_source(source: str) -> str:
     """A source as an `s3://` URI, as another scheme's URI as it stands, or as a path."""
     if found := _S3.match(source):
         return S3_SCHEME + source[found.end() :]  # the key is taken as it stands: a%20b is no a b there
+    if found := _CLOUD.match(source):
+        return found[0].lower() + source[found.end() :]
     return uri_to_path(source) if is_file_uri(source) else source
 
 
@@ -56,7 +62,7 @@ def one_name(source: str) -> str:
     A list file and an image keep their own names, which may be links: a list's relative paths start at its folder.
     """
     place = normal_source(source)
-    if place.startswith(S3_SCHEME):
+    if place.startswith((S3_SCHEME, *CLOUD_SCHEMES)):
         return place.removesuffix("/")  # a prefix is a folder, with or without its slash
     path = absolute(place if is_file_uri(source) else os.path.expanduser(place))
     if os.path.isdir(path):
@@ -93,7 +99,7 @@ def check_source(place: str) -> None:
     Raises:
         SourceError: of another scheme, or a file that is neither an image nor a list, with what to do with it.
     """
-    if place.startswith(S3_SCHEME):
+    if place.startswith((S3_SCHEME, *CLOUD_SCHEMES)):
         _check_name(place)
     elif is_web(place):
         url = normal_url(place)
@@ -110,8 +116,8 @@ def check_source(place: str) -> None:
 
 
 def _no_such_scheme(scheme: str, *, slash_lost: bool) -> str:
-    if scheme == "s3" and slash_lost:
-        return "SOURCE begins with s3:/, and one slash is missing: write s3://bucket/prefix"
+    if scheme in ("s3", "gs", "az") and slash_lost:
+        return f"SOURCE begins with {scheme}:/, and one slash is missing: write {scheme}://bucket/prefix"
     if scheme == "file":
         return "SOURCE is a file:// URI of another machine: this one's are file:///path"
     return (

@@ -61,6 +61,7 @@ class S3Source(ImageSource):
         super().__init__()
         self.uri = uri
         self._glob, self._kind = glob, kind
+        self.what = f"{'a prefix' if glob is None else glob.what} in S3"
         self._hidden, self._outs = hidden, Outs(outs)
         self._results: str | None = None  # the OUT in which the listing is
         self.bucket, self.prefix = split_s3_uri(uri)

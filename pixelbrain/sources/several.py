@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 import pyarrow as pa
@@ -24,6 +25,8 @@ class SeveralSources(ImageSource):
     def __init__(self, sources: Sequence[ImageSource]) -> None:
         super().__init__()
         self._sources = sources
+        kinds = Counter(source.what for source in sources)
+        self.what = "; ".join(what if count == 1 else f"{count:,} times {what}" for what, count in kinds.items())
         self._empty: set[int] = set()  # those in which there is no image: a folder that is not mounted looks so
         # a row keeps the version of a list; that of a file which changed since it was listed is then done again
         self.lists_read_versions = all(source.lists_read_versions for source in sources)

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, cast
 
 from pixelbrain.errors import ReadError, SourceError
 from pixelbrain.sources.base import ImageBytes, Part
+from pixelbrain.sources.cloud import CLOUD_SCHEMES, CloudGet, read_cloud
 from pixelbrain.sources.local import read_local, stat_version
 from pixelbrain.sources.s3_read import read_s3
 from pixelbrain.storage.file_uri import FILE_SCHEME, uri_to_path
@@ -28,7 +29,7 @@ _RETRIES = Retries()
 
 @contextlib.contextmanager
 def open_ranged(uri: str, *, s3_endpoint: str | None = None) -> Iterator[tuple[BinaryIO, str]]:
-    """A file:// or s3:// URI as a file, and the version of what is read of it.
+    """A file:// or s3:// URI, or one of `CLOUD_SCHEMES`, as a file, and the version of what is read of it.
 
     Raises:
         ReadError: gone, not permitted, no regular file, or replaced while it is read: here, and from reads of it.
@@ -49,6 +50,9 @@ def open_ranged(uri: str, *, s3_endpoint: str | None = None) -> Iterator[tuple[B
         except FileNotFoundError:
             raise ReadError("no such object") from None
         yield cast(BinaryIO, io.BufferedReader(found, _BUFFER_BYTES)), get.version
+    elif uri.startswith(CLOUD_SCHEMES):
+        fetch = CloudGet(uri)
+        yield cast(BinaryIO, io.BufferedReader(open_object(uri, fetch), _BUFFER_BYTES)), fetch.version
     else:
         raise ReadError(f"archives are read from disk and S3, and not from {uri[:100]}")
 
@@ -62,6 +66,8 @@ def read_part(uri: str, part: Part, version: str, *, s3_endpoint: str | None = N
     """
     if uri.startswith(FILE_SCHEME):
         return read_local(uri, part, version)
+    if uri.startswith(CLOUD_SCHEMES):
+        return read_cloud(uri, part, version)
     return read_s3(uri, endpoint=s3_endpoint, part=part, version=version)
 
 

@@ -53,6 +53,7 @@ class ArchiveSource(ImageSource):
     ) -> None:
         super().__init__()
         self._column = column
+        self.what = f"images in archives: {files.what}"
         self._files, self._alone, self._hidden, self._endpoint = files, alone, hidden, s3_endpoint
         self._damaged: set[str] = set()
 

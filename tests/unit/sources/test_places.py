@@ -17,9 +17,10 @@ from pixelbrain.sources.local import LocalSource
 from pixelbrain.sources.s3 import S3Source
 
 ELSEWHERE = {
-    "gs://bucket/photos": "gs:// is not read: SOURCE is a folder",
-    "GS://bucket/list.csv": "gs:// is not read",
-    "az://c/p": "az:// is not read",
+    "hdfs://host/photos": "hdfs:// is not read: SOURCE is a folder",
+    "HDFS://host/list.csv": "hdfs:// is not read",
+    "GS://bucket/list.csv": "a list file is read from disk: copy gs://bucket/list.csv here",
+    "az://c/p.zip": "is an archive: unpack it",
     "abfss://c@a.dfs.core.windows.net/p": "abfss:// is not read",
     "https://me:secret@host/a.jpg": "no user or password goes into a URL of host",
     "https:///a.jpg": "no host is in this one",
@@ -27,7 +28,7 @@ ELSEWHERE = {
     "https://host/list.csv": "a list or an archive is read from a disk or S3: copy https://host/list.csv here",
     "HTTP://host/shard.tar": "a list or an archive is read from a disk or S3",
     "s3:/bucket/prefix": "one slash is missing: write s3://bucket/prefix",
-    str(Path("gs://bucket/photos")): "gs:// is not read",
+    str(Path("gs://bucket/photos")): "one slash is missing: write gs://bucket/prefix",
     "file://server/photos": "of another machine: this one's are file:///path",
     "s3://bucket/photos.tar.gz": "is an archive that is compressed, and no part of it can be read by itself: unpack it",
     "s3://bucket/photos.zip": "is an archive: unpack it",
@@ -91,9 +92,11 @@ def test_it_is_said_before_anything_starts(command, tmp_path, monkeypatch):
         monkeypatch.setattr(start, lambda *_, **__: pytest.fail("started"))
     with tarfile.open(tmp_path / "photos.tgz", "w:gz") as file:
         file.addfile(tarfile.TarInfo("a.jpg"), io.BytesIO())
-    for source, said in (str(tmp_path / "photos.tgz"), "is an archive"), ("gs://b/p", "gs:// is not read"):
+    for source, said in (str(tmp_path / "photos.tgz"), "is an archive"), ("hdfs://b/p", "hdfs:// is not read"):
         result = CliRunner().invoke(cli, [command, source, "--out", str(tmp_path / "out")])
         assert result.exit_code == 1 and said in result.output and len(result.output.splitlines()) == 1
         assert not (tmp_path / "out").exists()
-    with pytest.raises(SourceError, match="gs:// is not read"):
-        pb.Pipeline(pb.DataLoader("gs://b/p"), [pb.ResnetClassifierModule("efficientnet-lite0")]).run(tmp_path / "out")
+    with pytest.raises(SourceError, match="hdfs:// is not read"):
+        pb.Pipeline(pb.DataLoader("hdfs://b/p"), [pb.ResnetClassifierModule("efficientnet-lite0")]).run(
+            tmp_path / "out"
+        )

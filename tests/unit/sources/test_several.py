@@ -68,9 +68,14 @@ def test_several_are_listed_in_their_order_and_an_image_once(tree):
     assert sum(map(len, source.list_images())) == 4
     assert source.passed_over == {"entry that stands twice": 2, ".txt": 1, "hidden folder": 1}
     assert source.covers(path_to_uri(f"{tree}/b/gone.jpg")) and not source.covers(path_to_uri(f"{tree}/ab/5.png"))
-    assert source.lists_read_versions
+    assert source.lists_read_versions and source.what == "3 times a folder on this disk"
     (tree / "list.txt").write_text("ab/5.png\n")
     assert not open_source(["a", "list.txt"]).lists_read_versions
+    kinds = ["a/*.jpg", "s3://b/k", "gs://b/*.jpg", "list.txt", "a/1.jpg", "*.tar"]
+    assert open_source(kinds).what == (
+        "a glob on this disk; a prefix in S3; a glob in Google Cloud Storage; a list file; images by their names; "
+        "images in archives: a glob on this disk"
+    )
 
 
 def test_an_empty_folder_says_nothing_of_what_is_gone(tree):

@@ -1,0 +1,224 @@
+"""Images in Google Cloud Storage and Azure Blob Storage: gs://bucket/prefix and az://container/prefix, by obstore."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import pyarrow as pa
+
+from pixelbrain.errors import ReadError, SourceError
+from pixelbrain.sources.base import (
+    MAX_IMAGE_BYTES,
+    ImageBytes,
+    ImageSource,
+    ManifestRow,
+    OtherVersionError,
+    Part,
+    is_image_name,
+    manifest_tables,
+    one_line,
+)
+from pixelbrain.sources.globs import Glob
+from pixelbrain.sources.passed_over import HIDDEN_FILE, IN_RESULTS, is_hidden
+from pixelbrain.sources.results import results_of_key
+from pixelbrain.storage.retry import Retries, with_retries
+from pixelbrain.storage.s3_errors import AnswerError
+from pixelbrain.storage.s3_uri import version_of
+
+CLOUD_SCHEMES = ("gs://", "az://")
+
+_URI = re.compile(r"(gs|az)://([^/@?#]+)(?:/(.*))?", re.DOTALL)
+_RETRIES = Retries(tries=3)  # of bodies that break off: obstore tries requests again by itself
+
+
+class CloudSource(ImageSource):
+    """Everything below a prefix whose name looks like an image's; or one object, whatever its name.
+
+    Args:
+        uri: the bucket, or container, and the prefix.
+        hidden: list what is hidden below the prefix, or a system's own, too; see `is_hidden`.
+        outs: of no use, as no OUT is in such a place.
+        glob: only what it means; `uri` is its base.
+        kind: which objects are meant, by their names.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        *,
+        hidden: bool = False,
+        outs: Iterable[str] = (),
+        glob: Glob | None = None,
+        kind: Callable[[str], bool] = is_image_name,
+    ) -> None:
+        super().__init__()
+        self.uri = uri
+        self._start, self._prefix = split_cloud_uri(uri)
+        self._prefix = self._prefix.strip("/")
+        self._hidden, self._glob, self._kind = hidden, glob, kind
+        where = "Google Cloud Storage" if uri.startswith("gs:") else "Azure Blob Storage"
+        self.what = f"{'a prefix' if glob is None else glob.what} in {where}"
+        self._results: str | None = None  # the OUT of a run in which the listing is
+
+    def list_images(self) -> Iterator[pa.Table]:
+        """Images as the server lists them; the first is asked for at once, so that what cannot be listed is known."""
+        return manifest_tables(_begun(self._rows()))
+
+    def covers(self, image_id: str) -> bool:
+        if not image_id.startswith(f"{self._start}/"):
+            return False
+        key = image_id.removeprefix(f"{self._start}/")
+        return self._is_meant(key) and (self._kind(key) or key == self._prefix)
+
+    def _is_meant(self, key: str) -> bool:
+        if self._prefix and not f"{key}/".startswith(f"{self._prefix}/"):
+            return False
+        return self._glob is None or self._glob.matches(self._rest(key))
+
+    def _rest(self, key: str) -> str:
+        return key[len(self._prefix) :].lstrip("/")
+
+    def _rows(self) -> Iterator[ManifestRow]:
+        for found in self._objects():
+            key, size = found["path"], found["size"]
+            rest = self._rest(key)
+            if not self._is_meant(key) or (not size and not is_image_name(key)):
+                continue
+            self._results = results_of_key(rest) or self._results
+            if self._results and rest.startswith(self._results):
+                self.passed_over.add(IN_RESULTS)
+            elif rest and not self._hidden and any(map(is_hidden, rest.split("/"))):
+                self.passed_over.add(HIDDEN_FILE)
+            elif not rest or self._kind(key):
+                yield f"{self._start}/{key}", version_of(found["e_tag"], found["last_modified"], size), size
+            else:
+                self.passed_over.add_file(key.rpartition("/")[2])
+
+    def _objects(self) -> Iterator[dict[str, Any]]:
+        obstore = _obstore(SourceError)
+        try:
+            store = _store(self._start)
+            if self._prefix and (self._glob is None or self._glob.matches("")):
+                with contextlib.suppress(FileNotFoundError):  # a prefix is a folder there, and no object of this name
+                    yield obstore.head(store, self._prefix)
+            for page in obstore.list(store, self._prefix or None, chunk_size=1000):
+                yield from page
+        except (obstore.exceptions.BaseError, OSError, ValueError) as error:
+            raise SourceError(f"cannot list {one_line(self.uri)}: {_explain(error)}") from None
+
+
+def split_cloud_uri(uri: str) -> tuple[str, str]:
+    """`gs://bucket` and the key. Raises `SourceError`."""
+    found = _URI.fullmatch(uri)
+    if found is None:
+        raise SourceError("no bucket in it: write gs://bucket/prefix, or az://container/prefix")
+    return f"{found[1]}://{found[2]}", found[3] or ""
+
+
+def read_cloud(uri: str, part: Part | None = None, version: str = "") -> ImageBytes:
+    """The bytes of an object, or a part of an object of this version; and the version that they are of.
+
+    Raises:
+        OtherVersionError: a part was wanted, and the object has another version.
+        ReadError: gone, not permitted, over `MAX_IMAGE_BYTES`, or not to be had in some tries.
+    """
+    if part is not None and not part.size:
+        return ImageBytes(b"", version)
+    which = None if part is None else (part.offset, part.offset + part.size)
+    data, now, _size = _get(uri, which, wanted=version if part is not None else None)
+    if part is not None and len(data) != part.size:
+        raise ReadError(f"cut off: only {len(data):,} of {part.size:,} bytes are there")
+    return ImageBytes(data, now)
+
+
+class CloudGet:
+    """Fetches ranges of an object, as `storage.s3_file.open_object` asks for them, all of one version."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+        self.version = ""
+
+    def __call__(self, Range: str, IfMatch: str = "") -> tuple[bytes, dict[str, Any]]:
+        start, _, end = Range.removeprefix("bytes=").partition("-")
+        which = (int(start), int(end) + 1) if start else {"suffix": int(end)}
+        try:
+            data, self.version, size = _get(self._uri, which, wanted=self.version or None)
+        except OtherVersionError:
+            raise ReadError("it changes while it is read: run again when nothing writes it any more") from None
+        return data, {"ContentRange": f"/{size}", "ETag": self.version}
+
+
+def gone_from_cloud(uri: str) -> bool:
+    """Whether the server says that there is nothing. Raises `ReadError` where it says neither."""
+    obstore = _obstore(ReadError)
+    try:
+        start, key = split_cloud_uri(uri)
+        obstore.head(_store(start), key)
+    except FileNotFoundError:
+        return True
+    except (SourceError, obstore.exceptions.BaseError, OSError, ValueError) as error:
+        raise ReadError(_explain(error)) from None
+    return False
+
+
+def _get(uri: str, which: Any, *, wanted: str | None) -> tuple[bytes, str, int]:
+    """Bytes, the object's version, and its size."""
+    obstore = _obstore(ReadError)
+
+    def read() -> tuple[bytes, str, int]:
+        try:
+            start, key = split_cloud_uri(uri)
+            answer = obstore.get(_store(start), key, options={} if which is None else {"range": which})
+            about = answer.meta
+            version = version_of(about["e_tag"], about["last_modified"], about["size"])
+            if wanted is not None and version != wanted:
+                raise OtherVersionError("changed since it was listed")
+            size = answer.range[1] - answer.range[0]
+            if size > MAX_IMAGE_BYTES:
+                raise ReadError(f"{size:,} bytes are no image: more than {MAX_IMAGE_BYTES:,} are not read")
+            return bytes(answer.bytes()), version, about["size"]
+        except FileNotFoundError:
+            raise ReadError("no such object") from None
+        except SourceError as error:
+            raise ReadError(str(error)) from None
+        except (obstore.exceptions.BaseError, OSError, ValueError) as error:
+            raise AnswerError(_explain(error), transient=True) from None
+
+    return with_retries(read, _RETRIES, ReadError)
+
+
+def _begun(rows: Iterator[ManifestRow]) -> Iterator[ManifestRow]:
+    """The rows, the first of which has been asked for."""
+    first = next(rows, None)
+    return rows if first is None else itertools.chain([first], rows)
+
+
+@functools.lru_cache(64)
+def _store(start: str) -> Any:
+    """Credentials come the usual ways of obstore: GOOGLE_*, AZURE_* and what runs on Google's and Azure's machines."""
+    import obstore.store
+
+    # plain http is for emulators, whose address somebody sets
+    return obstore.store.from_url(
+        start, client_options={"allow_http": True, "connect_timeout": "10s", "timeout": "60s"}
+    )
+
+
+def _obstore(kind: type[Exception]) -> Any:
+    try:
+        import obstore
+        import obstore.exceptions
+    except ImportError:
+        raise kind("gs:// and az:// are read by obstore: pip install 'pixelbrain[cloud]'") from None
+    return obstore
+
+
+def _explain(error: Exception) -> str:
+    """The first line of what obstore says, without the query of a URL, in which a signature may be."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return re.sub(r"\?\S*", "", lines[0])[:300]
