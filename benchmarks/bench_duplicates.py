@@ -31,6 +31,9 @@ from pixelbrain import schema
 from pixelbrain.apps.demo import SAMPLES
 from pixelbrain.identity.lookalikes.duplicates import BITS, SIMILARITY, find_duplicates
 from pixelbrain.images.decode import DecodedImage, DecodeTarget, decode_image
+from pixelbrain.images.encoded import open_encoded
+from pixelbrain.images.metadata import orientation
+from pixelbrain.images.written.tags import read_written
 from pixelbrain.landing.derived import read_duplicates
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
@@ -42,6 +45,7 @@ SIDE_PX = 320  # of a photo that is cut out
 LEAST_CONTRAST = 0.08  # of such a piece: skies and walls are nobody's photos
 SAME_FILE_BITS = 6  # of whole files: the same photo, which is there twice
 ROWS = 1000  # that land together
+COST_FILES = 60  # of which it is told what reading and measuring them costs
 TRIED = (4, 8, 10, 12, 16)  # bits
 
 
@@ -184,6 +188,28 @@ def time_hashes(hashes: int) -> float:
         return seconds
 
 
+def cost(folder: Path) -> dict[str, float]:
+    """Milliseconds of one core a photo: to decode it as a default run does, and of what runs beside that."""
+    files = [one for one in sorted(folder.rglob("*")) if one.suffix.lower() in (".jpg", ".png")][:COST_FILES]
+    data = [one.read_bytes() for one in files]
+    target, quality = DecodeTarget(short_side_px=256, long_side_px=1024), QualityModule()
+    seconds = dict.fromkeys(("decode", "exif", "quality"), 0.0)
+    for one in data:
+        started = time.thread_time()
+        image = decode_image(one, target=target)
+        decoded = time.thread_time()
+        quality.run([image])
+        measured = time.thread_time()
+        with open_encoded(one) as opened:
+            orientation(opened, one)  # EXIF is parsed for it anyway
+            before = time.thread_time()
+            read_written(opened, one)
+            seconds["exif"] += time.thread_time() - before
+        seconds["decode"] += decoded - started
+        seconds["quality"] += measured - decoded
+    return {f"cost.{name}_ms": 1000 * value / len(data) for name, value in seconds.items()}
+
+
 def main() -> None:
     """Run it, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -219,6 +245,7 @@ def main() -> None:
             figures |= score(landing, len(some), "vectors") | {"vectors.images": report.images}
             find_duplicates(landing, bits=options.bits, vectors=False)
             figures |= score(landing, len(some), "without")
+    figures |= cost(options.folder)
     figures |= {"time.hashes": options.hashes, "time.seconds": time_hashes(options.hashes)}
     figures = {f"duplicates.{name}": value for name, value in figures.items()}
     rows = [
@@ -231,6 +258,8 @@ def main() -> None:
     rows = [[bits, *map(figures.get, names)] for bits, names in zip(TRIED, tried, strict=True)]
     print_table(["bits", "precision", "recall"], rows)
     print(f"{options.hashes:,} hashes: {figures['duplicates.time.seconds']:.1f} s")
+    names = ("decode", "exif", "quality")
+    print(", ".join(f"{name} {figures[f'duplicates.cost.{name}_ms']:.2f} ms a photo" for name in names))
     if options.json:
         settings = {"bits": options.bits, "similarity": options.similarity, "photos": len(photos)}
         packages = versions("pixelbrain", "pillow", "numpy", "scipy")

@@ -188,7 +188,7 @@ class RunConfig(Placement):
         metavar="NAME",
     )
     # the file, or its lines
-    labels: str | tuple[str, ...] = _flag("Labels that --module clip picks out of, one a line.", (), metavar="FILE")
+    labels: str | tuple[str, ...] = _flag("Labels of photos, one a line, for --module clip.", (), metavar="FILE")
     label_template: str | None = _flag("Their prompt, {} is the label. [default: a photo of a {}.]", metavar="TEXT")
     min_label_score: float | None = _flag(
         "Show labels of this probability and more; the others are unsure. [default: the classifier's own]",
@@ -245,8 +245,8 @@ class RunConfig(Placement):
         clip = _name_or_path("clip_model", self.clip_model or CLIP_MODELS[0], CLIP_MODELS, CLIP_FOLDER, "DIR")
         set_(self, "clip_model", clip)
         set_(self, "labels", self.labels if isinstance(self.labels, str) else _names("labels", self.labels))
-        if self.labels and CLIP_LABELS not in self.modules:
-            set_(self, "modules", (*self.modules, CLIP_LABELS))
+        if self.labels:
+            set_(self, "modules", (*dict.fromkeys((*self.modules, "clip", CLIP_LABELS)),))
         super().__post_init__()
         if not self.modules:
             raise ConfigError("modules is empty: name at least one, such as resnet")

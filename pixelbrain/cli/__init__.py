@@ -8,6 +8,7 @@
 | all of them                      | main         | the group of all commands
 | what they share                  | options      | options, most of them from `RunConfig`; errors as one line
 | `people`                         | people       | name, merge, split, hide and correct people
+| `open`                           | results      | the page to work in
 | `report`, `export`, `search`     | results      | what others read of OUT
 | `demo`, `run`, `extract`, `plan` | run          | from a source to OUT, and what that would take
 | `load`, `identify`, `group`      | stores       | the stages between OUT and the stores

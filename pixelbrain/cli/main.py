@@ -11,7 +11,7 @@ from pixelbrain.cli.cluster import cluster
 from pixelbrain.cli.evaluate import evaluate
 from pixelbrain.cli.options import command
 from pixelbrain.cli.people import people
-from pixelbrain.cli.results import export, report, search
+from pixelbrain.cli.results import export, open_out, report, search
 from pixelbrain.cli.run import demo, extract, plan, run
 from pixelbrain.cli.stores import compact, duplicates, forget, group, identify, load, status, verify
 from pixelbrain.cli.submit import submit
@@ -33,14 +33,14 @@ def cli() -> None:
 
 
 for one in (
-    demo, run, extract, plan, ask, load, identify, people, evaluate, forget, group, duplicates, report, export, search,
-    status, verify, compact, tag_identity, weights, cluster, submit,
+    demo, run, open_out, extract, plan, ask, load, identify, people, evaluate, forget, group, duplicates, report,
+    export, search, status, verify, compact, tag_identity, weights, cluster, submit,
 ):  # fmt: skip
     cli.add_command(one)
 
 
 class _WithoutPandas:
-    """As if pandas were not installed, which `people` never needs.
+    """As if pandas were not installed, which `people` and `open` never need.
 
     To ask whether a list is a Series, pyarrow imports it: .2 s, as long as it takes to find and name somebody.
     """
@@ -52,6 +52,6 @@ class _WithoutPandas:
 
 def main() -> None:
     """The console script `pixelbrain`."""
-    if sys.argv[1:2] == ["people"]:
+    if sys.argv[1:2] in (["people"], ["open"]):
         sys.meta_path.insert(0, _WithoutPandas())
     cli()

@@ -1,4 +1,4 @@
-"""`pixelbrain report`, `export` and `search`: what others read of OUT."""
+"""`pixelbrain open`, `report`, `export` and `search`: what others see and read of OUT."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from pixelbrain.cli.options import (
     command,
     json_option,
     label_option,
+    mongo_option,
     out_options,
     over_out,
     size_option,
@@ -153,7 +154,7 @@ def _to_standard_output(name: str) -> Iterator[Path]:
 @click.option("--embedder", metavar="onnx:FILE", help="Where the ONNX file of OUT's embedder is. [default: as before]")
 @click.option("--clip-model", metavar="local-dir:DIR", help="Where OUT's own CLIP model is. [default: as before]")
 @click.option("--similar", "by", flag_value="images", help="The images that look most alike.")
-@click.option("--by", "module_of", metavar="NAME", help="The vectors of a module of your own, called as it is.")
+@click.option("--by", "module_of", metavar="NAME", help="The vectors of clip, or of a module of your own.")
 @click.option("--module", metavar="FILE:CLASS", help="Where that module is. [default: as in the run]")
 @click.option("-k", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many.")
 @where_option
@@ -201,3 +202,34 @@ def search(
         writer.writerows(
             [[match[c] if match[c] is not None else "" for c in found["columns"]] for match in query["matches"]]
         )
+
+
+@command(
+    "Work with the photos and people in a browser.",
+    "pixelbrain open out/",
+    "pixelbrain open out/ --read-only --no-browser --port 9000",
+    "pixelbrain open out/ --host 0.0.0.0 --token 'a long phrase of yours'",
+    name="open",
+)
+@click.argument("out")
+@click.option("--port", type=click.IntRange(0, 65535), help="0: any. [default: 8470, or any that is free]")
+@click.option("--browser/--no-browser", default=True, help="Open one, or print the address alone.")
+@click.option("--read-only", is_flag=True, help="Look, and correct nothing.")
+@click.option("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="Listen there; with --token.")
+@click.option("--token", envvar="PIXELBRAIN_TOKEN", metavar="SECRET", help="What opens the pages. [default: a new one]")
+@label_option
+@size_option
+@mongo_option
+@out_options
+@over_out
+def open_out(stages: Stages, port: int | None, browser: bool, read_only: bool, host: str, token: str | None) -> None:
+    """Name, merge, split and search people and photos of OUT in a browser of this machine, until Ctrl-C.
+
+    The pages are served to this machine alone, and open with the address that is printed, which holds a secret.
+    """
+    from pixelbrain.web.serve import serve
+
+    def tell(address: str) -> None:
+        click.echo(f"Open {address}\nCtrl-C ends it.", err=False)
+
+    serve(stages, port=port, host=host, token=token or None, read_only=read_only, browser=browser, tell=tell)

@@ -71,7 +71,7 @@ def identify(stages: Stages, threshold: float | None, rebuild: bool, as_json: bo
 @click.argument("out")
 @click.option("--threshold", type=float, metavar="COSINE", help="Cosine similarity. [default: the classifier's own]")
 @click.option(
-    "--by", metavar="NAME", default="images", help="A module of your own, by whose vectors. [default: resnet]"
+    "--by", metavar="NAME", default="images", help="clip, or a module of your own, by whose vectors. [default: resnet]"
 )
 @where_option
 @json_option

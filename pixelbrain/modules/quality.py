@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -46,11 +47,11 @@ class QualityModule(PipelineModule):
             grey = grey.resize(size, Image.Resampling.BOX)
         counts = np.array(grey.histogram(), float) / (grey.width * grey.height)
         levels = np.arange(256)
-        mean = counts @ levels
+        mean = float(counts @ levels)
         return {
             "sharpness": measure_sharpness(np.asarray(grey)),
             "brightness": mean / 255,
-            "contrast": float(np.sqrt(max(0.0, counts @ (levels - mean) ** 2))) / 255,
+            "contrast": math.sqrt(max(0.0, float(counts @ (levels - mean) ** 2))) / 255,
             "clipped_shadows": counts[: _CLIPPED + 1].sum(),
             "clipped_highlights": counts[255 - _CLIPPED :].sum(),
             "phash": perceptual_hash(grey),

@@ -83,8 +83,12 @@ def make_modules(config: RunConfig) -> list[PipelineModule]:
     """The modules that look at images, not yet set up; of OUT's own model, what is not said is as it landed."""
     states = _newest_states(config)
     told = _told(config) if states else {}
+    by_default = config.modules == DEFAULT_MODULES
+    landing = Landing(config.out, s3_endpoint=config.s3_endpoint) if states and config.out else None
+    # a question of an older version may be called so
+    asked = BESIDE.intersection(landing.answer_log.fields()) if landing and by_default else frozenset()
     modules = []
-    for name in (name for name in config.modules if name != GPT4V):
+    for name in (name for name in config.modules if name != GPT4V and name not in asked):
         settings = config.module_settings().get(name, {})
         if name in states:
             landed = _arguments(name, states[name], told)
@@ -92,7 +96,7 @@ def make_modules(config: RunConfig) -> list[PipelineModule]:
             if landed.get(argument) == _ALIASES.get(settings[argument], settings[argument]):
                 settings = landed | settings
         modules.append(create_module(name, **settings))
-        modules[-1].alone = name not in BESIDE or config.modules != DEFAULT_MODULES
+        modules[-1].alone = not (by_default and name in BESIDE)
     return modules
 
 

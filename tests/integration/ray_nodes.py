@@ -108,8 +108,8 @@ def _free_port() -> int:
 
 
 @contextlib.contextmanager
-def ray_nodes(folder: Path, *workers: Mapping[str, object], head_cpus: int = 0) -> Iterator[RayNodes]:
-    """A head, which runs no tasks unless it is given CPUs, and worker nodes, see `RayNodes.add`; ended at the end."""
+def ray_nodes(folder: Path, *workers: Mapping[str, object]) -> Iterator[RayNodes]:
+    """A head, which runs no tasks, and worker nodes, see `RayNodes.add`; ended at the end."""
     port, metrics = _free_port(), _free_port()
     environment = {
         "RAY_AUTH_MODE": "token",
@@ -126,7 +126,7 @@ def ray_nodes(folder: Path, *workers: Mapping[str, object], head_cpus: int = 0) 
         made.start(
             "--head",
             f"--port={port}",
-            f"--num-cpus={head_cpus}",
+            "--num-cpus=0",
             "--num-gpus=0",
             "--include-dashboard=false",
             f"--metrics-export-port={metrics}",

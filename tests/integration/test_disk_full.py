@@ -135,10 +135,9 @@ def test_a_full_disk_loses_nothing_and_the_same_command_goes_on(folder):
     assert len(last["ids"]) == len(set(last["ids"])) == IMAGES
 
 
-@pytest.mark.usefixtures("ray_running")
 def test_a_file_that_the_system_cuts_short_is_read_by_nobody(folder, command):
     """As beyond a quota: some bytes of it are written, and then no more."""
-    arguments = ("extract", folder / "photos", "--out", folder / "out", "--module", MODULE)
+    arguments = ("extract", folder / "photos", "--out", folder / "out", "--module", MODULE, "--executor", "local")
     (folder / "limit").write_text("100000")  # a batch of four is more
     refused = command(*arguments, check=False)
     assert refused.returncode == 1

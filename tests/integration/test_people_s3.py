@@ -11,6 +11,7 @@ import pixelbrain as pb
 from pixelbrain import schema
 from pixelbrain.storage.open import open_storage
 from tests.unit.landed_out import land_faces
+from tests.unit.web.visitor import Visitor, key_of, said
 
 _PROGRAM = """
 import sys
@@ -43,6 +44,13 @@ def test_two_at_once_lose_nothing(s3):
         (by, f"{by} {number}") for by in ("ann", "bob") for number in range(3)
     ]
     assert [(one.identity_id, one.name) for one in people.list()] == [("person-0", "ann 2"), ("person-1", "bob 2")]
+
+    # and `pixelbrain open` shows them, and says more
+    visitor = Visitor(out, s3_endpoint=endpoint)
+    assert 'value="ann 2"' in visitor.get("/people") and "4" in visitor.get("/photos")
+    page = visitor.say(f"/people/{key_of('person-1')}/name", name="Cleo")
+    assert "is called Cleo" in said(page) and 'value="Cleo"' in page
+    assert people.list()[1].name == "Cleo"
 
 
 def test_a_file_is_created_once(s3):

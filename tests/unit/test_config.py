@@ -41,10 +41,12 @@ def test_what_cannot_work_is_named(settings, message):
     assert "secret" not in str(caught.value)
 
 
-def test_labels_bring_their_module():
+def test_labels_bring_their_modules():
     assert RunConfig(modules=["clip"], labels="labels.txt").modules == ("clip", "clip_labels")
-    assert RunConfig(modules=["clip_labels"], labels=["cat"]).modules == ("clip_labels",)
+    assert RunConfig(modules=["clip_labels", "resnet"], labels=["cat"]).modules == ("clip_labels", "resnet", "clip")
     assert RunConfig(modules=["clip"]).modules == ("clip",)
+    with pytest.raises(ConfigError, match="names one twice"):
+        RunConfig(modules=["clip", "clip"])
 
 
 def test_passwords_are_masked():

@@ -25,6 +25,7 @@ FLOW = [
     "report",
     "stages",
     "apps",
+    "web",
     "cli",
 ]
 #: What any room may import; each of these only those before it.

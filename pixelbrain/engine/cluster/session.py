@@ -22,13 +22,15 @@ logger = logging.getLogger(__name__)
 #: workers stay for the next stage or command, where Ray would end them after a second and start others; and a model's
 #: thread that waits for the others soon sleeps, where libgomp would have it keep the CPU that they, or decoding, could
 #: have: of 24 photos on two busy CPUs, faces took 9 s of CPU instead of 29 to 49; on two that were nearly free, they
-#: took as long as before (to sleep at once, by OMP_WAIT_POLICY=PASSIVE, takes a quarter longer).
+#: took as long as before (to sleep at once, by OMP_WAIT_POLICY=PASSIVE, takes a quarter longer). Ray Data starts 32
+#: actors for the footers of Parquet files, however few, of which each takes a second to import what it needs.
 RAY_ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_idle_worker_killing_time_threshold_ms": "60000",
     "GOMP_SPINCOUNT": "1000",
+    "RAY_DATA_PARQUET_FOOTER_NUM_ACTORS": "2",
 }
 #: Of a Ray on one machine: no pixel travels through it; manifests and summaries do.
 OBJECT_STORE_BYTES = 256 * 1024 * 1024

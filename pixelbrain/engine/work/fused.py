@@ -103,11 +103,10 @@ class ImageWorker:
             seconds["waiting for images"] += batch.seconds
             table = batch.rows
             for name in names:
-                givers = self.order.stands_on.get(name, {})
-                inputs = beside(table, batch.good, batch.inputs[name], givers)
+                inputs = beside(table, batch.good, batch.inputs[name], self.order.stands_on.get(name, {}))
                 column, took = self._modules.run(name, len(table), batch.good, inputs)
                 table = table.append_column(name, column)
-                if self.order.thumbnails and not givers:
+                if self.order.thumbnails:
                     table = add_faces(table, name, batch.good, batch.inputs[name])
                 seconds[name] += took
             yield table

@@ -117,7 +117,7 @@ class ModelRunner:
         self._module = module
         self._later = later
         self._givers = order.stands_on.get(module.name, {})
-        self._thumbnails = order.thumbnails and not self._givers
+        self._thumbnails = order.thumbnails
         self._wary = wary
         self._suspicion = Suspicion(self.notes, functools.partial(ImageWorker, [module], order), wary=wary)
         self._modules = LoadedModules([module], order.device, order.threads, meter or Meter())

@@ -55,7 +55,8 @@ def copies(photos: Photos, rank: np.ndarray, *, bits: int, similarity: float | N
     members = np.split(np.argsort(inverse, kind="stable"), np.cumsum(np.bincount(inverse))[:-1]) if len(order) else []
     best = order[first]  # of those with a hash, as they stand best first
     same = [(best[number], one) for number, some in enumerate(members) for one in order[some] if one != best[number]]
-    found.append(_pairs(*zip(*same, strict=True), "near", bits=0) if same else found[0])
+    if same:
+        found.append(_pairs([one for one, _ in same], [other for _, other in same], "near", bits=0))
     for how, turned in (("near", np.uint64(0)), ("mirrored", MIRRORED)):
         left, right, differ = near_hashes(unique, bits, turned=turned)
         pairs = [

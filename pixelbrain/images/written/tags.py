@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -119,7 +120,7 @@ class _Written:
             ("focal_length_35mm", _TAG.FocalLengthIn35mmFilm, "exif:FocalLengthIn35mmFilm", 0.01, 65534),
         ):  # 0 stands for what is not known
             said = (self._camera.get(tag), *self._said(xmp))
-            yield name, self._first(lambda value, low=least, high=most: number_of(value, low, high), *said)
+            yield name, self._first(functools.partial(number_of, least=least, most=most), *said)
         # 16 bits of a tag from the time before it was called so; where they are too few, they are all set
         iso = [self._camera.get(_TAG.ISOSpeedRatings)]
         iso = [None if number_of(one, 65535, 65535) else one for one in iso]

@@ -141,6 +141,9 @@ def _erase_derived(landing: Landing, marks: Marks, table: DerivedTable, touched:
     about = pc.is_in(rows["image_id"], touched["image_id"].combine_chunks())
     places = rows.select(["image_id", "image_version"]).rename_columns(["image_id", "version"])
     stays = pc.and_(pc.or_(fits, pc.invert(about)), pa.array(~marks.hold_places(places)))
+    if "copy_of" in rows.column_names:  # a copy of what goes is not said to be one any more
+        of_gone = pc.is_in(rows["copy_of"], rows.filter(pc.invert(stays))["image_id"].combine_chunks())
+        stays = pc.and_(stays, pc.invert(of_gone))
     if pc.all(stays).as_py():
         return 0
     kept = rows.filter(stays)

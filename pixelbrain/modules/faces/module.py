@@ -40,6 +40,11 @@ class FaceModule(PipelineModule):
     decode_target = DecodeTarget(long_side_px=1024)  # as faces are looked for, by default
     resources = Resources(batch_size=16, input_bytes=6 * 1000**2)  # as facenet's: a photo, as it was decoded
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if not cls.requires:
+            raise ModuleError(f"{cls.__qualname__}.requires is empty: its first name is what gives the faces")
+
     @abc.abstractmethod
     def face_fields(self) -> list[pa.Field]:
         """What it says of a face: the own fields of its struct."""
@@ -63,7 +68,10 @@ class FaceModule(PipelineModule):
         return [pa.field("faces", pa.list_(pa.struct([*_WHOSE, *own])))]
 
     def process(self, image: DecodedImage, *args: Any, **required: Any) -> dict[str, Any]:
-        faces = required.pop(self.requires[0]).get("faces") or []
+        found = required.pop(self.requires[0])
+        if "faces" not in found:
+            raise ModuleError(f"{self.requires[0]} finds no faces: it has {', '.join(found)}")
+        faces = found["faces"] or []
         if not faces:
             return {"faces": []}
         rows = self.process_faces(image, cut_out(image, faces), faces, **required)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 PRETRAINED = {"ViT-B-32": "laion2b_s34b_b79k", "ViT-L-14": "laion2b_s32b_b82k"}
 #: What a folder of Hugging Face's for open_clip holds: the first that is there.
 _CONFIG, _WEIGHTS = "open_clip_config.json", ("open_clip_model.safetensors", "open_clip_pytorch_model.safetensors")
+_RESIZED = {"interpolation": ("bicubic", "bilinear"), "resize_mode": ("shortest", "squash")}
 _MARKS = 2  # the tokens at a text's beginning and end
 _TEXTS_AT_ONCE = 64
 
@@ -155,15 +156,19 @@ def find_model(
         raise ConfigError(f"{model}: its texts take a tokenizer of transformers, and only open_clip's own is known")
     if not isinstance(config["vision_cfg"].get("image_size", 224), int):
         raise ConfigError(f"{model}: it sees pictures that are not square")
+    said = found.get("preprocess_cfg", {})
+    for key, known in _RESIZED.items():
+        if said.get(key, known[0]) not in known:
+            raise ConfigError(f"{model}: its {key} is {said[key]!r}, and only {' and '.join(known)} are known")
     weights = next((path for name in _WEIGHTS if (path := folder / name).is_file()), None)
     if weights is None:
         raise WeightsError(f"{folder} holds no {_WEIGHTS[0]}: take all of the model's files on Hugging Face")
     file = ModelFile("clip", own=weights)
-    said = hashlib.sha256((file.sha256() + json.dumps(found, sort_keys=True)).encode()).hexdigest()
+    digest = hashlib.sha256((file.sha256() + json.dumps(found, sort_keys=True)).encode()).hexdigest()
     return ClipModel(
-        name=f"{CLIP_FOLDER.removesuffix(':')}-{said[:12]}",
+        name=f"{CLIP_FOLDER.removesuffix(':')}-{digest[:12]}",
         config=config,
-        preprocess=found.get("preprocess_cfg", {}),
+        preprocess=said,
         file=file,
     )
 

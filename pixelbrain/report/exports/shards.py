@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import io
 import itertools
@@ -107,7 +106,8 @@ def write_shards(
     storage.sweep("")
     index, report, done = ShardIndex(storage, landing.storage.uri), ShardsReport(), 0
     total = landing.count_images() if images is None else len(images)
-    read = OriginalReader(functools.partial(read_image, s3_endpoint=s3_endpoint))
+    versions: dict[str, str] = {}  # of the photos of a tar file: they say where in an archive a photo lies
+    read = OriginalReader(lambda one: read_image(one, version=versions[one], s3_endpoint=s3_endpoint))
 
     def tell(photos: int) -> None:
         nonlocal done
@@ -123,6 +123,7 @@ def write_shards(
                 report.kept += 1
                 tell(len(samples))
             else:
+                versions = {sample.base["image_id"]: sample.base["version"] for sample in samples}
                 left_out: dict[str, str] = {}
 
                 def fill(file: IO[bytes], samples: list[_Sample] = samples, left: dict[str, str] = left_out) -> None:

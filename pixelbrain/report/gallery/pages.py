@@ -167,9 +167,9 @@ def _write_lists(site: Site, library: Library) -> None:
             about = _seen(site.links, Album("", unsure)) if (unsure := more["unsure"]) else None
             site.write_list(items, f"{kind}/index.html", "tiles.html", _TILES, seen=seen, about=about, **shown, **more)
     if library.duplicates:
-        shown = {"heading": "Duplicates", "here": "duplicates", "most": _COPIES}
+        shown = {"heading": "Duplicates", "here": "duplicates"}
         path, of_group = "duplicates/index.html", functools.partial(_seen_copies, site.links)
-        site.write_list(library.duplicates, path, "duplicates.html", _DUPLICATES, seen=of_group, **shown)
+        site.write_list(library.duplicates, path, "duplicates.html", _DUPLICATES, seen=of_group, most=_COPIES, **shown)
     if library.unassigned:
         shown = {"heading": _unassigned_heading(library), "here": "unassigned"}
         path = "faces-unassigned/index.html"
@@ -213,7 +213,7 @@ def _write_index(site: Site, library: Library, run: Mapping[str, Any]) -> None:
         failures=library.failures[: _ON_INDEX["failures"]],
         unassigned_heading=_unassigned_heading(library),
         sample=_spread(library.photos, _ON_INDEX["photos"]),
-        stages=_stages(run),
+        stages=stages_of(run),
         subtitle=names.full_name(_common_folder(library)) if library.photos else "",
         made=f"{made.day} {made:%B %Y, %H:%M %Z}",
         made_iso=made.isoformat(timespec="seconds"),
@@ -291,7 +291,7 @@ def _common_folder(library: Library) -> str:
     return "/".join(os.path.commonprefix([first, last]))
 
 
-def _stages(run: Mapping[str, Any]) -> list[_Stage]:
+def stages_of(run: Mapping[str, Any]) -> list[_Stage]:
     """The stages before this one; what the record says of the report is about an earlier one."""
     stages = []
     for name, found in _mapping(run, "stages").items():

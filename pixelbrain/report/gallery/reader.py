@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import logging
 import math
 import sys
@@ -66,7 +67,7 @@ def read_library(landing: Landing, folder: Path, *, min_label_score: float | Non
     for table in landing.iter_images(vectors=False):
         modules = [name for name in table.column_names if name not in _BASE]
         has_faces_column = has_faces_column or _FACES in modules
-        lookers = [name for name in modules if name != _FACES and own_fields(table.schema.field(name).type)]
+        lookers = _lookers(table, modules)
         rows = table.to_pylist()
         faces = [face for row in rows for face in (row.get(_FACES) or {}).get("faces") or ()]
         who = dict(zip((face["face_id"] for face in faces), identities.of([f["face_id"] for f in faces]), strict=True))
@@ -203,7 +204,7 @@ def _failures(row: dict[str, Any], modules: list[str]) -> Iterator[Failure]:
 def _photo(
     row: dict[str, Any],
     modules: list[str],
-    lookers: list[str],  # of them, those that say something of each face
+    lookers: list[str],
     identities: dict[str, tuple[Any, ...]],
     group: tuple[Any, ...],
     least: float,
@@ -229,6 +230,19 @@ def _photo(
     camera = ((sys.intern(name), _shortened(text)) for name, text in camera_values(row.get(EXIF) or {}))
     photo.values = (*camera, *values, *of_faces.items())
     return photo
+
+
+def read_photo(table: pa.Table) -> Photo:
+    """The first row, with all that was said of it and of its faces; whose these are is not looked for."""
+    (row,) = table.slice(0, 1).to_pylist()
+    modules = [name for name in table.column_names if name not in _BASE]
+    nobody: dict[str, tuple[Any, ...]] = collections.defaultdict(lambda: (None, None, None))
+    return _photo(row, modules, _lookers(table, modules), nobody, (None, None), 0.0)
+
+
+def _lookers(table: pa.Table, modules: list[str]) -> list[str]:
+    """Of the modules, those that say something of each face."""
+    return [name for name in modules if name != _FACES and own_fields(table.schema.field(name).type)]
 
 
 def _face(face: dict[str, Any], identities: dict[str, tuple[Any, ...]], said: dict[str, dict]) -> GalleryFace:

@@ -57,6 +57,10 @@ class Links:
         """The links of the page at `path`."""
         return replace(self, root="../" * path.count("/"))
 
+    def open(self, photo: Photo) -> str | None:
+        """Where a photo opens: the original, where a browser can open it."""
+        return photo.href
+
     def thumbnail(self, photo: Photo) -> str:
         """A photo's thumbnail or the placeholder."""
         return self._image(thumbnails.thumbnail_path(photo))
@@ -122,6 +126,38 @@ def paginate(items: Sequence[T], path: str, *, size: int) -> list[Page[T]]:
     ]
 
 
+def environment(*rooms: str) -> jinja2.Environment:
+    """Where templates are found and what they can say: those of these packages, and then the gallery's."""
+    found = jinja2.Environment(
+        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(room) for room in (*rooms, "pixelbrain.report.gallery")]),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters.update(
+        count=_count,
+        percent=_percent,
+        distance=lambda value: "" if value is None else f"{abs(value):.2f}",
+        label=names.label_text,
+        visible=names.visible,
+        ratio=_ratio_class,
+        rate=lambda value: f"{value:,.0f}" if value >= 100 else f"{value:.3g}",
+        seconds=_seconds,
+        thumbnail_size=thumbnails.thumbnail_size,
+    )
+    return found
+
+
+def assets() -> dict[str, str]:
+    """The style sheet and the drawings, by their file names."""
+    folder = importlib.resources.files("pixelbrain.report.gallery").joinpath("assets")
+    found = {
+        one.name: one.read_text(encoding="utf-8") for one in folder.iterdir() if one.name.endswith((".css", ".svg"))
+    }
+    return {name: text + _ratio_rules() if name.endswith(".css") else text for name, text in found.items()}
+
+
 @dataclass(eq=False)
 class Site:
     """A folder of pages, written one after another, but for those that an earlier report made of the same.
@@ -138,24 +174,7 @@ class Site:
         self._before = _read_pages(self.out).get("pages", {})
         (self.out / _PAGES).unlink(missing_ok=True)
         self._digests: dict[str, str] = {}
-        self._environment = jinja2.Environment(
-            loader=jinja2.PackageLoader("pixelbrain.report.gallery"),
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._environment.filters.update(
-            count=_count,
-            percent=_percent,
-            distance=lambda value: "" if value is None else f"{abs(value):.2f}",
-            label=names.label_text,
-            visible=names.visible,
-            ratio=_ratio_class,
-            rate=lambda value: f"{value:,.0f}" if value >= 100 else f"{value:.3g}",
-            seconds=_seconds,
-            thumbnail_size=thumbnails.thumbnail_size,
-        )
+        self._environment = environment()
 
     def write(self, path: str, template: str, *, seen: Any, **variables: Any) -> None:
         """Render `template` to `path` (inside the report), unless it is there, made of the same.
@@ -206,12 +225,8 @@ class Site:
         """Copy the style sheet and the placeholder."""
         folder = self.out / "assets"
         folder.mkdir(exist_ok=True)
-        for asset in importlib.resources.files("pixelbrain.report.gallery").joinpath("assets").iterdir():
-            if asset.name.endswith((".css", ".svg")):
-                text = asset.read_text(encoding="utf-8")
-                if asset.name.endswith(".css"):
-                    text += _ratio_rules()
-                (folder / asset.name).write_text(text, encoding="utf-8")
+        for name, text in assets().items():
+            (folder / name).write_text(text, encoding="utf-8")
 
     def finish(self, made_of: str | None) -> None:
         """Remove the pages that an earlier report had and this one has not, and remember what they are made of.

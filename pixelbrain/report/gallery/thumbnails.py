@@ -202,7 +202,7 @@ def _make(
     """Make a photo's files, of faces and, of None, the thumbnail; the paths that could not be made."""
     boxes = {path: box for path, box in files.items() if box}
     try:
-        data, target = read(photo.image_id), _target(photo, boxes.values())
+        data, target = read(photo.image_id), decode_target(photo, boxes.values())
         image = decode_image(data, image_id=photo.image_id, target=target, max_pixels=max_pixels)
     except ImageError:  # it could be read when it was landed: gone or changed since
         return list(files)
@@ -213,7 +213,7 @@ def _make(
     return []
 
 
-def _target(photo: Photo, boxes: Iterable[Box]) -> DecodeTarget:
+def decode_target(photo: Photo, boxes: Iterable[Box]) -> DecodeTarget:
     """The least scale at which the thumbnail and the smallest face have their pixels."""
     wanted = float(thumbnail.THUMBNAIL_PX)
     for box in boxes:

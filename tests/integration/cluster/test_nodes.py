@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 
+import psutil
 import pytest
 
 import pixelbrain as pb
+from pixelbrain.asking.pending import spent_usd
+from tests.fake_openai.running import FakeOpenAI
+from tests.integration.asking.landed import land_plain_images
+from tests.integration.cluster.ask_from_afar import CONCURRENCY, LABEL, RPM, WINDOW_S
 from tests.integration.cluster.scraping import Scraper
-from tests.integration.ray_nodes import RayNodes, ray_nodes
-from tests.integration.watched import World
+from tests.integration.ray_nodes import RayNode, RayNodes, ray_nodes
+from tests.integration.watched import ROOT, World
 
 IMAGES = 240
+QUESTIONS = 100
 
 #: Says where it ran: the GPU that it sees, its process, and the processes that decoded.
 PLACED = """
@@ -110,18 +119,20 @@ def test_nodes_die_and_come_and_every_image_is_there_once(nodes, world):
 
 def test_modules_share_cards_and_decoding_stays_where_it_is_told(nodes, world):
     nodes.add(cpus=1, gpus=2, labels={"tier": "gpu"}).wait_until_started()
-    nodes.add(cpus=1, labels={"tier": "cpu"}).wait_until_started()
+    nodes.add(cpus=1, labels=dict([LABEL])).wait_until_started()
     (world.folder / "placed.py").write_text(PLACED)
+    for photo in sorted(world.photos.iterdir())[IMAGES // 2 :]:
+        photo.unlink()
     (world.photos / "broken.png").write_bytes(b"not an image")
     wishes = ["--device", "cuda", "--gpus-per-actor", "0.5", "--actors", "first=1:3", "--actors", "second=1"]
     with Scraper(nodes.head_metrics) as head:
         done = run(
             nodes, world, "extract", world.photos, "--out", world.out, "--module", "placed:First",
-            "--module", "placed:Second", *wishes, "--node-labels", "decode:tier=cpu",
+            "--module", "placed:Second", *wishes, "--node-labels", f"decode:{'='.join(LABEL)}",
         )  # fmt: skip
     assert done.returncode == 0, done.stderr
     rows = rows_of(world)
-    assert len(rows) == IMAGES + 1 and Counter(row["status"] for row in rows) == {"ok": IMAGES, "failed": 1}
+    assert len(rows) == IMAGES // 2 + 1 and Counter(row["status"] for row in rows) == {"ok": IMAGES // 2, "failed": 1}
     good = [row for row in rows if row["status"] == "ok"]
     first, second = ([row[name] for row in good] for name in ("first", "second"))
     assert {one["gpu"] for one in [*first, *second]} <= {"0", "1"}
@@ -131,8 +142,8 @@ def test_modules_share_cards_and_decoding_stays_where_it_is_told(nodes, world):
         assert at_once([one for one in [*first, *second] if one["gpu"] == card]) <= 2  # halves of a card
     (decoded_on,) = {row["first"]["decoded_on"] for row in good}
     assert decoded_on not in {row[name]["node"] for row in good for name in ("first", "second")}
-    payload = 2 * 300_000 * IMAGES
-    assert 0 <= head.highest["ray_object_store_used_memory"] < payload / 100  # nothing piles up there
+    payload = 300_000 * IMAGES
+    assert 0 <= head.highest["ray_object_store_used_memory"] < payload / 50  # nothing piles up there
 
 
 def at_once(seen: list[dict]) -> int:
@@ -169,6 +180,51 @@ def test_what_only_one_node_has_is_refused(nodes, world):
     refused = run(nodes, world, *world.arguments)
     assert refused.returncode == 1 and "does not see what is written there" in refused.stderr, refused.stderr
     lone.end()
+
+
+def actors_on(node: RayNode) -> list[str]:
+    """The names of our actors' processes below a node."""
+    below = psutil.Process(node.process.pid).children(recursive=True)
+    titles = ["".join(process.cmdline()[:1]) for process in below]
+    return sorted(title[5:].partition(".")[0] for title in titles if title.startswith("ray::") and "Actor" in title)
+
+
+def test_the_limiter_and_an_asker_come_back_on_another_node(nodes, tmp_path):
+    """A node with an asking actor and the limiter dies: both come back elsewhere, and nothing else is paid twice."""
+    landing = land_plain_images(tmp_path, QUESTIONS)
+    other, with_cards, doomed = nodes.nodes[3:6]
+    with_cards.end()  # no place for those who only ask, and the others are alike
+    with FakeOpenAI(latency_ms=200, rpm=RPM, window_s=WINDOW_S) as fake:
+        said = tmp_path / "said"
+        with said.open("wb") as output, open(os.devnull, "wb") as nowhere:
+            driver = subprocess.Popen(
+                [sys.executable, "-m", "tests.integration.cluster.ask_from_afar", str(landing.storage.uri)],
+                cwd=ROOT, env={**os.environ, **nodes.environment, **fake.environment}, stdout=output, stderr=nowhere,
+            )  # fmt: skip
+            try:
+                deadline = time.monotonic() + 60
+                while len(fake.requests()) < 40 and driver.poll() is None and time.monotonic() < deadline:
+                    time.sleep(0.1)
+                assert (actors_on(other), actors_on(doomed)) == (["AskingActor"], ["AskingActor", "LimiterActor"])
+                doomed.kill()
+                assert driver.wait(90) == 0
+            finally:
+                driver.kill()
+                driver.wait()
+        report = json.loads(said.read_text().splitlines()[-1])
+        stats, answered = fake.stats(), fake.answered()
+
+    assert (report["images"], report["answers"], report["failures"]) == (QUESTIONS, {"ok": QUESTIONS}, {})
+    assert len(answered) == QUESTIONS
+    assert sum(answered.values()) - QUESTIONS <= CONCURRENCY / 2  # what the dead asker had in flight
+    assert stats["max_requests_sent_per_window"] <= RPM / 60 * WINDOW_S
+    # the report has what is in the journal, and the budget counts what may have been lost, too
+    landing.refresh()
+    rows = landing.answer_log.read("is_red").to_pylist()
+    assert len(rows) == QUESTIONS and {row["status"] for row in rows} == {"ok"}
+    answers = spent_usd(landing.answer_log, ["is_red"]) - landing.answer_log.lost_usd(["is_red"])
+    assert Decimal(report["cost_usd"]) == answers
+    assert answers <= Decimal(stats["billed_usd"]) <= spent_usd(landing.answer_log, ["is_red"])
 
 
 def run(nodes: RayNodes, world: World, *words: object) -> subprocess.CompletedProcess:

@@ -51,6 +51,7 @@ TAKEN = {
     "evaluate": "out --folders --labels --nobody --strategy --curve --calibrate --json --s3-endpoint",
     "identify": f"out --strategy --threshold --rebuild --address --json {STORES}",
     "load": f"out {STORES} --rebuild",
+    "open": "out --port --browser --read-only --host --token --min-label-score --max-megapixels --mongo --s3-endpoint",
     "people apart": f"out person other {SAYING}",
     "people assign": f"out person face --new {SAYING}",
     "people export": "out to --unnamed --hidden --s3-endpoint",
@@ -92,7 +93,7 @@ def test_all_commands_are_there():
     assert names == {
         "demo", "run", "extract", "ask", "load", "identify", "evaluate", "forget", "group", "duplicates", "report",
         "export", "search", "status", "verify", "compact", "tag-identity", "weights", "plan", "cluster", "submit",
-        "people",
+        "people", "open",
     }  # fmt: skip
     assert {path[1] for path in ALL if path[0] == "weights" and len(path) > 1} == {"list", "fetch", "verify"}
 

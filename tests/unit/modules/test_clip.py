@@ -36,10 +36,10 @@ def ready(model: str, **settings: object) -> ClipEmbedderModule:
     return module
 
 
-def theirs(name: str, photo: Callable, **settings: object) -> tuple[np.ndarray, np.ndarray, object]:
-    """What open_clip by itself makes of the photos and the texts, and its model."""
+def theirs(name: str, photo: Callable) -> tuple[np.ndarray, np.ndarray, object]:
+    """What open_clip by itself makes of the photos and the texts, and its model, which is seeded if it has a name."""
     open_clip = import_open_clip()
-    model, _, transform = open_clip.create_model_and_transforms(name, **settings)
+    model, _, transform = open_clip.create_model_and_transforms(name)
     model.eval()
     read = open_clip.get_tokenizer(name)
     with torch.inference_mode():
@@ -50,11 +50,11 @@ def theirs(name: str, photo: Callable, **settings: object) -> tuple[np.ndarray, 
 def test_equals_open_clips_own(tmp_path: Path, photo: Callable) -> None:
     from safetensors.torch import save_file
 
-    file = tmp_path / "own.safetensors"
     torch.manual_seed(5)
-    save_file(import_open_clip().create_model("ViT-B-32").state_dict(), file)
+    photos, texts, model = theirs("ViT-B-32", photo)
+    file = tmp_path / "own.safetensors"
+    save_file(model.state_dict(), file)  # type: ignore[attr-defined]
     module = ready("ViT-B-32", weights_file=file, precision="float32")
-    photos, texts, _ = theirs("ViT-B-32", photo, pretrained=str(file))
     assert np.abs(photos[0] - photos[2]).max() > 1e-2  # or any numbers would pass
     rows = module.run([photo(name) for name in PHOTOS])
     np.testing.assert_allclose([row["embedding"] for row in rows], photos, atol=1e-4)
@@ -145,6 +145,11 @@ def test_a_setting_that_cannot_work_is_refused(settings: dict, said: str) -> Non
             "its texts take a tokenizer of transformers",
         ),
         ('{"embed_dim": 8, "vision_cfg": {"image_size": [8, 9]}, "text_cfg": {}}', "not square"),
+        (
+            '{"model_cfg": {"embed_dim": 8, "vision_cfg": {}, "text_cfg": {}}, '
+            '"preprocess_cfg": {"resize_mode": "longest"}}',
+            "its resize_mode is 'longest', and only shortest and squash are known",
+        ),
     ],
 )
 def test_a_folder_that_is_no_model_is_refused(content: str, said: str, tmp_path: Path) -> None:

@@ -145,21 +145,17 @@ def test_a_run_goes_on_with_clips_model_and_labels(land, tmp_path):
     assert made(modules=("clip", "clip_labels")) == [clip.settings(), labels.settings()]
     assert made(modules=("clip",), offline=True) == [clip.settings()]  # it has no packaged model
     # new labels are by the model whose vectors there are
-    assert made(modules=("clip_labels",), labels=["dog"], top_k=1) == [
-        ClipLabelsModule(["dog"], model=own, top_k=1).settings()
-    ]
+    dog = ClipLabelsModule(["dog"], model=own, top_k=1)
+    assert made(modules=("clip",), labels=["dog"], top_k=1) == [clip.settings(), dog.settings()]
     for name, state in states.items():
         told = {"clip_model": own}
         assert landed_module(name, state, weights_dir=None, told=told).settings() == state.settings
     # of vectors of another model the labels are made again; a number that both have is the classifier's
     land(2, ClipEmbedderModule(), ResnetClassifierModule("resnet18", top_k=7))
     lines = ["cat", "= a text"]
-    assert made(modules=("clip_labels",)) == [ClipLabelsModule(lines, top_k=1).settings()]
-    again = made(modules=("clip_labels", "resnet"))
-    assert again == [
-        ClipLabelsModule(lines, top_k=7).settings(),
-        ResnetClassifierModule("resnet18", top_k=7).settings(),
-    ]
+    clip, resnet = ClipEmbedderModule().settings(), ResnetClassifierModule("resnet18", top_k=7).settings()
+    assert made(modules=("clip_labels",)) == [ClipLabelsModule(lines, top_k=1).settings(), clip]
+    assert made(modules=("clip_labels", "resnet")) == [ClipLabelsModule(lines, top_k=7).settings(), resnet, clip]
 
 
 def test_weights_of_ones_own_are_not_changed_without_a_word(land, tmp_path):

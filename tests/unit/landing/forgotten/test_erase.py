@@ -8,8 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pixelbrain import schema
 from pixelbrain.errors import ConfigError, OutLockedError
 from pixelbrain.identity.corrections.people import People
+from pixelbrain.landing.derived import DUPLICATES, read_duplicates
 from pixelbrain.landing.forgotten.erase import erase
 from pixelbrain.landing.forgotten.marks import write_mark
 from pixelbrain.landing.forgotten.select import select_faces, select_photos
@@ -94,6 +96,11 @@ def test_a_photo_its_copies_and_all_that_was_derived_from_them(tmp_path, landing
     answer(landing, "what a.jpg was called before", "1", "key-a")
     landing.answer_log.fold()
     answer(landing, "b.jpg", "1", "key-b")
+    of = [{"image_id": image_id(one), "duplicate_id": "d", "keep": one == "a.jpg"} for one in ("a.jpg", "b.jpg")]
+    of[1]["copy_of"] = image_id("a.jpg")
+    columns = [schema.DUPLICATE_SCHEMA.field(one) for one in ("image_id", "duplicate_id", "keep", "copy_of")]
+    DUPLICATES.write(landing, pa.Table.from_pylist(of, pa.schema(columns)))
+    assert len(read_duplicates(landing)) == 2
     selection = select_photos(landing, ["/photos/a.jpg"])
     assert selection.photos == 2 and "copy of a.jpg" in selection.lines[1]
     write_mark(landing.storage, selection.mark)

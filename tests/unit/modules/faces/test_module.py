@@ -82,6 +82,10 @@ def test_what_does_not_fit_is_the_photos_error(photo):
     with pytest.raises(ModuleError, match="struct an image"):
         Eyes().run([image], faces=[])
 
+    assert Eyes().run([image], faces=[{"label": "cat"}])[0]["error"] == "faces finds no faces: it has label"
+    with pytest.raises(ModuleError, match="requires is empty: its first name is what gives the faces"):
+        type("Bare", (Eyes,), {"requires": []})
+
     class Taken(Eyes):
         def face_fields(self):
             return [pa.field("x1", pa.float32())]

@@ -1,0 +1,185 @@
+"use strict";
+// Every page works without this. With it forms leave the page where it is, and the keyboard is enough.
+{
+  const main = () => document.getElementById("main");
+  const seen = (element) => element.getClientRects().length > 0;
+
+  /** Say something where pages say it. */
+  function say(text) {
+    document.getElementById("said")?.remove();
+    const line = document.createElement("div");
+    line.id = "said";
+    line.className = "said bad";
+    line.setAttribute("role", "alert");
+    line.append(document.createElement("p"));
+    line.firstChild.textContent = text;
+    main().prepend(line);
+  }
+
+  /** The page's address, without the message that was shown. */
+  function withoutNote(address) {
+    const url = new URL(address);
+    url.searchParams.delete("note");
+    return url.pathname + url.search + url.hash;
+  }
+
+  /** Put the content of another page in the place of this one's; the eye and the keyboard stay where they were. */
+  async function show(reply, focus, place) {
+    const page = new DOMParser().parseFromString(await reply.text(), "text/html");
+    const fresh = page.getElementById("main");
+    if (!fresh) throw new Error("no page");
+    const top = window.scrollY;
+    main().replaceWith(document.adoptNode(fresh));
+    document.title = page.title;
+    document.body.dataset.stamp = page.body.dataset.stamp;
+    document.getElementById("changed").hidden = true;
+    if (reply.redirected) history.replaceState(null, "", withoutNote(reply.url));
+    window.scrollTo(0, top);
+    const next = document.querySelector("main [autofocus]") || (focus && document.getElementById(focus));
+    const tiles = [...document.querySelectorAll("[data-tile]")];
+    const near = next || focusable(tiles[Math.min(place, tiles.length - 1)]) || main();
+    near.focus({ preventScroll: near === main() });
+    next?.select?.();
+    count();
+  }
+
+  /** What of a tile the keyboard is on. */
+  function focusable(tile) {
+    return tile?.querySelector("label .pick") || tile?.querySelector("a");
+  }
+
+  /** Which field comes after the one of a form, so that a row of people is named without the mouse. */
+  function after(form) {
+    const field = form.querySelector("input[id]");
+    const all = [...document.querySelectorAll("input[id^=name-]")];
+    return (all[all.indexOf(field) + 1] || field)?.id;
+  }
+
+  document.addEventListener("submit", async (event) => {
+    const form = event.target;
+    if (form.method !== "post" || form.enctype === "multipart/form-data") return;
+    event.preventDefault();
+    if (form.dataset.busy) return;
+    form.dataset.busy = "yes";
+    const focus = form.classList.contains("name-form") ? after(form) : document.activeElement?.id;
+    const place = [...document.querySelectorAll("[data-tile]")].indexOf(document.activeElement?.closest("[data-tile]"));
+    try {
+      const body = new URLSearchParams(new FormData(form, event.submitter));
+      await show(await fetch(form.getAttribute("action"), { method: "POST", body }), focus, place);
+    } catch {
+      say("The server does not answer: does `pixelbrain open` still run? Nothing is lost; start it again.");
+    } finally {
+      delete form.dataset.busy;
+    }
+  });
+
+  /** How many are picked, for those who cannot see it. */
+  function count() {
+    const line = document.querySelector(".picked");
+    if (!line) return;
+    const n = document.querySelectorAll(".pick:checked").length;
+    line.dataset.none ??= line.textContent;
+    line.textContent = n ? `${n} picked` : line.dataset.none;
+  }
+  document.addEventListener("change", (event) => event.target.matches(".pick") && count());
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest("[data-unpick]")) return;
+    for (const one of document.querySelectorAll(".pick:checked")) one.checked = false;
+    count();
+  });
+
+  // --- the keyboard ---------------------------------------------------------------------------------------------
+
+  const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
+  /** Go from tile to tile, as the eye sees them; true if there are any. */
+  function move(key) {
+    const tiles = [...document.querySelectorAll("[data-tile]")];
+    if (!tiles.length) return false;
+    const here = document.activeElement?.closest("[data-tile]");
+    const [across, down] = arrows[key];
+    let at = here ? tiles.indexOf(here) + across : 0;
+    if (here && down) {
+      const columns = tiles.filter((one) => one.offsetTop === tiles[0].offsetTop).length;
+      at = tiles.indexOf(here) + down * columns;
+    }
+    const to = tiles[Math.min(Math.max(at, 0), tiles.length - 1)];
+    focusable(to).focus();
+    return true;
+  }
+
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const here = event.target;
+    if (here.matches("input:not([type=checkbox]), select, textarea")) {
+      if (event.key === "Escape" && here.matches("[id^=name-]")) {
+        here.value = here.defaultValue;
+        here.closest("[data-tile]")?.querySelector("a").focus();
+      }
+      return;
+    }
+    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    const tile = here.closest?.("[data-tile]");
+    if (tile && key === "n" && tile.querySelector(".name-form input[id]")) {
+      event.preventDefault();
+      const field = tile.querySelector(".name-form input[id]");
+      field.focus();
+      field.select();
+      return;
+    }
+    if (tile && key === "x" && tile.querySelector(".pick")) {
+      tile.querySelector(".pick").click();
+      return;
+    }
+    const button = [...document.querySelectorAll(`[data-key="${CSS.escape(key)}"]`)].find(seen);
+    if (button) {
+      event.preventDefault();
+      if (tile && "picks" in button.dataset && !document.querySelector(".pick:checked")) {
+        const pick = tile.querySelector(".pick");
+        if (pick) pick.checked = true;
+      }
+      if (button.matches("input")) button.focus();
+      else button.click();
+    } else if (key in arrows && move(key)) {
+      event.preventDefault();
+    }
+  });
+
+  // --- a photo to search by, dropped ----------------------------------------------------------------------------
+
+  const drop = () => document.querySelector("form[data-drop]");
+  document.addEventListener("dragover", (event) => {
+    if (!drop() || !event.dataTransfer.types.includes("Files")) return;
+    event.preventDefault();
+    document.body.classList.add("dropping");
+  });
+  document.addEventListener("dragleave", (event) => event.relatedTarget || document.body.classList.remove("dropping"));
+  document.addEventListener("drop", (event) => {
+    document.body.classList.remove("dropping");
+    if (!drop() || !event.dataTransfer.files.length) return;
+    event.preventDefault();
+    drop().querySelector("input[type=file]").files = event.dataTransfer.files;
+    drop().requestSubmit(drop().querySelector("button"));
+  });
+
+  // --- what others do -------------------------------------------------------------------------------------------
+
+  async function look() {
+    const since = document.body.dataset.stamp;
+    if (document.hidden || !since) return;
+    try {
+      const found = await (await fetch(`/changes?since=${since}`)).json();
+      if (!found.text || found.stamp === since || document.body.dataset.stamp !== since) return;
+      const line = document.getElementById("changed");
+      line.querySelector("p").textContent = found.text;
+      line.hidden = false;
+    } catch {
+      // it is not there at the moment; whoever says something hears of it
+    }
+  }
+  setInterval(look, 4000);
+  document.addEventListener("visibilitychange", look);
+
+  if (new URL(location).searchParams.has("note")) history.replaceState(null, "", withoutNote(location.href));
+  count();
+}

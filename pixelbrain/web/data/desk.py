@@ -1,0 +1,269 @@
+"""The OUT that is worked on: read once, read again when its files change, and what was said to whom."""
+
+from __future__ import annotations
+
+import collections
+import functools
+import hashlib
+import json
+import logging
+import secrets
+import threading
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pixelbrain.errors import LandingError, PeopleError, PixelbrainError
+from pixelbrain.identity.corrections.events import Event, active
+from pixelbrain.identity.corrections.people import People
+from pixelbrain.identity.corrections.suggest import Suggestion
+from pixelbrain.landing.landing import Landing
+from pixelbrain.landing.parts import IMAGES
+from pixelbrain.report.gallery.originals import OriginalReader
+from pixelbrain.sources import read_bytes
+from pixelbrain.stages.stages import Stages
+from pixelbrain.web.data.columns import Photos, key_of, read_photos
+from pixelbrain.web.data.known import Known
+from pixelbrain.web.data.pictures import Pictures
+
+logger = logging.getLogger(__name__)
+
+#: How long an edit waits for a run that works on OUT: somebody sits in front of it.
+_WAIT_S = 3.0
+#: How old what a listing said may be: of a disk it costs a millisecond, of S3 a request a folder.
+_LOOK_S = {True: 0.5, False: 10.0}
+#: A run lands parts all the time: reading them all again takes at most a fifth of the time.
+_REST = 5.0
+_NOTES = 1_000  # messages that are kept until their page is shown
+_SUGGESTIONS = 500  # found together; of those that are left, pages show one after another
+
+
+@dataclass(frozen=True)
+class View:
+    """What pages are made of: photos and people that belong together."""
+
+    photos: Photos
+    known: Known
+    stamp: str  # another one when OUT's files are others
+
+
+@dataclass(frozen=True)
+class Note:
+    """What a page says of what was done last."""
+
+    text: str
+    good: bool = True
+    undo: int | None = None  # the event that can be taken back
+
+
+@dataclass
+class _Queue:
+    found: list[Suggestion] = field(default_factory=list)
+    of: tuple[str, int] = ("", 0)  # the photos, and how many people there were: what makes new suggestions worth it
+    why_not: str = ""
+
+
+class Desk:
+    """One OUT, for all browsers that work on it. Safe to share between threads.
+
+    Args:
+        stages: over the OUT.
+        read_only: nothing is corrected.
+    """
+
+    def __init__(self, stages: Stages, *, read_only: bool = False) -> None:
+        config, storage = stages.config, stages.storage
+        self.stages, self.read_only, self.storage = stages, read_only, storage
+        self._least = config.min_label_score
+        self._landing = Landing(storage)
+        self.people = People(
+            Landing(storage), database=stages.unopened() if config.mongo else None, wait_s=_WAIT_S
+        )  # with a landing of its own: it looks anew at each edit
+        read = OriginalReader(functools.partial(read_bytes, s3_endpoint=config.s3_endpoint))
+        self.pictures = Pictures(storage, read, max_pixels=config.max_megapixels * 1_000_000)
+        self._view: View | None = None
+        self._error: PixelbrainError | None = None
+        self._lock = threading.RLock()  # of what is read of OUT
+        self._looked = self._finished = float("-inf")
+        self._took = 0.0
+        self._stamps = ("", "")
+        self._reader: threading.Thread | None = None
+        self._notes: collections.OrderedDict[str, Note] = collections.OrderedDict()
+        self._queue, self._skipped = _Queue(), set[tuple]()
+        self._events: list[Event] = []
+
+    def start(self) -> None:
+        """Begin to read, beside all else."""
+        self._start_reading()
+
+    # --- what is there -----------------------------------------------------------------------------------------------
+
+    def view(self, *, wait_s: float | None = None) -> View | None:
+        """What is there; None while it is read for the first time, for longer than that.
+
+        Raises:
+            LandingError: OUT cannot be read.
+        """
+        if self._view is None:
+            self._start_reading()
+            reader = self._reader
+            if reader is not None:
+                reader.join(wait_s)
+            if self._error is not None:
+                raise self._error
+        elif time.monotonic() - self._looked >= _LOOK_S[self.storage.is_local] and self._lock.acquire(blocking=False):
+            try:
+                self._look()
+            finally:
+                self._lock.release()
+        return self._view
+
+    def again(self) -> None:
+        """Somebody corrected something: the next page has it."""
+        with self._lock:
+            self._look()
+
+    def _look(self) -> None:
+        """Read what changed; photos beside the pages that are shown."""
+        landed, said = self._stamps_now()
+        self._looked = time.monotonic()
+        if landed != self._stamps[0] and time.monotonic() - self._finished > _REST * self._took:
+            self._start_reading()
+        if said != self._stamps[1] and self._view is not None:
+            self._landing.refresh()
+            known = Known(self._landing, self._view.photos)
+            self._stamps = self._stamps[0], said
+            self._view = View(self._view.photos, known, "".join(self._stamps))
+
+    def _start_reading(self) -> None:
+        with self._lock:
+            if self._reader is None or not self._reader.is_alive():
+                self._reader = threading.Thread(target=self._read, name="pixelbrain-open", daemon=True)
+                self._reader.start()
+
+    def _read(self) -> None:
+        began = time.monotonic()
+        try:
+            landing = Landing(self.storage)  # another one than pages read of
+            stamps = self._stamps_now()
+            photos = read_photos(landing, self._least)
+            known = Known(landing, photos)
+            self.pictures.look()
+            with self._lock:
+                self._landing, self._stamps, self._error = landing, stamps, None
+                self._view = View(photos, known, "".join(stamps))
+        except PixelbrainError as error:
+            logger.warning("%s", error)
+            self._error = error
+        except Exception:  # else pages would wait for ever
+            logger.exception("OUT cannot be read")
+            self._error = LandingError(f"{self.storage.uri} cannot be read; the terminal says why")
+        finally:
+            self._finished = time.monotonic()
+            self._took = self._finished - began
+
+    def _stamps_now(self) -> tuple[str, str]:
+        """What changes when photos or answers do, and when people or groups do: listings, and nothing is read."""
+        answers = (f"answers/{name}" for name in self._landing.answer_log.fields())
+        folders = [[IMAGES, *answers], ["identities", "people", "people/events", "groups"]]
+        told = [{one: sorted(self.storage.versions(one).items()) for one in some} for some in folders]
+        first, second = (hashlib.sha256(json.dumps(one).encode()).hexdigest()[:16] for one in told)
+        return first, second
+
+    def row(self, image_id: str) -> pa.Table | None:
+        """All that landed of one image, without its vectors, a row; None: it is there no more."""
+        with self._lock:
+            at = np.flatnonzero(np.asarray(pc.equal(self._landing.index.image_id, image_id)))
+            tables = list(self._landing.iter_images(vectors=False, images=at))
+        return tables[0] if tables and len(tables[0]) else None
+
+    @property
+    def landing(self) -> Landing:
+        """What pages were read of last."""
+        return self._landing
+
+    # --- what was said -----------------------------------------------------------------------------------------------
+
+    def note(self, note: Note) -> str:
+        """Keep a message for the page that is shown next; returns what it is called in addresses."""
+        with self._lock:
+            name = secrets.token_urlsafe(9)
+            self._notes[name] = note
+            if len(self._notes) > _NOTES:
+                self._notes.popitem(last=False)
+            return name
+
+    def noted(self, name: str) -> Note | None:
+        """The message of that name."""
+        return self._notes.get(name)
+
+    def last(self) -> Event | None:
+        """The last event that holds."""
+        held = active(self.people.history())
+        return held[-1] if held else None
+
+    # --- what is worth a look ----------------------------------------------------------------------------------------
+
+    def queue(self, view: View) -> tuple[list[Suggestion], int, str]:
+        """What is to be asked, those put off not; how many were put off; and why there is nothing.
+
+        Suggestions are found together, and those that what was said since has answered are left out: finding them looks
+        at all people. They are found anew when photos come, or none is left.
+        """
+        with self._lock:
+            known = view.known
+            held = self._open(known)
+            fresh = (self._stamps[0], len(known.ids))
+            if self._queue.of[0] != fresh[0] or (not held and self._queue.of != fresh):
+                self._queue = _Queue(of=fresh)
+                try:
+                    self._queue.found = [one for one in self.people.suggest(k=_SUGGESTIONS)]
+                except PeopleError as error:
+                    self._queue.why_not = str(error)
+                held = self._open(known)
+            left = [one for one in held if _key(one) not in self._skipped]
+            return left, len(held) - len(left), self._queue.why_not
+
+    def _open(self, known: Known) -> list[Suggestion]:
+        """Of what was found, what is still a question."""
+        found, seen = [], set()
+        apart = {frozenset(event.people) for event in active(self.people.history()) if event.kind == "apart"}
+        for one in self._queue.found:
+            people = [known.registry.current(who) for who in one.people]
+            if any(who not in known.place or who in known.registry.hidden for who in people):
+                continue
+            if one.kind == "same" and (len(set(people)) < 2 or {frozenset(people), frozenset(one.people)} & apart):
+                continue
+            if one.face_id is not None:
+                row = known.face_row(one.face_id)
+                if row is None or known.how(row) in ("by_hand", "removed", "rejected"):
+                    continue
+                whose = known.person[row]
+                if (one.kind == "whose") != (whose < 0) or (one.kind == "border" and known.ids[whose] != people[0]):
+                    continue
+            told = (one.kind, frozenset(people), one.face_id)
+            if told not in seen:
+                seen.add(told)
+                found.append(one)
+        return found
+
+    def skip(self, key: str) -> None:
+        """Ask this no more until the next start."""
+        with self._lock:
+            self._skipped |= {_key(one) for one in self._queue.found if suggestion_key(one) == key}
+
+    def suggestion(self, key: str) -> Suggestion | None:
+        """The one that a page asked about."""
+        return next((one for one in self._queue.found if suggestion_key(one) == key), None)
+
+
+def _key(one: Suggestion) -> tuple:
+    return one.kind, one.people, one.face_id
+
+
+def suggestion_key(one: Suggestion) -> str:
+    """What it is called on pages."""
+    return key_of("\0".join((one.kind, *one.people, one.face_id or "")))

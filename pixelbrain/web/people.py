@@ -1,0 +1,87 @@
+"""The people: all of them, one, the faces of nobody, and what was said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from pixelbrain.identity.corrections.events import holds
+from pixelbrain.web.data.columns import key_of
+from pixelbrain.web.data.desk import View
+from pixelbrain.web.page import Pages, paged
+from pixelbrain.web.say import told
+
+#: A page: tiles with a form each, faces with a box to tick, photos.
+TILES, FACES, PHOTOS, EVENTS = 96, 240, 60, 100
+#: Of these people the page of all has lists.
+_SHOWN = {"": "All", "named": "Named", "unnamed": "Without a name", "hidden": "Hidden"}
+
+
+def people_page(pages: Pages) -> Callable[[Request, View], Response]:
+    """Tiles of people by size, with a name under each."""
+
+    def show(request: Request, view: View) -> Response:
+        known, q, shown = view.known, request.query_params.get("q", "")[:200], request.query_params.get("show", "")
+        shown = shown if shown in _SHOWN else ""
+        mask = known.hidden.copy() if shown == "hidden" else ~known.hidden
+        if shown in ("named", "unnamed"):
+            named = np.array([one in known.registry.names for one in known.ids], bool)
+            mask &= named if shown == "named" else ~named
+        if q.strip():
+            wanted = q.strip().casefold()
+            mask &= np.array([wanted in known.called(one).casefold() for one in known.ids], bool)
+        page = paged(request, np.flatnonzero(mask), TILES)
+        covers = [known.pair(int(known.faces_of(int(code))[0])) for code in page.items]
+        return pages.render(
+            request, "people.html", view, here="people", page=page, covers=covers, q=q, shown=shown, choices=_SHOWN
+        )
+
+    return show
+
+
+def person_page(pages: Pages) -> Callable[[Request, View], Response]:
+    """One person: the faces, of which wrong ones can be picked, and the photos."""
+
+    def show(request: Request, view: View) -> Response:
+        known, key = view.known, request.path_params["key"]
+        who = known.find(key)
+        if who is None or who not in known.place:
+            return pages.error(request, "This person is not there any more, or has no face: look at all people.", 404)
+        if key != key_of(who):  # who became somebody else
+            return RedirectResponse(f"/people/{key_of(who)}", 303)
+        code = known.place[who]
+        faces = known.faces_of(code)
+        doubtful = request.query_params.get("order") == "doubtful"
+        page = paged(request, faces[::-1] if doubtful else faces, FACES)
+        photos = [known.photo(int(row)) for row in known.photos_of(code)[:PHOTOS]]
+        return pages.render(
+            request, "person.html", view, here="people", who=who, code=code, page=page, doubtful=doubtful,
+            cover=known.pair(int(faces[0])), faces=known.pairs(page.items), photos=photos,
+        )  # fmt: skip
+
+    return show
+
+
+def faces_page(pages: Pages) -> Callable[[Request, View], Response]:
+    """The faces of nobody."""
+
+    def show(request: Request, view: View) -> Response:
+        page = paged(request, view.known.nobodys, FACES)
+        return pages.render(request, "faces.html", view, here="faces", page=page, faces=view.known.pairs(page.items))
+
+    return show
+
+
+def history_page(pages: Pages) -> Callable[[Request, View], Response]:
+    """All that was said, the last first, each to be taken back."""
+
+    def show(request: Request, view: View) -> Response:
+        events = pages.desk.people.history()
+        page = paged(request, events[::-1], EVENTS)
+        rows = [(event, told(event, view.known), holds(events, event)) for event in page.items]
+        return pages.render(request, "history.html", view, here="history", page=page, rows=rows)
+
+    return show

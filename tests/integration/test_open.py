@@ -1,0 +1,211 @@
+"""`pixelbrain open` in a real browser, as a person works in it: names, merges, splits, undoes and reviews."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from pixelbrain.identity.corrections.people import People
+from tests.unit.identity.corrections.world import World
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: `uv sync` installs it")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: `apt-get install chromium`")
+
+PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
+LONG, ARABIC = "Maximiliana " * 16, "\u0644\u064a\u0644\u0649"
+PAGES = ("", "people", "people?show=hidden", "review", "photos", "faces", "run", "history")
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four people of six faces, of whom two are nearly alike, and two photos of nobody."""
+    world = World(tmp_path_factory.mktemp("open") / "out", people=4)
+    near = 0.6 * world.centres[0] + 0.8 * world.centres[1]
+    world.centres[1] = near / np.linalg.norm(near)
+    for who in range(4):
+        world.add(6, who=who)
+    world.identify()
+    return world.out
+
+
+@pytest.fixture(scope="module")
+def address(out: Path) -> Iterator[str]:
+    program = [str(Path(sys.executable).parent / "pixelbrain"), "open", str(out), "--no-browser", "--port", "0"]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield process.stdout.readline().split()[1]
+        finally:
+            process.terminate()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield browser
+        browser.close()
+
+
+class Desk:
+    """A page of a browser; what it says besides, and asks of others, is remembered."""
+
+    def __init__(self, browser: Any, address: str, **context: Any) -> None:
+        self.base = address.partition("?")[0]
+        self.context = browser.new_context(**context)
+        self.page = self.context.new_page()
+        self.odd: list[str] = []
+        self.page.on("console", lambda message: self.odd.append(message.text))
+        self.page.on("pageerror", lambda error: self.odd.append(str(error)))
+        self.page.on("dialog", lambda dialog: (self.odd.append(dialog.message), dialog.dismiss()))
+        self.page.on("request", lambda one: one.url.startswith(self.base) or self.odd.append(one.url))
+        self.page.goto(address)
+        self.page.locator("dl.figures").wait_for()  # the page without the token, when all is read
+        assert self.page.url == self.base
+
+    def go(self, path: str) -> None:
+        self.page.goto(self.base + path)
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def said(self, *words: str) -> None:
+        """The message that comes has these words."""
+        line = self.page.locator("#said")
+        for word in words:
+            line.filter(has_text=word).wait_for()
+
+    def heading(self, text: str) -> None:
+        self.page.locator("h1", has_text=text).wait_for()
+
+    def tiles(self, count: int) -> None:
+        sync_api.expect(self.page.locator("[data-tile]")).to_have_count(count)
+
+
+def test_a_person_works_with_the_keyboard_and_another_one_sees_it(browser: Any, address: str, out: Path):
+    desk = Desk(browser, address, viewport=DESKTOP, color_scheme="light")
+    desk.go("people")
+    desk.tiles(4)
+
+    # names: the field after the one that was written in has the cursor
+    desk.press("ArrowRight", "n")
+    desk.page.keyboard.type("Ann")
+    desk.press("Enter")
+    desk.said("is called Ann now")
+    second = desk.page.locator("input[id^=name-]").nth(1).get_attribute("id")
+    assert desk.page.evaluate("document.activeElement.id") == second
+    desk.page.keyboard.type("ann")
+    desk.press("Enter")
+    desk.heading("Is it the same ann?")
+    desk.press("y")
+    desk.said("one person now")
+    desk.tiles(3)
+    desk.press("z")
+    desk.said("Taken back")
+    desk.tiles(4)
+
+    # merges what is picked, hides the tile that has the cursor, and takes both back
+    desk.press("ArrowRight", "x", "ArrowRight", "x")
+    assert "2 picked" in desk.page.locator(".picked").inner_text()
+    desk.press("m")
+    desk.said("2 are one person now")
+    desk.tiles(3)
+    desk.press("z")
+    desk.tiles(4)
+    desk.press("ArrowDown", "h")
+    desk.said("will not be shown")
+    desk.tiles(3)
+    desk.press("z")
+    desk.tiles(4)
+
+    # picks wrong faces out of a person
+    desk.page.locator("a.tile.person").nth(2).click()
+    desk.heading("Person")
+    desk.press("ArrowRight", " ", "ArrowRight", "x")
+    assert "2 picked" in desk.page.locator(".picked").inner_text()
+    desk.press("s")
+    desk.said("2 faces are somebody else's now")
+    desk.tiles(4)
+    desk.page.locator("#said button").click()
+    desk.said("Taken back")
+    desk.tiles(6)
+    desk.page.locator(".grid .pick").first.check()
+    desk.page.get_by_label("Who the picked faces are").fill("Bo")
+    desk.press("Enter")
+    desk.said("The face is Bo's now")
+
+    # answers a question, thinks better of it, and answers otherwise
+    desk.go("review")
+    desk.heading("The same person?")
+    desk.press("y")
+    desk.said("are one person now")
+    desk.press("z")
+    desk.heading("The same person?")
+    desk.press("n")
+    desk.said("are two people")
+
+    # another browser, and the command line, see what was said, and this one what they say
+    other = Desk(browser, address, viewport=DESKTOP)
+    other.go("people")
+    assert "Ann" in other.page.locator("input[id^=name-]").evaluate_all("all => all.map(field => field.value)")
+    People(out).name("Bo", "Bob")
+    other.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    other.page.locator("#changed", has_text="is called Bob").wait_for()
+    other.page.locator("#changed a").click()
+    other.page.locator("input[value=Bob]").wait_for()
+
+    # a photo: arrows and Esc lead through what was found
+    desk.go("photos?q=.jpg")
+    desk.page.locator("figure a.frame").nth(1).click()
+    desk.page.locator(".around", has_text="2 of 24").wait_for()
+    desk.press("ArrowRight")
+    desk.page.locator(".around", has_text="3 of 24").wait_for()
+    desk.press("Escape")
+    desk.heading("Photos")
+    assert desk.page.url.endswith("/photos?q=.jpg")
+    assert desk.odd == other.odd == []
+
+
+@pytest.mark.parametrize(("viewport", "scheme"), [(PHONE, "dark"), (DESKTOP, "light")], ids=["phone", "desktop"])
+def test_every_page_fits_and_can_be_read(browser: Any, address: str, out: Path, viewport: dict, scheme: str):
+    """Also with names of 200 letters and from right to left; axe-core finds nothing serious."""
+    people = People(out)
+    for one, name in zip(people.list(), (LONG, ARABIC), strict=False):
+        people.name(one.identity_id, name)
+    desk = Desk(browser, address, viewport=viewport, color_scheme=scheme)
+    desk.go("people")
+    person = desk.page.locator("a.tile.person").first.get_attribute("href")
+    desk.go("photos")
+    photo = desk.page.locator("figure a.frame").first.get_attribute("href")
+    for path in (*PAGES, person[1:], photo[1:]):
+        desk.go(path)
+        assert desk.page.locator("h1").count() == 1, path
+        assert desk.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path
+        found = Axe().run(desk.page).response["violations"]
+        serious = [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")]
+        assert serious == [], path
+    assert desk.odd == []
+
+
+def test_it_works_without_scripts(browser: Any, address: str):
+    desk = Desk(browser, address, viewport=DESKTOP, java_script_enabled=False)
+    desk.go("people")
+    field = desk.page.locator("input[id^=name-]").last
+    field.fill("Zoe")
+    field.press("Enter")
+    desk.said("is called Zoe now")
+    desk.page.locator("#said button").click()
+    desk.said("Taken back")
+    assert re.search(r"/people\?note=", desk.page.url) and desk.odd == []
