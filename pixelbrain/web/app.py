@@ -41,6 +41,7 @@ def make_app(stages: Stages, *, token: str, hosts: Collection[str] = (), read_on
         "/faces/{key}/crop": photos.picture(pages, "face"),
         "/thumbnails/{key}": photos.picture(pages, "thumbnail"),
         "/photos": photos.photos_page(pages),
+        "/photos/like": photos.like_page(pages),
         "/photos/{key}": photos.photo_page(pages),
         "/photos/{key}/large": photos.picture(pages, "large"),
         "/review": review.review_page(pages),

@@ -20,7 +20,8 @@ from pixelbrain.web.data.find import ONLY, Wanted, find, months
 from pixelbrain.web.page import Pages, paged
 
 PHOTOS = 120
-_NEAREST = 24
+_NEAREST, _LIKE = 24, 60
+TEXTS = "clip"  # the module whose vectors words are compared with
 _FOR_GOOD = "private, max-age=31536000, immutable"
 _SHORT = "private, max-age=60"
 _PLACEHOLDER = (
@@ -53,6 +54,7 @@ def photos_page(pages: Pages) -> Callable[[Request, View], Response]:
             request, "photos_found.html", view, here="photos", page=page, wanted=wanted, only=ONLY,
             photos=[known.photo(int(row)) for row in page.items],
             people=people, months=months(known), labels=labels, query=wanted.address(),
+            reads_texts=TEXTS in pages.desk.landing.index.modules,
         )  # fmt: skip
 
     return show
@@ -137,6 +139,26 @@ def search_by_photo(pages: Pages, request: Request, view: View, data: bytes, nam
         (query["title"], [one for one in map(_match(view), query["matches"]) if one]) for query in found["queries"]
     ]
     return pages.render(request, "nearest.html", view, here="photos", queries=queries, by=by, name=name)
+
+
+def like_page(pages: Pages) -> Callable[[Request, View], Response]:
+    """The photos that words fit best, by the model that made OUT's vectors of photos and texts."""
+
+    def show(request: Request, view: View) -> Response:
+        from pixelbrain.apps.photo_search import search_text
+
+        text = request.query_params.get("text", "").strip()
+        try:
+            with _searching:
+                pages.desk.stages.landing.refresh()
+                found = search_text(pages.desk.stages, text, k=_LIKE)
+        except PixelbrainError as error:
+            return pages.after("/photos", Note(str(error), good=False))
+        match = _match(view)
+        queries = [("", list(filter(None, map(match, one["matches"])))) for one in found["queries"]]
+        return pages.render(request, "nearest.html", view, here="photos", queries=queries, by="text", name=text)
+
+    return show
 
 
 def _match(view: View) -> Callable[[dict[str, Any]], tuple | None]:

@@ -93,7 +93,6 @@ class Desk:
         self._reader: threading.Thread | None = None
         self._notes: collections.OrderedDict[str, Note] = collections.OrderedDict()
         self._queue, self._skipped = _Queue(), set[tuple]()
-        self._events: list[Event] = []
 
     def start(self) -> None:
         """Begin to read, beside all else."""

@@ -15,6 +15,8 @@ from pixelbrain import schema
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState, write_table
 from pixelbrain.web.data.find import Wanted, find, months
+from tests.unit.apps.test_text_search import model  # noqa: F401  (a fixture)
+from tests.unit.apps.test_text_search import out as clip_out  # noqa: F401  (a fixture)
 from tests.unit.report.conftest import land, photo_file  # noqa: F401  (fixtures)
 from tests.unit.report.landed_rows import identity, image_row, labelled, with_faces
 from tests.unit.web.visitor import Visitor, key_of, said, shown
@@ -235,3 +237,14 @@ def test_what_a_camera_wrote_is_found_too(tmp_path):
     for words, found in {"ricoh": 1, "alps snow": 1, "2021-05-06": 1, "red": 1, "abcabc": 0}.items():
         assert len(find(Wanted(q=words), known)) == found, words
     assert months(known) == [("2021-05", 1)]
+
+
+def test_photos_are_found_by_what_is_to_be_seen(clip_out, made):  # noqa: F811
+    visitor, other = Visitor(clip_out), Visitor(made)
+    assert 'action="/photos/like"' in visitor.get("/photos") and 'action="/photos/like"' not in other.get("/photos")
+    page = visitor.get("/photos/like?text=a+dog+on+a+beach")
+    assert re.findall(r'<bdi class="name" title="[^"]*">([^<]*)<', page) == ["2.jpg", "0.jpg", "1.jpg"]
+    assert "a dog on a beach" in shown(page) and "0.00" in page
+    for text, why in (("", "is empty"), ("cat " * 80, "too long")):
+        assert why in said(visitor.get(visitor.client.get("/photos/like", params={"text": text}).headers["location"]))
+    assert "no clip vectors" in said(other.get(other.client.get("/photos/like?text=a").headers["location"]))
