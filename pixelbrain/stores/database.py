@@ -260,11 +260,11 @@ class Database:
             return image_fields.most_common(images, self._paths()(field), n)
 
     def export_csv(self, path: str | Path, fields: Sequence[str] | None = None) -> int:
-        """Write one line an image; returns how many. `fields` may be dotted; lists are joined with `;`."""
+        """Write one line an image; returns how many. `fields` may be dotted, or "all"; lists are joined with `;`."""
         where = self._paths()
-        chosen = {field: where(field) for field in fields or image_fields.CSV_FIELDS}
+        chosen = None if fields == "all" else {field: where(field) for field in fields or image_fields.CSV_FIELDS}
         with self._images() as images:
-            return image_fields.export_csv(images, Path(path), chosen)
+            return image_fields.export_csv(images, Path(path), chosen or image_fields.all_fields(images))
 
     # --- vectors -------------------------------------------------------------------------------------------------
 
