@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pixelbrain.images.decode import DecodedImage as DecodedImage
     from pixelbrain.images.decode import DecodeTarget as DecodeTarget
     from pixelbrain.images.preprocess import Preprocessor as Preprocessor
+    from pixelbrain.images.shaped import ShapePreprocessor as ShapePreprocessor
     from pixelbrain.landing.landing import Landing as Landing
     from pixelbrain.landing.where.language import Where as Where
     from pixelbrain.landing.where.loader import DataLoader as DataLoader
@@ -67,6 +68,7 @@ _HOMES = {
     "ResnetClassifierModule": "pixelbrain.modules.resnet",
     "Resources": "pixelbrain.modules.base",
     "Results": "pixelbrain.results",
+    "ShapePreprocessor": "pixelbrain.images.shaped",
     "TaggingPipeline": "pixelbrain.pipeline",
     "Where": "pixelbrain.landing.where.language",
     "forget": "pixelbrain.pipeline",

@@ -142,6 +142,7 @@ def _check(words: Sequence[str], working_dir: str | None) -> None:
         ConfigError: settings that cannot work, a secret, or a file that stays behind.
     """
     from pixelbrain.engine.cluster.job_check import check_local_file, check_out, check_secret
+    from pixelbrain.sources.globs import Glob, is_glob
 
     name, arguments = words[0], list(words[1:])
     root = click.get_current_context().find_root()
@@ -186,7 +187,8 @@ def _check(words: Sequence[str], working_dir: str | None) -> None:
     shared = "s3://bucket/prefix, or a folder that all nodes share"
     for source in [config.source] if isinstance(config.source, str) else config.source:
         if "://" not in source:
-            check_local_file("SOURCE", source, working_dir, instead=shared)
+            place = Glob(source).base or "." if is_glob(source) else source
+            check_local_file("SOURCE", place, working_dir, instead=shared)
 
 
 def _merged_config(context: click.Context, working_dir: str | None) -> RunConfig | None:

@@ -9,6 +9,7 @@
 | `ImageBatch` | loader | the images of a source, listed, read and decoded; usable without Ray |
 | `orientation` | metadata | how a photo lies, by EXIF, XMP or its container; when it was taken |
 | `Preprocessor` | preprocess | a batch of photos to the tensor that one model wants |
+| `ShapePreprocessor` | shaped | the same to any height and width, padded, cropped or stretched, in colour or grey |
 | `import_torchvision` | torchvision | imports torchvision without torch's compiler |
 | `encode_thumbnail` | thumbnail | small JPEGs of a decoded photo: the whole of it, and its faces |
 | a room | colours/ | any pixels to 8-bit sRGB |

@@ -35,22 +35,27 @@ class Preprocessor(abc.ABC):
     #: Length that a photo's short side is resized to before the crop; 0: the whole photo becomes the square.
     resize_px: int = 0
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of a photo's pixels: (height, width, channels). Override it where it is no square in colour."""
+        return self.crop_px, self.crop_px, 3
+
     @abc.abstractmethod
     def to_pixels(self, image: Image.Image) -> np.ndarray:
-        """One RGB photo, resized and cropped: uint8 (crop_px, crop_px, 3)."""
+        """One RGB photo, resized and cropped: uint8 of `shape`."""
 
     @abc.abstractmethod
     def normalise(self, values: torch.Tensor) -> torch.Tensor:
-        """float32 (N, 3, crop_px, crop_px) of 0 to 255, to the range that the model was trained on; may be in place."""
+        """float32 (N, channels, height, width) of 0 to 255, to the range of the training; may be in place."""
 
     def to_batch(self, photos: Sequence[Photo]) -> np.ndarray:
-        """Photos, resized and cropped: uint8 (N, crop_px, crop_px, 3), RGB.
+        """Photos, resized and cropped: uint8 (N, height, width, channels), RGB or grey.
 
         Raises:
             DecodeError: encoded bytes that are not an image.
             ImageTooLargeError: encoded bytes of too many pixels.
         """
-        batch = np.empty((len(photos), self.crop_px, self.crop_px, 3), dtype=np.uint8)
+        batch = np.empty((len(photos), *self.shape), dtype=np.uint8)
         for index, photo in enumerate(photos):
             if isinstance(photo, bytes):
                 photo = decode_image(photo)
@@ -62,12 +67,12 @@ class Preprocessor(abc.ABC):
         """What `to_batch` made, to the model's input.
 
         Args:
-            batch: uint8 (N, crop_px, crop_px, 3).
+            batch: uint8 (N, height, width, channels).
             device: where to; normalised there, so that a quarter of the bytes travels.
             dtype: of the result; float32 by default. Normalised in float32 whatever it is.
 
         Returns:
-            (N, 3, crop_px, crop_px), in channels_last memory format, which convolutions are fastest in.
+            (N, channels, height, width), in channels_last memory format, which convolutions are fastest in.
         """
         import torch
 
@@ -77,7 +82,7 @@ class Preprocessor(abc.ABC):
         return self.normalise(values).to(dtype or torch.float32)
 
     def __call__(self, photos: Sequence[Photo], *, device: str = "cpu") -> torch.Tensor:
-        """Photos to the model's input: float32 (N, 3, crop_px, crop_px). Raises as `to_batch` does."""
+        """Photos to the model's input: float32 (N, channels, height, width). Raises as `to_batch` does."""
         return self.to_tensor(self.to_batch(photos), device=device)
 
 

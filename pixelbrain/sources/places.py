@@ -57,13 +57,15 @@ def normal_source(source: str) -> str:
 
 
 def one_name(source: str) -> str:
-    """One name for a source, wherever it is named from and however: an s3:// URI, or a path without links.
+    """One name for a source, wherever it is named from and however: a URI, or a path without links.
 
     A list file and an image keep their own names, which may be links: a list's relative paths start at its folder.
     """
     place = normal_source(source)
     if place.startswith((S3_SCHEME, *CLOUD_SCHEMES)):
         return place.removesuffix("/")  # a prefix is a folder, with or without its slash
+    if is_web(place):
+        return normal_url(place)
     path = absolute(place if is_file_uri(source) else os.path.expanduser(place))
     if os.path.isdir(path):
         return os.path.realpath(path)

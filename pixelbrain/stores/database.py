@@ -28,6 +28,7 @@ from pixelbrain.stores.load_record import vectors_behind
 from pixelbrain.stores.mongo import derived
 from pixelbrain.stores.mongo import fields as image_fields
 from pixelbrain.stores.mongo.connection import MongoConnection
+from pixelbrain.stores.mongo.csv_rows import read_rows
 from pixelbrain.stores.mongo.fields import FieldSummary, check_field, check_filter
 from pixelbrain.stores.mongo.upsert import create_indexes, upsert_images
 from pixelbrain.stores.results import WriteResult
@@ -95,8 +96,7 @@ class Database:
             chroma: a server's `http://HOST:PORT`, or a folder; OUT/db/chroma when None.
             s3_endpoint: the S3 server of OUT, if it is not Amazon's.
 
-        Raises:
-            ConfigError: an address that is none, or a database name that MongoDB does not take.
+        Raises `ConfigError`: an address that is none, or a database name that MongoDB does not take.
         """
         return cls(Landing(out, s3_endpoint=s3_endpoint), mongo=mongo, chroma=chroma)
 
@@ -176,14 +176,22 @@ class Database:
             logger.warning("not added: %s: %s", one, reason)
         return result
 
+    def create_from_csv(self, path: str | Path, fields: Sequence[str] | None = None) -> WriteResult:
+        """Add the rows of a CSV as images with fields, or to images that are there; bad rows are told, in `errors`.
+
+        See `stores.mongo.csv_rows.read_rows`. `fields`: only these columns. Raises `ConfigError`.
+        """
+        errors: list[tuple[str, str]] = []
+        file = Path(path).expanduser().absolute()
+        rows = list(read_rows(file, errors, check=self._check_new, fields=fields))  # before a server is started
+        for line, reason in errors[:10]:
+            logger.warning("%s, %s: %s", file, line, reason)
+        return WriteResult(errors=tuple(errors)) + (self.add_images(rows) if rows else WriteResult())
+
     def find_images(
-        self,
-        filter: Mapping[str, Any] | None = None,
-        *,
-        limit: int = 0,
-        sort: str | Sequence[str] | None = None,
+        self, filter: Mapping[str, Any] | None = None, *, limit: int = 0, sort: str | Sequence[str] | None = None,
         fields: Sequence[str] | None = None,
-    ) -> Iterator[dict[str, Any]]:
+    ) -> Iterator[dict[str, Any]]:  # fmt: skip
         """Images that match a MongoDB filter, one by one.
 
         Args:
@@ -192,8 +200,7 @@ class Database:
             sort: `"field"`, falling as `"-field"`, or several; by image_id without.
             fields: only these (and `_id`).
 
-        Raises:
-            ConfigError: a name that is no field, or an operator that runs code in the server.
+        Raises `ConfigError`: a name that is no field, or an operator that runs code in the server.
         """
         path = self._paths()
         query, order = check_filter(filter, path), image_fields.sort_keys(sort, path)
@@ -218,9 +225,8 @@ class Database:
 
     def count_images(self, filter: Mapping[str, Any] | None = None) -> int:
         """How many images match; all without a filter."""
-        query = check_filter(filter, self._paths())
         with self._images() as images:
-            return images.count_documents(query)
+            return images.count_documents(check_filter(filter, self._paths()))
 
     def store_field(self, field: str, values: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> WriteResult:
         """Set one field of many images: image_id -> value, or pairs of them; None removes it.
@@ -231,14 +237,10 @@ class Database:
             What was written. Images that are not in the database are not made: they are in `errors`, and counted in a
             warning.
 
-        Raises:
-            ConfigError: a name that is no field, or that Pixelbrain keeps itself, for a module of this OUT perhaps.
-            StoreError: values that MongoDB refused, and numpy's arrays, which it could not search; the others are
-                stored.
+        Raises `ConfigError`: a name that is no field, or that Pixelbrain keeps itself, for a module of OUT perhaps;
+        `StoreError`: values that MongoDB refused, and numpy's arrays, which it could not search; the others are stored.
         """
-        modules = {name for part in self.landing.parts for name in part.modules}  # before a server is started
-        name = check_field(field).split(".")[0]
-        check_name("field", name, modules=modules, questions=self.landing.answer_log.fields())
+        self._check_new(check_field(field).split(".")[0])  # before a server is started
         with self._images() as images:
             return image_fields.store_field(images, field, values)
 
@@ -258,11 +260,11 @@ class Database:
             return image_fields.most_common(images, self._paths()(field), n)
 
     def export_csv(self, path: str | Path, fields: Sequence[str] | None = None) -> int:
-        """Write one line an image; returns how many. `fields` may be dotted; lists are joined with `;`."""
+        """Write one line an image; returns how many. `fields` may be dotted, or "all"; lists are joined with `;`."""
         where = self._paths()
-        chosen = {field: where(field) for field in fields or image_fields.CSV_FIELDS}
+        chosen = None if fields == "all" else {field: where(field) for field in fields or image_fields.CSV_FIELDS}
         with self._images() as images:
-            return image_fields.export_csv(images, Path(path), chosen)
+            return image_fields.export_csv(images, Path(path), chosen or image_fields.all_fields(images))
 
     # --- vectors -------------------------------------------------------------------------------------------------
 
@@ -288,11 +290,7 @@ class Database:
         return self.vectors.iter_vectors(collection, batch)
 
     def vector_model(self, collection: Collection) -> ModelInfo:
-        """Which model computed the vectors.
-
-        Raises:
-            StoreError: nothing was loaded yet.
-        """
+        """Which model computed the vectors. Raises `StoreError`: nothing was loaded yet."""
         self._require_vectors(collection)
         model = self.vectors.model(collection)
         if model is None:
@@ -311,11 +309,7 @@ class Database:
         return vectors_behind(self.landing, collection, self.vectors.loaded(collection), self.vectors.count(collection))
 
     def require_in_step(self, collection: Collection) -> None:
-        """Before a table is derived from a collection, and takes the place of what was there.
-
-        Raises:
-            StoreError: it does not hold what landed, or nothing landed.
-        """
+        """Raises `StoreError` if it does not hold what landed, or nothing did: before a table takes another's place."""
         if (why := self.behind(collection)) is not None:
             raise StoreError(f"{why}: `pixelbrain load {self.landing.storage.uri}` first")
 
@@ -367,6 +361,13 @@ class Database:
                 self.vectors.drop(name)
 
     # --- inside --------------------------------------------------------------------------------------------------
+
+    def _check_new(self, name: str) -> None:
+        """Raise `ConfigError` for a name that no field of the user's may have."""
+        modules = {module for part in self.landing.parts for module in part.modules}
+        if "." in check_field(name):
+            raise ConfigError(f"{name!r} is not a field of a document: its name has no dots")
+        check_name("field", name, modules=modules, questions=self.landing.answer_log.fields())
 
     def _paths(self) -> Callable[[str], str]:
         """Where documents have what users call so; see `schema.field_path`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -66,3 +67,12 @@ def test_after_every_command_each_row_is_there_once(tmp_path, command, encode, s
     assert len(ids) == 11 and sorted(face["face_id"] for face in faces) == sorted(ids)
     query = "SELECT sum(n_faces)::INT AS faces, max(wide.value) AS widest FROM images"
     assert landed.sql(query).to_pylist() == [{"faces": 11, "widest": 60_000}]
+
+    assert landed.export(f"s3://{BUCKET}/shards", format="webdataset", shard_size=1) == 5  # as whole objects
+    assert landed.export(f"s3://{BUCKET}/faces.json", format="coco") == 5
+    coco = json.loads(s3.get_object(Bucket=BUCKET, Key="faces.json")["Body"].read())
+    assert sorted(one["face_id"] for one in coco["annotations"]) == sorted(ids)
+    index = json.loads(s3.get_object(Bucket=BUCKET, Key="shards/index.json")["Body"].read())
+    tars = [s3.get_object(Bucket=BUCKET, Key=f"shards/{one['url']}")["Body"].read() for one in index["shardlist"]]
+    first = {one[:100].rstrip(b"\0") for one in tars}  # of a tar file's members: the photo
+    assert len(first) == 5 and all(name.endswith(b".png") for name in first)

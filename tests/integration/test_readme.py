@@ -78,7 +78,8 @@ def test_the_pipeline(block, printed):
 @shows("docs/photos.md", "python", 0)
 def test_the_loader(block, folder):
     _, shown = run(block, folder)
-    assert len(shown) == 5 and sum(line.endswith(", 3)") for line in shown) == 4
+    assert len(shown) == 12 and sum(line.endswith(", 3)") for line in shown) == 4
+    assert shown[0] == "5" and shown[6].startswith("4 {") and shown[-1].rpartition(" ")[2].isdigit()
 
 
 @shows("docs/photos.md", "yaml", 0)
@@ -153,7 +154,7 @@ def test_reading_webdataset(block, landed):
     assert len(shown) == 4 and all(line.endswith(" [] 1") for line in shown)
 
 
-@shows("docs/extending.md", "python", 4)
+@shows("docs/extending.md", "python", 5)
 def test_a_store_of_ones_own(block, landed):
     for _ in range(2):
         run(block, landed)
@@ -202,7 +203,7 @@ def test_a_model_of_ones_own(block, folder, command, monkeypatch):
     assert pb.Landing(folder / "out3").models()["outdoors"].model == "outdoors"
 
 
-@shows("docs/extending.md", "python", 3)
+@shows("docs/extending.md", "python", 4)
 def test_a_module_that_stands_on_others(block, folder, landed, command, monkeypatch):
     """Over what landed before: the faces of the README's out/ are not looked for again."""
     (folder / "glasses.py").write_text(block)
@@ -215,6 +216,12 @@ def test_a_module_that_stands_on_others(block, folder, landed, command, monkeypa
     assert [row["glasses"]["faces"][0]["face_id"] for row in rows(folder / "out4") if row["status"] == "ok"] == [
         row["facenet"]["faces"][0]["face_id"] for row in rows(folder / "out") if row["status"] == "ok"
     ]
+
+
+@shows("docs/extending.md", "python", 3)
+def test_any_shape(block, folder):
+    _, shown = run(block, folder)
+    assert shown == ["torch.Size([4, 1, 96, 320])"]
 
 
 @shows("docs/asking.md", "python", 0)
@@ -249,6 +256,18 @@ def test_the_prices_file(block, tmp_path):
 @shows("docs/asking.md", "yaml", 1)
 def test_the_questions_file(block):
     assert len(pb.Gpt4VModule(**yaml.safe_load(block)["gpt4v"]).settings.questions) == 2
+
+
+@shows("docs/filters.md", "python", 0)
+def test_a_filter_in_a_pipeline(block, landed):
+    run(block, landed)
+    assert sorted(row["quality"] is not None for row in rows(landed / "out")) == [False, True, True, True, True]
+
+
+@shows("docs/filters.md", "python", 1)
+def test_a_loader_of_what_is_meant(block, landed):
+    names, shown = run(block, landed)
+    assert len(shown) == 5 and shown[0] == "4" and not names["loader"].failures
 
 
 def test_every_example_is_run_by_a_test():

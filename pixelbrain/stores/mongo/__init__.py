@@ -4,6 +4,7 @@
 | --- | --- | --- |
 | `read_uri`, `why_no_answer` | causes | why a MongoDB cannot be used, each cause with its way out |
 | `MongoConnection` | connection | MongoDB of one OUT, a server or our own mongod: opened, waited for, closed |
+| `read_rows` | csv_rows | rows of a CSV as documents: ids checked, bad rows told |
 | `store_identities`, `store_groups` | derived | people and groups, from their tables into the documents |
 | `documents`, `encode` | documents | landed rows as documents; encoding, and why MongoDB cannot have one |
 | `EmbeddedMongo` | embedded | a mongod of our own with its files in OUT, shared within the process |

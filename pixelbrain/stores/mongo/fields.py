@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import re
@@ -21,6 +22,9 @@ from pixelbrain.stores.mongo.upsert import batches, upsert_batch
 from pixelbrain.stores.results import WriteResult
 
 logger = logging.getLogger(__name__)
+
+#: What a document has for our own use, `image_id` being there, too.
+_OUR_OWN = ("_id", "row_hash")
 
 #: The columns of `export_csv` when none are named.
 CSV_FIELDS = (
@@ -218,6 +222,20 @@ def export_csv(images: Collection, file: Path, fields: Mapping[str, str]) -> int
         return write_csv(file, list(fields), rows)
     except OSError as error:
         raise StoreError(f"cannot write {file}: {error.strerror or error}") from None
+
+
+def all_fields(images: Collection) -> dict[str, str]:
+    """All that documents have, the parts of structs each by itself, for `export_csv`; every document is read for it."""
+    found = itertools.chain.from_iterable(_leaves(document) for document in images.find().sort("_id", ASCENDING))
+    return {path: path for path in dict.fromkeys(found) if path not in _OUR_OWN}
+
+
+def _leaves(value: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    for name, inner in value.items():
+        if isinstance(inner, Mapping) and inner and all(map(_PART.fullmatch, inner)):
+            yield from _leaves(inner, f"{above}{name}.")
+        else:
+            yield f"{above}{name}"
 
 
 def _projection(paths: Iterable[str]) -> dict[str, int]:

@@ -280,6 +280,9 @@ def test_csv(loaded, tmp_path):
         rows = list(csv.reader(file))
     assert rows[1] == [f"{PHOTOS}/000.jpg", 'say "hi", \u00e9\n', ""]
     assert rows[3][2] == f"{PHOTOS}/002.jpg#0;{PHOTOS}/002.jpg#1"
+    assert loaded.export_csv(tmp_path / "all.csv", "all") == 6
+    columns = (tmp_path / "all.csv").read_text(encoding="utf-8").partition("\n")[0].split(",")
+    assert {"image_id", "note", "resnet.label", "facenet.n_faces", "status"} <= {*columns} and "row_hash" not in columns
     with pytest.raises(StoreError, match="cannot write"):
         loaded.export_csv("/proc/nothing/all.csv")
 

@@ -11,9 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from pixelbrain.errors import DecodeError
+from pixelbrain.errors import ConfigError, DecodeError
 from pixelbrain.images.decode import DecodedImage
 from pixelbrain.images.preprocess import FacePreprocessor, LitePreprocessor, TorchvisionPreprocessor
+from pixelbrain.images.shaped import ShapePreprocessor
 from pixelbrain.images.torchvision import import_torchvision
 
 import_torchvision()  # without torch's compiler, which those who import it otherwise bring
@@ -101,3 +102,32 @@ def test_a_face_equals_facenet_pytorchs_own(box: tuple[float, ...]) -> None:
 @pytest.mark.parametrize("box", [(-50, 10, -1, 60), (600, 10, 700, 60), (10.2, 10, 10.9, 60)])
 def test_a_face_outside_its_photo_is_none(box: tuple[float, ...]) -> None:
     assert FacePreprocessor().crop(sample("astronaut.png"), box) is None
+
+
+@pytest.mark.parametrize(
+    ("fit", "size", "bars"),
+    [("pad", (200, 100), "rows"), ("pad", (100, 300), "columns"), ("pad", (9000, 2), "rows"), ("crop", (200, 100), ""),
+     ("crop", (1, 500), ""), ("stretch", (300, 50), "")],
+)  # fmt: skip
+@pytest.mark.parametrize("grey", [False, True])
+def test_any_shape(fit: str, size: tuple[int, int], bars: str, grey: bool):
+    shaped = ShapePreprocessor(60, 80, fit=fit, grey=grey, fill=7, mean=0.5, std=0.5)
+    photo = Image.new("RGB", size, (200, 200, 200))
+    batch = shaped.to_batch([np.asarray(photo)] * 2)
+    assert batch.shape == (2, *shaped.shape) == (2, 60, 80, 1 if grey else 3) and batch.dtype == np.uint8
+    filled = batch[0, ..., 0] == 7
+    assert filled.any() == bool(bars) and ((batch[0, ..., 0] == 200) | filled).all()
+    if bars:  # in equal parts on both sides of the whole photo
+        there = np.flatnonzero(~filled.all(axis=1 if bars == "rows" else 0))
+        assert abs(there[0] - (filled.shape[bars != "rows"] - 1 - there[-1])) <= 1
+        whole = size[1] / size[0] * 80 if bars == "rows" else size[0] / size[1] * 60
+        assert len(there) == max(1, round(whole))
+    tensor = shaped([np.asarray(photo)])
+    assert tensor.shape == (1, shaped.shape[2], 60, 80)
+    assert tensor.max().item() == pytest.approx((200 / 255 - 0.5) / 0.5, abs=1e-6)
+
+
+@pytest.mark.parametrize("how", [{"height": 0}, {"fit": "squeeze"}, {"fill": 300}, {"std": 0.0}, {"mean": (1.0, 2.0)}])
+def test_a_shape_that_cannot_be(how):
+    with pytest.raises(ConfigError, match=next(iter(how))):
+        ShapePreprocessor(**{"height": 8, "width": 8} | how)

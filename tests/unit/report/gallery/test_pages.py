@@ -72,6 +72,7 @@ def test_duplicates_are_shown_and_the_one_to_keep_is_first(hostile):
     text = (index.parent / "duplicates" / "index.html").read_text(encoding="utf-8")
     notes = re.findall(r'<span class="note" title="([^"]*)">(\w+)</span>', text)
     assert notes[0] == ("&lt;b&gt;the best&lt;/b&gt;", "keep")
+    assert re.search(r"photos: keep [^<]+, &lt;b&gt;the best&lt;/b&gt;</h2>", text)
     assert notes[1:] == [("&lt;u&gt;", "drop")] * (min(len(HOSTILE), 12) - 1)
     assert "duplicates/index.html" in index.read_text(encoding="utf-8")
 

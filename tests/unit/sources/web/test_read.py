@@ -11,7 +11,7 @@ import pytest
 
 from pixelbrain.errors import ReadError, SourceError
 from pixelbrain.images.loader import DataLoader
-from pixelbrain.sources import image_uri, local_path, open_source, read_image
+from pixelbrain.sources import image_uri, local_path, one_name, open_source, read_image
 from pixelbrain.sources.gone import find_gone
 from pixelbrain.sources.web import read as web
 from pixelbrain.sources.web.hosts import PER_HOST_VARIABLE
@@ -186,6 +186,7 @@ def test_a_limit_a_host(server, monkeypatch):
 def test_spellings_and_secrets(tmp_path):
     assert image_uri("HTTPS://Host:443/A%20b.jpg#top") == "https://host/A%20b.jpg"
     assert image_uri("http://host:8080?x=1") == "http://host:8080/?x=1"
+    assert one_name("https://Host/a.jpg") == "https://host/a.jpg" and one_name("GS://b/in/") == "gs://b/in"
     (tmp_path / "list.txt").write_text("https://me:hunter2@host/a.jpg\n")
     with pytest.raises(SourceError, match="no user or password goes into a URL of host") as caught:
         list(open_source(str(tmp_path / "list.txt")).list_images())

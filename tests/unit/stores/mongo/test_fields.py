@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pixelbrain.errors import ConfigError, StoreError
-from pixelbrain.stores.mongo.fields import check_documents, check_field, check_filter, export_csv, sort_keys
+from pixelbrain.stores.mongo.fields import all_fields, check_documents, check_field, check_filter, export_csv, sort_keys
 
 
 class Images:
@@ -14,7 +14,7 @@ class Images:
     def __init__(self, *documents: dict) -> None:
         self.documents = documents
 
-    def find(self, query: dict, projection: dict) -> Images:
+    def find(self, query: dict | None = None, projection: dict | None = None) -> Images:
         return self
 
     def sort(self, key: str, direction: int) -> list[dict]:
@@ -62,3 +62,11 @@ def test_csv_joins_lists_and_follows_dots(tmp_path):
     assert file.read_text() == '_id,faces.all.id,who,note\n"a",,,"{""x"": 1}"\n"b","b#0;b#1","ann;",\n'
     with pytest.raises(StoreError, match="cannot write"):
         export_csv(images, file / "below", {"_id": "_id"})
+
+
+def test_all_fields_are_the_parts_of_structs_and_lists_as_they_are():
+    images = Images(
+        {"_id": "b", "image_id": "b", "row_hash": "f", "resnet": {"label": "cat", "top": [{"x": 1}]}, "empty": {}},
+        {"_id": "a", "image_id": "a", "note": {"by": {"who": "ann"}}, "counts": {"a.b": 1}},
+    )
+    assert [*all_fields(images)] == ["image_id", "note.by.who", "counts", "resnet.label", "resnet.top", "empty"]
