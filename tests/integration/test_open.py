@@ -152,6 +152,7 @@ def test_a_person_works_with_the_keyboard_and_another_one_sees_it(browser: Any, 
     desk.press("y")
     desk.said("are one person now")
     desk.press("z")
+    desk.said("Taken back")
     desk.heading("The same person?")
     desk.press("n")
     desk.said("are two people")

@@ -35,7 +35,7 @@
     document.getElementById("changed").hidden = true;
     if (reply.redirected) history.replaceState(null, "", withoutNote(reply.url));
     window.scrollTo(0, top);
-    const next = document.querySelector("main [autofocus]") || (focus && document.getElementById(focus));
+    const next = document.querySelector("main [data-focus]") || (focus && document.getElementById(focus));
     const tiles = [...document.querySelectorAll("[data-tile]")];
     const near = next || focusable(tiles[Math.min(place, tiles.length - 1)]) || main();
     near.focus({ preventScroll: near === main() });
