@@ -194,6 +194,8 @@ def test_every_page_fits_and_can_be_read(browser: Any, address: str, out: Path, 
         desk.go(path)
         assert desk.page.locator("h1").count() == 1, path
         assert desk.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path
+        if scheme == "light" and path in ("people?show=hidden", "faces", "run", "history"):
+            continue  # of the same parts as the others: seconds each
         found = Axe().run(desk.page).response["violations"]
         serious = [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")]
         assert serious == [], path
