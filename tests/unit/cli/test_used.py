@@ -36,6 +36,7 @@ WORDS = {
     "search": ["out", "--image", "photos/0.jpg"],
     "ask": ["out", "--question", "people_detector", "--where", "rating > 3"],  # a field that is in MongoDB, if anywhere
     "export": ["out", "images.csv"],
+    "open": ["out", "--no-browser"],
     **{f"people {verb}": ["out", "a", "b"] for verb in ("name", "merge", "apart", "split", "assign")},
     **{f"people {verb}": ["out", "a"] for verb in ("show", "hide", "unhide", "unassign", "reject")},
     "people undo": ["out", "1"],
@@ -69,6 +70,7 @@ def read(tmp_path, encode, loads, monkeypatch) -> set[str]:
         monkeypatch.setattr(late, enough)
     dlib = functools.partial(create_module, "facenet", embedder="dlib", offline=True)
     monkeypatch.setattr("pixelbrain.apps.photo_search.landed_module", lambda *_, **__: dlib())
+    monkeypatch.setattr("uvicorn.Server.run", lambda *_, **__: None)
     monkeypatch.setattr("pixelbrain.engine.passes.Passes.work", lambda run: setattr(run, "stopped", True))
     monkeypatch.setattr("pixelbrain.stages.stages.Stages._in_step", lambda *_: contextlib.nullcontext())
     monkeypatch.setattr("pixelbrain.engine.cluster.session.find_ray", lambda: None)
