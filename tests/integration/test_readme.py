@@ -87,6 +87,21 @@ def test_the_config_file(block):
     assert RunConfig(**yaml.safe_load(block)).classifier == "resnet18"
 
 
+@shows("docs/sources.md", "python", 0)
+def test_several_sources(block, folder, encode, monkeypatch):
+    (folder / "more" / "deep").mkdir(parents=True)
+    for name in ("more/deep/a.jpg", "portrait.jpg"):
+        (folder / name).write_bytes(encode())
+    names, _ = run(block, folder)
+    monkeypatch.chdir(folder)
+    assert len(names["loader"]) == len(pb.DataLoader(folder / "photos")) + 2
+
+
+@shows("docs/sources.md", "yaml", 0)
+def test_several_sources_in_a_config_file(block):
+    assert len(RunConfig(**yaml.safe_load(block)).source) == 3
+
+
 @shows("docs/people.md", "python", 0)
 def test_who_is_who(block, landed):
     names, shown = run(block, landed)
