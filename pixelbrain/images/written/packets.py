@@ -47,6 +47,10 @@ class Xmp:
                 return
             self._described = [one for rdf in root.iter(f"{_RDF}RDF") for one in rdf.findall(f"{_RDF}Description")]
 
+    def __bool__(self) -> bool:
+        """Whether it says anything."""
+        return bool(self._described)
+
     def values(self, name: str) -> list[str]:
         """The texts of a property, such as `dc:subject`, in order; of an alternative by language the default first."""
         space, _, local = name.partition(":")
@@ -79,6 +83,10 @@ class Iptc:
             number: [one.decode("utf-8", "replace") if utf8 else decode_text(one) for one in values]
             for number, values in found.items()
         }
+
+    def __bool__(self) -> bool:
+        """Whether it says anything."""
+        return bool(self._values)
 
     def values(self, number: int) -> list[str]:
         """The texts of a data set, in order."""
