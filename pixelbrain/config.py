@@ -297,16 +297,13 @@ class RunConfig(Placement):
     def module_settings(self) -> dict[str, dict[str, Any]]:
         """The constructor arguments of the built-in modules."""
         shared = {"weights_dir": self.weights_dir, "offline": self.offline}
+        clip = {"model": self.clip_model, **shared}
+        own = {name: value for name in ("labels", "label_template") if (value := getattr(self, name))}
         return {
             "resnet": {"model": self.classifier, "classes": self.classes or None, "top_k": self.top_k, **shared},
             "facenet": {"embedder": self.embedder, **({"turns": self.turns} if self.turns else {}), **shared},
-            "clip": {"model": self.clip_model, **shared},
-            CLIP_LABELS: {
-                "model": self.clip_model,
-                "top_k": self.top_k,
-                **{name: value for name in ("labels", "label_template") if (value := getattr(self, name))},
-                **shared,
-            },
+            "clip": clip,
+            CLIP_LABELS: {**clip, "top_k": self.top_k, **own},
         }
 
 

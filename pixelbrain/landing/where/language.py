@@ -58,10 +58,7 @@ _HABITS = (
     (re.compile(r"&&|\|\||!(?!=)"), "write and, or, not"),
     (re.compile(r"\b(AND|OR|NOT|IN|IS|NULL|CONTAINS)\b"), "write and, or, not, in, is, null in lower case"),
     (re.compile(r"\bnot\s+contains\b"), 'write not people contains "Ada"'),
-    (
-        re.compile(r"\b(like|LIKE|between|BETWEEN)\b"),
-        "write 'cat' in label, and 1 <= n_faces <= 3",
-    ),
+    (re.compile(r"\b(like|LIKE|between|BETWEEN)\b"), "write 'cat' in label, and 1 <= n_faces <= 3"),
 )
 
 
@@ -125,9 +122,8 @@ def parse_where(
     """
     evaluation = _Evaluation(text, pa.schema(known).empty_table(), known, values)
     evaluation.truth(_parse(text))  # on no rows: all names and types are looked at
-    used = evaluation.used
-    named = {name: values[name] for name in used & {*values}}
-    return Condition(text=text, types={name: known[name] for name in used}, values=named)
+    types = {name: known[name] for name in evaluation.used}
+    return Condition(text=text, types=types, values={name: values[name] for name in types.keys() & values.keys()})
 
 
 def same_name(name: str) -> str:
@@ -253,9 +249,8 @@ class _Evaluation:
         if kinds[0] != kinds[1]:
             raise self.wrong(right, f"is {kinds[1]}, and is compared with {kinds[0]}")
         of_python, of_arrow = _COMPARISONS[type(operation)]
-        if kinds[0] not in _COMPARED or (
-            kinds[0] == "true or false" and not isinstance(operation, (ast.Eq, ast.NotEq))
-        ):
+        ordered = not isinstance(operation, (ast.Eq, ast.NotEq))
+        if kinds[0] not in _COMPARED or (kinds[0] == "true or false" and ordered):
             raise self.wrong(left, f"is {kinds[0]}, and cannot be compared so")
         if not isinstance(first, pa.Array) and not isinstance(second, pa.Array):
             return pa.array(np.full(len(self.table), of_python(first, second)))
