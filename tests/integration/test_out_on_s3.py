@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -32,6 +31,7 @@ from tests.integration.s3_servers import (
     faulty_proxy,
     rclone_server,
 )
+from tests.waiting import wait_for
 
 BUCKET = "results"
 KEYS = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY, "AWS_DEFAULT_REGION": "us-east-1"}
@@ -106,14 +106,6 @@ def ids_of(landing: Landing) -> list[str]:
 def record(image_id: str, **values: Any) -> dict[str, Any]:
     base = {"image_id": image_id, "version": "1", "field": "is_cat", "question": "q1", "key": f"k-{image_id}"}
     return base | {"status": "ok", "cost_usd": "0.001", "answer": True, "remembered": False} | values
-
-
-def wait_for(condition: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + 20
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not come"
-        time.sleep(0.05)
-    return found
 
 
 def test_files(out):

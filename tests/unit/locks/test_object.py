@@ -16,6 +16,7 @@ from pixelbrain.locks.object import ObjectHold, hold_object
 from pixelbrain.locks.owner import Owner
 from pixelbrain.locks.run import RunLock
 from pixelbrain.storage.local import LocalStorage
+from tests.waiting import wait_for
 
 #: Of another machine, so that nobody can look whether its process lives.
 ELSEWHERE = Owner(host="far", pid=7, what="extract", since="yesterday", machine="far", started="1")
@@ -27,13 +28,6 @@ def elsewhere(number: int) -> Owner:
 
 def claims(storage: LocalStorage) -> list[dict]:
     return [json.loads(storage.read(f"lock/{name}") or b"") for name in storage.names("lock")]
-
-
-def wait_until(condition, seconds: float = 20) -> None:
-    give_up_at = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < give_up_at
-        time.sleep(0.01)
 
 
 def silent_claim(storage: LocalStorage, beat_at: float, owner: Owner = ELSEWHERE, after: Sequence[str] = ()) -> str:
@@ -66,7 +60,7 @@ def test_a_living_owner_is_seen_by_its_beat_whatever_its_clock(tmp_path, monkeyp
     held, _ = hold_object(storage, elsewhere(1), beat_s=0.05, stale_s=60)
     assert isinstance(held, ObjectHold)
     before = claims(storage)[0]["beat_at"]
-    wait_until(lambda: claims(storage)[0]["beat_at"] > before)
+    wait_for(lambda: claims(storage)[0]["beat_at"] > before)
     # by the other machine's clock, the owner is silent for an hour
     real = time.time
     monkeypatch.setattr("pixelbrain.locks.object.time.time", lambda: real() + 3600)
@@ -108,7 +102,7 @@ def test_who_was_buried_learns_it_and_stops(tmp_path):
     storage.delete(f"lock/{mine}")  # as one does to whom it seemed dead
     second, _ = hold_object(storage, elsewhere(2), beat_s=0.05, stale_s=60)
     assert first is not None and second is not None and not first.lost
-    wait_until(lambda: first.lost)
+    wait_for(lambda: first.lost)
     first.free()
     assert not second.lost and len(claims(storage)) == 1
     second.free()
@@ -121,7 +115,7 @@ def test_a_claim_that_was_written_while_it_was_buried_ends_at_the_next_beat(tmp_
     second, _ = hold_object(storage, elsewhere(2), beat_s=0.05, stale_s=60)
     assert second is not None
     storage.write(f"lock/{name}", claim)  # the first one was just about to
-    wait_until(lambda: len(claims(storage)) == 1)
+    wait_for(lambda: len(claims(storage)) == 1)
     assert claims(storage)[0]["after"] == [name] and not second.lost
     second.free()
 
@@ -132,7 +126,7 @@ def test_who_wrote_its_claim_while_it_was_buried_gives_way(tmp_path):
     assert first is not None
     (mine,) = storage.names("lock")
     silent_claim(storage, time.time(), elsewhere(2), after=[mine])
-    wait_until(lambda: first.lost)
+    wait_for(lambda: first.lost)
     first.free()
     assert [claim["after"] for claim in claims(storage)] == [[mine]]
 
@@ -160,7 +154,7 @@ def test_who_cannot_beat_for_long_must_think_itself_dead(tmp_path, caplog):
     storage.reachable = False
     time.sleep(0.1)
     assert not held.lost
-    wait_until(lambda: held.lost)
+    wait_for(lambda: held.lost)
     held.free()
     assert "could not be kept fresh: no connection" in caplog.text and "others will find it in use" in caplog.text
 
@@ -177,7 +171,7 @@ def test_who_lost_it_does_not_go_on_with_the_next_stage(tmp_path):
         with RunLock(storage, what="extract"):
             assert len(claims(storage)) == 1 and not run.lost
         storage.delete(f"lock/{storage.names('lock')[0]}")
-        wait_until(lambda: run.lost)
+        wait_for(lambda: run.lost)
         with pytest.raises(OutLockedError, match="was lost to another run"):
             RunLock(storage, what="load").acquire()
         assert run.holders() == 1
