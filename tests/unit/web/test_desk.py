@@ -45,17 +45,24 @@ def test_questions_are_answered_one_after_another(visitor, monkeypatch):
     assert [one.kind for one in queue(visitor)] == ["same", "border"]
     visitor.say("/review", back="/review", key=key_asked(visitor), do="skip")
     assert "1 question left, 1 put off" in shown(visitor.get("/review"))
+    again = Visitor(visitor.desk.stages.config.out)  # holds over a restart
+    ask(monkeypatch, again, same(a, b), same(b, c), same(c, d), about("border", d, face))
+    assert [one.kind for one in queue(again)] == ["border"]
     assert "is not" in said(visitor.say("/review", back="/review", key=key_asked(visitor), do="no"))
     page = shown(visitor.get("/review"))
-    assert "Nothing is left" in page and "1 question put off" in page
+    assert (
+        "Nothing is left" in page and "1 question put off" in page and "asked no more" in shown(visitor.get("/history"))
+    )
     kinds = [event.kind for event in visitor.desk.people.history()]
-    assert kinds == ["merge", "apart", "unassign"]
+    assert kinds == ["merge", "apart", "later", "unassign"]
     assert "answered already" in said(visitor.say("/review", key="0" * 16, do="yes"))
     visitor.say("/undo", back="/review")
     assert [one.kind for one in queue(visitor)] == ["border"]  # what was taken back is a question again
+    visitor.say("/undo", back="/review", number="3")
+    assert [one.kind for one in queue(visitor)] == ["same", "border"]  # also of what was put off
 
 
-def test_a_face_of_nobody_is_offered_and_no_says_nothing_for_good(visitor, monkeypatch):
+def test_a_face_of_nobody_is_offered_and_a_no_is_about_one_person(visitor, monkeypatch):
     a, b = (one.identity_id for one in visitor.desk.people.list()[:2])
     face = visitor.desk.people.faces(b)["face_id"].to_pylist()[0]
     visitor.desk.people.unassign(face)
@@ -68,9 +75,13 @@ def test_a_face_of_nobody_is_offered_and_no_says_nothing_for_good(visitor, monke
     page = visitor.get("/review")
     assert "Is this" in shown(page) and "The face in question" in page
     key = key_asked(visitor)
-    before = len(visitor.desk.people.history())
-    assert "no more" in said(visitor.say("/review", back="/review", key=key, do="no"))
-    assert len(visitor.desk.people.history()) == before and queue(visitor) == []
+    assert "is not Person" in said(visitor.say("/review", back="/review", key=key, do="no"))
+    monkeypatch.setattr(visitor.desk.view().known, "how", lambda row: "single")
+    last = visitor.desk.people.history()[-1]
+    assert (last.kind, last.people) == ("apart", (a,)) and "a face is not Person" in shown(visitor.get("/history"))
+    ask(monkeypatch, visitor, about("whose", a, face), about("whose", b, face))
+    visitor.desk._queue.of = ("", 0)  # found anew, as after a restart
+    assert queue(visitor) == [about("whose", b, face)]
 
 
 def test_what_people_itself_suggests_is_asked(visitor):
