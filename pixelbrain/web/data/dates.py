@@ -6,9 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_NAMES = (
-    "january february march april may june july august september october november december".split()
-)  # fmt: skip
+_NAMES = ["january", "february", "march", "april", "may", "june", "july", "august", "september", "october"]
+_NAMES += ["november", "december"]
 _MONTHS = {name: number for number, name in enumerate(_NAMES, 1)}
 _SHORT = {name[:3]: number for name, number in _MONTHS.items()} | {"sept": 9}
 _YEAR, _DAY = re.compile(r"(?:18|19|20)\d\d"), re.compile(r"([0-3]?\d)(?:st|nd|rd|th)?\.?")

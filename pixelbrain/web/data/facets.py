@@ -1,4 +1,4 @@
-"""What answers and modules said that has few values, to be chosen from a list: of each value the photos, and how many."""
+"""What answers and modules said that has few values, to be chosen from a list: the photos of each value."""
 
 from __future__ import annotations
 

@@ -93,9 +93,8 @@ def list_file(pages: Pages, ending: str) -> Callable[[Request, View], Response]:
                 data = file.read_bytes()
         kind = {"txt": "text/plain; charset=utf-8", "csv": "text/csv; charset=utf-8"}[ending]
         name = urllib.parse.quote(f"{pages.title} photos.{ending}", safe="")
-        return Response(data, headers={
-            "Content-Type": kind, "Content-Disposition": f"attachment; filename=photos.{ending}; filename*=UTF-8''{name}",
-        })  # fmt: skip
+        told = f"attachment; filename=photos.{ending}; filename*=UTF-8''{name}"
+        return Response(data, headers={"Content-Type": kind, "Content-Disposition": told})
 
     return show
 

@@ -21,6 +21,7 @@ from pixelbrain.web.data.desk import View
 from pixelbrain.web.page import Pages
 from pixelbrain.web.photos.listing import PHOTOS, found_of, wanted_of
 
+_SHARES = ("quality.brightness", "quality.contrast", "quality.clipped_shadows", "quality.clipped_highlights")
 _LONGEST = 20_000  # letters of what a module said: a page is no export
 
 
@@ -123,6 +124,8 @@ def _by_module(values: list[tuple[str, str]], few: Mapping[str, Any]) -> list[tu
     for name, text in values:
         module, _dot, field = name.partition(".")
         value = {"True": "yes", "False": "no"}.get(text, text)
+        if name in _SHARES and value:
+            value = f"{float(value):.1%}".replace("%", " %")
         search = f"{name}={value}" if name in few and value in few[name].values else ""
         parts.setdefault(module if field else "", []).append((field or name, value, search))
     return sorted(parts.items())

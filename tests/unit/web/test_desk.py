@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+import pixelbrain as pb
 from pixelbrain.errors import LandingError
 from pixelbrain.identity.corrections.suggest import Suggestion
 from tests.unit.landed_out import land_faces
@@ -127,3 +128,21 @@ def test_an_out_that_cannot_be_read_says_so(out, monkeypatch):
     visitor.desk._reader.join()
     page = visitor.client.get("/people")
     assert page.status_code == 500 and "the disk is gone" in page.text
+
+
+def test_nothing_that_was_forgotten_is_shown_or_kept(out, visitor):
+    known = visitor.desk.view().known
+    face, gone = known.photos.face_id[0].as_py(), known.photos.image_id[0].as_py()
+    pictures = visitor.desk.pictures
+    pictures._made.put((gone, "1", face), b"a face", 6)
+    crop = f"/faces/{key_of(face)}/crop"
+    reply = visitor.client.get(crop)
+    assert reply.status_code == 200 and reply.content == b"a face" and "no-cache" in reply.headers["cache-control"]
+    visitor.desk._took = 100.0  # as of many photos, whose pages do not wait for new ones
+    pb.forget(str(out), photos=[gone])
+    visitor.desk._looked = float("-inf")
+    visitor.desk.view()  # which waits for as long as it takes; a page says so after a while
+    assert visitor.client.get(crop, headers={"If-None-Match": reply.headers["etag"]}).status_code == 404
+    assert key_of(gone) not in visitor.get("/photos")
+    visitor.get(f"/photos/{key_of(gone)}", status=404)
+    assert pictures._made.get((gone, "1", face)) is None

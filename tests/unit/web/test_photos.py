@@ -19,7 +19,7 @@ from tests.unit.apps.test_text_search import model  # noqa: F401  (a fixture)
 from tests.unit.apps.test_text_search import out as clip_out  # noqa: F401  (a fixture)
 from tests.unit.report.conftest import land, photo_file  # noqa: F401  (fixtures)
 from tests.unit.report.landed_rows import identity, image_row, labelled, with_faces
-from tests.unit.web.visitor import Visitor, key_of, said, shown
+from tests.unit.web.visitor import ADDRESS, Visitor, key_of, said, shown
 
 HOSTILE = "file:///photos/%3Cimg%20src=x%20onerror=alert(1)%3E.jpg"
 LONG = "n" * 200
@@ -217,6 +217,26 @@ def test_search_by_a_photo_refuses_what_is_none(library):
         page = library.get(reply.headers["location"])
         assert said(page) and "/tmp" not in said(page)
     assert library.client.post("/photos/nearest", files={"a": b"", "b": b""}, headers=origin).status_code == 400
+
+
+def test_what_is_nearest_to_a_photo_is_kept_under_its_own_address(library, monkeypatch):
+    image = library.desk.view().photos.image_id[1].as_py()
+    asked = []
+
+    def nearest(stages, photo, *, by, k, models):
+        asked.append((by, models))
+        matches = [{"image_id": one, "distance": 0.25} for one in (image, "file:///gone.jpg")]
+        return {"queries": [{"title": "the whole photo", "matches": matches}]}
+
+    monkeypatch.setattr("pixelbrain.apps.photo_search.search_photo", nearest)
+    sent = {"files": {"photo": ("<me>.jpg", b"x")}, "data": {"by": "images"}, "headers": {"Origin": ADDRESS}}
+    to = library.client.post("/photos/nearest", **sent).headers["location"]
+    for _again in range(2):
+        page = library.get(to)
+        assert "&lt;me&gt;.jpg" in page and key_of(image) in page and "0.25" in page and "gone" not in page
+    library.client.post("/photos/nearest", **sent)
+    assert [by for by, _models in asked] == ["images"] * 2 and asked[0][1] is asked[1][1] is library.desk.models
+    assert "not kept any more" in said(library.get(library.client.get("/photos/nearest?found=x").headers["location"]))
 
 
 def test_what_a_camera_wrote_is_found_too(tmp_path):
