@@ -64,7 +64,7 @@ LETTERS, TAKEN = "a module's name is lower-case letters", "needs another name"
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"), [("Half", LETTERS), ("", LETTERS), ("a-b", LETTERS), ("image_id", TAKEN), ("status", TAKEN)]
+    ("wrong", "said"), [("Half", LETTERS), ("", LETTERS), ("a-b", LETTERS), ("image_id", TAKEN), ("null", TAKEN)]
 )
 def test_a_name_that_can_be_no_column_is_refused(wrong, said):
     with pytest.raises(ModuleError, match=said):
