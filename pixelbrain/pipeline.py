@@ -12,8 +12,7 @@ from pixelbrain.config import Placement, RunConfig
 from pixelbrain.errors import ConfigError
 from pixelbrain.images.loader import DataLoader
 from pixelbrain.landing.landing import Landing
-from pixelbrain.landing.where.language import Where
-from pixelbrain.landing.where.parse import all_of
+from pixelbrain.landing.where.language import Where, all_of
 from pixelbrain.modules.base import PipelineModule
 from pixelbrain.modules.exif import ExifModule
 from pixelbrain.shown import Shown

@@ -24,7 +24,7 @@ from pixelbrain.asking.request.server import PROVIDERS, Server
 from pixelbrain.asking.settings import AskLimits, AskSettings
 from pixelbrain.config import MAX_MEGAPIXELS, choose
 from pixelbrain.errors import ConfigError
-from pixelbrain.landing.where.parse import all_of
+from pixelbrain.landing.where.language import all_of
 from pixelbrain.shown import Shown
 
 _USUAL_SIZE = (1600, 1200)  # of a photo, for the tokens of a usual request

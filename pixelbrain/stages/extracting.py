@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from pixelbrain.landing.where.parse import all_of
+from pixelbrain.landing.where.language import all_of
 from pixelbrain.sources import name_sources
 from pixelbrain.stages.chosen import read_where
 from pixelbrain.stages.wording import tell_extracted

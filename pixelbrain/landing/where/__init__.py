@@ -4,6 +4,5 @@
 | --- | --- | --- |
 | `DataLoader` | loader | the images of a source or an OUT, chosen by what is known of them |
 | `Where`, `Condition` | language | the language: a small expression, checked and applied to columns without `eval` |
-| `all_of`, `names_in` | parse | the text of an expression becomes a tree |
 | `read_where` | names | the names that it knows: columns that landed, answers, people, groups, and users' fields |
 """

@@ -19,6 +19,8 @@ import ast
 import difflib
 import functools
 import operator
+import re
+import warnings
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -30,8 +32,10 @@ import pyarrow.compute as pc
 
 from pixelbrain.errors import ConfigError
 from pixelbrain.landing.registry import plain
-from pixelbrain.landing.where.parse import CONSTANTS, names_in, parse, place_of
 from pixelbrain.shown import shown
+
+#: Longer than any that a person writes; it bounds the parser's work.
+_MAX_CHARACTERS = 4000
 
 _COMPARISONS = {
     ast.Eq: (operator.eq, pc.equal),
@@ -41,6 +45,21 @@ _COMPARISONS = {
     ast.Gt: (operator.gt, pc.greater),
     ast.GtE: (operator.ge, pc.greater_equal),
 }
+_CONSTANTS = {"null": None, "true": True, "false": False}
+
+#: What Python writes otherwise, outside of texts and comments: = for ==, and contains, for which @ stands meanwhile.
+_OURS = re.compile(
+    r"""'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|\#.*|(?P<is>(?<![=<>!:])=(?!=))|(?P<has>\bcontains\b)|@"""
+)
+
+#: What people write who come from SQL or C, and what it is here.
+_HABITS = (
+    (re.compile(r"<>"), "inequality is written !="),
+    (re.compile(r"&&|\|\||!(?!=)"), "write and, or, not"),
+    (re.compile(r"\b(AND|OR|NOT|IN|IS|NULL|CONTAINS)\b"), "write and, or, not, in, is, null in lower case"),
+    (re.compile(r"\bnot\s+contains\b"), 'write not people contains "Ada"'),
+    (re.compile(r"\b(like|LIKE|between|BETWEEN)\b"), "write 'cat' in label, and 1 <= n_faces <= 3"),
+)
 
 
 @dataclass(frozen=True)
@@ -82,7 +101,7 @@ class Condition:
             ConfigError: a column has a type for which the expression makes no sense.
         """
         evaluation = _Evaluation(self.text, table, self.types, self.values)
-        return pc.fill_null(evaluation.truth(parse(self.text)), False)
+        return pc.fill_null(evaluation.truth(_parse(self.text)), False)
 
 
 def parse_where(
@@ -102,7 +121,7 @@ def parse_where(
             names the place.
     """
     evaluation = _Evaluation(text, pa.schema(known).empty_table(), known, values)
-    evaluation.truth(parse(text))  # on no rows: all names and types are looked at
+    evaluation.truth(_parse(text))  # on no rows: all names and types are looked at
     types = {name: known[name] for name in evaluation.used}
     return Condition(text=text, types=types, values={name: values[name] for name in types.keys() & values.keys()})
 
@@ -110,6 +129,55 @@ def parse_where(
 def same_name(name: str) -> str:
     """The same for all ways to write the name of somebody, in capitals or not."""
     return plain(name).casefold()
+
+
+def all_of(*texts: str | None) -> str | None:
+    """The expression that is true where all of these are; None where there is none."""
+    found = [text for text in texts if text is not None]
+    return " and ".join(f"({text}\n)" for text in found) if len(found) > 1 else next(iter(found), None)
+
+
+def names_in(text: str) -> set[str]:
+    """The names that an expression uses, known or not. Raises `ConfigError`: it cannot be read."""
+    found = [node for node in ast.walk(_parse(text)) if isinstance(node, (ast.Name, ast.Attribute))]
+    inner = {node.value for node in found if isinstance(node, ast.Attribute)}
+    return {ast.unparse(node) for node in found if node not in inner} - _CONSTANTS.keys()
+
+
+def _parse(text: str) -> ast.expr:
+    if not text.strip():
+        raise ConfigError("where is empty: write something such as n_faces > 0, or leave it out")
+    if len(text) > _MAX_CHARACTERS:
+        raise ConfigError(f"where has {len(text):,} characters: at most {_MAX_CHARACTERS:,}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)  # about backslashes in texts
+            warnings.simplefilter("ignore", DeprecationWarning)
+            # in brackets, so that it may run over lines; one more bracket in the text, and it is no list of one
+            tree = ast.parse(f"[{_OURS.sub(_as_python, text)}\n]", mode="eval").body
+    except SyntaxError as error:
+        unquoted = re.sub(r"'[^']*'|\"[^\"]*\"", "''", text)
+        hint = next((f"; {hint}" for habit, hint in _HABITS if habit.search(unquoted)), "")
+        offset = error.offset or 0
+        place = f" at character {_written(text, offset - 1)}" if offset > 1 and error.lineno == 1 else ""
+        raise ConfigError(f"where cannot be read{place}: {shown(text)}{hint}") from None
+    except (ValueError, RecursionError, MemoryError):
+        raise ConfigError(f"where cannot be read: {shown(text)}") from None
+    if not isinstance(tree, ast.List) or len(tree.elts) != 1:
+        raise ConfigError(f"where cannot be read: {shown(text)} is not one expression")
+    return tree.elts[0]
+
+
+def _as_python(found: re.Match[str]) -> str:
+    if found[0] == "@":
+        return "$"  # which Python does not know either
+    return "==" if found["is"] else "@".ljust(len("contains")) if found["has"] else found[0]
+
+
+def _written(text: str, offset: int) -> int:
+    """Where in a text is what Python's parser, which sees some more characters, says is at `offset`."""
+    ours = [found.start() + shift for shift, found in enumerate(f for f in _OURS.finditer(text) if f["is"])]
+    return offset - sum(start < offset - 2 for start in ours)
 
 
 @dataclass
@@ -153,7 +221,7 @@ class _Evaluation:
 
     def is_null(self, left: ast.expr, operation: ast.cmpop, right: ast.expr) -> pa.BooleanArray:
         column = self.value(left)
-        constant = right.value if isinstance(right, ast.Constant) else CONSTANTS.get(getattr(right, "id", ""), "")
+        constant = right.value if isinstance(right, ast.Constant) else _CONSTANTS.get(getattr(right, "id", ""), "")
         if constant is not None:
             raise self.wrong(right, "cannot stand after is: only null can, other values are compared with ==")
         if not isinstance(column, pa.Array):
@@ -233,8 +301,8 @@ class _Evaluation:
             if _kind(number) != "a number" or isinstance(number, pa.Array):
                 raise self.wrong(node, "is no number")
             return -number if isinstance(node.op, ast.USub) else number
-        if isinstance(node, ast.Name) and node.id in CONSTANTS:
-            return CONSTANTS[node.id]
+        if isinstance(node, ast.Name) and node.id in _CONSTANTS:
+            return _CONSTANTS[node.id]
         if isinstance(node, (ast.Name, ast.Attribute)):
             return self.column(node)
         if isinstance(node, ast.BinOp):
@@ -268,7 +336,8 @@ class _Evaluation:
         return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
 
     def wrong(self, node: ast.expr, reason: str) -> ConfigError:
-        return ConfigError(f"where: {ast.unparse(node)} {reason} ({place_of(self.text, node)}{shown(self.text)})")
+        place = f"at character {_written(self.text, node.col_offset)} of " if node.lineno == 1 else "in "
+        return ConfigError(f"where: {ast.unparse(node)} {reason} ({place}{shown(self.text)})")
 
 
 #: Kinds of values that have an order, or are equal or not.

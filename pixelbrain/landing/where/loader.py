@@ -16,9 +16,8 @@ from pixelbrain.errors import ConfigError
 from pixelbrain.images.loader import DataLoader as SourceLoader
 from pixelbrain.images.loader import Filter
 from pixelbrain.landing.landing import Landing
-from pixelbrain.landing.where.language import Condition
+from pixelbrain.landing.where.language import Condition, all_of, names_in
 from pixelbrain.landing.where.names import Chosen, choose_images, most_common_person, read_where
-from pixelbrain.landing.where.parse import all_of, names_in
 from pixelbrain.sources import ImageSource
 from pixelbrain.storage.base import Storage
 

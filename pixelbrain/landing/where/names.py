@@ -15,8 +15,7 @@ from pixelbrain.errors import ConfigError
 from pixelbrain.landing.digests import DigestTable, digest_ids, sort_digests
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.registry import read_registry
-from pixelbrain.landing.where.language import Condition, parse_where, same_name
-from pixelbrain.landing.where.parse import names_in
+from pixelbrain.landing.where.language import Condition, names_in, parse_where, same_name
 from pixelbrain.storage.file_uri import shown_path
 
 #: What later stages say of an image: its people, each once, by their ids; the group that it looks like; and its people
