@@ -234,11 +234,13 @@ def _shown(match: Any, names: Mapping[str, str]) -> dict[str, Any]:
 def _queries(found: dict[str, Any], field: VectorField) -> tuple[list[str], np.ndarray]:
     """What to search by, a title and a vector each: the whole photo, or what it has, the largest faces first."""
     each, _dot, name = field.path.rpartition(".")
-    rows = [row for row in ((found.get(each) or ()) if each else [found]) if _comparable(row.get(name))]
+    there = [row for row in ((found.get(each) or ()) if each else [found]) if row.get(name) is not None]
+    rows = [row for row in there if np.isfinite(row[name]).all()]
     if field.module == "facenet" and not rows:
         raise ModuleError("no face was found in the photo; --similar searches by the whole image")
     if not rows:
-        raise ModuleError(f"{field.module} found no {field.path} in the photo, or one with a NaN")
+        what = f"no {field.path} without a NaN" if there else f"no {field.path}"
+        raise ModuleError(f"{field.module} found {what} in the photo")
     if not each:
         sure = f", likeliest {found['label']} ({found['label_score']:.0%})" if found.get("label") else ""
         titles = [f"the whole photo{sure}"]
@@ -249,7 +251,3 @@ def _queries(found: dict[str, Any], field: VectorField) -> tuple[list[str], np.n
         boxes = [[round(float(face[corner])) for corner in ("x1", "y1", "x2", "y2")] for face in rows]
         titles = [f"face at {box} of the photo" for box in boxes]
     return titles, np.stack([np.asarray(row[name], np.float32) for row in rows])
-
-
-def _comparable(vector: Any) -> bool:
-    return vector is not None and bool(np.isfinite(vector).all())

@@ -77,7 +77,7 @@ def _find(module: str, required: str, here: Sequence[Giver], landed: Callable[[]
         if found:
             return found[0]
     itself = next(one for one in here if one.name == module)
-    if required == module or required in itself.fields:
+    if required == module or (required in itself.fields and required not in _GIVEN):
         raise ConfigError(f"module {module} requires {required}, which is its own: it stands on others alone")
     known = {*_GIVEN, *MODULES, *(name for one in seen for name in (one.name, *one.fields))}
     near = difflib.get_close_matches(required, known - {required}, n=1)
