@@ -116,7 +116,7 @@ class Opener:
         target = functools.reduce(DecodeTarget.union, targets)
 
         def submit(entries: Sequence[Mapping[str, Any]]) -> tuple[list[Any], list[Future]]:
-            """What is opened of each, and who opens them: a future for each image would cost a fifth of Python's part."""
+            """What is opened of each, and who opens it: a future for each image costs more than to read one."""
             opened: list[Any] = [None] * len(entries)
             reads = [self._begin_read(entry["image_id"], entry["version"]) for entry in entries]
             places = iter(range(len(entries)))  # each place goes to one thread
