@@ -1,6 +1,6 @@
 """The fused layout: equal actors that each do all of an image's work, one a GPU, or one for about four CPUs.
 
-Where no module has a model to speak of, one a CPU: then what is done to an image is Python's for a third and more, which
+Where no module has a model to speak of, one a CPU: then a third and more of what is done to an image is Python's, which
 the threads of a process do one at a time, and another process costs its start and 300 MB.
 
 Pixels never leave an actor: it is the laptop's, and that of clusters whose GPU nodes have the CPUs to feed them.
@@ -98,7 +98,7 @@ def _actors_by_gpus(node: Node, share: float) -> int:
 
 
 def _actors_by_cpus(node: Node, nodes: Sequence[Node], memory: int, wanted: int) -> int:
-    """Actors of a node, each of about `wanted` CPUs. All actors are equal: the CPUs of one are such that the smallest node is filled, too."""
+    """Actors of a node. All are equal, of about `wanted` CPUs, and such that the smallest node is filled, too."""
     useful = [other for other in nodes if other.cpus >= 1] or nodes
     if node not in useful:
         return 0
