@@ -17,6 +17,7 @@ from typing import IO, Any
 import pyarrow as pa
 
 from pixelbrain.errors import ReadError, SourceError
+from pixelbrain.schema import UNKNOWN_VERSION
 from pixelbrain.sources.archives.parquet import LIST_COLUMNS
 from pixelbrain.sources.base import ImageSource, ManifestRow, is_image_name, manifest_tables
 from pixelbrain.sources.local import FILE_SCHEME, stat_version, uri_to_path
@@ -26,8 +27,6 @@ from pixelbrain.sources.results import Outs
 from pixelbrain.sources.web.read import look_web
 from pixelbrain.sources.web.urls import is_web
 
-#: The version of what is not asked for its version.
-_UNKNOWN = "listed"
 _KEYS = ("s3:", "s3a:", "gs:", "az:")  # schemes of keys
 _LOOKS = 64  # at a time, of all hosts
 
@@ -64,7 +63,7 @@ class NamedImages(ImageSource):
         waiting: collections.deque[tuple[ManifestRow, Future[ManifestRow] | None]] = collections.deque()
         try:
             for row in rows:
-                to_ask = is_web(row[0]) and row[1] == _UNKNOWN
+                to_ask = is_web(row[0]) and row[1] == UNKNOWN_VERSION
                 waiting.append((row, pool.submit(_look, row) if to_ask else None))
                 while waiting and (waiting[0][1] is None or len(waiting) >= _LOOKS):
                     row, coming = waiting.popleft()
@@ -83,17 +82,29 @@ class NamedImages(ImageSource):
         return ((name, "") for name in self._names)
 
     def _uri(self, entry: str) -> str:
-        """What an entry names: blanks around it are none of it, unless a file is called so, or they end a key."""
-        uri = image_uri(entry, self._folder)
-        if entry == (bare := entry.strip()) or (uri.startswith(FILE_SCHEME) and os.path.lexists(uri_to_path(uri))):
-            return uri
-        return image_uri(entry.lstrip() if bare.startswith(_KEYS) else bare, self._folder)
+        """What an entry names: blanks around it are none of it, unless a file is called so, or they end a key.
+
+        A URL that is none is listed, too, and fails as a row.
+        """
+        bare = entry.strip()
+        try:
+            uri = image_uri(entry, self._folder)
+            if entry == bare or (uri.startswith(FILE_SCHEME) and os.path.lexists(uri_to_path(uri))):
+                return uri
+            return image_uri(entry.lstrip() if bare.startswith(_KEYS) else bare, self._folder)
+        except SourceError:
+            if "@" in entry:  # a password would land
+                raise
+            return bare
 
     def _rows(self) -> Iterator[ManifestRow]:
         outs = Outs(self._outs)
         seen: set[str] = set()
-        for entry, version in self._entries():
-            uri = self._uri(entry)
+        for number, (entry, version) in enumerate(self._entries(), 1):
+            try:
+                uri = self._uri(entry)
+            except SourceError as error:
+                raise SourceError(f"of the images that are named, number {number:,}: {error}") from None
             if uri in seen:
                 self.passed_over.add(REPEATED)
                 continue
@@ -109,7 +120,7 @@ class NamedImages(ImageSource):
                     version, size = version or stat_version(found), found.st_size
                 except (OSError, ValueError):
                     version = version or "unreadable"
-            yield uri, version or _UNKNOWN, size
+            yield uri, version or UNKNOWN_VERSION, size
 
 
 def _look(row: ManifestRow) -> ManifestRow:
