@@ -47,6 +47,9 @@ BASE_FIELDS: tuple[pa.Field, ...] = (
 #: What a source yields: an image that is there, before a byte of it is read.
 MANIFEST_SCHEMA = pa.schema(BASE_FIELDS[:3])
 
+#: The version of what was not asked for its version, or did not say it: an image that landed counts as unchanged.
+UNKNOWN_VERSION = "listed"
+
 #: How a module's struct ends; both are null when it succeeded.
 ERROR_FIELDS = BASE_FIELDS[-2:]
 
