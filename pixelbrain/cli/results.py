@@ -9,6 +9,8 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+from typing import Any
+
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -185,7 +187,7 @@ def search(
 
     if sum(one is not None for one in (image, text, person)) != 1:
         raise click.UsageError("Search by one of --image PHOTO, --text WORDS and --person NAME.")
-    own = {"clip_model": clip_model, "module": module, "where": where}
+    own: dict[str, Any] = {"clip_model": clip_model, "module": module, "where": where}
     if image is not None:
         found = search_photo(stages, image, by=module_of or by, k=k, embedder=embedder, **own)
     elif text is not None:
