@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pixelbrain.errors import ImageError, LandingError, ModuleError
+from pixelbrain.errors import ImageError, ModuleError
 from pixelbrain.identity.corrections.people import People
 from pixelbrain.images.decode import DecodeTarget, decode_image
 from pixelbrain.landing.forgotten.marks import read_marks
@@ -30,7 +30,7 @@ from pixelbrain.stages.chosen import choose
 from pixelbrain.stages.configured import landed_module
 from pixelbrain.stages.stages import Stages
 from pixelbrain.storage.file_uri import shown_path
-from pixelbrain.stores.vectors import COLLECTION_COLUMNS, VectorField, check_collection, fields_of, vector_fields
+from pixelbrain.stores.vectors import VectorField, fields_of, landed_field
 
 _COLUMNS = {
     "faces": ["distance", "identity_id", "path", "face_id"],
@@ -120,7 +120,7 @@ def search_photo(
         LandingError: OUT has no such vectors, or they are another model's.
         ModuleError: the model failed on the photo, or found no face in it.
     """
-    field, uri, images = _field(stages, by), image_uri(photo), choose(stages, where)
+    field, uri, images = landed_field(stages.landing, by), image_uri(photo), choose(stages, where)
     told = {"embedder": embedder, "clip_model": clip_model}
     try:
         data = read_bytes(uri, s3_endpoint=stages.config.s3_endpoint)
@@ -164,19 +164,10 @@ def search_text(
         LandingError: OUT has no such vectors, or they are another model's.
         MissingExtraError, WeightsError: what reads texts is not here.
     """
-    field, images = _field(stages, by), choose(stages, where)
+    field, images = landed_field(stages.landing, by), choose(stages, where)
     stages.check("search")
     made = _again(stages, {"clip_model": clip_model}, module, models, set_up=False)(field.module)
     return _nearest(stages, by, [text], made.embed_texts([text]), _model(stages, by, field, made), k, images)
-
-
-def _field(stages: Stages, by: str) -> VectorField:
-    """What is called so. Raises `ConfigError` or `LandingError` where nothing is."""
-    fields, uri = vector_fields(stages.landing), stages.storage.uri
-    if by not in fields and (column := (COLLECTION_COLUMNS | {"clip": "clip"}).get(by)):
-        raise LandingError(f"{uri} has no {column} vectors: run `pixelbrain extract` with --module {column}")
-    check_collection(stages.landing, by)
-    return fields[by]
 
 
 def _nearest(
@@ -303,11 +294,13 @@ def _shown(match: Any, names: Mapping[str, str]) -> dict[str, Any]:
 def _queries(found: dict[str, Any], field: VectorField) -> tuple[list[str], np.ndarray]:
     """What to search by, a title and a vector each: the whole photo, or what it has, the largest faces first."""
     each, _dot, name = field.path.rpartition(".")
-    rows = [row for row in (found.get(each) or ()) if row.get(name) is not None] if each else [found]
+    there = [row for row in ((found.get(each) or ()) if each else [found]) if row.get(name) is not None]
+    rows = [row for row in there if np.isfinite(row[name]).all()]
     if field.module == "facenet" and not rows:
         raise ModuleError("no face was found in the photo; --similar searches by the whole image")
-    if not rows or rows[0].get(name) is None:
-        raise ModuleError(f"{field.module} found no {field.path} in the photo")
+    if not rows:
+        what = f"no {field.path} without a NaN" if there else f"no {field.path}"
+        raise ModuleError(f"{field.module} found {what} in the photo")
     if not each:
         sure = f", likeliest {found['label']} ({found['label_score']:.0%})" if found.get("label") else ""
         titles = [f"the whole photo{sure}"]

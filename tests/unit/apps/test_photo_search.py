@@ -150,6 +150,10 @@ def test_no_model_is_loaded_for_a_photo_that_landed(tmp_path, encode, monkeypatc
 def test_a_photo_without_a_face_is_an_error(search):
     with pytest.raises(ModuleError, match="no face was found in the photo; --similar"):
         search({"faces": []})
+    nan = float("nan")
+    assert np.isfinite(search({"faces": [face(9, nan), face(5, 1.0)]})[1].vectors).all()
+    with pytest.raises(ModuleError, match="no face was found"):
+        search({"faces": [face(9, nan)]})
     with pytest.raises(ModuleError, match="facenet failed on .*me.jpg: too dark"):
         search({"error_type": "ValueError", "error": "too dark"})
 
