@@ -111,7 +111,9 @@
   function aim(hash) {
     const face = pane().querySelector(hash);
     face?.scrollIntoView({ block: "nearest" });
-    face?.querySelector("input[id]")?.focus({ preventScroll: true });
+    const field = face?.querySelector("input[id]");
+    field?.focus({ preventScroll: true });
+    field?.select(); // what is written takes the place of the name that was there
   }
 
   window.addEventListener("popstate", (event) => {
