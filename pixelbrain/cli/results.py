@@ -9,8 +9,6 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from typing import Any
-
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
