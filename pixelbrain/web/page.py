@@ -21,7 +21,7 @@ from pixelbrain.web.data.desk import Desk, Note, View
 
 #: For how long the first page waits while all is read, before it says so.
 FIRST_WAIT_S = 1.5
-_FILES = {"work.css": "text/css", "work.js": "text/javascript"}
+_FILES = {"work.css": "text/css", "work.js": "text/javascript", "photo.js": "text/javascript"}
 
 
 class Links:
@@ -51,6 +51,10 @@ class Links:
     def large(self, photo: Photo) -> str:
         """The large picture of a photo."""
         return f"/photos/{key_of(photo.image_id)}/large?v={key_of(photo.version)[:8]}"
+
+    def full(self, photo: Photo) -> str:
+        """The same with all its pixels."""
+        return f"/photos/{key_of(photo.image_id)}/full?v={key_of(photo.version)[:8]}"
 
     def page(self, kind: str, name: str) -> str:
         """A person, or the photos of a label or a group."""
@@ -87,6 +91,7 @@ class Pages:
             "path": here,
             "back": _without_note(here, request.url.query),
             "read_only": self.desk.read_only,
+            "loaded": self.desk.has_models,
             "stamp": view.stamp if view else "",
             "wanted": None,
         }
