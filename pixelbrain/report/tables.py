@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from pyarrow import types
 
 from pixelbrain import schema
-from pixelbrain.landing.derived import read_duplicates
+from pixelbrain.landing.duplicates.read import read_duplicates
 from pixelbrain.landing.faces import face_results, join_results
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.registry import Registry, read_registry
@@ -69,6 +69,7 @@ _DUPLICATES = pa.schema(
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("bytes", pa.int64()),
+        ("chosen", pa.string()),  # best, keep or drop, by somebody; null: as it was found
     ]
 )
 _ANSWERS = pa.schema(

@@ -13,7 +13,7 @@ from pixelbrain import schema
 from pixelbrain.errors import ConfigError
 from pixelbrain.identity.lookalikes.duplicates import find_duplicates
 from pixelbrain.identity.lookalikes.hashes import MIRRORED
-from pixelbrain.landing.derived import read_duplicates
+from pixelbrain.landing.duplicates.read import read_duplicates
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
 from pixelbrain.landing.remaining import prune
