@@ -52,6 +52,10 @@ class Links:
         """The large picture of a photo."""
         return f"/photos/{key_of(photo.image_id)}/large?v={key_of(photo.version)[:8]}"
 
+    def full(self, photo: Photo) -> str:
+        """All of its pixels."""
+        return f"/photos/{key_of(photo.image_id)}/full?v={key_of(photo.version)[:8]}"
+
     def page(self, kind: str, name: str) -> str:
         """A person, or the photos of a label or a group."""
         if kind == "people":
@@ -87,7 +91,9 @@ class Pages:
             "path": here,
             "back": _without_note(here, request.url.query),
             "read_only": self.desk.read_only,
-            "stamp": view.stamp if view else "",
+            # only who looks at duplicates is told what others choose among them
+            "stamp": (view.stamp if variables.get("here") == "duplicates" else view.stamp[:32]) if view else "",
+            "undo_at": "/undo",
             "wanted": None,
         }
         text = self._environment.get_template(template).render({**shared, **variables})

@@ -110,7 +110,8 @@ def picture(pages: Pages, kind: str) -> Callable[[Request, View], Response]:
         if face is not None:
             found = pictures.face(photo, face)
         else:
-            found = pictures.large(photo) if kind == "large" else pictures.thumbnail(photo)
+            make = {"large": pictures.large, "full": pictures.full}.get(kind, pictures.thumbnail)
+            found = make(photo)
         if found is None:
             return Response(_PLACEHOLDER, media_type="image/svg+xml", headers={"Cache-Control": _SHORT})
         return Response(found, media_type="image/jpeg", headers={"ETag": tag, "Cache-Control": _FOR_GOOD})

@@ -59,6 +59,7 @@ def find_duplicates(
     similarity: float = SIMILARITY,
     burst_s: float = BURST_S,
     vectors: bool = True,
+    progress: Callable[[int, int], object] = lambda _done, _total: None,
 ) -> DuplicatesReport:
     """Find copies, near copies and bursts, and write them into `OUT/duplicates`, in place of what was there.
 
@@ -70,6 +71,7 @@ def find_duplicates(
         similarity: cosine from which on photos by the classifier's vectors are the same, cut.
         burst_s: seconds between two photos of a burst at most; 0: bursts are not looked for.
         vectors: whether vectors are looked at, where there are any.
+        progress: called with how many images were read, of how many; comparing them comes after that.
 
     Raises:
         ConfigError: values that cannot work.
@@ -84,7 +86,7 @@ def find_duplicates(
         raise ConfigError(f"burst is {burst_s!r}: 0 to 3600 seconds")
     start, log = time.perf_counter(), ChoiceLog(landing.storage)
     with RunLock(landing.storage, what="duplicates"):
-        photos = read_photos(landing, vectors=vectors)
+        photos = read_photos(landing, vectors=vectors, progress=progress)
         apart = _apart(landing, photos, log.read())
         found = _worse_ones(photos, bits, similarity if vectors else None, burst_s, apart)
         DUPLICATES.write(landing, _table(photos, found))

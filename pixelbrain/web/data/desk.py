@@ -10,7 +10,7 @@ import logging
 import secrets
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +20,7 @@ from pixelbrain.errors import LandingError, PeopleError, PixelbrainError
 from pixelbrain.identity.corrections.events import Event, active
 from pixelbrain.identity.corrections.people import People
 from pixelbrain.identity.corrections.suggest import Suggestion
+from pixelbrain.landing.duplicates.choices import CHOICES
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import IMAGES
 from pixelbrain.report.gallery.originals import OriginalReader
@@ -57,6 +58,7 @@ class Note:
     text: str
     good: bool = True
     undo: int | None = None  # the event that can be taken back
+    undo_at: str = "/undo"  # where
 
 
 @dataclass
@@ -89,7 +91,7 @@ class Desk:
         self._lock = threading.RLock()  # of what is read of OUT
         self._looked = self._finished = float("-inf")
         self._took = 0.0
-        self._stamps = ("", "")
+        self._stamps = ("", "", "")
         self._reader: threading.Thread | None = None
         self._notes: collections.OrderedDict[str, Note] = collections.OrderedDict()
         self._queue, self._skipped = _Queue(), set[tuple]()
@@ -127,15 +129,18 @@ class Desk:
 
     def _look(self) -> None:
         """Read what changed; photos beside the pages that are shown."""
-        landed, said = self._stamps_now()
+        landed, said, chosen = self._stamps_now()
         self._looked = time.monotonic()
         if landed != self._stamps[0] and time.monotonic() - self._finished > _REST * self._took:
             self._start_reading()
         if said != self._stamps[1] and self._view is not None:
             self._landing.refresh()
             known = Known(self._landing, self._view.photos)
-            self._stamps = self._stamps[0], said
+            self._stamps = self._stamps[0], said, self._stamps[2]
             self._view = View(self._view.photos, known, "".join(self._stamps))
+        if chosen != self._stamps[2] and self._view is not None:
+            self._stamps = *self._stamps[:2], chosen
+            self._view = replace(self._view, stamp="".join(self._stamps))
 
     def _start_reading(self) -> None:
         with self._lock:
@@ -164,13 +169,14 @@ class Desk:
             self._finished = time.monotonic()
             self._took = self._finished - began
 
-    def _stamps_now(self) -> tuple[str, str]:
-        """What changes when photos or answers do, and when people or groups do: listings, and nothing is read."""
+    def _stamps_now(self) -> tuple[str, str, str]:
+        """What changes when photos or answers do, when people or groups do, when duplicates do: listings alone tell."""
         answers = (f"answers/{name}" for name in self._landing.answer_log.fields())
-        folders = [[IMAGES, *answers], ["identities", "people", "people/events", "groups"]]
+        people, chosen = ["identities", "people", "people/events", "groups"], ["duplicates", CHOICES]
+        folders = [[IMAGES, *answers], people, chosen]
         told = [{one: sorted(self.storage.versions(one).items()) for one in some} for some in folders]
-        first, second = (hashlib.sha256(json.dumps(one).encode()).hexdigest()[:16] for one in told)
-        return first, second
+        first, second, third = (hashlib.sha256(json.dumps(one).encode()).hexdigest()[:16] for one in told)
+        return first, second, third
 
     def row(self, image_id: str) -> pa.Table | None:
         """All that landed of one image, without its vectors, a row; None: it is there no more."""

@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 #: The long side of the large picture of a photo.
 LARGE_PX = 1600
+#: Of one that is looked at pixel by pixel: a camera's, as it is.
+FULL_PX = 8192
 _QUALITY = 85
 _LANDED_BYTES, _MADE_BYTES = 128 << 20, 64 << 20  # of what was shown, to be shown again
 _AT_ONCE = 2  # originals that are decoded: a phone's photo takes 100 MB meanwhile
@@ -72,16 +74,22 @@ class Pictures:
 
     def large(self, photo: Photo) -> bytes | None:
         """The whole photo, upright, of LARGE_PX at most, without what its file says besides; else the thumbnail."""
+        return self._whole(photo, "large", LARGE_PX)
 
+    def full(self, photo: Photo) -> bytes | None:
+        """The same of FULL_PX at most."""
+        return self._whole(photo, "full", FULL_PX)
+
+    def _whole(self, photo: Photo, what: str, px: int) -> bytes | None:
         def make(data: bytes) -> bytes:
-            target = DecodeTarget(long_side_px=LARGE_PX)
+            target = DecodeTarget(long_side_px=px)
             picture = decode_image(data, image_id=photo.image_id, target=target, max_pixels=self._max_pixels).pil()
-            picture.thumbnail((LARGE_PX, LARGE_PX))
+            picture.thumbnail((px, px))
             out = io.BytesIO()
             picture.save(out, "JPEG", quality=_QUALITY)
             return out.getvalue()
 
-        return self._make(photo, "large", make) or self.thumbnail(photo)
+        return self._make(photo, what, make) or self.thumbnail(photo)
 
     def _small(self, photo: Photo, face: GalleryFace | None) -> bytes | None:
         box = None if face is None else np.array([face.x1, face.y1, face.x2, face.y2], np.float32)
