@@ -82,7 +82,7 @@ def make_app(stages: Stages, *, token: str, hosts: Collection[str] = (), read_on
         Exception: _unforeseen(pages),
     }
     app = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]
-    app.state.desk = desk
+    app.state.desk, app.state.alike = desk, alike
     desk.start()
     return Guard(app, token=token, hosts=hosts)
 
