@@ -15,7 +15,7 @@ from pixelbrain.landing.forgotten.erase import erase
 from pixelbrain.landing.forgotten.marks import Mark, write_mark
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.remaining import prune
-from pixelbrain.report.export import export
+from pixelbrain.report.export import export, export_paths
 from tests.unit.identity.lookalikes.test_duplicates import BASE, OTHER, land, photo  # noqa: F401  (land: a fixture)
 
 
@@ -178,3 +178,25 @@ def test_what_is_forgotten_is_in_no_choice(three, tmp_path):
         [],
     ]
     assert not any("b.jpg" in file.read_text() for file in (tmp_path / CHOICES).iterdir())
+
+
+def test_paths_of_what_is_to_be_dropped_are_for_xargs(three, tmp_path):
+    choose(three, "keep", "c.jpg")
+    file = tmp_path / "drop.txt"
+    assert export_paths(three, file, "duplicates") == 2 and sorted(file.read_text().splitlines()) == [
+        "/b.jpg",
+        "/y.jpg",
+    ]
+    assert export_paths(three, file) == 6  # of images: all
+    assert export_paths(three, file, "duplicates", end="\0") == 2 and file.read_bytes().count(b"\0") == 2
+    with pytest.raises(ConfigError, match="no folder"):
+        export_paths(three, tmp_path / "none" / "drop.txt")
+
+
+def test_a_path_of_two_lines_is_not_taken_for_two(land, tmp_path):  # noqa: F811
+    landing = land(photo("a.jpg"), photo("b%0Ac.jpg", size=(200, 150)))
+    find_duplicates(landing)
+    with pytest.raises(ConfigError, match=r"b\\nc.jpg.*paths0"):
+        export_paths(landing, tmp_path / "drop.txt", "duplicates")
+    export_paths(landing, tmp_path / "drop.txt", "duplicates", end="\0")
+    assert (tmp_path / "drop.txt").read_bytes() == b"/b\nc.jpg\0"
