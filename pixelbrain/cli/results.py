@@ -59,8 +59,8 @@ def report(stages: Stages) -> None:
 @click.argument("file")
 @click.option(
     "--table",
-    type=click.Choice(["images", "faces", "people", "groups", "answers", "duplicates"]),
-    help="A row each of these; of groups, each image in one. [default: images]",
+    type=click.Choice(["images", "faces", "people", "groups", "answers", "duplicates", "lookalikes"]),
+    help="A row each of these; of groups, each image in one; of lookalikes, too, with the best. [default: images]",
 )
 @label_option
 @click.option(

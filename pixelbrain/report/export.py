@@ -31,7 +31,8 @@ def export(
     people: identity_id, n_faces, n_images, and the face_id, image_id and path of the face that is most like them
     all. groups: group_id, image_id, path, distance (to the group's mean). duplicates: duplicate_id, propose (keep
     or drop), image_id, path, kind, why, copy_of, bits, similarity, width, height, bytes, chosen (best, keep or drop, by
-    somebody). answers: image_id, path,
+    somebody). lookalikes: group_id, propose (keep: the best, and what was chosen; drop: what was chosen; else
+    null), image_id, path, why, width, height, bytes, chosen. answers: image_id, path,
     field, answer as text, status, model, error_type, error.
 
     Where people have names, images have `names` (joined with ;), and faces and people a `name`; where some are hidden,
@@ -82,7 +83,7 @@ def export_paths(
     images: pa.ChunkedArray | None = None,
     end: str = "\n",
 ) -> int:
-    """Write the paths of a table's photos for programs such as xargs, each once: of duplicates, of those to drop.
+    """Write the paths of a table's photos for programs such as xargs, each once; of what is alike, those to drop.
 
     The arguments are as `export` has them; `end`: what is behind each, a line's end or "\\0". Returns how many, and
     raises the same, and `ConfigError` for a path that has a line's end in it, which other programs would take for two.
@@ -93,7 +94,7 @@ def export_paths(
         raise ConfigError(f"no folder {file.absolute().parent} to write {file.name} to: make it first")
     paths: dict[str, None] = {}
     for rows in found.rows:
-        if table == "duplicates":
+        if table in ("duplicates", "lookalikes"):
             rows = rows.filter(pc.equal(rows["propose"], "drop"))
         paths |= dict.fromkeys(rows["path"].drop_null().to_pylist())
     broken = next((one for one in paths if end == "\n" and ("\n" in one or "\r" in one)), None)

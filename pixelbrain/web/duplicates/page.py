@@ -89,22 +89,20 @@ def compare_page(pages: Pages, alike: Alike, what: str) -> Callable[[Request, Vi
     return show
 
 
-def list_file(pages: Pages, form: str) -> Callable[[Request, View], Response]:
+def list_file(pages: Pages, what: str, form: str) -> Callable[[Request, View], Response]:
     """`csv`: a row a photo, what to keep and to drop, and why; `txt`: the paths of what to drop, one a line."""
 
     def show(request: Request, view: View) -> Response:
         landing = pages.desk.landing
         with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / f"duplicates.{form}"
+            file = Path(folder) / f"{what}.{form}"
             if form == "csv":
-                export(landing, file, "duplicates")
+                export(landing, file, what)
             else:
-                export_paths(landing, file, "duplicates")
+                export_paths(landing, file, what)
             data = file.read_bytes()
         kind = "text/csv" if form == "csv" else "text/plain"
-        return Response(
-            data, media_type=kind, headers={"Content-Disposition": f'attachment; filename="duplicates.{form}"'}
-        )
+        return Response(data, media_type=kind, headers={"Content-Disposition": f'attachment; filename="{what}.{form}"'})
 
     return show
 

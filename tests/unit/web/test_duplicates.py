@@ -132,6 +132,9 @@ def test_look_alikes_have_a_best_one_and_nothing_to_drop(visitor, landed):
     assert badges(page)[key("x.jpg")] == "drop" and badges(page)[key("b <i>.jpg")] == "alike"
     group = group_of(page, "a.jpg")
     assert 'action="/duplicates/say"' in visitor.get(f"/lookalikes/{group}")
+    assert visitor.client.get("/lookalikes/list.txt").text == "/x.jpg\n"
+    rows = [line.split(",")[1] for line in visitor.client.get("/lookalikes/list.csv").text.splitlines()]
+    assert rows == ["propose", '"keep"', '"drop"', ""]
 
 
 def test_nobody_looked_and_a_button_does(landed, tmp_path, another_run):
