@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -105,6 +106,25 @@ def with_choices(rows: pa.Table, choices: Collection[Choice], *, drops: bool = T
     ids = rows["image_id"].to_pylist()
     places = Places(ids, rows["image_version"].to_pylist(), rows["sha256"].to_pylist(), held)
     marks, apart = _marks(held, places), places.apart(held)
+    # only groups that somebody spoke of are looked at row by row: of 10,000, some
+    codes = np.asarray(rows["duplicate_id"].combine_chunks().dictionary_encode().indices)
+    touched = np.isin(codes, codes[np.array([*marks, *apart], np.int64)])
+    at = np.flatnonzero(touched)
+    here = {int(row): place for place, row in enumerate(at)}
+    changed = _changed(
+        rows.take(pa.array(at)),
+        {here[row]: mark for row, mark in marks.items()},
+        {here[row]: numbers for row, numbers in apart.items()},
+        drops,
+    )
+    stays = np.asarray(pc.is_valid(changed["duplicate_id"]))
+    order = np.argsort(np.concatenate([np.flatnonzero(~touched), at[stays]]))
+    return pa.concat_tables([rows.filter(~touched), changed.filter(stays)]).take(order)
+
+
+def _changed(rows: pa.Table, marks: Mapping[int, _Mark], apart: Mapping[int, Collection[int]], drops: bool) -> pa.Table:
+    """Whole groups as they are then; without a group, what is in none any more."""
+    ids = rows["image_id"].to_pylist()
     columns = (rows[name].to_pylist() for name in _CHANGED)
     found = [_Row(**dict(zip(_CHANGED, values, strict=True))) for values in zip(*columns, strict=True)]
     groups: dict[str | None, list[int]] = {}
@@ -112,20 +132,17 @@ def with_choices(rows: pa.Table, choices: Collection[Choice], *, drops: bool = T
         groups.setdefault(one.duplicate_id, []).append(row)
     place = {image_id: row for row, image_id in enumerate(ids)}
     for name, members in groups.items():
-        if any(row in apart for row in members):
-            for part in _parts(members, found, place, apart):
-                same = len(part) == len(members)
-                whole = name if same else cluster_name("duplicates", min(ids[row] for row in part))
-                for row in part:
-                    found[row].duplicate_id = whole if len(part) > 1 else None
-                _choose(part, found, ids, marks, drops)
-        elif any(row in marks for row in members):
-            _choose(members, found, ids, marks, drops)
+        for part in _parts(members, found, place, apart) if any(row in apart for row in members) else (members,):
+            if len(part) < len(members):
+                name = cluster_name("duplicates", min(ids[row] for row in part))
+            for row in part:
+                found[row].duplicate_id = name if len(part) > 1 else None
+            _choose(part, found, ids, marks, drops)
     for name in _CHANGED:
         at = rows.schema.get_field_index(name)
         values = pa.array([getattr(one, name) for one in found], COLUMNS.field(name).type)
         rows = rows.set_column(at, COLUMNS.field(name), values)
-    return rows.filter(pc.is_valid(rows["duplicate_id"]))
+    return rows
 
 
 class _Mark(NamedTuple):
@@ -156,13 +173,12 @@ def _marks(choices: Sequence[Choice], places: Places) -> dict[int, _Mark]:
 
 
 def _parts(
-    members: list[int], found: list[_Row], place: dict[str, int], apart: Mapping[int, set[int]]
+    members: list[int], found: list[_Row], place: dict[str, int], apart: Mapping[int, Collection[int]]
 ) -> list[list[int]]:
     """A group, without the links between photos that are no duplicates."""
-    none: set[int] = set()
 
     def apart_from(row: int, other: int) -> bool:
-        return bool(apart.get(row, none) & apart.get(other, none))
+        return any(one in apart.get(other, ()) for one in apart.get(row, ()))
 
     root: dict[int, int] = {}
 
@@ -190,7 +206,7 @@ def _parts(
 _BEST: dict[str, Any] = {"kind": None, "copy_of": None, "bits": None, "similarity": None}
 
 
-def _choose(members: list[int], found: list[_Row], ids: list[str], marks: dict[int, _Mark], drops: bool) -> None:
+def _choose(members: list[int], found: list[_Row], ids: list[str], marks: Mapping[int, _Mark], drops: bool) -> None:
     """Say of each of a group whether it is kept, and why."""
     root = next(row for row in members if found[row].copy_of is None)
     best = _best(members, root, found, marks)
@@ -211,7 +227,7 @@ def _choose(members: list[int], found: list[_Row], ids: list[str], marks: dict[i
             found[row] = dataclasses.replace(one, **like, copy_of=ids[best], why=why)
 
 
-def _best(members: list[int], root: int, found: list[_Row], marks: dict[int, _Mark]) -> int:
+def _best(members: list[int], root: int, found: list[_Row], marks: Mapping[int, _Mark]) -> int:
     """The one that was chosen; else the one that was found; else, that being dropped, who is nearest to it."""
     said = {row: marks.get(row, _NOTHING) for row in members}
     chosen = [row for row in members if said[row].says == "best"]

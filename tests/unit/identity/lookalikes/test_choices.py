@@ -160,6 +160,13 @@ def test_many_who_choose_at_a_time_lose_nothing(three):
     assert sorted(one.photos[0].image_id for one in found) == sorted(one.image_id for one in wanted)
 
 
+def test_a_choice_about_what_is_there_no_more_changes_nothing(three):
+    before = proposed(three)
+    for kind in ("keep", "drop", "best", "apart"):
+        ChoiceLog(three.storage).choose(kind, [PhotoRef(image_id="file:///gone.jpg", version="1", sha256="gone")])
+    assert proposed(three) == before
+
+
 def test_a_file_that_is_no_choice_is_named(three, tmp_path):
     choose(three, "keep", "b.jpg")
     for text, told in (("{", "no choice"), ('{"kind": "eat"}', "later Pixelbrain"), ('{"kind": "keep"', "no choice")):

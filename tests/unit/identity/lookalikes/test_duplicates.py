@@ -186,6 +186,12 @@ def test_values_that_cannot_work(land, wrong):
         find_duplicates(land(photo("a.jpg")), **wrong)
 
 
+def test_progress_is_told(land):
+    told: list[tuple[int, int]] = []
+    find_duplicates(land(photo("a.jpg"), photo("b.jpg")), progress=lambda done, total: told.append((done, total)))
+    assert told == [(2, 2)]
+
+
 def test_nothing_is_no_error(land):
     assert find_duplicates(land(photo("a.jpg") | {"quality": None, "status": "failed"})).groups == 0
 
