@@ -12,7 +12,9 @@ import pyarrow.compute as pc
 from pyarrow import types
 
 from pixelbrain import schema
-from pixelbrain.landing.derived import read_duplicates
+from pixelbrain.identity.lookalikes.alike import found_alike
+from pixelbrain.landing.duplicates.choices import ChoiceLog
+from pixelbrain.landing.duplicates.read import read_duplicates, with_choices
 from pixelbrain.landing.faces import face_results, join_results
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.registry import Registry, read_registry
@@ -69,6 +71,16 @@ _DUPLICATES = pa.schema(
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("bytes", pa.int64()),
+        ("chosen", pa.string()),  # best, keep or drop, by somebody; null: as it was found
+    ]
+)
+_LOOKALIKES = pa.schema(
+    [
+        ("group_id", pa.string()),
+        *(
+            _DUPLICATES.field(name)
+            for name in ("propose", "image_id", "path", "why", "width", "height", "bytes", "chosen")
+        ),
     ]
 )
 _ANSWERS = pa.schema(
@@ -141,9 +153,19 @@ def groups_table(landing: Landing) -> ExportTable:
 
 def duplicates_table(landing: Landing) -> ExportTable:
     """A row an image that is there more than once, group by group; the one to keep first."""
-    table = read_duplicates(landing)
+    return _alike_table(landing, read_duplicates(landing), _DUPLICATES)
+
+
+def lookalikes_table(landing: Landing) -> ExportTable:
+    """A row an image that looks like others, group by group; the best first. Dropped are those that somebody chose."""
+    found = found_alike(landing)
+    chosen = None if found is None else with_choices(found, ChoiceLog(landing.storage).read(), drops=False)
+    return _alike_table(landing, chosen, _LOOKALIKES)
+
+
+def _alike_table(landing: Landing, table: pa.Table | None, schema_: pa.Schema) -> ExportTable:
     if table is None or not len(table):
-        return ExportTable(columns=_DUPLICATES, rows=iter(()))
+        return ExportTable(columns=schema_, rows=iter(()))
     order = [("duplicate_id", "ascending"), ("keep", "descending"), ("image_id", "ascending")]
     table = table.sort_by(order)
     sizes = pa.concat_tables(
@@ -151,11 +173,11 @@ def duplicates_table(landing: Landing) -> ExportTable:
         for one in landing.iter_images([])
     )
     sizes = sizes.take(pc.index_in(table["image_id"], sizes["image_id"].combine_chunks()))
-    columns = {name: table[name] for name in _DUPLICATES.names if name in table.column_names}
+    columns = {name: table[name] for name in table.column_names} | {"group_id": table["duplicate_id"]}
     columns |= {"width": sizes["width"], "height": sizes["height"], "bytes": sizes["size_bytes"]}
     columns |= {"path": _paths(table["image_id"]), "propose": pc.if_else(table["keep"], "keep", "drop")}
-    rows = pa.table({name: columns[name].cast(_DUPLICATES.field(name).type) for name in _DUPLICATES.names})
-    return ExportTable(columns=_DUPLICATES, rows=iter([rows]))
+    rows = pa.table({name: columns[name].cast(schema_.field(name).type) for name in schema_.names})
+    return ExportTable(columns=schema_, rows=iter([rows]))
 
 
 def answers_table(landing: Landing) -> ExportTable:
@@ -171,6 +193,7 @@ EXPORT_TABLES: Mapping[str, Callable[[Landing, float | None], ExportTable]] = {
     "groups": lambda landing, _min_label_score: groups_table(landing),
     "answers": lambda landing, _min_label_score: answers_table(landing),
     "duplicates": lambda landing, _min_label_score: duplicates_table(landing),
+    "lookalikes": lambda landing, _min_label_score: lookalikes_table(landing),
 }
 
 
@@ -201,10 +224,16 @@ def _images_schema(landing: Landing) -> pa.Schema:
                 if _is_scalar(field.type) or _is_texts(field.type):
                     kind = field.type if _is_scalar(field.type) else pa.string()
                     fields.setdefault(f"{name}.{field.name}", pa.field(f"{name}.{field.name}", kind))
-    for name, answers in landing.answers.items():
-        fields[name] = pa.field(name, answers.kind if _is_scalar(answers.kind) else pa.string())
-    columns = pa.schema(list(fields.values()))
-    return columns if "names" in fields else _with(columns, "names", read_registry(landing.storage))
+    for name, question in _asked(landing).items():
+        kind = landing.answers[question].kind
+        fields[name] = pa.field(name, kind if _is_scalar(kind) else pa.string())
+    return _with(pa.schema(list(fields.values())), "names", read_registry(landing.storage))
+
+
+def _asked(landing: Landing) -> dict[str, str]:
+    """The column of each question: its own name, where no other column is called so."""
+    ours = {*_IMAGES.names, "names"}
+    return {f"{name}.answer" if name in ours else name: name for name in landing.answers}
 
 
 def _is_scalar(kind: pa.DataType) -> bool:
@@ -223,6 +252,7 @@ def _images(landing: Landing, columns: pa.Schema, least: float) -> Iterator[pa.T
     groups = _by_key(landing.read_groups(), "image_id", "group_id")
     called = read_registry(landing.storage).names
     names = {face: called[who] for face, who in identities.items() if who in called}
+    asked = _asked(landing)
     for table in landing.iter_images(vectors=False):
         ids = table["image_id"].to_pylist()
         score = _field(table, "resnet", "label_score").cast(pa.float32())
@@ -236,14 +266,14 @@ def _images(landing: Landing, columns: pa.Schema, least: float) -> Iterator[pa.T
             "n_faces": _field(table, "facenet", "n_faces"),
             "identities": _joined_identities(table, identities),
             "group_id": pa.array([groups.get(one) for one in ids], pa.string()),
+            "names": _joined_identities(table, names),
         }
-        if "names" not in landing.answers:  # a question of that name comes first
-            arrays["names"] = _joined_identities(table, names)
         for name in columns.names:
-            if name not in arrays:
+            if name in asked:
+                arrays[name] = _answer(table, asked[name])
+            elif name not in arrays:
                 module, dot, field = name.partition(".")
-                base = name in _IMAGES.names
-                arrays[name] = table[name] if base else _field(table, module, field) if dot else _answer(table, name)
+                arrays[name] = _field(table, module, field) if dot else table[name]
                 if _is_texts(arrays[name].type):
                     arrays[name] = _as_text(arrays[name])
         yield pa.table({name: arrays[name].cast(columns.field(name).type) for name in columns.names}, schema=columns)

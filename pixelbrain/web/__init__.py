@@ -6,10 +6,11 @@
 | `Guard` | guard | Host, Origin, token and cookie, sizes, and the headers that keep a browser from doing more |
 | `Page` | page | renders a template: links, messages, long lists in pages |
 | `people_page` | people | people, one of them, faces of nobody, and the history |
-| `photos_page` | photos | photos that were searched, one of them, and pictures |
+| `photos_page`, `photo_page` | photos/ | photos that were searched, one of them, and pictures |
 | `review_page` | review | one question after another: the same person? |
 | `run_page` | run | the front, figures of the run, failures by kind |
 | `name_person` | say | what a form says becomes a correction, and a sentence about it |
 | `serve` | serve | an address of this machine, and the browser that opens it |
+| `groups_page` | duplicates/ | duplicates and look-alikes, two side by side, and what somebody chooses among them |
 | `Desk` | data/ | what the pages show, in memory |
 """

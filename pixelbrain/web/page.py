@@ -21,7 +21,7 @@ from pixelbrain.web.data.desk import Desk, Note, View
 
 #: For how long the first page waits while all is read, before it says so.
 FIRST_WAIT_S = 1.5
-_FILES = {"work.css": "text/css", "work.js": "text/javascript"}
+_FILES = {"work.css": "text/css", "work.js": "text/javascript", "photo.js": "text/javascript"}
 
 
 class Links:
@@ -51,6 +51,10 @@ class Links:
     def large(self, photo: Photo) -> str:
         """The large picture of a photo."""
         return f"/photos/{key_of(photo.image_id)}/large?v={key_of(photo.version)[:8]}"
+
+    def full(self, photo: Photo) -> str:
+        """The same with all its pixels."""
+        return f"/photos/{key_of(photo.image_id)}/full?v={key_of(photo.version)[:8]}"
 
     def page(self, kind: str, name: str) -> str:
         """A person, or the photos of a label or a group."""
@@ -87,7 +91,10 @@ class Pages:
             "path": here,
             "back": _without_note(here, request.url.query),
             "read_only": self.desk.read_only,
-            "stamp": view.stamp if view else "",
+            # only who looks at duplicates is told what others choose among them
+            "stamp": (view.stamp if variables.get("here") == "duplicates" else view.stamp[:32]) if view else "",
+            "undo_at": "/undo",
+            "loaded": self.desk.has_models,
             "wanted": None,
         }
         text = self._environment.get_template(template).render({**shared, **variables})

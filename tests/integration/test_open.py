@@ -11,10 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
+from pixelbrain import schema
 from pixelbrain.identity.corrections.people import People
+from pixelbrain.landing.derived import DUPLICATES
+from pixelbrain.landing.landing import Landing
 from tests.unit.identity.corrections.world import World
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: `uv sync` installs it")
@@ -23,7 +27,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: `
 
 PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 LONG, ARABIC = "Maximiliana " * 16, "\u0644\u064a\u0644\u0649"
-PAGES = ("", "people", "people?show=hidden", "review", "photos", "faces", "run", "history")
+PAGES = ("", "people", "people?show=hidden", "review", "photos", "duplicates", "faces", "run", "history")
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +39,22 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for who in range(4):
         world.add(6, who=who)
     world.identify()
+    landing = Landing(world.out)
+    ids = landing.index.image_id.to_pylist()
+    DUPLICATES.write(landing, pa.Table.from_pylist([row for at in (0, 3) for row in alike(ids[at : at + 3])], ALIKE))
     return world.out
+
+
+ALIKE = pa.schema(
+    [schema.DUPLICATE_SCHEMA.field(one) for one in ("image_id", "duplicate_id", "keep", "kind", "copy_of", "why")]
+)
+
+
+def alike(ids: list[str]) -> list[dict[str, Any]]:
+    """Rows of a group of duplicates, of which the first is the best."""
+    group = {"duplicate_id": f"duplicates of {ids[0]}"}
+    copies = [{"image_id": one, "keep": False, "kind": "near", "copy_of": ids[0], "why": "alike"} for one in ids[1:]]
+    return [group | one for one in ({"image_id": ids[0], "keep": True, "why": "larger"}, *copies)]
 
 
 @pytest.fixture(scope="module")
@@ -172,15 +191,48 @@ def test_a_person_works_with_the_keyboard_and_another_one_sees_it(browser: Any, 
     other.page.locator("#changed a").click()
     other.page.locator("input[value=Bob]").wait_for()
 
-    # a photo: arrows and Esc lead through what was found
+    # a photo opens over its list: arrows and Esc lead through what was found, and what is said there holds
     desk.go("photos?q=.jpg")
+    box, around = desk.page.locator("dialog.lightbox"), desk.page.locator("dialog .around")
     desk.page.locator("figure a.frame").nth(1).click()
-    desk.page.locator(".around", has_text="2 of 24").wait_for()
+    around.filter(has_text="2 of 24").wait_for()
     desk.press("ArrowRight")
-    desk.page.locator(".around", has_text="3 of 24").wait_for()
+    around.filter(has_text="3 of 24").wait_for()
+    assert re.search(r"/photos/\w+\?q=.jpg$", desk.page.url)
+    third = desk.page.url
+    desk.press("f")
+    box.locator(".stage.near").wait_for()
+    desk.press("f")
+    box.locator(".stage:not(.near)").wait_for()
+    box.locator("svg a").first.dispatch_event("click")  # these boxes are beside their photos
+    desk.page.keyboard.insert_text("Cleo")
+    desk.press("Enter")
+    desk.said("Cleo's now")
+    assert desk.page.url == third
     desk.press("Escape")
-    desk.heading("Photos")
+    box.wait_for(state="detached")
+    assert desk.page.url.endswith("/photos?q=.jpg")
+    desk.page.wait_for_function("link => document.activeElement.href === link", arg=third)
+    desk.page.go_forward()
+    around.filter(has_text="3 of 24").wait_for()
+    desk.page.go_back()
+    box.wait_for(state="detached")
+    desk.page.goto(third)  # as it is passed on: a page
+    desk.page.locator("main .around", has_text="3 of 24").wait_for()
+    desk.press("Escape")
     desk.page.wait_for_url("**/photos?q=.jpg")
+
+    # a photo that is dropped on any page is searched by; this one is none, which is said
+    desk.go("people")
+    desk.page.wait_for_load_state("load")
+    desk.page.evaluate("""() => {
+      const files = new DataTransfer();
+      files.items.add(new File(["no photo"], "x.jpg", { type: "image/jpeg" }));
+      document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: files, bubbles: true }));
+    }""")
+    desk.page.locator("dialog.by-photo button", has_text="Look-alikes").click()
+    desk.page.locator("#said.bad").wait_for()
+    desk.page.wait_for_url("**/photos*")
     assert desk.odd == other.odd == []
 
 
@@ -195,15 +247,91 @@ def test_every_page_fits_and_can_be_read(browser: Any, address: str, out: Path, 
     person = desk.page.locator("a.tile.person").first.get_attribute("href")
     desk.go("photos")
     photo = desk.page.locator("figure a.frame").first.get_attribute("href")
-    for path in (*PAGES, person[1:], photo[1:]):
+    desk.go("duplicates")
+    pair = desk.page.locator(".group a.frame").nth(1).get_attribute("href")
+    for path in (*PAGES, person[1:], photo[1:], pair[1:]):
         desk.go(path)
         assert desk.page.locator("h1").count() == 1, path
         assert desk.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path
-        if scheme == "light" and path in ("people?show=hidden", "faces", "run", "history"):
+        if scheme == "light" and path in ("people?show=hidden", "faces", "run", "history", pair[1:]):
             continue  # of the same parts as the others: seconds each
         found = Axe().run(desk.page).response["violations"]
         serious = [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")]
         assert serious == [], path
+    desk.go("photos?q=.jpg&where=n_face+%3E+1")  # all filters, and what is wrong with one
+    look(desk, "filters", serious=scheme == "dark")
+    desk.go("photos?q=.jpg")
+    desk.page.wait_for_load_state("load")
+    desk.page.locator("figure a.frame").nth(1).click()
+    around = desk.page.locator("dialog .around")
+    around.filter(has_text="2 of 24").wait_for()
+    look(desk, "a photo over its list", serious=scheme == "dark")
+    if viewport is PHONE:
+        desk.page.evaluate("""() => {
+          const stage = document.querySelector("dialog .stage");
+          const finger = (clientX) => new Touch({ identifier: 1, target: stage, clientX, clientY: 200 });
+          const [from, to] = [finger(300), finger(90)];
+          stage.dispatchEvent(new TouchEvent("touchstart", { touches: [from], changedTouches: [from], bubbles: true }));
+          stage.dispatchEvent(new TouchEvent("touchend", { touches: [], changedTouches: [to], bubbles: true }));
+        }""")
+        around.filter(has_text="3 of 24").wait_for()
+    assert desk.odd == []
+
+
+def look(desk: Desk, what: str, *, serious: bool) -> None:
+    """It fits, and can be read."""
+    assert desk.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), what
+    found = Axe().run(desk.page).response["violations"] if serious else []
+    assert [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")] == [], (
+        what
+    )
+
+
+def test_among_duplicates_one_chooses_by_keys(browser: Any, address: str):
+    desk = Desk(browser, address, viewport=DESKTOP)
+    desk.go("duplicates")
+    desk.tiles(6)
+    badges = desk.page.locator(".badge")
+    desk.press("ArrowRight", "ArrowRight", "k")
+    desk.said("is to be kept")
+    sync_api.expect(badges.nth(1)).to_contain_text("Keep")
+    desk.press("b")  # the cursor stays where it was
+    desk.said("is the best")
+    sync_api.expect(badges.nth(0)).to_contain_text("Drop")
+    desk.press("z")
+    desk.said("Taken back")
+    sync_api.expect(badges.nth(1)).to_contain_text("Keep")
+    desk.press("d")
+    desk.said("is to be dropped")
+
+    # the next group; down is the row below, which may be of another one
+    desk.press("Enter")
+    desk.page.wait_for_function("document.activeElement.closest('.group') === document.querySelectorAll('.group')[1]")
+    desk.press("ArrowUp", "ArrowDown", "n")
+    desk.said("shown no more")
+    desk.tiles(3)
+    desk.press("z")
+    desk.tiles(6)
+
+    # side by side: all pixels, of which both show the same
+    desk.page.locator(".group a.frame").nth(2).click()
+    desk.page.locator(".around", has_text="2 of 2 others").wait_for()
+    desk.press("ArrowLeft")
+    desk.page.locator(".around", has_text="1 of 2 others").wait_for()
+    desk.press("x")
+    panes = desk.page.locator("[data-pane]")
+    panes.nth(1).wait_for()
+    panes.locator("img").evaluate_all("all => all.forEach(one => { one.width = one.height = 3000; })")
+    panes.nth(0).evaluate("pane => pane.scrollTo(500, 400)")
+    desk.page.wait_for_function(
+        "(([, one]) => one.scrollLeft === 500 && one.scrollTop === 400)(document.querySelectorAll('[data-pane]'))"
+    )
+    desk.press("k")
+    desk.said("is to be kept")
+    desk.press("Enter")
+    desk.page.locator(".around", has_text="group 2 of 2").wait_for()
+    desk.press("Escape")
+    desk.heading("Duplicates")
     assert desk.odd == []
 
 
@@ -216,4 +344,8 @@ def test_it_works_without_scripts(browser: Any, address: str):
     desk.said("is called Zoe now")
     desk.page.locator("#said button").click()
     desk.said("Taken back")
-    assert re.search(r"/people\?note=", desk.page.url) and desk.odd == []
+    assert re.search(r"/people\?note=", desk.page.url)
+    desk.go("duplicates")
+    desk.page.locator(".member .best").last.click()
+    desk.said("is the best")
+    assert desk.odd == []

@@ -4,13 +4,16 @@
   const main = () => document.getElementById("main");
   const seen = (element) => element.getClientRects().length > 0;
 
+  /** What is on top: a dialog, or the page. */
+  const top = () => document.querySelector("dialog[open]") ?? document;
+
   /** Say something where pages say it. */
-  function say(text) {
+  function say(text, good = false) {
     document.getElementById("said")?.remove();
     const line = document.createElement("div");
     line.id = "said";
-    line.className = "said bad";
-    line.setAttribute("role", "alert");
+    line.className = good ? "said" : "said bad";
+    line.setAttribute("role", good ? "status" : "alert");
     line.append(document.createElement("p"));
     line.firstChild.textContent = text;
     main().prepend(line);
@@ -28,15 +31,19 @@
     const page = new DOMParser().parseFromString(await reply.text(), "text/html");
     const fresh = page.getElementById("main");
     if (!fresh) throw new Error("no page");
-    const top = window.scrollY;
+    const height = window.scrollY;
+    const dialog = main().closest("dialog");
+    const depth = dialog?.scrollTop;
+    if (dialog) dialog.dataset.changed = "yes";
     main().replaceWith(document.adoptNode(fresh));
     document.title = page.title;
     document.body.dataset.stamp = page.body.dataset.stamp;
     document.getElementById("changed").hidden = true;
-    if (reply.redirected) history.replaceState(null, "", withoutNote(reply.url));
-    window.scrollTo(0, top);
-    const next = document.querySelector("main [data-focus]") || (focus && document.getElementById(focus));
-    const tiles = [...document.querySelectorAll("[data-tile]")];
+    if (reply.redirected) history.replaceState(history.state, "", withoutNote(reply.url));
+    window.scrollTo(0, height);
+    if (dialog) dialog.scrollTop = depth;
+    const next = main().querySelector("[data-focus]") || (focus && document.getElementById(focus));
+    const tiles = [...top().querySelectorAll("[data-tile]")];
     const near = next || focusable(tiles[Math.min(place, tiles.length - 1)]) || main();
     near.focus({ preventScroll: near === main() });
     next?.select?.();
@@ -92,18 +99,48 @@
 
   const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
+  /** The nearest tile of the next row above or below, which may be of another group; at the end, this one. */
+  function beyond(tiles, here, down) {
+    const at = here.getBoundingClientRect();
+    const far = (one) => down * (down > 0 ? one.top - at.bottom : one.bottom - at.top);
+    const there = tiles.map((one) => [one, one.getBoundingClientRect()]).filter(([, one]) => far(one) > -1);
+    const row = Math.min(...there.map(([, one]) => far(one)));
+    const near = there.filter(([, one]) => far(one) < row + 8);
+    near.sort(([, a], [, b]) => Math.abs(a.left - at.left) - Math.abs(b.left - at.left));
+    return near.length ? near[0][0] : here;
+  }
+
+  /** What a key stands for here: something of this tile, then of its group, then of the page, but of no other tile. */
+  function meant(key, here) {
+    const of = (scope) => [...scope.querySelectorAll(`[data-key="${CSS.escape(key)}"]`)].filter(seen);
+    for (const name of ["[data-tile]", "[data-group]"]) {
+      const scope = here.closest?.(name);
+      const found = scope && of(scope).find((one) => name === "[data-tile]" || !one.closest("[data-tile]"));
+      if (found) return found;
+    }
+    return of(top()).find((one) => !one.closest("[data-tile]") && !one.closest(".group"));
+  }
+
+  /** On to the first tile of the next group, or to the next page; true if there are groups. */
+  function nextGroup(here) {
+    const groups = [...document.querySelectorAll(".group[data-group]")];
+    if (!groups.length) return false;
+    const next = groups[groups.indexOf(here.closest?.(".group")) + 1];
+    if (next) {
+      focusable(next.querySelector("[data-tile]")).focus();
+      next.scrollIntoView({ block: "nearest" });
+    } else document.querySelector("a[rel=next]")?.click();
+    return true;
+  }
+
   /** Go from tile to tile, as the eye sees them; true if there are any. */
   function move(key) {
-    const tiles = [...document.querySelectorAll("[data-tile]")];
+    const tiles = [...top().querySelectorAll("[data-tile]")];
     if (!tiles.length) return false;
     const here = document.activeElement?.closest("[data-tile]");
     const [across, down] = arrows[key];
-    let at = here ? tiles.indexOf(here) + across : 0;
-    if (here && down) {
-      const columns = tiles.filter((one) => one.offsetTop === tiles[0].offsetTop).length;
-      at = tiles.indexOf(here) + down * columns;
-    }
-    const to = tiles[Math.min(Math.max(at, 0), tiles.length - 1)];
+    const at = here ? tiles.indexOf(here) + across : 0;
+    const to = here && down ? beyond(tiles, here, down) : tiles[Math.min(Math.max(at, 0), tiles.length - 1)];
     focusable(to).focus();
     return true;
   }
@@ -131,7 +168,12 @@
       tile.querySelector(".pick").click();
       return;
     }
-    const button = [...document.querySelectorAll(`[data-key="${CSS.escape(key)}"]`)].find(seen);
+    if (key === "Enter") {
+      const free = here === document.body || here === main();
+      if ((free || here.matches(".group [data-tile] a")) && nextGroup(here)) event.preventDefault();
+      if (!free || event.defaultPrevented) return; // a link or a button does what it says
+    }
+    const button = meant(key, here);
     if (button) {
       event.preventDefault();
       if (tile && "picks" in button.dataset && !document.querySelector(".pick:checked")) {
@@ -145,22 +187,50 @@
     }
   });
 
-  // --- a photo to search by, dropped ----------------------------------------------------------------------------
+  // --- two photos, pixel by pixel: one is moved with the other ---------------------------------------------------
 
-  const drop = () => document.querySelector("form[data-drop]");
-  document.addEventListener("dragover", (event) => {
-    if (!drop() || !event.dataTransfer.types.includes("Files")) return;
+  document.addEventListener(
+    "scroll",
+    (event) => {
+      if (!event.target.matches?.("[data-pane]")) return;
+      const { scrollLeft, scrollTop } = event.target;
+      for (const one of document.querySelectorAll("[data-pane]")) {
+        if (one !== event.target) one.scrollTo(scrollLeft, scrollTop);
+      }
+    },
+    true,
+  );
+
+  // --- a search by a photo --------------------------------------------------------------------------------------
+
+  /** Send it, say what is done meanwhile, and go to what was found. */
+  async function search(body) {
+    const model = document.body.dataset.models ? "" : " The model is loaded first, which takes some seconds.";
+    say(`Looking at ${body.get("photo").name || "the photo"} …${model}`, true);
+    try {
+      const reply = await fetch("/photos/nearest", { method: "POST", body });
+      if (reply.redirected) return location.assign(reply.url);
+      const page = new DOMParser().parseFromString(await reply.text(), "text/html");
+      say(page.querySelector("main .note, p")?.textContent ?? "That did not work.");
+    } catch {
+      say("The server does not answer, or the photo is too large. Nothing is lost.");
+    }
+  }
+  document.addEventListener("submit", (event) => {
+    if (event.target.enctype !== "multipart/form-data") return;
     event.preventDefault();
-    document.body.classList.add("dropping");
+    search(new FormData(event.target, event.submitter));
   });
-  document.addEventListener("dragleave", (event) => event.relatedTarget || document.body.classList.remove("dropping"));
-  document.addEventListener("drop", (event) => {
-    document.body.classList.remove("dropping");
-    if (!drop() || !event.dataTransfer.files.length) return;
-    event.preventDefault();
-    drop().querySelector("input[type=file]").files = event.dataTransfer.files;
-    drop().requestSubmit(drop().querySelector("button"));
-  });
+
+  /** The page's content, as it is now. */
+  async function again() {
+    try {
+      await show(await fetch(location.href), null, -1);
+    } catch {
+      // it stays as it was
+    }
+  }
+  window.pixelbrain = { again, say, search };
 
   // --- what others do -------------------------------------------------------------------------------------------
 
@@ -180,6 +250,6 @@
   setInterval(look, 4000);
   document.addEventListener("visibilitychange", look);
 
-  if (new URL(location).searchParams.has("note")) history.replaceState(null, "", withoutNote(location.href));
+  if (new URL(location).searchParams.has("note")) history.replaceState(history.state, "", withoutNote(location.href));
   count();
 }

@@ -13,7 +13,7 @@ from pixelbrain import schema
 from pixelbrain.errors import ConfigError
 from pixelbrain.identity.lookalikes.duplicates import find_duplicates
 from pixelbrain.identity.lookalikes.hashes import MIRRORED
-from pixelbrain.landing.derived import read_duplicates
+from pixelbrain.landing.duplicates.read import read_duplicates
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
 from pixelbrain.landing.remaining import prune
@@ -27,6 +27,7 @@ COLUMNS = {
     "facenet": schema.module_struct(schema.faces_fields(2)),
     "resnet": schema.module_struct(schema.classifier_fields(2)),
 }  # fmt: skip
+MODELS: dict[str, schema.ModelInfo] = {}
 FIRST = datetime(2024, 5, 1, 12)
 
 
@@ -57,7 +58,7 @@ def land(tmp_path):
     def _land(*rows: dict) -> Landing:
         landing = Landing(tmp_path)
         columns = pa.schema([*schema.BASE_FIELDS, *(pa.field(name, kind) for name, kind in COLUMNS.items())])
-        states = {name: ModuleState(settings={}, model=None) for name in COLUMNS}
+        states = {name: ModuleState(settings={}, model=MODELS.get(name)) for name in COLUMNS}
         where = {"generation": next(generations), "block": 0, "piece": 0}
         landing.write_part(pa.Table.from_pylist(list(rows), columns), **where, modules=states)
         landing.refresh()
@@ -142,6 +143,22 @@ def test_what_vectors_say_is_cut(land):
     assert found(land(*rows), vectors=False) == {}
 
 
+def test_how_alike_vectors_have_to_be_is_their_models_own(land, monkeypatch):
+    """A cosine of .9: too little of a model that nobody measured; and two shots of one scene differ in more bits."""
+    cut, scene = BASE ^ 0xFFFFF, OTHER ^ 0x3FFFFF  # 20 bits, and 22
+    rows = [
+        photo("a.jpg", vector=[1, 0]), photo("cut.jpg", cut, size=(360, 240), vector=[0.9, 0.43]),
+        photo("mirrored.jpg", cut ^ int(MIRRORED), size=(300, 240), vector=[0.9, -0.43]),
+        photo("b.jpg", OTHER, vector=[-1, 0]), photo("c.jpg", scene, size=(360, 240), vector=[-0.9, 0.43]),
+    ]  # fmt: skip
+    assert found(land(*rows)) == {}
+    assert found(land(*rows), similarity=0.85) == dict.fromkeys(["cut.jpg", "mirrored.jpg"], ("a.jpg", "near")) | {
+        "c.jpg": ("b.jpg", "near")
+    }
+    monkeypatch.setitem(MODELS, "resnet", schema.ModelInfo(model="efficientnet-lite0", weights_sha256="0" * 64, dim=2))
+    assert found(land(*rows)) == dict.fromkeys(["cut.jpg", "mirrored.jpg"], ("a.jpg", "near"))
+
+
 def test_nobody_drops_the_last_one(land):
     """Where the best one changed or went away since, what was like it has no better one."""
     landing = land(photo("a.jpg", size=(800, 600)), photo("b.jpg"), photo("c.jpg", sha256="b.jpg"))
@@ -167,6 +184,12 @@ def test_export(land, tmp_path):
 def test_values_that_cannot_work(land, wrong):
     with pytest.raises(ConfigError, match=r"(bits|similarity|burst) is "):
         find_duplicates(land(photo("a.jpg")), **wrong)
+
+
+def test_progress_is_told(land):
+    told: list[tuple[int, int]] = []
+    find_duplicates(land(photo("a.jpg"), photo("b.jpg")), progress=lambda done, total: told.append((done, total)))
+    assert told == [(2, 2)]
 
 
 def test_nothing_is_no_error(land):
