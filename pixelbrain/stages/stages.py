@@ -282,9 +282,8 @@ class Stages:
 
         self.check("duplicates")
         with self.lock("duplicates"), self._published(), self.display.stage("duplicates"):
-            report = find_duplicates(
-                self.landing.require(), **{name: value for name, value in given.items() if value is not None}
-            )
+            settings = {name: value for name, value in given.items() if value is not None}
+            report = find_duplicates(self.landing.require(), **settings)
             self.record("duplicates", dataclasses.asdict(report))
         tell_duplicates(self.display, report)
         return report
