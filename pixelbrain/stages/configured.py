@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from pixelbrain.config import BESIDE, CLIP_FOLDER, CLIP_LABELS, DEFAULT_MODULES, GPT4V, ONNX, RunConfig
 from pixelbrain.errors import ConfigError, WeightsError
 from pixelbrain.landing.landing import Landing
-from pixelbrain.landing.own_vectors import STORED
 from pixelbrain.landing.parts import ModuleState
 from pixelbrain.modules.base import PipelineModule
 from pixelbrain.modules.registry import MODULES, create_module, module_class
 from pixelbrain.record import read_record
 from pixelbrain.stages.display import Display
+from pixelbrain.stores.chroma.own_vectors import STORED
 
 if TYPE_CHECKING:
     from pixelbrain.asking.module import Gpt4VModule

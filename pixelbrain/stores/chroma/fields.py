@@ -11,10 +11,10 @@ import numpy as np
 
 from pixelbrain.errors import StoreError
 from pixelbrain.landing.landing import Landing
-from pixelbrain.landing.own_vectors import land_vectors
 from pixelbrain.schema import ModelInfo
 from pixelbrain.stores.address import is_url
 from pixelbrain.stores.chroma import health_process
+from pixelbrain.stores.chroma.own_vectors import land_vectors
 from pixelbrain.stores.load_record import vectors_behind
 from pixelbrain.stores.results import WriteResult
 from pixelbrain.stores.vectors import Match, VectorBatch, check_collection, vector_fields

@@ -7,9 +7,9 @@ import pytest
 
 from pixelbrain.errors import ConfigError, LandingError
 from pixelbrain.landing.landing import Landing
-from pixelbrain.landing.own_vectors import land_vectors
 from pixelbrain.landing.published import is_published
 from pixelbrain.landing.remaining import Remaining
+from pixelbrain.stores.chroma.own_vectors import land_vectors
 from pixelbrain.stores.vectors import nearest_landed, vector_models
 from tests.unit.landing.histories import Row, land, manifest, state
 
