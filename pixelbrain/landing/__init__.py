@@ -16,6 +16,7 @@
 | `join_results` | faces | what modules say of faces that another one found, joined to these |
 | `Registry` | registry | the people of OUT for life: names, who is hidden, who became whom |
 | `prune` | remaining | take images that are gone from their source out of OUT |
+| `land_vectors` | own_vectors | vectors that a user computed elsewhere, as a column |
 | `Where` | where/ | which images are meant: one language over what is known of them; a loader of such |
 | `AnswerLog` | answers/ | answers under OUT: journalled as they come, folded into Parquet |
 | `Marks`, `erase` | forgotten/ | what was forgotten: kept from coming back, and taken out of all files |
