@@ -306,7 +306,9 @@ def test_among_duplicates_one_chooses_by_keys(browser: Any, address: str):
 
     # the next group; down is the row below, which may be of another one
     desk.press("Enter")
-    desk.page.wait_for_function("document.activeElement.closest('.group') === document.querySelectorAll('.group')[1]")
+    desk.page.wait_for_function(
+        "() => document.activeElement.closest('.group') === document.querySelectorAll('.group')[1]"
+    )
     desk.press("ArrowUp", "ArrowDown", "n")
     desk.said("shown no more")
     desk.tiles(3)
@@ -324,7 +326,7 @@ def test_among_duplicates_one_chooses_by_keys(browser: Any, address: str):
     panes.locator("img").evaluate_all("all => all.forEach(one => { one.width = one.height = 3000; })")
     panes.nth(0).evaluate("pane => pane.scrollTo(500, 400)")
     desk.page.wait_for_function(
-        "(([, one]) => one.scrollLeft === 500 && one.scrollTop === 400)(document.querySelectorAll('[data-pane]'))"
+        "() => [...document.querySelectorAll('[data-pane]')].every(one => one.scrollLeft === 500 && one.scrollTop === 400)"
     )
     desk.press("k")
     desk.said("is to be kept")
