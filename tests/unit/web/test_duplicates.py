@@ -70,6 +70,12 @@ def test_groups_with_the_best_and_why(visitor):
     assert "<i>" not in page and text.index("a.jpg") < text.index("x.jpg")  # what takes most room comes first
 
 
+def test_of_a_copy_of_a_copy_one_is_told_of_which(land, tmp_path):  # noqa: F811
+    rows = [photo("a.jpg", size=(800, 600)), photo("b.jpg", BASE ^ 1), photo("b (1).jpg", BASE ^ 1, sha256="b.jpg")]
+    find_duplicates(land(*rows))
+    assert "the same bytes, beside b.jpg" in shown(Visitor(tmp_path).get("/duplicates"))
+
+
 def test_what_is_chosen_lands_is_told_and_can_be_taken_back(visitor, landed):
     page = choose(visitor, "best", "b <i>.jpg")
     assert "b <i>.jpg is the best" in said(page) and "a.jpg" in proposed(landed)
