@@ -92,6 +92,8 @@ def test_what_is_chosen_lands_is_told_and_can_be_taken_back(visitor, landed):
     assert "one photo of a group stays" in said(choose(visitor, "drop", "a.jpg"))
     page = choose(visitor, "apart", "x.jpg")
     assert "shown no more" in said(page) and "1 group," in shown(page) and "y.jpg" not in proposed(landed)
+    page = visitor.say("/duplicates/undo", back="/duplicates")
+    assert "The group is there again" in said(page) and "2 groups" in shown(page)
     for wrong in ({"do": "eat"}, {"do": "keep:0"}, {"do": "best:x", "group": "1"}, {}):
         fields = {"group": group_of(page, "a.jpg"), **wrong}
         assert said(visitor.say("/duplicates/say", back="/duplicates", **fields)).startswith("Nothing was changed")
