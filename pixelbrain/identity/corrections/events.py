@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 from pixelbrain.errors import LandingError, PeopleError
-from pixelbrain.landing.events import EventLog as Log
-from pixelbrain.landing.events import active as active
-from pixelbrain.landing.events import holds as holds
-from pixelbrain.landing.events import whoami as whoami
+from pixelbrain.landing.said.events import EventLog as Log
+from pixelbrain.landing.said.events import active as active
+from pixelbrain.landing.said.events import holds as holds
+from pixelbrain.landing.said.events import whoami as whoami
 from pixelbrain.storage.base import Storage
 
 Kind = Literal["name", "hide", "unhide", "merge", "apart", "split", "assign", "unassign", "reject", "later", "undo"]

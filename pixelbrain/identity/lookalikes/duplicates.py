@@ -20,8 +20,8 @@ from pixelbrain.identity.thresholds import cut_threshold
 from pixelbrain.landing.derived import DUPLICATES, cluster_name
 from pixelbrain.landing.duplicates.choices import Choice, ChoiceLog, Places
 from pixelbrain.landing.duplicates.read import read_duplicates
-from pixelbrain.landing.events import active
 from pixelbrain.landing.landing import Landing
+from pixelbrain.landing.said.events import active
 from pixelbrain.locks.run import RunLock
 from pixelbrain.shown import Shown
 from pixelbrain.stores.vectors import vector_models

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal, get_args
 
 from pixelbrain.errors import ConfigError, LandingError
-from pixelbrain.landing.events import EventLog, active, holds, whoami
+from pixelbrain.landing.said.events import EventLog, active, holds, whoami
 from pixelbrain.locks.run import waiting
 from pixelbrain.storage.base import Storage
 

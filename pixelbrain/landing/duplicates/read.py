@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 from pixelbrain import schema
 from pixelbrain.landing.derived import DUPLICATES, cluster_name
 from pixelbrain.landing.duplicates.choices import Choice, ChoiceLog, Places
-from pixelbrain.landing.events import active
 from pixelbrain.landing.landing import Landing
+from pixelbrain.landing.said.events import active
 
 #: And what a choice says of a photo: best, keep or drop; null: nobody chose. `keep` is null where nothing is proposed.
 COLUMNS = pa.schema(

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from pixelbrain.landing.duplicates.choices import Choice
 from pixelbrain.landing.duplicates.read import with_choices
 from pixelbrain.report.gallery.items import Photo
+from pixelbrain.report.gallery.names import short_name
 from pixelbrain.web.data.columns import Photos, key_of
 
 #: What groups are filtered by: the kind that says least, and whether somebody chose.
@@ -118,7 +119,8 @@ class Groups:
         start, stop = (int(one) for one in self._bounds[code : code + 2])
         rows = list(enumerate(self.rows.slice(start, stop - start).to_pylist(), start))
         some = [(at, row) for place, (at, row) in enumerate(rows) if place < (most or stop) or row["copy_of"] is None]
-        members = [self._member(row, int(self._at[at])) for at, row in some]
+        best = next(row["image_id"] for _at, row in rows if row["copy_of"] is None)
+        members = [self._member(row, int(self._at[at]), best) for at, row in some]
         kind = list(KINDS)[self._kind[code]]
         return Group(key=self.keys[code], kind=kind, members=members, chosen=bool(self.chosen[code]))
 
@@ -126,7 +128,10 @@ class Groups:
         """How many photos a group has."""
         return int(self._bounds[code + 1] - self._bounds[code])
 
-    def _member(self, row: dict[str, Any], at: int) -> Member:
+    def _member(self, row: dict[str, Any], at: int, best: str) -> Member:
+        why, like = row["why"] or "", row["copy_of"]
+        if why and like not in (None, best):  # it is a copy of a copy
+            why = f"{why}, beside {short_name(like)}"
         return Member(
             photo=self._photos.shown(at),
             taken=self._photos.taken_at[at].as_py(),
@@ -134,7 +139,7 @@ class Groups:
             keep=row["keep"],
             chosen=row["chosen"],
             kind=row["kind"],
-            why=row["why"] or "",
+            why=why,
         )
 
     def after(self, *choices: Choice) -> Groups:

@@ -53,7 +53,11 @@ def undo(alike: Alike, form: Form) -> Note:
     if not number and last is None:
         raise ConfigError("nothing was chosen yet that could be taken back")
     at = int(number) if number.isdecimal() and len(number) < 9 else last.number if last and not number else -1
-    return _noted(alike.log.undo(at), "Taken back.")
+    before = next((one for one in alike.log.read() if one.number == at), None)
+    more = ""
+    if before is not None and before.kind == "apart":  # a rerun since has left the group out
+        more = " The group is there again, at the latest when duplicates are looked for again."
+    return _noted(alike.log.undo(at), f"Taken back.{more}")
 
 
 def look(alike: Alike) -> Note:

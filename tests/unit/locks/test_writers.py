@@ -53,7 +53,7 @@ UNDER_ANOTHERS_LOCK = {
     "landing/forgotten/people.py:erase_from_events": "as `_erase_parts`",
     "landing/forgotten/erase.py:_erase_choices": "as `_erase_parts`",
     "landing/duplicates/choices.py:replace": "as `_erase_parts`",
-    "landing/events.py:append": "a file of its own, of a number that one alone gets; in S3 who appends takes it",
+    "landing/said/events.py:append": "a file of its own, of a number that one alone gets; in S3 who appends takes it",
     "landing/published.py:_publish_faces": "of `publish`, which takes it",
     "landing/published.py:write": "as `_publish_faces`",
     "landing/parts.py:write_table": "of those above",

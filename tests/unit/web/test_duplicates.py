@@ -70,6 +70,12 @@ def test_groups_with_the_best_and_why(visitor):
     assert "<i>" not in page and text.index("a.jpg") < text.index("x.jpg")  # what takes most room comes first
 
 
+def test_of_a_copy_of_a_copy_one_is_told_of_which(land, tmp_path):  # noqa: F811
+    rows = [photo("a.jpg", size=(800, 600)), photo("b.jpg", BASE ^ 1), photo("b (1).jpg", BASE ^ 1, sha256="b.jpg")]
+    find_duplicates(land(*rows))
+    assert "the same bytes, beside b.jpg" in shown(Visitor(tmp_path).get("/duplicates"))
+
+
 def test_what_is_chosen_lands_is_told_and_can_be_taken_back(visitor, landed):
     page = choose(visitor, "best", "b <i>.jpg")
     assert "b <i>.jpg is the best" in said(page) and "a.jpg" in proposed(landed)
@@ -86,6 +92,8 @@ def test_what_is_chosen_lands_is_told_and_can_be_taken_back(visitor, landed):
     assert "one photo of a group stays" in said(choose(visitor, "drop", "a.jpg"))
     page = choose(visitor, "apart", "x.jpg")
     assert "shown no more" in said(page) and "1 group," in shown(page) and "y.jpg" not in proposed(landed)
+    page = visitor.say("/duplicates/undo", back="/duplicates")
+    assert "The group is there again" in said(page) and "2 groups" in shown(page)
     for wrong in ({"do": "eat"}, {"do": "keep:0"}, {"do": "best:x", "group": "1"}, {}):
         fields = {"group": group_of(page, "a.jpg"), **wrong}
         assert said(visitor.say("/duplicates/say", back="/duplicates", **fields)).startswith("Nothing was changed")

@@ -205,7 +205,7 @@ def test_names_and_corrections_of_people(tmp_path, monkeypatch):
     people.name("person-b22", "Bob")
     people.apart("Ann of the secret", "Bob")
     with monkeypatch.context() as patch:
-        patch.setattr("pixelbrain.landing.events._MANY", 2)
+        patch.setattr("pixelbrain.landing.said.events._MANY", 2)
         people.merge("Bob", People(tmp_path).assign("Eve", f"{image_id('a.jpg')}#2", new=True).person or "")
     assert "of the secret" in (tmp_path / "people/events.snapshot").read_text()
     landing = Landing(tmp_path)
