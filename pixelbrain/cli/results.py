@@ -54,7 +54,7 @@ def report(stages: Stages) -> None:
 @click.argument("file")
 @click.option(
     "--table",
-    type=click.Choice(["images", "faces", "people", "groups", "answers", "duplicates"]),
+    type=click.Choice(["images", "faces", "people", "groups", "answers", "duplicates", "maps"]),
     help="A row each of these; of groups, each image in one. [default: images]",
 )
 @label_option

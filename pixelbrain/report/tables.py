@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from pyarrow import types
 
 from pixelbrain import schema
-from pixelbrain.landing.derived import read_duplicates
+from pixelbrain.landing.derived import landed_maps, read_duplicates
 from pixelbrain.landing.faces import face_results, join_results
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.registry import Registry, read_registry
@@ -71,6 +71,7 @@ _DUPLICATES = pa.schema(
         ("bytes", pa.int64()),
     ]
 )
+_MAPS = pa.schema([("by", pa.string()), ("face_id", pa.string()), *_WHERE, ("x", pa.float32()), ("y", pa.float32())])
 _ANSWERS = pa.schema(
     [*_WHERE, *((name, pa.string()) for name in ("field", "answer", "status", "model", "error_type", "error"))]
 )
@@ -158,6 +159,20 @@ def duplicates_table(landing: Landing) -> ExportTable:
     return ExportTable(columns=_DUPLICATES, rows=iter([rows]))
 
 
+def maps_table(landing: Landing) -> ExportTable:
+    """A row a place on a map, map by map, in the order of the ids."""
+
+    def rows() -> Iterator[pa.Table]:
+        for by, one in landed_maps(landing).items():
+            table = one.rows(landing).sort_by(one.key)
+            columns = {name: table[name] for name in _MAPS.names if name in table.column_names}
+            columns |= {"by": pa.array([by] * len(table), pa.string()), "path": _paths(table["image_id"])}
+            columns.setdefault("face_id", pa.nulls(len(table), pa.string()))
+            yield pa.table({name: columns[name] for name in _MAPS.names}).cast(_MAPS)
+
+    return ExportTable(columns=_MAPS, rows=rows())
+
+
 def answers_table(landing: Landing) -> ExportTable:
     """A row an image and field that was asked about."""
     return ExportTable(columns=_ANSWERS, rows=_answers(landing))
@@ -171,6 +186,7 @@ EXPORT_TABLES: Mapping[str, Callable[[Landing, float | None], ExportTable]] = {
     "groups": lambda landing, _min_label_score: groups_table(landing),
     "answers": lambda landing, _min_label_score: answers_table(landing),
     "duplicates": lambda landing, _min_label_score: duplicates_table(landing),
+    "maps": lambda landing, _min_label_score: maps_table(landing),
 }
 
 
