@@ -249,7 +249,9 @@ DUPLICATE_SCHEMA = pa.schema(
 _PLACE_FIELDS = (
     pa.field("x", pa.float32(), nullable=False),  # of no unit: only what is near to what counts
     pa.field("y", pa.float32(), nullable=False),
-    pa.field("settings", pa.string(), nullable=False),  # JSON, the same in all rows: how they were laid out
+    pa.field(
+        "settings", pa.string(), nullable=False
+    ),  # JSON, the same in all rows: how they were laid out, and the map's id
 )
 
 #: `OUT/maps/NAME.parquet`, of vectors of images: one row an image that has one.

@@ -124,7 +124,7 @@ def duplicates(
 @command(
     "Draw a map: what is alike lies together.",
     "pixelbrain map out/",
-    "pixelbrain map out/ --by faces --csv faces.csv",
+    "pixelbrain map out/ --by faces",
     name="map",
 )
 @click.argument("out")
@@ -132,21 +132,15 @@ def duplicates(
     "--by", metavar="NAME", help="images, faces, clip, or a module of your own: whose vectors. [default: images]"
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Another one, another map.")
-@click.option("--csv", "file", metavar="FILE", help="Write each place, too: .csv, .jsonl or .parquet.")
 @json_option
 @out_options
 @over_out
-def map_out(stages: Stages, by: str | None, seed: int, file: str | None, as_json: bool) -> None:
+def map_out(stages: Stages, by: str | None, seed: int, as_json: bool) -> None:
     """Lay out all photos of OUT, or all faces, on a plane by their vectors, for the map of `pixelbrain open`.
 
-    Lands in OUT/maps; each other --by is a map of its own.
+    Lands in OUT/maps, for `export --table maps`, too; each other --by is a map of its own.
     """
     found = stages.map(by=by, seed=seed)
-    if file:
-        from pixelbrain.report.export import export
-
-        rows = export(stages.landing, Path(file), "maps")
-        click.echo(f"{rows:,} places to {file}", err=as_json)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(found), indent=2))
 

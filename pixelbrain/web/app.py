@@ -19,6 +19,7 @@ from pixelbrain.stages.stages import Stages
 from pixelbrain.web import people, photos, review, run, say
 from pixelbrain.web.data.desk import Desk, Note, View
 from pixelbrain.web.guard import Guard, TooLarge
+from pixelbrain.web.map import MapPages
 from pixelbrain.web.page import Pages, asset
 
 logger = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ def make_app(stages: Stages, *, token: str, hosts: Collection[str] = (), read_on
     """The pages over an OUT; see `Guard` for who may ask. Reading begins at once, beside the first request."""
     desk = Desk(stages, read_only=read_only)
     pages = Pages(desk, run.title_of(stages))
+    on_map = MapPages(pages)
     shown: dict[str, Callable[[Request, View], Response]] = {
         "/": run.front_page(pages),
         "/people": people.people_page(pages),
@@ -48,12 +50,14 @@ def make_app(stages: Stages, *, token: str, hosts: Collection[str] = (), read_on
         "/history": people.history_page(pages),
         "/run": run.run_page(pages),
         "/changes": _changes(pages),
+        **on_map.shown(),
     }
     said: dict[str, Say] = {
         "/people/say": say.say_of_people,
         "/faces/say": say.say_of_faces,
         "/review": say.answer,
         "/undo": say.undo,
+        "/map/make": on_map.make,
     }
     routes = [
         Route("/assets/{name}", _asset),
@@ -69,7 +73,7 @@ def make_app(stages: Stages, *, token: str, hosts: Collection[str] = (), read_on
         Exception: _unforeseen(pages),
     }
     app = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]
-    app.state.desk = desk
+    app.state.desk, app.state.making = desk, on_map.making
     desk.start()
     return Guard(app, token=token, hosts=hosts)
 

@@ -21,7 +21,8 @@ from pixelbrain.web.data.desk import Desk, Note, View
 
 #: For how long the first page waits while all is read, before it says so.
 FIRST_WAIT_S = 1.5
-_FILES = {"work.css": "text/css", "work.js": "text/javascript"}
+_FILES = {one: f"text/{'css' if one.endswith('.css') else 'javascript'}" for one in
+          ("work.css", "work.js", "map.css", "map.js")}  # fmt: skip
 
 
 class Links:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Callable
@@ -72,7 +73,9 @@ def make_map(
         ids, image_ids, vectors = _read(landing, fields[by])
         whole = np.isfinite(vectors).all(axis=1)
         points = lay_out(vectors[whole], seed=seed, progress=progress)
-        settings = json.dumps({"by": by, "method": "pacmap", "neighbours": NEIGHBOURS, "seed": seed})
+        told = {"by": by, "method": "pacmap", "neighbours": NEIGHBOURS, "seed": seed}
+        # by its id a part of a map that somebody chose is known to be of this one, also when photos come and go
+        settings = json.dumps({**told, "id": hashlib.sha256(points.tobytes()).hexdigest()[:8]})
         chosen = pa.array(whole)
         rows = {"image_id": image_ids.filter(chosen), "x": points[:, 0], "y": points[:, 1]}
         rows["settings"] = pa.array([settings] * len(points), pa.string())

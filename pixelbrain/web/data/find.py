@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pixelbrain.web.data.area import LONGEST
 from pixelbrain.web.data.columns import key_of
 from pixelbrain.web.data.known import Known
 
@@ -39,6 +40,7 @@ class Wanted:
     only: str = ""  # of ONLY
     month: str = ""  # 2019, or 2019-07
     group: str = ""  # the key of a group that looks alike
+    area: str = ""  # a part of a map, see `Area`
 
     @classmethod
     def of(cls, query: Mapping[str, str], people: list[str]) -> Wanted:
@@ -56,6 +58,7 @@ class Wanted:
             only=only if only in ONLY else "",
             month=month if _MONTH.fullmatch(month) else "",
             group=query.get("group", "")[:16],
+            area=query.get("area", "")[:LONGEST],
         )
 
     def address(self, **changes: object) -> str:
@@ -107,6 +110,8 @@ def find(wanted: Wanted, known: Known) -> np.ndarray:
     if wanted.group:
         codes = [code for code, one in enumerate(known.group_ids) if key_of(one) == wanted.group]
         mask &= np.isin(known.group, codes)
+    if wanted.area:
+        mask &= known.atlas.photos(wanted.area, known)
     return np.flatnonzero(mask)
 
 

@@ -48,7 +48,7 @@ TAKEN = {
     "forget": f"out --person --face --photo --again --list --lift --dry-run --yes --json {STORES}",
     "group": f"out --threshold --by --where --json {STORES}",
     "duplicates": "out --bits --similarity --burst --vectors --csv --json --s3-endpoint",
-    "map": "out --by --seed --csv --json --s3-endpoint",
+    "map": "out --by --seed --json --s3-endpoint",
     "evaluate": "out --folders --labels --nobody --strategy --curve --calibrate --json --s3-endpoint",
     "identify": f"out --strategy --threshold --rebuild --address --json {STORES}",
     "load": f"out {STORES} --rebuild",
