@@ -184,12 +184,14 @@ class MapPages:
         return places, atlas.colours.of(colour, places, view.known), colour
 
     def _colour(self, request: Request, view: View, places: Places | None) -> str:
-        """What is asked for; else who it is of faces, and of photos what they show, where anybody says so."""
+        """What is asked for; else who it is, and of photos what they show, if half of them say so or nobody is known."""
         asked, desk = request.query_params.get("colour", ""), self._pages.desk
         if asked in desk.atlas.colours.kinds(desk.landing):
             return asked
-        of_faces = places is not None and places.of_faces
-        return "person" if of_faces or not view.photos.labels else "label"
+        photos = view.photos
+        sure = (photos.label >= 0) & (photos.label_score >= photos.least)
+        known = view.known.ids and (places is None or places.of_faces or 2 * sure.sum() < len(photos))
+        return "person" if known else "label"
 
 
 @functools.lru_cache(maxsize=1)

@@ -60,7 +60,9 @@
 
     const eye = { x: 0.5, y: 0.5, near: 1 };
     let [width, height] = [1, 1];
-    const scale = () => eye.near * Math.min(width, height);
+    const [wide, high] = [x, y].map((all) => all.reduce((most, one) => Math.max(most, Math.abs(one - 0.5)), 0.01));
+    /** Pixels of the square's side: at 1 all places are to be seen, with room for pictures at the edges. */
+    const scale = () => (eye.near * Math.min(Math.max(width - 110, 80) / wide, Math.max(height - 110, 80) / high)) / 2;
     const across = (u) => width / 2 + (u - eye.x) * scale();
     const down = (v) => height / 2 + (v - eye.y) * scale();
     const back = (px, py) => [eye.x + (px - width / 2) / scale(), eye.y + (py - height / 2) / scale()];
@@ -129,36 +131,49 @@
       const packed = ([r, g, b]) => (255 << 24) | (b << 16) | (g << 8) | r;
       colours.full = Uint32Array.from(colours, packed);
       colours.dim = Uint32Array.from(colours, (one) => packed(one.map((c, k) => Math.round(0.22 * c + 0.78 * ground[k]))));
-      colours.rim = packed(ground) >>> 0;
     }
 
-    /** Points into pixels: 100,000 in some milliseconds. Those of the common colours lie over the others. */
+    /** Those of the common colours lie over the others, and what is chosen over all. */
     function points(seen, ratio, without) {
-      const [w, h] = [canvas.width, canvas.height];
-      const image = context.createImageData(w, h);
-      const pixels = new Uint32Array(image.data.buffer);
+      const order = [...Array(26)].map(() => []);
+      for (const i of seen) if (!without.has(i)) order[12 - codes[i] + (chosen && !chosen[i] ? 0 : 13)].push(i);
       const many = seen.length;
-      const radius = Math.max(1, ratio * (many > 20000 ? 1.4 : many > 4000 ? 2 : many > 600 ? 3.5 : 5));
-      const reach = Math.ceil(radius);
-      const mask = [];
-      for (let dy = -reach; dy <= reach; dy++) {
-        for (let dx = -reach; dx <= reach; dx++) {
-          const far = Math.hypot(dx, dy);
-          if (far <= radius + 0.3) mask.push(dx, dy, radius > 3 && far > radius - ratio);
+      if (many > 3000) pixels(order, ratio, Math.max(1, ratio * (many > 20000 ? 1.2 : 2)));
+      else discs(order, ratio, ratio * (many > 600 ? 4 : 5.5));
+    }
+    function discs(order, ratio, radius) {
+      context.clearRect(0, 0, canvas.width, canvas.height);
+      context.lineWidth = ratio;
+      context.strokeStyle = `rgb(${colours.ground.join()})`;
+      for (const [pass, some] of order.entries()) {
+        context.fillStyle = `rgb(${colours[12 - (pass % 13)].join()})`;
+        context.globalAlpha = pass < 13 ? 0.22 : 1;
+        for (const i of some) {
+          context.beginPath();
+          context.arc(across(x[i]) * ratio, down(y[i]) * ratio, radius, 0, 7);
+          context.fill();
+          context.stroke();
         }
       }
-      const order = [...Array(26)].map(() => []); // what is not chosen first, and the common colours last
-      for (const i of seen) order[12 - codes[i] + (chosen && !chosen[i] ? 0 : 13)].push(i);
+      context.globalAlpha = 1;
+    }
+    /** 100,000 in some milliseconds. */
+    function pixels(order, ratio, radius) {
+      const [w, h] = [canvas.width, canvas.height];
+      const image = context.createImageData(w, h);
+      const into = new Uint32Array(image.data.buffer);
+      const mask = [];
+      for (let dy = -Math.ceil(radius); dy <= radius; dy++) {
+        for (let dx = -Math.ceil(radius); dx <= radius; dx++) if (Math.hypot(dx, dy) <= radius + 0.3) mask.push(dx, dy);
+      }
       for (const [pass, some] of order.entries()) {
-        const paint = pass < 13 ? colours.dim : colours.full;
+        const colour = (pass < 13 ? colours.dim : colours.full)[12 - (pass % 13)];
         for (const i of some) {
-          if (without.has(i)) continue;
           const px = Math.round(across(x[i]) * ratio);
           const py = Math.round(down(y[i]) * ratio);
-          const colour = paint[codes[i]];
-          for (let k = 0; k < mask.length; k += 3) {
+          for (let k = 0; k < mask.length; k += 2) {
             const [qx, qy] = [px + mask[k], py + mask[k + 1]];
-            if (qx >= 0 && qy >= 0 && qx < w && qy < h) pixels[qy * w + qx] = mask[k + 2] ? colours.rim : colour;
+            if (qx >= 0 && qy >= 0 && qx < w && qy < h) into[qy * w + qx] = colour;
           }
         }
       }
@@ -216,14 +231,27 @@
           }
         }
         if (!free) continue;
-        const tile = { i, px, py };
+        const tile = { i, px, py, under: 0 };
         taken.set(`${col},${row}`, tile);
         tiles.push(tile);
       }
+      for (const i of seen) {
+        const tile = tiles.length && under(across(x[i]), down(y[i]), size, taken);
+        if (tile) tile.under++;
+      }
       return size;
     }
+    function under(px, py, size, taken) {
+      const [col, row] = [Math.floor(px / size), Math.floor(py / size)];
+      for (let r = row - 1; r <= row + 1; r++) {
+        for (let c = col - 1; c <= col + 1; c++) {
+          const one = taken.get(`${c},${r}`);
+          if (one && Math.abs(one.px - px) <= size / 2 && Math.abs(one.py - py) <= size / 2) return one;
+        }
+      }
+    }
 
-    function drawTile({ i, px, py }, size) {
+    function drawTile({ i, px, py, under }, size) {
       const image = pictureOf(i);
       const [r, g, b] = colours[codes[i]];
       const [left, top, s] = [px - size / 2, py - size / 2, size];
@@ -243,6 +271,17 @@
       context.lineWidth = 3;
       context.strokeStyle = `rgb(${r},${g},${b})`;
       context.stroke();
+      if (under < 2) return;
+      const text = under.toLocaleString("en"); // so many lie there
+      context.font = "600 12px system-ui, sans-serif";
+      const room = context.measureText(text).width + 10;
+      context.beginPath();
+      context.roundRect(left + s - room + 5, top + s - 13, room, 18, 9);
+      context.fillStyle = context.strokeStyle;
+      context.fill();
+      context.fillStyle = "#fff";
+      context.textBaseline = "middle";
+      context.fillText(text, left + s - room + 10, top + s - 3.5);
     }
 
     function drawLine(some, closed) {
