@@ -184,7 +184,7 @@ class MapPages:
         return places, atlas.colours.of(colour, places, view.known), colour
 
     def _colour(self, request: Request, view: View, places: Places | None) -> str:
-        """What is asked for; else who it is, and of photos what they show, if half of them say so or nobody is known."""
+        """What is asked for; else who it is, and of photos what they show where that is mostly known."""
         asked, desk = request.query_params.get("colour", ""), self._pages.desk
         if asked in desk.atlas.colours.kinds(desk.landing):
             return asked

@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 
 from pixelbrain.errors import ConfigError
-from pixelbrain.identity.mapping.pacmap import NEIGHBOURS, lay_out
 from pixelbrain.landing.derived import map_table
 from pixelbrain.landing.landing import Landing
 from pixelbrain.locks.run import RunLock
@@ -59,6 +58,8 @@ def make_map(
         MixedModelsError: vectors of two models.
         OutLockedError: another process works on this OUT.
     """
+    from pixelbrain.identity.mapping.pacmap import NEIGHBOURS, lay_out  # scipy: only where a map is made
+
     start = time.perf_counter()
     fields = can_be_mapped(landing)
     if not fields:
