@@ -29,7 +29,7 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from pixelbrain import schema
 from pixelbrain.apps.demo import SAMPLES
-from pixelbrain.identity.lookalikes.duplicates import BITS, SIMILARITY, find_duplicates
+from pixelbrain.identity.lookalikes.duplicates import BITS, find_duplicates
 from pixelbrain.images.decode import DecodedImage, DecodeTarget, decode_image
 from pixelbrain.images.encoded import open_encoded
 from pixelbrain.images.metadata import orientation
@@ -91,7 +91,7 @@ def cut_out(folders: Sequence[Path], most: int) -> Iterator[Image.Image]:
         if any(bin(whole ^ other).count("1") <= SAME_FILE_BITS for other in seen):
             continue
         seen.append(whole)
-        picture = decode_image(file.read_bytes(), target=DecodeTarget(short_side_px=4 * SIDE_PX)).pil()
+        picture = decode_image(file.read_bytes(), target=DecodeTarget(short_side_px=6 * SIDE_PX)).pil()
         across, down = max(1, picture.width // SIDE_PX), max(1, picture.height // SIDE_PX)
         boxes = [(x * SIDE_PX, y * SIDE_PX) for y in range(down) for x in range(across)]
         alone = [picture] if across * down == 1 else []
@@ -218,7 +218,7 @@ def main() -> None:
     parser.add_argument("--vectors", type=int, default=100, metavar="N", help="photos of which there are vectors, too")
     parser.add_argument("--hashes", type=int, default=100_000)
     parser.add_argument("--bits", type=int, default=BITS)
-    parser.add_argument("--similarity", type=float, default=SIMILARITY)
+    parser.add_argument("--similarity", type=float, help="of vectors; by default the classifier's own")
     parser.add_argument("--quick", action="store_true", help="1,000 images, vectors of 20 photos, 20,000 hashes")
     parser.add_argument("--json", metavar="FILE")
     options = parser.parse_args()

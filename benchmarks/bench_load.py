@@ -74,8 +74,10 @@ def write_documents(uri: str, blocks: list[int]) -> None:
     from pixelbrain.stores.mongo.upsert import upsert_images
 
     database = connect(uri)
+    first = database["images"].find_one({}, {"_id": 1}) is None  # as a load: then nothing is asked for
     for block in blocks:
-        upsert_images(database["images"], map(document, range(block * ROWS, (block + 1) * ROWS)), landed=True)
+        docs = map(document, range(block * ROWS, (block + 1) * ROWS))
+        upsert_images(database["images"], docs, landed=True, rewrite=first)
     database.client.close()
 
 

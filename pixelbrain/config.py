@@ -159,7 +159,8 @@ class RunConfig(Placement):
 
     source: str | tuple[str, ...] | None = None  # a folder, an image, a list file, s3://bucket/prefix, a glob; several
     column: str | None = _flag(
-        "Of a .csv or .parquet list, the column that names the images. [default: uri, url or path]", metavar="NAME"
+        "Of a .csv, .tsv, .jsonl or .parquet list, the column that names the images. [default: uri, url or path]",
+        metavar="NAME",
     )
     out: str | None = _flag("The folder, or s3://bucket/prefix, that results land in.", metavar="OUT")
     modules: tuple[str, ...] = _flag(
@@ -323,7 +324,7 @@ def read_config(path: str | Path) -> dict[str, Any]:
         found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read the config {path}: {error}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # such as a date that no calendar has
         raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
     if found is None:
         return {}
@@ -356,7 +357,7 @@ def mask_uri(uri: str) -> str:
 
 def choose(name: str, value: Any, known: Iterable[str]) -> None:
     """Raises `ConfigError` unless the value is one of the known."""
-    if value not in known:
+    if value not in [*known]:  # a list, as what a file says may not be hashable
         raise ConfigError(f"{name} is {value!r}: it is one of {', '.join(known)}")
 
 

@@ -47,6 +47,9 @@ BASE_FIELDS: tuple[pa.Field, ...] = (
 #: What a source yields: an image that is there, before a byte of it is read.
 MANIFEST_SCHEMA = pa.schema(BASE_FIELDS[:3])
 
+#: The version of what was not asked for its version, or did not say it: an image that landed counts as unchanged.
+UNKNOWN_VERSION = "listed"
+
 #: How a module's struct ends; both are null when it succeeded.
 ERROR_FIELDS = BASE_FIELDS[-2:]
 
@@ -65,6 +68,10 @@ RESERVED_NAMES: dict[str, tuple[tuple[_Kind, ...], tuple[str, ...]]] = {
     # also before they have landed anything
     "modules that come along": (("question",), ("clip", "clip_labels", "exif", "facenet", "quality", "resnet")),
     "columns of every export": (("question", "field"), tuple(SHORT_NAMES)),
+    "words of filters": (
+        ("module", "question", "field"),
+        ("and", "contains", "false", "in", "is", "not", "null", "or", "true"),
+    ),
     "folder of answers on their way": (("question",), ("journal",)),
     "vectors of all faces": (("module",), ("faces",)),  # a module's vectors are called as it is
     "steps of every run": (("module",), ("decode", "images", "land", "list")),  # its actor pools are called so

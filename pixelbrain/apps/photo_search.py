@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import gc
 import hashlib
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -13,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pixelbrain.errors import ImageError, LandingError, ModuleError
+from pixelbrain.errors import ImageError, ModuleError
 from pixelbrain.identity.corrections.people import People
 from pixelbrain.images.decode import DecodeTarget, decode_image
 from pixelbrain.landing.forgotten.marks import read_marks
@@ -28,13 +30,59 @@ from pixelbrain.stages.chosen import choose
 from pixelbrain.stages.configured import landed_module
 from pixelbrain.stages.stages import Stages
 from pixelbrain.storage.file_uri import shown_path
-from pixelbrain.stores.vectors import COLLECTION_COLUMNS, VectorField, check_collection, fields_of, vector_fields
+from pixelbrain.stores.vectors import VectorField, fields_of, landed_field
 
 _COLUMNS = {
     "faces": ["distance", "identity_id", "path", "face_id"],
     "images": ["distance", "label", "label_score", "path"],
 }
 _OTHER_COLUMNS = ["distance", "path", "id"]
+
+#: For how long a model that nobody searches by stays in memory: half a gigabyte, and seconds to load.
+IDLE_S = 600.0
+
+
+class Models:
+    """Models that were set up for a search and stay for the next one, until none came for a while.
+
+    Whoever uses it searches one at a time: a module is not made for several at once.
+
+    Args:
+        idle_s: for how long they stay; 0: while this is there.
+    """
+
+    def __init__(self, idle_s: float = IDLE_S) -> None:
+        self._idle_s, self._turn = idle_s, threading.Lock()
+        self._kept: dict[str, tuple[PipelineModule, set[str]]] = {}
+        self._timer: threading.Timer | None = None
+
+    @property
+    def loaded(self) -> bool:
+        """Whether any is here."""
+        return bool(self._kept)
+
+    def of(self, key: str, make: Callable[[], PipelineModule], *, set_up: bool) -> PipelineModule:
+        """The module that is kept under a key, made if there is none, and set up once if it is wanted so."""
+        with self._turn:
+            module, done = self._kept.get(key) or (make(), set[str]())
+            if set_up and not done:
+                module.prepare()
+                module.setup("cpu")
+                done.add("set up")
+            self._kept[key] = module, done
+            if self._timer is not None:
+                self._timer.cancel()
+            if self._idle_s:
+                self._timer = threading.Timer(self._idle_s, self.free)
+                self._timer.daemon = True
+                self._timer.start()
+            return module
+
+    def free(self) -> None:
+        """Let go of them."""
+        with self._turn:
+            self._kept.clear()
+        gc.collect()  # models have parts that know each other
 
 
 def search_photo(
@@ -47,6 +95,7 @@ def search_photo(
     clip_model: str | None = None,
     module: str | None = None,
     where: str | None = None,
+    models: Models | None = None,
 ) -> dict[str, Any]:
     """The faces, images or other vectors nearest to a photo.
 
@@ -59,6 +108,7 @@ def search_photo(
         embedder, clip_model: onnx:FILE, local-dir:DIR, where OUT's own model is not where it was.
         module: package.file:Class of a module of the user's own, where run.json does not say it.
         where: only among the images for which this is true, see `landing.where.language`.
+        models: keeps what is loaded for the next search.
 
     Returns:
         `unit` of the distances, `columns`, and `queries`: a `title` and the `matches`, nearest first, each; the `path`
@@ -70,12 +120,14 @@ def search_photo(
         LandingError: OUT has no such vectors, or they are another model's.
         ModuleError: the model failed on the photo, or found no face in it.
     """
-    field, uri, images = _field(stages, by), image_uri(photo), choose(stages, where)
+    field, uri, images = landed_field(stages.landing, by), image_uri(photo), choose(stages, where)
     told = {"embedder": embedder, "clip_model": clip_model}
     try:
         data = read_bytes(uri, s3_endpoint=stages.config.s3_endpoint)
         stages.check("search")
-        found, model = _landed(stages, field, uri, data) or _computed(stages, by, field, uri, data, told, module)
+        found, model = _landed(stages, field, uri, data) or _computed(
+            stages, by, field, uri, data, told, module, models
+        )
     except ImageError as error:
         raise type(error)(f"cannot search by {photo}: {error}") from None
     if found.get("error_type"):
@@ -93,6 +145,7 @@ def search_text(
     clip_model: str | None = None,
     module: str | None = None,
     where: str | None = None,
+    models: Models | None = None,
 ) -> dict[str, Any]:
     """The images that words fit best, as `search_photo` has them.
 
@@ -104,25 +157,17 @@ def search_text(
         clip_model: local-dir:DIR, where the folder of OUT's own model is not where it was.
         module: package.file:Class of a module of the user's own, where run.json does not say it.
         where: only among the images for which this is true, see `landing.where.language`.
+        models: keeps what is loaded for the next search.
 
     Raises:
         ConfigError: a text that is empty or too long; or nothing is called like `by`, or it reads no texts.
         LandingError: OUT has no such vectors, or they are another model's.
         MissingExtraError, WeightsError: what reads texts is not here.
     """
-    field, images = _field(stages, by), choose(stages, where)
+    field, images = landed_field(stages.landing, by), choose(stages, where)
     stages.check("search")
-    made = _again(stages, {"clip_model": clip_model}, module)(field.module)
+    made = _again(stages, {"clip_model": clip_model}, module, models, set_up=False)(field.module)
     return _nearest(stages, by, [text], made.embed_texts([text]), _model(stages, by, field, made), k, images)
-
-
-def _field(stages: Stages, by: str) -> VectorField:
-    """What is called so. Raises `ConfigError` or `LandingError` where nothing is."""
-    fields, uri = vector_fields(stages.landing), stages.storage.uri
-    if by not in fields and (column := (COLLECTION_COLUMNS | {"clip": "clip"}).get(by)):
-        raise LandingError(f"{uri} has no {column} vectors: run `pixelbrain extract` with --module {column}")
-    check_collection(stages.landing, by)
-    return fields[by]
 
 
 def _nearest(
@@ -170,9 +215,10 @@ def _computed(
     data: bytes,
     told: Mapping[str, str | None],
     spec: str | None,
+    models: Models | None,
 ) -> tuple[dict[str, Any], ModelInfo]:
     """What the model that made OUT's vectors says of a photo, and which it is."""
-    again, states = _again(stages, told, spec), stages.landing.states()
+    again, states = _again(stages, told, spec, models, set_up=True), stages.landing.states()
 
     def made(name: str) -> dict[str, PipelineModule]:
         """The module of a column, behind those that it stands on."""
@@ -186,20 +232,25 @@ def _computed(
     image = decode_image(data, image_id=uri, target=target, max_pixels=max_pixels)
     said: dict[str, list[dict[str, Any]]] = {}
     for name, module in modules.items():
-        module.prepare()
-        module.setup("cpu")
         said[name] = module.run([image], **{called: said[of] for called, of in stands_on.get(name, {}).items()})
     return said[field.module][0], _model(stages, by, field, modules[field.module])
 
 
-def _again(stages: Stages, told: Mapping[str, str | None], spec: str | None) -> Callable[[str], PipelineModule]:
-    """What makes the module of a column again, not yet set up."""
+def _again(
+    stages: Stages, told: Mapping[str, str | None], spec: str | None, models: Models | None, *, set_up: bool
+) -> Callable[[str], PipelineModule]:
+    """What makes the module of a column again, or has it yet; `set_up`: ready to look at photos."""
     settings: dict[str, Any] = read_record(stages.storage).get("settings", {})
     settings |= {name: value for name, value in told.items() if value}
     if spec:
         settings |= {"modules": [*settings.get("modules", ()), spec]}
     where, offline, states = settings.get("weights_dir"), bool(settings.get("offline")), stages.landing.states()
-    return lambda name: landed_module(name, states[name], weights_dir=where, offline=offline, told=settings)
+    kept = Models(idle_s=0) if models is None else models
+
+    def make(name: str) -> PipelineModule:
+        return landed_module(name, states[name], weights_dir=where, offline=offline, told=settings)
+
+    return lambda name: kept.of(f"{name} {states[name]!r}", functools.partial(make, name), set_up=set_up)
 
 
 def _model(stages: Stages, by: str, field: VectorField, module: PipelineModule) -> ModelInfo:
@@ -243,11 +294,13 @@ def _shown(match: Any, names: Mapping[str, str]) -> dict[str, Any]:
 def _queries(found: dict[str, Any], field: VectorField) -> tuple[list[str], np.ndarray]:
     """What to search by, a title and a vector each: the whole photo, or what it has, the largest faces first."""
     each, _dot, name = field.path.rpartition(".")
-    rows = [row for row in (found.get(each) or ()) if row.get(name) is not None] if each else [found]
+    there = [row for row in ((found.get(each) or ()) if each else [found]) if row.get(name) is not None]
+    rows = [row for row in there if np.isfinite(row[name]).all()]
     if field.module == "facenet" and not rows:
         raise ModuleError("no face was found in the photo; --similar searches by the whole image")
-    if not rows or rows[0].get(name) is None:
-        raise ModuleError(f"{field.module} found no {field.path} in the photo")
+    if not rows:
+        what = f"no {field.path} without a NaN" if there else f"no {field.path}"
+        raise ModuleError(f"{field.module} found {what} in the photo")
     if not each:
         sure = f", likeliest {found['label']} ({found['label_score']:.0%})" if found.get("label") else ""
         titles = [f"the whole photo{sure}"]

@@ -134,13 +134,26 @@ def merge(stages: Stages, by: str | None, person: tuple[str, ...]) -> Event:
     return _people(stages, by).merge(*person)
 
 
-@_correction("Two are not the same person.", "pixelbrain people apart out/ Ann person-77c0")
+@_correction(
+    "Two are not the same person.",
+    "pixelbrain people apart out/ Ann person-77c0",
+    "pixelbrain people apart out/ Ann file:///photos/me.jpg#0",
+)
 @_out
 @_person
 @click.argument("other")
 def apart(stages: Stages, by: str | None, person: str, other: str) -> Event:
-    """Say that two are not the same, whatever a clustering finds."""
+    """Say that two are not the same, whatever a clustering finds; OTHER may be a face that is not PERSON's."""
     return _people(stages, by).apart(person, other)
+
+
+@_correction("Be asked no more about two.", "pixelbrain people later out/ Ann person-77c0")
+@_out
+@_person
+@click.argument("other")
+def later(stages: Stages, by: str | None, person: str, other: str) -> Event:
+    """Put off the question whether two are the same, until that is undone; OTHER may be a face."""
+    return _people(stages, by).later(person, other)
 
 
 @_correction(

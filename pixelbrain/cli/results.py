@@ -184,8 +184,8 @@ def search(
     from pixelbrain.apps.photo_search import search_person, search_photo, search_text
 
     if sum(one is not None for one in (image, text, person)) != 1:
-        raise click.UsageError("Missing option '--image': search by a photo, by --text or by --person, one of them.")
-    own = {"clip_model": clip_model, "module": module, "where": where}
+        raise click.UsageError("Search by one of --image PHOTO, --text WORDS and --person NAME.")
+    own: dict[str, Any] = {"clip_model": clip_model, "module": module, "where": where}
     if image is not None:
         found = search_photo(stages, image, by=module_of or by, k=k, embedder=embedder, **own)
     elif text is not None:

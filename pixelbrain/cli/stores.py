@@ -95,7 +95,10 @@ def group(stages: Stages, threshold: float | None, by: str, where: str | None, a
     "--bits", type=click.IntRange(0, 24), metavar="N", help="Of 64 of the hash, that may differ. [default: 8]"
 )
 @click.option(
-    "--similarity", type=float, metavar="COSINE", help="Of vectors, from which on it is the same. [default: .97]"
+    "--similarity",
+    type=float,
+    metavar="COSINE",
+    help="Of vectors, from which on it is the same, cut. [default: the classifier's own]",
 )
 @click.option("--burst", "burst_s", type=float, metavar="SECONDS", help="Between two photos; 0: none. [default: 3]")
 @click.option("--vectors/--no-vectors", default=True, help="Look at the classifier's vectors, too. [default: yes]")

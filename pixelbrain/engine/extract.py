@@ -36,7 +36,7 @@ from pixelbrain.schema import check_name
 from pixelbrain.shown import Shown
 from pixelbrain.sources import name_sources
 from pixelbrain.sources.archives.names import TAR_SUFFIXES
-from pixelbrain.sources.base import IMAGE_SUFFIXES
+from pixelbrain.sources.base import IMAGE_SUFFIXES, LIST_SUFFIXES
 from pixelbrain.sources.gone import find_gone
 from pixelbrain.sources.passed_over import describe_passed_over
 from pixelbrain.storage.base import Storage
@@ -272,9 +272,11 @@ def _peek(loader: DataLoader, landing: Landing, *, prune: bool = False) -> First
             instead = f"; passed over: {describe_passed_over(loader.passed_over)}" if loader.passed_over else ""
             if any(suffix in loader.passed_over for suffix in TAR_SUFFIXES):
                 instead += "; archives are named themselves: a.tar, or '*.tar'"
-            raise SourceGoneError(
-                f"no image in {name_sources(loader.source)}: looked for {' '.join(IMAGE_SUFFIXES)}{instead}"
-            )
+            named = [loader.source] if isinstance(loader.source, str) else loader.source
+            looked = f"looked for {' '.join(IMAGE_SUFFIXES)}"
+            if all(one.lower().endswith((*TAR_SUFFIXES, *LIST_SUFFIXES)) for one in named):
+                looked = "nothing is called so, or there is none in it"
+            raise SourceGoneError(f"no image in {name_sources(loader.source)}: {looked}{instead}")
     except SourceGoneError as error:
         hint = "; --prune-gone-source removes all its images from OUT, if it is gone for good" if prune else ""
         raise SourceGoneError(f"{error}{hint}") from None

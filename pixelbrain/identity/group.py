@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pixelbrain.errors import ConfigError
 from pixelbrain.identity.assign import assign
 from pixelbrain.identity.thresholds import group_threshold
 from pixelbrain.locks.run import RunLock
 from pixelbrain.shown import Shown
-from pixelbrain.stores.vectors import check_collection, vector_fields
+from pixelbrain.stores.vectors import landed_field
 
 if TYPE_CHECKING:
     from pixelbrain.stores.database import Database
@@ -51,6 +52,7 @@ def group_images(
 
     Raises:
         ConfigError: vectors of a model without a threshold, and none given; or values that cannot work.
+        LandingError: no such vectors have landed.
         StoreError: the vector index does not hold what landed, or a store cannot be reached.
         OutLockedError: another process works on this OUT.
     """
@@ -60,23 +62,17 @@ def group_images(
 
 def _group_images(db: Database, threshold: float | None, k: int, by: str, only: pa.ChunkedArray | None) -> GroupReport:
     start = time.perf_counter()
-    module = None
-    if by != "images":
-        check_collection(db.landing, by)
-        field = vector_fields(db.landing).get(by)
-        if field is None or field.each:
-            raise ConfigError(f"images are not grouped by {by}, of which an image may have none or several")
-        module = field.module
+    field = landed_field(db.landing, by) if db.landing.count_images() else None
+    if field and field.each:
+        raise ConfigError(f"images are not grouped by {by}, of which an image may have none or several")
     db.require_in_step(by)
     if threshold is None:
         threshold = group_threshold(db.vector_model(by).model)
     ids: list[str] = []
-    others: list[str] = []
     vectors: list[np.ndarray] = []
     wanted = None if only is None else frozenset(only.to_pylist())
     for batch in db.iter_vectors(by):
         if wanted is not None:
-            others += [one for one in batch.ids if one not in wanted]
             batch = batch.take([place for place, one in enumerate(batch.ids) if one in wanted])
         ids += batch.ids
         vectors.append(batch.vectors)
@@ -85,9 +81,11 @@ def _group_images(db: Database, threshold: float | None, k: int, by: str, only: 
     assignment = assign(ids, whole, threshold=threshold, k=k, second_look=False)
     distance = pa.array(assignment.distance, mask=np.isnan(assignment.distance))
     table = pa.table({"image_id": ids, "group_id": assignment.names(ids, "group"), "distance": distance})
-    left_out = pa.table({"image_id": pa.array(others, pa.string())})  # looked at, and like no other
+    # looked at, and like no other: those that are not meant, and those without a vector
+    landed = db.landing.index.image_id.combine_chunks()
+    left_out = pa.table({"image_id": landed.filter(pc.invert(pc.is_in(landed, pa.array(ids, pa.string()))))})
     table = pa.concat_tables([table, left_out], promote_options="default").sort_by("image_id")
-    db.landing.write_groups(table, module)
+    db.landing.write_groups(table, field.module if field else None)
     db.store_derived("groups")
     return GroupReport(
         images=len(ids),

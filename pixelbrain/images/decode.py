@@ -134,8 +134,18 @@ def decode_image(
             image = image.transpose(_UPRIGHT[turned])
         if turned in QUARTER_TURNED:
             width, height = height, width
-        pixels = np.asarray(to_srgb(image, colours))
+        pixels = _pixels(to_srgb(image, colours))
     return DecodedImage(
         image_id=image_id, pixels=pixels, width=width, height=height, format=image_format, taken_at=taken,
         written=written,
     )  # fmt: skip
+
+
+def _pixels(image: Image.Image) -> np.ndarray:
+    """An RGB image's pixels at once; `np.asarray` has Pillow make pieces of 64 KB, and then a copy of all of them."""
+    encoder = Image._getencoder("RGB", "raw", ("RGB",))
+    encoder.setimage(image.im, (0, 0, *image.size))
+    _, status, data = encoder.encode(3 * image.width * image.height)
+    if status != 1:  # IMAGING_CODEC_END: there is no more
+        raise RuntimeError(f"Pillow gives its pixels away with status {status}")
+    return np.frombuffer(data, np.uint8).reshape(image.height, image.width, 3)

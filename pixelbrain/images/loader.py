@@ -18,7 +18,7 @@ from pixelbrain.config import MAX_MEGAPIXELS, check_sources, mask_uri
 from pixelbrain.errors import ConfigError, ImageError
 from pixelbrain.images.decode import DecodedImage, DecodeTarget, decode_image
 from pixelbrain.shown import Shown
-from pixelbrain.sources import ImageSource, open_source, read_image
+from pixelbrain.sources import ImageSource, anchored, open_source, read_image
 from pixelbrain.storage.file_uri import shown_path
 
 logger = logging.getLogger(__name__)
@@ -60,9 +60,9 @@ class DataLoader(Shown):
     `len` lists the source, and counts; `batches` has several images at a time, and those that failed.
 
     Args:
-        source: a folder (searched with all below it), an image, a list file (.txt, .csv, .parquet),
-            s3://bucket/prefix, or a glob (`photos/**/*.jpg`); or several of these, each image of which is listed once.
-            Paths may be `Path`s.
+        source: a folder (searched with all below it), an image, a list file (.txt, .csv, .tsv,
+            .jsonl, .parquet), s3://bucket/prefix, or a glob (`photos/**/*.jpg`); or several of these, each image of
+            which is listed once. Paths may be `Path`s; relative ones start where the process is now.
         s3_endpoint: another S3 server's URL.
         limit: only the first so many images.
         max_megapixels: images of which more would be in memory at once are refused; see `decode_image`.
@@ -91,6 +91,7 @@ class DataLoader(Shown):
     ) -> None:
         #: What is named: one source, or several.
         self.source: str | tuple[str, ...] = check_sources(source)
+        self._start = _working_folder()
         self.column = column
         self.s3_endpoint = s3_endpoint
         self.limit = limit
@@ -135,7 +136,7 @@ class DataLoader(Shown):
         if unknown := [name for name in changes if name not in names]:
             raise ConfigError(f"a DataLoader has no {unknown[0]!r}: it has {', '.join(names)}")
         made = type(self)(**{name: getattr(self, name) for name in names} | changes)
-        made._outs, made._among = self._outs, self._among
+        made._outs, made._among, made._start = self._outs, self._among, self._start
         return made
 
     def among(self: Loader, test: Test) -> Loader:
@@ -160,14 +161,19 @@ class DataLoader(Shown):
 
     def open(self) -> ImageSource:
         """The source, whole: `limit` does not bound it."""
+        source = self._placed(self.source) if isinstance(self.source, str) else [*map(self._placed, self.source)]
         return open_source(
-            self.source,
+            source,
             s3_endpoint=self.s3_endpoint,
             hidden=self.hidden,
             outs=self._outs,
             column=self.column,
             recursive=self.recursive,
         )
+
+    def _placed(self, place: str) -> str:
+        """What the loader was told, for where the process is by now: it may have gone to another folder."""
+        return place if self._start in ("", _working_folder()) else anchored(place, self._start)
 
     def list_images(self) -> Iterator[pa.Table]:
         """The images, without reading a byte of them, as tables of `schema.MANIFEST_SCHEMA`.
@@ -258,6 +264,13 @@ class DataLoader(Shown):
         if not self.decode:
             return EncodedImage(image_id=image_id, data=data, version=version)
         return decode_image(data, image_id=image_id, target=target, max_pixels=self.max_megapixels * 1_000_000)
+
+
+def _working_folder() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:  # it was removed, and nothing relative can be named
+        return ""
 
 
 def _collect(submitted: list) -> ImageBatch:

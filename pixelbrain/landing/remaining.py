@@ -29,9 +29,9 @@ class Remaining:
     """The plan of a run: which of the listed images are left to do, and for which modules.
 
     An image has landed for a module when the module's newest row about this version of the image was computed with
-    the same settings. A file that changed, a module that is new, or one whose settings changed, is work; so is an
-    image that was pruned, and a module if what it stands on is work, or was done without it since. Keeps about 30
-    bytes an image that landed, and nothing of those that did not.
+    the same settings; about any version, where the listing does not know it. A file that changed, a module that is
+    new, or one whose settings changed, is work; so is an image that was pruned, and a module if what it stands on is
+    work, or was done without it since. Keeps about 30 bytes an image that landed, and nothing of those that did not.
 
     Args:
         landing: what is there; it is read once, here.
@@ -94,7 +94,11 @@ class Remaining:
         known = np.flatnonzero(place >= 0)
         place = place[known]
         self._listed[place] = True
-        same = digest_versions(manifest["version"].take(pa.array(known))) == self._version[place]
+        versions = manifest["version"].take(pa.array(known))
+        same = digest_versions(versions) == self._version[place]
+        unknown = ~same & np.asarray(pc.equal(versions, schema.UNKNOWN_VERSION))
+        # a row of an unknown version is about another one than what landed: all modules, or none
+        same |= unknown & self._landed[place].all(axis=1)
         missing = np.ones((len(manifest), len(self._hashes)), bool)
         missing[known] = ~(same[:, None] & self._landed[place])
         missing[~missing[:, self._counts].any(axis=1)] = False

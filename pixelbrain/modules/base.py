@@ -245,6 +245,10 @@ class PipelineModule(Shown, abc.ABC):
         return one
 
     def _run_batch(self, inputs: list[Any]) -> list[dict[str, Any]]:
+        if len(inputs) != 1 and type(self).process_batch is PipelineModule.process_batch:
+            return [
+                row for one in inputs for row in self._run_batch([one])
+            ]  # none is processed again for another's sake
         if not inputs:
             return []
         try:

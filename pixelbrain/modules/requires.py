@@ -76,13 +76,17 @@ def _find(module: str, required: str, here: Sequence[Giver], landed: Callable[[]
             raise ConfigError(f"module {module} requires {required}, which {both} give: name one of them in requires")
         if found:
             return found[0]
+    itself = next(one for one in here if one.name == module)
+    if required == module or (required in itself.fields and required not in _GIVEN):
+        raise ConfigError(f"module {module} requires {required}, which is its own: it stands on others alone")
     known = {*_GIVEN, *MODULES, *(name for one in seen for name in (one.name, *one.fields))}
     near = difflib.get_close_matches(required, known - {required}, n=1)
     hint = f"did you mean {near[0]}?" if near and required not in known else None
     name = _GIVEN.get(required, required)
+    way = f"it with --module {name}" if name in MODULES else "what gives it, such as --module package.file:Class"
     raise ConfigError(
         f"module {module} requires {required}, which no module of this run gives, and none that has landed in OUT: "
-        + (hint or f"run it with --module {name}, too, or over an OUT where that has landed")
+        + (hint or f"run {way}, too, or over an OUT where that has landed")
     )
 
 

@@ -217,10 +217,16 @@ def _images_schema(landing: Landing) -> pa.Schema:
                 if _is_scalar(field.type) or _is_texts(field.type):
                     kind = field.type if _is_scalar(field.type) else pa.string()
                     fields.setdefault(f"{name}.{field.name}", pa.field(f"{name}.{field.name}", kind))
-    for name, answers in landing.answers.items():
-        fields[name] = pa.field(name, answers.kind if _is_scalar(answers.kind) else pa.string())
-    columns = pa.schema(list(fields.values()))
-    return columns if "names" in fields else _with(columns, "names", read_registry(landing.storage))
+    for name, question in _asked(landing).items():
+        kind = landing.answers[question].kind
+        fields[name] = pa.field(name, kind if _is_scalar(kind) else pa.string())
+    return _with(pa.schema(list(fields.values())), "names", read_registry(landing.storage))
+
+
+def _asked(landing: Landing) -> dict[str, str]:
+    """The column of each question: its own name, where no other column is called so."""
+    ours = {*_IMAGES.names, "names"}
+    return {f"{name}.answer" if name in ours else name: name for name in landing.answers}
 
 
 def _is_scalar(kind: pa.DataType) -> bool:
@@ -239,6 +245,7 @@ def _images(landing: Landing, columns: pa.Schema, least: float) -> Iterator[pa.T
     groups = _by_key(landing.read_groups(), "image_id", "group_id")
     called = read_registry(landing.storage).names
     names = {face: called[who] for face, who in identities.items() if who in called}
+    asked = _asked(landing)
     for table in landing.iter_images(vectors=False):
         ids = table["image_id"].to_pylist()
         score = _field(table, "resnet", "label_score").cast(pa.float32())
@@ -252,14 +259,14 @@ def _images(landing: Landing, columns: pa.Schema, least: float) -> Iterator[pa.T
             "n_faces": _field(table, "facenet", "n_faces"),
             "identities": _joined_identities(table, identities),
             "group_id": pa.array([groups.get(one) for one in ids], pa.string()),
+            "names": _joined_identities(table, names),
         }
-        if "names" not in landing.answers:  # a question of that name comes first
-            arrays["names"] = _joined_identities(table, names)
         for name in columns.names:
-            if name not in arrays:
+            if name in asked:
+                arrays[name] = _answer(table, asked[name])
+            elif name not in arrays:
                 module, dot, field = name.partition(".")
-                base = name in _IMAGES.names
-                arrays[name] = table[name] if base else _field(table, module, field) if dot else _answer(table, name)
+                arrays[name] = _field(table, module, field) if dot else table[name]
                 if _is_texts(arrays[name].type):
                     arrays[name] = _as_text(arrays[name])
         yield pa.table({name: arrays[name].cast(columns.field(name).type) for name in columns.names}, schema=columns)

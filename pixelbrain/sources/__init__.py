@@ -3,12 +3,12 @@
 | what | file | role |
 | --- | --- | --- |
 | `ImageBytes` | base | what a source is: a list of image URIs with their versions, and the bytes behind a URI |
-| `ManifestSource` | lists | images that are named one by one, or in a list file: .txt, .csv or .parquet |
+| `ManifestSource` | lists | images that are named one by one, or in a list file |
 | `LocalSource` | local | images on this machine's disk: a folder, searched with everything below it, or one file |
 | `S3Source` | s3 | images in S3, listed in pages of which the next waits to be asked for |
 | `CloudSource` | cloud | images in Google Cloud Storage and Azure Blob Storage, by obstore |
 | `SeveralSources` | several | several sources as one, each image once |
-| `Glob` | globs | which of what is below a folder or a prefix is meant, by names with wildcards |
+| `Glob` | globs | which of what is below a folder or a prefix is meant, by names with wildcards; what braces mean |
 | `ArchiveSource` | archives/ | images inside other files: members of tar files, read by their ranges |
 | `read_web` | web/ | images behind https:// URLs, with a limit a host |
 | `find_gone` | gone | which images are certainly not there any more |
@@ -34,10 +34,10 @@ from pixelbrain.sources.archives.read import read_member
 from pixelbrain.sources.archives.source import ArchiveSource
 from pixelbrain.sources.base import ImageBytes, ImageSource, is_image_name, is_list_name, one_line
 from pixelbrain.sources.cloud import CLOUD_SCHEMES, CloudSource, read_cloud
-from pixelbrain.sources.globs import Flat, Glob, is_glob
+from pixelbrain.sources.globs import Flat, Glob, expand_braces, is_glob
 from pixelbrain.sources.lists import ManifestSource, NamedImages
 from pixelbrain.sources.local import FILE_SCHEME, LocalSource, read_local
-from pixelbrain.sources.places import check_source, image_uri, normal_source, one_name
+from pixelbrain.sources.places import anchored, check_name, check_source, image_uri, normal_source, one_name
 from pixelbrain.sources.s3 import S3Source
 from pixelbrain.sources.s3_read import read_s3
 from pixelbrain.sources.several import SeveralSources, name_sources
@@ -48,6 +48,7 @@ from pixelbrain.storage.s3_uri import S3_SCHEME
 __all__ = [
     "ImageBytes",
     "ImageSource",
+    "anchored",
     "image_uri",
     "local_path",
     "name_sources",
@@ -83,10 +84,20 @@ def open_source(
     Raises:
         SourceError: nothing can be called so; whether it is there, `list_images` tells.
     """
-    places = [normal_source(one) for one in ([source] if isinstance(source, str) else source)]
+    named_so = [source] if isinstance(source, str) else source
+    places = [place for one in named_so for place in expand_braces(normal_source(one))]
     if column is not None and not any(map(is_list_name, places)):
-        raise SourceError(f"no list among the sources has a column {column!r}: --column is for .csv and .parquet")
-    opener = _Opener(s3_endpoint=s3_endpoint, hidden=hidden, outs=tuple(outs), column=column, recursive=recursive)
+        raise SourceError(
+            f"no list among the sources has a column {column!r}: --column is for .csv, .tsv, .jsonl and .parquet"
+        )
+    opener = _Opener(
+        s3_endpoint=s3_endpoint,
+        hidden=hidden,
+        outs=tuple(outs),
+        column=column,
+        recursive=recursive,
+        alone=len(places) == 1,
+    )
     if len(places) == 1:
         return opener.open(places[0])
     found: list[ImageSource] = []
@@ -105,6 +116,7 @@ class _Opener:
     outs: tuple[str, ...]
     column: str | None
     recursive: bool
+    alone: bool  # an archive that is broken cannot be listed; among several, it is a row that fails
 
     def open(self, place: str) -> ImageSource:
         """The source behind a `normal_source`."""
@@ -117,9 +129,9 @@ class _Opener:
         if is_web(place):
             return NamedImages([place], outs=self.outs)
         if is_archive_name(place):
-            return self._archives(self._files(path, kind=is_archive_name), alone=True)
-        if is_parquet_name(place) and (place.startswith(_BUCKETS) or has_images(path)):
-            return self._archives(self._files(path, kind=is_parquet_name), alone=True)
+            return self._archives(self._files(path, kind=is_archive_name), alone=self.alone)
+        if is_parquet_name(place) and (place.startswith(_BUCKETS) or self._has_images(path)):
+            return self._archives(self._files(path, kind=is_parquet_name), alone=self.alone)
         if place.startswith(_BUCKETS):
             if is_list_name(place):
                 raise SourceError(f"a list file is read from disk: copy {place} here")
@@ -130,11 +142,15 @@ class _Opener:
     def _flat(self, place: str) -> Glob | None:
         return None if self.recursive else Flat(place)
 
+    def _has_images(self, path: str) -> bool:
+        return has_images(path, self.column, broken=not self.alone)
+
     def _open_glob(self, place: str) -> ImageSource:
+        check_name(place)
         meant = Glob(place)
         if is_archive_name(place):
             return self._archives(self._files(meant.base or os.curdir, glob=meant, kind=is_archive_name))
-        if is_parquet_name(place) and (place.startswith(_BUCKETS) or any(map(has_images, _called(place)))):
+        if is_parquet_name(place) and (place.startswith(_BUCKETS) or any(map(self._has_images, _called(place)))):
             return self._archives(self._files(meant.base or os.curdir, glob=meant, kind=is_parquet_name))
         if place.startswith(_BUCKETS):
             check_source(place)

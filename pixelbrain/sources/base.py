@@ -18,7 +18,7 @@ IMAGE_SUFFIXES = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".jfi", ".pjpeg", ".pjp", ".png", ".apng", ".webp", ".gif", ".bmp",
     ".dib", ".tif", ".tiff", ".mpo", ".avif", ".avifs", ".heic", ".heif", ".heics", ".heifs", ".hif",
 )  # fmt: skip
-LIST_SUFFIXES = (".txt", ".csv", ".parquet")
+LIST_SUFFIXES = (".txt", ".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 
 #: Rows of a listing's tables. The first is smaller, so that work can begin.
 LISTING_ROWS = 10_000

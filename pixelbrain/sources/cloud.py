@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from pixelbrain.errors import ReadError, SourceError
+from pixelbrain.errors import ReadError, SourceError, SourceGoneError
 from pixelbrain.sources.base import (
     MAX_IMAGE_BYTES,
     ImageBytes,
@@ -27,12 +27,31 @@ from pixelbrain.sources.globs import Glob
 from pixelbrain.sources.passed_over import HIDDEN_FILE, IN_RESULTS, is_hidden
 from pixelbrain.sources.results import results_of_key
 from pixelbrain.storage.retry import Retries, with_retries
-from pixelbrain.storage.s3_errors import AnswerError
+from pixelbrain.storage.s3_errors import NO_BUCKET, AnswerError
 from pixelbrain.storage.s3_uri import version_of
 
 CLOUD_SCHEMES = ("gs://", "az://")
 
 _URI = re.compile(r"(gs|az)://([^/@?#]+)(?:/(.*))?", re.DOTALL)
+#: Where credentials come from, and of which kind a bucket is there.
+_KEYS = {
+    "gs": "set GOOGLE_APPLICATION_CREDENTIALS to a service account's file (or `gcloud auth application-default login`)"
+    ", or, of a public bucket, GOOGLE_SKIP_SIGNATURE=true",
+    "az": "set AZURE_STORAGE_ACCOUNT_NAME, and AZURE_STORAGE_ACCOUNT_KEY or AZURE_STORAGE_SAS_TOKEN (a connection "
+    "string is not read), or, of a public container, AZURE_SKIP_SIGNATURE=true",
+}
+_BUCKET = {"gs": NO_BUCKET, "az": "no such container"}
+#: What obstore says at length, what that means, and whether `_KEYS` are the way out.
+_CAUSES = (
+    (r"account must be specified", "no storage account is named", True),
+    (r"token request.*/(?:computemetadata|metadata)/", "no credentials found", True),
+    (r"token request", "the credentials are refused", True),
+    (r"\b401\b|unauthenticated|valid authentication", "the credentials are refused (401)", True),
+    (r"\b403\b|necessary privileges", "not permitted (403): the account may not read it, or its key is wrong", True),
+    (r"service account file|credential|access key", "the credentials cannot be read{detail}", True),
+    (r"(?:performing list|bucket|container).*\b404\b", "{bucket}", False),
+    (r"error sending request|connection", "no connection to {host}", False),
+)
 _RETRIES = Retries(tries=3)  # of bodies that break off: obstore tries requests again by itself
 
 
@@ -87,7 +106,7 @@ class CloudSource(ImageSource):
         for found in self._objects():
             key, size = found["path"], found["size"]
             rest = self._rest(key)
-            if not self._is_meant(key) or (not size and not is_image_name(key)):
+            if not self._is_meant(key) or (not size and not self._kind(key)):
                 continue
             self._results = results_of_key(rest) or self._results
             if self._results and rest.startswith(self._results):
@@ -109,7 +128,9 @@ class CloudSource(ImageSource):
             for page in obstore.list(store, self._prefix or None, chunk_size=1000):
                 yield from page
         except (obstore.exceptions.BaseError, OSError, ValueError) as error:
-            raise SourceError(f"cannot list {one_line(self.uri)}: {_explain(error)}") from None
+            explained = _explain(error, self.uri)
+            kind = SourceGoneError if explained in _BUCKET.values() else SourceError
+            raise kind(f"cannot list {one_line(self.uri)}: {explained}") from None
 
 
 def split_cloud_uri(uri: str) -> tuple[str, str]:
@@ -162,7 +183,7 @@ def gone_from_cloud(uri: str) -> bool:
     except FileNotFoundError:
         return True
     except (SourceError, obstore.exceptions.BaseError, OSError, ValueError) as error:
-        raise ReadError(_explain(error)) from None
+        raise ReadError(_explain(error, uri)) from None
     return False
 
 
@@ -173,7 +194,11 @@ def _get(uri: str, which: Any, *, wanted: str | None) -> tuple[bytes, str, int]:
     def read() -> tuple[bytes, str, int]:
         try:
             start, key = split_cloud_uri(uri)
-            answer = obstore.get(_store(start), key, options={} if which is None else {"range": which})
+            store, range_ = _store(start), which
+            if isinstance(which, dict) and start.startswith("az:"):  # which knows no ranges from the end
+                size = obstore.head(store, key)["size"]
+                range_ = (max(0, size - which["suffix"]), size) if size else None
+            answer = obstore.get(store, key, options={} if range_ is None else {"range": range_})
             about = answer.meta
             version = version_of(about["e_tag"], about["last_modified"], about["size"])
             if wanted is not None and version != wanted:
@@ -187,7 +212,9 @@ def _get(uri: str, which: Any, *, wanted: str | None) -> tuple[bytes, str, int]:
         except SourceError as error:
             raise ReadError(str(error)) from None
         except (obstore.exceptions.BaseError, OSError, ValueError) as error:
-            raise AnswerError(_explain(error), transient=True) from None
+            refused = isinstance(error, obstore.exceptions.PermissionDeniedError)
+            refused |= isinstance(error, obstore.exceptions.UnauthenticatedError)
+            raise AnswerError(_explain(error, uri), transient=not refused) from None
 
     return with_retries(read, _RETRIES, ReadError)
 
@@ -218,7 +245,19 @@ def _obstore(kind: type[Exception]) -> Any:
     return obstore
 
 
-def _explain(error: Exception) -> str:
-    """The first line of what obstore says, without the query of a URL, in which a signature may be."""
+def forget_stores() -> None:
+    """The environment has other credentials now."""
+    _store.cache_clear()
+
+
+def _explain(error: Exception, uri: str) -> str:
+    """A line for people, with the way out; else obstore's first, without a URL's query and the signature in it."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return re.sub(r"\?\S*", "", lines[0])[:300]
+    said = re.sub(r"\?\S*", "", lines[0])[:300]
+    scheme = uri[:2]
+    for pattern, cause, ours in _CAUSES:
+        if re.search(pattern, said, re.IGNORECASE):
+            host = found[1] if (found := re.search(r"https?://([^/\s]+)", said)) else "the server"
+            means = cause.format(detail=f" ({said.rpartition('error: ')[2]})", bucket=_BUCKET[scheme], host=host)
+            return f"{means}: {_KEYS[scheme]}" if ours else means
+    return said

@@ -7,10 +7,15 @@ import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
+from pixelbrain.errors import SourceError
 from pixelbrain.storage.s3_uri import S3_SCHEME
 
 _MAGIC = re.compile(r"[*?[]")
 _ANY_FOLDERS = "**"
+_BRACES = re.compile(r"\{([^{}]*)\}")
+_MANY = re.compile(r",|^\d+\.\.\d+$")
+_RANGE = re.compile(r"(\d+)\.\.(\d+)")
+_MOST = 100_000
 
 
 class Glob:
@@ -61,6 +66,37 @@ class Flat(Glob):
         return False
 
 
+def expand_braces(place: str) -> list[str]:
+    """What shells make of braces: `a-{000..146}.tar` and `{cats,dogs}/*.jpg`, as webdataset has them in quotes, too.
+
+    A `normal_source` that is there under its very name is what it is.
+
+    Raises:
+        SourceError: they mean more than 100,000 names.
+    """
+    found, left = [], [place]
+    while left:
+        one = left.pop()
+        braces = next((braces for braces in _BRACES.finditer(one) if _MANY.search(braces[1])), None)
+        if braces is None or os.path.lexists(one):
+            found.append(one)
+            continue
+        names = _between(*ends.groups()) if (ends := _RANGE.fullmatch(braces[1])) else braces[1].split(",")
+        left += [one[: braces.start()] + name + one[braces.end() :] for name in reversed(names)]
+        if len(left) + len(found) > _MOST:
+            raise SourceError(f"the braces in {place[:200]} mean more than {_MOST:,} names")
+    return [*dict.fromkeys(found)]
+
+
+def _between(first: str, last: str) -> list[str]:
+    """Numbers from one to another; if one begins with 0, all are as long as the longer one."""
+    padded = any(len(end) > 1 and end.startswith("0") for end in (first, last))
+    width = max(len(first), len(last)) if padded else 0
+    start, stop = int(first), int(last)
+    step = 1 if stop >= start else -1
+    return [f"{number:0{width}}" for number in range(start, stop + step, step)[: _MOST + 1]]
+
+
 def is_glob(place: str) -> bool:
     """Whether a `normal_source` has wildcards, and is not there under this very name.
 
@@ -68,6 +104,9 @@ def is_glob(place: str) -> bool:
     """
     if place.startswith((S3_SCHEME, "gs://", "az://")):
         return "*" in place
+    folder, name = os.path.split(place)
+    if not _MAGIC.search(name) and os.path.isdir(folder):  # of a folder that is called so
+        return False
     return bool(_MAGIC.search(place)) and "://" not in place and not os.path.lexists(place)
 
 

@@ -1,20 +1,25 @@
-"""Images that somebody named: one by one, or in a list file: .txt (a URI a line), .csv or .parquet (a column)."""
+"""Images that somebody named: one by one, or in a list file, a URI a line or in a column of a table."""
 
 from __future__ import annotations
 
+import codecs
 import collections
 import csv
+import itertools
+import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 
 from pixelbrain.errors import ReadError, SourceError
-from pixelbrain.sources.base import ImageSource, ManifestRow, manifest_tables
+from pixelbrain.schema import UNKNOWN_VERSION
+from pixelbrain.sources.archives.parquet import LIST_COLUMNS
+from pixelbrain.sources.base import ImageSource, ManifestRow, is_image_name, manifest_tables
 from pixelbrain.sources.local import FILE_SCHEME, stat_version, uri_to_path
 from pixelbrain.sources.passed_over import IN_RESULTS, NAMELESS, REPEATED
 from pixelbrain.sources.places import image_uri
@@ -22,12 +27,11 @@ from pixelbrain.sources.results import Outs
 from pixelbrain.sources.web.read import look_web
 from pixelbrain.sources.web.urls import is_web
 
-#: The version of what is not asked for its version.
-_UNKNOWN = "listed"
+_KEYS = ("s3:", "s3a:", "gs:", "az:")  # schemes of keys
 _LOOKS = 64  # at a time, of all hosts
 
-#: Columns that name images, in any case of letters.
-NAME_COLUMNS = ("uri", "url", "path")
+_DELIMITERS = ",;\t"  # spreadsheets write the second one where a comma is the decimal point
+_HEAD_LINES = 100  # of a .jsonl, in which keys may be left out: they say which columns there are
 
 
 class NamedImages(ImageSource):
@@ -59,7 +63,7 @@ class NamedImages(ImageSource):
         waiting: collections.deque[tuple[ManifestRow, Future[ManifestRow] | None]] = collections.deque()
         try:
             for row in rows:
-                to_ask = is_web(row[0]) and row[1] == _UNKNOWN
+                to_ask = is_web(row[0]) and row[1] == UNKNOWN_VERSION
                 waiting.append((row, pool.submit(_look, row) if to_ask else None))
                 while waiting and (waiting[0][1] is None or len(waiting) >= _LOOKS):
                     row, coming = waiting.popleft()
@@ -78,13 +82,29 @@ class NamedImages(ImageSource):
         return ((name, "") for name in self._names)
 
     def _uri(self, entry: str) -> str:
-        return image_uri(entry, self._folder)
+        """What an entry names: blanks around it are none of it, unless a file is called so, or they end a key.
+
+        A URL that is none is listed, too, and fails as a row.
+        """
+        bare = entry.strip()
+        try:
+            uri = image_uri(entry, self._folder)
+            if entry == bare or (uri.startswith(FILE_SCHEME) and os.path.lexists(uri_to_path(uri))):
+                return uri
+            return image_uri(entry.lstrip() if bare.startswith(_KEYS) else bare, self._folder)
+        except SourceError:
+            if "@" in entry:  # a password would land
+                raise
+            return bare
 
     def _rows(self) -> Iterator[ManifestRow]:
         outs = Outs(self._outs)
         seen: set[str] = set()
-        for entry, version in self._entries():
-            uri = self._uri(entry)
+        for number, (entry, version) in enumerate(self._entries(), 1):
+            try:
+                uri = self._uri(entry)
+            except SourceError as error:
+                raise SourceError(f"of the images that are named, number {number:,}: {error}") from None
             if uri in seen:
                 self.passed_over.add(REPEATED)
                 continue
@@ -100,7 +120,7 @@ class NamedImages(ImageSource):
                     version, size = version or stat_version(found), found.st_size
                 except (OSError, ValueError):
                     version = version or "unreadable"
-            yield uri, version or _UNKNOWN, size
+            yield uri, version or UNKNOWN_VERSION, size
 
 
 def _look(row: ManifestRow) -> ManifestRow:
@@ -112,7 +132,7 @@ def _look(row: ManifestRow) -> ManifestRow:
 
 
 class ManifestSource(NamedImages):
-    """A list file; relative paths start at its own folder.
+    """A list file (.txt, .csv, .tsv, .jsonl, .parquet); relative paths start at its own folder.
 
     A `version` column says which version of an object is meant; without it a local file's time and size serve, a URL
     is asked for its own, and an object in S3 counts as unchanged. In a .txt, a line that begins with # is a comment,
@@ -120,7 +140,7 @@ class ManifestSource(NamedImages):
 
     Args:
         path: of the list.
-        column: of a .csv or .parquet, the one that names the images; by default that of `NAME_COLUMNS` which it has.
+        column: of all but a .txt, the one that names the images; by default that of `LIST_COLUMNS` which it has.
         outs: folders and prefixes of results, which are never listed.
     """
 
@@ -147,21 +167,60 @@ class ManifestSource(NamedImages):
         try:
             if suffix == ".parquet":
                 yield from self._parquet()
-            elif suffix == ".csv":
-                yield from self._csv()
+            elif suffix in (".csv", ".tsv"):
+                yield from self._csv("\t" if suffix == ".tsv" else _DELIMITERS)
+            elif suffix in (".jsonl", ".ndjson"):
+                yield from self._jsonl()
             else:
-                with open(self.path, encoding="utf-8-sig") as lines:
+                with self._open(newline=None) as lines:
                     for line in (line.rstrip("\r\n") for line in lines):
                         if line.strip() and not self._is_comment(line):
                             yield line, ""
+        except UnicodeError:
+            raise SourceError(f"the list {self.path} is no UTF-8 text: save it as UTF-8") from None
         except (OSError, ValueError, pa.ArrowException, csv.Error) as error:
             raise SourceError(f"cannot read the list {self.path}: {' '.join(str(error).split())}") from None
 
-    def _csv(self) -> Iterator[tuple[str, str]]:
-        with open(self.path, encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
+    def _open(self, newline: str | None) -> IO[str]:
+        with open(self.path, "rb") as file:
+            wide = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # the "Unicode text" of spreadsheets
+        return open(self.path, encoding="utf-16" if wide else "utf-8-sig", newline=newline)
+
+    def _csv(self, delimiters: str) -> Iterator[tuple[str, str]]:
+        with self._open(newline="") as file:
+            header = file.readline()
+            file.seek(0)
+            reader = csv.DictReader(file, delimiter=self._delimiter(header, delimiters))
             name, version = self._columns(reader.fieldnames or ())
             yield from self._named(name, ((row[name], row[version] if version else "") for row in reader))
+
+    def _delimiter(self, header: str, known: str) -> str:
+        """The first by which a column is there that names images; else the one that stands most often."""
+        wanted = LIST_COLUMNS if self._column is None else (_plain(self._column),)
+        for one in known:
+            if any(_plain(name) in wanted for name in next(csv.reader([header], delimiter=one), [])):
+                return one
+        return max(known, key=header.count)
+
+    def _jsonl(self) -> Iterator[tuple[str, str]]:
+        with self._open(newline=None) as lines:
+            rows = self._objects(lines)
+            head = list(itertools.islice(rows, _HEAD_LINES))
+            name, version = self._columns([*dict.fromkeys(itertools.chain.from_iterable(head))])
+            every = itertools.chain(head, rows)
+            yield from self._named(name, ((row.get(name), row.get(version) if version else "") for row in every))
+
+    def _objects(self, lines: Iterable[str]) -> Iterator[dict[str, Any]]:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise SourceError(f"{self.path}, line {number:,} is no JSON: {error}") from None
+            if not isinstance(row, dict):
+                raise SourceError(f'{self.path}, line {number:,} is no object, as {{"url": "https://..."}} is one')
+            yield row
 
     def _parquet(self) -> Iterator[tuple[str, str]]:
         import pyarrow.parquet as pq
@@ -176,6 +235,8 @@ class ManifestSource(NamedImages):
     def _columns(self, names: Sequence[str]) -> tuple[str, str | None]:
         """The column that names the images, and that of their versions, if there is one."""
         every = ", ".join(names)
+        if not names:
+            raise SourceError(f"the list {self.path} is empty: its first line has no columns")
         known = Counter(_plain(name) for name in names)
         if self._column is not None:
             # as it is written, or else as people write it
@@ -183,11 +244,13 @@ class ManifestSource(NamedImages):
             if not found:
                 raise SourceError(f"{self.path} has no column `{self._column}`; its columns are: {every}")
         else:
-            found = [name for name in names if _plain(name) in NAME_COLUMNS]
+            found = [name for name in names if _plain(name) in LIST_COLUMNS]
             if not found:
+                headless = any(map(is_image_name, names))
+                way_out = "a first line that names the columns is missing, or call it .txt, with a path or URL a line"
                 raise SourceError(
-                    f"{self.path} has no column `uri`, `url` or `path`; its columns are: {every}; --column says which "
-                    "one names the images"
+                    f"{self.path} has no column `uri`, `url` or `path`; its columns are: {every}; "
+                    f"{way_out if headless else '--column says which one names the images'}"
                 )
         if len(found) > 1 or known["version"] > 1:
             which = found if len(found) > 1 else [name for name in names if _plain(name) == "version"]
@@ -197,10 +260,10 @@ class ManifestSource(NamedImages):
 
     def _named(self, column: str, rows: Iterable[tuple[Any, Any]]) -> Iterator[tuple[str, str]]:
         for name, version in rows:
-            if name is None or not len(name := self._text(column, name)):
+            if name is None or not (name := self._text(column, name)).strip():
                 self.passed_over.add(NAMELESS)
             else:
-                yield name, version or ""
+                yield name, "" if version is None else str(version)
 
     def _text(self, column: str, uri: Any) -> str:
         if isinstance(uri, bytes):  # a path is bytes, of whatever encoding; a URI is text

@@ -9,6 +9,7 @@ HIDDEN_FILE, HIDDEN_FOLDER = "hidden file", "hidden folder"
 RESULTS = "folder of results"  # an OUT, of this run or of another
 IN_RESULTS = "file of results"  # of one, that a link, a list or an S3 listing leads to
 SPECIAL = "pipe, socket or device"
+IN_ARCHIVE = "link or device in an archive"
 REPEATED = "entry that stands twice"
 NAMELESS = "row without a uri"
 LISTED_ELSEWHERE = "linked folder that is listed elsewhere"
@@ -17,6 +18,7 @@ _BARE = "file without an extension"
 _OTHER = "of other kinds"
 
 _PLURALS = {
+    IN_ARCHIVE: "links or devices in archives",
     SPECIAL: "pipes, sockets or devices", REPEATED: "entries that stand twice",
     AROUND: "linked folders that SOURCE is in", LISTED_ELSEWHERE: "linked folders that are listed elsewhere",
 }  # fmt: skip

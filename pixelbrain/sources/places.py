@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 
@@ -9,6 +10,7 @@ from pixelbrain.errors import SourceError
 from pixelbrain.sources.archives.names import is_archive_name
 from pixelbrain.sources.base import is_image_name, is_list_name, one_line
 from pixelbrain.sources.cloud import CLOUD_SCHEMES
+from pixelbrain.sources.globs import is_glob
 from pixelbrain.sources.web.urls import is_web, normal_url
 from pixelbrain.storage.file_uri import absolute, is_file_uri, path_to_uri, uri_to_path
 from pixelbrain.storage.s3_uri import S3_SCHEME
@@ -19,9 +21,13 @@ _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 _SLASH_LOST = re.compile(r"([a-z][a-z0-9+.-]+):/", re.IGNORECASE)  # as a Path writes s3://bucket
 
 _SOURCES = (
-    "a folder, an image, a list file (.txt, .csv, .parquet), a .tar, s3://, gs:// or az:// with a bucket, or a URL"
+    "a folder, an image, a list file (.txt, .csv, .tsv, .jsonl, .parquet), a .tar, s3://, gs:// or az:// with a "
+    "bucket, or a URL"
 )
-_LIST = "a list is a .txt with a path or URI a line, or a .csv or .parquet with a column `uri`, `url` or `path`"
+_LIST = (
+    "a list is a .txt with a path or URI a line, or a .csv, .tsv, .jsonl or .parquet with a column `uri`, `url` or "
+    "`path`"
+)
 #: What files are by the end of their names, and the way out.
 _OTHER_FILES = {
     "is an archive that is compressed, and no part of it can be read by itself: unpack it, to a .tar or a folder": (
@@ -31,7 +37,7 @@ _OTHER_FILES = {
         ".zip", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar",
     ),
     f"is a list of a kind that is not read: {_LIST}": (
-        ".tsv", ".jsonl", ".ndjson", ".json", ".lst", ".list", ".xls", ".xlsx", ".ods", ".arrow", ".feather", ".orc",
+        ".json", ".lst", ".list", ".xls", ".xlsx", ".ods", ".arrow", ".feather", ".orc",
         ".avro", ".yaml", ".yml", ".xml", ".pq",
     ),
     "is a film: make a folder of its frames, and name that": (
@@ -73,6 +79,15 @@ def one_name(source: str) -> str:
     return os.path.join(os.path.realpath(folder), name)
 
 
+def anchored(place: str, folder: str) -> str:
+    """A path or glob that is relative to a folder, from anywhere; what is not relative stays as it is."""
+    if os.path.isabs(place) or place.startswith("~") or is_file_uri(place) or _SCHEME.match(place):
+        return place
+    path = os.path.join(folder, place)
+    # a folder's name may have letters of globs in it, which are none
+    return os.path.join(glob.escape(folder), place) if is_glob(place) and not os.path.lexists(path) else path
+
+
 def image_uri(name: str, folder: str = "") -> str:
     """The image_id of what a user or a list names.
 
@@ -102,16 +117,16 @@ def check_source(place: str) -> None:
         SourceError: of another scheme, or a file that is neither an image nor a list, with what to do with it.
     """
     if place.startswith((S3_SCHEME, *CLOUD_SCHEMES)):
-        _check_name(place)
+        check_name(place)
     elif is_web(place):
         url = normal_url(place)
         path = url.partition("?")[0]
-        _check_name(path)
+        check_name(path)
         if is_list_name(path) or is_archive_name(path):
             raise SourceError(f"a list or an archive is read from a disk or S3: copy {one_line(url)} here")
     elif os.path.isfile(place):
         if not is_image_name(place) and not is_list_name(place) and not is_archive_name(place):
-            _check_name(place)
+            check_name(place)
             _check_bytes(place)
     elif (found := _SCHEME.match(place) or _SLASH_LOST.match(place)) and not os.path.lexists(place):
         raise SourceError(_no_such_scheme(found[1].lower(), slash_lost="://" not in found[0]))
@@ -128,7 +143,8 @@ def _no_such_scheme(scheme: str, *, slash_lost: bool) -> str:
     )
 
 
-def _check_name(place: str) -> None:
+def check_name(place: str) -> None:
+    """Refuse a name, or a glob, of what is no image, no archive that is read, and no list."""
     for what, suffixes in _OTHER_FILES.items():
         if place.lower().endswith(suffixes):
             raise SourceError(f"{one_line(place)} {what}")

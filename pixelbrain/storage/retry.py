@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
 from pixelbrain.errors import PixelbrainError
@@ -52,13 +53,26 @@ def with_retries(action: Callable[[], T], retries: Retries, failure: Callable[[s
         except s3_errors() as error:
             # no error is raised in here: it would carry this one along, which may repeat credentials
             explained, passes = explain_s3(error), is_transient(error)
-            asked = answer_headers(error).get("retry-after", "")  # in seconds
+            asked_s = _asked_s(answer_headers(error).get("retry-after", ""))
         if not passes:
             raise failure(explained)
-        wait_s = max(retries.wait_s(failed), min(float(asked), _LONGEST_WAIT_S) if asked.isdigit() else 0.0)
+        wait_s = max(retries.wait_s(failed), asked_s)
         spent_s = time.monotonic() - started
-        if failed == retries.tries or spent_s + wait_s > retries.limit_s:
+        if failed == retries.tries:
+            break
+        if spent_s + wait_s > retries.limit_s:
+            explained += f"; it asks to wait for {asked_s:,.0f} s" if asked_s > retries.limit_s else ""
             break
         logger.debug("try %d failed: %s; the next one in %.1f s", failed, explained, wait_s)
         time.sleep(wait_s)
     raise failure(f"{explained}; tried {failed} times in {spent_s:.0f} s")
+
+
+def _asked_s(retry_after: str) -> float:
+    """For how long a server asks to be left alone, by a number of seconds or a date; 0: it does not."""
+    if retry_after.isdecimal():
+        return float(retry_after)
+    try:
+        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
+    except (TypeError, ValueError):
+        return 0.0

@@ -279,7 +279,7 @@ class Database:
             where: a ChromaDB filter on the metadata (faces: image_id, version, score, width_px, sharpness; images:
                 version, label; of a module those of them that its struct has).
 
-        Raises `ConfigError` (no such collection), `MixedModelsError` (another length), `StoreError` (nothing loaded).
+        Raises `ConfigError` (no such collection, a NaN), `MixedModelsError` (another length), `StoreError` (no load).
         """
         self._require_vectors(collection)
         return self.vectors.query(collection, vectors, n_results, where)

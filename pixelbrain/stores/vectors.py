@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pixelbrain.errors import ConfigError, MixedModelsError
+from pixelbrain.errors import ConfigError, LandingError, MixedModelsError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
 from pixelbrain.schema import ModelInfo
@@ -121,6 +121,30 @@ def check_collection(landing: Landing, name: str) -> None:
         raise ConfigError(f"{name!r} is not a vector collection: one of {names}")
 
 
+def landed_field(landing: Landing, name: str) -> VectorField:
+    """What a collection is of.
+
+    Raises:
+        ConfigError: none is called so.
+        LandingError: it is one of a module that comes along, and none of its vectors has landed.
+    """
+    fields = vector_fields(landing)
+    if name not in fields and (column := (COLLECTION_COLUMNS | {"clip": "clip"}).get(name)):
+        others = f"; there are those of {', '.join(sorted(fields))}: --by" if fields else ""
+        way = f"run `pixelbrain extract` with --module {column}{others}"
+        raise LandingError(f"{landing.storage.uri} has no {column} vectors: {way}")
+    check_collection(landing, name)
+    return fields[name]
+
+
+def checked_queries(vectors: np.ndarray) -> np.ndarray:
+    """float32 (m, dim): what is searched by. Raises `ConfigError`: there is a NaN or an infinity in it."""
+    queries = np.atleast_2d(np.asarray(vectors, np.float32))
+    if not np.isfinite(queries).all():
+        raise ConfigError("a vector to search by has a NaN or an infinity, and nothing is near it")
+    return queries
+
+
 def landed_vectors(collection: str | VectorField, table: pa.Table) -> VectorBatch | None:
     """One vector an image, or a thing in it, that has one; None when `table` lacks the module's column.
 
@@ -168,9 +192,11 @@ def nearest_landed(
         images: the ids of those whose vectors are looked at; all by default.
 
     Raises:
+        ConfigError: a NaN in a query.
         MixedModelsError: queries of another length.
         LandingError: OUT cannot be read.
     """
+    queries = checked_queries(queries)
     best: list[list[tuple[float, str, dict[str, Any]]]] = [[] for _ in queries]
     field = vector_fields(landing)[collection]
     places = None

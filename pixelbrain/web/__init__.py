@@ -7,7 +7,7 @@
 | `MapPages` | map | the map, its points for the script, and how it is made |
 | `Page` | page | renders a template: links, messages, long lists in pages |
 | `people_page` | people | people, one of them, faces of nobody, and the history |
-| `photos_page` | photos | photos that were searched, one of them, and pictures |
+| `photos_page`, `photo_page` | photos/ | photos that were searched, one of them, and pictures |
 | `review_page` | review | one question after another: the same person? |
 | `run_page` | run | the front, figures of the run, failures by kind |
 | `name_person` | say | what a form says becomes a correction, and a sentence about it |

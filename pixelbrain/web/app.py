@@ -16,11 +16,15 @@ from starlette.types import ASGIApp
 
 from pixelbrain.errors import OutLockedError, PixelbrainError
 from pixelbrain.stages.stages import Stages
-from pixelbrain.web import people, photos, review, run, say
+from pixelbrain.web import people, review, run, say
 from pixelbrain.web.data.desk import Desk, Note, View
 from pixelbrain.web.guard import Guard, TooLarge
 from pixelbrain.web.map import MapPages
 from pixelbrain.web.page import Pages, asset
+from pixelbrain.web.photos.listing import list_file, photos_page
+from pixelbrain.web.photos.nearest import like_page, nearest_page, search_by_photo
+from pixelbrain.web.photos.one import photo_page
+from pixelbrain.web.photos.pictures import picture
 
 logger = logging.getLogger(__name__)
 
@@ -40,12 +44,16 @@ def make_app(stages: Stages, *, token: str, hosts: Collection[str] = (), read_on
         "/people": people.people_page(pages),
         "/people/{key}": people.person_page(pages),
         "/faces": people.faces_page(pages),
-        "/faces/{key}/crop": photos.picture(pages, "face"),
-        "/thumbnails/{key}": photos.picture(pages, "thumbnail"),
-        "/photos": photos.photos_page(pages),
-        "/photos/like": photos.like_page(pages),
-        "/photos/{key}": photos.photo_page(pages),
-        "/photos/{key}/large": photos.picture(pages, "large"),
+        "/faces/{key}/crop": picture(pages, "face"),
+        "/thumbnails/{key}": picture(pages, "thumbnail"),
+        "/photos": photos_page(pages),
+        "/photos/list.txt": list_file(pages, "txt"),
+        "/photos/list.csv": list_file(pages, "csv"),
+        "/photos/like": like_page(pages),
+        "/photos/nearest": nearest_page(pages),
+        "/photos/{key}": photo_page(pages),
+        "/photos/{key}/full": picture(pages, "full"),
+        "/photos/{key}/large": picture(pages, "large"),
         "/review": review.review_page(pages),
         "/history": people.history_page(pages),
         "/run": run.run_page(pages),
@@ -129,9 +137,7 @@ def _nearest(pages: Pages) -> Callable:
 
         def found() -> Response:
             try:
-                view = pages.desk.view()
-                assert view is not None
-                return photos.search_by_photo(pages, request, view, data, name, by)
+                return search_by_photo(pages, data, name, by)
             except PixelbrainError as error:
                 return pages.after("/photos", Note(str(error), good=False))
 

@@ -21,7 +21,7 @@ from pixelbrain.landing.landing import Landing
 from pixelbrain.stages.display import Display
 from pixelbrain.stages.stages import Stages
 from pixelbrain.web.data.area import LONGEST
-from pixelbrain.web.data.colours import COLOURS, Coloured
+from pixelbrain.web.data.colours import COLOURS, Coloured, colour_by, kinds
 from pixelbrain.web.data.columns import key_of
 from pixelbrain.web.data.desk import Desk, Note, View
 from pixelbrain.web.data.maps import Places
@@ -98,13 +98,12 @@ class MapPages:
             wrong = str(error)
         name = query.get("of") or next(iter(choices), "")
         places = desk.atlas.maps.places(name, view.photos)
-        kinds = desk.atlas.colours.kinds(desk.landing)
         colour = self._colour(request, view, places)
-        coloured = desk.atlas.colours.of(colour, places, view.known) if places is not None else None
+        coloured = colour_by(colour, places, view.known) if places is not None else None
         area = query.get("area", "")[:LONGEST]
         return self._pages.render(
             request, "map.html", view, here="map", places=places, coloured=coloured, name=name, wrong=wrong,
-            choices={one: _CALLED.get(one, f"{one}") for one in choices}, kinds=kinds, colour=colour,
+            choices={one: _CALLED.get(one, f"{one}") for one in choices}, kinds=kinds(view.photos), colour=colour,
             shown=query.getlist("show"), making=self.making, area=area, at=query.get("at", "")[:80],
             hidden=0 if coloured is None else int((~coloured.shown(query.getlist("show"))).sum()),
         )  # fmt: skip
@@ -181,12 +180,13 @@ class MapPages:
         if places is None:
             raise HTTPException(404)
         colour = self._colour(request, view, places)
-        return places, atlas.colours.of(colour, places, view.known), colour
+        return places, colour_by(colour, places, view.known), colour
 
-    def _colour(self, request: Request, view: View, places: Places | None) -> str:
+    @staticmethod
+    def _colour(request: Request, view: View, places: Places | None) -> str:
         """What is asked for; else who it is, and of photos what they show where that is mostly known."""
-        asked, desk = request.query_params.get("colour", ""), self._pages.desk
-        if asked in desk.atlas.colours.kinds(desk.landing):
+        asked = request.query_params.get("colour", "")
+        if asked in kinds(view.photos):
             return asked
         photos = view.photos
         sure = (photos.label >= 0) & (photos.label_score >= photos.least)

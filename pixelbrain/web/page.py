@@ -21,8 +21,10 @@ from pixelbrain.web.data.desk import Desk, Note, View
 
 #: For how long the first page waits while all is read, before it says so.
 FIRST_WAIT_S = 1.5
-_FILES = {one: f"text/{'css' if one.endswith('.css') else 'javascript'}" for one in
-          ("work.css", "work.js", "map.css", "map.js")}  # fmt: skip
+_FILES = {
+    **dict.fromkeys(("work.css", "map.css"), "text/css"),
+    **dict.fromkeys(("work.js", "photo.js", "map.js"), "text/javascript"),
+}
 
 
 class Links:
@@ -52,6 +54,10 @@ class Links:
     def large(self, photo: Photo) -> str:
         """The large picture of a photo."""
         return f"/photos/{key_of(photo.image_id)}/large?v={key_of(photo.version)[:8]}"
+
+    def full(self, photo: Photo) -> str:
+        """The same with all its pixels."""
+        return f"/photos/{key_of(photo.image_id)}/full?v={key_of(photo.version)[:8]}"
 
     def page(self, kind: str, name: str) -> str:
         """A person, or the photos of a label or a group."""
@@ -88,6 +94,7 @@ class Pages:
             "path": here,
             "back": _without_note(here, request.url.query),
             "read_only": self.desk.read_only,
+            "loaded": self.desk.has_models,
             "stamp": view.stamp if view else "",
             "wanted": None,
         }

@@ -113,11 +113,12 @@ def answer(desk: Desk, view: View, form: Form) -> Note:
     asked = desk.suggestion(key)
     if asked is None:
         raise PeopleError("this question is answered already")
-    if do == "skip" or (do == "no" and asked.kind == "whose"):  # a face may be of somebody who comes later
-        desk.skip(key)
-        return Note("Asked no more until the next start.")
     known, people, face = view.known, [view.known.registry.current(one) for one in asked.people], asked.face_id or ""
-    names = [known.called(one) for one in people]
+    names, other = [known.called(one) for one in people], face or people[-1]
+    if do == "skip":
+        return _noted(desk.people.later(people[0], other), "Asked no more, until that is taken back.")
+    if do == "no" and asked.kind == "whose":  # it may be of somebody who comes later
+        return _noted(desk.people.apart(people[0], other), f"The face is not {names[0]}'s.")
     if do == "yes" and asked.kind == "same":
         return _noted(desk.people.merge(*people), f"{' and '.join(names)} are one person now.")
     if do == "yes":
@@ -137,13 +138,15 @@ def told(event: Event, known: Known) -> str:
 
     who, others = called(event.person), " and ".join(short(one) for one in event.others)
     faces = event.faces.get(NOBODY if event.kind in ("unassign", "reject") else event.person or "", ())
+    others = others or "a face"  # of apart and later
     some = "a face" if len(faces) == 1 else f"{len(faces)} faces"
     return {
         "name": f"{short(event.person or '')} is called {event.name}" if event.name else f"{who} has no name",
         "hide": f"{who} is hidden",
         "unhide": f"{who} is shown again",
         "merge": f"{short(event.person or '')} and {others} are one person, {who}",
-        "apart": f"{who} and {others} are two people",
+        "apart": f"{who} and {others} are two people" if event.others else f"a face is not {who}'s",
+        "later": f"whether {who} and {others} are the same is asked no more",
         "split": f"{some} of {' and '.join(called(one) for one in event.others)} are somebody else's, {who}",
         "assign": f"{some} given to {who}",
         "unassign": f"{some} given to nobody",

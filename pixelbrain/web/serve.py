@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import html
+import os
 import secrets
 import socket
+import tempfile
 import threading
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from pixelbrain.errors import ConfigError
 from pixelbrain.stages.stages import Stages
@@ -65,10 +69,28 @@ def serve(
             server_header=False, timeout_graceful_shutdown=2,
         )  # fmt: skip
         tell(f"{address}?token={token}")
-        if browser:
-            threading.Thread(target=webbrowser.open, args=[f"{address}?token={token}"], daemon=True).start()
-        with contextlib.suppress(KeyboardInterrupt):
-            uvicorn.Server(config).run(sockets=[listening])
+        with contextlib.ExitStack() as stack:
+            if browser:
+                leads = stack.enter_context(_leading(f"{address}?token={token}"))
+                threading.Thread(target=webbrowser.open, args=[leads], daemon=True).start()
+            with contextlib.suppress(KeyboardInterrupt):
+                uvicorn.Server(config).run(sockets=[listening])
+
+
+@contextlib.contextmanager
+def _leading(address: str) -> Iterator[str]:
+    """The URI of a file that only this user can read, and that leads to an address, while it is wanted.
+
+    Everybody on a machine can read what a browser is started with.
+    """
+    with tempfile.TemporaryDirectory(prefix="pixelbrain-open-") as folder:  # of this user alone
+        file = Path(folder) / "open.html"
+        to = html.escape(address)
+        text = f"""<!doctype html><meta charset="utf-8"><meta name="referrer" content="no-referrer">
+<meta http-equiv="refresh" content="0;url={to}"><title>Pixelbrain</title><a href="{to}">Go on</a>"""
+        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as page:
+            page.write(text)
+        yield file.as_uri()
 
 
 def _listen(host: str, port: int | None) -> socket.socket:

@@ -172,15 +172,48 @@ def test_a_person_works_with_the_keyboard_and_another_one_sees_it(browser: Any, 
     other.page.locator("#changed a").click()
     other.page.locator("input[value=Bob]").wait_for()
 
-    # a photo: arrows and Esc lead through what was found
+    # a photo opens over its list: arrows and Esc lead through what was found, and what is said there holds
     desk.go("photos?q=.jpg")
+    box, around = desk.page.locator("dialog.lightbox"), desk.page.locator("dialog .around")
     desk.page.locator("figure a.frame").nth(1).click()
-    desk.page.locator(".around", has_text="2 of 24").wait_for()
+    around.filter(has_text="2 of 24").wait_for()
     desk.press("ArrowRight")
-    desk.page.locator(".around", has_text="3 of 24").wait_for()
+    around.filter(has_text="3 of 24").wait_for()
+    assert re.search(r"/photos/\w+\?q=.jpg$", desk.page.url)
+    third = desk.page.url
+    desk.press("f")
+    box.locator(".stage.near").wait_for()
+    desk.press("f")
+    box.locator(".stage:not(.near)").wait_for()
+    box.locator("svg a").first.click()
+    desk.page.keyboard.insert_text("Cleo")
+    desk.press("Enter")
+    desk.said("Cleo's now")
+    assert desk.page.url == third
     desk.press("Escape")
-    desk.heading("Photos")
+    box.wait_for(state="detached")
+    assert desk.page.url.endswith("/photos?q=.jpg")
+    desk.page.wait_for_function("link => document.activeElement.href === link", arg=third)
+    desk.page.go_forward()
+    around.filter(has_text="3 of 24").wait_for()
+    desk.page.go_back()
+    box.wait_for(state="detached")
+    desk.page.goto(third)  # as it is passed on: a page
+    desk.page.locator("main .around", has_text="3 of 24").wait_for()
+    desk.press("Escape")
     desk.page.wait_for_url("**/photos?q=.jpg")
+
+    # a photo that is dropped on any page is searched by; this one is none, which is said
+    desk.go("people")
+    desk.page.wait_for_load_state("load")
+    desk.page.evaluate("""() => {
+      const files = new DataTransfer();
+      files.items.add(new File(["no photo"], "x.jpg", { type: "image/jpeg" }));
+      document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: files, bubbles: true }));
+    }""")
+    desk.page.locator("dialog.by-photo button", has_text="Look-alikes").click()
+    desk.page.locator("#said.bad").wait_for()
+    desk.page.wait_for_url("**/photos*")
     assert desk.odd == other.odd == []
 
 
@@ -204,7 +237,33 @@ def test_every_page_fits_and_can_be_read(browser: Any, address: str, out: Path, 
         found = Axe().run(desk.page).response["violations"]
         serious = [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")]
         assert serious == [], path
+    desk.go("photos?q=.jpg&where=n_face+%3E+1")  # all filters, and what is wrong with one
+    look(desk, "filters", serious=scheme == "dark")
+    desk.go("photos?q=.jpg")
+    desk.page.wait_for_load_state("load")
+    desk.page.locator("figure a.frame").nth(1).click()
+    around = desk.page.locator("dialog .around")
+    around.filter(has_text="2 of 24").wait_for()
+    look(desk, "a photo over its list", serious=scheme == "dark")
+    if viewport is PHONE:
+        desk.page.evaluate("""() => {
+          const stage = document.querySelector("dialog .stage");
+          const finger = (clientX) => new Touch({ identifier: 1, target: stage, clientX, clientY: 200 });
+          const [from, to] = [finger(300), finger(90)];
+          stage.dispatchEvent(new TouchEvent("touchstart", { touches: [from], changedTouches: [from], bubbles: true }));
+          stage.dispatchEvent(new TouchEvent("touchend", { touches: [], changedTouches: [to], bubbles: true }));
+        }""")
+        around.filter(has_text="3 of 24").wait_for()
     assert desk.odd == []
+
+
+def look(desk: Desk, what: str, *, serious: bool) -> None:
+    """It fits, and can be read."""
+    assert desk.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), what
+    found = Axe().run(desk.page).response["violations"] if serious else []
+    assert [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")] == [], (
+        what
+    )
 
 
 def test_it_works_without_scripts(browser: Any, address: str):

@@ -6,12 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from tests.integration.plain_run import PlainRun
+from tests.waiting import wait_for
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -103,8 +103,7 @@ class World:
         """How often each image was looked at."""
         return Counter(image_id for _, image_id in self.seen())
 
-    def wait_for_looks(self, count: int, process: subprocess.Popen | PlainRun, limit_s: float = 90) -> None:
+    def wait_for_looks(self, count: int, process: subprocess.Popen | PlainRun, limit_s: float = 150) -> None:
         """Until so many more lines are in the log, or the process has ended."""
-        wanted, deadline = len(self.seen()) + count, time.monotonic() + limit_s
-        while len(self.seen()) < wanted and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.02)
+        wanted = len(self.seen()) + count
+        wait_for(lambda: len(self.seen()) >= wanted or process.poll() is not None, limit_s)

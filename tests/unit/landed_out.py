@@ -62,7 +62,7 @@ def land_faces(
     face = pa.struct([("face_id", pa.string()), *schema.BOX_FIELDS, *measured])
     columns = {
         "facenet": schema.module_struct([pa.field("n_faces", pa.int32()), pa.field("faces", pa.list_(face))]),
-        "resnet": schema.module_struct(schema.classifier_fields(1)[:3]),
+        "resnet": schema.module_struct(schema.classifier_fields(1)),
     }
     faces: dict[str, list[dict[str, Any]]] = {}
     for one in ids:

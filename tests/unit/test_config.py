@@ -69,6 +69,7 @@ def test_a_file_holds_the_same_settings(tmp_path):
         ("clasifier: resnet18", "'clasifier' is no setting; did you mean classifier"),
         ("- a\n- b", "holds no settings"),
         ("a: [", "is not YAML"),
+        ("a: 2026-13-45", "is not YAML: month must be"),
     ],
 )
 def test_a_file_that_cannot_work_is_named(tmp_path, text, message):

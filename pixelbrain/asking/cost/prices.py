@@ -196,7 +196,7 @@ def read_prices(file: str | Path) -> dict[str, Any]:
         found = yaml.safe_load(Path(file).expanduser().read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read the prices in {file}: {getattr(error, 'strerror', None) or error}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # such as a date that no calendar has
         raise ConfigError(f"{file} is neither YAML nor JSON: {' '.join(str(error).split())}") from None
     if isinstance(found, dict) and [*found] == ["prices"]:
         found = found["prices"]

@@ -1,5 +1,8 @@
 """The fused layout: equal actors that each do all of an image's work, one a GPU, or one for about four CPUs.
 
+Where no module has a model to speak of, one a CPU: then a third and more of what is done to an image is Python's, which
+the threads of a process do one at a time, and another process costs its start and 300 MB.
+
 Pixels never leave an actor: it is the laptop's, and that of clusters whose GPU nodes have the CPUs to feed them.
 """
 
@@ -15,8 +18,14 @@ from pixelbrain.modules.base import Resources, with_actors
 
 FUSED = "images"
 
+#: Images at least for an actor.
+LEAST_ROWS = 8
+
 #: A model's matrix products gain little from more threads than this; further CPUs get an actor of their own.
 THREADS = 4
+#: Modules whose memory is no more than this together have no model.
+_LIGHT_BYTES = 32 * 1024**2
+_LIGHT_ROWS = 1024  # images at least for an actor of such: its start costs as much as 3,000 small ones
 #: Decoding for a GPU does gain.
 _GPU_THREADS = 16
 #: A little is left over: what else Ray runs must not wait for the actors, which never give theirs back.
@@ -26,17 +35,21 @@ _ACTOR_BYTES = 300 * 1024**2
 
 
 def fused_pools(
-    nodes: Sequence[Node], needs: Mapping[str, Resources], wishes: Placement, device: str, *, most: int
+    nodes: Sequence[Node], needs: Mapping[str, Resources], wishes: Placement, device: str, *, images: int
 ) -> tuple[Pool, ...]:
-    """The one pool of the fused layout; of no more actors than `most`, as there is no work for them."""
+    """The one pool of the fused layout; of no more actors than there is work for with so many images."""
     labels = wishes.label_selector(FUSED)
     usable = [node for node in nodes if node.has_labels(labels)]
     if not usable and not wishes.autoscale:
         raise EngineError(f"no node has the label {wishes.node_labels}: see `ray start --labels`")
     memory = actor_memory(usable, needs.values())
     share = _share(needs, wishes) if device == "cuda" else 0.0
+    light = device != "cuda" and sum(need.memory_bytes for need in needs.values()) <= _LIGHT_BYTES
+    most = -(-images // (_LIGHT_ROWS if light else LEAST_ROWS))
+    wanted = 1 if light else THREADS
     counts = [
-        _actors_by_gpus(node, share) if device == "cuda" else _actors_by_cpus(node, usable, memory) for node in usable
+        _actors_by_gpus(node, share) if device == "cuda" else _actors_by_cpus(node, usable, memory, wanted)
+        for node in usable
     ]
     working = [(node, count) for node, count in zip(usable, counts, strict=True) if count]
     asked = wishes.actor_range(FUSED)
@@ -84,10 +97,10 @@ def _actors_by_gpus(node: Node, share: float) -> int:
     return int(node.gpus) * int(1 / share) if share < 1 else int(node.gpus // share)
 
 
-def _actors_by_cpus(node: Node, nodes: Sequence[Node], memory: int) -> int:
-    """Actors of a node. All actors are equal: the CPUs of one are such that the smallest node is filled, too."""
+def _actors_by_cpus(node: Node, nodes: Sequence[Node], memory: int, wanted: int) -> int:
+    """Actors of a node. All are equal, of about `wanted` CPUs, and such that the smallest node is filled, too."""
     useful = [other for other in nodes if other.cpus >= 1] or nodes
     if node not in useful:
         return 0
-    each = min(other.cpus / max(1, round(other.cpus / THREADS)) for other in useful)
+    each = min(other.cpus / max(1, round(other.cpus / wanted)) for other in useful)
     return max(1, int(min(node.cpus / each, node.memory_bytes / memory) + 1e-6))

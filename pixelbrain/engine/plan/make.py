@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pixelbrain.config import Placement
 from pixelbrain.engine.plan import staged
 from pixelbrain.engine.plan.fit import find_shortage
-from pixelbrain.engine.plan.fused import FUSED, fused_pools
+from pixelbrain.engine.plan.fused import FUSED, LEAST_ROWS, fused_pools
 from pixelbrain.engine.plan.nodes import Node, describe_nodes
 from pixelbrain.engine.plan.pools import Plan
 from pixelbrain.errors import ConfigError, EngineError
@@ -18,7 +18,6 @@ from pixelbrain.modules.base import Resources, with_actors
 #: photos of the next one. A crash loses no more of a large one, which lands every two seconds.
 _MAX_BLOCK_ROWS = 1024
 _MAX_BLOCK_ROWS_OF_UNKNOWN = 256  # where nobody knows how many there are: actors are to end together
-_MIN_BLOCK_ROWS = 8
 _MANY = 10**9
 _BLOCKS_PER_ACTOR = 24  # at least so many, that the display moves and actors end together
 
@@ -66,11 +65,11 @@ def make_plan(
         to_come = _TO_COME[: 1 if layout == "fused" else 2]
         nodes = [dataclasses.replace(node, labels=labels) for node in to_come]
     if layout == "fused":
-        pools = fused_pools(nodes, needs, wishes, device, most=-(-images // _MIN_BLOCK_ROWS))
+        pools = fused_pools(nodes, needs, wishes, device, images=images)
         step, chunk, waiting = max(need.batch_size for need in models.values()), 0, 0
     else:
         chunk = step = staged.chunk_rows(nodes, needs)
-        pools = staged.staged_pools(nodes, needs, wishes, device, most=-(-images // max(chunk, _MIN_BLOCK_ROWS)))
+        pools = staged.staged_pools(nodes, needs, wishes, device, most=-(-images // max(chunk, LEAST_ROWS)))
         waiting = staged.waiting_bytes(pools, needs, chunk)
         if beside:
             pools = (dataclasses.replace(pools[0], modules=beside, batch_size=chunk), *pools[1:])
@@ -127,5 +126,5 @@ def _check_pool_names(layout: str, needs: Mapping[str, Resources], wishes: Place
 
 def _block_rows(wanted: int, step: int) -> int:
     """Near `wanted`, and not too few; whole batches where it is more than one, as half a batch costs nearly a whole."""
-    rows = max(_MIN_BLOCK_ROWS, wanted)
+    rows = max(LEAST_ROWS, wanted)
     return rows if rows < step else -(-rows // step) * step

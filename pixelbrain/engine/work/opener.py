@@ -32,6 +32,8 @@ from pixelbrain.sources.base import ImageBytes
 #: no core, and what has been read needs memory.
 _READ_AHEAD = 16
 
+_LISTED = tuple(schema.MANIFEST_SCHEMA.names)  # which Arrow makes anew each time that they are asked for
+
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
@@ -113,18 +115,26 @@ class Opener:
             targets.append(DecodeTarget(long_side_px=THUMBNAIL_PX))  # else the models want as much and more
         target = functools.reduce(DecodeTarget.union, targets)
 
-        def submit(entries: Sequence[Mapping[str, Any]]) -> list[Future]:
+        def submit(entries: Sequence[Mapping[str, Any]]) -> tuple[list[Any], list[Future]]:
+            """What is opened of each, and who opens it: a future for each image costs more than to read one."""
+            opened: list[Any] = [None] * len(entries)
             reads = [self._begin_read(entry["image_id"], entry["version"]) for entry in entries]
-            pairs = zip(entries, reads, strict=True)
-            return [self._pool.submit(self._open, entry, read, modules, target) for entry, read in pairs]
+            places = iter(range(len(entries)))  # each place goes to one thread
+
+            def open_some() -> None:
+                for place in places:
+                    opened[place] = self._open(entries[place], reads[place], modules, target)
+
+            return opened, [self._pool.submit(open_some) for _ in range(min(self._order.threads, len(entries)))]
 
         names = {module.name for module in modules}
         ahead = submit(cut[0])
         for entries, following in zip(cut, [*cut[1:], []], strict=True):
-            current, ahead = ahead, submit(following)
+            (opened, openers), ahead = ahead, submit(following)
             started = time.perf_counter()
-            wait(current)  # once for all: to be woken for each takes the decoding threads' lock from them each time
-            opened = [future.result() for future in current]
+            wait(openers)
+            for future in openers:
+                future.result()  # raises what is no image's fault
             rows, inputs = zip(*self._with_known(entries, opened, names), strict=True)
             waited = time.perf_counter() - started
             good = [i for i, given in enumerate(inputs) if given is not None]
@@ -150,7 +160,7 @@ class Opener:
         target: DecodeTarget,
     ) -> tuple[dict[str, Any], dict[str, Any] | None, dict[str, int]]:
         """An image's base columns, each module's input, or None where the image failed, and where known ones are."""
-        row: dict[str, Any] = {name: entry[name] for name in schema.MANIFEST_SCHEMA.names}
+        row: dict[str, Any] = {name: entry[name] for name in _LISTED}
         try:
             data, version = read()
             if self._order.versions_as_read:  # it may have changed since it was listed: these bytes count

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import pyarrow.compute as pc
 from pixelbrain import schema
 from pixelbrain.identity.cluster import row_products, sum_rows
 from pixelbrain.identity.corrections.claims import Claims, FaceClaim
-from pixelbrain.identity.corrections.events import NOBODY
+from pixelbrain.identity.corrections.events import NOBODY, FaceRef
 from pixelbrain.identity.corrections.faces import BOX, Hashes, find_faces
 from pixelbrain.landing.registry import Registry
 
@@ -28,6 +29,18 @@ def claims_by_row(claims: Claims, faces: pa.Table, hashes: Hashes) -> dict[int, 
     """What is said of the faces that are there, by row of `faces`; of several claims the one that wins."""
     rows = find_faces([ref for ref, _claim in claims.said], faces, hashes)
     return {row: claim for row, (_ref, claim) in zip(rows.tolist(), claims.said, strict=True) if row >= 0}
+
+
+def pairs_by_row(
+    claims: Claims, pairs: Sequence[tuple[FaceRef, str]], faces: pa.Table, hashes: Hashes
+) -> dict[int, set[str]]:
+    """The people that are said not to be whose a face is, by row of `faces`; see `Claims.not_theirs`."""
+    found: dict[int, set[str]] = {}
+    rows = find_faces([ref for ref, _who in pairs], faces, hashes).tolist() if pairs else []
+    for row, (_ref, who) in zip(rows, pairs, strict=True):
+        if row >= 0:
+            found.setdefault(row, set()).add(claims.root(who))
+    return found
 
 
 def found_as(faces: pa.Table) -> np.ndarray:
@@ -52,6 +65,7 @@ def apply_claims(
     before: Registry,
     vectors: Vectors,
     *,
+    never: Mapping[int, Collection[str]] = MappingProxyType({}),
     redirects: Mapping[str, str] | None = None,
     settings: str | None = None,
     everybody: bool = False,
@@ -65,6 +79,7 @@ def apply_claims(
         said: the same by row, see `claims_by_row`.
         before: the people known before, with their sums.
         vectors: of the faces of people that changed, nearly always a few.
+        never: people whose a face is not, by row, see `pairs_by_row`.
         redirects: who became whom by the clustering; as before, by default.
         settings: by which the clustering found them, JSON; as before, by default.
         everybody: all people are counted and all distances measured anew.
@@ -82,6 +97,9 @@ def apply_claims(
             person[row] = who
             assigned[row] = "by_hand" if who is not None else "rejected" if claim.rejected else "removed"
     stood = np.array(faces["identity_id"].to_pylist(), object)
+    for row, people in never.items():
+        if person[row] in people and not (row in said and said[row].explicit):
+            person[row], assigned[row] = None, "removed"
     moved = np.flatnonzero(person != stood)
     concerned = {*person[moved].tolist(), *stood[moved].tolist(), *also} - {None}
     if everybody:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pixelbrain.errors import ContradictionError
-from pixelbrain.identity.corrections.events import OF_ONE, Event, FaceRef, active
+from pixelbrain.identity.corrections.events import NOBODY, OF_ONE, Event, FaceRef, active
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +40,9 @@ class Claims:
         self.hidden: dict[str, bool] = {}
         self.said: list[tuple[FaceRef, FaceClaim]] = []  # in the order in which the later one wins
         self.apart: list[tuple[str, str, Event]] = []
+        self.not_theirs: list[tuple[FaceRef, str]] = []  # a face, and a person whose it is not
+        self.not_asked: list[tuple[FaceRef, str]] = []  # the same, and those of which nobody wants to be asked
+        self._put_off: list[tuple[str, ...]] = []
         self.people: dict[str, None] = {}  # of whom anything is said
         self._one: dict[str, str] = {}  # a union-find; a root is who stays
         weak: list[tuple[FaceRef, FaceClaim]] = []
@@ -63,7 +66,14 @@ class Claims:
                     self._one[self.root(other)] = self.root(event.person or "")
             elif event.kind in ("apart", "split"):
                 self.apart += [(event.person or "", other, event) for other in event.others]
+            if event.kind == "later":
+                self._put_off.append(event.people)
             for person, refs in event.faces.items():
+                if event.kind in ("apart", "later") and person == NOBODY:
+                    pairs = [(ref, event.person or "") for ref in refs]
+                    self.not_asked += pairs
+                    self.not_theirs += pairs if event.kind == "apart" else []
+                    continue
                 sure = event.kind in ("assign", "unassign", "reject") or (
                     event.kind == "split" and person == event.person
                 )
@@ -96,6 +106,11 @@ class Claims:
     def kept_apart(self) -> set[frozenset[str]]:
         """Pairs of roots that are not the same."""
         return {frozenset((self.root(a), self.root(b))) for a, b, _event in self.apart}
+
+    @property
+    def put_off(self) -> set[frozenset[str]]:
+        """Pairs of roots of which somebody wants to be asked no more."""
+        return {frozenset(map(self.root, people)) for people in self._put_off if len(people) == 2}
 
     def _check(self) -> None:
         for a, b, event in self.apart:

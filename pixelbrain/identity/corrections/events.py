@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 from pixelbrain.errors import LandingError, PeopleError
 from pixelbrain.storage.base import Storage
 
-Kind = Literal["name", "hide", "unhide", "merge", "apart", "split", "assign", "unassign", "reject", "undo"]
+Kind = Literal["name", "hide", "unhide", "merge", "apart", "split", "assign", "unassign", "reject", "later", "undo"]
 
 #: The folder of OUT that holds them.
 EVENTS = "people/events"
@@ -57,7 +57,8 @@ class Event:
     | --- | --- | --- | --- |
     | name, hide, unhide | who | | some of it |
     | merge | who stays | who are the same | some of each |
-    | apart | one | who is not the same | some of each |
+    | apart | one | who is not the same, if it is no face | some of each; the face that is not `person`'s, of `NOBODY` |
+    | later | one | who may be the same | the face in question, of `NOBODY` |
     | split | who is new | whose the faces were | the new one's, and some of what stays |
     | assign | who | | the faces |
     | unassign, reject | | | the faces, of `NOBODY` |
@@ -100,7 +101,10 @@ class Event:
         what = {
             "name": f'names {self.person} "{self.name}"' if self.name else f"takes the name of {self.person}",
             "merge": f"says that {' and '.join(self.people)} are one",
-            "apart": f"says that {' and '.join(self.people)} are not the same",
+            "apart": f"says that {' and '.join(self.people)} are not the same"
+            if self.others
+            else f"says that a face is not {self.person}'s",
+            "later": f"puts a question about {' and '.join(self.people)} off",
             "split": f"splits {self.person} from {', '.join(self.others)}",
             "assign": f"gives {len(self.faces.get(self.person or '', ()))} faces to {self.person}",
             "undo": f"takes back {self.undoes}",

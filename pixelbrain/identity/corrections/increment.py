@@ -249,6 +249,7 @@ class Increment:
             rows.said,
             memory.known,
             read,
+            never=memory.never(table),
             redirects={**memory.known.redirects, **redirects},
             settings=settings,
             also={one for one in self.lost["identity_id"].to_pylist() if one is not None},

@@ -14,7 +14,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pixelbrain import schema
-from pixelbrain.identity.corrections.apply import EXEMPLARS, Vectors, apply_claims, claims_by_row, found_as
+from pixelbrain.identity.corrections.apply import (
+    EXEMPLARS,
+    Vectors,
+    apply_claims,
+    claims_by_row,
+    found_as,
+    pairs_by_row,
+)
 from pixelbrain.identity.corrections.claims import Claims, FaceClaim
 from pixelbrain.identity.corrections.events import NOBODY, Event, EventLog
 from pixelbrain.identity.corrections.faces import BOX, WHERE, landed_hashes, match_rows
@@ -131,6 +138,7 @@ class Memory:
             said,
             self.known,
             of,
+            never=self.never(table),
             redirects={**self.known.redirects, **kept.redirects},
             settings=json.dumps(settings, sort_keys=True),
             everybody=True,
@@ -138,6 +146,10 @@ class Memory:
         self.landing.write_identities(found.faces)
         write_registry(self.landing, found.people)
         return found.faces
+
+    def never(self, faces: pa.Table) -> dict[int, set[str]]:
+        """By row of `faces`, whose they are not, see `Claims.not_theirs`."""
+        return pairs_by_row(self.claims, self.claims.not_theirs, faces, landed_hashes(self.landing))
 
     def _before(self, ids: Sequence[str], said: dict[int, FaceClaim]) -> Known:
         now = pa.table({"face_id": pa.array(ids, pa.string())})

@@ -179,9 +179,16 @@ class People(Shown):
         return self._edit(make)
 
     def apart(self, who: str, other: str) -> Event:
-        """These are not the same, whatever a clustering finds; `suggest` asks no more."""
+        """These are not the same, whatever a clustering finds; `suggest` asks no more. `other`: a person, or a face."""
 
         def make(state: State) -> Event:
+            if other in state.place:
+                person, rows = state.find(who), state.rows([other])
+                if state.person[rows[0]] == person:
+                    name = called(state.registry, person)
+                    raise PeopleError(f"this face is {name}'s: `pixelbrain people unassign` makes it nobody's")
+                faces = _joined({NOBODY: state.refs(rows)}, state.stand_for(person))
+                return Event(kind="apart", person=person, faces=faces)
             a, b = (one if one in state.registry.place else state.find(one) for one in (who, other))
             if a == b:
                 raise PeopleError(
@@ -189,6 +196,19 @@ class People(Shown):
                 )
             faces = _joined(*(state.stand_for(state.registry.current(one)) for one in (a, b)))
             return Event(kind="apart", person=a, others=(b,), faces=faces)
+
+        return self._edit(make)
+
+    def later(self, who: str, other: str) -> Event:
+        """`suggest` asks no more whether these are the same, until that is taken back. `other`: a person, or a face."""
+
+        def make(state: State) -> Event:
+            if other in state.place:
+                return Event(kind="later", person=state.find(who), faces={NOBODY: state.refs(state.rows([other]))})
+            a, b = state.find(who), state.find(other)
+            if a == b:
+                raise PeopleError(f"{called(state.registry, a)} is one person: nothing is asked about that")
+            return Event(kind="later", person=a, others=(b,))
 
         return self._edit(make)
 

@@ -11,7 +11,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pixelbrain.errors import MixedModelsError, PeopleError
-from pixelbrain.identity.corrections.apply import EXEMPLARS, Applied, Vectors, apply_claims, claims_by_row, found_as
+from pixelbrain.identity.corrections.apply import (
+    EXEMPLARS,
+    Applied,
+    Vectors,
+    apply_claims,
+    claims_by_row,
+    found_as,
+    pairs_by_row,
+)
 from pixelbrain.identity.corrections.claims import Claims
 from pixelbrain.identity.corrections.events import Event, FaceRef
 from pixelbrain.identity.corrections.faces import BOX, WHERE, hashes_of, landed_hashes, refs_of
@@ -161,7 +169,13 @@ class State:
 
     def applied(self) -> Applied:
         """Faces and people with all that is said."""
-        return apply_claims(self.faces, self.claims, self.said, self.registry, landed_vectors(self.landing, self.faces))
+        vectors = landed_vectors(self.landing, self.faces)
+        never = self.pairs(self.claims.not_theirs)
+        return apply_claims(self.faces, self.claims, self.said, self.registry, vectors, never=never)
+
+    def pairs(self, pairs: Sequence[tuple[FaceRef, str]]) -> dict[int, set[str]]:
+        """By row of `faces`, see `pairs_by_row`."""
+        return pairs_by_row(self.claims, pairs, self.faces, landed_hashes(self.landing))
 
 
 def no_vectors(rows: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import math
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -58,8 +59,8 @@ def describe(one: Suggestion, state: State) -> str:
 def suggestions(state: State, *, k: int = 20) -> list[Suggestion]:
     """The `k` most worth a look, first the one that says most.
 
-    Hidden people, rejected faces and people who are said not to be one are left out. The more faces would move, and the
-    nearer they are to the threshold, the more it is worth.
+    Hidden people, rejected faces, people who are said not to be one, and what was put off are left out. The more faces
+    would move, and the nearer they are to the threshold, the more it is worth.
 
     Args:
         state: with sums.
@@ -80,11 +81,12 @@ def suggestions(state: State, *, k: int = 20) -> list[Suggestion]:
     # a sum's length says how alike a person's faces are: with it, a product is the mean over all pairs of faces
     inner = np.array([float(np.linalg.norm(total)) for total in sums]) / counts
     shown = np.array([one not in known.hidden for one in ids])
-    apart = claims.kept_apart()
+    apart = claims.kept_apart() | claims.put_off
+    asked_no_more = state.pairs(claims.not_asked)
     found = [
         *_same(ids, directions, inner, counts, shown, limit, apart, state),
-        *_whose(ids, directions, inner, shown, limit, state),
-        *_border(ids, inner, counts, shown, limit, state),
+        *_whose(ids, directions, inner, shown, limit, state, asked_no_more),
+        *_border(ids, inner, counts, shown, limit, state, asked_no_more),
     ]
     return sorted(found, key=lambda one: (-one.value, one.people, one.face_id or ""))[:k]
 
@@ -126,7 +128,13 @@ def _same(
 
 
 def _whose(
-    ids: list[str], directions: np.ndarray, inner: np.ndarray, shown: np.ndarray, limit: float, state: State
+    ids: list[str],
+    directions: np.ndarray,
+    inner: np.ndarray,
+    shown: np.ndarray,
+    limit: float,
+    state: State,
+    asked_no_more: Mapping[int, set[str]],
 ) -> list[Suggestion]:
     """Faces of nobody, by their nearest person."""
     assigned = np.array(state.faces["assigned"].to_pylist(), object)
@@ -140,6 +148,8 @@ def _whose(
             break
         distance = 1 - (units @ directions.T) * inner
         distance[:, ~shown] = np.inf
+        for at in np.flatnonzero(np.isin(some, list(asked_no_more))).tolist():
+            distance[at, [one in asked_no_more[int(some[at])] for one in ids]] = np.inf
         distance = np.nan_to_num(distance, nan=np.inf)
         best = distance.argmin(axis=1)
         found += [
@@ -156,14 +166,22 @@ def _whose(
 
 
 def _border(
-    ids: list[str], inner: np.ndarray, counts: np.ndarray, shown: np.ndarray, limit: float, state: State
+    ids: list[str],
+    inner: np.ndarray,
+    counts: np.ndarray,
+    shown: np.ndarray,
+    limit: float,
+    state: State,
+    asked_no_more: Mapping[int, set[str]],
 ) -> list[Suggestion]:
     """Faces that are hardly their person's: of the mean over pairs, without the face itself."""
     place = {one: at for at, one in enumerate(ids)}
     rows: list[dict[str, Any]] = state.faces.select(["face_id", "identity_id", "distance", "assigned"]).to_pylist()
     found = []
-    for row in rows:
+    for number, row in enumerate(rows):
         at = place.get(row["identity_id"])
+        if row["identity_id"] in asked_no_more.get(number, ()):
+            continue
         if at is None or not shown[at] or row["distance"] is None or row["assigned"] == "by_hand" or counts[at] < 3:
             continue
         mean = ((1 - row["distance"]) * inner[at] * counts[at] - 1) / (counts[at] - 1)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
@@ -12,15 +14,17 @@ from pixelbrain import schema
 from pixelbrain.errors import ConfigError
 from pixelbrain.identity.assign import cluster_name
 from pixelbrain.identity.lookalikes.best import BURST, COPIES, Judge
-from pixelbrain.identity.lookalikes.links import CUT_BITS, NO_LEASH, Links, bursts, copies, within
+from pixelbrain.identity.lookalikes.links import NO_LEASH, Links, bursts, copies, within
 from pixelbrain.identity.lookalikes.photos import NONE, Photos, read_photos
+from pixelbrain.identity.thresholds import cut_threshold
 from pixelbrain.landing.derived import DUPLICATES
 from pixelbrain.landing.landing import Landing
 from pixelbrain.locks.run import RunLock
 from pixelbrain.shown import Shown
+from pixelbrain.stores.vectors import vector_models
 
-#: Measured by benchmarks/bench_duplicates.py: of 64 bits, and of vectors' cosines.
-BITS, SIMILARITY, BURST_S = 8, 0.97, 3.0
+#: Bits of 64, measured by benchmarks/bench_duplicates.py; seconds.
+BITS, BURST_S = 8, 3.0
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -51,7 +55,7 @@ def find_duplicates(
     landing: Landing,
     *,
     bits: int = BITS,
-    similarity: float = SIMILARITY,
+    similarity: float | None = None,
     burst_s: float = BURST_S,
     vectors: bool = True,
 ) -> DuplicatesReport:
@@ -62,7 +66,8 @@ def find_duplicates(
     Args:
         landing: what has landed; `quality` has the perceptual hashes, `exif` times and cameras, `resnet` vectors.
         bits: of 64 of a perceptual hash, that differ at most between copies.
-        similarity: cosine from which on photos by the classifier's vectors are the same, cut.
+        similarity: cosine from which on photos by the classifier's vectors are the same, cut, where their hashes do not
+            say otherwise; by default the classifier's own, see `pixelbrain.identity.thresholds`.
         burst_s: seconds between two photos of a burst at most; 0: bursts are not looked for.
         vectors: whether vectors are looked at, where there are any.
 
@@ -73,14 +78,17 @@ def find_duplicates(
     """
     if not (isinstance(bits, int) and 0 <= bits <= 24):
         raise ConfigError(f"bits is {bits!r}: 0 to 24, of 64")
-    if not 0 < similarity <= 1:
+    if similarity is not None and not 0 < similarity <= 1:
         raise ConfigError(f"similarity is {similarity!r}: a cosine above 0, 1 at most")
     if not 0 <= burst_s <= 3600:
         raise ConfigError(f"burst is {burst_s!r}: 0 to 3600 seconds")
     start = time.perf_counter()
     with RunLock(landing.storage, what="duplicates"):
         photos = read_photos(landing, vectors=vectors)
-        found = _worse_ones(photos, bits, similarity if vectors else None, burst_s)
+        model = vector_models(landing).get("images") if photos.vectors is not None else None
+        own, cut_bits = cut_threshold(model.model if model else "")
+        cut = (own if similarity is None else similarity, cut_bits) if model else None
+        found = _worse_ones(photos, bits, cut, burst_s)
         table, groups = _table(photos, found)
         DUPLICATES.write(landing, table)
     kinds: dict[str, int] = {}
@@ -92,7 +100,7 @@ def find_duplicates(
     )  # fmt: skip
 
 
-def _worse_ones(photos: Photos, bits: int, similarity: float | None, burst_s: float) -> dict[int, _Copy]:
+def _worse_ones(photos: Photos, bits: int, cut: tuple[float, int] | None, burst_s: float) -> dict[int, _Copy]:
     """By place, each photo of which there is a better one."""
     judge = Judge(photos)
     rank = judge.rank(COPIES)
@@ -101,8 +109,9 @@ def _worse_ones(photos: Photos, bits: int, similarity: float | None, burst_s: fl
     for run in np.split(order, np.flatnonzero(np.diff(photos.sha256[order])) + 1) if len(order) else ():
         if photos.sha256[run[0]] != NONE:
             found |= {int(one): _Copy(of=int(run[0]), kind="exact", why="the same bytes") for one in run[1:]}
-    links = copies(photos, rank, bits=bits, similarity=similarity)
-    _around_the_best(photos, links, rank, found, leash=2 * bits)
+    links = copies(photos, rank, bits=bits, cut=cut)
+    leashes = {"alike": cut[1] if cut else 0}
+    _around_the_best(photos, links, rank, found, leash=2 * bits, leashes=leashes)
     if burst_s:
         left = np.array([place for place in range(len(photos)) if place not in found], np.int64)
         of_bursts = judge.rank(BURST)
@@ -111,7 +120,15 @@ def _worse_ones(photos: Photos, bits: int, similarity: float | None, burst_s: fl
     return found
 
 
-def _around_the_best(photos: Photos, links: Links, rank: np.ndarray, found: dict[int, _Copy], *, leash: int) -> None:
+def _around_the_best(
+    photos: Photos,
+    links: Links,
+    rank: np.ndarray,
+    found: dict[int, _Copy],
+    *,
+    leash: int,
+    leashes: Mapping[str, int] = MappingProxyType({}),
+) -> None:
     """From the best photo on, each takes what is linked to it; of one that has a better one itself, what is so, too.
 
     Then it must not be farther from the best of all than the leash, in bits of the hashes, so that no chain of small
@@ -123,7 +140,7 @@ def _around_the_best(photos: Photos, links: Links, rank: np.ndarray, found: dict
             other = int(links.a[link] + links.b[link] - photo)
             if other in found or rank[other] <= rank[photo] or other == best:
                 continue
-            if best == photo or within(photos, other, best, CUT_BITS if links.how[link] == "alike" else leash):
+            if best == photo or within(photos, other, best, leashes.get(links.how[link], leash)):
                 found[other] = _said(links, link, photo)
 
 

@@ -13,8 +13,6 @@ from pixelbrain.identity.neighbours import nearest_neighbours
 
 #: Of one burst: hashes of one scene whose people moved.
 _BURST_BITS = 22
-#: Of vectors that are alike: hashes of the same picture, cut.
-CUT_BITS = 26
 NO_LEASH = 64
 _NEIGHBOURS = 8
 #: Sides of a copy: it was scaled, and hardly cut.
@@ -41,13 +39,14 @@ class Links:
             yield photo, np.sort(order[stops[photo] - counts[photo] : stops[photo]] % len(self.a))
 
 
-def copies(photos: Photos, rank: np.ndarray, *, bits: int, similarity: float | None) -> Links:
+def copies(photos: Photos, rank: np.ndarray, *, bits: int, cut: tuple[float, int] | None) -> Links:
     """Photos that show the same picture: scaled, compressed again, in other tones, mirrored, slightly cut.
 
     Args:
         rank: of `best.Judge`; whoever is linked is so to the best of those with its hash.
         bits: of 64, that may differ.
-        similarity: cosine of vectors from which on photos are taken for the same, cut; None: they are not looked at.
+        cut: the cosine of vectors from which on photos are taken for the same, cut, and in how many bits the hashes of
+            these, where both have one, may differ; None: vectors are not looked at.
     """
     found = [_pairs([], [], "near")]
     order = np.argsort(np.where(photos.hashed, rank, len(photos)))[: int(photos.hashed.sum())]  # best first
@@ -67,8 +66,8 @@ def copies(photos: Photos, rank: np.ndarray, *, bits: int, similarity: float | N
         if pairs:
             a, b, bit = zip(*pairs, strict=True)
             found.append(_pairs(a, b, how, bits=bit))
-    if similarity is not None and photos.vectors is not None:
-        found.append(_alike(photos, similarity))
+    if cut is not None and photos.vectors is not None:
+        found.append(_alike(photos, *cut))
     links = _joined(found)
     shape = photos.width / np.maximum(photos.height, 1)
     ratio = np.maximum(shape[links.a], shape[links.b]) / np.minimum(shape[links.a], shape[links.b])
@@ -100,13 +99,13 @@ def _star(best: int, some: np.ndarray, other_best: int, others: np.ndarray) -> I
     yield from ((one, other_best) for one in some.tolist() if one != best)
 
 
-def _alike(photos: Photos, similarity: float) -> Links:
+def _alike(photos: Photos, similarity: float, bits: int) -> Links:
     there = np.flatnonzero(photos.vectors.any(axis=1))  # type: ignore[union-attr]
     neighbour, cosine = nearest_neighbours(photos.vectors[there], _NEIGHBOURS)  # type: ignore[index]
     row, column = np.nonzero((neighbour >= 0) & (cosine >= similarity))
     a, b = there[row], there[neighbour[row, column]]
     both = photos.hashed[a] & photos.hashed[b]
-    fits = ~both | (count_bits(photos.hashes[a] ^ photos.hashes[b]) <= CUT_BITS)
+    fits = ~both | (_bits_between(photos, a, b) <= bits)
     return _taken(_pairs(a, b, "alike", similarity=cosine[row, column]), fits)
 
 
@@ -121,9 +120,13 @@ def within(photos: Photos, a: int, b: int, bits: int) -> bool:
     """Whether the hashes of two photos differ in so many bits at most, of one of them mirrored or not."""
     if bits >= NO_LEASH:
         return True
-    both = photos.hashes[[a]] ^ photos.hashes[[b]]
-    differ = min(int(count_bits(both)[0]), int(count_bits(both ^ MIRRORED)[0]))
-    return bool(photos.hashed[a] and photos.hashed[b]) and differ <= bits
+    return bool(photos.hashed[a] and photos.hashed[b]) and bool(_bits_between(photos, [a], [b])[0] <= bits)
+
+
+def _bits_between(photos: Photos, a: np.ndarray | list[int], b: np.ndarray | list[int]) -> np.ndarray:
+    """In how many bits the hashes of pairs differ, of one of them mirrored or not."""
+    both = photos.hashes[a] ^ photos.hashes[b]
+    return np.minimum(count_bits(both), count_bits(both ^ MIRRORED))
 
 
 def _one_scene(photos: Photos, a: np.ndarray, b: np.ndarray) -> np.ndarray:

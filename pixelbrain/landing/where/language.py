@@ -10,7 +10,7 @@ Comparisons, `and`, `or`, `not`, `in`, `contains`, `is null`, `is not null`; nam
 values, and `!=` where none is equal. As in SQL, a comparison with what is not known is neither true nor false, and an
 image is meant only if the whole is true. docs/filters.md has it all in a table.
 
-Python's parser makes the tree, of which only the nodes named here are accepted; Arrow computes the rest.
+Of the tree that `reading` makes only the nodes named here are accepted; Arrow computes the rest.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ import ast
 import difflib
 import functools
 import operator
-import re
-import warnings
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -32,10 +30,8 @@ import pyarrow.compute as pc
 
 from pixelbrain.errors import ConfigError
 from pixelbrain.landing.registry import plain
+from pixelbrain.landing.where.reading import place_of, read_tree
 from pixelbrain.shown import shown
-
-#: Longer than any that a person writes; it bounds the parser's work.
-_MAX_CHARACTERS = 4000
 
 _COMPARISONS = {
     ast.Eq: (operator.eq, pc.equal),
@@ -46,20 +42,6 @@ _COMPARISONS = {
     ast.GtE: (operator.ge, pc.greater_equal),
 }
 _CONSTANTS = {"null": None, "true": True, "false": False}
-
-#: What Python writes otherwise, outside of texts and comments: = for ==, and contains, for which @ stands meanwhile.
-_OURS = re.compile(
-    r"""'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|\#.*|(?P<is>(?<![=<>!:])=(?!=))|(?P<has>\bcontains\b)|@"""
-)
-
-#: What people write who come from SQL or C, and what it is here.
-_HABITS = (
-    (re.compile(r"<>"), "inequality is written !="),
-    (re.compile(r"&&|\|\||!(?!=)"), "write and, or, not"),
-    (re.compile(r"\b(AND|OR|NOT|IN|IS|NULL|CONTAINS)\b"), "write and, or, not, in, is, null in lower case"),
-    (re.compile(r"\bnot\s+contains\b"), 'write not people contains "Ada"'),
-    (re.compile(r"\b(like|LIKE|between|BETWEEN)\b"), "write 'cat' in label, and 1 <= n_faces <= 3"),
-)
 
 
 @dataclass(frozen=True)
@@ -101,7 +83,7 @@ class Condition:
             ConfigError: a column has a type for which the expression makes no sense.
         """
         evaluation = _Evaluation(self.text, table, self.types, self.values)
-        return pc.fill_null(evaluation.truth(_parse(self.text)), False)
+        return pc.fill_null(evaluation.truth(read_tree(self.text)), False)
 
 
 def parse_where(
@@ -121,7 +103,7 @@ def parse_where(
             names the place.
     """
     evaluation = _Evaluation(text, pa.schema(known).empty_table(), known, values)
-    evaluation.truth(_parse(text))  # on no rows: all names and types are looked at
+    evaluation.truth(read_tree(text))  # on no rows: all names and types are looked at
     types = {name: known[name] for name in evaluation.used}
     return Condition(text=text, types=types, values={name: values[name] for name in types.keys() & values.keys()})
 
@@ -139,45 +121,9 @@ def all_of(*texts: str | None) -> str | None:
 
 def names_in(text: str) -> set[str]:
     """The names that an expression uses, known or not. Raises `ConfigError`: it cannot be read."""
-    found = [node for node in ast.walk(_parse(text)) if isinstance(node, (ast.Name, ast.Attribute))]
+    found = [node for node in ast.walk(read_tree(text)) if isinstance(node, (ast.Name, ast.Attribute))]
     inner = {node.value for node in found if isinstance(node, ast.Attribute)}
     return {ast.unparse(node) for node in found if node not in inner} - _CONSTANTS.keys()
-
-
-def _parse(text: str) -> ast.expr:
-    if not text.strip():
-        raise ConfigError("where is empty: write something such as n_faces > 0, or leave it out")
-    if len(text) > _MAX_CHARACTERS:
-        raise ConfigError(f"where has {len(text):,} characters: at most {_MAX_CHARACTERS:,}")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SyntaxWarning)  # about backslashes in texts
-            warnings.simplefilter("ignore", DeprecationWarning)
-            # in brackets, so that it may run over lines; one more bracket in the text, and it is no list of one
-            tree = ast.parse(f"[{_OURS.sub(_as_python, text)}\n]", mode="eval").body
-    except SyntaxError as error:
-        unquoted = re.sub(r"'[^']*'|\"[^\"]*\"", "''", text)
-        hint = next((f"; {hint}" for habit, hint in _HABITS if habit.search(unquoted)), "")
-        offset = error.offset or 0
-        place = f" at character {_written(text, offset - 1)}" if offset > 1 and error.lineno == 1 else ""
-        raise ConfigError(f"where cannot be read{place}: {shown(text)}{hint}") from None
-    except (ValueError, RecursionError, MemoryError):
-        raise ConfigError(f"where cannot be read: {shown(text)}") from None
-    if not isinstance(tree, ast.List) or len(tree.elts) != 1:
-        raise ConfigError(f"where cannot be read: {shown(text)} is not one expression")
-    return tree.elts[0]
-
-
-def _as_python(found: re.Match[str]) -> str:
-    if found[0] == "@":
-        return "$"  # which Python does not know either
-    return "==" if found["is"] else "@".ljust(len("contains")) if found["has"] else found[0]
-
-
-def _written(text: str, offset: int) -> int:
-    """Where in a text is what Python's parser, which sees some more characters, says is at `offset`."""
-    ours = [found.start() + shift for shift, found in enumerate(f for f in _OURS.finditer(text) if f["is"])]
-    return offset - sum(start < offset - 2 for start in ours)
 
 
 @dataclass
@@ -336,7 +282,7 @@ class _Evaluation:
         return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
 
     def wrong(self, node: ast.expr, reason: str) -> ConfigError:
-        place = f"at character {_written(self.text, node.col_offset)} of " if node.lineno == 1 else "in "
+        place = f"at character {place_of(self.text, node)} of " if node.lineno == 1 else "in "
         return ConfigError(f"where: {ast.unparse(node)} {reason} ({place}{shown(self.text)})")
 
 

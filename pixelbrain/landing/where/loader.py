@@ -34,9 +34,10 @@ class DataLoader(SourceLoader):
     is looked at anew at each listing.
 
     Args:
-        source: a folder (searched with all below it), an image, a list file (.txt, .csv, .parquet),
-            s3://bucket/prefix, or a glob (`photos/**/*.jpg`); or several of these, each image of which is listed once.
-            Paths may be `Path`s. Without, all that has landed in `out`. With one of the three below, it may be an OUT.
+        source: a folder (searched with all below it), an image, a list file (.txt, .csv, .tsv,
+            .jsonl, .parquet), s3://bucket/prefix, or a glob (`photos/**/*.jpg`); or several of these, each image of
+            which is listed once. Paths may be `Path`s; relative ones start where the process is now.
+            Without, all that has landed in `out`. With one of the three below, it may be an OUT.
         out: the OUT that knows the images, a folder or s3://bucket/prefix; in a pipeline, that of the run. Images that
             have not landed there as they are now are not meant.
         where: only images for which this is true, as `n_faces > 0 and person = "Ada"`; see docs/filters.md.
@@ -172,13 +173,13 @@ class DataLoader(SourceLoader):
     def _knows(self) -> Landing | None:
         """The OUT that says what images are; None: nobody has said which, and the source is none."""
         if self.out is not None:
-            return Landing(self.out, s3_endpoint=self.s3_endpoint)
+            return Landing(self._placed(self.out), s3_endpoint=self.s3_endpoint)
         return self._of_out()
 
     def _of_out(self) -> Landing | None:
         """The OUT whose images are listed; None: it is a source that is."""
         if isinstance(self.source, str) and (self.source == self.out or (self.out is None and self.asks_out)):
-            landing = Landing(self.source, s3_endpoint=self.s3_endpoint)
+            landing = Landing(self._placed(self.source), s3_endpoint=self.s3_endpoint)
             return landing if self.source == self.out or landing.exists() else None
         return None
 

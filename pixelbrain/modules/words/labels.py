@@ -21,7 +21,7 @@ class Labels:
     """What there is to choose from."""
 
     def __init__(self, labels: Sequence[str] | str | Path, template: str = TEMPLATE) -> None:
-        """Read lines as above, or a file of them, in which empty ones and those that begin with # say nothing.
+        """Read lines as above, or a file of them; empty ones and those that begin with # say nothing.
 
         Raises:
             ConfigError: no such file, no label, a label without a prompt, or a template without {}.
@@ -31,6 +31,8 @@ class Labels:
             raise ConfigError(f"label_template is {template!r}: it holds {{}}, for the label")
         found: dict[str, list[str]] = {}
         for line in lines:
+            if not line.strip() or line.lstrip().startswith("#"):
+                continue
             label, there, prompt = (part.strip() for part in line.partition("="))
             if there and not prompt:
                 raise ConfigError(f"labels: {line.strip()!r} has no prompt behind its =")
@@ -58,7 +60,8 @@ class Labels:
 
 def _read(path: Path) -> list[str]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read the labels {path}: {getattr(error, 'strerror', None) or error}") from None
-    return [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise ConfigError(f"cannot read the labels {path}: it is no text in UTF-8; save it as that") from None
+    except OSError as error:
+        raise ConfigError(f"cannot read the labels {path}: {error.strerror or error}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,12 +11,10 @@ def camera_values(exif: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Name and text of each line: when, with what, how, where, and what people said; what is null is left out."""
     if (taken := exif.get("taken_at")) is not None:
         yield "Taken", f"{taken:%Y-%m-%d %H:%M:%S}{_offset(exif.get('utc_offset_minutes'))}"
-    make, model = exif.get("make") or "", exif.get("model") or ""
-    # most makers begin the model's name with theirs
-    camera = model if model.lower().startswith(make.lower().split(" ")[0]) and model else f"{make} {model}".strip()
+    camera = camera_name(exif.get("make"), exif.get("model")) or ""
     lines = {
         "Camera": ", ".join(filter(None, (camera, exif.get("lens")))),
-        "Exposure": ", ".join(_exposure(exif)),
+        "Exposure": ", ".join(exposure(exif)),
         "Rating": "" if exif.get("rating") is None else f"{exif['rating']} of 5",
         "Location": _place(exif),
         "Keywords": ", ".join(exif.get("keywords") or ()),
@@ -25,6 +24,15 @@ def camera_values(exif: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield from ((name, text) for name, text in lines.items() if text)
 
 
+@functools.lru_cache(maxsize=1024)
+def camera_name(make: str | None, model: str | None) -> str | None:
+    """What a camera is called: most makers begin the model's name with theirs. None: nobody knows."""
+    make, model = make or "", model or ""
+    if model and model.lower().startswith(make.lower().split(" ")[0]):
+        return model
+    return f"{make} {model}".strip() or None
+
+
 def _offset(minutes: int | None) -> str:
     if minutes is None:
         return ""
@@ -32,7 +40,8 @@ def _offset(minutes: int | None) -> str:
     return f" {'-' if minutes < 0 else '+'}{hours:02}:{rest:02}"
 
 
-def _exposure(exif: Mapping[str, Any]) -> Iterator[str]:
+def exposure(exif: Mapping[str, Any]) -> Iterator[str]:
+    """As photographers write it: 1/250 s, f/2.8, ISO 400, 35 mm."""
     if seconds := exif.get("exposure_s"):
         # as cameras show it: a third of a second and less as a part of one
         yield f"1/{1 / seconds:.0f} s" if seconds <= 0.3 else f"{seconds:.3g} s"

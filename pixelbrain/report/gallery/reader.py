@@ -35,7 +35,7 @@ _CLASSIFIER = "resnet"
 _FACES = "facenet"
 _WHOSE = tuple(field.name for field in schema.WHOSE_FIELDS)
 _ERRORS = frozenset(field.name for field in schema.ERROR_FIELDS)
-_VALUE_CHARACTERS = 200  # of a user's module; longer ones are cut: the page does not replace the export
+_VALUE_CHARACTERS = 200  # of a user's module; longer ones are cut: the gallery does not replace the export
 
 
 def read_library(landing: Landing, folder: Path, *, min_label_score: float | None = None) -> Library:
@@ -208,6 +208,7 @@ def _photo(
     identities: dict[str, tuple[Any, ...]],
     group: tuple[Any, ...],
     least: float,
+    longest: int = _VALUE_CHARACTERS,
 ) -> Photo:
     image_id = row["image_id"]
     # a photo whose size was not recorded is shown as a square
@@ -226,18 +227,21 @@ def _photo(
     own = (name for name in modules if name not in (_CLASSIFIER, _FACES, EXIF, *lookers))
     faces = [dict(face.values) for face in photo.faces]
     of_faces = {name: ", ".join(one.get(name, "–") for one in faces) for one in faces for name in one}
-    values = (pair for module in own for pair in _values(module, row[module]))
-    camera = ((sys.intern(name), _shortened(text)) for name, text in camera_values(row.get(EXIF) or {}))
+    values = (pair for module in own for pair in _values(module, row[module], longest))
+    camera = ((sys.intern(name), _shortened(text, longest)) for name, text in camera_values(row.get(EXIF) or {}))
     photo.values = (*camera, *values, *of_faces.items())
     return photo
 
 
-def read_photo(table: pa.Table) -> Photo:
-    """The first row, with all that was said of it and of its faces; whose these are is not looked for."""
+def read_photo(table: pa.Table, *, longest: int = _VALUE_CHARACTERS) -> Photo:
+    """The first row, with all that was said of it and of its faces; whose these are is not looked for.
+
+    longest: letters of a text; of a longer one the beginning.
+    """
     (row,) = table.slice(0, 1).to_pylist()
     modules = [name for name in table.column_names if name not in _BASE]
     nobody: dict[str, tuple[Any, ...]] = collections.defaultdict(lambda: (None, None, None))
-    return _photo(row, modules, _lookers(table, modules), nobody, (None, None), 0.0)
+    return _photo(row, modules, _lookers(table, modules), nobody, (None, None), 0.0, longest)
 
 
 def _lookers(table: pa.Table, modules: list[str]) -> list[str]:
@@ -259,25 +263,25 @@ def _whose(face: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(face[name] for name in _WHOSE)
 
 
-def _values(name: str, value: Any) -> Iterator[tuple[str, str]]:
+def _values(name: str, value: Any, longest: int = _VALUE_CHARACTERS) -> Iterator[tuple[str, str]]:
     """A user's struct, or an answer's, as (dotted name, text) pairs; nulls, and errors (failures), are left out."""
     if value is None:
         return
     if isinstance(value, dict) and value.keys() >= {"answer", "status"}:  # a question's: without an answer, why
         answer = value["answer"]
         answer = ", ".join(map(str, answer)) if isinstance(answer, list) else answer
-        yield from _values(name, value["status"] if answer is None else answer)
+        yield from _values(name, value["status"] if answer is None else answer, longest)
         return
     if isinstance(value, dict):
         for key, inner in value.items():
             if key not in _ERRORS:
-                yield from _values(f"{name}.{key}", inner)
+                yield from _values(f"{name}.{key}", inner, longest)
         return
-    yield sys.intern(name), _shortened(f"{value:.6g}" if isinstance(value, float) else str(value))
+    yield sys.intern(name), _shortened(f"{value:.6g}" if isinstance(value, float) else str(value), longest)
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= _VALUE_CHARACTERS else text[: _VALUE_CHARACTERS - 1] + "…"
+def _shortened(text: str, longest: int = _VALUE_CHARACTERS) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def _or_last(distance: float | None) -> float:

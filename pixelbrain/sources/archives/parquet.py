@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pixelbrain.errors import ReadError, SourceError
 from pixelbrain.sources.archives.ranged import open_ranged
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Of row groups that stay in memory: the images of a block are of one or two.
 _KEPT_GROUPS = 2
+#: Columns, in small letters, by which a file is a list, where no struct is there.
+LIST_COLUMNS = ("uri", "url", "path")
 _GROUP_BYTES = 1 << 30  # larger ones are not read: an image would take seconds and gigabytes
 
 _guard = threading.Lock()  # many threads want images of one group: one reads it
@@ -37,29 +38,43 @@ def choose_column(schema: pa.Schema, column: str | None) -> str:
     Raises:
         SourceError: there is none, or several and `column` is none of them.
     """
-    if column is not None:
-        if column not in schema.names or not _bytes_type(schema.field(column).type):
-            raise SourceError(f"no column `{column}` of images; its columns are: {', '.join(schema.names)}")
-        return column
     found = image_columns(schema)
-    if len(found) != 1:
-        several = f"it has images in the columns {' and '.join(f'`{name}`' for name in found)}: --column says which one"
-        none = f"it has no column of images; its columns are: {', '.join(schema.names)}"
-        raise SourceError(several if found else none)
-    return found[0]
+    if column is not None:
+        found = [name for name in _called(schema, column) if _bytes_type(_of(schema, name))]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        every = " and ".join(f"`{name}`" for name in found)
+        raise SourceError(f"it has images in the columns {every}: --column says which one")
+    lists = [name for name in schema.names if _is_list_of_images(_of(schema, name))]
+    raise SourceError(
+        f"it has no column {f'`{column}` ' if column else ''}of images; its columns are: {', '.join(schema.names)}"
+        + (f"; `{lists[0]}` has lists of images: write the file with an image a row" if lists else "")
+    )
 
 
-def has_images(path: str) -> bool:
-    """Whether a Parquet file on disk holds images, and is no list of them."""
+def has_images(path: str, column: str | None = None, *, broken: bool = False) -> bool:
+    """Whether a Parquet file on disk holds images, and is no list of them.
+
+    Args:
+        path: of the file.
+        column: that a user named: where it is there, it says it.
+        broken: what is said of a file that cannot be read.
+    """
     import pyarrow.parquet as pq
 
     try:
         schema = pq.read_schema(path)
     except (OSError, pa.ArrowException):
-        return False  # who reads it says why
-    return any(pa.types.is_struct(schema.field(name).type) for name in image_columns(schema)) or (
-        bool(image_columns(schema)) and not {name.strip().lower() for name in schema.names} & {"uri", "url", "path"}
-    )
+        return broken  # who reads it says why
+    named = [] if column is None else _called(schema, column)
+    if any(_is_text(_of(schema, name)) for name in named):
+        return False
+    is_list = any(_plain(name) in LIST_COLUMNS for name in named or schema.names)
+    types = [_of(schema, name) for name in named or schema.names]
+    if any(pa.types.is_struct(kind) and _bytes_type(kind) for kind in types):
+        return True
+    return not is_list and any(_is_binary(kind) or _is_list_of_images(kind) for kind in schema.types)
 
 
 def parquet_members(file: BinaryIO, column: str | None) -> Iterator[str]:
@@ -100,9 +115,12 @@ def read_row(archive: str, name: str, version: str, *, s3_endpoint: str | None =
                 _kept.popitem(last=False)
         else:
             start, images = found
-    data = images[row - start].as_py()
+    data, named = images[row - start].as_py(), None
+    if isinstance(data, dict):
+        data, named = data["bytes"], data.get("path")
     if data is None:
-        raise ReadError(f"row {row:,} has no bytes in the column `{column}`")
+        only = f", only the path {named[:200]!r}: name that file, or a list of such paths, as SOURCE" if named else ""
+        raise ReadError(f"row {row:,} has no bytes in the column `{column}`{only}")
     if len(data) > MAX_IMAGE_BYTES:
         raise ReadError(f"{len(data):,} bytes are no image: more than {MAX_IMAGE_BYTES:,} are not read")
     return ImageBytes(data, version)
@@ -139,17 +157,19 @@ def _read_group(archive: str, column: str, row: int, endpoint: str | None) -> tu
                 "hundred rows (row_group_size=)"
             )
         try:
-            images = opened.read_row_group(group, columns=[path])[column].combine_chunks()
+            # by this thread: one of Arrow's own that still holds the file when Python ends would end it with an abort
+            wanted = [path, f"{column}.path"] if nested else [path]
+            images = opened.read_row_group(group, columns=wanted, use_threads=False)[column].combine_chunks()
         except (OSError, pa.ArrowException) as error:
             raise ReadError(f"its row group {group} cannot be read: {' '.join(str(error).split())}") from None
-        return version, start, pc.struct_field(images, "bytes") if nested else images
+        return version, start, images
 
 
 def _open(file: BinaryIO) -> pq.ParquetFile:
     import pyarrow.parquet as pq
 
     try:
-        return pq.ParquetFile(file, pre_buffer=True)
+        return pq.ParquetFile(file, pre_buffer=False)
     except (OSError, pa.ArrowException) as error:
         raise ReadError(f"it is no Parquet file, or not a whole one: {' '.join(str(error).split())}") from None
 
@@ -171,4 +191,29 @@ def _bytes_type(kind: pa.DataType) -> pa.DataType | None:
 
 
 def _is_binary(kind: pa.DataType) -> bool:
-    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+    if pa.types.is_dictionary(kind):  # as writers say that values stand many times
+        kind = kind.value_type
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+
+
+def _is_list_of_images(kind: pa.DataType) -> bool:
+    lists = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    return lists and _bytes_type(kind.value_type) is not None
+
+
+def _of(schema: pa.Schema, name: str) -> pa.DataType:
+    return schema.types[schema.names.index(name)]  # a name may stand twice
+
+
+def _called(schema: pa.Schema, column: str) -> list[str]:
+    """The columns of this name: as it is written, or else as people write it."""
+    names = dict.fromkeys(schema.names)
+    return [column] if column in names else [name for name in names if _plain(name) == _plain(column)]
+
+
+def _plain(column: str) -> str:
+    return column.strip().lower()

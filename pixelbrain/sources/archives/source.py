@@ -16,7 +16,7 @@ from pixelbrain.sources.archives.ranged import open_ranged
 from pixelbrain.sources.archives.read import member_version
 from pixelbrain.sources.archives.tar import tar_members
 from pixelbrain.sources.base import ImageSource, ManifestRow, is_image_name, manifest_tables, one_line
-from pixelbrain.sources.passed_over import HIDDEN_FILE, REPEATED, SPECIAL, PassedOver, is_hidden
+from pixelbrain.sources.passed_over import HIDDEN_FILE, IN_ARCHIVE, REPEATED, PassedOver, is_hidden
 
 #: Archives whose headers are read at the same time: each header in S3 is a request, which waits for the one before.
 _AHEAD = 16
@@ -109,7 +109,7 @@ class ArchiveSource(ImageSource):
                     elif not is_image_name(name):
                         found.passed_over.add_file(name.rpartition("/")[2])
                     elif part is None:
-                        found.passed_over.add(SPECIAL)
+                        found.passed_over.add(IN_ARCHIVE)
                     elif name in seen:
                         found.passed_over.add(REPEATED)
                     else:

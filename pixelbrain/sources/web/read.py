@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import email.utils
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ _LOOK_RETRIES = Retries(tries=3, limit_s=60.0)
 #: Else what is sent may be compressed, and has another ETag.
 _HEADERS = {"Accept-Encoding": "identity", "User-Agent": "pixelbrain"}
 _GONE = (404, 410)
+_PAGE = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE)
 
 _local = threading.local()
 
@@ -93,6 +95,8 @@ def _read(url: str, deadline: float) -> ImageBytes:
             _check_size(have)
             if time.monotonic() > deadline:
                 raise ReadError(f"too slow: {have:,} bytes came in time")
+    if _PAGE.match(pieces[0] if pieces else b""):
+        raise ReadError("the server sends a page, and no image: does it want a login, or does the URL name a page?")
     if version.endswith("-None"):
         version = f"{version.removesuffix('None')}{have}"
     return ImageBytes(b"".join(pieces), version)

@@ -20,7 +20,7 @@ from pixelbrain.stores.chroma.connection import ChromaConnection
 from pixelbrain.stores.chroma.health import collection_name
 from pixelbrain.stores.reconnect import ride_out
 from pixelbrain.stores.results import WriteResult
-from pixelbrain.stores.vectors import Match, VectorBatch
+from pixelbrain.stores.vectors import Match, VectorBatch, checked_queries
 
 _SPACE = "cosine"
 _PAGE_IDS = 50_000  # ids without vectors: FACTS has 275 k/s
@@ -222,7 +222,7 @@ class VectorStore:
         self, name: str, vectors: np.ndarray, n_results: int = 20, where: Mapping[str, Any] | None = None
     ) -> list[list[Match]]:
         """The nearest vectors to each, nearest first (approximate: HNSW); see `Database.query_vector_field`."""
-        queries = np.atleast_2d(np.asarray(vectors, dtype=np.float32))
+        queries = checked_queries(vectors)
         if n_results < 1:
             raise ConfigError(f"n_results is {n_results}: at least 1")
         matches: list[list[Match]] = []

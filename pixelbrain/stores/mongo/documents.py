@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import bson
 import numpy as np
@@ -48,8 +47,7 @@ def column_order(table: pa.Table) -> list[str]:
     return [*_BASE_NAMES, *(name for name in table.column_names if name not in _BASE_NAMES)]
 
 
-@dataclass(frozen=True, kw_only=True)
-class EncodedDocument:
+class EncodedDocument(NamedTuple):  # which is made in a third of the time of a frozen dataclass
     """A document as MongoDB will have it, encoded once: what is hashed is what is sent."""
 
     bson: bytes  # without `_id`, and without what is None
@@ -61,7 +59,11 @@ class EncodedDocument:
 
     def update(self, *, row_hash: str | None = None) -> dict[str, Any]:
         """The update that makes the stored document this one; empty if it has nothing to say."""
-        encoded = self.bson if row_hash is None else _joined(self.bson, bson.encode({"row_hash": row_hash}))
+        encoded = (
+            self.bson
+            if row_hash is None
+            else _joined(self.bson, _ROW_HASH.replace(_NO_HASH.encode(), row_hash.encode()))
+        )
         update: dict[str, Any] = {}
         if len(encoded) > _EMPTY_BYTES:
             update["$set"] = RawBSONDocument(encoded)
@@ -71,6 +73,10 @@ class EncodedDocument:
 
 
 _EMPTY_BYTES = len(bson.encode({}))
+_NO_HASH = "0" * 16
+_ROW_HASH = bson.encode({"row_hash": _NO_HASH})
+#: Before the name of each dict and each list in BSON; as many are in a document, at least, as it is levels deep.
+_DICT, _LIST = b"\x03", b"\x04"
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
@@ -85,10 +91,19 @@ def encode(document: Mapping[str, Any]) -> EncodedDocument:
     Raises:
         StoreError: MongoDB cannot have it; the message says why, in few words.
     """
+    values = {key: value for key, value in document.items() if key != "_id" and value is not None}
     try:
-        values = {key: plain(value) for key, value in document.items() if key != "_id" and value is not None}
-        encoded = bson.encode(values)
-        bson.encode({"_id": document["_id"]})
+        try:
+            encoded = bson.encode(values)
+            as_it_is = encoded.count(_DICT) + encoded.count(_LIST) < MAX_DEPTH
+        except (BSONError, OverflowError, RecursionError, TypeError, ValueError):
+            as_it_is = False
+        if not as_it_is:  # has what is not Python's own, or may be too deep: looked at value by value, 4 times as slow
+            encoded = bson.encode({key: plain(value) for key, value in values.items()})
+        if type(document["_id"]) is str:
+            document["_id"].encode()
+        else:
+            bson.encode({"_id": document["_id"]})
     except UnicodeEncodeError as error:
         raise StoreError(f"not text that UTF-8 can hold: {error.reason}") from None
     except (BSONError, OverflowError, TypeError, ValueError) as error:
@@ -97,7 +112,7 @@ def encode(document: Mapping[str, Any]) -> EncodedDocument:
         raise StoreError(f"{len(encoded):,} bytes; MongoDB takes documents of 16 MB at most")
     if "" in values:
         raise StoreError("a field without a name")
-    return EncodedDocument(bson=encoded, gone=tuple(sorted(key for key, value in document.items() if value is None)))
+    return EncodedDocument(bson=encoded, gone=tuple(sorted([key for key, value in document.items() if value is None])))
 
 
 def plain(value: Any, *, depth: int = MAX_DEPTH) -> Any:
@@ -113,7 +128,7 @@ def plain(value: Any, *, depth: int = MAX_DEPTH) -> Any:
     if isinstance(value, np.ndarray):
         return plain(value.tolist(), depth=depth)
     if isinstance(value, str):  # an enum that is a str too
-        return str(value)
+        return str.__str__(value)
     if not isinstance(value, Mapping | list | tuple | set | frozenset):
         return value
     if depth <= 0:

@@ -47,6 +47,7 @@ class DocumentLoad:
         origins = landing.index.origins(np.arange(len(landing.index.part)))
         self._origins = origins if len(origins) <= _MOST_ORIGINS else []  # a document ends at 16 MB
         self._rebuild = rebuild
+        self._nothing_there = False
         self._ledger = IdLedger()
 
     def prepare(self) -> None:
@@ -68,6 +69,7 @@ class DocumentLoad:
                 f"the database {self._connection.database.name} holds the images of {theirs}: "
                 "name another one at the end of the URI, or `pixelbrain load OUT --rebuild` to replace them"
             ) from None
+        self._nothing_there = self._documents.find_one({}, {"_id": 1}) is None
         create_indexes(self._documents)
 
     def keep(self, ids: list[str]) -> None:
@@ -83,7 +85,8 @@ class DocumentLoad:
 
     def _write(self, table: pa.Table) -> tuple[WriteResult, set[Any]]:
         """What was written, and which of the refused documents are there in an older form."""
-        result = upsert_images(self._documents, documents(table), landed=True, rewrite=self._rebuild)
+        rewrite = self._rebuild or self._nothing_there  # then none is asked which documents it has
+        result = upsert_images(self._documents, documents(table), landed=True, rewrite=rewrite)
         # out of date, but with what users stored in it
         refused = [one for one, _ in result.errors]
         there = self._documents.find({"_id": {"$in": refused}, **LANDED}, {"_id": 1}) if refused else ()

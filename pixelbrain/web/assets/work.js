@@ -4,13 +4,16 @@
   const main = () => document.getElementById("main");
   const seen = (element) => element.getClientRects().length > 0;
 
+  /** What is on top: a dialog, or the page. */
+  const top = () => document.querySelector("dialog[open]") ?? document;
+
   /** Say something where pages say it. */
-  function say(text) {
+  function say(text, good = false) {
     document.getElementById("said")?.remove();
     const line = document.createElement("div");
     line.id = "said";
-    line.className = "said bad";
-    line.setAttribute("role", "alert");
+    line.className = good ? "said" : "said bad";
+    line.setAttribute("role", good ? "status" : "alert");
     line.append(document.createElement("p"));
     line.firstChild.textContent = text;
     main().prepend(line);
@@ -28,15 +31,19 @@
     const page = new DOMParser().parseFromString(await reply.text(), "text/html");
     const fresh = page.getElementById("main");
     if (!fresh) throw new Error("no page");
-    const top = window.scrollY;
+    const height = window.scrollY;
+    const dialog = main().closest("dialog");
+    const depth = dialog?.scrollTop;
+    if (dialog) dialog.dataset.changed = "yes";
     main().replaceWith(document.adoptNode(fresh));
     document.title = page.title;
     document.body.dataset.stamp = page.body.dataset.stamp;
     document.getElementById("changed").hidden = true;
-    if (reply.redirected) history.replaceState(null, "", withoutNote(reply.url));
-    window.scrollTo(0, top);
-    const next = document.querySelector("main [data-focus]") || (focus && document.getElementById(focus));
-    const tiles = [...document.querySelectorAll("[data-tile]")];
+    if (reply.redirected) history.replaceState(history.state, "", withoutNote(reply.url));
+    window.scrollTo(0, height);
+    if (dialog) dialog.scrollTop = depth;
+    const next = main().querySelector("[data-focus]") || (focus && document.getElementById(focus));
+    const tiles = [...top().querySelectorAll("[data-tile]")];
     const near = next || focusable(tiles[Math.min(place, tiles.length - 1)]) || main();
     near.focus({ preventScroll: near === main() });
     next?.select?.();
@@ -94,7 +101,7 @@
 
   /** Go from tile to tile, as the eye sees them; true if there are any. */
   function move(key) {
-    const tiles = [...document.querySelectorAll("[data-tile]")];
+    const tiles = [...top().querySelectorAll("[data-tile]")];
     if (!tiles.length) return false;
     const here = document.activeElement?.closest("[data-tile]");
     const [across, down] = arrows[key];
@@ -131,7 +138,7 @@
       tile.querySelector(".pick").click();
       return;
     }
-    const button = [...document.querySelectorAll(`[data-key="${CSS.escape(key)}"]`)].find(seen);
+    const button = [...top().querySelectorAll(`[data-key="${CSS.escape(key)}"]`)].find(seen);
     if (button) {
       event.preventDefault();
       if (tile && "picks" in button.dataset && !document.querySelector(".pick:checked")) {
@@ -145,22 +152,36 @@
     }
   });
 
-  // --- a photo to search by, dropped ----------------------------------------------------------------------------
+  // --- a search by a photo --------------------------------------------------------------------------------------
 
-  const drop = () => document.querySelector("form[data-drop]");
-  document.addEventListener("dragover", (event) => {
-    if (!drop() || !event.dataTransfer.types.includes("Files")) return;
+  /** Send it, say what is done meanwhile, and go to what was found. */
+  async function search(body) {
+    const model = document.body.dataset.models ? "" : " The model is loaded first, which takes some seconds.";
+    say(`Looking at ${body.get("photo").name || "the photo"} …${model}`, true);
+    try {
+      const reply = await fetch("/photos/nearest", { method: "POST", body });
+      if (reply.redirected) return location.assign(reply.url);
+      const page = new DOMParser().parseFromString(await reply.text(), "text/html");
+      say(page.querySelector("main .note, p")?.textContent ?? "That did not work.");
+    } catch {
+      say("The server does not answer, or the photo is too large. Nothing is lost.");
+    }
+  }
+  document.addEventListener("submit", (event) => {
+    if (event.target.enctype !== "multipart/form-data") return;
     event.preventDefault();
-    document.body.classList.add("dropping");
+    search(new FormData(event.target, event.submitter));
   });
-  document.addEventListener("dragleave", (event) => event.relatedTarget || document.body.classList.remove("dropping"));
-  document.addEventListener("drop", (event) => {
-    document.body.classList.remove("dropping");
-    if (!drop() || !event.dataTransfer.files.length) return;
-    event.preventDefault();
-    drop().querySelector("input[type=file]").files = event.dataTransfer.files;
-    drop().requestSubmit(drop().querySelector("button"));
-  });
+
+  /** The page's content, as it is now. */
+  async function again() {
+    try {
+      await show(await fetch(location.href), null, -1);
+    } catch {
+      // it stays as it was
+    }
+  }
+  window.pixelbrain = { again, say, search };
 
   // --- what others do -------------------------------------------------------------------------------------------
 
@@ -180,6 +201,6 @@
   setInterval(look, 4000);
   document.addEventListener("visibilitychange", look);
 
-  if (new URL(location).searchParams.has("note")) history.replaceState(null, "", withoutNote(location.href));
+  if (new URL(location).searchParams.has("note")) history.replaceState(history.state, "", withoutNote(location.href));
   count();
 }

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pixelbrain.landing.landing import Landing
 from pixelbrain.storage.base import Storage
-from pixelbrain.web.data.colours import Coloured, Colours
+from pixelbrain.web.data.colours import Coloured, colour_by
 from pixelbrain.web.data.maps import Maps, Places
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 LONGEST = 2_000
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_"
 _STEPS = len(_DIGITS) ** 2  # in the square, each way
-_TEXT = re.compile(r"([\w.-]+)~([0-9a-f]*)~([\w-]*)~([\w.]*)~((?:[\w-]{4}){3,150})")
+_TEXT = re.compile(r"([\w.-]+)~([0-9a-f]*)~([\w.-]*)~([\w.]*)~((?:[\w-]{4}){3,150})")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,10 +59,10 @@ class Area:
 
 
 class Atlas:
-    """The maps of an OUT, their colours, and what lies in a part of one. Safe to share between threads."""
+    """The maps of an OUT, and what lies in a part of one. Safe to share between threads."""
 
     def __init__(self, storage: Storage) -> None:
-        self.maps, self.colours = Maps(storage), Colours(lambda: Landing(storage))
+        self.maps = Maps(storage)
 
     def chosen(self, text: str, known: Known) -> tuple[Places, np.ndarray] | None:
         """A map, and bool (n,), which of its places are in the part that an address names; None: it names none."""
@@ -71,7 +70,7 @@ class Atlas:
         places = area and self.maps.places(area.name, known.photos)
         if not area or not places:
             return None
-        coloured = self.colours.of(area.colour, places, known) if area.keys else None
+        coloured = colour_by(area.colour, places, known) if area.keys else None
         return places, area.inside(places, coloured)
 
     def photos(self, text: str, known: Known) -> np.ndarray:

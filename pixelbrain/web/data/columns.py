@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import threading
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,10 +19,12 @@ from pixelbrain.config import EXIF
 from pixelbrain.landing.digests import digest_versions
 from pixelbrain.landing.landing import Landing
 from pixelbrain.report.gallery import names
+from pixelbrain.report.gallery.camera import camera_name
 from pixelbrain.report.gallery.items import Failure, GalleryFace, Photo
 from pixelbrain.report.labels import shown_from
+from pixelbrain.web.data.facets import Facet, Gathered, is_of_names
 
-_CLASSIFIER, _FACES = "resnet", "facenet"
+_CLASSIFIER, _FACES, _QUALITY = "resnet", "facenet", "quality"
 _BASE = frozenset(field.name for field in schema.BASE_FIELDS)
 _NOT_SAID = frozenset({"error_type", "error", "status", "model", "phash"})  # nobody looks for it
 _ROWS = 5_000  # photos that are read together
@@ -29,6 +33,19 @@ _ROWS = 5_000  # photos that are read together
 def key_of(text: str) -> str:
     """What an id is called in addresses: 16 hex digits, of which nobody can make a path."""
     return f"{int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), 'little'):016x}"
+
+
+#: By what photos are sorted, beside their ids: by its word in addresses, the column and which way.
+ORDERS = {
+    "newest": ("taken_at", "descending"),
+    "oldest": ("taken_at", "ascending"),
+    "name": ("image_id", "ascending"),
+    "sharpest": ("sharpness", "descending"),
+    "blurred": ("sharpness", "ascending"),
+    "largest": ("size_bytes", "descending"),
+    "smallest": ("size_bytes", "ascending"),
+}
+_ordering = threading.Lock()
 
 
 class Keys:
@@ -69,6 +86,11 @@ class Photos:
     label_score: np.ndarray  # float32 (n,)
     labels: list[str]
     least: float  # from where on a label is shown
+    camera: np.ndarray  # int32 (n,), of `cameras`; -1: not known
+    cameras: list[str]
+    rating: np.ndarray  # int8 (n,), stars; -1: none were given
+    sharpness: np.ndarray  # float32 (n,), nan where it is not known
+    said: dict[str, Facet]  # what answers and modules said that has few values, by field
     first: np.ndarray  # int64 (n + 1,): where each image's faces begin
     face_id: pa.Array  # strings (m,)
     box: np.ndarray  # float32 (m, 4)
@@ -81,6 +103,28 @@ class Photos:
 
     def __len__(self) -> int:
         return len(self.image_id)
+
+    def ordered(self, by: str) -> np.ndarray:
+        """int64 (n,): all images, in one of the orders of ORDERS; what has no value is last, equals are by their id."""
+        with _ordering:
+            if by not in self._orders:
+                column, way = ORDERS[by]
+                values = self._names if column == "image_id" else getattr(self, column)
+                values = values if isinstance(values, pa.Array) else pa.array(values)
+                none = pc.is_nan(values) if pa.types.is_floating(values.type) else pc.equal(values, _IMAGES[column][1])
+                values = pc.if_else(none, pa.scalar(None, values.type), values)
+                keys = pa.table({"of": values, "at": np.arange(len(self))})
+                self._orders[by] = np.asarray(pc.sort_indices(keys, [("of", way), ("at", "ascending")]), np.int64)
+            return self._orders[by]
+
+    @functools.cached_property
+    def _orders(self) -> dict[str, np.ndarray]:
+        return {}
+
+    @functools.cached_property
+    def _names(self) -> pa.Array:
+        """strings (n,): the files' own names, for sorting."""
+        return pa.array([names.short_name(one).casefold() for one in self.image_id.to_pylist()], pa.string())
 
     def shown(self, row: int, faces: tuple[GalleryFace, ...] = ()) -> Photo:
         """An image as its card shows it."""
@@ -113,7 +157,8 @@ def read_photos(landing: Landing, min_label_score: float | None = None) -> Photo
         face_order = np.repeat(starts[:-1][order] - first[:-1], counts[order]) + np.arange(len(faces))
         faces = faces.take(pa.array(face_order))
     images = images.take(pa.array(order))
-    label = images["label"].combine_chunks().dictionary_encode()
+    label, camera = (images[name].combine_chunks().dictionary_encode() for name in ("label", "camera"))
+    place = np.argsort(order, kind="stable")  # where each image is then
     columns = {name: images[name].combine_chunks() for name in images.column_names}
     face_ids = faces["face_id"].combine_chunks()
     return Photos(
@@ -122,6 +167,9 @@ def read_photos(landing: Landing, min_label_score: float | None = None) -> Photo
         label=_numbers(label.indices, -1, pa.int32()),
         labels=label.dictionary.to_pylist(),
         least=least,
+        camera=_numbers(camera.indices, -1, pa.int32()),
+        cameras=camera.dictionary.to_pylist(),
+        said={name: facet for name, said in _said(found).items() if (facet := said.facet(place)).values},
         first=first,
         face_id=face_ids,
         box=np.stack([_numbers(faces[name], 0, pa.float32()) for name in ("x1", "y1", "x2", "y2")], axis=1),
@@ -148,9 +196,12 @@ _IMAGES: dict[str, tuple[pa.DataType, Any]] = {
     "turn": (pa.int16(), 0),
     "label": (pa.string(), ""),
     "label_score": (pa.float32(), 0.0),
+    "camera": (pa.string(), ""),
+    "rating": (pa.int8(), -1),
+    "sharpness": (pa.float32(), float("nan")),
     "n_faces": (pa.int64(), 0),
 }
-_NUMBERS = ("ok", "failed", "width", "height", "size_bytes", "turn", "label_score")
+_NUMBERS = ("ok", "failed", "width", "height", "size_bytes", "turn", "label_score", "rating", "sharpness")
 _FACE: dict[str, tuple[pa.DataType, Any]] = {
     "face_id": (pa.string(), ""),
     **{name: (pa.float32(), 0.0) for name in ("x1", "y1", "x2", "y2", "score")},
@@ -173,7 +224,8 @@ def _read(table: pa.Table, least: float) -> dict[str, Any]:
     ok = pc.equal(found["status"], schema.Status.OK.value)
     wrong = {name: pc.is_valid(_field(found[name], "error_type")) for name in modules}
     failed = np.asarray(pc.invert(ok)) | np.any([np.zeros(len(table), bool), *map(np.asarray, wrong.values())], axis=0)
-    exif = _field(found.get(EXIF, nothing), "taken_at")
+    written = found.get(EXIF, nothing)
+    exif, rating, make, model = (_field(written, name) for name in ("taken_at", "rating", "make", "model"))
     if pa.types.is_timestamp(exif.type):  # it knows XMP and IPTC, too
         said_there = pc.utf8_slice_codeunits(pc.strftime(exif, "%Y-%m-%dT%H:%M:%S"), 0, 19)
         found["taken_at"] = pc.coalesce(found["taken_at"], said_there)
@@ -196,11 +248,41 @@ def _read(table: pa.Table, least: float) -> dict[str, Any]:
         "turn": _field(found.get(_FACES, nothing), "turn"),
         "label": label,
         "label_score": score,
+        "camera": pa.array(map(camera_name, make.to_pylist(), model.to_pylist()), pa.string()),
+        "rating": rating,
+        "sharpness": _field(found.get(_QUALITY, nothing), "sharpness"),
         "n_faces": per_image,
     }
     images = pa.table({name: columns[name].cast(kind) for name, (kind, _none) in _IMAGES.items()})
     has_faces = _FACES in modules
-    return {"images": images, "faces": faces, "failures": list(_failures(table, ok, wrong)), "has_faces": has_faces}
+    few = {name: told for module in modules for name, told in _few(module, found[module])}
+    failures = list(_failures(table, ok, wrong))
+    return {"images": images, "faces": faces, "failures": failures, "has_faces": has_faces, "said": few}
+
+
+def _few(name: str, column: pa.Array) -> Iterator[tuple[str, pa.Array]]:
+    """What can be chosen from a list, by name: an answer, or a field of an own module, of texts, numbers or truths."""
+    if name in (_CLASSIFIER, _FACES, EXIF, _QUALITY) or not pa.types.is_struct(column.type):
+        return
+    for field in column.type:
+        if field.name in _NOT_SAID:
+            continue
+        inner = name if field.name == "answer" else f"{name}.{field.name}"
+        if pa.types.is_struct(field.type):
+            yield from _few(inner, pc.struct_field(column, field.name))
+        elif is_of_names(field.type):
+            yield inner, pc.struct_field(column, field.name)
+
+
+def _said(found: list[dict[str, Any]]) -> dict[str, Gathered]:
+    """Of all tables together, what has few values."""
+    said: dict[str, Gathered] = {}
+    start = 0
+    for part in found:
+        for name, column in part["said"].items():
+            said.setdefault(name, Gathered()).add(column, start)
+        start += len(part["images"])
+    return {name: one for name, one in sorted(said.items()) if one.few}
 
 
 def _field(column: pa.Array, name: str) -> pa.Array:

@@ -11,15 +11,18 @@ import secrets
 import threading
 import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pixelbrain.errors import LandingError, PeopleError, PixelbrainError
+from pixelbrain.identity.corrections.claims import Claims
 from pixelbrain.identity.corrections.events import Event, active
 from pixelbrain.identity.corrections.people import People
 from pixelbrain.identity.corrections.suggest import Suggestion
+from pixelbrain.landing.forgotten.marks import FORGOTTEN
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import IMAGES
 from pixelbrain.report.gallery.originals import OriginalReader
@@ -30,6 +33,9 @@ from pixelbrain.web.data.columns import Photos, key_of, read_photos
 from pixelbrain.web.data.known import Known
 from pixelbrain.web.data.pictures import Pictures
 
+if TYPE_CHECKING:
+    from pixelbrain.apps.photo_search import Models
+
 logger = logging.getLogger(__name__)
 
 #: How long an edit waits for a run that works on OUT: somebody sits in front of it.
@@ -38,7 +44,11 @@ _WAIT_S = 3.0
 _LOOK_S = {True: 0.5, False: 10.0}
 #: A run lands parts all the time: reading them all again takes at most a fifth of the time.
 _REST = 5.0
+#: Pages wait for what changed where all was read as fast the last time; else they show what was, and say so.
+_QUICK_S = 1.0
 _NOTES = 1_000  # messages that are kept until their page is shown
+_KEPT = 50  # searches by a photo whose results are kept, so that their pages can be gone back to
+_CHOSEN = 16  # expressions whose photos are remembered: the pages of a long list look through all once
 _SUGGESTIONS = 500  # found together; of those that are left, pages show one after another
 
 
@@ -64,6 +74,7 @@ class Note:
 class _Queue:
     found: list[Suggestion] = field(default_factory=list)
     of: tuple[str, int] = ("", 0)  # the photos, and how many people there were: what makes new suggestions worth it
+    answered: frozenset[int] = frozenset()  # the events by which some were not found: one taken back is a question
     why_not: str = ""
 
 
@@ -78,7 +89,7 @@ class Desk:
     def __init__(self, stages: Stages, *, read_only: bool = False) -> None:
         config, storage = stages.config, stages.storage
         self.stages, self.read_only, self.storage = stages, read_only, storage
-        self._least = config.min_label_score
+        self.least = config.min_label_score
         self._landing = Landing(storage)
         self.people = People(
             Landing(storage), database=stages.unopened() if config.mongo else None, wait_s=_WAIT_S
@@ -92,9 +103,13 @@ class Desk:
         self._looked = self._finished = float("-inf")
         self._took = 0.0
         self._stamps = ("", "")
+        self._there: frozenset[tuple[str, str]] = frozenset()  # the files that photos were read of
+        self._awaited = False  # whether pages wait for what is read
         self._reader: threading.Thread | None = None
         self._notes: collections.OrderedDict[str, Note] = collections.OrderedDict()
-        self._queue, self._skipped = _Queue(), set[tuple]()
+        self._kept: collections.OrderedDict[str, Any] = collections.OrderedDict()
+        self._chosen: collections.OrderedDict[tuple[str, str], np.ndarray] = collections.OrderedDict()
+        self._queue = _Queue()
 
     def start(self) -> None:
         """Begin to read, beside all else."""
@@ -108,18 +123,19 @@ class Desk:
         Raises:
             LandingError: OUT cannot be read.
         """
-        if self._view is None:
-            self._start_reading()
-            reader = self._reader
-            if reader is not None:
-                reader.join(wait_s)
-            if self._error is not None:
-                raise self._error
-        elif time.monotonic() - self._looked >= _LOOK_S[self.storage.is_local] and self._lock.acquire(blocking=False):
+        looked = time.monotonic() - self._looked < _LOOK_S[self.storage.is_local]
+        if self._view is not None and not looked and self._lock.acquire(blocking=False):
             try:
                 self._look()
             finally:
                 self._lock.release()
+        if self._view is None:
+            self._start_reading()
+        reader = self._reader
+        if reader is not None and (self._view is None or self._awaited):
+            reader.join(wait_s)
+        if self._view is None and self._error is not None:
+            raise self._error
         return self._view
 
     def again(self) -> None:
@@ -128,11 +144,16 @@ class Desk:
             self._look()
 
     def _look(self) -> None:
-        """Read what changed; photos beside the pages that are shown."""
+        """Read what changed; photos beside the pages that are shown, unless some of them may be there no more."""
         landed, said = self._stamps_now()
         self._looked = time.monotonic()
-        if landed != self._stamps[0] and time.monotonic() - self._finished > _REST * self._took:
-            self._start_reading()
+        if landed != self._stamps[0] and self._view is not None:
+            gone = not self._there <= self._files()  # forgotten, perhaps
+            if gone:
+                self._view = None
+            if gone or time.monotonic() - self._finished > _REST * self._took:
+                self._awaited = self._took < _QUICK_S
+                self._start_reading()
         if said != self._stamps[1] and self._view is not None:
             self._landing.refresh()
             known = Known(self._landing, self._view.photos, self.atlas)
@@ -149,12 +170,13 @@ class Desk:
         began = time.monotonic()
         try:
             landing = Landing(self.storage)  # another one than pages read of
-            stamps = self._stamps_now()
-            photos = read_photos(landing, self._least)
+            stamps, there = self._stamps_now(), self._files()
+            photos = read_photos(landing, self.least)
             known = Known(landing, photos, self.atlas)
             self.pictures.look()
             with self._lock:
                 self._landing, self._stamps, self._error = landing, stamps, None
+                self._there = there
                 self._view = View(photos, known, "".join(stamps))
         except PixelbrainError as error:
             logger.warning("%s", error)
@@ -169,10 +191,31 @@ class Desk:
     def _stamps_now(self) -> tuple[str, str]:
         """What changes when photos or answers do, and when people or groups do: listings, and nothing is read."""
         answers = (f"answers/{name}" for name in self._landing.answer_log.fields())
-        folders = [[IMAGES, *answers], ["identities", "people", "people/events", "groups"]]
+        folders = [[IMAGES, FORGOTTEN, *answers], ["identities", "people", "people/events", "groups"]]
         told = [{one: sorted(self.storage.versions(one).items()) for one in some} for some in folders]
         first, second = (hashlib.sha256(json.dumps(one).encode()).hexdigest()[:16] for one in told)
         return first, second
+
+    def _files(self) -> frozenset[tuple[str, str]]:
+        """The files that hold photos, by name and version."""
+        return frozenset(self.storage.versions(IMAGES).items())
+
+    def chosen(self, view: View, text: str) -> np.ndarray:
+        """bool (n,): the photos for which an expression of docs/filters.md is true, by what has landed.
+
+        Raises:
+            ConfigError: it cannot be read, or has a name that is not known.
+        """
+        from pixelbrain.landing.where.names import choose_images, read_where
+
+        with self._lock:
+            key = (view.stamp, text)
+            if key not in self._chosen:
+                where = read_where(self._landing, text, lambda name: {})
+                ids = choose_images(self._landing, where)["image_id"]
+                mask = np.asarray(pc.is_in(view.photos.image_id, ids.combine_chunks()))
+                _remember(self._chosen, key, mask, _CHOSEN)
+            return self._chosen[key]
 
     def row(self, image_id: str) -> pa.Table | None:
         """All that landed of one image, without its vectors, a row; None: it is there no more."""
@@ -191,11 +234,28 @@ class Desk:
     def note(self, note: Note) -> str:
         """Keep a message for the page that is shown next; returns what it is called in addresses."""
         with self._lock:
-            name = secrets.token_urlsafe(9)
-            self._notes[name] = note
-            if len(self._notes) > _NOTES:
-                self._notes.popitem(last=False)
-            return name
+            return _remember(self._notes, secrets.token_urlsafe(9), note, _NOTES)
+
+    def keep(self, found: Any) -> str:
+        """Keep what was found, which nobody else could find again; returns what it is called in addresses."""
+        with self._lock:
+            return _remember(self._kept, secrets.token_urlsafe(9), found, _KEPT)
+
+    def kept(self, name: str) -> Any:
+        """What was found; None: it is not kept any more."""
+        return self._kept.get(name)
+
+    @functools.cached_property
+    def models(self) -> Models:
+        """The models of searches, which stay for some minutes."""
+        from pixelbrain.apps.photo_search import Models
+
+        return Models()
+
+    @property
+    def has_models(self) -> bool:
+        """Whether a search finds its model loaded."""
+        return "models" in self.__dict__ and self.models.loaded
 
     def noted(self, name: str) -> Note | None:
         """The message of that name."""
@@ -209,34 +269,37 @@ class Desk:
     # --- what is worth a look ----------------------------------------------------------------------------------------
 
     def queue(self, view: View) -> tuple[list[Suggestion], int, str]:
-        """What is to be asked, those put off not; how many were put off; and why there is nothing.
+        """What is to be asked; how many questions were put off; and why there is nothing.
 
         Suggestions are found together, and those that what was said since has answered are left out: finding them looks
-        at all people. They are found anew when photos come, or none is left.
+        at all people. They are found anew when photos come, none is left, or an answer is taken back.
         """
         with self._lock:
-            known = view.known
-            held = self._open(known)
+            known, events = view.known, active(self.people.history())
+            claims = Claims(events)
+            left = self._open(known, claims)
             fresh = (self._stamps[0], len(known.ids))
-            if self._queue.of[0] != fresh[0] or (not held and self._queue.of != fresh):
-                self._queue = _Queue(of=fresh)
+            back = not self._queue.answered <= {event.number for event in events}
+            if self._queue.of[0] != fresh[0] or back or (not left and self._queue.of != fresh):
+                answered = frozenset(event.number for event in events if event.kind in ("apart", "later"))
+                self._queue = _Queue(of=fresh, answered=answered)
                 try:
                     self._queue.found = [one for one in self.people.suggest(k=_SUGGESTIONS)]
                 except PeopleError as error:
                     self._queue.why_not = str(error)
-                held = self._open(known)
-            left = [one for one in held if _key(one) not in self._skipped]
-            return left, len(held) - len(left), self._queue.why_not
+                left = self._open(known, claims)
+            return left, sum(event.kind == "later" for event in events), self._queue.why_not
 
-    def _open(self, known: Known) -> list[Suggestion]:
+    def _open(self, known: Known, claims: Claims) -> list[Suggestion]:
         """Of what was found, what is still a question."""
         found, seen = [], set()
-        apart = {frozenset(event.people) for event in active(self.people.history()) if event.kind == "apart"}
+        answered = claims.kept_apart() | claims.put_off
+        faces = {(ref.face_id, claims.root(who)) for ref, who in claims.not_asked}
         for one in self._queue.found:
             people = [known.registry.current(who) for who in one.people]
             if any(who not in known.place or who in known.registry.hidden for who in people):
                 continue
-            if one.kind == "same" and (len(set(people)) < 2 or {frozenset(people), frozenset(one.people)} & apart):
+            if one.kind == "same" and (len(set(people)) < 2 or frozenset(map(claims.root, people)) in answered):
                 continue
             if one.face_id is not None:
                 row = known.face_row(one.face_id)
@@ -245,24 +308,25 @@ class Desk:
                 whose = known.person[row]
                 if (one.kind == "whose") != (whose < 0) or (one.kind == "border" and known.ids[whose] != people[0]):
                     continue
+                if (one.face_id, claims.root(people[0])) in faces:
+                    continue
             told = (one.kind, frozenset(people), one.face_id)
             if told not in seen:
                 seen.add(told)
                 found.append(one)
         return found
 
-    def skip(self, key: str) -> None:
-        """Ask this no more until the next start."""
-        with self._lock:
-            self._skipped |= {_key(one) for one in self._queue.found if suggestion_key(one) == key}
-
     def suggestion(self, key: str) -> Suggestion | None:
         """The one that a page asked about."""
         return next((one for one in self._queue.found if suggestion_key(one) == key), None)
 
 
-def _key(one: Suggestion) -> tuple:
-    return one.kind, one.people, one.face_id
+def _remember(things: collections.OrderedDict, name: Any, thing: Any, most: int) -> Any:
+    """Keep a thing under a name, and of all the last ones; returns the name."""
+    things[name] = thing
+    while len(things) > most:
+        things.popitem(last=False)
+    return name
 
 
 def suggestion_key(one: Suggestion) -> str:

@@ -52,7 +52,7 @@ class Pictures:
         self._lock, self._decoding = threading.Lock(), threading.Semaphore(_AT_ONCE)
 
     def look(self) -> None:
-        """See which pictures have landed: of files that are known nothing is read."""
+        """See which pictures have landed, and let go of all others: of files that are known nothing is read."""
         with self._lock:
             there: dict[tuple[str, str], _File] = {}
             for one in self._storage.versions(schema.PICTURES).items():
@@ -61,6 +61,8 @@ class Pictures:
                 except LandingError as error:
                     logger.warning("%s; its pictures are made of the originals", error)
             self._files = there
+            for kept in (self._landed, self._made):  # what was forgotten is not shown, and not kept either
+                kept.clear()
 
     def thumbnail(self, photo: Photo) -> bytes | None:
         """The whole photo, `thumbnail.THUMBNAIL_PX` at most; None: it cannot be had."""
@@ -73,15 +75,20 @@ class Pictures:
     def large(self, photo: Photo) -> bytes | None:
         """The whole photo, upright, of LARGE_PX at most, without what its file says besides; else the thumbnail."""
 
-        def make(data: bytes) -> bytes:
-            target = DecodeTarget(long_side_px=LARGE_PX)
-            picture = decode_image(data, image_id=photo.image_id, target=target, max_pixels=self._max_pixels).pil()
-            picture.thumbnail((LARGE_PX, LARGE_PX))
-            out = io.BytesIO()
-            picture.save(out, "JPEG", quality=_QUALITY)
-            return out.getvalue()
+        return self._make(photo, "large", lambda data: self._whole(photo, data, LARGE_PX)) or self.thumbnail(photo)
 
-        return self._make(photo, "large", make) or self.thumbnail(photo)
+    def full(self, photo: Photo) -> bytes | None:
+        """The whole photo, upright, with all its pixels, and without what its file says besides; not kept here."""
+        most = max(photo.width, photo.height, LARGE_PX)
+        return self._make(photo, "", lambda data: self._whole(photo, data, most), keep=False) or self.large(photo)
+
+    def _whole(self, photo: Photo, data: bytes, most: int) -> bytes:
+        target = DecodeTarget(long_side_px=most)
+        picture = decode_image(data, image_id=photo.image_id, target=target, max_pixels=self._max_pixels).pil()
+        picture.thumbnail((most, most))
+        out = io.BytesIO()
+        picture.save(out, "JPEG", quality=_QUALITY)
+        return out.getvalue()
 
     def _small(self, photo: Photo, face: GalleryFace | None) -> bytes | None:
         box = None if face is None else np.array([face.x1, face.y1, face.x2, face.y2], np.float32)
@@ -114,16 +121,17 @@ class Pictures:
             self._landed.put((name, group), pictures, pictures.nbytes)
         return pictures[row].as_py()
 
-    def _make(self, photo: Photo, what: str, make: Callable[[bytes], bytes]) -> bytes | None:
+    def _make(self, photo: Photo, what: str, make: Callable[[bytes], bytes], *, keep: bool = True) -> bytes | None:
         key = (photo.image_id, photo.version, what)
-        found = self._made.get(key)
+        found = self._made.get(key) if keep else None
         if found is None:
             try:
                 with self._decoding:
                     found = make(self._read(photo.image_id))
             except ImageError:  # it could be read when it landed: gone, or changed
                 return None
-            self._made.put(key, found, len(found))
+            if keep:
+                self._made.put(key, found, len(found))
         return found
 
 
@@ -180,3 +188,9 @@ class _Kept(Generic[T]):
             self._kept[key] = value, size
             while self._bytes > self._most and len(self._kept) > 1:
                 self._bytes -= self._kept.popitem(last=False)[1][1]
+
+    def clear(self) -> None:
+        """Keep nothing."""
+        with self._turn:
+            self._kept.clear()
+            self._bytes = 0

@@ -62,7 +62,7 @@ class Local:
         )  # fmt: skip
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def local_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
     """The cluster of all tests here. Its end is a test of its own: `down` leaves no process and no file."""
     local = Local(tmp_path_factory.mktemp("home"))

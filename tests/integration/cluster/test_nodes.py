@@ -96,12 +96,12 @@ def test_nodes_die_and_come_and_every_image_is_there_once(nodes, world):
     with environment(nodes):
         process = world.start()
         while len(first := pids(world)) < 2 and process.poll() is None:  # the other may be long in starting
-            world.wait_for_looks(1, process, 150)
-        world.wait_for_looks(10, process, 150)
+            world.wait_for_looks(1, process)
+        world.wait_for_looks(10, process)
         assert process.poll() is None and len(first) == 2
         nodes.nodes[1].kill()
         added = nodes.add(cpus=1)
-        world.wait_for_looks(30, process, 150)
+        world.wait_for_looks(30, process)
         added.wait_until_started()
         assert process.poll() is None
         nodes.nodes[2].kill()

@@ -88,8 +88,15 @@ def test_a_second_load_changes_nothing(land, image, database):
 
 
 def test_a_changed_photo_is_loaded_again_and_its_fields_stay(land, image, database):
+    def asked() -> int:  # how often the server was asked which of some documents it has
+        finds = database.mongo["system.profile"].find({"op": "query", "command.find": "images"})
+        return sum("_id" in find["command"]["filter"] for find in finds)
+
+    database.mongo.command("profile", 2)
     load(land([image(number, faces=2) for number in range(5)]), database)
+    assert asked() == 0  # there was nothing
     database.store_field("note", {"file:///photos/003.jpg": "mine"})
+    before = asked()
 
     rows = [image(number, faces=2) for number in range(5)]
     rows[3] = image(3, faces=2, version="2", label="tiger cat")
@@ -97,6 +104,8 @@ def test_a_changed_photo_is_loaded_again_and_its_fields_stay(land, image, databa
     assert not store_state(landing, database).in_step
     report = load(landing, database)
 
+    assert asked() == before + 1
+    database.mongo.command("profile", 0)
     assert (report.images_written, report.image_vectors_written, report.face_vectors_written) == (1, 1, 2)
     found = database.get_image("file:///photos/003.jpg")
     assert (found["version"], found["resnet"]["label"], found["note"]) == ("2", "tiger cat", "mine")

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from pixelbrain import schema
-from pixelbrain.apps.photo_search import search_photo
+from pixelbrain.apps.photo_search import Models, search_photo
 from pixelbrain.config import RunConfig
 from pixelbrain.errors import ImageError, LandingError, ModuleError
 from pixelbrain.images.decode import DecodeTarget
@@ -26,6 +26,7 @@ from pixelbrain.stages.stages import Stages
 from pixelbrain.storage.open import open_storage
 from pixelbrain.stores.vectors import vector_fields
 from tests.unit.engine.standing import Bright, Detector, run
+from tests.waiting import wait_for
 
 MODEL = ModelInfo(model="dlib", weights_sha256="0" * 64, dim=2)
 STATE = ModuleState(settings={}, model=MODEL, vectors={"faces.embedding": 2})
@@ -149,6 +150,10 @@ def test_no_model_is_loaded_for_a_photo_that_landed(tmp_path, encode, monkeypatc
 def test_a_photo_without_a_face_is_an_error(search):
     with pytest.raises(ModuleError, match="no face was found in the photo; --similar"):
         search({"faces": []})
+    nan = float("nan")
+    assert np.isfinite(search({"faces": [face(9, nan), face(5, 1.0)]})[1].vectors).all()
+    with pytest.raises(ModuleError, match="no face was found"):
+        search({"faces": [face(9, nan)]})
     with pytest.raises(ModuleError, match="facenet failed on .*me.jpg: too dark"):
         search({"error_type": "ValueError", "error": "too dark"})
 
@@ -191,3 +196,28 @@ def test_a_vector_that_stands_on_others_is_made_of_what_they_say(tmp_path, encod
     assert np.array_equal(vectors, np.array([[3, 1], [4, 1]], np.float32))
     assert how["model"] == vector_fields(stages.landing)["bright"].model
     assert found["queries"][0]["title"] == "face at [3, 1, 11, 9] of the photo"
+
+
+def test_models_stay_for_the_next_search_and_go_when_nobody_searches():
+    class Slow:
+        """What a module does for a search, counted."""
+
+        done: list[str] = []
+
+        def prepare(self) -> None:
+            self.done.append("prepare")
+
+        def setup(self, device: str) -> None:
+            self.done.append(device)
+
+    models = Models(idle_s=0.2)
+    first = models.of("a", Slow, set_up=False)
+    assert models.loaded and Slow.done == []
+    assert models.of("a", Slow, set_up=True) is models.of("a", Slow, set_up=True) is first
+    assert models.of("b", Slow, set_up=True) is not first and Slow.done == ["prepare", "cpu"] * 2
+    wait_for(lambda: not models.loaded)
+    assert models.of("a", Slow, set_up=False) is not first
+    models.free()
+    always = Models(idle_s=0)
+    always.of("a", Slow, set_up=False)
+    assert always._timer is None

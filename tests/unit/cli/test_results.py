@@ -35,7 +35,9 @@ def test_a_search_is_a_table_or_json(landed, monkeypatch):
 def test_a_search_is_by_one_thing(landed):
     for words in ([], ["--text", "a dog", "--person", "Ann"], ["--image", "a.jpg", "--text", ""]):
         result = CliRunner().invoke(cli, ["search", str(landed), *words])
-        assert result.exit_code == 2 and "by a photo, by --text or by --person, one of them" in result.output, words
+        assert result.exit_code == 2 and "by one of --image PHOTO, --text WORDS and --person NAME" in result.output, (
+            words
+        )
 
 
 def test_an_export_says_its_rows(landed, tmp_path):

@@ -1,11 +1,14 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from pixelbrain import schema
-from pixelbrain.errors import ConfigError
+from pixelbrain.errors import ConfigError, LandingError
 from pixelbrain.identity.assign import cluster_name
 from pixelbrain.identity.group import group_images
+from tests.unit.landed_out import land_faces
 
 from .conftest import VectorTable
 
@@ -38,6 +41,20 @@ def test_those_that_are_not_meant_are_in_no_group(tmp_path, people):
     found = database.landing.read_groups().to_pylist()
     assert [row["image_id"] for row in found if row["group_id"]] == database.ids[1:4] and len(found) == 8
     assert group_images(database, only=pa.chunked_array([], pa.string())).images == 0
+
+
+def test_those_without_a_vector_are_looked_at_and_in_no_group(tmp_path, people):
+    """A module has none of some photos: they are no news to the next `status`."""
+    database = _database(tmp_path, people(2, 4, noise=0.2) * 17)
+    database.ids, database.vectors = database.ids[:6], database.vectors[:6]
+    assert (group_images(database).images, database.landing.read_groups().num_rows) == (6, 8)
+    assert not database.landing.derived_state("groups").outdated
+
+
+def test_where_no_vectors_landed_is_said_with_those_that_did(tmp_path):
+    landed = land_faces(tmp_path, ["file:///a.jpg#0"], embeddings={"file:///a.jpg#0": [1.0, 0.0]})
+    with pytest.raises(LandingError, match="has no clip vectors: .* --module clip; there are those of faces, images: "):
+        group_images(SimpleNamespace(landing=landed), by="clip")
 
 
 def test_copies_of_a_photo_are_a_group(tmp_path):

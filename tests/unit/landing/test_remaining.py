@@ -97,6 +97,23 @@ def test_new_changed_and_failed_images(tmp_path):
     assert forced.gone(lambda name: True)["image_id"].to_pylist() == ["good"]
 
 
+def test_where_a_version_is_not_known_what_landed_counts_as_unchanged(tmp_path):
+    """A server that did not answer this time; but a row of no version cannot stand beside one of another."""
+    landing = Landing(tmp_path)
+    rows = [
+        Row(image_id="good", values={"colour": 1, "size": 1}),
+        Row(image_id="unknown", version="listed", values={"colour": 1, "size": 1}),
+        Row(image_id="broken", status="failed"),
+    ]
+    land(landing, rows, 1, {"colour": 1, "size": 1})
+    land(landing, [Row(image_id="old", values={"colour": 1})], 2, {"colour": 1})
+    listing = [(name, "listed") for name in ("good", "unknown", "broken", "old", "new")]
+    assert left(Remaining(landing, WANTED), listing) == {BOTH: ["old", "new"]}
+    assert left(Remaining(landing, WANTED, retry_failed=True), listing) == {BOTH: ["broken", "old", "new"]}
+    other = WANTED | {"size": state("size", 2).settings_hash}
+    assert left(Remaining(landing, other), listing) == {BOTH: ["good", "broken", "old", "new"], ("size",): ["unknown"]}
+
+
 def test_a_listing_that_is_done_again_gives_the_same_plan(tmp_path):
     landing = Landing(tmp_path)
     land(landing, [Row(image_id="a", values={"size": 1})], 1, {"size": 1})

@@ -51,6 +51,21 @@ def test_one_that_fails_costs_only_its_own_row():
     assert Half().run([]) == []
 
 
+def test_without_a_batch_of_its_own_none_is_processed_twice():
+    class Single(Half):
+        process_batch = PipelineModule.process_batch
+
+        def process(self, width):
+            self.batches.append(width)
+            if width % 2:
+                raise RuntimeError("it is odd")
+            return {"n": width // 2}
+
+    module = Single()
+    assert [row.get("n") for row in module.run([photo(4), photo(3), photo(6)])] == [2, None, 3]
+    assert module.batches == [4, 3, 6]
+
+
 def test_a_batch_that_comes_back_shorter_breaks_the_contract():
     class Short(Half):
         def process_batch(self, inputs):
@@ -64,7 +79,7 @@ LETTERS, TAKEN = "a module's name is lower-case letters", "needs another name"
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"), [("Half", LETTERS), ("", LETTERS), ("a-b", LETTERS), ("image_id", TAKEN), ("status", TAKEN)]
+    ("wrong", "said"), [("Half", LETTERS), ("", LETTERS), ("a-b", LETTERS), ("image_id", TAKEN), ("null", TAKEN)]
 )
 def test_a_name_that_can_be_no_column_is_refused(wrong, said):
     with pytest.raises(ModuleError, match=said):

@@ -63,6 +63,10 @@ def test_the_same_labels_are_the_same_settings_however_they_are_written(tiny: st
     settings = ClipLabelsModule(file, model=tiny).settings()
     assert settings == ClipLabelsModule(["dog", "cat = a photo of a cat."], model=tiny).settings()
     assert settings == ClipLabelsModule(settings["labels"], model=tiny).settings()
+    assert settings == ClipLabelsModule(["# of a zoo", "cat", "", "dog", " "], model=tiny).settings()
+    file.write_text("cat", encoding="utf-16")
+    with pytest.raises(ConfigError, match=r"labels.txt: it is no text in UTF-8; save it as that$"):
+        ClipLabelsModule(file, model=tiny)
     assert settings["labels"] == ["cat = a photo of a cat.", "dog = a photo of a dog.", "= a photo."]
     for other in (["cat"], ["cat", "dog = a dog"], ["cat", "dog", "= a text"]):
         assert ClipLabelsModule(other, model=tiny).settings() != settings

@@ -52,8 +52,10 @@ def test_a_field_is_given_by_a_module_of_the_run_or_else_by_what_has_landed():
         ([module("a", "b"), module("b", "c"), module("c", "a")], r"in a circle, .*: a -> b -> c -> a$"),
         ([module("a", "labels")], r"module a requires labels, .* did you mean label\?$"),
         ([module("a", "label")], r"module a requires label, which resnet and scene give: name one of them"),
-        ([module("a", "hats")], r"run it with --module hats, too, or over an OUT where that has landed$"),
-        ([module("a", "a")], r"module a requires a, which no module of this run gives"),
+        ([module("a", "hats")], r"run what gives it, such as --module package.file:Class, too, or over an OUT where"),
+        ([module("a", "clip")], r"run it with --module clip, too, or over an OUT where that has landed$"),
+        ([module("a", "a")], r"module a requires a, which is its own: it stands on others alone$"),
+        ([module("a", "hue", fields=("hue",))], r"module a requires hue, which is its own: it stands on others alone$"),
     ],
 )
 def test_what_cannot_be_had_is_one_line(modules, said):
@@ -62,8 +64,9 @@ def test_what_cannot_be_had_is_one_line(modules, said):
 
 
 def test_faces_are_facenets_where_nothing_is_there():
-    with pytest.raises(ConfigError, match="run it with --module facenet, too"):
-        resolve([module("age", "faces")], lambda: [])
+    for own in (), ("faces",):  # as a FaceModule has a field that is called so
+        with pytest.raises(ConfigError, match="run it with --module facenet, too"):
+            resolve([module("age", "faces", fields=own)], lambda: [])
 
 
 @pytest.mark.parametrize(

@@ -125,6 +125,21 @@ def test_faces(landing, tmp_path: Path, suffix: str):
     assert [float(rows[0][name]) for name in ("x1", "y1", "x2", "y2")] == [1.5, 2, 30, 40]
 
 
+def test_a_question_called_like_another_column_keeps_its_answers(landing, tmp_path: Path):
+    log, kinds = AnswerLog(landing.storage), {"path": pa.bool_(), "bytes": pa.string(), "names": pa.list_(pa.string())}
+    memory = AnswerMemory(log, "one", kinds, dict.fromkeys(kinds, "q1"))
+    for field, answer in {"path": True, "bytes": "few", "names": ["a", "b"]}.items():
+        told = {"image_id": GROUP, "version": "1", "field": field, "question": "q1", "key": "k", "cost_usd": "0"}
+        memory.journal(told | {"status": "ok", "answer": answer, "remembered": False, "model": "gpt"})
+    memory.close()
+    log.fold()
+    landing.refresh()
+    export(landing, tmp_path / "images.jsonl")
+    row = next(row for row in read(tmp_path / "images.jsonl") if row["image_id"] == GROUP)
+    assert (row["path"], row["bytes"]) == ("/group.jpg", 1234)
+    assert (row["path.answer"], row["bytes.answer"], row["names.answer"]) == (True, "few", "a;b")
+
+
 def test_people_groups_and_answers(landing, tmp_path: Path):
     log = AnswerLog(landing.storage)
     memory = AnswerMemory(log, "one", {"tags": pa.list_(pa.string())}, {"tags": "q1"})

@@ -178,3 +178,66 @@ def test_not_a_list(photo_folder):
 def test_the_first_table_comes_soon(tmp_path):
     (tmp_path / "list.txt").write_text("".join(f"s3://b/{index}.jpg\n" for index in range(11_500)))
     assert [len(table) for table in open_source(str(tmp_path / "list.txt")).list_images()] == [1000, 10_000, 500]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.tsv", "id\tpath\n1\t0.jpg\n2\t\n3\t1.jpg\n"),
+        ("a.csv", "id;URL\n1,5;0.jpg\n2;\n3;1.jpg\n"),
+        ("a.csv", "id\tpath\n1\t0.jpg\n2\t\n3\t1.jpg\n"),
+        ("a.csv", 'note;x;y,"path"\n1,0.jpg\n2,\n3,1.jpg\n'),
+        ("a.csv", "id, path\n1, 0.jpg\n2, \n3, 1.jpg \n"),
+        ("a.jsonl", '{"id": 1, "path": "0.jpg"}\n\n{"id": 2}\n{"id": 3, "path": "1.jpg", "box": [1]}\n'),
+        ("a.ndjson", '{"id": 2}\r\n{"url": "0.jpg"}\r\n{"url": "1.jpg"}'),
+    ],
+)
+def test_tables_of_other_kinds(photo_folder, name, text):
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        (photo_folder / name).write_text(text, encoding=encoding, newline="")
+        source = open_source(str(photo_folder / name))
+        [table] = source.list_images()
+        assert table["image_id"].to_pylist() == [path_to_uri(str(photo_folder / n)) for n in ("0.jpg", "1.jpg")]
+        assert source.passed_over == {"row without a uri": 1}
+
+
+def test_a_named_column_and_versions_of_jsonl(photo_folder):
+    (photo_folder / "a.jsonl").write_text('{"Image": "0.jpg", "url": "x", "version": 7}\n{"Image": "s3://b/k"}')
+    [table] = open_source(str(photo_folder / "a.jsonl"), column="image").list_images()
+    assert table["version"].to_pylist() == ["7", "listed"]
+    (photo_folder / "a.csv").write_text("n;image\n1;0.jpg")
+    [table] = open_source(str(photo_folder / "a.csv"), column="image").list_images()
+    assert table["image_id"].to_pylist() == [path_to_uri(str(photo_folder / "0.jpg"))]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("a.csv", b"", "a.csv is empty: its first line has no columns"),
+        ("a.jsonl", b"", "a.jsonl is empty: its first line has no columns"),
+        ("a.csv", b"0.jpg,1\n1.jpg,2\n", "columns are: 0.jpg, 1; a first line that names the columns is missing"),
+        ("a.csv", b"id;image\n1;0.jpg\n", "its columns are: id, image; --column says which one"),
+        ("a.csv", "path\nü.jpg\n".encode("latin-1"), "a.csv is no UTF-8 text: save it as UTF-8"),
+        ("a.jsonl", b'{"url": "a.jpg"}\n{"url": \n', "a.jsonl, line 2 is no JSON: "),
+        ("a.jsonl", b'["a.jpg"]\n', "a.jsonl, line 1 is no object, as "),
+        ("a.jsonl", b'{"path": ["a.jpg"]}\n', "the column `path` of .*a.jsonl holds .* of type list"),
+    ],
+)
+def test_tables_that_are_none(tmp_path, name, data, said):
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(SourceError, match=said) as caught:
+        listed(tmp_path / name)
+    assert "\n" not in str(caught.value)
+
+
+def test_blanks_around_a_name(tmp_path):
+    for name in ("a.jpg", " b.jpg", "c.jpg "):
+        (tmp_path / name).touch()
+    lines = ["a.jpg ", "\ta.jpg", " b.jpg", "c.jpg ", " https://h/d.jpg ", " s3://b/key "]
+    (tmp_path / "list.txt").write_text("\n".join(lines))
+    source = open_source(str(tmp_path / "list.txt"))
+    start = path_to_uri(str(tmp_path))
+    assert [uri for uri, _version, _size in source._rows()] == [
+        f"{start}/a.jpg", f"{start}/%20b.jpg", f"{start}/c.jpg%20", "https://h/d.jpg", "s3://b/key ",
+    ]  # fmt: skip
+    assert source.passed_over == {"entry that stands twice": 1}

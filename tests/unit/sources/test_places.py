@@ -32,14 +32,14 @@ ELSEWHERE = {
     "file://server/photos": "of another machine: this one's are file:///path",
     "s3://bucket/photos.tar.gz": "is an archive that is compressed, and no part of it can be read by itself: unpack it",
     "s3://bucket/photos.zip": "is an archive: unpack it",
-    "S3://bucket/list.TSV": "is a list of a kind that is not read",
+    "S3://bucket/list.TSV": "a list file is read from disk: copy s3://bucket/list.TSV here",
     "S3://bucket/list.csv": "a list file is read from disk: copy s3://bucket/list.csv here",
 }
 FILES = {
     "a.zip": "is an archive: unpack it, and name the folder",
     "a.TAR.GZ": "is an archive",
-    "a.tsv": "is a list of a kind that is not read: a list is a .txt",
-    "a.jsonl": "is a list of a kind",
+    "a.xlsx": "is a list of a kind that is not read: a list is a .txt",
+    "a.json": "is a list of a kind",
     "a.mov": "is a film",
     "a.CR2": "is a camera's raw file",
     "a.pdf": "is no image by its first bytes, and no list by its name: name a folder, an image, a list",
@@ -63,6 +63,9 @@ def test_other_files(name, tmp_path):
     with pytest.raises(SourceError) as caught:
         open_source(str(path))
     assert FILES[name] in str(caught.value) and name in str(caught.value) and "\n" not in str(caught.value)
+    if "first bytes" not in FILES[name]:
+        with pytest.raises(SourceError, match=f"{FILES[name].partition(':')[0]}"):
+            open_source(str(tmp_path / f"*{path.suffix if path.suffix != '.GZ' else '.tar.gz'}"))  # a glob of such
     path.unlink()
     path.mkdir()  # a folder may be called as it likes
     assert isinstance(open_source(str(path)), LocalSource)

@@ -10,7 +10,7 @@ from pixelbrain.config import RunConfig
 from pixelbrain.errors import ConfigError, SourceError, SourceGoneError
 from pixelbrain.images.loader import DataLoader
 from pixelbrain.sources import name_sources, open_source
-from pixelbrain.sources.globs import Glob, is_glob
+from pixelbrain.sources.globs import Glob, expand_braces, is_glob
 from pixelbrain.sources.local import path_to_uri, uri_to_path
 from pixelbrain.sources.s3 import S3Source
 
@@ -60,6 +60,49 @@ def test_a_glob_is_not_what_is_called_so(tree):
     assert (glob.base, glob.literal) == ("s3://bucket/in/", "s3://bucket/in/2026-")
     assert open_source("s3://bucket/in/2026-*/*.jpg").covers("s3://bucket/in/2026-01/a.jpg")
     assert not open_source("s3://bucket/in/2026-*/*.jpg").covers("s3://bucket/in/2025-01/a.jpg")
+
+
+@pytest.mark.parametrize(
+    ("place", "names"),
+    {
+        "s3://b/train-{000008..000010}.tar": [f"s3://b/train-{n}.tar" for n in ("000008", "000009", "000010")],
+        "{3..1}": ["3", "2", "1"],
+        "{9..10}": ["9", "10"],
+        "{cats,dogs}/{1..2}.jpg": ["cats/1.jpg", "cats/2.jpg", "dogs/1.jpg", "dogs/2.jpg"],
+        "{a,{b,c}}": ["a", "b", "c"],
+        "a{,b}": ["a", "ab"],
+        "s3://b/{id}/{}": ["s3://b/{id}/{}"],
+        "{1..2}.jpg": ["1.jpg", "2.jpg"],
+    }.items(),
+)
+def test_braces(place, names):
+    assert sorted(expand_braces(place)) == sorted(names) and len(expand_braces(place)) == len(names)
+
+
+def test_braces_are_several_sources(tree):
+    assert listed("a/x/{2.jpg,3.JPG}") == ["a/x/2.jpg", "a/x/3.JPG"] and listed("{b,a}/*.jpg") == ["b/6.jpg", "a/1.jpg"]
+    (tree / "{a,b}").mkdir()
+    assert listed("{a,b}") == []  # a folder of this name
+    with pytest.raises(SourceError, match="the braces in .* mean more than 100,000 names"):
+        open_source("{1..1000}/{1..1000}.tar")
+
+
+def test_a_loader_is_of_the_folder_in_which_it_was_made(tree, monkeypatch):
+    """Also where the folder's name looks like a glob."""
+    (tree / "[now]").mkdir()
+    (tree / "[now]" / "7.jpg").touch()
+    (tree / "[now]" / "list.txt").write_text("7.jpg")
+    monkeypatch.chdir(tree / "[now]")
+    loaders = [DataLoader(one) for one in ("*.jpg", "7.jpg", ["7.jpg", "*.jpg"], ".", "list.txt", "{7,8}.jpg")]
+    monkeypatch.chdir(tree)
+    for loader in loaders:
+        found = [one for made in (loader, loader.clone(limit=1)) for one in made.list_images()]
+        assert [table["image_id"].to_pylist() for table in found] == [
+            [path_to_uri(f"{tree}/[now]/7.jpg")] if "{" not in loader.source else
+            [path_to_uri(f"{tree}/[now]/{n}.jpg") for n in ("7", "8")][:length]
+            for length in (2, 1)
+        ]  # fmt: skip
+    assert repr(loaders[0]) == "DataLoader(source='*.jpg')"
 
 
 def test_several_are_listed_in_their_order_and_an_image_once(tree):

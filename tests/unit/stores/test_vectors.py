@@ -91,6 +91,8 @@ def test_whatever_lands_a_vector_is_found_by_its_type(land, monkeypatch):  # noq
     assert batch.ids == ["a#0", "a#1", "b#0"] and batch.metadata[2] == {"image_id": "b", "version": "1", "score": 0.5}
     ((nearest, *_others),) = nearest_landed(landing, "pets.pets.look", np.float32([[0, 1]]), 3)
     assert (nearest.id, nearest.distance) == ("b#0", 0)
+    with pytest.raises(ConfigError, match="has a NaN or an infinity, and nothing is near it"):
+        nearest_landed(landing, "pets.pets.look", np.float32([[0, np.nan]]), 3)
     for ids, found in {("a", "x"): ["a#0", "a#1"], (): []}.items():  # only among these
         among = pa.chunked_array([ids], pa.string())
         (near,) = nearest_landed(landing, "pets.pets.look", np.float32([[0, 1]]), 3, among)

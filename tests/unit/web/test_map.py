@@ -14,7 +14,7 @@ from PIL import Image
 from pixelbrain.identity.mapping.map import make_map
 from pixelbrain.landing.landing import Landing
 from pixelbrain.web.data.area import _DIGITS, Area
-from pixelbrain.web.data.colours import COLOURS, OTHERS, _coloured
+from pixelbrain.web.data.colours import COLOURS, OTHERS, _coloured, colour_by
 from tests.unit.web.visitor import Visitor, key_of, said, shown
 
 DTYPES = {"x": "<f4", "y": "<f4", "keys": "<u8", "photos": "<u8", "codes": "u1"}
@@ -72,7 +72,7 @@ def test_points_and_what_they_are_called(mapped: Visitor):
         assert len({colour for _n, colour in picture.getcolors(99) if colour[3]}) == 4
 
 
-@pytest.mark.parametrize("colour", ["label", "person", "year", "month", "camera", "status", "answer-mood", "none"])
+@pytest.mark.parametrize("colour", ["label", "person", "year", "month", "camera", "status", "said-mood", "none"])
 def test_colours(mapped: Visitor, colour: str):
     assert (points(mapped.client.get(f"/map/points?of=faces&colour={colour}").content)["codes"] <= COLOURS + 1).all()
 
@@ -97,7 +97,7 @@ def test_a_part_of_it_is_a_search(mapped: Visitor):
     assert "24 faces of this part" in shown(page) and page.count('class="pick"') == 24
 
     # an address holds what the legend showed, and the line: here a slice on the left
-    who = mapped.desk.atlas.colours.of("person", places, known).legend[2]
+    who = colour_by("person", places, known).legend[2]
     assert "6 photos found" in shown(mapped.get(f"/photos?area={address(SQUARE, places.made, who.key)}"))
     left = np.sort(places.unit[:, 0])
     cut = (left[9] + left[10]) / 2
@@ -119,7 +119,7 @@ def test_a_part_of_it_is_a_search(mapped: Visitor):
 
 def test_it_is_made_beside_the_pages(out: Path):
     visitor = Visitor(out)
-    page = visitor.get("/map")
+    page = visitor.get("/map?of=faces")
     assert "There is no map yet" in page and 'name="by" value="faces"' in page
     assert "being made" in said(visitor.say("/map/make", by="faces", back="/map?of=faces"))
     visitor.app._app.state.making.join()

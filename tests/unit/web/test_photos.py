@@ -19,7 +19,7 @@ from tests.unit.apps.test_text_search import model  # noqa: F401  (a fixture)
 from tests.unit.apps.test_text_search import out as clip_out  # noqa: F401  (a fixture)
 from tests.unit.report.conftest import land, photo_file  # noqa: F401  (fixtures)
 from tests.unit.report.landed_rows import identity, image_row, labelled, with_faces
-from tests.unit.web.visitor import Visitor, key_of, said, shown
+from tests.unit.web.visitor import ADDRESS, Visitor, key_of, said, shown
 
 HOSTILE = "file:///photos/%3Cimg%20src=x%20onerror=alert(1)%3E.jpg"
 LONG = "n" * 200
@@ -152,7 +152,7 @@ def test_names_are_text_whatever_they_are(library):
         "/history",
     ):
         page = library.get(path)
-        assert page.count("<script") == 1 and "<img src=x" not in page and "<b>" not in page, path
+        assert page.count("<script") == 2 and "<img src=x" not in page and "<b>" not in page, path
         assert not re.search(r"\sstyle=|\son[a-z]+=\"|javascript:", page), path
     assert "&lt;img src=x" in library.get(f"/photos/{key}")
 
@@ -167,7 +167,7 @@ def test_failures_by_kind_with_the_command_that_tries_again(library):
 
 def picture(visitor: Visitor, path: str) -> Image.Image:
     reply = visitor.client.get(path)
-    assert reply.headers["content-type"] == "image/jpeg" and "immutable" in reply.headers["cache-control"]
+    assert reply.headers["content-type"] == "image/jpeg" and "no-cache" in reply.headers["cache-control"]
     again = visitor.client.get(path, headers={"If-None-Match": reply.headers["etag"]})
     assert again.status_code == 304 and not again.content
     return Image.open(io.BytesIO(reply.content))
@@ -182,7 +182,7 @@ def test_pictures_are_made_of_originals_and_a_lost_one_is_grey(library, tmp_path
     assert crop.size == (192, 192) and crop.getpixel((96, 96))[0] > 150  # the red half
     lost = library.client.get(f"/thumbnails/{key_of(HOSTILE)}")
     assert lost.status_code == 200 and lost.headers["content-type"].startswith("image/svg")
-    assert "immutable" not in lost.headers["cache-control"]
+    assert lost.headers["cache-control"] == "no-store"
 
 
 def test_what_extract_landed_is_shown_and_no_original_is_read(library):
@@ -217,6 +217,26 @@ def test_search_by_a_photo_refuses_what_is_none(library):
         page = library.get(reply.headers["location"])
         assert said(page) and "/tmp" not in said(page)
     assert library.client.post("/photos/nearest", files={"a": b"", "b": b""}, headers=origin).status_code == 400
+
+
+def test_what_is_nearest_to_a_photo_is_kept_under_its_own_address(library, monkeypatch):
+    image = library.desk.view().photos.image_id[1].as_py()
+    asked = []
+
+    def nearest(stages, photo, *, by, k, models):
+        asked.append((by, models))
+        matches = [{"image_id": one, "distance": 0.25} for one in (image, "file:///gone.jpg")]
+        return {"queries": [{"title": "the whole photo", "matches": matches}]}
+
+    monkeypatch.setattr("pixelbrain.apps.photo_search.search_photo", nearest)
+    sent = {"files": {"photo": ("<me>.jpg", b"x")}, "data": {"by": "images"}, "headers": {"Origin": ADDRESS}}
+    to = library.client.post("/photos/nearest", **sent).headers["location"]
+    for _again in range(2):
+        page = library.get(to)
+        assert "&lt;me&gt;.jpg" in page and key_of(image) in page and "0.25" in page and "gone" not in page
+    library.client.post("/photos/nearest", **sent)
+    assert [by for by, _models in asked] == ["images"] * 2 and asked[0][1] is asked[1][1] is library.desk.models
+    assert "not kept any more" in said(library.get(library.client.get("/photos/nearest?found=x").headers["location"]))
 
 
 def test_what_a_camera_wrote_is_found_too(tmp_path):

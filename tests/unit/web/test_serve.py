@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
@@ -15,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from pixelbrain.cli.main import cli
+from tests.waiting import wait_for
 
 _PROGRAM = """
 import sys
@@ -54,13 +56,29 @@ def test_the_command_serves_this_machine_and_ends_by_ctrl_c(out: Path, tmp_path:
         busy = taken.getsockname()[1]
         done = CliRunner().invoke(cli, ["open", str(out), "--no-browser", "--port", str(busy)])
         assert done.exit_code == 2 and "--port 0" in done.output
-    words = ["open", str(out), "--no-browser", "--port", "0"]
-    program = [sys.executable, "-c", _PROGRAM, *words]
-    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+    asked = tmp_path / "asked"  # a browser that writes down what it was started with, and what stands there
+    program = [sys.executable, "-c", _PROGRAM, "open", str(out), "--port", "0"]
+    script = tmp_path / "a-browser"
+    script.write_text(f"""#!{sys.executable}
+import os, sys, urllib.request
+page = urllib.request.urlopen(sys.argv[1])
+kept = oct(os.stat(page.url.removeprefix("file://")).st_mode & 0o777)
+open("{asked}.part", "w").write(chr(10).join([sys.argv[1], kept, page.read().decode()]))
+os.replace("{asked}.part", "{asked}")
+""")
+    script.chmod(0o700)
+    environment = {**os.environ, "BROWSER": str(script)}
+    with subprocess.Popen(
+        program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment
+    ) as process:
         try:
             assert process.stdout is not None and process.stderr is not None
             address = process.stdout.readline().split()[1]
             assert re.fullmatch(r"http://127\.0\.0\.1:\d+/\?token=[\w-]{40,}", address)
+            wait_for(asked.exists, 60)
+            leads, kept, page = asked.read_text().split("\n", 2)
+            token = address.partition("token=")[2]
+            assert leads.startswith("file:///") and token not in leads and kept == "0o600" and token in page
             browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
             assert "Go on" in browser.open(address, timeout=60).read().decode()
             reply = browser.open(address.partition("?")[0] + "people", timeout=60)
@@ -69,6 +87,6 @@ def test_the_command_serves_this_machine_and_ends_by_ctrl_c(out: Path, tmp_path:
             process.send_signal(signal.SIGINT)
             said, errors = process.communicate(timeout=60)
             assert process.returncode == 0 and "Traceback" not in errors, errors
-            assert "of it []" in said
+            assert "of it []" in said and not Path(leads.removeprefix("file://")).exists()
         finally:
             process.kill()

@@ -14,8 +14,8 @@ MB = 1024**2
 HALF = {"a": Resources(num_gpus=0.2), "b": Resources(num_gpus=0.3)}
 
 
-def pool(nodes, needs=None, device="cpu", most=10**9, **wishes):
-    (made,) = fused_pools(nodes, needs or {"a": Resources()}, Placement(**wishes), device, most=most)
+def pool(nodes, needs=None, device="cpu", images=10**9, **wishes):
+    (made,) = fused_pools(nodes, needs or {"a": Resources()}, Placement(**wishes), device, images=images)
     return made
 
 
@@ -40,8 +40,20 @@ def test_nodes_without_the_label_are_not_counted():
 
 
 def test_no_more_actors_than_there_is_work_for():
-    assert pool([Node(cpus=64)], most=3).min_actors == 3
-    assert pool([Node(cpus=64)], most=3).max_actors == 3
+    assert pool([Node(cpus=64)], images=24).min_actors == 3
+    assert pool([Node(cpus=64)], images=24).max_actors == 3
+
+
+def test_modules_without_a_model_have_an_actor_a_cpu_where_the_images_are_worth_its_start():
+    light = {name: Resources(with_decoder=True, memory_bytes=MB) for name in ("exif", "quality")}
+    made = pool([Node(cpus=4)], light)
+    assert (made.min_actors, made.threads) == (4, 1) and 3 < made.min_actors * made.cpus < 4
+    assert pool([Node(cpus=4)], light, images=1000).min_actors == 1
+    assert pool([Node(cpus=4)], light, images=1500).min_actors == 2
+    assert pool([Node(cpus=4)], {**light, "resnet": Resources(memory_bytes=700 * MB)}).min_actors == 1
+    assert pool([Node(cpus=8, gpus=1)], light, "cuda").min_actors == 1
+    assert pool([Node(cpus=4)], light, actors={"images": "1"}).min_actors == 1
+    assert pool([Node(cpus=4, memory_bytes=700 * MB)], light).min_actors == 2  # 302 MB each
 
 
 def test_memory_is_the_modules_and_the_process_or_what_a_node_has():

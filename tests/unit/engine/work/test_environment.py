@@ -9,6 +9,7 @@ import pickle
 import pytest
 
 from pixelbrain.engine.work.environment import DriverEnvironment
+from pixelbrain.sources import cloud
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "a-secret-of-forty"}
 PLACES = {"AWS_REGION": "eu-central-1", "AWS_ENDPOINT_URL_S3": "http://localhost:9000"}
@@ -36,6 +37,17 @@ def test_a_driver_with_a_role_leaves_a_node_its_own(node):
     DriverEnvironment(environ={**PLACES, "AWS_SECRET_ACCESS_KEY": "half of a pair", **OPENAI}).apply()
     assert (node["AWS_ACCESS_KEY_ID"], node["AWS_SESSION_TOKEN"]) == ("NODE", "t")
     assert node["AWS_REGION"] == "eu-central-1" and "OPENAI_API_KEY" not in node
+
+
+def test_keys_of_other_clouds_go_along(monkeypatch):
+    keys = {"GOOGLE_SERVICE_ACCOUNT_KEY": "{}", "AZURE_STORAGE_ACCOUNT_NAME": "ann", "AZURE_STORAGE_ACCOUNT_KEY": "a=="}
+    stay = {"GOOGLE_APPLICATION_CREDENTIALS": "/home/ann/key.json", "AZURE_OPENAI_API_KEY": "sk-of-ann"}
+    for name in (*keys, *stay):
+        monkeypatch.setenv(name, "bm9kZQ==")
+    cloud._store("az://photos")
+    DriverEnvironment(environ={**keys, **stay}).apply()
+    assert {name: os.environ[name] for name in (*keys, *stay)} == {**keys, **dict.fromkeys(stay, "bm9kZQ==")}
+    assert not cloud._store.cache_info().currsize  # one that has been opened has the node's keys
 
 
 def test_nobody_sees_it_on_its_way():

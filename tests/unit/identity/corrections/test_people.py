@@ -273,6 +273,27 @@ def test_what_is_worth_a_look_and_why(world, monkeypatch):
     assert found["assigned"] == "single" and "like too few others" in found["why"]
     assert found["nearest_people"][0]["identity_id"] == world.ids[2]
     assert len(found["nearest_faces"]) == 5 and found["threshold"] == 0.75
+
+    def asked() -> list[tuple[str, ...]]:
+        return [one.people for one in world.people.suggest() if one.face_id == lone]
+
+    # "not this person" and "later" are about one person, hold over a new clustering, and can be taken back
+    world.people.later(world.ids[2], lone)
+    assert not asked() and world.who()[lone] is None
+    world.people.undo(world.people.history()[-1].number)
+    assert asked() == [(world.ids[2],)]
+    not_she = world.people.apart(world.ids[2], lone)
+    assert not asked() and "a face is not" in str(not_she)
+    world.identify(threshold=0.2, rebuild=True)  # at which she would be
+    assert world.who()[lone] != world.ids[2]
+    world.people.undo(not_she.number)
+    assert world.who()[lone] == world.ids[2]
+    world.people.undo(world.people.history()[-1].number)
+    assert world.who()[lone] != world.ids[2]
+    world.people.assign(world.ids[2], lone)  # pointed at by hand: the last word
+    assert world.who()[lone] == world.ids[2]
+    with pytest.raises(PeopleError, match="unassign"):
+        world.people.apart(world.ids[2], lone)
     world.people.reject(lone)
-    assert not [one for one in world.people.suggest() if one.face_id == lone]
+    assert not asked()
     assert "no face" in world.people.explain(lone)["why"]

@@ -27,6 +27,7 @@ COLUMNS = {
     "facenet": schema.module_struct(schema.faces_fields(2)),
     "resnet": schema.module_struct(schema.classifier_fields(2)),
 }  # fmt: skip
+MODELS: dict[str, schema.ModelInfo] = {}
 FIRST = datetime(2024, 5, 1, 12)
 
 
@@ -57,7 +58,7 @@ def land(tmp_path):
     def _land(*rows: dict) -> Landing:
         landing = Landing(tmp_path)
         columns = pa.schema([*schema.BASE_FIELDS, *(pa.field(name, kind) for name, kind in COLUMNS.items())])
-        states = {name: ModuleState(settings={}, model=None) for name in COLUMNS}
+        states = {name: ModuleState(settings={}, model=MODELS.get(name)) for name in COLUMNS}
         where = {"generation": next(generations), "block": 0, "piece": 0}
         landing.write_part(pa.Table.from_pylist(list(rows), columns), **where, modules=states)
         landing.refresh()
@@ -140,6 +141,22 @@ def test_what_vectors_say_is_cut(land):
     ]  # fmt: skip
     assert found(land(*rows)) == {"cut.jpg": ("a.jpg", "near")}
     assert found(land(*rows), vectors=False) == {}
+
+
+def test_how_alike_vectors_have_to_be_is_their_models_own(land, monkeypatch):
+    """A cosine of .9: too little of a model that nobody measured; and two shots of one scene differ in more bits."""
+    cut, scene = BASE ^ 0xFFFFF, OTHER ^ 0x3FFFFF  # 20 bits, and 22
+    rows = [
+        photo("a.jpg", vector=[1, 0]), photo("cut.jpg", cut, size=(360, 240), vector=[0.9, 0.43]),
+        photo("mirrored.jpg", cut ^ int(MIRRORED), size=(300, 240), vector=[0.9, -0.43]),
+        photo("b.jpg", OTHER, vector=[-1, 0]), photo("c.jpg", scene, size=(360, 240), vector=[-0.9, 0.43]),
+    ]  # fmt: skip
+    assert found(land(*rows)) == {}
+    assert found(land(*rows), similarity=0.85) == dict.fromkeys(["cut.jpg", "mirrored.jpg"], ("a.jpg", "near")) | {
+        "c.jpg": ("b.jpg", "near")
+    }
+    monkeypatch.setitem(MODELS, "resnet", schema.ModelInfo(model="efficientnet-lite0", weights_sha256="0" * 64, dim=2))
+    assert found(land(*rows)) == dict.fromkeys(["cut.jpg", "mirrored.jpg"], ("a.jpg", "near"))
 
 
 def test_nobody_drops_the_last_one(land):

@@ -21,6 +21,8 @@ BASE_NAMES = {
     "n_faces": pa.int32(),
 }
 KNOWN = {**BASE_NAMES, "is_person": pa.bool_(), "tags": pa.list_(pa.string()), "colour.red": pa.float32()}
+KNOWN |= {"class": pa.string(), "if.for": pa.int64()}
+KNOWN |= {"boxes.class": pa.list_(pa.string()), "boxes.contains": pa.int8()}
 KNOWN |= {"boxes.x1": pa.list_(pa.float32()), "boxes.old": pa.list_(pa.bool_()), "person": pa.list_(pa.string())}
 PEOPLE = {"person": {"ada", "bob", "person-1"}}
 TABLE = pa.table(
@@ -37,6 +39,10 @@ TABLE = pa.table(
         "colour.red": pa.array([1, 2, 3, 4.5], pa.float32()),
         "boxes.x1": pa.array([[1, 20], [], None, [12, None]], pa.list_(pa.float32())),
         "boxes.old": [[False, True], [], None, [False]],
+        "class": ["x", "class", "y", "z"],
+        "if.for": [1, 1, 2, 3],
+        "boxes.class": pa.array([["dog"], [], None, ["cat"]], pa.list_(pa.string())),
+        "boxes.contains": pa.array([1, 2, 3, 4], pa.int8()),
         "person": pa.array([["ada", "person-1"], [], [], ["bob"]], pa.list_(pa.string())),
     }
 )
@@ -85,6 +91,8 @@ TABLE = pa.table(
         ("width > height", "b", {"width", "height"}),
         ("status == 'ok' and\n  (n_faces == 0\n   or n_faces == 2)", "ad", {"status", "n_faces"}),
         ("label == 'a # b' or n_faces > 1  # many", "d", {"label", "n_faces"}),
+        ("class == 'class' or if.for = 2", "bc", {"class", "if.for"}),
+        ("boxes.class in ('cat', '.class') and boxes.contains > 3", "d", {"boxes.class", "boxes.contains"}),
         ("true", "abcd", set()),
         ("1 > 2", "", set()),
     ],
@@ -123,6 +131,10 @@ def test_works_in_chunks_slices_without_rows_and_after_pickling() -> None:
         ("label = 'cat' and lable = 'x'", "lable is not known; did you mean label?"),
         ("label = 'cat' and lable = 'x'", "at character 19"),
         ("label = 'cat' and n_faces = = 2", "at character 29"),
+        ("label = '\u00fc\u65e5' and lable = 'x'", "at character 18"),
+        ("boxes.class = '.is' and lable = 'x'", "at character 25"),
+        ("label = 'it''s'", "at character 13: \"label = 'it''s'\"; a text with a quote in it is \"it's\""),
+        ("label in ('cat' \"dog\")", "cannot be read at character 17"),
         ("n_faces == 1 and colour.rde > 1", "did you mean colour.red?"),
         ("person = 'Adda'", "'Adda' is nobody's name or id; did you mean 'ada'?"),
         ("label contains", "cannot be read"),
@@ -152,7 +164,7 @@ def test_works_in_chunks_slices_without_rows_and_after_pickling() -> None:
         ("n_faces, label", "not one expression"),
         ("n_faces > 0) or (is_person", "cannot be read"),
         ("is_person] or [is_person", "not one expression"),
-        ("x for x in tags", "not one expression"),
+        ("x for x in tags", "cannot be read"),
         ("'a' 'b", "cannot be read"),
         ("label == '" + "x" * 5000 + "'", "at most 4,000"),
         ("(" * 1500 + "is_person" + ")" * 1500, "cannot be read"),

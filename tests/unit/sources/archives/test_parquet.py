@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import threading
 from pathlib import Path
 
 import pyarrow as pa
@@ -37,7 +40,7 @@ def test_hugging_faces_layout(tmp_path):
         assert read_image(row["image_id"]) == (struct["bytes"], row["version"])
         assert source.covers(row["image_id"])
     for row in rows[7:]:
-        with pytest.raises(ReadError, match="row [78] has no bytes in the column `image`"):
+        with pytest.raises(ReadError, match="row (7 .*, only the path 'x.jpg': name|8 has no bytes in .*`image`$)"):
             read_image(row["image_id"], version=row["version"])
     assert len(parquet._kept) <= 2
     assert find_gone([rows[0]["image_id"], rows[0]["image_id"].replace("/0", "/9")]) == [False, True]
@@ -56,11 +59,61 @@ def test_plain_bytes_and_which_column(tmp_path):
     assert row["image_id"].endswith("/x.jpg")  # that is a list
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array([b"x", b"x"], pa.binary_view()),
+        pa.array([b"x", b"x"]).dictionary_encode(),
+        pa.array([{"path": "a", "bytes": b"x", "n": 1}] * 2),
+    ],
+)
+def test_other_types_of_bytes(tmp_path, values):
+    rows = listed(write(tmp_path / "a.parquet", Image=values, n=[1, 2]), column="image ")
+    assert [read_image(row["image_id"], version=row["version"]).data for row in rows] == [b"x", b"x"]
+
+
+def test_the_column_that_is_named_says_what_a_file_is(tmp_path):
+    path = write(tmp_path / "a.parquet", image=STRUCTS[:1], url=["https://h/a.jpg"], caption=["x.jpg"])
+    assert listed(path)[0]["image_id"].endswith("#/image/0")
+    for column, said in (("caption", f"file://{tmp_path}/x.jpg"), ("image", f"parquet+file://{path}#/image/0")):
+        assert [row["image_id"] for row in listed(path, column=column)] == [said]
+    [row] = listed(write(tmp_path / "list.parquet", path=["x.jpg"], thumbnail=[b"1"]), column="thumbnail")
+    assert read_image(row["image_id"]).data == b"1"
+
+
+def test_lists_of_images(tmp_path):
+    for images in ([STRUCTS[:2]], [[b"x", b"y"]]):
+        path = write(tmp_path / "a.parquet", images=images, caption=["x"])
+        for column in (None, "images"):
+            with pytest.raises(SourceError, match="`images` has lists of images: write the file with an image a row"):
+                listed(path, column=column)
+
+
+def test_a_file_is_read_by_the_thread_that_asks(tmp_path, monkeypatch):
+    """One of Arrow's own that still holds it when Python ends takes the process down with it."""
+    path, readers = write(tmp_path / "a.parquet", image=STRUCTS), set()
+
+    class Watched(io.FileIO):
+        def read(self, *args):
+            readers.add(threading.get_ident())
+            return super().read(*args)
+
+    @contextlib.contextmanager
+    def opened(_archive, **_how):
+        with Watched(path) as file:
+            yield file, "1"
+
+    monkeypatch.setattr(parquet, "open_ranged", opened)
+    assert parquet.read_row(f"file://{path}", "image/3", "1").data == STRUCTS[3]["bytes"]
+    assert readers == {threading.get_ident()}
+
+
 def test_shards_by_a_glob_of_which_one_is_broken(tmp_path):
     write(tmp_path / "s-0.parquet", image=STRUCTS[:2])
     (tmp_path / "s-1.parquet").write_bytes((tmp_path / "s-0.parquet").read_bytes()[:-20])
     write(tmp_path / "s-2.parquet", image=STRUCTS[2:3])
     rows = listed(tmp_path / "s-*.parquet")
+    assert rows == listed(tmp_path / "s-{0..2}.parquet")
     assert [split_member(row["image_id"])[2] for row in rows] == ["image/0", "image/1", "", "image/0"]
     with pytest.raises(ReadError, match="it is no Parquet file, or not a whole one"):
         read_image(rows[2]["image_id"], version=rows[2]["version"])

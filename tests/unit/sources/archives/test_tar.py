@@ -119,7 +119,7 @@ def test_links_devices_and_names_that_stand_twice(tmp_path):
     source = open_source(str(tmp_path / "a.tar"))
     [table] = source.list_images()
     [uri] = table["image_id"].to_pylist()
-    assert source.passed_over == {"pipe, socket or device": 3, "entry that stands twice": 1}
+    assert source.passed_over == {"link or device in an archive": 3, "entry that stands twice": 1}
     assert read_image(uri).data == read_image(uri, version=table["version"][0].as_py()).data == b"first"
 
 

@@ -162,6 +162,22 @@ def test_what_passes_is_tried_again(server):
     assert "secret" not in str(caught.value) and "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("begins", [b"<!DOCTYPE html>", b"\xef\xbb\xbf\r\n <HTML lang=en>", b"<head>"])
+def test_a_page_is_no_image(server, begins):
+    server.put("/login.jpg", begins + b"<title>Log in", Content_Type="image/jpeg")
+    with pytest.raises(ReadError, match="the server sends a page, and no image: does it want a login"):
+        read(f"{server.url}/login.jpg")
+
+
+def test_a_url_that_is_none_is_a_row(tmp_path):
+    (tmp_path / "list.txt").write_text("http:///a.jpg\nhttps://h:99999/a.jpg\n https://[1/a.jpg\n")
+    [table] = open_source(str(tmp_path / "list.txt")).list_images()
+    assert table["image_id"].to_pylist() == ["http:///a.jpg", "https://h:99999/a.jpg", "https://[1/a.jpg"]
+    for image_id in table["image_id"].to_pylist():
+        with pytest.raises(ReadError, match="a URL of an image is https://HOST/PATH"):
+            read_image(image_id)
+
+
 def test_sizes_are_bounded(server, monkeypatch):
     monkeypatch.setattr(web, "MAX_IMAGE_BYTES", 10)
     server.put("/said.jpg", b"", Content_Length="11")
@@ -187,7 +203,9 @@ def test_spellings_and_secrets(tmp_path):
     assert image_uri("HTTPS://Host:443/A%20b.jpg#top") == "https://host/A%20b.jpg"
     assert image_uri("http://host:8080?x=1") == "http://host:8080/?x=1"
     assert one_name("https://Host/a.jpg") == "https://host/a.jpg" and one_name("GS://b/in/") == "gs://b/in"
-    (tmp_path / "list.txt").write_text("https://me:hunter2@host/a.jpg\n")
-    with pytest.raises(SourceError, match="no user or password goes into a URL of host") as caught:
+    (tmp_path / "list.txt").write_text("https://host/a.jpg\nhttps://me:hunter2@host/a.jpg\n")
+    with pytest.raises(
+        SourceError, match="of the images that are named, number 2: no user or password goes into a URL of host"
+    ) as caught:
         list(open_source(str(tmp_path / "list.txt")).list_images())
     assert "hunter2" not in str(caught.value)

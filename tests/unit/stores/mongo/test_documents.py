@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import enum
 from typing import Any
 
 import bson
@@ -12,6 +13,12 @@ import pytest
 
 from pixelbrain.errors import StoreError
 from pixelbrain.stores.mongo.documents import encode, plain
+
+
+class Coat(str, enum.Enum):  # and no StrEnum
+    """An enum that is a str too."""
+
+    TABBY = "tabby"
 
 
 def nested(levels: int) -> dict[str, Any]:
@@ -32,6 +39,8 @@ def nested(levels: int) -> dict[str, Any]:
         ({"a\0b": 1}, "NULL"),
         (nested(101), "nested deeper than 100"),
         (nested(5_000), "nested deeper than 100"),
+        ([nested(100)], "nested deeper than 100"),
+        ([[nested(50), nested(99)]], "nested deeper than 100"),
         (decimal.Decimal(1), "Decimal"),
         (datetime.date(2026, 1, 1), "datetime.date"),
         (object(), "cannot encode"),
@@ -62,6 +71,8 @@ def test_a_bad_id_or_name_is_a_reason(document):
         [],
         {},
         [[], [{}]],
+        [nested(9)] * 99,
+        [[nested(98)]],
     ],
 )
 def test_odd_values_are_kept(value):
@@ -77,8 +88,18 @@ def test_numpy_and_collections_become_plain():
         "s": {2, 1},
         "t": (np.int64(1), None),
         "n": np.array([["x"]], object),
+        "e": Coat.TABBY,
     }
-    assert plain(value) == {"a": 0.5, "1": [0, 1, 2], "s": [1, 2], "t": [1, None], "n": [["x"]]}
+    expected = {"a": 0.5, "1": [0, 1, 2], "s": [1, 2], "t": [1, None], "n": [["x"]], "e": "tabby"}
+    assert plain(value) == bson.decode(encode({"_id": "a", "x": value}).bson)["x"] == expected
+
+
+@pytest.mark.parametrize(
+    "value", [Coat.TABBY, (1, 2), np.float64(0.5), np.str_("x"), {"a": (Coat.TABBY,)}, True, 2**40]
+)
+def test_what_bson_takes_as_it_is_comes_out_the_same(value):
+    all_looked_at = encode({"_id": "a", "x": value, "y": np.float32(0)})
+    assert all_looked_at == encode({"_id": "a", "x": value, "y": 0.0})
 
 
 def test_the_row_hash_follows_values_and_absence():
