@@ -1,18 +1,24 @@
 "use strict";
 // The map: points on a canvas, pictures where there is room for them, a line around what is chosen.
 {
-  const root = document.getElementById("map");
-  const choice = document.getElementById("map-choice");
-  if (choice) {
+  /** For the page as it came, and as work.js puts it anew after something was said. */
+  function begin() {
+    const choice = document.getElementById("map-choice");
+    if (!choice || choice.dataset.begun) return;
+    choice.dataset.begun = "yes";
     choice.addEventListener("change", () => choice.requestSubmit());
     choice.querySelector("button").hidden = true;
+    const root = document.getElementById("map");
+    if (root) start(root, choice);
   }
-  if (root) start();
+  begin();
+  new MutationObserver(begin).observe(document.body, { childList: true });
 
-  async function start() {
+  async function start(root, choice) {
     const canvas = root.querySelector("canvas");
     const context = canvas.getContext("2d");
     const card = root.querySelector(".map-card");
+    const link = root.querySelector("a.frame"); // photo.js opens it over the map
     const legend = document.getElementById("map-legend");
     const said = document.getElementById("map-said");
     const bar = document.querySelector(".map-chosen");
@@ -339,6 +345,7 @@
     function settle(count) {
       clearTimeout(settling);
       settling = setTimeout(() => {
+        if (location.pathname !== "/map") return; // a photo is open over it
         const url = new URL(location);
         const put = (name, value) => (value ? url.searchParams.set(name, value) : url.searchParams.delete(name));
         const where = eye.near > 1 ? [eye.x.toFixed(5), eye.y.toFixed(5), +eye.near.toPrecision(5)].join() : "";
@@ -356,9 +363,9 @@
         bar.hidden = false;
         if (said.textContent !== text) said.textContent = text;
         const part = chosen ? area : address(frame());
-        for (const link of bar.querySelectorAll("[data-to]")) {
-          link.href = `${link.dataset.to}?area=${encodeURIComponent(part)}`;
-          link.hidden = !count2;
+        for (const one of bar.querySelectorAll("[data-to]")) {
+          one.href = `${one.dataset.to}?area=${encodeURIComponent(part)}`;
+          one.hidden = !count2;
         }
         button("clear").hidden = !chosen;
       }, 150);
@@ -455,7 +462,6 @@
       card.hidden = true;
       soon();
       if (i < 0) return;
-      card.href = photo(i);
       telling = setTimeout(async () => {
         try {
           if (!about.has(i)) {
@@ -482,8 +488,8 @@
       if (i < 0) return;
       if (event?.ctrlKey || event?.metaKey) window.open(photo(i), "_blank", "noopener");
       else {
-        card.href = photo(i);
-        card.click();
+        link.href = photo(i);
+        link.click();
       }
     }
 
@@ -567,6 +573,7 @@
       if (event.key !== "Enter" && event.key !== "Escape") requestAnimationFrame(middle);
     });
     canvas.addEventListener("blur", () => hover(-1));
+    link.addEventListener("focus", () => canvas.focus({ preventScroll: true })); // when the photo is closed
 
     function press(on) {
       drawing = on;
