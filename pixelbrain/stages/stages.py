@@ -81,7 +81,7 @@ class Stages:
         self.landing = landing or Landing(config.out, s3_endpoint=config.s3_endpoint)
         self.storage: Storage = self.landing.storage
         self._loader, self._modules, self._asking = loader, modules, asking
-        self._behind, self._is_loader_ready = behind, False
+        self.behind, self._is_loader_ready = behind, False
         self._looked: FirstLook | None = None
         self._loaded = False  # whether what the load wrote last is in the stores that are open
         self.checked: set[str] = set()  # what was seen to be there, see `preflight`
@@ -191,7 +191,7 @@ class Stages:
         with self.lock("extract"):  # before 100 MB are fetched for an OUT that is in use, or may not be written
             if not self._modules:  # those of a config; others know by themselves where theirs are
                 fetch_missing(modules, config, self.display)
-            reports = extract_passes(self, modules, self._behind, looked, progress)
+            reports = extract_passes(self, modules, self.behind, looked, progress)
             report = functools.reduce(add_reports, reports.values())
             self._publish()
             figures = dataclasses.asdict(report) | {"images_per_s": round(report.images_per_s, 2)}

@@ -134,6 +134,9 @@ def test_each_thing_that_is_asked_is_a_chip_that_takes_it_away(visitor):
     assert len(chips) == 8 and asked.filters == 7
     for chip in chips:
         assert chip.count("=") == asked.address().count("=") - 1 and "sort=newest" in chip
+    form = visitor.client.get("/photos?q=&name=&label=&said=&said=scene.kind%3Dhome&sort=newest")
+    assert form.headers["location"] == "/photos?said=scene.kind%3Dhome&sort=newest"  # what is passed on is short
+    assert visitor.client.get("/photos?q=").headers["location"] == "/photos"
     assert 'role="alert"' in visitor.get("/photos?where=widht+%3E+1") and "did you mean width" in shown(
         visitor.get("/photos?where=widht+%3E+1")
     )

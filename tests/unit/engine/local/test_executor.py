@@ -104,7 +104,7 @@ def test_a_worker_that_dies_again_and_again_is_given_up():
     worker.take(pa.table({}))
     with pytest.raises(EngineError, match="a worker died 5 times over the same images"):
         while worker.result() is None:
-            assert worker.busy
+            assert worker.in_hand == 1
 
 
 SCRIPT = """
