@@ -73,7 +73,7 @@ def make_map(
     with RunLock(landing.storage, what="map"):
         ids, image_ids, vectors = _read(landing, fields[by])
         whole = np.isfinite(vectors).all(axis=1)
-        points = lay_out(vectors[whole], seed=seed, progress=progress)
+        points = lay_out(vectors if whole.all() else vectors[whole], seed=seed, progress=progress)
         told = {"by": by, "method": "pacmap", "neighbours": NEIGHBOURS, "seed": seed}
         # by its id a part of a map that somebody chose is known to be of this one, also when photos come and go
         settings = json.dumps({**told, "id": hashlib.sha256(points.tobytes()).hexdigest()[:8]})

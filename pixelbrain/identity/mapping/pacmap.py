@@ -21,6 +21,7 @@ _DIRECTIONS = 100  # of the vectors, along which they differ most: in these they
 STEPS = 450
 _FIRST, _SECOND = 100, 200  # where the phases end
 _RATE, _BETA1, _BETA2, _EPSILON = 1.0, 0.9, 0.999, 1e-7  # Adam's
+_ROWS = 8192  # together, so that no other copy of all vectors is made
 _TURN = np.pi * (3 - np.sqrt(5))  # the golden angle
 
 
@@ -77,13 +78,17 @@ def _weights(step: int) -> tuple[float, float, float]:
 
 def _directions(unit: np.ndarray) -> np.ndarray:
     """float32 (n, up to 100): the vectors along the directions in which they differ most."""
-    centred = unit - unit.mean(axis=0)
-    values, vectors = np.linalg.eigh(centred.T.astype(np.float64) @ centred)
+    mean, spread = unit.mean(axis=0), np.zeros((unit.shape[1],) * 2)
+    parts = [slice(start, start + _ROWS) for start in range(0, len(unit), _ROWS)]
+    for part in parts:
+        centred = (unit[part] - mean).astype(np.float64)
+        spread += centred.T @ centred
+    values, vectors = np.linalg.eigh(spread)
     order = np.argsort(values)[::-1][:_DIRECTIONS]
     order = order[values[order] > 1e-9 * max(values[-1], len(unit))]
     chosen = vectors[:, order]
     chosen *= np.sign(chosen[np.abs(chosen).argmax(axis=0), np.arange(chosen.shape[1])])  # else by chance
-    return (centred @ chosen.astype(np.float32)).astype(np.float32)
+    return np.concatenate([(unit[part] - mean) @ chosen.astype(np.float32) for part in parts])
 
 
 def _near(unit: np.ndarray) -> np.ndarray:
@@ -101,8 +106,8 @@ def _middle(main: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """int64 (n, 5): of six that are drawn, the second nearest, each time."""
     n = len(main)
     found = np.empty((n, _MIDDLE), np.int64)
-    for start in range(0, n, 4096):
-        some = slice(start, min(start + 4096, n))
+    for start in range(0, n, _ROWS):
+        some = slice(start, min(start + _ROWS, n))
         rows = np.arange(some.start, some.stop)
         for column in range(_MIDDLE):
             drawn = rng.integers(0, n, (len(rows), 6))
