@@ -177,7 +177,10 @@ class Results(Shown):
                 found = connection.sql(query, params=parameters)
                 return pa.table({}) if found is None else found.to_arrow_table()  # None: it was no question
             except duckdb.Error as error:
-                raise ConfigError(f"DuckDB says: {str(error).strip()}") from None
+                known = (
+                    f"; the tables are {', '.join(EXPORT_TABLES)}" if isinstance(error, duckdb.CatalogException) else ""
+                )
+                raise ConfigError(f"DuckDB says: {' '.join(str(error).split())}{known}") from None
 
     def to_ray(self, table: str = IMAGES) -> Any:
         """`images` or `faces`, as they lie in OUT, as a `ray.data.Dataset`, which is read when it is used.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pixelbrain.config import BESIDE, CLIP_FOLDER, CLIP_LABELS, DEFAULT_MODULES, GPT4V, ONNX, RunConfig
 from pixelbrain.errors import ConfigError, WeightsError
 from pixelbrain.landing.landing import Landing
+from pixelbrain.landing.own_vectors import STORED
 from pixelbrain.landing.parts import ModuleState
 from pixelbrain.modules.base import PipelineModule
 from pixelbrain.modules.registry import MODULES, create_module, module_class
@@ -143,6 +144,11 @@ def landed_module(
 def _own_module(name: str, state: ModuleState, told: Mapping[str, Any]) -> PipelineModule:
     classes = [module_class(spec) for spec in told.get("modules") or () if ":" in spec]
     cls = next((cls for cls in reversed(classes) if cls.name == name), None)
+    if cls is None and state.settings == STORED:
+        raise ConfigError(
+            f"the vectors {name} were stored, and nothing here computes that of another photo: search by one that has "
+            "landed, or in Python by Database.query_vector_field"
+        )
     if cls is None:
         raise ConfigError(f"run.json does not say where the module {name} is: give --module package.file:Class")
     return cls(**cls.arguments(state.settings))

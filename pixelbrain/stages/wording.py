@@ -115,6 +115,8 @@ def tell_duplicates(display: Display, report: DuplicatesReport) -> None:
         f"duplicates {report.drop:,} of {report.images:,} images have a better one ({report.groups:,} groups"
         f"{', ' + kinds if kinds else ''}), {report.drop_bytes / 1e6:,.1f} MB, {report.seconds:,.1f} s"
     )
+    if report.chosen:
+        display.line(f"           {report.chosen:,} of these photos were kept or dropped by choice, which holds")
     if report.hashed < report.images:
         display.line(
             f"           {report.images - report.hashed:,} have no perceptual hash: pictures of one colour, and photos "

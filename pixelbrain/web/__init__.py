@@ -12,5 +12,6 @@
 | `run_page` | run | the front, figures of the run, failures by kind |
 | `name_person` | say | what a form says becomes a correction, and a sentence about it |
 | `serve` | serve | an address of this machine, and the browser that opens it |
+| `groups_page` | duplicates/ | duplicates and look-alikes, two side by side, and what somebody chooses among them |
 | `Desk` | data/ | what the pages show, in memory |
 """

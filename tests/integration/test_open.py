@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
+from pixelbrain import schema
 from pixelbrain.identity.corrections.people import People
 from pixelbrain.identity.mapping.map import make_map
+from pixelbrain.landing.derived import DUPLICATES
 from pixelbrain.landing.landing import Landing
 from tests.unit.identity.corrections.world import World
 
@@ -25,7 +28,18 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: `
 
 PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 LONG, ARABIC = "Maximiliana " * 16, "\u0644\u064a\u0644\u0649"
-PAGES = ("", "people", "people?show=hidden", "review", "photos", "map?of=faces", "faces", "run", "history")
+PAGES = (
+    "",
+    "people",
+    "people?show=hidden",
+    "review",
+    "photos",
+    "map?of=faces",
+    "duplicates",
+    "faces",
+    "run",
+    "history",
+)
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +51,23 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for who in range(4):
         world.add(6, who=who)
     world.identify()
-    make_map(Landing(world.out), "faces")
+    landing = Landing(world.out)
+    make_map(landing, "faces")
+    ids = landing.index.image_id.to_pylist()
+    DUPLICATES.write(landing, pa.Table.from_pylist([row for at in (0, 3) for row in alike(ids[at : at + 3])], ALIKE))
     return world.out
+
+
+ALIKE = pa.schema(
+    [schema.DUPLICATE_SCHEMA.field(one) for one in ("image_id", "duplicate_id", "keep", "kind", "copy_of", "why")]
+)
+
+
+def alike(ids: list[str]) -> list[dict[str, Any]]:
+    """Rows of a group of duplicates, of which the first is the best."""
+    group = {"duplicate_id": f"duplicates of {ids[0]}"}
+    copies = [{"image_id": one, "keep": False, "kind": "near", "copy_of": ids[0], "why": "alike"} for one in ids[1:]]
+    return [group | one for one in ({"image_id": ids[0], "keep": True, "why": "larger"}, *copies)]
 
 
 @pytest.fixture(scope="module")
@@ -231,11 +260,13 @@ def test_every_page_fits_and_can_be_read(browser: Any, address: str, out: Path, 
     person = desk.page.locator("a.tile.person").first.get_attribute("href")
     desk.go("photos")
     photo = desk.page.locator("figure a.frame").first.get_attribute("href")
-    for path in (*PAGES, person[1:], photo[1:]):
+    desk.go("duplicates")
+    pair = desk.page.locator(".group a.frame").nth(1).get_attribute("href")
+    for path in (*PAGES, person[1:], photo[1:], pair[1:]):
         desk.go(path)
         assert desk.page.locator("h1").count() == 1, path
         assert desk.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path
-        if scheme == "light" and path in ("people?show=hidden", "faces", "run", "history"):
+        if scheme == "light" and path in ("people?show=hidden", "faces", "run", "history", pair[1:]):
             continue  # of the same parts as the others: seconds each
         found = Axe().run(desk.page).response["violations"]
         serious = [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")]
@@ -319,6 +350,54 @@ def test_on_the_map_some_are_chosen_and_one_is_opened(browser: Any, address: str
     assert desk.odd == []
 
 
+def test_among_duplicates_one_chooses_by_keys(browser: Any, address: str):
+    desk = Desk(browser, address, viewport=DESKTOP)
+    desk.go("duplicates")
+    desk.tiles(6)
+    badges = desk.page.locator(".badge")
+    desk.press("ArrowRight", "ArrowRight", "k")
+    desk.said("is to be kept")
+    sync_api.expect(badges.nth(1)).to_contain_text("Keep")
+    desk.press("b")  # the cursor stays where it was
+    desk.said("is the best")
+    sync_api.expect(badges.nth(0)).to_contain_text("Drop")
+    desk.press("z")
+    desk.said("Taken back")
+    sync_api.expect(badges.nth(1)).to_contain_text("Keep")
+    desk.press("d")
+    desk.said("is to be dropped")
+
+    # the next group; down is the row below, which may be of another one
+    desk.press("Enter")
+    desk.page.wait_for_function("document.activeElement.closest('.group') === document.querySelectorAll('.group')[1]")
+    desk.press("ArrowUp", "ArrowDown", "n")
+    desk.said("shown no more")
+    desk.tiles(3)
+    desk.press("z")
+    desk.tiles(6)
+
+    # side by side: all pixels, of which both show the same
+    desk.page.locator(".group a.frame").nth(2).click()
+    desk.page.locator(".around", has_text="2 of 2 others").wait_for()
+    desk.press("ArrowLeft")
+    desk.page.locator(".around", has_text="1 of 2 others").wait_for()
+    desk.press("x")
+    panes = desk.page.locator("[data-pane]")
+    panes.nth(1).wait_for()
+    panes.locator("img").evaluate_all("all => all.forEach(one => { one.width = one.height = 3000; })")
+    panes.nth(0).evaluate("pane => pane.scrollTo(500, 400)")
+    desk.page.wait_for_function(
+        "(([, one]) => one.scrollLeft === 500 && one.scrollTop === 400)(document.querySelectorAll('[data-pane]'))"
+    )
+    desk.press("k")
+    desk.said("is to be kept")
+    desk.press("Enter")
+    desk.page.locator(".around", has_text="group 2 of 2").wait_for()
+    desk.press("Escape")
+    desk.heading("Duplicates")
+    assert desk.odd == []
+
+
 def test_it_works_without_scripts(browser: Any, address: str):
     desk = Desk(browser, address, viewport=DESKTOP, java_script_enabled=False)
     desk.go("people")
@@ -331,4 +410,7 @@ def test_it_works_without_scripts(browser: Any, address: str):
     assert re.search(r"/people\?note=", desk.page.url)
     desk.go("map?of=faces")
     assert desk.page.locator("noscript img").evaluate("image => image.naturalWidth") == 1200
+    desk.go("duplicates")
+    desk.page.locator(".member .best").last.click()
+    desk.said("is the best")
     assert desk.odd == []

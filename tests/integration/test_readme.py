@@ -162,6 +162,12 @@ def test_reading_chromadb(block, landed):
     assert len(shown) == 2
 
 
+@shows("docs/stores.md", "python", 5)
+def test_vectors_of_ones_own(block, landed):
+    names, shown = run(block, landed)
+    assert (names["stored"].written, names["stored"].errors) == (5, ()) and len(shown) == 2
+
+
 @shows("docs/datasets.md", "python", 0)
 def test_reading_coco(block, landed):
     assert pb.open(landed / "out").export(landed / "faces.json", format="coco") == 5

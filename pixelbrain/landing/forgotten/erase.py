@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pixelbrain.landing.derived import DERIVED, IDENTITIES, MAPS, DerivedTable, landed_maps
+from pixelbrain.landing.duplicates.choices import CHOICES, ChoiceLog
 from pixelbrain.landing.forgotten.marks import ROW_IDS, Marks, read_marks
 from pixelbrain.landing.forgotten.people import erase_from_events, erase_from_registry
 from pixelbrain.landing.landing import Landing
@@ -59,7 +60,7 @@ def erase(landing: Landing, *, progress: Callable[[int, int], None] | None = Non
         landing.refresh()
         tables = (*DERIVED.values(), *landed_maps(landing).values())
         written += sum(_erase_derived(landing, marks, table, touched[0]) for table in tables)
-        written += erase_from_events(landing, marks)
+        written += erase_from_events(landing, marks) + _erase_choices(storage, marks)
         publish(landing)  # `faces` follows, and what newer rows replaced goes
     return written
 
@@ -130,6 +131,21 @@ def _erase_answers(storage: Storage, marks: Marks, folder: str) -> int:
         elif gone.any():
             write_table(storage, path, table.filter(pa.array(~gone)))
         written += int(gone.any())
+    return written
+
+
+def _erase_choices(storage: Storage, marks: Marks) -> int:
+    """What was chosen about forgotten photos; what was said of others at once stays."""
+    log, written = ChoiceLog(storage), 0
+    storage.delete(f"{CHOICES}.snapshot")
+    for choice in log.read():
+        rows = pa.Table.from_pylist(
+            [{"image_id": one.image_id, "version": one.version, "sha256": one.sha256} for one in choice.photos], ROW_IDS
+        )
+        gone = marks.hold_photos(rows)
+        if gone.any():
+            log.replace(choice, [one for one, forgotten in zip(choice.photos, gone, strict=True) if not forgotten])
+            written += 1
     return written
 
 

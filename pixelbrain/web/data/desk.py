@@ -10,7 +10,7 @@ import logging
 import secrets
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from pixelbrain.identity.corrections.claims import Claims
 from pixelbrain.identity.corrections.events import Event, active
 from pixelbrain.identity.corrections.people import People
 from pixelbrain.identity.corrections.suggest import Suggestion
+from pixelbrain.landing.duplicates.choices import CHOICES
 from pixelbrain.landing.forgotten.marks import FORGOTTEN
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import IMAGES
@@ -68,6 +69,7 @@ class Note:
     text: str
     good: bool = True
     undo: int | None = None  # the event that can be taken back
+    undo_at: str = "/undo"  # where
 
 
 @dataclass
@@ -102,7 +104,7 @@ class Desk:
         self._lock = threading.RLock()  # of what is read of OUT
         self._looked = self._finished = float("-inf")
         self._took = 0.0
-        self._stamps = ("", "")
+        self._stamps = ("", "", "")
         self._there: frozenset[tuple[str, str]] = frozenset()  # the files that photos were read of
         self._awaited = False  # whether pages wait for what is read
         self._reader: threading.Thread | None = None
@@ -145,7 +147,7 @@ class Desk:
 
     def _look(self) -> None:
         """Read what changed; photos beside the pages that are shown, unless some of them may be there no more."""
-        landed, said = self._stamps_now()
+        landed, said, chosen = self._stamps_now()
         self._looked = time.monotonic()
         if landed != self._stamps[0] and self._view is not None:
             gone = not self._there <= self._files()  # forgotten, perhaps
@@ -157,8 +159,11 @@ class Desk:
         if said != self._stamps[1] and self._view is not None:
             self._landing.refresh()
             known = Known(self._landing, self._view.photos, self.atlas)
-            self._stamps = self._stamps[0], said
+            self._stamps = self._stamps[0], said, self._stamps[2]
             self._view = View(self._view.photos, known, "".join(self._stamps))
+        if chosen != self._stamps[2] and self._view is not None:
+            self._stamps = *self._stamps[:2], chosen
+            self._view = replace(self._view, stamp="".join(self._stamps))
 
     def _start_reading(self) -> None:
         with self._lock:
@@ -188,13 +193,14 @@ class Desk:
             self._finished = time.monotonic()
             self._took = self._finished - began
 
-    def _stamps_now(self) -> tuple[str, str]:
-        """What changes when photos or answers do, and when people or groups do: listings, and nothing is read."""
+    def _stamps_now(self) -> tuple[str, str, str]:
+        """What changes when photos or answers do, when people or groups do, when duplicates do: listings alone tell."""
         answers = (f"answers/{name}" for name in self._landing.answer_log.fields())
-        folders = [[IMAGES, FORGOTTEN, *answers], ["identities", "people", "people/events", "groups"]]
+        people, chosen = ["identities", "people", "people/events", "groups"], ["duplicates", CHOICES]
+        folders = [[IMAGES, FORGOTTEN, *answers], people, chosen]
         told = [{one: sorted(self.storage.versions(one).items()) for one in some} for some in folders]
-        first, second = (hashlib.sha256(json.dumps(one).encode()).hexdigest()[:16] for one in told)
-        return first, second
+        first, second, third = (hashlib.sha256(json.dumps(one).encode()).hexdigest()[:16] for one in told)
+        return first, second, third
 
     def _files(self) -> frozenset[tuple[str, str]]:
         """The files that hold photos, by name and version."""

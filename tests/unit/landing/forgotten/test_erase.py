@@ -12,7 +12,8 @@ from pixelbrain import schema
 from pixelbrain.errors import ConfigError, OutLockedError
 from pixelbrain.identity.corrections.people import People
 from pixelbrain.identity.mapping.map import make_map
-from pixelbrain.landing.derived import DUPLICATES, landed_maps, read_duplicates
+from pixelbrain.landing.derived import DUPLICATES, landed_maps
+from pixelbrain.landing.duplicates.read import read_duplicates
 from pixelbrain.landing.forgotten.erase import erase
 from pixelbrain.landing.forgotten.marks import write_mark
 from pixelbrain.landing.forgotten.select import select_faces, select_photos
@@ -209,7 +210,7 @@ def test_names_and_corrections_of_people(tmp_path, monkeypatch):
     people.name("person-b22", "Bob")
     people.apart("Ann of the secret", "Bob")
     with monkeypatch.context() as patch:
-        patch.setattr("pixelbrain.identity.corrections.events._MANY", 2)
+        patch.setattr("pixelbrain.landing.events._MANY", 2)
         people.merge("Bob", People(tmp_path).assign("Eve", f"{image_id('a.jpg')}#2", new=True).person or "")
     assert "of the secret" in (tmp_path / "people/events.snapshot").read_text()
     landing = Landing(tmp_path)
