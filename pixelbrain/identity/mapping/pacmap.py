@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 from scipy import sparse
+from scipy.spatial import KDTree
 
 from pixelbrain.identity.neighbours import nearest_neighbours
 
@@ -21,6 +22,8 @@ _DIRECTIONS = 100  # of the vectors, along which they differ most: in these they
 STEPS = 450
 _FIRST, _SECOND = 100, 200  # where the phases end
 _RATE, _BETA1, _BETA2, _EPSILON = 1.0, 0.9, 0.999, 1e-7  # Adam's
+_ROOM = 0.55  # of each, of what all would have if they were spread evenly
+_BESIDE, _PUSHES = 6, 60
 _ROWS = 8192  # together, so that no other copy of all vectors is made
 _TURN = np.pi * (3 - np.sqrt(5))  # the golden angle
 
@@ -60,7 +63,26 @@ def lay_out(vectors: np.ndarray, *, seed: int = 0, progress: Callable[[int, int]
         points -= np.float32(rate) * mean / (np.sqrt(spread) + np.float32(_EPSILON))
         if progress is not None:
             progress(step + 1, STEPS)
+    points = _apart(points, rng)
     return points - points.mean(axis=0)
+
+
+def _apart(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The same, those that lie on one another pushed aside, so that each can be seen; else small groups are dots.
+
+    What is far from all others stays where it is.
+    """
+    n, area = len(points), 4 * np.pi * np.prod(points.std(axis=0) + 1e-3)
+    room = _ROOM * np.sqrt(area / n)
+    found = points + rng.normal(0, 1e-3 * room, points.shape)  # what is equal has no direction
+    for _ in range(_PUSHES):
+        distance, other = KDTree(found).query(found, k=_BESIDE + 1, distance_upper_bound=room, workers=-1)
+        distance, other = np.maximum(distance[:, 1:], 1e-9), np.minimum(other[:, 1:], n - 1)
+        push = np.maximum(room - distance, 0) / (4 * distance)  # none of those too far away, which are infinitely so
+        if push.max() < 1e-2:
+            break
+        found += push.sum(axis=1)[:, None] * found - (push[:, :, None] * found[other]).sum(axis=1)
+    return found.astype(np.float32)
 
 
 def _spiral(n: int) -> np.ndarray:

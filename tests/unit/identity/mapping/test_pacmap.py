@@ -23,6 +23,8 @@ def test_what_is_alike_lies_together_and_the_same_seed_is_the_same_map():
     distance = np.linalg.norm(points[:, None] - points, axis=2)
     nearest = np.argsort(distance, axis=1)[:, 1:6]
     assert (of[nearest] == of[:, None]).mean() > 0.99
+    spread = np.sqrt(4 * np.pi * np.prod(points.std(axis=0)) / len(points))
+    assert np.sort(distance, axis=1)[:, 1].min() > 0.25 * spread  # each can be seen
     middle = np.stack([points[of == one].mean(axis=0) for one in range(6)])
     apart = np.linalg.norm(middle[:, None] - middle, axis=2)[~np.eye(6, dtype=bool)].min()
     assert apart > max(np.linalg.norm(points[of == one] - middle[one], axis=1).mean() for one in range(6))
