@@ -119,7 +119,8 @@ def _near(unit: np.ndarray) -> np.ndarray:
     squared = np.maximum(2 - 2 * cosine, 0)
     scale = np.maximum(np.sqrt(squared[:, 3:6] if squared.shape[1] > 3 else squared).mean(axis=1), 1e-10)
     scaled = np.where(found < 0, np.inf, squared / scale[:, None] / scale[found])
-    order = np.argsort(scaled, axis=1, kind="stable")[:, :NEIGHBOURS]
+    few = min(NEIGHBOURS, max(3, round(np.sqrt(len(unit)))))  # of a dozen, ten were nearly all
+    order = np.argsort(scaled, axis=1, kind="stable")[:, :few]
     chosen = np.take_along_axis(found, order, axis=1).astype(np.int64)
     return np.where(chosen < 0, np.arange(len(unit))[:, None], chosen)  # with itself a pair says nothing
 
