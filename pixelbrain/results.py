@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pixelbrain import schema
 from pixelbrain.errors import ConfigError, MissingExtraError
@@ -25,6 +26,7 @@ from pixelbrain.storage.base import Storage
 if TYPE_CHECKING:
     from pixelbrain.identity.group import GroupReport
     from pixelbrain.identity.lookalikes.duplicates import DuplicatesReport
+    from pixelbrain.identity.mapping.map import MapReport
 
 #: The tables that lie in OUT as any program can read them.
 _PUBLISHED = (IMAGES, FACES)
@@ -113,6 +115,21 @@ class Results(Shown):
         See `identity.lookalikes.duplicates.find_duplicates` for the arguments and errors.
         """
         return self._stages.duplicates(bits=bits, similarity=similarity, burst_s=burst_s, vectors=vectors)
+
+    def map(self, by: str | None = None, *, where: str | None = None) -> pa.Table:
+        """A row an image, or a face, with its place `x`, `y` on the map; `by`: of one map of several.
+
+        What the last `make_map` laid out, as far as it is there as it was; none before.
+        """
+        found = self._table("maps", where=where)
+        return found if by is None else found.filter(pc.equal(found["by"], by))
+
+    def make_map(self, by: str | None = None, *, seed: int = 0) -> MapReport:
+        """Lay out all photos, or all faces, by their vectors, as `pixelbrain map`; `map()` has it then.
+
+        See `identity.mapping.map.make_map` for the arguments and errors.
+        """
+        return self._stages.map(by=by, seed=seed)
 
     def answers(self, *, where: str | None = None) -> pa.Table:
         """A row an image and question, with the columns of `report.export.export`."""

@@ -59,7 +59,7 @@ def report(stages: Stages) -> None:
 @click.argument("file")
 @click.option(
     "--table",
-    type=click.Choice(["images", "faces", "people", "groups", "answers", "duplicates", "lookalikes"]),
+    type=click.Choice(["images", "faces", "people", "groups", "answers", "duplicates", "lookalikes", "maps"]),
     help="A row each of these; of groups, each image in one; of lookalikes, too, with the best. [default: images]",
 )
 @label_option

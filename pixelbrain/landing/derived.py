@@ -51,11 +51,12 @@ class DerivedTable:
     key: str  # the column that names what a row is about
     columns: pa.Schema
     beside: str | None = None  # a file of OUT that says more about what the rows name
+    folder: str = ""  # if it is called otherwise
 
     @property
     def file(self) -> str:
         """Its file, relative to OUT."""
-        return f"{self.name}/{self.name}.parquet"
+        return f"{self.folder or self.name}/{self.name}.parquet"
 
     def write(self, landing: Landing, table: pa.Table, module: str | None = None) -> None:
         """Replace it; each row gets its origin, and those of what is not there go. Raises `OutLockedError`."""
@@ -142,7 +143,7 @@ class DerivedTable:
 
     def digest(self, landing: Landing) -> str:
         """Changes with the rows that fit: with the file, and with what landed of the module. No row is read."""
-        version = landing.storage.versions(self.name).get(f"{self.name}.parquet")
+        version = landing.storage.versions(self.folder or self.name).get(f"{self.name}.parquet")
         folder, _slash, name = (self.beside or "").rpartition("/")
         if version and (more := landing.storage.versions(folder).get(name) if name else None):
             version += f"+{more}"
@@ -209,6 +210,24 @@ DUPLICATES = DerivedTable(name="duplicates", module="", key="image_id", columns=
 
 
 DERIVED = {table.name: table for table in (IDENTITIES, GROUPS, DUPLICATES)}
+
+MAPS = "maps"
+
+
+def map_table(name: str, *, of_faces: bool) -> DerivedTable:
+    """The map of the vectors of that name; see `identity.mapping`."""
+    key, columns = ("face_id", schema.FACE_MAP_SCHEMA) if of_faces else ("image_id", schema.MAP_SCHEMA)
+    return DerivedTable(name=name, module="", key=key, columns=columns, folder=MAPS)
+
+
+def landed_maps(landing: Landing) -> dict[str, DerivedTable]:
+    """The maps that are there, by the name of their vectors."""
+    found = {}
+    for file in sorted(landing.storage.versions(MAPS)):
+        with contextlib.suppress(FileGoneError, BrokenFileError), landing.storage.open_parquet(f"{MAPS}/{file}") as one:
+            name = file.removesuffix(".parquet")
+            found[name] = map_table(name, of_faces="face_id" in one.schema_arrow.names)
+    return found
 
 
 def cluster_name(word: str, first_id: str) -> str:

@@ -13,6 +13,7 @@ from pyarrow import types
 
 from pixelbrain import schema
 from pixelbrain.identity.lookalikes.alike import found_alike
+from pixelbrain.landing.derived import landed_maps
 from pixelbrain.landing.duplicates.choices import ChoiceLog
 from pixelbrain.landing.duplicates.read import read_duplicates, with_choices
 from pixelbrain.landing.faces import face_results, join_results
@@ -83,6 +84,7 @@ _LOOKALIKES = pa.schema(
         ),
     ]
 )
+_MAPS = pa.schema([("by", pa.string()), ("face_id", pa.string()), *_WHERE, ("x", pa.float32()), ("y", pa.float32())])
 _ANSWERS = pa.schema(
     [*_WHERE, *((name, pa.string()) for name in ("field", "answer", "status", "model", "error_type", "error"))]
 )
@@ -180,6 +182,20 @@ def _alike_table(landing: Landing, table: pa.Table | None, schema_: pa.Schema) -
     return ExportTable(columns=schema_, rows=iter([rows]))
 
 
+def maps_table(landing: Landing) -> ExportTable:
+    """A row a place on a map, map by map, in the order of the ids."""
+
+    def rows() -> Iterator[pa.Table]:
+        for by, one in landed_maps(landing).items():
+            table = one.rows(landing).sort_by(one.key)
+            columns = {name: table[name] for name in _MAPS.names if name in table.column_names}
+            columns |= {"by": pa.array([by] * len(table), pa.string()), "path": _paths(table["image_id"])}
+            columns.setdefault("face_id", pa.nulls(len(table), pa.string()))
+            yield pa.table({name: columns[name] for name in _MAPS.names}).cast(_MAPS)
+
+    return ExportTable(columns=_MAPS, rows=rows())
+
+
 def answers_table(landing: Landing) -> ExportTable:
     """A row an image and field that was asked about."""
     return ExportTable(columns=_ANSWERS, rows=_answers(landing))
@@ -194,6 +210,7 @@ EXPORT_TABLES: Mapping[str, Callable[[Landing, float | None], ExportTable]] = {
     "answers": lambda landing, _min_label_score: answers_table(landing),
     "duplicates": lambda landing, _min_label_score: duplicates_table(landing),
     "lookalikes": lambda landing, _min_label_score: lookalikes_table(landing),
+    "maps": lambda landing, _min_label_score: maps_table(landing),
 }
 
 

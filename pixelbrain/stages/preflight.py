@@ -90,6 +90,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "group": ("out", *_STORES),
         "verify": ("out", "mongo to read", "chroma", "servers"),  # changes nothing; --repair is a load
         "duplicates": ("out",),
+        "map": ("out",),
         "report": ("out",),
         "compact": ("out",),
         "search": ("chroma", "servers"),

@@ -4,6 +4,7 @@
 | --- | --- | --- |
 | `make_app` | app | which address shows or says what; errors as pages |
 | `Guard` | guard | Host, Origin, token and cookie, sizes, and the headers that keep a browser from doing more |
+| `MapPages` | map | the map, its points for the script, and how it is made |
 | `Page` | page | renders a template: links, messages, long lists in pages |
 | `people_page` | people | people, one of them, faces of nobody, and the history |
 | `photos_page`, `photo_page` | photos/ | photos that were searched, one of them, and pictures |

@@ -22,6 +22,7 @@ from pixelbrain.web.duplicates import page as duplicates
 from pixelbrain.web.duplicates import say as choosing
 from pixelbrain.web.duplicates.alike import Alike
 from pixelbrain.web.guard import Guard, TooLarge
+from pixelbrain.web.map import MapPages
 from pixelbrain.web.page import Pages, asset
 from pixelbrain.web.photos.listing import list_file, photos_page
 from pixelbrain.web.photos.nearest import like_page, nearest_page, search_by_photo
@@ -40,6 +41,7 @@ def make_app(stages: Stages, *, token: str, hosts: Collection[str] = (), read_on
     """The pages over an OUT; see `Guard` for who may ask. Reading begins at once, beside the first request."""
     desk = Desk(stages, read_only=read_only)
     pages, alike = Pages(desk, run.title_of(stages)), Alike(desk)
+    on_map = MapPages(pages)
     shown: dict[str, Callable[[Request, View], Response]] = {
         "/": run.front_page(pages),
         "/people": people.people_page(pages),
@@ -67,12 +69,14 @@ def make_app(stages: Stages, *, token: str, hosts: Collection[str] = (), read_on
         "/lookalikes/{key}": duplicates.compare_page(pages, alike, "lookalikes"),
         "/run": run.run_page(pages),
         "/changes": _changes(pages),
+        **on_map.shown(),
     }
     said: dict[str, Say] = {
         "/people/say": say.say_of_people,
         "/faces/say": say.say_of_faces,
         "/review": say.answer,
         "/undo": say.undo,
+        "/map/make": on_map.make,
         "/duplicates/say": lambda _desk, view, form: choosing.choose(alike, view, form),
         "/duplicates/undo": lambda _desk, _view, form: choosing.undo(alike, form),
         "/duplicates/look": lambda _desk, _view, _form: choosing.look(alike),
@@ -91,7 +95,7 @@ def make_app(stages: Stages, *, token: str, hosts: Collection[str] = (), read_on
         Exception: _unforeseen(pages),
     }
     app = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]
-    app.state.desk, app.state.alike = desk, alike
+    app.state.desk, app.state.alike, app.state.making = desk, alike, on_map.making
     desk.start()
     return Guard(app, token=token, hosts=hosts)
 

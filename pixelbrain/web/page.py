@@ -21,7 +21,10 @@ from pixelbrain.web.data.desk import Desk, Note, View
 
 #: For how long the first page waits while all is read, before it says so.
 FIRST_WAIT_S = 1.5
-_FILES = {"work.css": "text/css", "work.js": "text/javascript", "photo.js": "text/javascript"}
+_FILES = {
+    **dict.fromkeys(("work.css", "map.css"), "text/css"),
+    **dict.fromkeys(("work.js", "photo.js", "map.js"), "text/javascript"),
+}
 
 
 class Links:

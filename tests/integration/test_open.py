@@ -17,6 +17,7 @@ from axe_playwright_python.sync_playwright import Axe
 
 from pixelbrain import schema
 from pixelbrain.identity.corrections.people import People
+from pixelbrain.identity.mapping.map import make_map
 from pixelbrain.landing.derived import DUPLICATES
 from pixelbrain.landing.landing import Landing
 from tests.unit.identity.corrections.world import World
@@ -27,7 +28,18 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: `
 
 PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 LONG, ARABIC = "Maximiliana " * 16, "\u0644\u064a\u0644\u0649"
-PAGES = ("", "people", "people?show=hidden", "review", "photos", "duplicates", "faces", "run", "history")
+PAGES = (
+    "",
+    "people",
+    "people?show=hidden",
+    "review",
+    "photos",
+    "map?of=faces",
+    "duplicates",
+    "faces",
+    "run",
+    "history",
+)
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +52,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
         world.add(6, who=who)
     world.identify()
     landing = Landing(world.out)
+    make_map(landing, "faces")
     ids = landing.index.image_id.to_pylist()
     DUPLICATES.write(landing, pa.Table.from_pylist([row for at in (0, 3) for row in alike(ids[at : at + 3])], ALIKE))
     return world.out
@@ -287,6 +300,56 @@ def look(desk: Desk, what: str, *, serious: bool) -> None:
     )
 
 
+def test_on_the_map_some_are_chosen_and_one_is_opened(browser: Any, address: str):
+    desk = Desk(browser, address, viewport=DESKTOP, color_scheme="dark")
+    desk.go("map?of=faces&colour=person")
+    said = desk.page.locator("#map-said")
+    said.filter(has_text="24 faces in view").wait_for()
+
+    # the legend leaves some, and the address has it
+    first = desk.page.locator("#map-legend li").first
+    count = int(first.locator(".note").inner_text())
+    first.locator("input").uncheck()
+    said.filter(has_text=f"{24 - count} faces in view").wait_for()
+    desk.page.wait_for_url("**show=**")
+    desk.page.reload()
+    said.filter(has_text=f"{24 - count} faces in view").wait_for()
+    first.locator("input").check()
+    said.filter(has_text="24 faces in view").wait_for()
+
+    # a line around all; nothing of it is stored but in the address
+    box = desk.page.locator("#map-canvas").bounding_box()
+    corners = [(2, 2), (0.5, 2), (-2, 2), (-2, 0.5), (-2, -2), (0.5, -2), (2, -2), (2, 0.5)]
+    corners = [(x % box["width"] if abs(x) > 1 else x * box["width"],
+                y % box["height"] if abs(y) > 1 else y * box["height"]) for x, y in corners]  # fmt: skip
+    desk.page.keyboard.down("Shift")
+    desk.page.mouse.move(box["x"] + corners[0][0], box["y"] + corners[0][1])
+    desk.page.mouse.down()
+    for x, y in corners[1:]:
+        desk.page.mouse.move(box["x"] + x, box["y"] + y)
+    desk.page.mouse.up()
+    desk.page.keyboard.up("Shift")
+    said.filter(has_text="24 faces chosen").wait_for()
+    desk.page.get_by_role("link", name="Show the faces").click()
+    desk.heading("Faces on the map")
+    desk.tiles(24)
+    desk.page.go_back()
+    said.filter(has_text="24 faces chosen").wait_for()
+    desk.page.get_by_role("link", name="Their photos").click()
+    desk.page.locator(".lead", has_text="24 photos found").wait_for()
+
+    # the keyboard alone: nearer, and what is in the middle opens
+    desk.go("map?of=faces")
+    said.filter(has_text="24 faces in view").wait_for()
+    desk.page.locator("#map-canvas").focus()
+    for _ in range(4):
+        desk.press("+", "-")
+    desk.page.locator(".map-card .name").wait_for()
+    desk.press("Enter")
+    desk.page.wait_for_url("**/photos/*")
+    assert desk.odd == []
+
+
 def test_among_duplicates_one_chooses_by_keys(browser: Any, address: str):
     desk = Desk(browser, address, viewport=DESKTOP)
     desk.go("duplicates")
@@ -345,6 +408,8 @@ def test_it_works_without_scripts(browser: Any, address: str):
     desk.page.locator("#said button").click()
     desk.said("Taken back")
     assert re.search(r"/people\?note=", desk.page.url)
+    desk.go("map?of=faces")
+    assert desk.page.locator("noscript img").evaluate("image => image.naturalWidth") == 1200
     desk.go("duplicates")
     desk.page.locator(".member .best").last.click()
     desk.said("is the best")

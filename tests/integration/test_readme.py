@@ -128,6 +128,13 @@ def test_names_and_corrections(block, landed):
     assert [event.kind for event in names["people"].history()] == ["name", "undo"]
 
 
+@shows("docs/map.md", "python", 0)
+def test_the_map(block, landed):
+    names, shown = run(block, landed)
+    assert "points=4" in shown[0]
+    assert len(names["places"]) == names["places"]["face_id"].nunique() == 4
+
+
 @shows("docs/stores.md", "python", 0)
 def test_reading_with_pandas(block, landed):
     names, _ = run(block, landed)
