@@ -269,7 +269,7 @@
       context.fill();
       context.clip();
       const short = Math.min(image.naturalWidth, image.naturalHeight);
-      const [sx, sy] = [(image.naturalWidth - short) / 2, (image.naturalHeight - short) / 2];
+      const [sx, sy] = [(image.naturalWidth - short) / 2, (image.naturalHeight - short) / 5]; // heads are above
       context.drawImage(image, sx, sy, short, short, left, top, s, s);
       context.restore();
       context.beginPath();
