@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import hashlib
 import io
@@ -65,15 +66,18 @@ def steps(photos: Path, out: Path) -> dict[str, float]:
     step("bare: reading", lambda: [path.read_bytes() for path in paths])
     step("reading", lambda: [read_bytes(one) for one in ids])
     held = [path.read_bytes() for path in paths]
-    step("bare: decoding", lambda: [bare_decode(data) for data in held])
-    step("decoding", lambda: [decode_image(data, image_id="one") for data in held])
+
+    def each(work: Callable[[bytes], Any]) -> Callable[[], Any]:
+        return lambda: collections.deque(map(work, held), maxlen=1)  # the pixels of all would be gigabytes
+
+    step("bare: decoding", each(bare_decode))
+    step("decoding", each(lambda data: decode_image(data, image_id="one")))
     step("sha256", lambda: [hashlib.sha256(data).hexdigest() for data in held])
     few = [decode_image(data, image_id="one") for data in held[:BATCH]]
     found["thumbnail, if it is wanted"] = min(
         core_ms(lambda: [thumbnail_of(image) for image in few], len(few)) * 1e3 for _ in range(_TRIES)
     )
     cut = [entries[start : start + BATCH] for start in range(0, len(entries), BATCH)]
-    # pixels of all would be gigabytes
     kept = [
         dataclasses.replace(one, inputs={"nothing": [None] * len(one.rows)})
         for one in Opener(order, Meter()).batches(cut, [module])

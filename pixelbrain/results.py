@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pixelbrain import schema
 from pixelbrain.errors import ConfigError, MissingExtraError
@@ -25,6 +26,7 @@ from pixelbrain.storage.base import Storage
 if TYPE_CHECKING:
     from pixelbrain.identity.group import GroupReport
     from pixelbrain.identity.lookalikes.duplicates import DuplicatesReport
+    from pixelbrain.identity.mapping.map import MapReport
 
 #: The tables that lie in OUT as any program can read them.
 _PUBLISHED = (IMAGES, FACES)
@@ -114,6 +116,21 @@ class Results(Shown):
         """
         return self._stages.duplicates(bits=bits, similarity=similarity, burst_s=burst_s, vectors=vectors)
 
+    def map(self, by: str | None = None, *, where: str | None = None) -> pa.Table:
+        """A row an image, or a face, with its place `x`, `y` on the map; `by`: of one map of several.
+
+        What the last `make_map` laid out, as far as it is there as it was; none before.
+        """
+        found = self._table("maps", where=where)
+        return found if by is None else found.filter(pc.equal(found["by"], by))
+
+    def make_map(self, by: str | None = None, *, seed: int = 0) -> MapReport:
+        """Lay out all photos, or all faces, by their vectors, as `pixelbrain map`; `map()` has it then.
+
+        See `identity.mapping.map.make_map` for the arguments and errors.
+        """
+        return self._stages.map(by=by, seed=seed)
+
     def answers(self, *, where: str | None = None) -> pa.Table:
         """A row an image and question, with the columns of `report.export.export`."""
         return self._table("answers", where=where)
@@ -160,7 +177,10 @@ class Results(Shown):
                 found = connection.sql(query, params=parameters)
                 return pa.table({}) if found is None else found.to_arrow_table()  # None: it was no question
             except duckdb.Error as error:
-                raise ConfigError(f"DuckDB says: {str(error).strip()}") from None
+                known = (
+                    f"; the tables are {', '.join(EXPORT_TABLES)}" if isinstance(error, duckdb.CatalogException) else ""
+                )
+                raise ConfigError(f"DuckDB says: {' '.join(str(error).split())}{known}") from None
 
     def to_ray(self, table: str = IMAGES) -> Any:
         """`images` or `faces`, as they lie in OUT, as a `ray.data.Dataset`, which is read when it is used.

@@ -253,6 +253,20 @@ DUPLICATE_SCHEMA = pa.schema(
     ]
 )
 
+_PLACE_FIELDS = (
+    pa.field("x", pa.float32(), nullable=False),  # of no unit: only what is near to what counts
+    pa.field("y", pa.float32(), nullable=False),
+    pa.field(
+        "settings", pa.string(), nullable=False
+    ),  # JSON, the same in all rows: how they were laid out, and the map's id
+)
+
+#: `OUT/maps/NAME.parquet`, of vectors of images: one row an image that has one.
+MAP_SCHEMA = pa.schema([pa.field("image_id", pa.string(), nullable=False), *_PLACE_FIELDS, *ORIGIN_FIELDS])
+
+#: The same of faces.
+FACE_MAP_SCHEMA = pa.schema([pa.field("face_id", pa.string(), nullable=False), *MAP_SCHEMA, *BOX_FIELDS])
+
 #: The folder of OUT that holds small pictures of the images, and the columns of its files: one row a picture.
 PICTURES = "thumbnails"
 PICTURE_SCHEMA = pa.schema(

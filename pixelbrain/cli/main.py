@@ -13,7 +13,7 @@ from pixelbrain.cli.options import command
 from pixelbrain.cli.people import people
 from pixelbrain.cli.results import export, open_out, report, search
 from pixelbrain.cli.run import demo, extract, plan, run
-from pixelbrain.cli.stores import compact, duplicates, forget, group, identify, load, status, verify
+from pixelbrain.cli.stores import compact, duplicates, forget, group, identify, load, map_out, status, verify
 from pixelbrain.cli.submit import submit
 from pixelbrain.cli.tag_identity import tag_identity
 from pixelbrain.cli.weights import weights
@@ -33,8 +33,8 @@ def cli() -> None:
 
 
 for one in (
-    demo, run, open_out, extract, plan, ask, load, identify, people, evaluate, forget, group, duplicates, report,
-    export, search, status, verify, compact, tag_identity, weights, cluster, submit,
+    demo, run, open_out, extract, plan, ask, load, identify, people, evaluate, forget, group, duplicates, map_out,
+    report, export, search, status, verify, compact, tag_identity, weights, cluster, submit,
 ):  # fmt: skip
     cli.add_command(one)
 

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from pixelbrain.stages.stages import Stages
 
 
+#: What is behind each path.
+_PATHS = {"paths": "\n", "paths0": "\0"}
+
+
 @command("Write the gallery.", "pixelbrain report out/")
 @click.argument("out")
 @label_option
@@ -47,6 +51,7 @@ def report(stages: Stages) -> None:
     "pixelbrain export out/ faces.parquet --table faces",
     "pixelbrain export out/ - --table people --format jsonl",
     "pixelbrain export out/ ann.csv --where 'person = \"Ann\" and n_faces == 1'",
+    "pixelbrain export out/ drop.txt --table duplicates --format paths",
     "pixelbrain export out/ faces.json --format coco",
     "pixelbrain export out/ shards/ --format webdataset --shard-size 1GB",
 )
@@ -54,15 +59,16 @@ def report(stages: Stages) -> None:
 @click.argument("file")
 @click.option(
     "--table",
-    type=click.Choice(["images", "faces", "people", "groups", "answers", "duplicates"]),
-    help="A row each of these; of groups, each image in one. [default: images]",
+    type=click.Choice(["images", "faces", "people", "groups", "answers", "duplicates", "lookalikes", "maps"]),
+    help="A row each of these; of groups, each image in one; of lookalikes, too, with the best. [default: images]",
 )
 @label_option
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["csv", "jsonl", "parquet", "coco", "webdataset"]),
-    help="coco: images and faces in one .json; webdataset: photos in tar files. Else, of FILE -. [default: csv]",
+    type=click.Choice(["csv", "jsonl", "parquet", "coco", "webdataset", *_PATHS]),
+    help="coco: images and faces in one .json; webdataset: photos in tar files; paths: one a line, of duplicates those "
+    "to drop; paths0: for xargs -0. Else, of FILE -. [default: csv]",
 )
 @click.option(
     "--root",
@@ -99,6 +105,16 @@ def export(
     from pixelbrain.stages.chosen import choose
 
     table, least, images = table or "images", stages.config.min_label_score, choose(stages, where)
+    if form in _PATHS:
+        from pixelbrain.report.export import export_paths
+
+        if file != "-":
+            count = export_paths(stages.landing, Path(file), table, images=images, end=_PATHS[form])
+            click.echo(f"{count:,} paths to {file}")
+            return
+        with _to_standard_output("paths.txt") as whole:
+            export_paths(stages.landing, whole, table, images=images, end=_PATHS[form])
+        return
     if file == "-":
         with _to_standard_output(f"table.{form or 'csv'}") as whole:
             write(stages.landing, whole, table=table, min_label_score=least, images=images)

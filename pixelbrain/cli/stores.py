@@ -1,4 +1,4 @@
-"""`pixelbrain load`, `identify`, `group`, `duplicates`; the upkeep of OUT: `status`, `verify`, `compact`, `forget`."""
+"""`pixelbrain load`, `identify`, `group`, `duplicates`, `map`; `status`, `verify`, `compact`, `forget`: its upkeep."""
 
 from __future__ import annotations
 
@@ -120,6 +120,30 @@ def duplicates(
 
         rows = export(stages.landing, Path(file), "duplicates")
         click.echo(f"{rows:,} duplicates to {file}", err=as_json)
+    if as_json:
+        click.echo(json.dumps(dataclasses.asdict(found), indent=2))
+
+
+@command(
+    "Draw a map: what is alike lies together.",
+    "pixelbrain map out/",
+    "pixelbrain map out/ --by faces",
+    name="map",
+)
+@click.argument("out")
+@click.option(
+    "--by", metavar="NAME", help="images, faces, clip, or a module of your own: whose vectors. [default: images]"
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Another one, another map.")
+@json_option
+@out_options
+@over_out
+def map_out(stages: Stages, by: str | None, seed: int, as_json: bool) -> None:
+    """Lay out all photos of OUT, or all faces, on a plane by their vectors, for the map of `pixelbrain open`.
+
+    Lands in OUT/maps, for `export --table maps`, too; each other --by is a map of its own.
+    """
+    found = stages.map(by=by, seed=seed)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(found), indent=2))
 

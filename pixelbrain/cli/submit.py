@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import shlex
 import sys
 from collections.abc import Sequence
@@ -142,7 +143,7 @@ def _check(words: Sequence[str], working_dir: str | None) -> None:
         ConfigError: settings that cannot work, a secret, or a file that stays behind.
     """
     from pixelbrain.engine.cluster.job_check import check_local_file, check_out, check_secret
-    from pixelbrain.sources.globs import Glob, is_glob
+    from pixelbrain.sources.globs import Glob, expand_braces, is_glob
 
     name, arguments = words[0], list(words[1:])
     root = click.get_current_context().find_root()
@@ -185,7 +186,8 @@ def _check(words: Sequence[str], working_dir: str | None) -> None:
         raise click.UsageError("Missing --out: s3://bucket/prefix, or a folder that all nodes share.")
     check_out(config.out)
     shared = "s3://bucket/prefix, or a folder that all nodes share"
-    for source in [config.source] if isinstance(config.source, str) else config.source:
+    named = [config.source] if isinstance(config.source, str) else config.source
+    for source in itertools.chain.from_iterable(map(expand_braces, named)):
         if "://" not in source:
             place = Glob(source).base or "." if is_glob(source) else source
             check_local_file("SOURCE", place, working_dir, instead=shared)

@@ -27,7 +27,7 @@ from pixelbrain.engine.plan.pools import Plan, Pool
 from pixelbrain.engine.plan.staged import DECODE, LAND, LISTER, QUEUED_PER_ACTOR
 from pixelbrain.engine.ray_private import actors_restarting, between_steps
 from pixelbrain.engine.work.environment import DriverEnvironment
-from pixelbrain.engine.work.fused import ImageWorker
+from pixelbrain.engine.work.fused import CALLS, ImageWorker
 from pixelbrain.engine.work.staged import Decoder, Lander, ModelRunner
 from pixelbrain.engine.work.worklist import Left, Worklist, WorkOrder, blocks
 from pixelbrain.errors import EngineError, PixelbrainError
@@ -182,6 +182,8 @@ def _pools(dataset: ray.data.Dataset, crew: Crew, plan: Plan) -> ray.data.Datase
             crew, order=dataclasses.replace(crew.order, device=pool.device, threads=pool.threads)
         )  # fmt: skip
         worker = _worker(pool, crew, plan)
+        # a pool grows where all its actors have more than they can do at once: one that may is not given two at once
+        calls = CALLS if worker[0] is ImageWorker and pool.max_actors == pool.min_actors else 1
         rows = -(-pool.batch_size // plan.chunk_rows) if worker[0] is ModelRunner else 1
         dataset = dataset.map_batches(
             type(f"_{worker[0].__name__}", (_Actor,), {}),  # by this name it is in Ray's log and dashboard
@@ -189,8 +191,12 @@ def _pools(dataset: ray.data.Dataset, crew: Crew, plan: Plan) -> ray.data.Datase
             batch_size=rows,
             batch_format="pyarrow",
             compute=ray.data.ActorPoolStrategy(
-                min_size=pool.min_actors, max_size=pool.max_actors, max_tasks_in_flight_per_actor=QUEUED_PER_ACTOR
+                min_size=pool.min_actors,
+                max_size=pool.max_actors,
+                max_tasks_in_flight_per_actor=QUEUED_PER_ACTOR,
+                enable_true_multi_threading=calls > 1,
             ),
+            max_concurrency=calls,
             num_cpus=pool.cpus,
             num_gpus=pool.gpus or None,
             max_restarts=_RESTARTS,

@@ -15,6 +15,7 @@ from typing import TypeAlias
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pixelbrain import schema
 from pixelbrain.config import Placement
 from pixelbrain.engine.passes import Passes
 from pixelbrain.engine.plan.pools import Plan
@@ -147,6 +148,8 @@ def extract(
     with RunLock(landing.storage, what="extract") as lock:
         for name in landing.set_aside_broken():
             logger.warning("%s could not be read, and was set aside: its images are done again", name)
+        if not force:  # the part files have just been looked into
+            _check_fields(modules, states, landing)
         notes = RunNotes(landing.storage)
         notes.clear()
         generation = claim_generation(landing.storage)
@@ -233,7 +236,10 @@ def look_ahead(
     """
     tables, complete = first_look(loader, landing)
     modules, stands_on = in_order(modules, landing)
-    hashes = {name: state.settings_hash for name, state in _states(modules, stands_on, landing).items()}
+    states = _states(modules, stands_on, landing)
+    if not force:
+        _check_fields(modules, states, landing)
+    hashes = {name: state.settings_hash for name, state in states.items()}
     below = {name: {*givers.values()} for name, givers in stands_on.items()}
     remaining = Remaining(
         landing, hashes, retry_failed=retry_failed, force=force, stands_on=below,
@@ -326,6 +332,31 @@ def _states(
             settings=module.settings(), model=module.model_info(), stands_on=below, by_name=module.name in by_name
         )
     return states
+
+
+def _check_fields(modules: Sequence[PipelineModule], states: Mapping[str, ModuleState], landing: Landing) -> None:
+    """Raise `ModuleError` for fields of another kind than those that landed, where the settings are the same.
+
+    Two kinds in one column are no table, and no collection of vectors.
+    """
+    earlier = landing.newest_states()
+    for module in (one for one in modules if one.name in earlier):
+        (landed, columns), state, kind = earlier[module.name], states[module.name], module.struct_type()
+        if (state.settings_hash, state.model) != (landed.settings_hash, landed.model):
+            continue  # what landed is work to do again
+        was = landed.vectors or {}
+        other = [
+            f"{v} has {n} numbers, and {was[v]}" for v, n in schema.vector_fields(kind).items() if was.get(v, n) != n
+        ]
+        try:
+            schema.common_type([schema.as_landed(one) for one in (columns.field(module.name).type, kind)])
+        except (pa.ArrowInvalid, pa.ArrowTypeError):
+            other.append("its fields are of other types than")
+        if other:
+            raise ModuleError(
+                f"module {module.name}: {other[0]} in OUT, by the same settings(): have these say that it is another "
+                "one, or do all images again with --force"
+            )
 
 
 def _landed_hashes(states: Mapping[str, ModuleState], landing: Landing) -> dict[str, str]:

@@ -17,6 +17,7 @@
 | `face_threshold` | thresholds | how alike is the same: one cosine threshold a model and strategy |
 | a room | evaluation/ | how well people were found: against labels, at this threshold and at others |
 | a room | lookalikes/ | photos that are there more than once: copies, near copies, bursts, and the best of each |
+| a room | mapping/ | all photos, or all faces, as points of a plane, where what is alike lies together |
 | a room | quality/ | which faces are good enough to say who they are |
 | a room | naming/ | names that travel: CSV files and XMP sidecars, written and read |
 """

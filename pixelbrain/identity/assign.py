@@ -22,6 +22,7 @@ from pixelbrain.identity.cluster import (
 from pixelbrain.identity.links import read_links
 from pixelbrain.identity.neighbours import nearest_neighbours
 from pixelbrain.identity.second_look import join_singles, part_unsure
+from pixelbrain.landing.derived import cluster_name as cluster_name
 
 #: (ids, unit vectors (n, d), k) -> row numbers (n, k) and cosine similarities (n, k), as `nearest_neighbours` returns.
 Neighbours = Callable[[Sequence[str], np.ndarray, int], tuple[np.ndarray, np.ndarray]]
@@ -44,16 +45,6 @@ class Assignment:
         """object (n,), what each row's cluster is called; None: it is in none. `ids` are those that were assigned."""
         names = {row: cluster_name(word, ids[row]) for row in np.unique(self.cluster).tolist() if row >= 0}
         return np.array([names.get(row) for row in self.cluster.tolist()], object)
-
-
-def cluster_name(word: str, first_id: str) -> str:
-    """The id of the person or group whose smallest id this is: `word`, a hyphen and 12 hex digits.
-
-    It is a function of what the cluster's rows are, so the same photos give it again, in any order, with any other
-    clusters beside. Photos added later leave it as it is unless they sort before all of the cluster's earlier ones
-    (names with rising numbers or dates do not), and a medoid would move with every photo.
-    """
-    return f"{word}-{hashlib.sha256(first_id.encode()).hexdigest()[:12]}"
 
 
 def assign(

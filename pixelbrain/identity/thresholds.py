@@ -54,8 +54,8 @@ _GROUPS: dict[str, float] = {
 # Of two photos of which one is the other, cut: the least cosine, and the most bits in which their perceptual hashes
 # differ. Neither says it alone. Of 417 pieces of photos, which show different things, no two of 86,736 pairs are within
 # both, nor are any of 112 whole photos (two shots of one scene, one after the other, are at .876 and 22 bits); a piece
-# with a tenth cut off is in 89 % of all cases, with a quarter in 10 %.
-_CUT: dict[str, tuple[float, int]] = {"efficientnet-lite0": (0.87, 20)}
+# with a tenth cut off is in 79 % of all cases, with a quarter in 6 %; docs/performance.md has what comes of it.
+_CUT: dict[str, tuple[float, int]] = {"efficientnet-lite0": (0.9, 20)}
 _CUT_OF_OTHERS = (0.97, 26)  # not measured
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from PIL import Image, ImageOps
 
+from pixelbrain.errors import ConfigError
 from pixelbrain.images.decode import DecodedImage, decode_image
 from pixelbrain.images.torchvision import import_torchvision
 
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 #: Of a longer strip, only the middle: a model sees a square of it.
 _LONGEST = 16
 
-#: What a photo may be: decoded, uint8 (H, W, 3) RGB pixels, or encoded bytes.
-Photo: TypeAlias = DecodedImage | np.ndarray | bytes
+#: What a photo may be: decoded, an image of Pillow's, uint8 (H, W, 3) RGB pixels, or encoded bytes.
+Photo: TypeAlias = DecodedImage | Image.Image | np.ndarray | bytes
 
 
 class Preprocessor(abc.ABC):
@@ -54,13 +55,13 @@ class Preprocessor(abc.ABC):
         Raises:
             DecodeError: encoded bytes that are not an image.
             ImageTooLargeError: encoded bytes of too many pixels.
+            ConfigError: what is no photo, or one instead of several.
         """
+        if isinstance(photos, Photo):
+            raise ConfigError(f"one photo ({type(photos).__name__}) where several are wanted: write [photo]")
         batch = np.empty((len(photos), *self.shape), dtype=np.uint8)
         for index, photo in enumerate(photos):
-            if isinstance(photo, bytes):
-                photo = decode_image(photo)
-            image = photo.pil() if isinstance(photo, DecodedImage) else Image.fromarray(photo)
-            batch[index] = self.to_pixels(image)
+            batch[index] = self.to_pixels(_pil(photo))
         return batch
 
     def to_tensor(self, batch: np.ndarray, *, device: str = "cpu", dtype: torch.dtype | None = None) -> torch.Tensor:
@@ -84,6 +85,20 @@ class Preprocessor(abc.ABC):
     def __call__(self, photos: Sequence[Photo], *, device: str = "cpu") -> torch.Tensor:
         """Photos to the model's input: float32 (N, channels, height, width). Raises as `to_batch` does."""
         return self.to_tensor(self.to_batch(photos), device=device)
+
+
+def _pil(photo: Photo) -> Image.Image:
+    """In RGB."""
+    if isinstance(photo, bytes):
+        photo = decode_image(photo)
+    if isinstance(photo, DecodedImage):
+        return photo.pil()
+    if isinstance(photo, Image.Image):
+        return photo.convert("RGB")
+    if isinstance(photo, np.ndarray) and photo.dtype == np.uint8 and photo.ndim == 3 and photo.shape[2] == 3:
+        return Image.fromarray(photo)
+    is_what = f"{photo.dtype} {photo.shape}" if isinstance(photo, np.ndarray) else type(photo).__name__
+    raise ConfigError(f"{is_what} is no photo: pixels are uint8 (height, width, 3), RGB; or give bytes of a file")
 
 
 def _centre(image: Image.Image, resize_px: int, crop_px: int, mode: str) -> np.ndarray:

@@ -11,6 +11,8 @@
 | `DerivedTable` | derived | people and groups under OUT: only rows that fit what is there now are read |
 | `compact` | compact | merge small part files and drop what newer rows replaced; safe to kill at any moment |
 | `publish` | published | what other programs read: one row an image, one a face, of one schema, at the end of a stage |
+| `EventLog` | said/ | what people said: one small file an event, appended, in one order |
+| `read_duplicates` | duplicates/ | what is there more than once, as it was found and as somebody chose since |
 | `join_results` | faces | what modules say of faces that another one found, joined to these |
 | `Registry` | registry | the people of OUT for life: names, who is hidden, who became whom |
 | `prune` | remaining | take images that are gone from their source out of OUT |

@@ -7,6 +7,7 @@ Where any of it has changed since, the row is about another photo or another fac
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -50,11 +51,12 @@ class DerivedTable:
     key: str  # the column that names what a row is about
     columns: pa.Schema
     beside: str | None = None  # a file of OUT that says more about what the rows name
+    folder: str = ""  # if it is called otherwise
 
     @property
     def file(self) -> str:
         """Its file, relative to OUT."""
-        return f"{self.name}/{self.name}.parquet"
+        return f"{self.folder or self.name}/{self.name}.parquet"
 
     def write(self, landing: Landing, table: pa.Table, module: str | None = None) -> None:
         """Replace it; each row gets its origin, and those of what is not there go. Raises `OutLockedError`."""
@@ -141,7 +143,7 @@ class DerivedTable:
 
     def digest(self, landing: Landing) -> str:
         """Changes with the rows that fit: with the file, and with what landed of the module. No row is read."""
-        version = landing.storage.versions(self.name).get(f"{self.name}.parquet")
+        version = landing.storage.versions(self.folder or self.name).get(f"{self.name}.parquet")
         folder, _slash, name = (self.beside or "").rpartition("/")
         if version and (more := landing.storage.versions(folder).get(name) if name else None):
             version += f"+{more}"
@@ -203,29 +205,39 @@ IDENTITIES = DerivedTable(
 )
 #: Which images look alike; see `identity.group`.
 GROUPS = DerivedTable(name="groups", module="resnet", key="image_id", columns=schema.GROUP_SCHEMA)
-#: Which images are there more than once; see `identity.lookalikes`.
+#: Which images are there more than once; see `landing.duplicates`.
 DUPLICATES = DerivedTable(name="duplicates", module="", key="image_id", columns=schema.DUPLICATE_SCHEMA)
 
 
-def read_duplicates(landing: Landing) -> pa.Table | None:
-    """Rows of `schema.DUPLICATE_SCHEMA` of groups whose best photo is there as it was; None: nobody looked for them.
-
-    Where it was changed or removed since, nobody is to think that what was like it has a better one. Raises
-    `LandingError`.
-    """
-    rows = DUPLICATES.read(landing).rows
-    if rows is None:
-        return None
-    there = rows["image_id"].combine_chunks()
-    rows = rows.filter(pc.or_(rows["keep"], pc.is_in(rows["copy_of"], there)))
-    kept = rows.filter(rows["keep"])["duplicate_id"].combine_chunks()
-    others = rows.filter(pc.invert(rows["keep"]))["duplicate_id"].combine_chunks()
-    return rows.filter(
-        pc.and_(pc.is_in(rows["duplicate_id"], kept), pc.is_in(rows["duplicate_id"], others.drop_null()))
-    )
-
-
 DERIVED = {table.name: table for table in (IDENTITIES, GROUPS, DUPLICATES)}
+
+MAPS = "maps"
+
+
+def map_table(name: str, *, of_faces: bool) -> DerivedTable:
+    """The map of the vectors of that name; see `identity.mapping`."""
+    key, columns = ("face_id", schema.FACE_MAP_SCHEMA) if of_faces else ("image_id", schema.MAP_SCHEMA)
+    return DerivedTable(name=name, module="", key=key, columns=columns, folder=MAPS)
+
+
+def landed_maps(landing: Landing) -> dict[str, DerivedTable]:
+    """The maps that are there, by the name of their vectors."""
+    found = {}
+    for file in sorted(landing.storage.versions(MAPS)):
+        with contextlib.suppress(FileGoneError, BrokenFileError), landing.storage.open_parquet(f"{MAPS}/{file}") as one:
+            name = file.removesuffix(".parquet")
+            found[name] = map_table(name, of_faces="face_id" in one.schema_arrow.names)
+    return found
+
+
+def cluster_name(word: str, first_id: str) -> str:
+    """The id of the person or group whose smallest id this is: `word`, a hyphen and 12 hex digits.
+
+    It is a function of what the cluster's rows are, so the same photos give it again, in any order, with any other
+    clusters beside. Photos added later leave it as it is unless they sort before all of the cluster's earlier ones
+    (names with rising numbers or dates do not), and a medoid would move with every photo.
+    """
+    return f"{word}-{hashlib.sha256(first_id.encode()).hexdigest()[:12]}"
 
 
 def _lookup(digests: np.ndarray) -> tuple[DigestTable, np.ndarray]:

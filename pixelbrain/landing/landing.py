@@ -237,7 +237,8 @@ class Landing(Shown):
                 vectors = {**(state.vectors or {}), **(earlier.vectors or {})}  # an older version noted fewer
                 found[name] = replace(earlier, vectors=vectors)
                 if earlier.model != state.model or any(vectors[v] != dim for v, dim in (state.vectors or {}).items()):
-                    models = " and ".join(sorted(s.model.model if s.model else "?" for s in (earlier, state)))
+                    named = earlier.model != state.model
+                    models = " and ".join(sorted(_named(s) if named else _measured(s) for s in (earlier, state)))
                     raise MixedModelsError(
                         f"the column {name} of {self.storage.uri} holds rows of two models, {models}: "
                         "run `pixelbrain extract` over all its images with one of them"
@@ -335,3 +336,12 @@ class Landing(Shown):
     def derived_state(self, table: Literal["identities", "groups"]) -> DerivedRows:
         """What a later stage derived, and how much of it what has landed since made void."""
         return (IDENTITIES if table == "identities" else GROUPS).read(self)
+
+
+def _named(state: ModuleState) -> str:
+    return state.model.model if state.model else "?"
+
+
+def _measured(state: ModuleState) -> str:
+    """By the lengths of its vectors, where it is called as another."""
+    return ", ".join(f"one of {dim} numbers in {path}" for path, dim in (state.vectors or {}).items())

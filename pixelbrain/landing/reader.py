@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pixelbrain.errors import MixedModelsError
 from pixelbrain.landing.parts import Part
 from pixelbrain.schema import BASE_FIELDS
 from pixelbrain.storage.base import BrokenFileError
@@ -82,6 +83,7 @@ def read_layers(
         FileGoneError: a file is not there any more.
         BrokenFileError: one is damaged.
         LandingError: one cannot be read.
+        MixedModelsError: a module's fields changed to another kind, and only some of the images were done again.
     """
     if not parts:
         return
@@ -152,7 +154,12 @@ def _join(layers: Sequence[Layer], pieces: Sequence[_Piece]) -> pa.Table:
         found = [(places, table) for of, places, table in pieces if of == number]
         if len(empty := np.flatnonzero(layer.part < 0)):
             found.append((empty, pa.table({name: pa.nulls(len(empty)) for name in layer.columns})))
-        table = pa.concat_tables([table for _places, table in found], promote_options="default")
+        try:
+            table = pa.concat_tables([table for _places, table in found], promote_options="permissive")
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise MixedModelsError(
+                f"a column is of two kinds ({error}): run `pixelbrain extract` over all its images with one of them"
+            ) from None
         places = np.concatenate([places for places, _table in found])
         if (places[1:] < places[:-1]).any():
             table = table.take(pa.array(np.argsort(places)))

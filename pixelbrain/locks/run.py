@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import collections
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+
 from pixelbrain.errors import LandingError, OutLockedError
 from pixelbrain.locks.file import hold_file
 from pixelbrain.locks.object import BEAT_S, STALE_S, hold_object
@@ -11,6 +17,10 @@ from pixelbrain.storage.base import Storage
 from pixelbrain.storage.local import why_not_written
 
 _NAME = "run.lock"
+_PAUSE_S = 0.1
+
+#: OUT's lock is shared by the threads of a process: those that must not work at once take turns here.
+_TURNS: collections.defaultdict[str, threading.RLock] = collections.defaultdict(threading.RLock)
 
 
 class RunLock(ProcessLock):
@@ -61,3 +71,26 @@ class RunLock(ProcessLock):
                 f"{self._storage.uri} is in use by {other or 'another process'}: wait until it is done, or end it"
             )
         return held
+
+
+@contextlib.contextmanager
+def waiting(storage: Storage, *, what: str, wait_s: float) -> Iterator[None]:
+    """OUT's lock for an edit of a moment, one of this process at a time, as soon as others are done.
+
+    Raises `OutLockedError` after `wait_s`, and as `RunLock` does.
+    """
+    lock = RunLock(storage, what=what)
+    with _TURNS[storage.uri]:
+        give_up_at = time.monotonic() + wait_s
+        while True:
+            try:
+                lock.acquire()
+                break
+            except OutLockedError:
+                if time.monotonic() >= give_up_at:
+                    raise
+                time.sleep(_PAUSE_S)
+        try:
+            yield
+        finally:
+            lock.release()

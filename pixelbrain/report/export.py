@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pixelbrain.errors import ConfigError, LandingError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.report.tables import EXPORT_TABLES, of_images
-from pixelbrain.storage.tables import TABLE_SUFFIXES, write_table
+from pixelbrain.storage.tables import TABLE_SUFFIXES, write_lines, write_table
 
 
 def export(
@@ -29,7 +30,9 @@ def export(
     upright original), score, identity_id, path, sharpness, distance (cosine, to that person's mean), assigned.
     people: identity_id, n_faces, n_images, and the face_id, image_id and path of the face that is most like them
     all. groups: group_id, image_id, path, distance (to the group's mean). duplicates: duplicate_id, propose (keep
-    or drop), image_id, path, kind, why, copy_of, bits, similarity, width, height, bytes. answers: image_id, path,
+    or drop), image_id, path, kind, why, copy_of, bits, similarity, width, height, bytes, chosen (best, keep or drop, by
+    somebody). lookalikes: group_id, propose (keep: the best, and what was chosen; drop: what was chosen; else
+    null), image_id, path, why, width, height, bytes, chosen. answers: image_id, path,
     field, answer as text, status, model, error_type, error.
 
     Where people have names, images have `names` (joined with ;), and faces and people a `name`; where some are hidden,
@@ -68,5 +71,36 @@ def export(
     found = of_images(table, landing, images, min_label_score)
     try:
         return write_table(file, found.columns, found.rows)
+    except OSError as error:
+        raise LandingError(f"cannot write {file}: {error.strerror or error}") from None
+
+
+def export_paths(
+    landing: Landing,
+    file: Path,
+    table: str = "images",
+    *,
+    images: pa.ChunkedArray | None = None,
+    end: str = "\n",
+) -> int:
+    """Write the paths of a table's photos for programs such as xargs, each once; of what is alike, those to drop.
+
+    The arguments are as `export` has them; `end`: what is behind each, a line's end or "\\0". Returns how many, and
+    raises the same, and `ConfigError` for a path that has a line's end in it, which other programs would take for two.
+    """
+    if "path" not in (found := of_images(table, landing, images, None)).columns.names:
+        raise ConfigError(f"{table} have no paths: choose another table")
+    if not file.absolute().parent.is_dir():
+        raise ConfigError(f"no folder {file.absolute().parent} to write {file.name} to: make it first")
+    paths: dict[str, None] = {}
+    for rows in found.rows:
+        if table in ("duplicates", "lookalikes"):
+            rows = rows.filter(pc.equal(rows["propose"], "drop"))
+        paths |= dict.fromkeys(rows["path"].drop_null().to_pylist())
+    broken = next((one for one in paths if end == "\n" and ("\n" in one or "\r" in one)), None)
+    if broken is not None:
+        raise ConfigError(f"{broken!r} has the end of a line in its name: --format paths0 is for xargs -0")
+    try:
+        return write_lines(file, paths, end=end)
     except OSError as error:
         raise LandingError(f"cannot write {file}: {error.strerror or error}") from None

@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 from pixelbrain.errors import ConfigError, MixedModelsError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.schema import ModelInfo
-from pixelbrain.stores.database import Collection, Database
+from pixelbrain.stores.chroma.fields import Collection
+from pixelbrain.stores.database import Database
 from pixelbrain.stores.load_record import StoreCounts
 from pixelbrain.stores.vectors import COLLECTION_COLUMNS, check_collection, nearest_landed, vector_fields, vector_models
 

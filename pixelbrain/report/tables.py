@@ -12,7 +12,10 @@ import pyarrow.compute as pc
 from pyarrow import types
 
 from pixelbrain import schema
-from pixelbrain.landing.derived import read_duplicates
+from pixelbrain.identity.lookalikes.alike import found_alike
+from pixelbrain.landing.derived import landed_maps
+from pixelbrain.landing.duplicates.choices import ChoiceLog
+from pixelbrain.landing.duplicates.read import read_duplicates, with_choices
 from pixelbrain.landing.faces import face_results, join_results
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.registry import Registry, read_registry
@@ -69,8 +72,19 @@ _DUPLICATES = pa.schema(
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("bytes", pa.int64()),
+        ("chosen", pa.string()),  # best, keep or drop, by somebody; null: as it was found
     ]
 )
+_LOOKALIKES = pa.schema(
+    [
+        ("group_id", pa.string()),
+        *(
+            _DUPLICATES.field(name)
+            for name in ("propose", "image_id", "path", "why", "width", "height", "bytes", "chosen")
+        ),
+    ]
+)
+_MAPS = pa.schema([("by", pa.string()), ("face_id", pa.string()), *_WHERE, ("x", pa.float32()), ("y", pa.float32())])
 _ANSWERS = pa.schema(
     [*_WHERE, *((name, pa.string()) for name in ("field", "answer", "status", "model", "error_type", "error"))]
 )
@@ -141,9 +155,19 @@ def groups_table(landing: Landing) -> ExportTable:
 
 def duplicates_table(landing: Landing) -> ExportTable:
     """A row an image that is there more than once, group by group; the one to keep first."""
-    table = read_duplicates(landing)
+    return _alike_table(landing, read_duplicates(landing), _DUPLICATES)
+
+
+def lookalikes_table(landing: Landing) -> ExportTable:
+    """A row an image that looks like others, group by group; the best first. Dropped are those that somebody chose."""
+    found = found_alike(landing)
+    chosen = None if found is None else with_choices(found, ChoiceLog(landing.storage).read(), drops=False)
+    return _alike_table(landing, chosen, _LOOKALIKES)
+
+
+def _alike_table(landing: Landing, table: pa.Table | None, schema_: pa.Schema) -> ExportTable:
     if table is None or not len(table):
-        return ExportTable(columns=_DUPLICATES, rows=iter(()))
+        return ExportTable(columns=schema_, rows=iter(()))
     order = [("duplicate_id", "ascending"), ("keep", "descending"), ("image_id", "ascending")]
     table = table.sort_by(order)
     sizes = pa.concat_tables(
@@ -151,11 +175,25 @@ def duplicates_table(landing: Landing) -> ExportTable:
         for one in landing.iter_images([])
     )
     sizes = sizes.take(pc.index_in(table["image_id"], sizes["image_id"].combine_chunks()))
-    columns = {name: table[name] for name in _DUPLICATES.names if name in table.column_names}
+    columns = {name: table[name] for name in table.column_names} | {"group_id": table["duplicate_id"]}
     columns |= {"width": sizes["width"], "height": sizes["height"], "bytes": sizes["size_bytes"]}
     columns |= {"path": _paths(table["image_id"]), "propose": pc.if_else(table["keep"], "keep", "drop")}
-    rows = pa.table({name: columns[name].cast(_DUPLICATES.field(name).type) for name in _DUPLICATES.names})
-    return ExportTable(columns=_DUPLICATES, rows=iter([rows]))
+    rows = pa.table({name: columns[name].cast(schema_.field(name).type) for name in schema_.names})
+    return ExportTable(columns=schema_, rows=iter([rows]))
+
+
+def maps_table(landing: Landing) -> ExportTable:
+    """A row a place on a map, map by map, in the order of the ids."""
+
+    def rows() -> Iterator[pa.Table]:
+        for by, one in landed_maps(landing).items():
+            table = one.rows(landing).sort_by(one.key)
+            columns = {name: table[name] for name in _MAPS.names if name in table.column_names}
+            columns |= {"by": pa.array([by] * len(table), pa.string()), "path": _paths(table["image_id"])}
+            columns.setdefault("face_id", pa.nulls(len(table), pa.string()))
+            yield pa.table({name: columns[name] for name in _MAPS.names}).cast(_MAPS)
+
+    return ExportTable(columns=_MAPS, rows=rows())
 
 
 def answers_table(landing: Landing) -> ExportTable:
@@ -171,6 +209,8 @@ EXPORT_TABLES: Mapping[str, Callable[[Landing, float | None], ExportTable]] = {
     "groups": lambda landing, _min_label_score: groups_table(landing),
     "answers": lambda landing, _min_label_score: answers_table(landing),
     "duplicates": lambda landing, _min_label_score: duplicates_table(landing),
+    "lookalikes": lambda landing, _min_label_score: lookalikes_table(landing),
+    "maps": lambda landing, _min_label_score: maps_table(landing),
 }
 
 

@@ -15,6 +15,7 @@ from pixelbrain.modules.base import PipelineModule
 from pixelbrain.modules.registry import MODULES, create_module, module_class
 from pixelbrain.record import read_record
 from pixelbrain.stages.display import Display
+from pixelbrain.stores.chroma.own_vectors import STORED
 
 if TYPE_CHECKING:
     from pixelbrain.asking.module import Gpt4VModule
@@ -143,6 +144,11 @@ def landed_module(
 def _own_module(name: str, state: ModuleState, told: Mapping[str, Any]) -> PipelineModule:
     classes = [module_class(spec) for spec in told.get("modules") or () if ":" in spec]
     cls = next((cls for cls in reversed(classes) if cls.name == name), None)
+    if cls is None and state.settings == STORED:
+        raise ConfigError(
+            f"the vectors {name} were stored, and nothing here computes that of another photo: search by one that has "
+            "landed, or in Python by Database.query_vector_field"
+        )
     if cls is None:
         raise ConfigError(f"run.json does not say where the module {name} is: give --module package.file:Class")
     return cls(**cls.arguments(state.settings))

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from pixelbrain.stages.chosen import check_filters
+
 if TYPE_CHECKING:
     from pixelbrain.stages.stages import Stages
 
@@ -61,6 +63,7 @@ CHECKS: Mapping[str, Callable[[Stages], object]] = MappingProxyType(
     {
         "source": lambda stages: stages.look_first(),  # it is there, can be listed, and holds an image
         "out": lambda stages: stages.storage.check_writable(),
+        "filters": check_filters,  # their names are known, or will be when they are asked for
         "mongo": lambda stages: stages.unopened().check("mongo"),
         "mongo to read": lambda stages: stages.unopened().check("mongo to read"),
         "chroma": lambda stages: stages.unopened().check("chroma"),
@@ -78,7 +81,7 @@ _STORES = ("mongo", "chroma", "servers")
 #: What each stage needs.
 NEEDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "extract": ("source", "out", "weights", "ray"),
+        "extract": ("source", "out", "filters", "weights", "ray"),
         "ask": ("out", "key", "ray"),
         "ask --batch": ("out", "key"),
         LOOK: ("asked",),
@@ -87,6 +90,7 @@ NEEDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "group": ("out", *_STORES),
         "verify": ("out", "mongo to read", "chroma", "servers"),  # changes nothing; --repair is a load
         "duplicates": ("out",),
+        "map": ("out",),
         "report": ("out",),
         "compact": ("out",),
         "search": ("chroma", "servers"),

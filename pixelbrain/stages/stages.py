@@ -17,13 +17,13 @@ from pixelbrain.errors import ConfigError, OutLockedError, StoppedError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.locks.run import RunLock
 from pixelbrain.record import read_record, write_stage
+from pixelbrain.stages import wording
 from pixelbrain.stages.asking import asked, to_ask
 from pixelbrain.stages.chosen import choose, chosen_loader
 from pixelbrain.stages.configured import fetch_missing, make_asking, make_modules, recorded_config
 from pixelbrain.stages.display import Display, LogDisplay
 from pixelbrain.stages.extracting import extract_passes, tell_passes
 from pixelbrain.stages.preflight import LOOK, preflight
-from pixelbrain.stages.wording import tell_asked, tell_duplicates, tell_identified, tell_loaded
 
 if TYPE_CHECKING:
     from pixelbrain.asking.answer_records import AskReport
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pixelbrain.engine.extract import ExtractReport, FirstLook
     from pixelbrain.identity.group import GroupReport
     from pixelbrain.identity.lookalikes.duplicates import DuplicatesReport
+    from pixelbrain.identity.mapping.map import MapReport
     from pixelbrain.identity.people import IdentityReport
     from pixelbrain.images.loader import DataLoader
     from pixelbrain.landing.compact import CompactReport
@@ -80,7 +81,7 @@ class Stages:
         self.landing = landing or Landing(config.out, s3_endpoint=config.s3_endpoint)
         self.storage: Storage = self.landing.storage
         self._loader, self._modules, self._asking = loader, modules, asking
-        self._behind, self._is_loader_ready = behind, False
+        self.behind, self._is_loader_ready = behind, False
         self._looked: FirstLook | None = None
         self._loaded = False  # whether what the load wrote last is in the stores that are open
         self.checked: set[str] = set()  # what was seen to be there, see `preflight`
@@ -105,15 +106,8 @@ class Stages:
         if self._loader is None:
             if not config.source:
                 raise ConfigError("no SOURCE: name a folder, an image, a list file or s3://bucket/prefix")
-            self._loader = DataLoader(
-                config.source,
-                s3_endpoint=config.s3_endpoint,
-                limit=config.limit,
-                max_megapixels=config.max_megapixels,
-                hidden=config.hidden,
-                column=config.column,
-                where=config.where,
-            )
+            names = ("s3_endpoint", "limit", "max_megapixels", "hidden", "column", "where")
+            self._loader = DataLoader(config.source, **{name: getattr(config, name) for name in names})
         if not self._is_loader_ready:
             self._loader, self._is_loader_ready = chosen_loader(self, self._loader), True
         return self._loader
@@ -197,7 +191,7 @@ class Stages:
         with self.lock("extract"):  # before 100 MB are fetched for an OUT that is in use, or may not be written
             if not self._modules:  # those of a config; others know by themselves where theirs are
                 fetch_missing(modules, config, self.display)
-            reports = extract_passes(self, modules, self._behind, looked, progress)
+            reports = extract_passes(self, modules, self.behind, looked, progress)
             report = functools.reduce(add_reports, reports.values())
             self._publish()
             figures = dataclasses.asdict(report) | {"images_per_s": round(report.images_per_s, 2)}
@@ -222,7 +216,7 @@ class Stages:
         with self.lock("ask"), self._published(), self.display.stage("ask") as tell:
             report = ask(**given, limit=limit, progress=progress or tell, waits=tell.waits, debug=self.debug)
             self.record("ask", {**asked(module), **report.as_dict()})
-        tell_asked(self.display, report, asked(module)["fields"])
+        wording.tell_asked(self.display, report, asked(module)["fields"])
         return report
 
     def load(self, database: Database, *, rebuild: bool = False) -> LoadReport:
@@ -234,7 +228,7 @@ class Stages:
             report = load(self.landing.require(), database, rebuild=rebuild, progress=tell)
             self.record("load", report.as_dict())
         self._loaded = True
-        tell_loaded(self.display, report, self.storage)
+        wording.tell_loaded(self.display, report, self.storage)
         return report
 
     def identify(self, database: Database, *, threshold: float | None = None, rebuild: bool = False) -> IdentityReport:
@@ -250,13 +244,12 @@ class Stages:
         with self.lock("identify"):
             report = None if rebuild else module.unchanged(database)
             if report is None:
-                there = (
-                    on_ray(debug=self.debug) if os.environ.get("RAY_ADDRESS") else contextlib.nullcontext(in_threads)
-                )
+                elsewhere = os.environ.get("RAY_ADDRESS")
+                there = on_ray(debug=self.debug) if elsewhere else contextlib.nullcontext(in_threads)
                 with self._in_step(database, "faces"), self.display.stage("identify", unit="faces"), there as over:
                     report = module.run(database, rebuild=rebuild, over=over)
                     self.record("identify", dataclasses.asdict(report))
-        tell_identified(self.display, report, self.config.strategy)
+        wording.tell_identified(self.display, report, self.config.strategy)
         return report
 
     def group(
@@ -270,23 +263,30 @@ class Stages:
         with self.lock("group"), self._published(), self._in_step(database, by), self.display.stage("group"):
             report = group_images(database, threshold=threshold, by=by, only=images)
             self.record("group", dataclasses.asdict(report))
-        self.display.line(
-            f"group     {report.groups:,} groups in {report.grouped:,} of {report.images:,} images, "
-            f"{report.seconds:,.0f} s"
-        )
+        wording.tell_grouped(self.display, report)
         return report
 
     def duplicates(self, **given: Any) -> DuplicatesReport:
         """Find photos that are there more than once; see `identity.lookalikes.duplicates.find_duplicates`."""
         from pixelbrain.identity.lookalikes.duplicates import find_duplicates
 
-        self.check("duplicates")
-        with self.lock("duplicates"), self._published(), self.display.stage("duplicates"):
-            report = find_duplicates(
-                self.landing.require(), **{name: value for name, value in given.items() if value is not None}
-            )
-            self.record("duplicates", dataclasses.asdict(report))
-        tell_duplicates(self.display, report)
+        given = {name: value for name, value in given.items() if value is not None}
+        return self._derive("duplicates", lambda _tell: find_duplicates(self.landing, **given), wording.tell_duplicates)
+
+    def map(self, **given: Any) -> MapReport:
+        """Lay out all photos or faces by their vectors; see `identity.mapping.map.make_map`."""
+        from pixelbrain.identity.mapping.map import make_map
+
+        return self._derive("map", lambda tell: make_map(self.landing, **{"progress": tell, **given}), wording.tell_map)
+
+    def _derive(self, stage: str, derive: Callable[[Any], Any], say: Callable[[Display, Any], None]) -> Any:
+        """What is made of landed rows alone, without a store."""
+        self.check(stage)
+        self.landing.require()
+        with self.lock(stage), self._published(), self.display.stage(stage, unit="steps") as tell:
+            report = derive(tell)
+            self.record(stage, dataclasses.asdict(report))
+        say(self.display, report)
         return report
 
     def report(self) -> Path:

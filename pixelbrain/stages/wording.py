@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from pixelbrain.asking.reasons import Reasons
     from pixelbrain.config import Strategy
     from pixelbrain.engine.extract import ExtractReport
+    from pixelbrain.identity.group import GroupReport
     from pixelbrain.identity.lookalikes.duplicates import DuplicatesReport
+    from pixelbrain.identity.mapping.map import MapReport
     from pixelbrain.identity.people import IdentityReport
     from pixelbrain.storage.base import Storage
     from pixelbrain.stores.load import LoadReport
@@ -99,6 +101,13 @@ def tell_identified(display: Display, report: IdentityReport, strategy: Strategy
         )
 
 
+def tell_grouped(display: Display, report: GroupReport) -> None:
+    """Groups, and the images in them."""
+    display.line(
+        f"group     {report.groups:,} groups in {report.grouped:,} of {report.images:,} images, {report.seconds:,.0f} s"
+    )
+
+
 def tell_duplicates(display: Display, report: DuplicatesReport) -> None:
     """What was found, and what was not looked at."""
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(report.kinds.items()))
@@ -106,8 +115,16 @@ def tell_duplicates(display: Display, report: DuplicatesReport) -> None:
         f"duplicates {report.drop:,} of {report.images:,} images have a better one ({report.groups:,} groups"
         f"{', ' + kinds if kinds else ''}), {report.drop_bytes / 1e6:,.1f} MB, {report.seconds:,.1f} s"
     )
+    if report.chosen:
+        display.line(f"           {report.chosen:,} of these photos were kept or dropped by choice, which holds")
     if report.hashed < report.images:
         display.line(
             f"           {report.images - report.hashed:,} have no perceptual hash: pictures of one colour, and photos "
             "that landed without, which get one by `pixelbrain extract SOURCE --out OUT --module quality`"
         )
+
+
+def tell_map(display: Display, report: MapReport) -> None:
+    """How many places there are, and who has none."""
+    left_out = f", {report.left_out:,} left out, whose vectors are no numbers" if report.left_out else ""
+    display.line(f"map       {report.points:,} places by {report.by}{left_out}, {report.seconds:,.1f} s")

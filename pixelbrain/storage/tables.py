@@ -34,7 +34,7 @@ def write_table(file: Path, columns: pa.Schema, tables: Iterable[pa.Table]) -> i
         return _write_parquet(file, columns, tables)
     if suffix == ".jsonl":
         rows = (dict(zip(columns.names, row, strict=True)) for row in _rows(tables, finite=True))
-        return _write_lines(file, (json.dumps(row, ensure_ascii=False) for row in rows))
+        return write_lines(file, (json.dumps(row, ensure_ascii=False) for row in rows))
     return write_csv(file, columns.names, _rows(tables, finite=False))
 
 
@@ -51,7 +51,7 @@ def write_csv(file: Path, names: Sequence[str], rows: Iterable[Sequence[Any]]) -
     """
     header = (_quoted(name) if _NEEDS_QUOTES.search(name) else name for name in names)
     lines = map(",".join, itertools.chain([header], (map(_cell, row) for row in rows)))
-    return _write_lines(file, lines, errors="surrogateescape") - 1
+    return write_lines(file, lines, errors="surrogateescape") - 1
 
 
 def _cell(value: Any) -> str:
@@ -66,11 +66,12 @@ def _quoted(text: str) -> str:
     return '"' + text.replace('"', '""') + '"'
 
 
-def _write_lines(file: Path, lines: Iterable[str], errors: str = "strict") -> int:
+def write_lines(file: Path, lines: Iterable[str], errors: str = "strict", end: str = "\n") -> int:
+    """Write texts, each with its end. Returns how many. Raises `OSError`."""
     count = 0
-    with _replaced(file) as temporary, open(temporary, "w", encoding="utf-8", errors=errors, newline="\n") as text:
+    with _replaced(file) as temporary, open(temporary, "w", encoding="utf-8", errors=errors, newline="") as text:
         for line in lines:
-            text.write(line + "\n")
+            text.write(line + end)
             count += 1
     return count
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 import pyarrow as pa
 from pymongo.collection import Collection as MongoCollection
 from pymongo.database import Database as MongoDatabase
@@ -18,13 +17,12 @@ from pixelbrain.errors import ConfigError, StoreError
 from pixelbrain.landing.derived import DERIVED
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.registry import read_registry
-from pixelbrain.schema import ModelInfo, check_name, field_path
+from pixelbrain.schema import check_name, field_path
 from pixelbrain.storage.base import Storage
 from pixelbrain.storage.local import why_not_writable
 from pixelbrain.stores.address import chroma_database, is_url
-from pixelbrain.stores.chroma import health_process
+from pixelbrain.stores.chroma.fields import VectorFields
 from pixelbrain.stores.chroma.heartbeat import find_server
-from pixelbrain.stores.load_record import vectors_behind
 from pixelbrain.stores.mongo import derived
 from pixelbrain.stores.mongo import fields as image_fields
 from pixelbrain.stores.mongo.connection import MongoConnection
@@ -32,18 +30,14 @@ from pixelbrain.stores.mongo.csv_rows import read_rows
 from pixelbrain.stores.mongo.fields import FieldSummary, check_field, check_filter
 from pixelbrain.stores.mongo.upsert import create_indexes, upsert_images
 from pixelbrain.stores.results import WriteResult
-from pixelbrain.stores.vectors import Match, VectorBatch, check_collection
 
 if TYPE_CHECKING:
     from pixelbrain.stores.chroma.collections import VectorStore
 
 logger = logging.getLogger(__name__)
 
-#: `faces`, `images`, or what a module's vectors are called, see `stores.vectors.vector_fields`.
-Collection = str
 
-
-class Database:
+class Database(VectorFields):
     """The two stores of an OUT folder.
 
     A field is called as in `ask --where` and in exports: `label`, `n_faces`, an answer by its question's field, a field
@@ -106,30 +100,9 @@ class Database:
         return self.mongo_connection.database
 
     @property
-    def vectors(self) -> VectorStore:
-        """The ChromaDB collections."""
-        if self._closed:
-            raise StoreError("this database is closed: open it again with Database.open")
-        if self._vectors is None:
-            from pixelbrain.stores.chroma.collections import VectorStore  # chromadb takes 2 s to import
-
-            self._vectors = VectorStore(self.chroma_location)
-        return self._vectors
-
-    @property
     def has_mongo(self) -> bool:
         """Whether MongoDB is there to be asked: a server, or files of an earlier load."""
         return self.mongo_connection.exists
-
-    @property
-    def has_vectors(self) -> bool:
-        """Whether ChromaDB is there to be asked: a server, or files of an earlier load."""
-        return self.remote_vectors or Path(self.chroma_location).expanduser().exists()
-
-    @property
-    def remote_vectors(self) -> bool:
-        """Whether ChromaDB is a server."""
-        return is_url(self.chroma_location)
 
     def check(self, store: Literal["mongo", "mongo to read", "chroma"]) -> None:
         """Raise `StoreError` unless a store can be used: a server answers, a folder can be written. None is started."""
@@ -266,53 +239,6 @@ class Database:
         with self._images() as images:
             return image_fields.export_csv(images, Path(path), chosen or image_fields.all_fields(images))
 
-    # --- vectors -------------------------------------------------------------------------------------------------
-
-    def query_vector_field(
-        self, collection: Collection, vectors: np.ndarray, n_results: int = 20, where: Mapping[str, Any] | None = None
-    ) -> list[list[Match]]:
-        """The nearest faces, images or other vectors to each vector, by cosine distance (0 to 2), nearest first.
-
-        Args:
-            collection: `faces`, `images`, or a module that has vectors: `mymodule`, `mymodule.field` if it has several.
-            vectors: (m, dim), or one (dim,), from the model that `vector_model` names.
-            where: a ChromaDB filter on the metadata (faces: image_id, version, score, width_px, sharpness; images:
-                version, label; of a module those of them that its struct has).
-
-        Raises `ConfigError` (no such collection, a NaN), `MixedModelsError` (another length), `StoreError` (no load).
-        """
-        self._require_vectors(collection)
-        return self.vectors.query(collection, vectors, n_results, where)
-
-    def iter_vectors(self, collection: Collection, batch: int = 5000) -> Iterator[VectorBatch]:
-        """All vectors of a collection, `batch` at a time."""
-        self._require_vectors(collection)
-        return self.vectors.iter_vectors(collection, batch)
-
-    def vector_model(self, collection: Collection) -> ModelInfo:
-        """Which model computed the vectors. Raises `StoreError`: nothing was loaded yet."""
-        self._require_vectors(collection)
-        model = self.vectors.model(collection)
-        if model is None:
-            raise self._nothing_loaded(collection)
-        return model
-
-    def behind(self, collection: str) -> str | None:
-        """How a collection differs from what landed, by what its last load remembers; None: it does not.
-
-        Reads no vector, and of OUT the ids only. Raises `StoreError` for one that is damaged, or cannot be reached.
-        """
-        self.landing.refresh()  # others may have landed more
-        if not self.has_vectors:
-            return vectors_behind(self.landing, collection, None, 0)
-        self._require_vectors(collection)
-        return vectors_behind(self.landing, collection, self.vectors.loaded(collection), self.vectors.count(collection))
-
-    def require_in_step(self, collection: Collection) -> None:
-        """Raises `StoreError` if it does not hold what landed, or nothing did: before a table takes another's place."""
-        if (why := self.behind(collection)) is not None:
-            raise StoreError(f"{why}: `pixelbrain load {self.landing.storage.uri}` first")
-
     # --- tables of later stages ----------------------------------------------------------------------------------
 
     def store_derived(
@@ -383,18 +309,3 @@ class Database:
     def _remember(self, name: str, digest: str | None) -> None:
         with self.mongo_connection.errors():
             self.mongo_connection.patiently(lambda: derived.remember(self.mongo["meta"], name, digest))
-
-    def _require_vectors(self, collection: str) -> None:
-        check_collection(self.landing, collection)
-        if not self.has_vectors:  # opening it would make an empty one
-            raise self._nothing_loaded(collection)
-        if not self.remote_vectors:
-            if self._vectors is None:
-                health_process.warm_up()  # beside our own import of chromadb
-            self.vectors.connection.require_sound(collection)
-
-    def _nothing_loaded(self, collection: str) -> StoreError:
-        return StoreError(
-            f"there are no vectors of {collection} in {self.chroma_location}: "
-            f"`pixelbrain load {self.landing.storage.uri}` writes them"
-        )

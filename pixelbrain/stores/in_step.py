@@ -21,7 +21,7 @@ from pixelbrain.stores.vectors import COLLECTION_COLUMNS, vector_models
 
 if TYPE_CHECKING:
     from pixelbrain.stores.chroma.collections import VectorStore
-    from pixelbrain.stores.database import Collection
+    from pixelbrain.stores.chroma.fields import Collection
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@
 | --- | --- | --- |
 | `make_app` | app | which address shows or says what; errors as pages |
 | `Guard` | guard | Host, Origin, token and cookie, sizes, and the headers that keep a browser from doing more |
+| `MapPages` | map | the map, its points for the script, and how it is made |
 | `Page` | page | renders a template: links, messages, long lists in pages |
 | `people_page` | people | people, one of them, faces of nobody, and the history |
 | `photos_page`, `photo_page` | photos/ | photos that were searched, one of them, and pictures |
@@ -11,5 +12,6 @@
 | `run_page` | run | the front, figures of the run, failures by kind |
 | `name_person` | say | what a form says becomes a correction, and a sentence about it |
 | `serve` | serve | an address of this machine, and the browser that opens it |
+| `groups_page` | duplicates/ | duplicates and look-alikes, two side by side, and what somebody chooses among them |
 | `Desk` | data/ | what the pages show, in memory |
 """

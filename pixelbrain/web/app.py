@@ -18,7 +18,11 @@ from pixelbrain.errors import OutLockedError, PixelbrainError
 from pixelbrain.stages.stages import Stages
 from pixelbrain.web import people, review, run, say
 from pixelbrain.web.data.desk import Desk, Note, View
+from pixelbrain.web.duplicates import page as duplicates
+from pixelbrain.web.duplicates import say as choosing
+from pixelbrain.web.duplicates.alike import Alike
 from pixelbrain.web.guard import Guard, TooLarge
+from pixelbrain.web.map import MapPages
 from pixelbrain.web.page import Pages, asset
 from pixelbrain.web.photos.listing import list_file, photos_page
 from pixelbrain.web.photos.nearest import like_page, nearest_page, search_by_photo
@@ -36,7 +40,8 @@ Say = Callable[[Desk, View, say.Form], Note]
 def make_app(stages: Stages, *, token: str, hosts: Collection[str] = (), read_only: bool = False) -> ASGIApp:
     """The pages over an OUT; see `Guard` for who may ask. Reading begins at once, beside the first request."""
     desk = Desk(stages, read_only=read_only)
-    pages = Pages(desk, run.title_of(stages))
+    pages, alike = Pages(desk, run.title_of(stages)), Alike(desk)
+    on_map = MapPages(pages)
     shown: dict[str, Callable[[Request, View], Response]] = {
         "/": run.front_page(pages),
         "/people": people.people_page(pages),
@@ -54,14 +59,27 @@ def make_app(stages: Stages, *, token: str, hosts: Collection[str] = (), read_on
         "/photos/{key}/large": picture(pages, "large"),
         "/review": review.review_page(pages),
         "/history": people.history_page(pages),
+        "/duplicates": duplicates.groups_page(pages, alike, "duplicates"),
+        "/duplicates/list.csv": duplicates.list_file(pages, "duplicates", "csv"),
+        "/duplicates/list.txt": duplicates.list_file(pages, "duplicates", "txt"),
+        "/duplicates/{key}": duplicates.compare_page(pages, alike, "duplicates"),
+        "/lookalikes": duplicates.groups_page(pages, alike, "lookalikes"),
+        "/lookalikes/list.csv": duplicates.list_file(pages, "lookalikes", "csv"),
+        "/lookalikes/list.txt": duplicates.list_file(pages, "lookalikes", "txt"),
+        "/lookalikes/{key}": duplicates.compare_page(pages, alike, "lookalikes"),
         "/run": run.run_page(pages),
         "/changes": _changes(pages),
+        **on_map.shown(),
     }
     said: dict[str, Say] = {
         "/people/say": say.say_of_people,
         "/faces/say": say.say_of_faces,
         "/review": say.answer,
         "/undo": say.undo,
+        "/map/make": on_map.make,
+        "/duplicates/say": lambda _desk, view, form: choosing.choose(alike, view, form),
+        "/duplicates/undo": lambda _desk, _view, form: choosing.undo(alike, form),
+        "/duplicates/look": lambda _desk, _view, _form: choosing.look(alike),
     }
     routes = [
         Route("/assets/{name}", _asset),
@@ -77,7 +95,7 @@ def make_app(stages: Stages, *, token: str, hosts: Collection[str] = (), read_on
         Exception: _unforeseen(pages),
     }
     app = Starlette(routes=routes, exception_handlers=handlers)  # type: ignore[arg-type]
-    app.state.desk = desk
+    app.state.desk, app.state.alike, app.state.making = desk, alike, on_map.making
     desk.start()
     return Guard(app, token=token, hosts=hosts)
 
@@ -148,12 +166,14 @@ def _changes(pages: Pages) -> Callable[[Request, View], Response]:
     def show(request: Request, view: View) -> Response:
         since = request.query_params.get("since", "")
         landed = bool(since) and since[:16] != view.stamp[:16]
-        text = ""
-        if since != view.stamp:
+        now, text = view.stamp[: len(since) or None], ""
+        if since != now and since[:32] == now[:32]:
+            text = "Something changed: duplicates were looked for, or chosen among."
+        elif since != now:
             events = pages.desk.people.history()
             last = say.told(events[-1], view.known) if events else "people were found anew"
             text = "More has landed here." if landed else f"Something changed: {last}."
-        return JSONResponse({"stamp": view.stamp, "text": text})
+        return JSONResponse({"stamp": now, "text": text})
 
     return show
 

@@ -21,7 +21,10 @@ from pixelbrain.web.data.desk import Desk, Note, View
 
 #: For how long the first page waits while all is read, before it says so.
 FIRST_WAIT_S = 1.5
-_FILES = {"work.css": "text/css", "work.js": "text/javascript", "photo.js": "text/javascript"}
+_FILES = {
+    **dict.fromkeys(("work.css", "map.css"), "text/css"),
+    **dict.fromkeys(("work.js", "photo.js", "map.js"), "text/javascript"),
+}
 
 
 class Links:
@@ -91,8 +94,10 @@ class Pages:
             "path": here,
             "back": _without_note(here, request.url.query),
             "read_only": self.desk.read_only,
+            # only who looks at duplicates is told what others choose among them
+            "stamp": (view.stamp if variables.get("here") == "duplicates" else view.stamp[:32]) if view else "",
+            "undo_at": "/undo",
             "loaded": self.desk.has_models,
-            "stamp": view.stamp if view else "",
             "wanted": None,
         }
         text = self._environment.get_template(template).render({**shared, **variables})

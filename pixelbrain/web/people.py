@@ -66,11 +66,16 @@ def person_page(pages: Pages) -> Callable[[Request, View], Response]:
 
 
 def faces_page(pages: Pages) -> Callable[[Request, View], Response]:
-    """The faces of nobody."""
+    """The faces of nobody, or those on a part of a map."""
 
     def show(request: Request, view: View) -> Response:
-        page = paged(request, view.known.nobodys, FACES)
-        return pages.render(request, "faces.html", view, here="faces", page=page, faces=view.known.pairs(page.items))
+        known = view.known
+        chosen = known.atlas.faces(request.query_params.get("area", ""), known)
+        page = paged(request, known.nobodys if chosen is None else chosen, FACES)
+        faces = known.pairs(page.items)
+        return pages.render(
+            request, "faces.html", view, here="faces", page=page, faces=faces, on_map=chosen is not None
+        )
 
     return show
 

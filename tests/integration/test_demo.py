@@ -135,9 +135,9 @@ def test_identities_are_the_same_again_and_other_strategies_work(out, command):
     assert pb.Landing(out).read_identities().equals(before)
 
 
-def test_weights_that_cannot_be_had_are_named(tmp_path, pixelbrain):
+def test_weights_that_cannot_be_had_are_named(tmp_path, command):
     mirror = {"PIXELBRAIN_WEIGHTS_MIRROR": "http://127.0.0.1:9/", "TORCH_HOME": str(tmp_path)}
-    failed = pixelbrain("run", SAMPLES / "things", "--out", tmp_path / "out", check=False, **mirror)
+    failed = command("run", SAMPLES / "things", "--out", tmp_path / "out", check=False, **mirror)
     assert failed.returncode == 1 and failed.stderr.count("Error: ") == 1
     for wanted in ("resnet50-11ad3fa6.pth", str(tmp_path), "--weights-dir", "--offline"):
         assert wanted in failed.stderr

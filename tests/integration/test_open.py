@@ -11,10 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
+from pixelbrain import schema
 from pixelbrain.identity.corrections.people import People
+from pixelbrain.identity.mapping.map import make_map
+from pixelbrain.landing.derived import DUPLICATES
+from pixelbrain.landing.landing import Landing
 from tests.unit.identity.corrections.world import World
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: `uv sync` installs it")
@@ -23,7 +28,18 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: `
 
 PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 LONG, ARABIC = "Maximiliana " * 16, "\u0644\u064a\u0644\u0649"
-PAGES = ("", "people", "people?show=hidden", "review", "photos", "faces", "run", "history")
+PAGES = (
+    "",
+    "people",
+    "people?show=hidden",
+    "review",
+    "photos",
+    "map?of=faces",
+    "duplicates",
+    "faces",
+    "run",
+    "history",
+)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +51,23 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for who in range(4):
         world.add(6, who=who)
     world.identify()
+    landing = Landing(world.out)
+    make_map(landing, "faces")
+    ids = landing.index.image_id.to_pylist()
+    DUPLICATES.write(landing, pa.Table.from_pylist([row for at in (0, 3) for row in alike(ids[at : at + 3])], ALIKE))
     return world.out
+
+
+ALIKE = pa.schema(
+    [schema.DUPLICATE_SCHEMA.field(one) for one in ("image_id", "duplicate_id", "keep", "kind", "copy_of", "why")]
+)
+
+
+def alike(ids: list[str]) -> list[dict[str, Any]]:
+    """Rows of a group of duplicates, of which the first is the best."""
+    group = {"duplicate_id": f"duplicates of {ids[0]}"}
+    copies = [{"image_id": one, "keep": False, "kind": "near", "copy_of": ids[0], "why": "alike"} for one in ids[1:]]
+    return [group | one for one in ({"image_id": ids[0], "keep": True, "why": "larger"}, *copies)]
 
 
 @pytest.fixture(scope="module")
@@ -228,11 +260,13 @@ def test_every_page_fits_and_can_be_read(browser: Any, address: str, out: Path, 
     person = desk.page.locator("a.tile.person").first.get_attribute("href")
     desk.go("photos")
     photo = desk.page.locator("figure a.frame").first.get_attribute("href")
-    for path in (*PAGES, person[1:], photo[1:]):
+    desk.go("duplicates")
+    pair = desk.page.locator(".group a.frame").nth(1).get_attribute("href")
+    for path in (*PAGES, person[1:], photo[1:], pair[1:]):
         desk.go(path)
         assert desk.page.locator("h1").count() == 1, path
         assert desk.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path
-        if scheme == "light" and path in ("people?show=hidden", "faces", "run", "history"):
+        if scheme == "light" and path in ("people?show=hidden", "faces", "run", "history", pair[1:]):
             continue  # of the same parts as the others: seconds each
         found = Axe().run(desk.page).response["violations"]
         serious = [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")]
@@ -266,6 +300,104 @@ def look(desk: Desk, what: str, *, serious: bool) -> None:
     )
 
 
+def test_on_the_map_some_are_chosen_and_one_is_opened(browser: Any, address: str):
+    desk = Desk(browser, address, viewport=DESKTOP, color_scheme="dark")
+    desk.go("map?of=faces&colour=person")
+    said = desk.page.locator("#map-said")
+    said.filter(has_text="24 faces in view").wait_for()
+
+    # the legend leaves some, and the address has it
+    first = desk.page.locator("#map-legend li").first
+    count = int(first.locator(".note").inner_text())
+    first.locator("input").uncheck()
+    said.filter(has_text=f"{24 - count} faces in view").wait_for()
+    desk.page.wait_for_url("**show=**")
+    desk.page.reload()
+    said.filter(has_text=f"{24 - count} faces in view").wait_for()
+    first.locator("input").check()
+    said.filter(has_text="24 faces in view").wait_for()
+
+    # a line around all; nothing of it is stored but in the address
+    box = desk.page.locator("#map-canvas").bounding_box()
+    corners = [(2, 2), (0.5, 2), (-2, 2), (-2, 0.5), (-2, -2), (0.5, -2), (2, -2), (2, 0.5)]
+    corners = [(x % box["width"] if abs(x) > 1 else x * box["width"],
+                y % box["height"] if abs(y) > 1 else y * box["height"]) for x, y in corners]  # fmt: skip
+    desk.page.keyboard.down("Shift")
+    desk.page.mouse.move(box["x"] + corners[0][0], box["y"] + corners[0][1])
+    desk.page.mouse.down()
+    for x, y in corners[1:]:
+        desk.page.mouse.move(box["x"] + x, box["y"] + y)
+    desk.page.mouse.up()
+    desk.page.keyboard.up("Shift")
+    said.filter(has_text="24 faces chosen").wait_for()
+    desk.page.get_by_role("link", name="Show the faces").click()
+    desk.heading("Faces on the map")
+    desk.tiles(24)
+    desk.page.go_back()
+    said.filter(has_text="24 faces chosen").wait_for()
+    desk.page.get_by_role("link", name="Their photos").click()
+    desk.page.locator(".lead", has_text="24 photos found").wait_for()
+
+    # the keyboard alone: nearer, and what is in the middle opens
+    desk.go("map?of=faces")
+    said.filter(has_text="24 faces in view").wait_for()
+    desk.page.locator("#map-canvas").focus()
+    for _ in range(4):
+        desk.press("+", "-")
+    desk.page.locator(".map-card .name").wait_for()
+    desk.press("Enter")
+    desk.page.wait_for_url("**/photos/*")
+    assert desk.odd == []
+
+
+def test_among_duplicates_one_chooses_by_keys(browser: Any, address: str):
+    desk = Desk(browser, address, viewport=DESKTOP)
+    desk.go("duplicates")
+    desk.tiles(6)
+    badges = desk.page.locator(".badge")
+    desk.press("ArrowRight", "ArrowRight", "k")
+    desk.said("is to be kept")
+    sync_api.expect(badges.nth(1)).to_contain_text("Keep")
+    desk.press("b")  # the cursor stays where it was
+    desk.said("is the best")
+    sync_api.expect(badges.nth(0)).to_contain_text("Drop")
+    desk.press("z")
+    desk.said("Taken back")
+    sync_api.expect(badges.nth(1)).to_contain_text("Keep")
+    desk.press("d")
+    desk.said("is to be dropped")
+
+    # the next group; down is the row below, which may be of another one
+    desk.press("Enter")
+    second = desk.page.locator(".group").nth(1).get_attribute("id")
+    desk.page.wait_for_function("id => document.activeElement.closest('.group')?.id === id", arg=second)
+    desk.press("ArrowUp", "ArrowDown", "n")
+    desk.said("shown no more")
+    desk.tiles(3)
+    desk.press("z")
+    desk.tiles(6)
+
+    # side by side: all pixels, of which both show the same
+    desk.page.locator(".group a.frame").nth(2).click()
+    desk.page.locator(".around", has_text="2 of 2 others").wait_for()
+    desk.press("ArrowLeft")
+    desk.page.locator(".around", has_text="1 of 2 others").wait_for()
+    desk.press("x")
+    panes = desk.page.locator("[data-pane]")
+    panes.nth(1).wait_for()
+    panes.locator("img").evaluate_all("all => all.forEach(one => { one.width = one.height = 3000; })")
+    panes.nth(0).evaluate("pane => pane.scrollTo(500, 400)")
+    there = "one => one.scrollLeft === 500 && one.scrollTop === 400"
+    desk.page.wait_for_function(f"() => [...document.querySelectorAll('[data-pane]')].every({there})")
+    desk.press("k")
+    desk.said("is to be kept")
+    desk.press("Enter")
+    desk.page.locator(".around", has_text="group 2 of 2").wait_for()
+    desk.press("Escape")
+    desk.heading("Duplicates")
+    assert desk.odd == []
+
+
 def test_it_works_without_scripts(browser: Any, address: str):
     desk = Desk(browser, address, viewport=DESKTOP, java_script_enabled=False)
     desk.go("people")
@@ -275,4 +407,10 @@ def test_it_works_without_scripts(browser: Any, address: str):
     desk.said("is called Zoe now")
     desk.page.locator("#said button").click()
     desk.said("Taken back")
-    assert re.search(r"/people\?note=", desk.page.url) and desk.odd == []
+    assert re.search(r"/people\?note=", desk.page.url)
+    desk.go("map?of=faces")
+    assert desk.page.locator("noscript img").evaluate("image => image.naturalWidth") == 1200
+    desk.go("duplicates")
+    desk.page.locator(".member .best").last.click()
+    desk.said("is the best")
+    assert desk.odd == []

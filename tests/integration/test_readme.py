@@ -18,8 +18,7 @@ import yaml
 
 import pixelbrain as pb
 from pixelbrain.apps.demo import SAMPLES
-from pixelbrain.config import Placement, RunConfig
-from pixelbrain.engine.extract import extract
+from pixelbrain.config import RunConfig
 from tests.fake_openai.running import FakeOpenAI
 from tests.pages import examples
 
@@ -64,6 +63,18 @@ def printed(folder: Path) -> list[str]:
 def landed(folder: Path, printed: list[str]) -> Path:
     """The working folder, in which out/ is there."""
     return folder
+
+
+@pytest.fixture(scope="module")
+def beside_ray(folder: Path, ray_running: str) -> Path:
+    """As `landed`, for the examples that want a Ray, on which the README's would take four times as long."""
+    beside = folder / "beside"
+    shutil.copytree(folder / "photos", beside / "photos")
+    modules = [pb.ResnetClassifierModule("efficientnet-lite0"), pb.FacenetEmbedderModule("dlib")]
+    pb.Pipeline(pb.DataLoader(beside / "photos"), modules, executor="local").run(beside / "out")
+    with pb.Database.open(beside / "out") as database:
+        pb.PeopleIdentifierModule().run(database)
+    return beside
 
 
 def rows(out: Path) -> list[dict[str, Any]]:
@@ -117,6 +128,13 @@ def test_names_and_corrections(block, landed):
     assert [event.kind for event in names["people"].history()] == ["name", "undo"]
 
 
+@shows("docs/map.md", "python", 0)
+def test_the_map(block, landed):
+    names, shown = run(block, landed)
+    assert "points=4" in shown[0]
+    assert len(names["places"]) == names["places"]["face_id"].nunique() == 4
+
+
 @shows("docs/stores.md", "python", 0)
 def test_reading_with_pandas(block, landed):
     names, _ = run(block, landed)
@@ -133,11 +151,11 @@ def test_reading_parquet(block, landed):
 
 
 @shows("docs/stores.md", "python", 2)
-def test_reading_with_other_tools(block, landed, ray_running):
-    names, _ = run(block, landed)
+def test_reading_with_other_tools(block, beside_ray):
+    names, _ = run(block, beside_ray)
     assert names["people"].to_pylist()[0]["photos"] == 4
     assert names["alike"].num_rows == 3 and names["alike"]["distance"][0].as_py() < 0.01  # itself
-    assert names["dataset"].count() == 5
+    assert names["dataset"].count() == 5 and names["found"].to_ray("faces").count() == 4
 
 
 @shows("docs/stores.md", "python", 3)
@@ -153,6 +171,12 @@ def test_reading_chromadb(block, landed):
     names, shown = run(block, landed)
     assert names["model"].model == "dlib"
     assert len(shown) == 2
+
+
+@shows("docs/stores.md", "python", 5)
+def test_vectors_of_ones_own(block, landed):
+    names, shown = run(block, landed)
+    assert (names["stored"].written, names["stored"].errors) == (5, ()) and len(shown) == 2
 
 
 @shows("docs/datasets.md", "python", 0)
@@ -240,17 +264,13 @@ def test_any_shape(block, folder):
 
 
 @shows("docs/asking.md", "python", 0)
-def test_asking(block, folder, ray_running, monkeypatch):
-    """Faces are found without Ray before, as elsewhere here; the example finds them there, and asks."""
-    known = [pb.FacenetEmbedderModule("dlib")]
-    out = folder / "asked" / "out"
-    shutil.copytree(folder / "photos", folder / "asked" / "photos")
-    extract(pb.DataLoader(str(folder / "asked" / "photos")), known, out, placement=Placement(executor="local"))
+def test_asking(block, beside_ray, monkeypatch):
+    """Faces were found before; the example finds them there, and asks."""
     with FakeOpenAI() as fake:
         for name, value in fake.environment.items():
             monkeypatch.setenv(name, value)
-        run(block, folder / "asked")
-    found = [row["mood"] for row in rows(out)]
+        run(block, beside_ray)
+    found = [row["mood"] for row in rows(beside_ray / "out")]
     assert len([mood for mood in found if mood and mood["answer"] in ("calm", "lively", "sad")]) == 4
 
 

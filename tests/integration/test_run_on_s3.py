@@ -35,10 +35,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def endpoint(served: Path, ray_running: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def endpoint(served: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The server, whose credentials this process and the commands have; what needs a disk goes to a cache of its own.
 
-    After Ray's start: its workers keep theirs.
+    The Ray of all tests, where one wants it, has started before, and its workers keep theirs.
     """
     keys = ("--auth-key", f"{ACCESS_KEY},{SECRET_KEY}", "--auth-key", f"testing,{WORKERS_SECRET}")
     with rclone_server(served, *keys) as url, aws_environment(**KEYS) as patch:

@@ -154,8 +154,18 @@ def test_behind_a_filter_modules_look_only_where_it_holds(tmp_path, encode, monk
     assert run(Bright(), where="faces.x1 = 0")[0] == {} and run(Bright(), where="status = 'ok'")[1].done == 1
     assert run(pb.Where("n_faces > 5"), Finder(left=1))[0] == {}
     assert {row["status"] for row in rows_of(out).values()} == {"ok"}
-    with pytest.raises(ConfigError, match="did you mean faces.score"):
-        run(Finder(), pb.Where("faces.skore > 0"), Bright())
+    monkeypatch.setattr("pixelbrain.engine.passes.choose_executor", lambda *_: pytest.fail("work began"))
+    for text, said in {
+        "faces.skore > 0": "did you mean faces.score",
+        "facenet.turns > 0": "did you mean facenet.turn",
+        "bright is null": "bright is not known",  # it comes behind
+        "n_faces = 'two'": "'two' is a text, and is compared with a number",
+    }.items():
+        with pytest.raises(ConfigError, match=said):
+            pb.Pipeline(loader, [Finder(left=2), pb.Where(text), Bright()]).extract(tmp_path / "fresh")
+        with pytest.raises(ConfigError, match=said):
+            pb.Pipeline(loader, [Finder(), pb.Gpt4VModule("people_detector", where=text)]).run(tmp_path / "fresh")
+    assert not pb.Landing(tmp_path / "fresh").count_images()
     with pytest.raises(ConfigError, match="cannot be read"):
         pb.Where("n_faces >")
 

@@ -19,7 +19,7 @@ from pixelbrain.engine.executor import Job
 from pixelbrain.engine.local.worker import Worker
 from pixelbrain.engine.plan.nodes import Node, this_machine
 from pixelbrain.engine.plan.pools import Plan, Pool
-from pixelbrain.engine.work.fused import ImageWorker
+from pixelbrain.engine.work.fused import CALLS, ImageWorker
 from pixelbrain.engine.work.meter import Meter
 from pixelbrain.engine.work.worklist import Left, Worklist, WorkOrder, blocks
 
@@ -58,10 +58,12 @@ class LocalExecutor:
         todo = blocks(left, plan.block_rows)
         try:
             while True:
-                for worker in workers:
-                    if not worker.busy and (block := next(todo, None)) is not None:
-                        worker.take(block)
-                busy = {worker.pipe: worker for worker in workers if worker.busy}
+                # a second block is for who has one when all have
+                while (least := min(workers, key=lambda worker: worker.in_hand)).in_hand < CALLS:
+                    if (block := next(todo, None)) is None:
+                        break
+                    least.take(block)
+                busy = {worker.pipe: worker for worker in workers if worker.in_hand}
                 if not busy:
                     return
                 for pipe in wait(list(busy), _LOOK_EVERY_S):

@@ -16,14 +16,14 @@ import pyarrow as pa
 
 from pixelbrain.errors import EngineError
 
-#: A process that dies so often over one block is not killed by an image: these are tried alone after two deaths.
+#: A process that dies so often over the same blocks is not killed by an image: these are tried alone after two deaths.
 _DEATHS = 5
 
 _PROGRAM = "import sys; sys.path[:] = {path!r}; from pixelbrain.engine.local.serve import serve; serve({fd}, {debug})"
 
 
 class Worker:
-    """Has blocks worked off, one at a time, and starts again where the process dies of one.
+    """Has blocks worked off, `fused.CALLS` at a time, and starts again where the process dies of one.
 
     Not by `multiprocessing`, whose child runs a user's script again, guarded or not. The process has a session of its
     own, so that a terminal's Ctrl-C asks only its parent, which asks it to land what is in hand.
@@ -39,34 +39,39 @@ class Worker:
         self._environment = environment
         self._debug = debug
         self._process: subprocess.Popen | None = None
-        self._block: bytes | None = None
-        self._deaths = 0  # over this block
+        self._in_hand: dict[int, bytes] = {}  # by their order: blocks
+        self._taken = 0
+        self._deaths = 0  # over these, since one was done
         self.pipe: Connection | None = None
 
     @property
-    def busy(self) -> bool:
-        """Whether it has a block in hand."""
-        return self._block is not None
+    def in_hand(self) -> int:
+        """How many blocks it has."""
+        return len(self._in_hand)
 
     def take(self, block: pa.Table) -> None:
         """Have it worked off; `result` is there when `pipe` can be read."""
-        self._block, self._deaths = pickle.dumps(block), 0
-        self._hand_over()
+        self._taken += 1
+        self._in_hand[self._taken] = pickle.dumps((self._taken, block))
+        if self._process is None:
+            self._start()
+        self._send(self._in_hand[self._taken])
 
     def result(self) -> pa.Table | None:
-        """The block's summary; None: the process died, and the block is with another one.
+        """A block's summary; None: the process died, and its blocks are with another one.
 
         Raises:
             EngineError: the worker cannot do it, or dies again and again.
         """
         try:
-            summary, why = self.pipe.recv()
+            number, summary, why = self.pipe.recv()
         except (EOFError, OSError):
             self._restart()
             return None
         if why is not None:
             raise EngineError(why)
-        self._block = None
+        del self._in_hand[number]
+        self._deaths = 0
         return summary
 
     def end(self) -> None:
@@ -87,21 +92,20 @@ class Worker:
                 f"a worker died {_DEATHS} times over the same images (--debug shows how): is there memory for the "
                 "models? What has landed stays: the same command goes on"
             )
-        self._hand_over()
+        self._start()
+        for block in self._in_hand.values():
+            self._send(block)
 
-    def _hand_over(self) -> None:
-        if self._process is None:
-            self._start()
+    def _send(self, message: bytes) -> None:
         with contextlib.suppress(OSError):  # it has just died: whoever reads the pipe sees that
-            self.pipe.send_bytes(self._block)
+            self.pipe.send_bytes(message)
 
     def _start(self) -> None:
         self.pipe, theirs = multiprocessing.Pipe()
         with theirs:
             self._process = start_process(theirs, self._environment, self._debug)
-        with contextlib.suppress(OSError):
-            self.pipe.send_bytes(self._make)
-            self.pipe.send_bytes(pickle.dumps(self._deaths > 0))
+        self._send(self._make)
+        self._send(pickle.dumps(self._deaths > 0))
 
 
 def start_process(pipe: Connection, environment: Mapping[str, str], debug: bool) -> subprocess.Popen:

@@ -1,13 +1,16 @@
 """The work on one block of images: read, decode, run the modules, land. No Ray needs to run for it.
 
-Decoding runs in threads, one batch ahead of the models, and pixels never leave the process.
+Decoding runs in threads, one batch ahead of the models, and pixels never leave the process. Rows land in a thread, too:
+a file takes 10 ms to be on a disk, or 100 in S3; the models go on meanwhile, at the end of a block with the next one.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pyarrow as pa
@@ -23,13 +26,16 @@ from pixelbrain.engine.work.worklist import WorkOrder
 from pixelbrain.landing.landing import Landing
 from pixelbrain.modules.base import PipelineModule, needs_of, with_actors
 
+#: Calls that a worker is to be given at once: while the one lands its block, the other is at work on its own.
+CALLS = 2
+
 #: Rows land at least this often, so that a crash costs little: a file takes 10 ms to land.
 _ROWS_PER_PIECE = 1000
 _SECONDS_PER_PIECE = 2.0
 
 
 class ImageWorker:
-    """Loads the modules when they are first needed; call it with a block of the worklist.
+    """Loads the modules when they are first needed; call it with a block of the worklist, or with two in two threads.
 
     Args:
         modules: those that a block may ask for.
@@ -47,7 +53,8 @@ class ImageWorker:
         self._suspicion = Suspicion(self.notes, functools.partial(ImageWorker, list(modules), order), wary=wary)
         self._meter = meter or Meter()
         self._opener = Opener(order, self._meter)
-        self._modules = LoadedModules(modules, order.device, order.threads, self._meter)
+        self._modules = LoadedModules(modules, order.device, order.threads, self._meter)  # for who takes batches
+        self._landing = ThreadPoolExecutor(CALLS, thread_name_prefix="land")
 
     def __call__(self, work: pa.Table) -> pa.Table:
         """Land every image of the block as exactly one row, if an earlier try of the block has not.
@@ -69,20 +76,31 @@ class ImageWorker:
             tables = self._tables(entries, names, tally.seconds)
         else:
             tables = self._isolated(isolation, entries, names)
+        landings: list[Future[None]] = []
+
+        def land(rows: list[pa.Table]) -> None:
+            for one in landings:
+                one.result()  # one at a time: the rows of two pieces at most are in memory
+            where = number, piece + len(landings), tally
+            landings.append(self._landing.submit(self._land, rows, names, *where))
+
         unlanded: list[pa.Table] = []
         landed_at = time.monotonic()
-        for table in tables:
-            tally.add(table, names)
-            unlanded.append(table)
-            stop = self.notes.stop_requested()
-            late = time.monotonic() - landed_at > _SECONDS_PER_PIECE
-            if stop or late or sum(map(len, unlanded)) >= _ROWS_PER_PIECE:
-                self._land(unlanded, names, number, piece, tally)
-                unlanded, piece, landed_at = [], piece + 1, time.monotonic()
-            if stop:
-                break
+        with contextlib.closing(tables):
+            for table in tables:
+                tally.add(table, names)
+                unlanded.append(table)
+                stop = self.notes.stop_requested()
+                late = time.monotonic() - landed_at > _SECONDS_PER_PIECE
+                if stop or late or sum(map(len, unlanded)) >= _ROWS_PER_PIECE:
+                    land(unlanded)
+                    unlanded, landed_at = [], time.monotonic()
+                if stop:
+                    break
         if unlanded:
-            self._land(unlanded, names, number, piece, tally)
+            land(unlanded)
+        for one in landings:
+            one.result()
         self.notes.end()
 
     def process(self, entries: list[dict[str, Any]], names: Sequence[str]) -> pa.Table:
@@ -94,7 +112,7 @@ class ImageWorker:
 
     def _tables(
         self, entries: list[dict[str, Any]], names: Sequence[str], seconds: dict[str, float]
-    ) -> Iterator[pa.Table]:
+    ) -> Generator[pa.Table]:
         """Finished rows, a batch at a time; the next batch decodes while the models see this one."""
         modules = [self._modules[name] for name in names]
         size = max(need.batch_size for need in with_actors(needs_of(modules)).values())
@@ -113,7 +131,7 @@ class ImageWorker:
 
     def _isolated(
         self, isolation: Isolation, entries: list[dict[str, Any]], names: Sequence[str]
-    ) -> Iterator[pa.Table]:
+    ) -> Generator[pa.Table]:
         """Finished rows one by one, from a process that may die of them."""
         for entry, table, why in isolation.rows(entries):
             if table is None:

@@ -1,8 +1,13 @@
-"""Images read, decoded and preprocessed in threads, one batch ahead of whoever takes them."""
+"""Images read, decoded and preprocessed in threads, one batch ahead of whoever takes them.
+
+Of two blocks that are taken in two threads, the second's first batch is opened while the first's last one is with the
+models, so that nobody waits between blocks; no more than a batch is ahead then, either.
+"""
 
 from __future__ import annotations
 
 import collections
+import contextlib
 import functools
 import hashlib
 import threading
@@ -95,6 +100,7 @@ class Opener:
         self._order = order
         self._meter = meter
         self._pool = ThreadPoolExecutor(order.threads, thread_name_prefix="decode")
+        self._ahead, self._taken = threading.Lock(), threading.Lock()  # whose batches are opened ahead, and are taken
         self._remote = _ReadAhead(2 * order.threads + _READ_AHEAD)
         self._fields = [*schema.BASE_FIELDS, *([THUMBNAIL] if order.thumbnails else [])]
 
@@ -107,6 +113,7 @@ class Opener:
         """Open images, rows of `schema.MANIFEST_SCHEMA` by batch, and preprocess them for the modules.
 
         What a module stands on that is not among these has landed earlier, or comes along as an image's `beside`.
+        Another thread that takes batches here, too, waits until these are all taken, or the iterator is closed.
         """
         if not cut:
             return
@@ -128,24 +135,29 @@ class Opener:
             return opened, [self._pool.submit(open_some) for _ in range(min(self._order.threads, len(entries)))]
 
         names = {module.name for module in modules}
-        ahead = submit(cut[0])
-        for entries, following in zip(cut, [*cut[1:], []], strict=True):
-            (opened, openers), ahead = ahead, submit(following)
-            started = time.perf_counter()
-            wait(openers)
-            for future in openers:
-                future.result()  # raises what is no image's fault
-            rows, inputs = zip(*self._with_known(entries, opened, names), strict=True)
-            waited = time.perf_counter() - started
-            good = [i for i, given in enumerate(inputs) if given is not None]
-            self._meter.read(sum(row.get("size_bytes") or 0 for row in rows))
-            self._meter.activity("waiting for images", waited)
-            yield Batch(
-                rows=pa.Table.from_pylist(list(rows), pa.schema(self._fields)),
-                good=good,
-                inputs={module.name: [inputs[i][module.name] for i in good] for module in modules},
-                seconds=waited,
-            )
+        with contextlib.ExitStack() as opening, contextlib.ExitStack() as taking:
+            opening.enter_context(self._ahead)
+            ahead = submit(cut[0])
+            taking.enter_context(self._taken)
+            for entries, following in zip(cut, [*cut[1:], []], strict=True):
+                (opened, openers), ahead = ahead, submit(following)
+                if not following:
+                    opening.close()
+                started = time.perf_counter()
+                wait(openers)
+                for future in openers:
+                    future.result()  # raises what is no image's fault
+                rows, inputs = zip(*self._with_known(entries, opened, names), strict=True)
+                waited = time.perf_counter() - started
+                good = [i for i, given in enumerate(inputs) if given is not None]
+                self._meter.read(sum(row.get("size_bytes") or 0 for row in rows))
+                self._meter.activity("waiting for images", waited)
+                yield Batch(
+                    rows=pa.Table.from_pylist(list(rows), pa.schema(self._fields)),
+                    good=good,
+                    inputs={module.name: [inputs[i][module.name] for i in good] for module in modules},
+                    seconds=waited,
+                )
 
     def _begin_read(self, image_id: str, version: str) -> Callable[[], ImageBytes]:
         """What gives the image's bytes, once: those elsewhere are on their way, a disk's are read when wanted."""

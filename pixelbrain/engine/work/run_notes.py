@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import threading
 import time
 import uuid
 from collections.abc import Mapping
@@ -112,17 +113,21 @@ class RunNotes:
         self._storage.delete(_UNSETTLED)
 
     def begin(self, work: str) -> None:
-        """Say which work this worker has in hand from now on, such as a block's number."""
-        self._storage.write(self._doing, work.encode())
+        """Say which work this thread of a worker has in hand from now on, such as a block's number."""
+        self._storage.write(self._in_hand, work.encode())
 
     def deaths_over(self, work: str) -> int:
         """How many workers died with this work in hand: they said that they had it, and it is here again."""
         others = (f"{_FOLDER}/{n}" for n in self._storage.names(_FOLDER) if n.startswith(_DOING))
-        return sum(self._storage.read(name) == work.encode() for name in others if name != self._doing)
+        return sum(self._storage.read(name) == work.encode() for name in others if not name.startswith(self._doing))
 
     def end(self) -> None:
-        """Say that this worker has nothing in hand."""
-        self._storage.delete(self._doing)
+        """Say that this thread has nothing in hand."""
+        self._storage.delete(self._in_hand)
+
+    @property
+    def _in_hand(self) -> str:
+        return f"{self._doing}-{threading.get_ident()}"
 
 
 def _write_arrow(table: pa.Table, file: IO[bytes]) -> None:

@@ -6,6 +6,7 @@ same images under the same numbers, and a chunk that has landed by then is not d
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import time
@@ -61,13 +62,14 @@ class Decoder:
             opened = self._opener.batches(left, [self._modules[name] for name in names])
         else:
             opened = (self._isolated(isolation, entries, names) for entries in left)
-        for piece, rows in enumerate(landed):
-            chunk = Chunk(block=block["block"], piece=piece, modules=names, landed=rows or 0)
-            if not rows and not self.notes.stop_requested():
-                batch = next(opened)
-                chunk.rows, chunk.good, chunk.inputs = self._with_own(batch, names), batch.good, batch.inputs
-                chunk.seconds = {"waiting for images": batch.seconds}
-            yield pack([chunk], self._models)
+        with contextlib.closing(opened):
+            for piece, rows in enumerate(landed):
+                chunk = Chunk(block=block["block"], piece=piece, modules=names, landed=rows or 0)
+                if not rows and not self.notes.stop_requested():
+                    batch = next(opened)
+                    chunk.rows, chunk.good, chunk.inputs = self._with_own(batch, names), batch.good, batch.inputs
+                    chunk.seconds = {"waiting for images": batch.seconds}
+                yield pack([chunk], self._models)
         self.notes.end()
 
     def _with_own(self, batch: Batch, names: Sequence[str]) -> pa.Table:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime, timezone
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 from pixelbrain.errors import LandingError, PeopleError
+from pixelbrain.landing.said.events import EventLog as Log
+from pixelbrain.landing.said.events import active as active
+from pixelbrain.landing.said.events import holds as holds
+from pixelbrain.landing.said.events import whoami as whoami
 from pixelbrain.storage.base import Storage
 
 Kind = Literal["name", "hide", "unhide", "merge", "apart", "split", "assign", "unassign", "reject", "later", "undo"]
@@ -21,13 +22,6 @@ EVENTS = "people/events"
 OF_ONE = ("name", "hide", "unhide")
 #: The key of `Event.faces` for faces that are nobody's.
 NOBODY = ""
-
-#: Of all up to some time, in one file, so that of many in S3 a few objects are read.
-SNAPSHOT = "people/events.snapshot"
-
-_DIGITS = 8  # names sort as their numbers do
-_MANY = 64  # so many more than the snapshot has are read one by one
-_THREADS = {True: 4, False: 32}  # by whether it is a disk: of S3 most is waiting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,64 +110,11 @@ class Event:
         return f"event {self.number} ({self.at[:10]}{f', {self.by}' if self.by else ''}) {what}"
 
 
-class EventLog:
-    """The events of an OUT; what was read of them is kept.
-
-    Their files are the truth. What a snapshot has of them counts while it is of the version of the file that is there.
-    """
+class EventLog(Log[Event]):
+    """The corrections of an OUT."""
 
     def __init__(self, storage: Storage) -> None:
-        self._storage = storage
-        self._known: dict[tuple[str, str], Event] = {}  # by name and version of the file
-        self._loose = 0  # how many of them no snapshot had
-
-    def read(self) -> list[Event]:
-        """All of them, in their order. Raises `LandingError`."""
-        there = [one for one in self._storage.versions(EVENTS).items() if one[0].endswith(".json")]
-        known = self._known
-        if sum(one not in known for one in there) > _MANY:
-            known = self._snapshot() | known
-        new = [one for one in there if one not in known]
-        if new:
-            self._loose = len(new)
-            with ThreadPoolExecutor(_THREADS[self._storage.is_local]) as pool:
-                known = known | dict(zip(new, pool.map(self._read, [name for name, _ in new]), strict=True))
-        self._known = {one: known[one] for one in there}
-        return list(self._known.values())
-
-    def append(self, event: Event, after: int) -> Event | None:
-        """Write it as the one that follows number `after`; None: somebody else's does, to be read first."""
-        number, at = after + 1, datetime.now(timezone.utc).isoformat(timespec="seconds")
-        written = replace(event, number=number, at=at)
-        name = f"{number:0{_DIGITS}}.json"
-        if not self._storage.create(f"{EVENTS}/{name}", written.to_json()):
-            return None
-        if self._loose > _MANY:  # who appends holds OUT's lock
-            told = [[*key, known.to_json().decode()] for key, known in self._known.items()]
-            self._storage.write(SNAPSHOT, json.dumps(told).encode())
-            self._loose = 0
-        return written
-
-    def _snapshot(self) -> dict[tuple[str, str], Event]:
-        try:
-            told = json.loads(self._storage.read(SNAPSHOT) or b"[]")
-            return {(name, version): Event.from_json(text.encode(), name) for name, version, text in told}
-        except (ValueError, TypeError, AttributeError, LandingError):  # of another version: the files have it all
-            return {}
-
-    def _read(self, name: str) -> Event:
-        path = f"{EVENTS}/{name}"
-        return Event.from_json(self._storage.read(path) or b"", f"{self._storage.uri}/{path}")
-
-
-def active(events: Iterable[Event]) -> list[Event]:
-    """Those that hold: without those that were undone, and the undos. An undo can be undone."""
-    events = list(events)
-    undone: set[int] = set()
-    for event in reversed(events):  # whatever undoes an event comes after it
-        if event.kind == "undo" and event.number not in undone and event.undoes is not None:
-            undone.add(event.undoes)
-    return [event for event in events if event.kind != "undo" and event.number not in undone]
+        super().__init__(storage, EVENTS, Event.from_json)
 
 
 def undo_of(events: Collection[Event], number: int) -> Event:
@@ -195,16 +136,3 @@ def undo_of(events: Collection[Event], number: int) -> Event:
         if later:
             raise PeopleError(f"{later[-1]}, which {found} made: undo event {later[-1].number} first")
     return Event(kind="undo", undoes=number)
-
-
-def holds(events: Iterable[Event], event: Event) -> bool:
-    """Whether an event, also an undo, is not undone."""
-    return not any(e.kind == "undo" and e.undoes == event.number and holds(events, e) for e in events)
-
-
-def whoami() -> str:
-    """The name of this user, for events."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):  # a container's user without a name
-        return ""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pixelbrain.identity.assign import cluster_name
+from pixelbrain.landing.derived import cluster_name
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

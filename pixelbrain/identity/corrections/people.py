@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import collections
-import contextlib
 import logging
 import math
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pixelbrain.errors import OutLockedError, PeopleError, StoreError
+from pixelbrain.errors import PeopleError, StoreError
 from pixelbrain.identity.corrections.apply import Applied
 from pixelbrain.identity.corrections.events import NOBODY, Event, EventLog, active, undo_of, whoami
 from pixelbrain.identity.corrections.keep import new_id
@@ -25,7 +21,7 @@ from pixelbrain.landing.derived import IDENTITIES
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.published import republished
 from pixelbrain.landing.registry import write_registry
-from pixelbrain.locks.run import RunLock
+from pixelbrain.locks.run import waiting
 from pixelbrain.shown import Shown
 from pixelbrain.storage.base import Storage
 
@@ -37,10 +33,6 @@ logger = logging.getLogger(__name__)
 
 #: For how long an edit waits for another one, which takes a second; a run takes longer, and is named.
 WAIT_S = 15.0
-_PAUSE_S = 0.1
-
-#: OUT's lock is shared by the threads of a process: they take turns here.
-_TURNS: collections.defaultdict[str, threading.RLock] = collections.defaultdict(threading.RLock)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -272,7 +264,7 @@ class People(Shown):
 
     def _edit(self, make: Callable[[State], Event]) -> Event:
         """Append the event that is made of what is there, unless it contradicts another, and do as it says."""
-        with _TURNS[self.landing.storage.uri], self._lock():
+        with waiting(self.landing.storage, what="people", wait_s=self._wait_s):
             self.landing.refresh()
             while True:
                 events = self._log.read()
@@ -299,24 +291,6 @@ class People(Shown):
                 self._database.store_derived("identities", images, since=digest)
             except StoreError as error:  # what was said is said
                 logger.warning("%s; the next `pixelbrain load %s` brings it in step", error, self.landing.storage.uri)
-
-    @contextlib.contextmanager
-    def _lock(self) -> Iterator[None]:
-        """OUT's lock, as soon as another edit is done."""
-        give_up_at = time.monotonic() + self._wait_s
-        lock = RunLock(self.landing.storage, what="people")
-        while True:
-            try:
-                lock.acquire()
-                break
-            except OutLockedError:
-                if time.monotonic() >= give_up_at:
-                    raise
-                time.sleep(_PAUSE_S)
-        try:
-            yield
-        finally:
-            lock.release()
 
 
 def _joined(*faces: dict) -> dict:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pixelbrain import schema
 from pixelbrain.errors import ConfigError
-from pixelbrain.identity.assign import cluster_name
 from pixelbrain.identity.lookalikes.best import BURST, COPIES, Judge
 from pixelbrain.identity.lookalikes.links import NO_LEASH, Links, bursts, copies, within
 from pixelbrain.identity.lookalikes.photos import NONE, Photos, read_photos
 from pixelbrain.identity.thresholds import cut_threshold
-from pixelbrain.landing.derived import DUPLICATES
+from pixelbrain.landing.derived import DUPLICATES, cluster_name
+from pixelbrain.landing.duplicates.choices import Choice, ChoiceLog, Places
+from pixelbrain.landing.duplicates.read import read_duplicates
 from pixelbrain.landing.landing import Landing
+from pixelbrain.landing.said.events import active
 from pixelbrain.locks.run import RunLock
 from pixelbrain.shown import Shown
 from pixelbrain.stores.vectors import vector_models
@@ -37,6 +40,7 @@ class DuplicatesReport(Shown):
     drop: int  # images of which there is a better one
     drop_bytes: int  # that these take
     kinds: dict[str, int] = field(default_factory=dict)  # of these: exact, near, burst
+    chosen: int = 0  # photos of groups of which somebody said what to do
     seconds: float
 
 
@@ -58,10 +62,11 @@ def find_duplicates(
     similarity: float | None = None,
     burst_s: float = BURST_S,
     vectors: bool = True,
+    progress: Callable[[int, int], object] = lambda _done, _total: None,
 ) -> DuplicatesReport:
     """Find copies, near copies and bursts, and write them into `OUT/duplicates`, in place of what was there.
 
-    Nothing else is written, and no photo is touched.
+    Nothing else is written, and no photo is touched. What somebody chose since holds for what is found now.
 
     Args:
         landing: what has landed; `quality` has the perceptual hashes, `exif` times and cameras, `resnet` vectors.
@@ -70,6 +75,7 @@ def find_duplicates(
             say otherwise; by default the classifier's own, see `pixelbrain.identity.thresholds`.
         burst_s: seconds between two photos of a burst at most; 0: bursts are not looked for.
         vectors: whether vectors are looked at, where there are any.
+        progress: called with how many images were read, of how many; comparing them comes after that.
 
     Raises:
         ConfigError: values that cannot work.
@@ -82,42 +88,69 @@ def find_duplicates(
         raise ConfigError(f"similarity is {similarity!r}: a cosine above 0, 1 at most")
     if not 0 <= burst_s <= 3600:
         raise ConfigError(f"burst is {burst_s!r}: 0 to 3600 seconds")
-    start = time.perf_counter()
+    start, log = time.perf_counter(), ChoiceLog(landing.storage)
     with RunLock(landing.storage, what="duplicates"):
-        photos = read_photos(landing, vectors=vectors)
+        photos = read_photos(landing, vectors=vectors, progress=progress)
         model = vector_models(landing).get("images") if photos.vectors is not None else None
         own, cut_bits = cut_threshold(model.model if model else "")
         cut = (own if similarity is None else similarity, cut_bits) if model else None
-        found = _worse_ones(photos, bits, cut, burst_s)
-        table, groups = _table(photos, found)
-        DUPLICATES.write(landing, table)
-    kinds: dict[str, int] = {}
-    for one in found.values():
-        kinds[one.kind] = kinds.get(one.kind, 0) + 1
+        apart = _apart(landing, photos, log.read())
+        found = _worse_ones(photos, bits, cut, burst_s, apart)
+        DUPLICATES.write(landing, _table(photos, found))
+    rows = read_duplicates(landing)
+    assert rows is not None
+    worse = rows.filter(pc.invert(rows["keep"]))
+    kinds: list[dict] = pc.value_counts(worse["kind"]).to_pylist()
+    place = {one: at for at, one in enumerate(photos.ids)}
     return DuplicatesReport(
-        images=len(photos), hashed=int(photos.hashed.sum()), groups=groups, drop=len(found), kinds=kinds,
-        drop_bytes=int(photos.size_bytes[list(found)].sum()), seconds=time.perf_counter() - start,
+        images=len(photos), hashed=int(photos.hashed.sum()), groups=pc.count_distinct(rows["duplicate_id"]).as_py(),
+        drop=len(worse), kinds={one["values"]: one["counts"] for one in kinds},
+        drop_bytes=int(photos.size_bytes[[place[one] for one in worse["image_id"].to_pylist()]].sum()),
+        chosen=len(rows) - rows["chosen"].null_count, seconds=time.perf_counter() - start,
     )  # fmt: skip
 
 
-def _worse_ones(photos: Photos, bits: int, cut: tuple[float, int] | None, burst_s: float) -> dict[int, _Copy]:
+def _worse_ones(
+    photos: Photos, bits: int, cut: tuple[float, int] | None, burst_s: float, apart: Callable[[int, int], bool]
+) -> dict[int, _Copy]:
     """By place, each photo of which there is a better one."""
     judge = Judge(photos)
     rank = judge.rank(COPIES)
     found: dict[int, _Copy] = {}
     order = np.lexsort((rank, photos.sha256))
     for run in np.split(order, np.flatnonzero(np.diff(photos.sha256[order])) + 1) if len(order) else ():
-        if photos.sha256[run[0]] != NONE:
-            found |= {int(one): _Copy(of=int(run[0]), kind="exact", why="the same bytes") for one in run[1:]}
+        kept: list[int] = []
+        for one in run.tolist() if photos.sha256[run[0]] != NONE else ():
+            better = next((other for other in kept if not apart(one, other)), None)
+            if better is None:
+                kept.append(one)
+            else:
+                found[one] = _Copy(of=better, kind="exact", why="the same bytes")
     links = copies(photos, rank, bits=bits, cut=cut)
     leashes = {"alike": cut[1] if cut else 0}
-    _around_the_best(photos, links, rank, found, leash=2 * bits, leashes=leashes)
+    _around_the_best(photos, links, rank, found, apart, leash=2 * bits, leashes=leashes)
     if burst_s:
         left = np.array([place for place in range(len(photos)) if place not in found], np.int64)
         of_bursts = judge.rank(BURST)
         shots = bursts(photos, left, of_bursts, seconds=burst_s)
-        _around_the_best(photos, shots, of_bursts, found, leash=NO_LEASH)
+        _around_the_best(photos, shots, of_bursts, found, apart, leash=NO_LEASH)
     return found
+
+
+def _apart(landing: Landing, photos: Photos, choices: list[Choice]) -> Callable[[int, int], bool]:
+    """Whether somebody said that two photos, by place, are no duplicates."""
+    said = [one for one in active(choices) if one.kind == "apart"]
+    ids = pa.array(sorted({ref.image_id for one in said for ref in one.photos}), pa.string())
+    hashes = pa.array(sorted({ref.sha256 for one in said for ref in one.photos if ref.sha256}), pa.string())
+    rows: list[dict] = []
+    for table in landing.iter_images([]) if said else ():
+        wanted = pc.or_(pc.is_in(table["image_id"], ids), pc.is_in(table["sha256"], hashes))
+        rows += table.select(["image_id", "version", "sha256"]).filter(wanted).to_pylist()
+    ids_there, versions, shas = ([row[name] for row in rows] for name in ("image_id", "version", "sha256"))
+    places = Places(ids_there, versions, shas, said)
+    numbers = {ids_there[row]: found for row, found in places.apart(said).items()}
+    of: list[Collection[int]] = [numbers.get(one, frozenset()) for one in photos.ids] if numbers else []
+    return lambda a, b: bool(of) and any(one in of[b] for one in of[a])
 
 
 def _around_the_best(
@@ -125,6 +158,7 @@ def _around_the_best(
     links: Links,
     rank: np.ndarray,
     found: dict[int, _Copy],
+    apart: Callable[[int, int], bool],
     *,
     leash: int,
     leashes: Mapping[str, int] = MappingProxyType({}),
@@ -139,6 +173,8 @@ def _around_the_best(
         for link in of_photo.tolist():
             other = int(links.a[link] + links.b[link] - photo)
             if other in found or rank[other] <= rank[photo] or other == best:
+                continue
+            if apart(other, photo) or apart(other, best):
                 continue
             if best == photo or within(photos, other, best, leashes.get(links.how[link], leash)):
                 found[other] = _said(links, link, photo)
@@ -160,8 +196,8 @@ def _said(links: Links, link: int, of: int) -> _Copy:
     return _Copy(of=of, kind="near", why=f"{turned}the same picture: {bits} of 64 bits differ", bits=bits)
 
 
-def _table(photos: Photos, found: dict[int, _Copy]) -> tuple[pa.Table, int]:
-    """Rows of `schema.DUPLICATE_SCHEMA`, and how many groups they are."""
+def _table(photos: Photos, found: dict[int, _Copy]) -> pa.Table:
+    """Rows of `schema.DUPLICATE_SCHEMA`."""
     judge = Judge(photos)
 
     groups: dict[int, list[int]] = {}
@@ -180,7 +216,7 @@ def _table(photos: Photos, found: dict[int, _Copy]) -> tuple[pa.Table, int]:
                 "copy_of": photos.ids[copy.of], "bits": copy.bits, "similarity": copy.similarity,
             }  # fmt: skip
     of_stage = [field for field in schema.DUPLICATE_SCHEMA if field.name not in _ORIGIN]
-    return pa.Table.from_pylist(list(rows.values()), pa.schema(of_stage)), len(groups)
+    return pa.Table.from_pylist(list(rows.values()), pa.schema(of_stage))
 
 
 _ORIGIN = {field.name for field in schema.ORIGIN_FIELDS}

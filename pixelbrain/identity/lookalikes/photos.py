@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,15 +40,21 @@ class Photos:
         return len(self.ids)
 
 
-def read_photos(landing: Landing, *, vectors: bool = True) -> Photos:
+def read_photos(
+    landing: Landing, *, vectors: bool = True, progress: Callable[[int, int], object] = lambda _done, _total: None
+) -> Photos:
     """All photos that could be read, in the order of their ids; without `vectors`, none is read.
+
+    `progress` is called with how many images were read, of how many.
 
     Raises:
         LandingError: OUT cannot be read.
         MixedModelsError: of vectors of two models, none can be compared.
     """
-    columns, ids_with, found = [_row(None)], [], []
+    columns, ids_with, found, done = [_row(None)], [], [], 0
     for table in landing.iter_images([EXIF, QUALITY, _FACES], vectors=False):
+        done += len(table)
+        progress(done, len(landing.index.image_id))
         columns.append(_row(table.filter(pc.equal(table["status"], schema.Status.OK.value))))
     rows = pa.concat_tables(columns).sort_by("image_id")
     for table in landing.iter_images([_CLASSIFIER]) if vectors and _CLASSIFIER in landing.index.modules else ():

@@ -12,7 +12,8 @@ from collections.abc import Callable
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pixelbrain.landing.derived import DERIVED, IDENTITIES, DerivedTable
+from pixelbrain.landing.derived import DERIVED, IDENTITIES, MAPS, DerivedTable, landed_maps
+from pixelbrain.landing.duplicates.choices import CHOICES, ChoiceLog
 from pixelbrain.landing.forgotten.marks import ROW_IDS, Marks, read_marks
 from pixelbrain.landing.forgotten.people import erase_from_events, erase_from_registry
 from pixelbrain.landing.landing import Landing
@@ -49,7 +50,7 @@ def erase(landing: Landing, *, progress: Callable[[int, int], None] | None = Non
         for name in storage.names(_BROKEN):  # nobody can say whose faces are in them, and their images are done again
             storage.delete(f"{_BROKEN}/{name}")
         answers = [f"{_ANSWERS}/{name}" for name in landing.answer_log.fields()]
-        for folder in (IMAGES, PICTURES, FACES, *DERIVED, *answers):
+        for folder in (IMAGES, PICTURES, FACES, *DERIVED, MAPS, *answers):
             storage.sweep(folder, stale_s=0)  # of killed processes: nobody else writes here now
         touched = _touched(landing, marks)
         written = _erase_pictures(landing, marks, touched[0]) + sum(
@@ -57,8 +58,9 @@ def erase(landing: Landing, *, progress: Callable[[int, int], None] | None = Non
         )
         written += _erase_parts(storage, marks, touched[1], progress)
         landing.refresh()
-        written += sum(_erase_derived(landing, marks, table, touched[0]) for table in DERIVED.values())
-        written += erase_from_events(landing, marks)
+        tables = (*DERIVED.values(), *landed_maps(landing).values())
+        written += sum(_erase_derived(landing, marks, table, touched[0]) for table in tables)
+        written += erase_from_events(landing, marks) + _erase_choices(storage, marks)
         publish(landing)  # `faces` follows, and what newer rows replaced goes
     return written
 
@@ -129,6 +131,21 @@ def _erase_answers(storage: Storage, marks: Marks, folder: str) -> int:
         elif gone.any():
             write_table(storage, path, table.filter(pa.array(~gone)))
         written += int(gone.any())
+    return written
+
+
+def _erase_choices(storage: Storage, marks: Marks) -> int:
+    """What was chosen about forgotten photos; what was said of others at once stays."""
+    log, written = ChoiceLog(storage), 0
+    storage.delete(f"{CHOICES}.snapshot")
+    for choice in log.read():
+        rows = pa.Table.from_pylist(
+            [{"image_id": one.image_id, "version": one.version, "sha256": one.sha256} for one in choice.photos], ROW_IDS
+        )
+        gone = marks.hold_photos(rows)
+        if gone.any():
+            log.replace(choice, [one for one, forgotten in zip(choice.photos, gone, strict=True) if not forgotten])
+            written += 1
     return written
 
 

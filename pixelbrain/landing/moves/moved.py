@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pixelbrain.landing.derived import GROUPS, IDENTITIES, DerivedTable
+from pixelbrain.landing.derived import GROUPS, IDENTITIES, DerivedTable, landed_maps
 from pixelbrain.landing.digests import DigestTable, digest_ids, sort_digests
 from pixelbrain.landing.index import LandedIndex, build_index
 from pixelbrain.landing.landing import Landing
@@ -86,11 +86,11 @@ def find_moves(landing: Landing, since: int, is_there: int, find_gone: Callable[
 def settle(landing: Landing, moves: Moves) -> None:
     """Take along what is known of images that moved, and remove their old rows. For who holds the run's lock.
 
-    Their answers, and the rows of people and groups. Raises `LandingError` if OUT cannot be read or written.
+    Their answers, and the rows of people, groups and maps. Raises `LandingError` if OUT cannot be read or written.
     """
     if not moves.to and not moves.left:
         return
-    for table in (IDENTITIES, GROUPS):
+    for table in (IDENTITIES, GROUPS, *landed_maps(landing).values()):
         _rename(landing.storage, table, moves)
     landing.answer_log.fold()
     landing.answer_log.take_along(moves.to)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,10 @@ _VERSIONED = ["image_id", "version"]
 
 
 def read_where(
-    landing: Landing, text: str | None, stored: Callable[[str], Mapping[str, Any]] = lambda _name: {}
+    landing: Landing,
+    text: str | None,
+    stored: Callable[[str], Mapping[str, Any]] = lambda _name: {},
+    coming: Sequence[pa.Field] = (),
 ) -> Condition | None:
     """Check an expression over what has landed; None for none.
 
@@ -42,6 +45,7 @@ def read_where(
         landing: what has landed.
         text: the expression.
         stored: image_id -> value of a field that users stored elsewhere; asked for the names that did not land.
+        coming: columns that will have landed when the expression is asked for, though they have not yet.
 
     Raises:
         ConfigError: see `landing.where.language`; or a stored field has values of several types.
@@ -50,7 +54,11 @@ def read_where(
         return None
     wanted = names_in(text)
     empty = pa.schema(schema.BASE_FIELDS).empty_table()
-    known = _columns(next(landing.iter_images(vectors=False, batch_rows=1), empty))
+    landed = next(landing.iter_images(vectors=False, batch_rows=1), empty)
+    for field in coming:
+        landed = landed.drop_columns([field.name] if field.name in landed.column_names else [])
+        landed = landed.append_column(field, pa.nulls(len(landed), field.type))
+    known = _columns(landed)
     types = {name: column().type for name, column in known.items()}
     names = wanted - types.keys()
     beside = pa.table({"image_id": landing.index.image_id})

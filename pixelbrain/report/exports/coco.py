@@ -51,8 +51,8 @@ def write_coco(
     categories: `face` first, of faces that are nobody's; then each person, by identity_id: the name, or the identity_id
     where nobody named them. Two people of one name have their ids behind it.
 
-    Ids are numbers from 1: of an image, its place in the listing; of an annotation, its place in the file. The same OUT
-    gives the same bytes. Memory: a batch of images, and OUT's people.
+    Ids are numbers: of an image, made of its `uri`, and the same in every export; of an annotation, its place in the
+    file. The same OUT gives the same bytes. Memory: a batch of images, and OUT's people.
 
     Args:
         storage, file: where, and under which name.

@@ -81,9 +81,9 @@ def write_shards(
     """Write OUT as a WebDataset: `photos-000000.tar` and so on, and an `index.json` that lists them.
 
     A sample is a photo's own bytes, named by its format, and a .json: the columns of its row, path, label, group_id,
-    names, `fields` by module (without vectors), `faces` (with whose they are) and `answers`. Its key is the image's
-    place in the listing, as in a COCO export. Images that failed are in none. A photo that cannot be read, or is not
-    the one any more that was looked at, is left out, and said.
+    names, `fields` by module (without vectors), `faces` (with whose they are) and `answers`. Its key is the
+    image's number, made of its id, as in a COCO export. Images that failed are in none. A photo that cannot be read, or
+    is not the one any more that was looked at, is left out, and said.
 
     A tar file is there whole, or not at all. After an export that was cut short, or where little has changed since,
     those that would be the same stay as they are; those that lack photos are tried again. Of those for S3 one at a time
@@ -187,7 +187,7 @@ def _sample(one: Contents) -> _Sample:
         "faces": one.faces,
         "answers": one.answers,
     }
-    key, form = f"{one.number:09d}", one.base["format"]
+    key, form = f"{one.number:016d}", one.base["format"]
     ending = _ENDINGS.get(form, (form or "img").lower())
     return _Sample(one.base, (f"{key}.{ending}", f"{key}.json"), json.dumps(said, ensure_ascii=False).encode())
 

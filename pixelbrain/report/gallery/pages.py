@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from pixelbrain.config import MAX_MEGAPIXELS
 from pixelbrain.errors import LandingError
+from pixelbrain.landing.duplicates.choices import CHOICES
 from pixelbrain.landing.landing import Landing
 from pixelbrain.report.gallery import names
 from pixelbrain.report.gallery.items import Album, Library, Person, Photo
@@ -112,7 +113,7 @@ def build_gallery(
 def _made_of(landing: Landing, run: Mapping[str, Any], min_label_score: float | None) -> str:
     """Changes when a file does of which the gallery shows anything: a listing tells, and nothing is read."""
     answers = (f"answers/{name}" for name in landing.answer_log.fields())
-    folders = ("images", "identities", "people", "groups", "duplicates", *answers)
+    folders = ("images", "identities", "people", "groups", "duplicates", CHOICES, *answers)
     files = {folder: sorted(landing.storage.versions(folder).items()) for folder in folders}
     return hashlib.sha256(
         json.dumps([files, _mapping(run, "settings").get("source"), min_label_score]).encode()

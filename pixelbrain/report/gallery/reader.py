@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 from pixelbrain import schema
 from pixelbrain.config import EXIF
 from pixelbrain.errors import MixedModelsError
-from pixelbrain.landing.derived import read_duplicates
 from pixelbrain.landing.digests import DigestTable, digest_ids, sort_digests
+from pixelbrain.landing.duplicates.read import read_duplicates
 from pixelbrain.landing.faces import own_fields
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.registry import read_registry

@@ -41,6 +41,8 @@ def tar_members(file: BinaryIO) -> Iterator[TarMember]:
         raise ReadError(_why(file, count, str(error))) from None
     if end.strip(b"\0") or 0 < len(end) < tarfile.BLOCKSIZE:  # where tarfile takes what it cannot read for the end
         raise ReadError(_why(file, count, "bad header"))
+    if not end:  # it may have been cut off, or be still written, where a member ends
+        raise ReadError(_why(file, count, "no mark of its end"))
 
 
 def _why(file: BinaryIO, count: int, reason: str) -> str:

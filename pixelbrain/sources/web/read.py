@@ -27,6 +27,7 @@ _LOOK_RETRIES = Retries(tries=3, limit_s=60.0)
 #: Else what is sent may be compressed, and has another ETag.
 _HEADERS = {"Accept-Encoding": "identity", "User-Agent": "pixelbrain"}
 _GONE = (404, 410)
+_NO_HEAD = (405, 501)  # of servers that know no such question
 _PAGE = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE)
 
 _local = threading.local()
@@ -50,7 +51,13 @@ def look_web(url: str) -> tuple[str, int | None]:
     """
 
     def look() -> tuple[str, int | None]:
-        with _answer("HEAD", url) as answer:
+        try:
+            with _answer("HEAD", url) as answer:
+                return _version(answer)
+        except _StatusError as error:
+            if error.status not in _NO_HEAD:
+                raise
+        with _answer("GET", url) as answer:  # of which nothing more is read
             return _version(answer)
 
     return with_retries(look, _LOOK_RETRIES, ReadError)

@@ -98,9 +98,14 @@ class VectorLoad:
         for name in self._store.others(self._ledgers, owner=self._owner):  # of modules that nothing is of any more
             self.removed += self._store.count(name)
             self._store.drop(name)
-        for name, ledger in self._ledgers.items():
-            if self._kept.count() or self._store.count(name) > ledger.count():
-                self.removed += self._store.remove_where(name, functools.partial(self._stays, ledger))
+        for name in self._ledgers:
+            self.remove_stale_of(name)
+
+    def remove_stale_of(self, name: str) -> None:
+        """The same, of one collection."""
+        ledger = self._ledgers[name]
+        if self._kept.count() or self._store.count(name) > ledger.count():
+            self.removed += self._store.remove_where(name, functools.partial(self._stays, ledger))
 
     def _stays(self, ledger: IdLedger, ids: list[str]) -> np.ndarray:
         found = ledger.holds(ids)

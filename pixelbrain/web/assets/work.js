@@ -99,18 +99,48 @@
 
   const arrows = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
+  /** The nearest tile of the next row above or below, which may be of another group; at the end, this one. */
+  function beyond(tiles, here, down) {
+    const at = here.getBoundingClientRect();
+    const far = (one) => down * (down > 0 ? one.top - at.bottom : one.bottom - at.top);
+    const there = tiles.map((one) => [one, one.getBoundingClientRect()]).filter(([, one]) => far(one) > -1);
+    const row = Math.min(...there.map(([, one]) => far(one)));
+    const near = there.filter(([, one]) => far(one) < row + 8);
+    near.sort(([, a], [, b]) => Math.abs(a.left - at.left) - Math.abs(b.left - at.left));
+    return near.length ? near[0][0] : here;
+  }
+
+  /** What a key stands for here: something of this tile, then of its group, then of the page, but of no other tile. */
+  function meant(key, here) {
+    const of = (scope) => [...scope.querySelectorAll(`[data-key="${CSS.escape(key)}"]`)].filter(seen);
+    for (const name of ["[data-tile]", "[data-group]"]) {
+      const scope = here.closest?.(name);
+      const found = scope && of(scope).find((one) => name === "[data-tile]" || !one.closest("[data-tile]"));
+      if (found) return found;
+    }
+    return of(top()).find((one) => !one.closest("[data-tile]") && !one.closest(".group"));
+  }
+
+  /** On to the first tile of the next group, or to the next page; true if there are groups. */
+  function nextGroup(here) {
+    const groups = [...document.querySelectorAll(".group[data-group]")];
+    if (!groups.length) return false;
+    const next = groups[groups.indexOf(here.closest?.(".group")) + 1];
+    if (next) {
+      focusable(next.querySelector("[data-tile]")).focus();
+      next.scrollIntoView({ block: "nearest" });
+    } else document.querySelector("a[rel=next]")?.click();
+    return true;
+  }
+
   /** Go from tile to tile, as the eye sees them; true if there are any. */
   function move(key) {
     const tiles = [...top().querySelectorAll("[data-tile]")];
     if (!tiles.length) return false;
     const here = document.activeElement?.closest("[data-tile]");
     const [across, down] = arrows[key];
-    let at = here ? tiles.indexOf(here) + across : 0;
-    if (here && down) {
-      const columns = tiles.filter((one) => one.offsetTop === tiles[0].offsetTop).length;
-      at = tiles.indexOf(here) + down * columns;
-    }
-    const to = tiles[Math.min(Math.max(at, 0), tiles.length - 1)];
+    const at = here ? tiles.indexOf(here) + across : 0;
+    const to = here && down ? beyond(tiles, here, down) : tiles[Math.min(Math.max(at, 0), tiles.length - 1)];
     focusable(to).focus();
     return true;
   }
@@ -138,7 +168,12 @@
       tile.querySelector(".pick").click();
       return;
     }
-    const button = [...top().querySelectorAll(`[data-key="${CSS.escape(key)}"]`)].find(seen);
+    if (key === "Enter") {
+      const free = here === document.body || here === main();
+      if ((free || here.matches(".group [data-tile] a")) && nextGroup(here)) event.preventDefault();
+      if (!free || event.defaultPrevented) return; // a link or a button does what it says
+    }
+    const button = meant(key, here);
     if (button) {
       event.preventDefault();
       if (tile && "picks" in button.dataset && !document.querySelector(".pick:checked")) {
@@ -151,6 +186,20 @@
       event.preventDefault();
     }
   });
+
+  // --- two photos, pixel by pixel: one is moved with the other ---------------------------------------------------
+
+  document.addEventListener(
+    "scroll",
+    (event) => {
+      if (!event.target.matches?.("[data-pane]")) return;
+      const { scrollLeft, scrollTop } = event.target;
+      for (const one of document.querySelectorAll("[data-pane]")) {
+        if (one !== event.target) one.scrollTo(scrollLeft, scrollTop);
+      }
+    },
+    true,
+  );
 
   // --- a search by a photo --------------------------------------------------------------------------------------
 

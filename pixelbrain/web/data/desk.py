@@ -10,7 +10,7 @@ import logging
 import secrets
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,12 +22,14 @@ from pixelbrain.identity.corrections.claims import Claims
 from pixelbrain.identity.corrections.events import Event, active
 from pixelbrain.identity.corrections.people import People
 from pixelbrain.identity.corrections.suggest import Suggestion
+from pixelbrain.landing.duplicates.choices import CHOICES
 from pixelbrain.landing.forgotten.marks import FORGOTTEN
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import IMAGES
 from pixelbrain.report.gallery.originals import OriginalReader
 from pixelbrain.sources import read_bytes
 from pixelbrain.stages.stages import Stages
+from pixelbrain.web.data.area import Atlas
 from pixelbrain.web.data.columns import Photos, key_of, read_photos
 from pixelbrain.web.data.known import Known
 from pixelbrain.web.data.pictures import Pictures
@@ -67,6 +69,7 @@ class Note:
     text: str
     good: bool = True
     undo: int | None = None  # the event that can be taken back
+    undo_at: str = "/undo"  # where
 
 
 @dataclass
@@ -95,12 +98,13 @@ class Desk:
         )  # with a landing of its own: it looks anew at each edit
         read = OriginalReader(functools.partial(read_bytes, s3_endpoint=config.s3_endpoint))
         self.pictures = Pictures(storage, read, max_pixels=config.max_megapixels * 1_000_000)
+        self.atlas = Atlas(storage)
         self._view: View | None = None
         self._error: PixelbrainError | None = None
         self._lock = threading.RLock()  # of what is read of OUT
         self._looked = self._finished = float("-inf")
         self._took = 0.0
-        self._stamps = ("", "")
+        self._stamps = ("", "", "")
         self._there: frozenset[tuple[str, str]] = frozenset()  # the files that photos were read of
         self._awaited = False  # whether pages wait for what is read
         self._reader: threading.Thread | None = None
@@ -143,7 +147,7 @@ class Desk:
 
     def _look(self) -> None:
         """Read what changed; photos beside the pages that are shown, unless some of them may be there no more."""
-        landed, said = self._stamps_now()
+        landed, said, chosen = self._stamps_now()
         self._looked = time.monotonic()
         if landed != self._stamps[0] and self._view is not None:
             gone = not self._there <= self._files()  # forgotten, perhaps
@@ -154,9 +158,12 @@ class Desk:
                 self._start_reading()
         if said != self._stamps[1] and self._view is not None:
             self._landing.refresh()
-            known = Known(self._landing, self._view.photos)
-            self._stamps = self._stamps[0], said
+            known = Known(self._landing, self._view.photos, self.atlas)
+            self._stamps = self._stamps[0], said, self._stamps[2]
             self._view = View(self._view.photos, known, "".join(self._stamps))
+        if chosen != self._stamps[2] and self._view is not None:
+            self._stamps = *self._stamps[:2], chosen
+            self._view = replace(self._view, stamp="".join(self._stamps))
 
     def _start_reading(self) -> None:
         with self._lock:
@@ -170,7 +177,7 @@ class Desk:
             landing = Landing(self.storage)  # another one than pages read of
             stamps, there = self._stamps_now(), self._files()
             photos = read_photos(landing, self.least)
-            known = Known(landing, photos)
+            known = Known(landing, photos, self.atlas)
             self.pictures.look()
             with self._lock:
                 self._landing, self._stamps, self._error = landing, stamps, None
@@ -186,13 +193,14 @@ class Desk:
             self._finished = time.monotonic()
             self._took = self._finished - began
 
-    def _stamps_now(self) -> tuple[str, str]:
-        """What changes when photos or answers do, and when people or groups do: listings, and nothing is read."""
+    def _stamps_now(self) -> tuple[str, str, str]:
+        """What changes when photos or answers do, when people or groups do, when duplicates do: listings alone tell."""
         answers = (f"answers/{name}" for name in self._landing.answer_log.fields())
-        folders = [[IMAGES, FORGOTTEN, *answers], ["identities", "people", "people/events", "groups"]]
+        people, chosen = ["identities", "people", "people/events", "groups"], ["duplicates", CHOICES]
+        folders = [[IMAGES, FORGOTTEN, *answers], people, chosen]
         told = [{one: sorted(self.storage.versions(one).items()) for one in some} for some in folders]
-        first, second = (hashlib.sha256(json.dumps(one).encode()).hexdigest()[:16] for one in told)
-        return first, second
+        first, second, third = (hashlib.sha256(json.dumps(one).encode()).hexdigest()[:16] for one in told)
+        return first, second, third
 
     def _files(self) -> frozenset[tuple[str, str]]:
         """The files that hold photos, by name and version."""

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pixelbrain.web.data.area import LONGEST
 from pixelbrain.web.data.columns import ORDERS, key_of
 from pixelbrain.web.data.dates import Day, days_and_words
 from pixelbrain.web.data.known import Known
@@ -57,6 +58,7 @@ class Wanted:
     said: tuple[str, ...] = ()  # "field=value" of what has few values
     where: str = ""  # an expression of docs/filters.md
     group: str = ""  # the key of a group that looks alike
+    area: str = ""  # a part of a map, see `Area`
     sort: str = ""  # of SORTS
 
     @classmethod
@@ -79,6 +81,7 @@ class Wanted:
             said=tuple(dict.fromkeys(one[:500] for one in said if "=" in one))[:_MAX_WORDS],
             where=query.get("where", "")[:4000].strip(),
             group=query.get("group", "")[:16],
+            area=query.get("area", "")[:LONGEST],
             sort=sort if sort in ORDERS else "",
         )
 
@@ -97,7 +100,7 @@ class Wanted:
     def filters(self) -> int:
         """How many things are asked beside the words."""
         one = (self.label, self.least and not self.label, self.only, self.month, self.camera, self.rating, self.where)
-        return sum(map(bool, (*one, self.group))) + len(self.person) + len(self.said)
+        return sum(map(bool, (*one, self.group, self.area))) + len(self.person) + len(self.said)
 
     @property
     def words(self) -> list[str]:
@@ -213,6 +216,8 @@ def _masks(wanted: Wanted, known: Known) -> dict[str, np.ndarray]:
     if wanted.group:
         codes = [code for code, one in enumerate(known.group_ids) if key_of(one) == wanted.group]
         masks["group"] = np.isin(known.group, codes)
+    if wanted.area:
+        masks["area"] = known.atlas.photos(wanted.area, known)
     return masks
 
 

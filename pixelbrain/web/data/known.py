@@ -14,6 +14,7 @@ from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.registry import read_registry
 from pixelbrain.report.gallery import names
 from pixelbrain.report.gallery.items import GalleryFace, Photo
+from pixelbrain.web.data.area import Atlas
 from pixelbrain.web.data.columns import Photos, key_of
 
 
@@ -23,10 +24,11 @@ class Known:
     Args:
         landing: what has landed.
         photos: the same, in memory.
+        atlas: the maps over them.
     """
 
-    def __init__(self, landing: Landing, photos: Photos) -> None:
-        found = landing.read_identities()
+    def __init__(self, landing: Landing, photos: Photos, atlas: Atlas) -> None:
+        found, self.atlas = landing.read_identities(), atlas
         self.photos, self.registry = photos, read_registry(landing.storage)
         self.identified = found is not None
         empty = pa.table({name: pa.nulls(0, pa.string()) for name in ("face_id", "identity_id", "assigned")})

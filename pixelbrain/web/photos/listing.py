@@ -130,3 +130,5 @@ def _chips(wanted: Wanted, view: View) -> Iterator[Chip]:
         yield Chip("Where", wanted.where, wanted.address(where=""))
     if wanted.group:
         yield Chip("Look alike", "one group", wanted.address(group=""))
+    if wanted.area:
+        yield Chip("Map", "a part of it", wanted.address(area=""))

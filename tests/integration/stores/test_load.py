@@ -75,6 +75,20 @@ def test_vectors_come_back_as_they_landed(land, image, database):
     assert images.metadata[0] == {"version": "1", "label": "tabby"}
 
 
+def test_vectors_of_a_users_own(land, image, database):
+    rows = [image(number) for number in range(3)]
+    landing = land(rows)
+    ids = [row["image_id"] for row in rows]
+    found = database.store_vectors("mine", dict(zip(ids, np.eye(3, 4), strict=True)), model="my-model")
+    assert (found.written, found.errors) == (3, ())
+    assert database.vector_model("mine").model == "my-model" and database.behind("mine") is None
+    assert database.store_vectors("mine", {ids[0]: [0, 0, 0, 2], ids[1]: None}).written == 2
+    for _load in range(2):
+        ((first, second),) = database.query_vector_field("mine", [0, 0, 0.1, 1], n_results=5)
+        assert (first.id, second.id) == (ids[0], ids[2]) and first.metadata["version"] == rows[0]["version"]
+        load(landing, database, rebuild=True)
+
+
 def test_a_second_load_changes_nothing(land, image, database):
     landing = land([image(number, faces=2) for number in range(5)])
     load(landing, database)

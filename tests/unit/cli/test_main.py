@@ -48,6 +48,7 @@ TAKEN = {
     "forget": f"out --person --face --photo --again --list --lift --dry-run --yes --json {STORES}",
     "group": f"out --threshold --by --where --json {STORES}",
     "duplicates": "out --bits --similarity --burst --vectors --csv --json --s3-endpoint",
+    "map": "out --by --seed --json --s3-endpoint",
     "evaluate": "out --folders --labels --nobody --strategy --curve --calibrate --json --s3-endpoint",
     "identify": f"out --strategy --threshold --rebuild --address --json {STORES}",
     "load": f"out {STORES} --rebuild",
@@ -93,7 +94,7 @@ def test_all_commands_are_there():
     assert names == {
         "demo", "run", "extract", "ask", "load", "identify", "evaluate", "forget", "group", "duplicates", "report",
         "export", "search", "status", "verify", "compact", "tag-identity", "weights", "plan", "cluster", "submit",
-        "people", "open",
+        "people", "open", "map",
     }  # fmt: skip
     assert {path[1] for path in ALL if path[0] == "weights" and len(path) > 1} == {"list", "fetch", "verify"}
 

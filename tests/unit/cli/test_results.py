@@ -116,3 +116,12 @@ def test_an_export_as_a_data_set(landed, tmp_path, photo_folder):
         (["faces.json"], "--format coco"),
     ):
         assert why in export(*wrong, code=2)
+
+
+def test_paths_of_a_table_go_to_a_file_or_to_standard_output(landed, tmp_path):
+    told = CliRunner().invoke(cli, ["export", str(landed), "-", "--format", "paths"])
+    paths = told.stdout.splitlines()
+    assert told.exit_code == 0 and len(paths) == len(set(paths)) > 0 and not any('"' in one for one in paths)
+    file = tmp_path / "paths.list"
+    told = CliRunner().invoke(cli, ["export", str(landed), str(file), "--format", "paths0"])
+    assert told.output == f"{len(paths)} paths to {file}\n" and file.read_text().split("\0")[:-1] == paths

@@ -67,6 +67,7 @@ def test_what_can_be_sent_is_sent(words):
         (["extract", "photos/", "--out", "/o"], "SOURCE photos/ is on this machine alone"),
         (["extract", "s3://b/in", "photos/", "--out", "/o"], "SOURCE photos/ is on this machine alone"),
         (["--working-dir", ".", "extract", "no/*.jpg", "--out", "/o"], "SOURCE no/ is not in ."),
+        (["--working-dir", ".", "extract", "no-{1..2}.tar", "--out", "/o"], "SOURCE no-1.tar is not in ."),
         (["extract", "--config", "pipeline.yaml"], "--config pipeline.yaml is on this machine alone"),
         (["--working-dir", ".", "extract", "--config", "wrong.yaml"], "did you mean classifier?"),
         (["--working-dir", ".", "run", "--config", "secret.yaml"], "holds a secret in mongo"),

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
+from typing import ClassVar
 
+import pyarrow as pa
 import pytest
 
+from pixelbrain import schema
+from pixelbrain.config import Placement
 from pixelbrain.engine.extract import extract, look_ahead
 from pixelbrain.engine.work.fused import ImageWorker
 from pixelbrain.engine.work.worklist import Worklist, WorkOrder, blocks
-from pixelbrain.errors import ConfigError, ModuleError, SourceError, SourceGoneError
+from pixelbrain.errors import ConfigError, MixedModelsError, ModuleError, SourceError, SourceGoneError
 from pixelbrain.images.loader import DataLoader
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState, claim_generation
 from pixelbrain.modules.exif import ExifModule
 from pixelbrain.storage.local import LocalStorage
 from tests.unit.engine.modules_for_tests import Size
+from tests.unit.engine.standing import Here
 
 
 def land(folder, storage, generation) -> None:
@@ -172,3 +177,53 @@ def test_a_module_that_says_what_it_needs_as_of_old_is_told_how_now(photo_folder
     said = r"module size: instead of batch_size, num_gpus, set resources = Resources\(batch_size=8, num_gpus=0.5\)"
     with pytest.raises(ModuleError, match=said):
         extract(DataLoader(str(photo_folder)), [Old()], tmp_path / "out")
+
+
+class Resized(Size):
+    """Of which the fields can change."""
+
+    kinds: ClassVar[dict[str, pa.DataType]] = {}
+    again: ClassVar[dict[str, int]] = {}
+
+    def fields(self):
+        return [pa.field(*one) for one in self.kinds.items()]
+
+    def settings(self):
+        return self.again
+
+    def process(self, image):
+        numbers = {name: [1.0] * kind.list_size for name, kind in self.kinds.items() if name == "look"}
+        return {"pixels": "1" if self.kinds["pixels"] == pa.string() else 1, **numbers}
+
+
+def test_fields_of_another_kind_by_the_same_settings_are_refused_before_any_work(photo_folder, tmp_path, monkeypatch):
+    """Two lengths of vectors, or a text and a number, are no column: all later commands would end there."""
+    monkeypatch.setattr("pixelbrain.engine.passes.choose_executor", lambda job, _looks: Here(job, "fused"))
+    loader, module, out = DataLoader(str(photo_folder)), Resized(), tmp_path / "out"
+    monkeypatch.setattr(Resized, "kinds", {"pixels": pa.int32(), "look": schema.embedding_type(4)})
+    extract(loader.clone(limit=2), [module], out, placement=Placement(executor="ray"), thumbnails=False)
+    for changed, said in {
+        ("look", schema.embedding_type(3)): "module size: look has 3 numbers, and 4 in OUT, by the same settings",
+        ("pixels", pa.string()): "module size: its fields are of other types than in OUT, by the same settings",
+    }.items():
+        with monkeypatch.context() as patch:
+            patch.setattr(Resized, "kinds", Resized.kinds | dict([changed]))
+            for look in extract, look_ahead:
+                with pytest.raises(ModuleError, match=said):
+                    look(loader, [module], *([Landing(out)] if look is look_ahead else [out]))
+            patch.setattr(Resized, "again", {"settings": 2})  # it says so
+            assert look_ahead(loader, [module], Landing(out))[2] == 7
+    monkeypatch.setattr(Resized, "kinds", {**Resized.kinds, "pixels": pa.int64(), "more": pa.string()})
+    extract(loader, [module], out, placement=Placement(executor="ray"), thumbnails=False)  # which have room in one
+    (table,) = Landing(out).iter_images()
+    assert table["size"].type.field("pixels").type == pa.int64() and len(table) == 7
+
+    for look, said in {
+        4: r"a column is of two kinds \(.*: run `pixelbrain extract` over all its images",
+        3: "two models, one of 3 numbers in look and one of 4 numbers in look: run",
+    }.items():
+        monkeypatch.setattr(Resized, "again", {"look": look})
+        monkeypatch.setattr(Resized, "kinds", {"pixels": pa.string(), "look": schema.embedding_type(look)})
+        extract(loader.clone(limit=1), [module], out, placement=Placement(executor="ray"), thumbnails=False)
+        with pytest.raises(MixedModelsError, match=said):
+            list(Landing(out).iter_images())

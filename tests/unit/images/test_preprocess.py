@@ -131,3 +131,28 @@ def test_any_shape(fit: str, size: tuple[int, int], bars: str, grey: bool):
 def test_a_shape_that_cannot_be(how):
     with pytest.raises(ConfigError, match=next(iter(how))):
         ShapePreprocessor(**{"height": 8, "width": 8} | how)
+
+
+PIXELS = np.zeros((4, 6, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("photos", "said"),
+    [
+        (PIXELS, r"one photo \(ndarray\) where several are wanted: write \[photo\]"),
+        (Image.fromarray(PIXELS), "one photo"),
+        (b"\xff\xd8\xff", r"one photo \(bytes\)"),
+        ([PIXELS[:, :, 0]], r"uint8 \(4, 6\) is no photo: pixels are uint8 \(height, width, 3\), RGB"),
+        ([PIXELS / 255], r"float64 \(4, 6, 3\) is no photo"),
+        ([np.dstack([PIXELS, PIXELS[:, :, :1]])], r"uint8 \(4, 6, 4\) is no photo"),
+        (["a.jpg"], "str is no photo"),
+    ],
+)
+def test_what_is_no_photo_is_said(photos, said):
+    with pytest.raises(ConfigError, match=said):
+        ShapePreprocessor(8, 8)(photos)
+
+
+def test_pillows_images_are_photos():
+    grey = Image.new("L", (6, 4), 255)
+    assert ShapePreprocessor(8, 8, fit="stretch")([grey]).min() == 1

@@ -7,7 +7,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pyarrow as pa
-import pytest
 
 import pixelbrain as pb
 from pixelbrain import schema
@@ -52,6 +51,9 @@ UNDER_ANOTHERS_LOCK = {
     "landing/forgotten/erase.py:_erase_pictures": "as `_erase_parts`",
     "landing/forgotten/erase.py:_erase_answers": "as `_erase_parts`",
     "landing/forgotten/people.py:erase_from_events": "as `_erase_parts`",
+    "landing/forgotten/erase.py:_erase_choices": "as `_erase_parts`",
+    "landing/duplicates/choices.py:replace": "as `_erase_parts`",
+    "landing/said/events.py:append": "a file of its own, of a number that one alone gets; in S3 who appends takes it",
     "landing/published.py:_publish_faces": "of `publish`, which takes it",
     "landing/published.py:write": "as `_publish_faces`",
     "landing/parts.py:write_table": "of those above",
@@ -88,40 +90,45 @@ def questions() -> dict:
     return {"settings": module.settings, "price": module.price, "limits": module.limits}
 
 
-@pytest.mark.parametrize(
-    "write",
-    [
-        lambda out, photos: Landing(out).set_aside_broken(),
-        lambda out, photos: Landing(out).write_identities(pa.table({"face_id": []})),
-        lambda out, photos: Landing(out).write_groups(pa.table({"image_id": []})),
-        lambda out, photos: Landing(out).answer_log.fold(),
-        lambda out, photos: Landing(out).answer_log.set_lost("run", ["mood"], 1),
-        lambda out, photos: claim_generation(Landing(out).storage),
-        lambda out, photos: prune(Landing(out), pa.table({"image_id": ["a"], "version": ["1"]})),
-        lambda out, photos: compact(Landing(out)),
-        lambda out, photos: erase(Landing(out)),
-        lambda out, photos: write_mark(Landing(out).storage, Mark()),
-        lambda out, photos: lift_mark(Landing(out).storage, 1),
-        lambda out, photos: write_stage(out, "load", {}, settings={}),
-        lambda out, photos: extract(pb.DataLoader(photos), [Size()], Landing(out).storage),
-        lambda out, photos: ask(Landing(out), **questions()),
-        lambda out, photos: ask_batch(Landing(out), **questions()),
-        lambda out, photos: load(Landing(out), pb.Database.open(out)),
-        lambda out, photos: pb.PeopleIdentifierModule().run(SimpleNamespace(landing=Landing(out))),
-        lambda out, photos: pb.People(out, wait_s=0).name("person-1", "Ann"),
-        lambda out, photos: write_registry(Landing(out), schema.PERSON_SCHEMA.empty_table()),
-        lambda out, photos: group_images(SimpleNamespace(landing=Landing(out))),
-        lambda out, photos: pb.Pipeline(pb.DataLoader(photos), [Size()]).extract(out),
-        lambda out, photos: pb.Pipeline(pb.DataLoader(photos), [Size()]).ask(out),
-        lambda out, photos: pb.Pipeline(pb.DataLoader(photos), [Size()]).run(out),
-    ],
-)
-def test_another_process_is_met_before_anything_is_changed(write, landed, photo_folder, another_run):
+WRITERS = [
+    lambda out, photos: Landing(out).set_aside_broken(),
+    lambda out, photos: Landing(out).write_identities(pa.table({"face_id": []})),
+    lambda out, photos: Landing(out).write_groups(pa.table({"image_id": []})),
+    lambda out, photos: Landing(out).answer_log.fold(),
+    lambda out, photos: Landing(out).answer_log.set_lost("run", ["mood"], 1),
+    lambda out, photos: claim_generation(Landing(out).storage),
+    lambda out, photos: prune(Landing(out), pa.table({"image_id": ["a"], "version": ["1"]})),
+    lambda out, photos: compact(Landing(out)),
+    lambda out, photos: erase(Landing(out)),
+    lambda out, photos: write_mark(Landing(out).storage, Mark()),
+    lambda out, photos: lift_mark(Landing(out).storage, 1),
+    lambda out, photos: write_stage(out, "load", {}, settings={}),
+    lambda out, photos: extract(pb.DataLoader(photos), [Size()], Landing(out).storage),
+    lambda out, photos: ask(Landing(out), **questions()),
+    lambda out, photos: ask_batch(Landing(out), **questions()),
+    lambda out, photos: load(Landing(out), pb.Database.open(out)),
+    lambda out, photos: pb.PeopleIdentifierModule().run(SimpleNamespace(landing=Landing(out))),
+    lambda out, photos: pb.People(out, wait_s=0).name("person-1", "Ann"),
+    lambda out, photos: write_registry(Landing(out), schema.PERSON_SCHEMA.empty_table()),
+    lambda out, photos: group_images(SimpleNamespace(landing=Landing(out))),
+    lambda out, photos: pb.Pipeline(pb.DataLoader(photos), [Size()]).extract(out),
+    lambda out, photos: pb.Pipeline(pb.DataLoader(photos), [Size()]).ask(out),
+    lambda out, photos: pb.Pipeline(pb.DataLoader(photos), [Size()]).run(out),
+]
+
+
+def test_another_process_is_met_before_anything_is_changed(landed, photo_folder, another_run):
     def files():
         return {path: path.read_bytes() for path in landed.rglob("*") if path.is_file() and path.name != "run.lock"}
 
+    def is_refused(write):
+        try:
+            write(str(landed), str(photo_folder))
+        except OutLockedError as error:
+            return "is in use by" in str(error) and files() == before
+        return False
+
     with another_run(landed):
         before = files()
-        with pytest.raises(OutLockedError, match="is in use by"):
-            write(str(landed), str(photo_folder))
-        assert files() == before
+        assert len(before) > 1
+        assert [write.__code__.co_firstlineno for write in WRITERS if not is_refused(write)] == []

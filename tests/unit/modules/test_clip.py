@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from pixelbrain.config import CLIP_MODELS
 from pixelbrain.errors import ConfigError, MissingExtraError, ModuleError, WeightsError
 from pixelbrain.modules.clip import ClipEmbedderModule
 from pixelbrain.modules.weights.table import WEIGHTS
+from pixelbrain.modules.words import towers
 from pixelbrain.modules.words.open_clip import import_open_clip
 from pixelbrain.modules.words.towers import PRETRAINED
 from tests.unit.modules.clip_folder import write_clip_folder
@@ -47,6 +49,18 @@ def theirs(name: str, photo: Callable) -> tuple[np.ndarray, np.ndarray, object]:
         return photos.numpy(), model.encode_text(read(TEXTS), normalize=True).numpy(), model
 
 
+@pytest.fixture
+def two_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model by name with two layers in each tower, here and in open_clip: twelve are the same thing, six times."""
+    name, read = "ViT-B-32", towers._read
+    config = copy.deepcopy(import_open_clip().get_model_config(name))
+    for tower in ("vision_cfg", "text_cfg"):
+        config[tower]["layers"] = 2
+    monkeypatch.setitem(import_open_clip().factory._MODEL_CONFIGS, name, config)
+    monkeypatch.setattr(towers, "_read", lambda path: copy.deepcopy(config) if path.stem == name else read(path))
+
+
+@pytest.mark.usefixtures("two_layers")
 def test_equals_open_clips_own(tmp_path: Path, photo: Callable) -> None:
     from safetensors.torch import save_file
 

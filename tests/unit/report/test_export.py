@@ -15,7 +15,7 @@ from tests.unit.report.landed_rows import identity, image_row, labelled, with_fa
 HOSTILE = 's3://bucket/a,"b"\n\r\';=1+1 😀 <i>.jpg'
 GROUP = "file:///group.jpg"
 TAKEN = "2024-05-01T12:34:56+02:00"
-TABLES = ["images", "faces", "people", "groups", "answers", "duplicates"]
+TABLES = ["images", "faces", "people", "groups", "answers", "duplicates", "lookalikes", "maps"]
 
 
 @pytest.fixture

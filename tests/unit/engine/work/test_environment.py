@@ -21,7 +21,8 @@ OPENAI = {"OPENAI_API_KEY": "sk-of-ann", "OPENAI_BASE_URL": "http://localhost:1"
 def node(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """The environment of a node that has keys of its own."""
     for name in (*KEYS, *PLACES, *OPENAI, "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv(name, "")  # so that what a test sets is taken back
+        monkeypatch.delenv(name)
     for name, value in {"AWS_ACCESS_KEY_ID": "NODE", "AWS_SECRET_ACCESS_KEY": "n", "AWS_SESSION_TOKEN": "t"}.items():
         monkeypatch.setenv(name, value)
     return os.environ

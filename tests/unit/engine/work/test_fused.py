@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 import pytest
@@ -11,9 +13,11 @@ from pixelbrain.engine.work.fused import ImageWorker
 from pixelbrain.engine.work.run_notes import RunNotes
 from pixelbrain.engine.work.tally import SUMMARY_SCHEMA
 from pixelbrain.engine.work.worklist import Worklist, WorkOrder, blocks
+from pixelbrain.errors import LandingError
 from pixelbrain.images.loader import DataLoader
 from pixelbrain.landing.landing import Landing
-from pixelbrain.landing.parts import ModuleState
+from pixelbrain.landing.parts import ModuleState, part_name
+from pixelbrain.storage.local import LocalStorage
 from pixelbrain.storage.open import open_storage
 from tests.unit.engine.modules_for_tests import Deadly, Size
 
@@ -63,6 +67,44 @@ def test_every_image_is_one_row(photo_folder, tmp_path):
     assert summary["images"] == 7 and summary["failed"] == 4
     kinds = {"DecodeError": 2, "size: RuntimeError": 1}
     assert json.loads(summary["failures"]).items() >= kinds.items()
+
+
+def test_a_block_is_worked_on_while_the_one_before_lands_and_is_done_when_it_has_landed(photo_folder, tmp_path):
+    """Two calls at once, of one worker."""
+    may_land = threading.Event()
+
+    class Slow(LocalStorage):
+        """A disk that waits with the first block."""
+
+        def write_with(self, name, fill):
+            if name.endswith(part_name(1, 0, 0).rpartition("/")[2]):
+                assert may_land.wait(60)
+            super().write_with(name, fill)
+
+    order = WorkOrder(storage=Slow(tmp_path / "out"), generation=1, states={"size": STATE})
+    worker = ImageWorker([Size()], order)
+    one, two, *_ = blocks_of(photo_folder, tmp_path / "out", block_rows=3)
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.submit(worker, one), pool.submit(worker, two)
+        try:
+            assert second.result(timeout=60)["images"].to_pylist() == [3] and len(rows_of(tmp_path / "out")) == 3
+            assert not first.done()
+        finally:
+            may_land.set()
+        assert first.result(timeout=60)["images"].to_pylist() == [3] and len(rows_of(tmp_path / "out")) == 6
+    assert [name for name in order.storage.names("work") if name.startswith("doing")] == []
+
+
+def test_what_cannot_land_is_said_by_the_block(photo_folder, tmp_path):
+    class Full(LocalStorage):
+        def write_with(self, name, fill):
+            if name.endswith(".parquet"):
+                raise LandingError("no room")
+            super().write_with(name, fill)
+
+    (block,) = blocks_of(photo_folder, tmp_path / "out")
+    with pytest.raises(LandingError, match="no room"):
+        ImageWorker([Size()], WorkOrder(storage=Full(tmp_path / "out"), generation=1, states={"size": STATE}))(block)
 
 
 def test_a_retried_block_does_only_what_its_first_try_did_not(photo_folder, tmp_path):

@@ -117,6 +117,34 @@ def test_one_batch_and_no_more_is_opened_ahead(entries, tmp_path):
     assert list(opener(tmp_path).batches([], [Size()])) == []
 
 
+def test_the_next_block_is_opened_a_batch_ahead_of_the_last_batch_of_the_one_before(entries, tmp_path):
+    """Taken in two threads: nobody waits between blocks, and no more than a batch is ahead."""
+    seen: queue.Queue[str] = queue.Queue()
+
+    class Seen(Size):
+        def preprocess(self, image):
+            seen.put(image.image_id)
+
+    good = [entry for entry in entries if not entry["image_id"].endswith(("broken.jpg", "empty.jpeg"))][:4]
+    ids = [entry["image_id"] for entry in good]
+    one = opener(tmp_path, threads=1)
+    first, second = (one.batches([[a], [b]], [Seen()]) for a, b in (good[:2], good[2:]))
+    next(first)
+    taken: list = []
+    other = threading.Thread(target=lambda: taken.extend(second), daemon=True)
+    other.start()
+    assert [seen.get(timeout=60) for _ in range(2)] == ids[:2]
+    with pytest.raises(queue.Empty):  # a batch of its own block is ahead
+        seen.get(timeout=0.1)
+    next(first)
+    assert seen.get(timeout=60) == ids[2]
+    with pytest.raises(queue.Empty):
+        seen.get(timeout=0.1)
+    first.close()  # as where a run is to stop: whoever has the next block goes on
+    other.join(60)
+    assert [batch.rows["image_id"].to_pylist() for batch in taken] == [[one] for one in ids[2:]]
+
+
 def test_the_orders_limit_is_that_of_an_image(tmp_path, encode):
     (tmp_path / "large.png").write_bytes(encode("PNG", (1100, 1000)))
     (table,) = DataLoader(str(tmp_path)).list_images()

@@ -13,7 +13,7 @@ from pixelbrain import schema
 from pixelbrain.errors import ConfigError
 from pixelbrain.identity.lookalikes.duplicates import find_duplicates
 from pixelbrain.identity.lookalikes.hashes import MIRRORED
-from pixelbrain.landing.derived import read_duplicates
+from pixelbrain.landing.duplicates.read import read_duplicates
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
 from pixelbrain.landing.remaining import prune
@@ -184,6 +184,12 @@ def test_export(land, tmp_path):
 def test_values_that_cannot_work(land, wrong):
     with pytest.raises(ConfigError, match=r"(bits|similarity|burst) is "):
         find_duplicates(land(photo("a.jpg")), **wrong)
+
+
+def test_progress_is_told(land):
+    told: list[tuple[int, int]] = []
+    find_duplicates(land(photo("a.jpg"), photo("b.jpg")), progress=lambda done, total: told.append((done, total)))
+    assert told == [(2, 2)]
 
 
 def test_nothing_is_no_error(land):

@@ -11,7 +11,9 @@ import pytest
 from pixelbrain import schema
 from pixelbrain.errors import ConfigError, OutLockedError
 from pixelbrain.identity.corrections.people import People
-from pixelbrain.landing.derived import DUPLICATES, read_duplicates
+from pixelbrain.identity.mapping.map import make_map
+from pixelbrain.landing.derived import DUPLICATES, landed_maps
+from pixelbrain.landing.duplicates.read import read_duplicates
 from pixelbrain.landing.forgotten.erase import erase
 from pixelbrain.landing.forgotten.marks import write_mark
 from pixelbrain.landing.forgotten.select import select_faces, select_photos
@@ -101,6 +103,7 @@ def test_a_photo_its_copies_and_all_that_was_derived_from_them(tmp_path, landing
     columns = [schema.DUPLICATE_SCHEMA.field(one) for one in ("image_id", "duplicate_id", "keep", "copy_of")]
     DUPLICATES.write(landing, pa.Table.from_pylist(of, pa.schema(columns)))
     assert len(read_duplicates(landing)) == 2
+    assert [make_map(landing, by).points for by in ("images", "faces")] == [3, 7]
     selection = select_photos(landing, ["/photos/a.jpg"])
     assert selection.photos == 2 and "copy of a.jpg" in selection.lines[1]
     write_mark(landing.storage, selection.mark)
@@ -114,6 +117,9 @@ def test_a_photo_its_copies_and_all_that_was_derived_from_them(tmp_path, landing
         "old": b"secret of what",
     }
     assert left_of(tmp_path, wanted | traces("a.jpg", BOB_A)) == []
+    assert [one.whole(landing)["image_id"].to_pylist() for one in landed_maps(landing).values()] == [
+        [image_id("b.jpg")]
+    ] * 2
     assert Landing(tmp_path).index.image_id.to_pylist() == [image_id("b.jpg")]
     assert pq.read_table(tmp_path / "answers" / "mood")["answer"].to_pylist() == ["the secret of b.jpg 1"]
     with pytest.raises(ConfigError, match=r"no photo '/photos/a.jpg' has landed"):
@@ -204,7 +210,7 @@ def test_names_and_corrections_of_people(tmp_path, monkeypatch):
     people.name("person-b22", "Bob")
     people.apart("Ann of the secret", "Bob")
     with monkeypatch.context() as patch:
-        patch.setattr("pixelbrain.identity.corrections.events._MANY", 2)
+        patch.setattr("pixelbrain.landing.said.events._MANY", 2)
         people.merge("Bob", People(tmp_path).assign("Eve", f"{image_id('a.jpg')}#2", new=True).person or "")
     assert "of the secret" in (tmp_path / "people/events.snapshot").read_text()
     landing = Landing(tmp_path)

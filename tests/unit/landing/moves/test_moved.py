@@ -7,6 +7,7 @@ import pytest
 
 from pixelbrain import schema
 from pixelbrain.landing.answers.log import ANSWER_FIELDS
+from pixelbrain.landing.derived import map_table
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.moves import moved
 from pixelbrain.landing.moves.moved import Moves, find_moves, settle
@@ -181,6 +182,8 @@ def test_people_and_answers_go_along_and_old_rows_last(tmp_path, monkeypatch, ki
     landing = Landing(tmp_path)
     run(landing, photo("old/a", "A"), photo("b", "B"), photo("c", "C"))
     identities(landing, versions=True)
+    places = {"image_id": ["old/a", "b", "c"], "x": [0.0, 1.0, 2.0], "y": [0.0] * 3, "settings": ["{}"] * 3}
+    map_table("images", of_faces=False).write(landing, pa.table(places))
     answer(landing, ("old/a", "1", "glad"), ("b", "1", "sad"), ("c", "1", "odd"))
     since = run(landing, photo("new/a", "A", "3"), photo("b", "C", "2"), photo("c", "B", "2"))
 
@@ -204,6 +207,10 @@ def test_people_and_answers_go_along_and_old_rows_last(tmp_path, monkeypatch, ki
     finish(None)
     assert people(landing) == {"new/a 3": "anna", "c 2": "bert", "b 2": "carl"}
     assert answers(landing) == {"new/a": "glad", "b": "odd", "c": "sad"}
+    on_map = map_table("images", of_faces=False).rows(landing)
+    assert dict(zip(on_map["image_id"].to_pylist(), on_map["x"].to_pylist(), strict=True)) == {
+        "new/a": 0.0, "c": 1.0, "b": 2.0
+    }  # fmt: skip
     assert sorted(read_all(landing)) == ["b", "c", "new/a"]
     table = landing.answer_log.read("mood")
     along = [row for row in table.to_pylist() if row["remembered"]]

@@ -15,7 +15,9 @@ from pycocotools.cocoeval import COCOeval
 from pixelbrain import schema
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.registry import write_registry
+from pixelbrain.report.exports import contents
 from pixelbrain.report.exports.coco import KEYPOINTS, write_coco
+from pixelbrain.report.exports.contents import image_numbers
 from tests.unit.report.landed_rows import Row, identity, image_row, labelled, with_faces
 
 ODD = "file:///photos/%E5%BF%83%20of/1%231.jpg"  # /photos/心 of/1#1.jpg
@@ -66,7 +68,8 @@ def test_pycocotools_reads_every_image_face_and_person(landing: Landing, tmp_pat
     assert told[-1] == (4, 4)
     coco = COCO(tmp_path / "faces.json")
     images = coco.loadImgs(coco.getImgIds())
-    assert [one["id"] for one in images] == [1, 2, 3, 4]
+    numbers = image_numbers(pa.array([ODD, GROUP, "file:///photos/no.jpg", FAR])).tolist()
+    assert [one["id"] for one in images] == numbers and numbers[0] == 4441394960107436
     assert [one["file_name"] for one in images] == ["心 of/1#1.jpg", "2024/group.jpg", "no.jpg", FAR]
     assert [one["uri"] for one in images] == [ODD, GROUP, "file:///photos/no.jpg", FAR]
     assert [(one["width"], one["height"]) for one in images] == [(80, 60), (80, 60), (0, 0), (80, 60)]
@@ -82,7 +85,7 @@ def test_pycocotools_reads_every_image_face_and_person(landing: Landing, tmp_pat
 
     faces = coco.loadAnns(coco.getAnnIds())
     assert [one["id"] for one in faces] == [1, 2, 3, 4, 5]
-    assert [one["image_id"] for one in faces] == [2, 2, 2, 2, 4]
+    assert [one["image_id"] for one in faces] == [*[numbers[1]] * 4, numbers[3]]
     assert [categories[one["category_id"]].get("identity_id") for one in faces] == ["p1", "p2", None, "p4", "p3"]
     assert faces[0]["bbox"] == [1.25, 2.0, 30.0, 40.0] and faces[0]["area"] == 1200
     assert faces[0]["score"] == 0.99 and faces[0]["face_id"] == f"{GROUP}#0" and faces[0]["name"] == 'Ånn 😀 "A"'
@@ -90,7 +93,20 @@ def test_pycocotools_reads_every_image_face_and_person(landing: Landing, tmp_pat
     assert faces[3]["keypoints"] == [0] * 15 and faces[3]["num_keypoints"] == 0
     assert ["glasses_worn" in one for one in faces] == [True] + [False] * 4 and faces[0]["glasses_worn"] is True
     assert "sharpness" not in faces[0] and "name" not in faces[2]  # NaN, and nobody
-    assert coco.getImgIds(catIds=[2]) == [2] and coco.getAnnIds(imgIds=[1, 3]) == []
+    assert coco.getImgIds(catIds=[2]) == [numbers[1]] and coco.getAnnIds(imgIds=[numbers[0], numbers[2]]) == []
+
+
+def test_the_number_of_an_image_is_its_own(landing: Landing, tmp_path: Path, monkeypatch):
+    """It stays when other images come and go, whatever the order is; no two have the same."""
+    ids = pa.array([f"s3://b/{number}.jpg" for number in range(1000)])
+    numbers = image_numbers(ids)
+    assert len({*numbers.tolist()}) == 1000 and numbers.min() > 0 and numbers.max() <= 2**53
+    assert image_numbers(ids[::-7]).tolist() == numbers[::-7].tolist()
+    _, found = written(landing, tmp_path)
+    _, some = written(landing, tmp_path, images=pa.chunked_array([[FAR, ODD]]))
+    assert {(one["uri"], one["id"]) for one in some["images"]} < {(one["uri"], one["id"]) for one in found["images"]}
+    monkeypatch.setattr(contents, "digest_ids", lambda ids: np.array([[0, 1], [0, 2], [2 << 11, 0], [0, 3]], np.uint64))
+    assert sorted(image_numbers(ids[:4])) == [1, 2, 3, 4]
 
 
 def test_its_faces_can_be_evaluated(landing: Landing, tmp_path: Path):

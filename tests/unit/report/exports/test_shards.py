@@ -13,6 +13,7 @@ import webdataset
 
 from pixelbrain.errors import ConfigError, LandingError
 from pixelbrain.landing.landing import Landing
+from pixelbrain.report.exports.contents import image_numbers
 from pixelbrain.report.exports.shards import shard_bytes, write_shards
 from pixelbrain.sources.local import stat_version
 from pixelbrain.storage.file_uri import uri_to_path
@@ -47,6 +48,10 @@ def samples(folder: Path) -> list[dict[str, Any]]:
     return list(webdataset.WebDataset(urls, shardshuffle=False, empty_check=False))
 
 
+def keys(landing: Landing, *places: int) -> list[str]:
+    return [f"{image_numbers(landing.index.image_id)[place]:016d}" for place in places]
+
+
 def photo(landing: Landing, number: int) -> Path:
     return Path(uri_to_path(landing.index.image_id[number].as_py()))
 
@@ -57,7 +62,7 @@ def test_webdataset_reads_the_photos_as_they_are_and_what_is_known_of_them(landi
     assert (report.photos, report.shards, report.failed, report.left_out) == (4, 1, 1, {})
     assert told[-1] == (5, 5)
     found = samples(tmp_path / "a/b")
-    assert [one["__key__"] for one in found] == ["000000001", "000000002", "000000004", "000000005"]
+    assert [one["__key__"] for one in found] == keys(landing, 0, 1, 3, 4)
     assert [one["jpg"] for one in found] == [photo(landing, n).read_bytes() for n in (0, 1, 3, 4)]
     said = [json.loads(one["json"]) for one in found]
     assert [one["path"] for one in said] == [str(photo(landing, n)) for n in (0, 1, 3, 4)]
@@ -69,13 +74,13 @@ def test_webdataset_reads_the_photos_as_they_are_and_what_is_known_of_them(landi
     decoded = next(
         iter(webdataset.WebDataset(str(tmp_path / "a/b/photos-000000.tar"), shardshuffle=False).decode("pil"))
     )
-    assert decoded["jpg"].size == (80, 60) and decoded["json"]["id"] == 1
+    assert decoded["jpg"].size == (80, 60) and decoded["json"]["id"] == int(found[0]["__key__"])
 
 
 def test_a_size_makes_several_and_only_what_has_changed_is_written_again(landing: Landing, tmp_path: Path):
     folder = LocalStorage(tmp_path / "shards")
     assert write_shards(landing, folder, shard_size=1).shards == 4
-    assert [one["__key__"] for one in samples(folder.local)] == ["000000001", "000000002", "000000004", "000000005"]
+    assert [one["__key__"] for one in samples(folder.local)] == keys(landing, 0, 1, 3, 4)
     before = folder.versions("")
     again = write_shards(landing, folder, shard_size=1)
     assert (again.kept, again.photos, again.shards) == (4, 4, 4)
@@ -114,7 +119,7 @@ def test_a_photo_that_is_gone_or_another_is_left_out_and_tried_again(landing: La
     reasons = {Path(uri_to_path(one)).name: why for one, why in report.left_out.items()}
     assert [*reasons] == ["0 心.jpg", "1 心.jpg"]
     assert "FileNotFoundError" in reasons["0 心.jpg"] and "changed since it landed" in reasons["1 心.jpg"]
-    assert [one["__key__"] for one in samples(folder)] == ["000000004", "000000005"]
+    assert [one["__key__"] for one in samples(folder)] == keys(landing, 3, 4)
     gone.write_bytes(kept[0])
     other.write_bytes(kept[1])
     assert write_shards(landing, LocalStorage(folder)).left_out == {} and len(samples(folder)) == 4

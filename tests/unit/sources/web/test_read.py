@@ -162,6 +162,13 @@ def test_what_passes_is_tried_again(server):
     assert "secret" not in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_a_server_that_knows_no_head(server):
+    server.put("/a.jpg", status=405)
+    server.put("/a.jpg", b"abc", then=True, ETag='"one"')
+    assert web.look_web(f"{server.url}/a.jpg") == ("one", 3)
+    assert server.asked == ["HEAD /a.jpg", "GET /a.jpg"]
+
+
 @pytest.mark.parametrize("begins", [b"<!DOCTYPE html>", b"\xef\xbb\xbf\r\n <HTML lang=en>", b"<head>"])
 def test_a_page_is_no_image(server, begins):
     server.put("/login.jpg", begins + b"<title>Log in", Content_Type="image/jpeg")

@@ -1,0 +1,6 @@
+"""What people said, in the order in which they said it.
+
+| what | file | role |
+| --- | --- | --- |
+| `EventLog`, `active` | events | one small file an event, appended; those that hold, without what was taken back |
+"""
