@@ -12,8 +12,9 @@ thread (of a load: to the stores one after another). Rows are counted afterwards
 same write concern, and chromadb's upsert of the same vectors. `load.mongo_vs_bare` and `load.chroma_vs_bare` are ours
 by it, `load.second_vs_first` how many times as fast a load of 10,000 images is that has nothing new, ChromaDB embedded:
 each the median of the rounds' ratios. `--only bare` runs no more than these take, with 512 numbers a vector. `--quick`
-has no `load.second_vs_first`: a second load takes 0.3 s of any number of images, in which a fresh process opens the
-index, to see that it is sound. Where both stores are embedded, the command opens none: that is in bench_rerun.py.
+has no `load.second_vs_first`: most of a second load is a fresh process that opens the index, to see that it is sound,
+which a first load of 2,000 images is too short to be compared with.
+Where both stores are embedded, the command opens none: that is in bench_rerun.py.
 """
 
 from __future__ import annotations
