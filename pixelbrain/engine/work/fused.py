@@ -53,7 +53,9 @@ class ImageWorker:
         self._suspicion = Suspicion(self.notes, functools.partial(ImageWorker, list(modules), order), wary=wary)
         self._meter = meter or Meter()
         self._opener = Opener(order, self._meter)
-        self._modules = LoadedModules(modules, order.device, order.threads, self._meter)  # for who takes batches
+        self._modules = LoadedModules(modules, order.device, order.threads, self._meter)
+        #: Whatever calls: a module may hold what is its thread's, as a connection of SQLite is, or OpenMP's threads.
+        self._models = ThreadPoolExecutor(1, thread_name_prefix="models")
         self._landing = ThreadPoolExecutor(CALLS, thread_name_prefix="land")
 
     def __call__(self, work: pa.Table) -> pa.Table:
@@ -106,7 +108,7 @@ class ImageWorker:
     def process(self, entries: list[dict[str, Any]], names: Sequence[str]) -> pa.Table:
         """Finished rows of images, not landed; without images, the modules are made ready."""
         if not entries:
-            self._modules.set_up(names)
+            self._models.submit(self._modules.set_up, names).result()
             return pa.table({})
         return pa.concat_tables(self._tables(entries, names, Tally().seconds), promote_options="default")
 
@@ -122,7 +124,8 @@ class ImageWorker:
             table = batch.rows
             for name in names:
                 inputs = beside(table, batch.good, batch.inputs[name], self.order.stands_on.get(name, {}))
-                column, took = self._modules.run(name, len(table), batch.good, inputs)
+                running = self._models.submit(self._modules.run, name, len(table), batch.good, inputs)
+                column, took = running.result()
                 table = table.append_column(name, column)
                 if self.order.thumbnails:
                     table = add_faces(table, name, batch.good, batch.inputs[name])

@@ -70,8 +70,16 @@ def test_every_image_is_one_row(photo_folder, tmp_path):
 
 
 def test_a_block_is_worked_on_while_the_one_before_lands_and_is_done_when_it_has_landed(photo_folder, tmp_path):
-    """Two calls at once, of one worker."""
-    may_land = threading.Event()
+    """Two calls at once, of one worker; the module is one thread's, as it may hold what is, too."""
+    may_land, threads = threading.Event(), set()
+
+    class OfOneThread(Size):
+        def setup(self, device):
+            threads.add(threading.get_ident())
+
+        def process(self, image):
+            threads.add(threading.get_ident())
+            return super().process(image)
 
     class Slow(LocalStorage):
         """A disk that waits with the first block."""
@@ -82,7 +90,7 @@ def test_a_block_is_worked_on_while_the_one_before_lands_and_is_done_when_it_has
             super().write_with(name, fill)
 
     order = WorkOrder(storage=Slow(tmp_path / "out"), generation=1, states={"size": STATE})
-    worker = ImageWorker([Size()], order)
+    worker = ImageWorker([OfOneThread()], order)
     one, two, *_ = blocks_of(photo_folder, tmp_path / "out", block_rows=3)
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.submit(worker, one), pool.submit(worker, two)
@@ -93,6 +101,7 @@ def test_a_block_is_worked_on_while_the_one_before_lands_and_is_done_when_it_has
             may_land.set()
         assert first.result(timeout=60)["images"].to_pylist() == [3] and len(rows_of(tmp_path / "out")) == 6
     assert [name for name in order.storage.names("work") if name.startswith("doing")] == []
+    assert len(threads) == 1
 
 
 def test_what_cannot_land_is_said_by_the_block(photo_folder, tmp_path):
