@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import pyarrow as pa
 from pymongo.collection import Collection as MongoCollection
 from pymongo.database import Database as MongoDatabase
@@ -17,11 +18,11 @@ from pixelbrain.errors import ConfigError, StoreError
 from pixelbrain.landing.derived import DERIVED
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.registry import read_registry
-from pixelbrain.schema import check_name, field_path
+from pixelbrain.schema import ModelInfo, check_name, field_path
 from pixelbrain.storage.base import Storage
 from pixelbrain.storage.local import why_not_writable
 from pixelbrain.stores.address import chroma_database, is_url
-from pixelbrain.stores.chroma.fields import VectorFields
+from pixelbrain.stores.chroma.fields import ChromaVectors, Collection
 from pixelbrain.stores.chroma.heartbeat import find_server
 from pixelbrain.stores.mongo import derived
 from pixelbrain.stores.mongo import fields as image_fields
@@ -30,6 +31,7 @@ from pixelbrain.stores.mongo.csv_rows import read_rows
 from pixelbrain.stores.mongo.fields import FieldSummary, check_field, check_filter
 from pixelbrain.stores.mongo.upsert import create_indexes, upsert_images
 from pixelbrain.stores.results import WriteResult
+from pixelbrain.stores.vectors import Match, VectorBatch
 
 if TYPE_CHECKING:
     from pixelbrain.stores.chroma.collections import VectorStore
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class Database(VectorFields):
+class Database:
     """The two stores of an OUT folder.
 
     A field is called as in `ask --where` and in exports: `label`, `n_faces`, an answer by its question's field, a field
@@ -60,9 +62,9 @@ class Database(VectorFields):
             chroma_database(str(chroma))
         self.landing = landing
         self.mongo_connection = MongoConnection(mongo, landing.storage.local / "db" / "mongo")
-        self.chroma_location = chroma if chroma is not None else landing.storage.local / "db" / "chroma"
-        self._vectors: VectorStore | None = None
-        self._closed = False
+        self._vectors = ChromaVectors(
+            landing, chroma if chroma is not None else landing.storage.local / "db" / "chroma"
+        )
 
     @property
     def where(self) -> str:
@@ -115,11 +117,8 @@ class Database(VectorFields):
 
     def close(self) -> None:
         """Close both stores and stop an embedded mongod; twice is once."""
-        self._closed = True
-        vectors, self._vectors = self._vectors, None
         with contextlib.closing(self.mongo_connection):
-            if vectors is not None:
-                vectors.close()
+            self._vectors.close()
 
     def __enter__(self) -> Database:
         return self
@@ -285,6 +284,83 @@ class Database(VectorFields):
         if self.has_vectors:
             for name in self.vectors.connection.names():
                 self.vectors.drop(name)
+
+    # --- vectors -------------------------------------------------------------------------------------------------
+
+    @property
+    def vectors(self) -> VectorStore:
+        """The ChromaDB collections."""
+        return self._vectors.store
+
+    @property
+    def chroma_location(self) -> str | Path:
+        """Where ChromaDB is: a server's URL, or a folder."""
+        return self._vectors.location
+
+    @property
+    def has_vectors(self) -> bool:
+        """Whether ChromaDB is there to be asked: a server, or files of an earlier load."""
+        return self._vectors.exists
+
+    @property
+    def remote_vectors(self) -> bool:
+        """Whether ChromaDB is a server."""
+        return self._vectors.remote
+
+    def store_vectors(
+        self, name: str, vectors: Mapping[str, Any] | Iterable[tuple[str, Any]], *, model: str | None = None
+    ) -> WriteResult:
+        """Store a vector of your own of many images: image_id -> numbers, or pairs of them; None removes it.
+
+        They land in OUT, as a module's do, and are searched by at once: `query_vector_field(name, ...)`, `search --by`,
+        `group --by`. A load keeps them, and writes them again with `--rebuild`; that of an image that changes, or goes
+        from OUT, goes with it.
+
+        Args:
+            name: of these vectors; stored again under it, they replace those of the same images.
+            model: what computed them; the name by default.
+
+        Returns:
+            What was written; in `errors`, and in a warning, images that have not landed, and what is no vector.
+
+        Raises `ConfigError` (no such name can be, or it is taken, or is of another model's), `LandingError` and
+        `OutLockedError`; `StoreError` of ChromaDB, when they have landed, and the next load goes on.
+        """
+        return self._vectors.put(name, vectors, model)
+
+    def query_vector_field(
+        self, collection: Collection, vectors: np.ndarray, n_results: int = 20, where: Mapping[str, Any] | None = None
+    ) -> list[list[Match]]:
+        """The nearest faces, images or other vectors to each vector, by cosine distance (0 to 2), nearest first.
+
+        Args:
+            collection: `faces`, `images`, or a module that has vectors: `mymodule`, `mymodule.field` if it has several.
+            vectors: (m, dim), or one (dim,), from the model that `vector_model` names.
+            where: a ChromaDB filter on the metadata (faces: image_id, version, score, width_px, sharpness; images:
+                version, label; of a module those of them that its struct has).
+
+        Raises `ConfigError` (no such collection, a NaN), `MixedModelsError` (another length), `StoreError` (no load).
+        """
+        return self._vectors.query(collection, vectors, n_results, where)
+
+    def iter_vectors(self, collection: Collection, batch: int = 5000) -> Iterator[VectorBatch]:
+        """All vectors of a collection, `batch` at a time."""
+        return self._vectors.batches(collection, batch)
+
+    def vector_model(self, collection: Collection) -> ModelInfo:
+        """Which model computed the vectors. Raises `StoreError`: nothing was loaded yet."""
+        return self._vectors.model(collection)
+
+    def behind(self, collection: str) -> str | None:
+        """How a collection differs from what landed, by what its last load remembers; None: it does not.
+
+        Reads no vector, and of OUT the ids only. Raises `StoreError` for one that is damaged, or cannot be reached.
+        """
+        return self._vectors.behind(collection)
+
+    def require_in_step(self, collection: Collection) -> None:
+        """Raises `StoreError` if it does not hold what landed, or nothing did: before a table takes another's place."""
+        self._vectors.require_in_step(collection)
 
     # --- inside --------------------------------------------------------------------------------------------------
 

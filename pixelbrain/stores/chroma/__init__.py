@@ -3,7 +3,7 @@
 | what | file | role |
 | --- | --- | --- |
 | `connect`, `open_folder` | client | a client, embedded or remote, with a limit on every wait and named errors |
-| `VectorFields` | fields | what a `Database` does with vectors, those of a user's own, too |
+| `ChromaVectors` | fields | the vectors of an OUT, opened when they are needed; those of a user's own, too |
 | `VectorStore` | collections | two collections in cosine space, each of one model |
 | `ChromaConnection` | connection | one ChromaDB: opened when needed, examined from outside, set aside if damaged |
 | `examine_collections` | health | does a collection hold what it should, and does each vector find itself? |

@@ -28,62 +28,62 @@ logger = logging.getLogger(__name__)
 Collection = str
 
 
-class VectorFields:
-    """What a `Database` does with vectors; ChromaDB is opened when it is first needed."""
+class ChromaVectors:
+    """The vectors of an OUT in ChromaDB, which is opened when it is first needed.
 
-    landing: Landing
-    chroma_location: str | Path
-    _vectors: VectorStore | None
-    _closed: bool
+    Args:
+        landing: the OUT.
+        location: a server's URL, or a folder.
+    """
+
+    def __init__(self, landing: Landing, location: str | Path) -> None:
+        self.landing, self.location = landing, location
+        self._store: VectorStore | None = None
+        self._closed = False
 
     @property
-    def vectors(self) -> VectorStore:
-        """The ChromaDB collections."""
+    def opened(self) -> bool:
+        """Whether it is open."""
+        return self._store is not None
+
+    @property
+    def store(self) -> VectorStore:
+        """The collections."""
         if self._closed:
             raise StoreError("this database is closed: open it again with Database.open")
-        if self._vectors is None:
+        if self._store is None:
             from pixelbrain.stores.chroma.collections import VectorStore  # chromadb takes 2 s to import
 
-            self._vectors = VectorStore(self.chroma_location)
-        return self._vectors
+            self._store = VectorStore(self.location)
+        return self._store
 
     @property
-    def has_vectors(self) -> bool:
+    def exists(self) -> bool:
         """Whether ChromaDB is there to be asked: a server, or files of an earlier load."""
-        return self.remote_vectors or Path(self.chroma_location).expanduser().exists()
+        return self.remote or Path(self.location).expanduser().exists()
 
     @property
-    def remote_vectors(self) -> bool:
-        """Whether ChromaDB is a server."""
-        return is_url(self.chroma_location)
+    def remote(self) -> bool:
+        """Whether it is a server."""
+        return is_url(self.location)
 
-    def store_vectors(
-        self, name: str, vectors: Mapping[str, Any] | Iterable[tuple[str, Any]], *, model: str | None = None
-    ) -> WriteResult:
-        """Store a vector of your own of many images: image_id -> numbers, or pairs of them; None removes it.
+    def close(self) -> None:
+        """Close it for good."""
+        self._closed = True
+        store, self._store = self._store, None
+        if store is not None:
+            store.close()
 
-        They land in OUT, as a module's do, and are searched by at once: `query_vector_field(name, ...)`, `search --by`,
-        `group --by`. A load keeps them, and writes them again with `--rebuild`; that of an image that changes, or goes
-        from OUT, goes with it.
-
-        Args:
-            name: of these vectors; stored again under it, they replace those of the same images.
-            model: what computed them; the name by default.
-
-        Returns:
-            What was written; in `errors`, and in a warning, images that have not landed, and what is no vector.
-
-        Raises `ConfigError` (no such name can be, or it is taken, or is of another model's), `LandingError` and
-        `OutLockedError`; `StoreError` of ChromaDB, when they have landed, and the next load goes on.
-        """
+    def put(self, name: str, vectors: Mapping[str, Any] | Iterable[tuple[str, Any]], model: str | None) -> WriteResult:
+        """See `Database.store_vectors`."""
         written, errors = land_vectors(self.landing, name, vectors, model=model)
         for one, reason in errors[:10]:
             logger.warning("not stored: %s: %s", one, reason)
         if written:
             from pixelbrain.stores.chroma.load import VectorLoad  # chromadb takes 2 s to import
 
-            owner = self.landing.storage.owner if self.remote_vectors else ""
-            load = VectorLoad(self.landing, self.vectors, {name: vector_fields(self.landing)[name]}, owner=owner)
+            owner = self.landing.storage.owner if self.remote else ""
+            load = VectorLoad(self.landing, self.store, {name: vector_fields(self.landing)[name]}, owner=owner)
             load.prepare(rebuild=False)
             for table in self.landing.iter_images([name]):
                 load.add(table)
@@ -91,31 +91,22 @@ class VectorFields:
             load.finish()
         return WriteResult(written=written, errors=tuple(errors))
 
-    def query_vector_field(
-        self, collection: Collection, vectors: np.ndarray, n_results: int = 20, where: Mapping[str, Any] | None = None
+    def query(
+        self, collection: Collection, vectors: np.ndarray, n_results: int, where: Mapping[str, Any] | None
     ) -> list[list[Match]]:
-        """The nearest faces, images or other vectors to each vector, by cosine distance (0 to 2), nearest first.
+        """See `Database.query_vector_field`."""
+        self._require(collection)
+        return self.store.query(collection, vectors, n_results, where)
 
-        Args:
-            collection: `faces`, `images`, or a module that has vectors: `mymodule`, `mymodule.field` if it has several.
-            vectors: (m, dim), or one (dim,), from the model that `vector_model` names.
-            where: a ChromaDB filter on the metadata (faces: image_id, version, score, width_px, sharpness; images:
-                version, label; of a module those of them that its struct has).
+    def batches(self, collection: Collection, batch: int) -> Iterator[VectorBatch]:
+        """See `Database.iter_vectors`."""
+        self._require(collection)
+        return self.store.iter_vectors(collection, batch)
 
-        Raises `ConfigError` (no such collection, a NaN), `MixedModelsError` (another length), `StoreError` (no load).
-        """
-        self._require_vectors(collection)
-        return self.vectors.query(collection, vectors, n_results, where)
-
-    def iter_vectors(self, collection: Collection, batch: int = 5000) -> Iterator[VectorBatch]:
-        """All vectors of a collection, `batch` at a time."""
-        self._require_vectors(collection)
-        return self.vectors.iter_vectors(collection, batch)
-
-    def vector_model(self, collection: Collection) -> ModelInfo:
+    def model(self, collection: Collection) -> ModelInfo:
         """Which model computed the vectors. Raises `StoreError`: nothing was loaded yet."""
-        self._require_vectors(collection)
-        model = self.vectors.model(collection)
+        self._require(collection)
+        model = self.store.model(collection)
         if model is None:
             raise self._nothing_loaded(collection)
         return model
@@ -126,27 +117,27 @@ class VectorFields:
         Reads no vector, and of OUT the ids only. Raises `StoreError` for one that is damaged, or cannot be reached.
         """
         self.landing.refresh()  # others may have landed more
-        if not self.has_vectors:
+        if not self.exists:
             return vectors_behind(self.landing, collection, None, 0)
-        self._require_vectors(collection)
-        return vectors_behind(self.landing, collection, self.vectors.loaded(collection), self.vectors.count(collection))
+        self._require(collection)
+        return vectors_behind(self.landing, collection, self.store.loaded(collection), self.store.count(collection))
 
     def require_in_step(self, collection: Collection) -> None:
         """Raises `StoreError` if it does not hold what landed, or nothing did: before a table takes another's place."""
         if (why := self.behind(collection)) is not None:
             raise StoreError(f"{why}: `pixelbrain load {self.landing.storage.uri}` first")
 
-    def _require_vectors(self, collection: str) -> None:
+    def _require(self, collection: str) -> None:
         check_collection(self.landing, collection)
-        if not self.has_vectors:  # opening it would make an empty one
+        if not self.exists:  # opening it would make an empty one
             raise self._nothing_loaded(collection)
-        if not self.remote_vectors:
-            if self._vectors is None:
+        if not self.remote:
+            if self._store is None:
                 health_process.warm_up()  # beside our own import of chromadb
-            self.vectors.connection.require_sound(collection)
+            self.store.connection.require_sound(collection)
 
     def _nothing_loaded(self, collection: str) -> StoreError:
         return StoreError(
-            f"there are no vectors of {collection} in {self.chroma_location}: "
+            f"there are no vectors of {collection} in {self.location}: "
             f"`pixelbrain load {self.landing.storage.uri}` writes them"
         )
