@@ -54,6 +54,7 @@ TAKEN = {
     "load": f"out {STORES} --rebuild",
     "open": "out --port --browser --read-only --host --token --min-label-score --max-megapixels --mongo --s3-endpoint",
     "people apart": f"out person other {SAYING}",
+    "people later": f"out person other {SAYING}",
     "people assign": f"out person face --new {SAYING}",
     "people export": "out to --unnamed --hidden --s3-endpoint",
     "people hide": f"out person {SAYING}",

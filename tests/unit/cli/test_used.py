@@ -37,7 +37,7 @@ WORDS = {
     "ask": ["out", "--question", "people_detector", "--where", "rating > 3"],  # a field that is in MongoDB, if anywhere
     "export": ["out", "images.csv"],
     "open": ["out", "--no-browser"],
-    **{f"people {verb}": ["out", "a", "b"] for verb in ("name", "merge", "apart", "split", "assign")},
+    **{f"people {verb}": ["out", "a", "b"] for verb in ("name", "merge", "apart", "later", "split", "assign")},
     **{f"people {verb}": ["out", "a"] for verb in ("show", "hide", "unhide", "unassign", "reject")},
     "people undo": ["out", "1"],
     "people export": ["out", "people.csv"],
