@@ -385,6 +385,7 @@ def test_among_duplicates_one_chooses_by_keys(browser: Any, address: str):
     desk.press("x")
     panes = desk.page.locator("[data-pane]")
     panes.nth(1).wait_for()
+    desk.page.wait_for_load_state("load")  # so that its script hears it
     panes.locator("img").evaluate_all("all => all.forEach(one => { one.width = one.height = 3000; })")
     panes.nth(0).evaluate("pane => pane.scrollTo(500, 400)")
     there = "one => one.scrollLeft === 500 && one.scrollTop === 400"
