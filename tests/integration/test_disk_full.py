@@ -129,9 +129,10 @@ def test_a_full_disk_loses_nothing_and_the_same_command_goes_on(folder):
         assert refused["code"] == 1 and refused["whole"], refused["said"]
         error = refused["said"].splitlines()[-1]  # on a slow machine, lines before it say how far it is
         assert re.fullmatch(rf"Error: (cannot lock \S+: )?{NO_ROOM}", error), refused["said"]
-    assert 0 < len(first["ids"]) < IMAGES and full["ids"] == first["ids"]
+    # what was on its way beside the block that found no room may have room now
+    assert first["ids"] and {*first["ids"]} <= {*full["ids"]} and len(full["ids"]) < IMAGES
     assert last["code"] == 0 and last["whole"], last["said"]
-    assert f"{len(first['ids'])} were there already" in last["said"]
+    assert f"{len(full['ids'])} were there already" in last["said"]
     assert len(last["ids"]) == len(set(last["ids"])) == IMAGES
 
 
@@ -141,9 +142,11 @@ def test_a_file_that_the_system_cuts_short_is_read_by_nobody(folder, command):
     (folder / "limit").write_text("100000")  # a batch of four is more
     refused = command(*arguments, check=False)
     assert refused.returncode == 1
-    assert re.fullmatch(r"Error: cannot write \S+/out/images/part-\S+\.parquet: File too large\n", refused.stderr)
+    error = refused.stderr.splitlines()[-1]
+    assert re.fullmatch(r"Error: cannot write \S+/out/images/part-\S+\.parquet: File too large", error)
     landing = pb.Landing(folder / "out")
-    assert not landing.exists() and os.listdir(folder / "out" / "images") == []
+    # of another block, which was on its way when the process was ended, there may be a beginning that nobody reads
+    assert not landing.exists() and landing.storage.names("images") == []
     (folder / "limit").unlink()
     command(*arguments)
     landing.refresh()
