@@ -159,8 +159,7 @@ class RunConfig(Placement):
 
     source: str | tuple[str, ...] | None = None  # a folder, an image, a list file, s3://bucket/prefix, a glob; several
     column: str | None = _flag(
-        "Of a .csv, .tsv, .jsonl or .parquet list, the column that names the images. [default: uri, url or path]",
-        metavar="NAME",
+        "Of a list with columns, the one that names the images. [default: uri, url or path]", metavar="NAME"
     )
     out: str | None = _flag("The folder, or s3://bucket/prefix, that results land in.", metavar="OUT")
     modules: tuple[str, ...] = _flag(

@@ -69,7 +69,7 @@ class Making:
             Stages(self._desk.stages.config, Display(quiet=True)).map(by=self.by, progress=self._tell)
         except PixelbrainError as error:
             self.error = str(error)
-        except Exception:
+        except Exception:  # else the page would wait for ever
             logger.exception("no map was made")
             self.error = "it could not be made; the terminal says why"
 

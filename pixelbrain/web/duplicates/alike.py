@@ -101,6 +101,6 @@ class Alike:
             work.error = f"Something else is at work here: {error}. Try again then."
         except PixelbrainError as error:
             work.error = f"{error}."
-        except Exception:
+        except Exception:  # else the page would wait for ever
             logger.exception("looking for duplicates failed")
             work.error = "This did not work; the terminal says why."
