@@ -94,7 +94,7 @@ class Desk:
         self.least = config.min_label_score
         self._landing = Landing(storage)
         self.people = People(
-            Landing(storage), database=stages.unopened() if config.mongo else None, wait_s=_WAIT_S
+            Landing(storage), database=stages.context.unopened() if config.mongo else None, wait_s=_WAIT_S
         )  # with a landing of its own: it looks anew at each edit
         read = OriginalReader(functools.partial(read_bytes, s3_endpoint=config.s3_endpoint))
         self.pictures = Pictures(storage, read, max_pixels=config.max_megapixels * 1_000_000)
