@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What does a little work cost: ten photos beside the barest Ray program, and hundreds with Ray and without?
 
-    python benchmarks/bench_startup.py [--quick] [--json FILE] [--daft]
+    python benchmarks/bench_startup.py [--quick] [--json FILE]
 
 Each is a program of its own, from its start to its end, as a user waits for it; photos are the samples of the package,
 each cut a little differently. In turns, and the median of the repeats counts; CPU is that of all its processes.
@@ -9,7 +9,6 @@ each cut a little differently. In turns, and the median of the repeats counts; C
 - extract on Ray, and without: `pixelbrain extract --module resnet` with the same model, which also keeps embeddings,
   sha256, thumbnails, and what failed.
 - run on Ray, and without: `pixelbrain run --offline`, with faces, MongoDB, ChromaDB, people and the gallery, too.
-- Daft, with `--daft`: its own runner, the same model, and labels as Parquet.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from PIL import Image
 SAMPLES = Path(__file__).parent.parent / "pixelbrain" / "samples"
 PIXELBRAIN = str(Path(sys.executable).parent / "pixelbrain")
 MODEL = """
-import io, sys
+import sys
 from pathlib import Path
 
 def load():
@@ -63,19 +62,6 @@ ray.init("local", include_dashboard=False, object_store_memory=256 << 20, log_to
 paths = sorted(map(str, Path(sys.argv[1]).glob("*.jpg")))
 pool = ray.data.ActorPoolStrategy(size=1)
 ray.data.from_items(paths).map_batches(Labels, batch_size=32, compute=pool).write_parquet(sys.argv[2])
-"""
-DAFT = f"""{MODEL}
-import daft
-@daft.cls
-class Labels:
-    def __init__(self):
-        self.model = load()
-    @daft.method.batch(return_dtype=daft.DataType.int64(), batch_size=32)
-    def __call__(self, data):
-        return daft.Series.from_numpy(classify(self.model, [io.BytesIO(one) for one in data.to_pylist()]))
-
-files = daft.from_glob_path(sys.argv[1] + "/*.jpg")
-files.with_column("label", Labels()(daft.col("path").download())).select("path", "label").write_parquet(sys.argv[2])
 """
 
 
@@ -127,7 +113,6 @@ def measure(command: list[str]) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="10 and 300 photos, once")
-    parser.add_argument("--daft", action="store_true", help="Daft, too")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--json", metavar="FILE")
     given = parser.parse_args()
@@ -138,7 +123,7 @@ def main() -> None:
         folders = {count: make_photos(Path(scratch, str(count)), count) for count in counts}
         for number in range(repeats + (not given.quick)):
             for count, photos in folders.items():
-                for name, command in _commands(str(photos), given.daft).items():
+                for name, command in _commands(str(photos)).items():
                     if count > 10 and (name == "bare_ray" or (given.quick and name.startswith("run"))):
                         continue
                     taken = measure([*command, str(Path(scratch, f"out-{number}-{count}-{name}"))])
@@ -156,10 +141,6 @@ def main() -> None:
         without = name.replace("_ray_", "_")
         gain = figures[f"{name}.seconds"] / figures[f"{without}.seconds"]
         figures[f"{without}.times_as_fast_as_on_ray"] = gain
-    if given.daft:
-        most = counts[-1]
-        ratio = figures[f"startup.daft_{most}.seconds"] / figures[f"startup.extract_{most}.seconds"]
-        figures[f"classify.cold_{most}_vs_daft"] = ratio
     print_table(
         ["", "seconds", "CPU s"],
         [[name, figures[f"{name}.seconds"], figures[f"{name}.cpu_s"]] for name in found],
@@ -168,17 +149,16 @@ def main() -> None:
     print(machine())
     if given.json:
         settings = {"counts": counts, "repeats": repeats}
-        used = versions("ray", "torch", "pyarrow", *(["daft"] if given.daft else []))
+        used = versions("ray", "torch", "pyarrow")
         write_json(given.json, "startup", settings, figures, used)
 
 
-def _commands(photos: str, daft: bool) -> dict[str, list[str]]:
+def _commands(photos: str) -> dict[str, list[str]]:
     """Each without its last word, where the results go."""
     extract = [PIXELBRAIN, "extract", photos, "--offline", "--module", "resnet"]
     run = [PIXELBRAIN, "run", photos, "--offline"]
     return {
         "bare_ray": [sys.executable, "-c", BARE_RAY, photos],
-        **({"daft": [sys.executable, "-c", DAFT, photos]} if daft else {}),
         "extract_ray": [*extract, "--executor", "ray", "--out"],
         "extract": [*extract, "--executor", "local", "--out"],
         "run_ray": [*run, "--executor", "ray", "--out"],
