@@ -15,14 +15,10 @@ from openai import OpenAI
 from pixelbrain.asking.batch.api import BatchApi
 from pixelbrain.asking.batch.collect import ENDED, Collector
 from pixelbrain.asking.batch.pending_answers import PendingAnswers
-from pixelbrain.asking.batch.run import open_memory
 from pixelbrain.asking.batch.store import BatchStore
 from pixelbrain.asking.batch.submit import recover
-from pixelbrain.asking.request.client import make_sync_client
-from pixelbrain.asking.request.server import Server
 from pixelbrain.errors import OutLockedError
 from pixelbrain.landing.answers.log import AnswerMemory
-from pixelbrain.landing.landing import Landing
 from pixelbrain.locks.run import RunLock
 from pixelbrain.shown import Shown
 from pixelbrain.storage.base import Storage
@@ -41,12 +37,6 @@ class CancelReport(Shown):
     handed_over: bool = False  # another process works on this OUT: it was told to collect, and to stop
     answers: Counter[str] = field(default_factory=Counter)  # records that were kept, by status
     cost_usd: Decimal = Decimal(0)
-
-
-def cancel(landing: Landing, *, server: Server | None = None) -> CancelReport:
-    """Cancel the batches that are on their way, and keep what they have answered."""
-    client = make_sync_client(server=server)
-    return cancel_batches(landing.storage, client, lambda: open_memory(landing, None))
 
 
 def cancel_batches(

@@ -11,7 +11,6 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
 
 from pixelbrain.asking.limits.budget import Budget
 from pixelbrain.asking.limits.leases import Granted, LeaseAnswer, OverBudget, Settlement, Wait, Waiting, Want
@@ -132,14 +131,10 @@ class RateLimiter:
         rates = (rate for rate in (window.per_minute, window.brake_per_minute) if rate is not None)
         return Waiting(until, f"the limit of {min(rates):,.0f} {reason} a minute")
 
-    def stats(self, now: float) -> dict[str, Any]:
-        """Figures for a progress display: limits and use a minute, and requests in flight."""
-        return {
-            "rpm": self._requests.per_minute,
-            "tpm": self._tokens.per_minute,
-            "tokens_in_window": self._tokens.count(now).used,
-            "in_flight": len(self._open),
-        }
+    @property
+    def in_flight(self) -> int:
+        """Requests that are permitted, and not settled."""
+        return len(self._open)
 
     def _refuse(self, now: float, want: Want) -> Wait | OverBudget | None:
         money = self.budget.check(want.usd)
