@@ -90,14 +90,12 @@ def match_rows(before: pa.Table, now: pa.Table) -> np.ndarray:
     there = _by_image(wanted, now)
     boxes = _boxes(some)
     for image_id, olds in _by_image(wanted, some).items():
-        if image_id not in there:
+        if (news := there.get(image_id)) is None:
             continue
-        news = [row for row in there[image_id].rows.tolist() if free[row]]
-        places = {row: at for at, row in enumerate(there[image_id].rows.tolist())}
         pairs = []
         for old_row in olds.rows.tolist():
-            shares = overlap(boxes[old_row], there[image_id].boxes)
-            pairs += [(-shares[places[new]], old_row, new) for new in news if shares[places[new]] >= SAME_BOX]
+            shares = zip(overlap(boxes[old_row], news.boxes), news.rows.tolist(), strict=True)
+            pairs += [(-share, old_row, new) for share, new in shares if free[new] and share >= SAME_BOX]
         for _share, old_row, new in sorted(pairs):
             if free[new] and found[left[old_row]] < 0:
                 found[left[old_row]], free[new] = new, False

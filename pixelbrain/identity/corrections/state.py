@@ -19,6 +19,7 @@ from pixelbrain.identity.corrections.apply import (
     claims_by_row,
     found_as,
     pairs_by_row,
+    with_columns,
 )
 from pixelbrain.identity.corrections.claims import Claims
 from pixelbrain.identity.corrections.events import Event, FaceRef
@@ -219,9 +220,8 @@ def landed_vectors(landing: Landing, faces: pa.Table) -> Vectors:
 def _with_origin(landing: Landing, faces: pa.Table) -> pa.Table:
     there = IDENTITIES.origins(landing)
     at = pc.index_in(faces["face_id"], there["face_id"].combine_chunks())
-    for name in ("image_version", "computed_by", *BOX):
-        column = pc.coalesce(faces[name], there[name].take(at))
-        faces = faces.set_column(faces.schema.get_field_index(name), faces.schema.field(name), column)
+    names = ("image_version", "computed_by", *BOX)
+    faces = with_columns(faces, {name: pc.coalesce(faces[name], there[name].take(at)) for name in names})
     return faces.filter(pc.is_valid(faces["x1"]))
 
 
