@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -128,20 +127,6 @@ def hashes_of(landing: Landing, image_ids: Iterable[str]) -> dict[str, str]:
         pairs = zip(table["image_id"].to_pylist(), table["sha256"].to_pylist(), strict=True)
         found |= {one: sha for one, sha in pairs if sha}
     return found
-
-
-def refs_of(rows: Iterable[dict[str, Any]], hashes: dict[str, str]) -> list[FaceRef]:
-    """References to rows of a table of faces (columns `WHERE`)."""
-    return [
-        FaceRef(
-            image_id=row["image_id"],
-            sha256=hashes.get(row["image_id"]),
-            version=row["image_version"] or "",
-            box=(row["x1"], row["y1"], row["x2"], row["y2"]),
-            face_id=row["face_id"],
-        )
-        for row in rows
-    ]
 
 
 class _OfImage:

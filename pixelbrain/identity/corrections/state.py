@@ -23,7 +23,7 @@ from pixelbrain.identity.corrections.apply import (
 )
 from pixelbrain.identity.corrections.claims import Claims
 from pixelbrain.identity.corrections.events import Event, FaceRef
-from pixelbrain.identity.corrections.faces import BOX, WHERE, hashes_of, landed_hashes, refs_of
+from pixelbrain.identity.corrections.faces import BOX, WHERE, hashes_of, landed_hashes
 from pixelbrain.landing.derived import IDENTITIES
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.registry import Registry, plain, read_registry
@@ -166,7 +166,17 @@ class State:
     def refs(self, rows: Sequence[int]) -> list[FaceRef]:
         """References to faces that find them again."""
         told = self.faces.select(WHERE).take(pa.array(rows, pa.int64())).to_pylist()
-        return refs_of(told, hashes_of(self.landing, (row["image_id"] for row in told)))
+        hashes = hashes_of(self.landing, (row["image_id"] for row in told))
+        return [
+            FaceRef(
+                image_id=row["image_id"],
+                sha256=hashes.get(row["image_id"]),
+                version=row["image_version"] or "",
+                box=(row["x1"], row["y1"], row["x2"], row["y2"]),
+                face_id=row["face_id"],
+            )
+            for row in told
+        ]
 
     def applied(self) -> Applied:
         """Faces and people with all that is said."""
