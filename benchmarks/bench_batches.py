@@ -182,9 +182,10 @@ def measure(rows: pa.Table, state: Any, truth: Mapping[str, str], folder: Path, 
 def score(landing: Any, truth: Mapping[str, str]) -> dict[str, float]:
     """Pairs, BCubed, and the part of the people found that mixes two, of the largest face of each labelled photo."""
     from pixelbrain.identity.evaluate import count_mixed, score_clusters
+    from pixelbrain.landing.derived import IDENTITIES
 
     largest: dict[str, tuple[float, str]] = {one: (0.0, f"no face: {one}") for one in truth}
-    table = landing.read_identities()
+    table = IDENTITIES.read(landing).rows
     columns = (table[name].to_pylist() for name in ("image_id", "face_id", "identity_id", "x1", "y1", "x2", "y2"))
     for image, face, who, x1, y1, x2, y2 in zip(*columns, strict=True):
         area = (x2 - x1) * (y2 - y1)
@@ -198,7 +199,9 @@ def score(landing: Any, truth: Mapping[str, str]) -> dict[str, float]:
 
 
 def _who(landing: Any) -> dict[str, str]:
-    table = landing.read_identities()
+    from pixelbrain.landing.derived import IDENTITIES
+
+    table = IDENTITIES.read(landing).rows
     pairs = zip(table["face_id"].to_pylist(), table["identity_id"].to_pylist(), strict=True)
     return {face: who for face, who in pairs if who}
 

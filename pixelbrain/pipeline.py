@@ -126,7 +126,7 @@ class Pipeline(Shown):
             StopJob, EngineError: see `engine.ask.run.ask`.
         """
         stages = self._stages(out, progress, debug=debug)
-        with stages.lock("ask"):
+        with stages.context.lock("ask"):
             return [stages.ask(module, progress=_function(progress)) for module in self.asking]
 
     def run(

@@ -18,7 +18,6 @@ from pixelbrain.landing.parts import IMAGES
 from pixelbrain.landing.published import FACES, publish
 from pixelbrain.report.tables import EXPORT_TABLES, of_images
 from pixelbrain.shown import Shown
-from pixelbrain.stages.chosen import choose
 from pixelbrain.stages.display import choose_display
 from pixelbrain.stages.stages import Stages
 from pixelbrain.storage.base import Storage
@@ -137,7 +136,7 @@ class Results(Shown):
 
     def _table(self, name: str, min_label_score: float | None = None, *, where: str | None = None) -> pa.Table:
         self.landing.refresh()  # others may have landed more
-        found = of_images(name, self.landing, choose(self._stages, where), min_label_score)
+        found = of_images(name, self.landing, self._stages.context.choose(where), min_label_score)
         return pa.concat_tables([found.columns.empty_table(), *found.rows])
 
     def sql(self, query: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None) -> pa.Table:
@@ -284,7 +283,7 @@ class Results(Shown):
 
         self.landing.refresh()
         if format is None:
-            images = choose(self._stages, where)
+            images = self._stages.context.choose(where)
             return export(self.landing, Path(file), table, min_label_score=min_label_score, images=images)
         if format == "coco":
             folder = None if root is None else str(root)

@@ -81,7 +81,7 @@ def _curve(stages: Stages, labelled: LabelledFaces, strategy: Strategy) -> Curve
 
 
 def _keep(stages: Stages, curve: Curve, chosen: Point, labelled: int) -> None:
-    with stages.lock("evaluate"):
+    with stages.context.lock("evaluate"):
         write_calibration(
             stages.storage,
             Calibration(

@@ -26,7 +26,6 @@ from pixelbrain.record import read_record
 from pixelbrain.report.search import search
 from pixelbrain.schema import ModelInfo
 from pixelbrain.sources import image_uri, read_bytes
-from pixelbrain.stages.chosen import choose
 from pixelbrain.stages.configured import landed_module
 from pixelbrain.stages.stages import Stages
 from pixelbrain.storage.file_uri import shown_path
@@ -120,7 +119,7 @@ def search_photo(
         LandingError: OUT has no such vectors, or they are another model's.
         ModuleError: the model failed on the photo, or found no face in it.
     """
-    field, uri, images = landed_field(stages.landing, by), image_uri(photo), choose(stages, where)
+    field, uri, images = landed_field(stages.landing, by), image_uri(photo), stages.context.choose(where)
     told = {"embedder": embedder, "clip_model": clip_model}
     try:
         data = read_bytes(uri, s3_endpoint=stages.config.s3_endpoint)
@@ -164,7 +163,7 @@ def search_text(
         LandingError: OUT has no such vectors, or they are another model's.
         MissingExtraError, WeightsError: what reads texts is not here.
     """
-    field, images = landed_field(stages.landing, by), choose(stages, where)
+    field, images = landed_field(stages.landing, by), stages.context.choose(where)
     stages.check("search")
     made = _again(stages, {"clip_model": clip_model}, module, models, set_up=False)(field.module)
     return _nearest(stages, by, [text], made.embed_texts([text]), _model(stages, by, field, made), k, images)
@@ -269,7 +268,7 @@ def search_person(stages: Stages, person: str, *, k: int = 20, where: str | None
     state = People(stages.landing).state()
     who = state.find(person)
     faces = state.faces.take(pa.array(state.rows_of(who), pa.int64()))
-    if (images := choose(stages, where)) is not None:
+    if (images := stages.context.choose(where)) is not None:
         faces = faces.filter(pc.is_in(faces["image_id"], images.combine_chunks()))
     rows = faces.slice(0, k).to_pylist()
     name = state.registry.names.get(who)

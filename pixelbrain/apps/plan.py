@@ -52,7 +52,7 @@ def plan_run(stages: Stages) -> PlannedRun:
     from pixelbrain.engine.plan.nodes import cluster_nodes, this_machine
     from pixelbrain.modules.base import needs_of, with_actors
 
-    config, modules, loader = stages.config, stages.modules(), stages.loader()
+    config, modules, loader = stages.config, stages.context.modules(), stages.context.loader()
     listed, complete, left = look_ahead(
         loader, modules, stages.landing, retry_failed=config.retry_failed, force=config.force
     )

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from pixelbrain import schema
 from pixelbrain.errors import StoreError
+from pixelbrain.landing.derived import GROUPS, IDENTITIES
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.published import is_published
 from pixelbrain.landing.reader import scan_columns
@@ -100,7 +101,7 @@ def _landed(landing: Landing) -> dict[str, Any]:
             failures.update(f"{prefix}{kind}" for kind in kinds.filter(wrong).to_pylist())
             if name == _FACES:
                 faces = (faces or 0) + (pc.sum(pc.struct_field(rows[name], "n_faces")).as_py() or 0)
-    people, grouped = landing.derived_state("identities"), landing.derived_state("groups")
+    people, grouped = IDENTITIES.read(landing), GROUPS.read(landing)
     identities, groups = people.rows, grouped.rows
     return {
         "images": landing.count_images(),

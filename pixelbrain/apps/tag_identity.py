@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from pixelbrain.asking.module import Gpt4VModule
 from pixelbrain.config import Strategy
 from pixelbrain.errors import ConfigError, LandingError
+from pixelbrain.landing.derived import IDENTITIES
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.registry import read_registry
 from pixelbrain.machine import cache_folder
@@ -114,7 +115,7 @@ def _export(landing: Landing, file: Path, field: str, nobody: frozenset[str]) ->
     """image (a path, or an S3 URI), and its identities or their names joined with ;, but those of images of nobody"""
     called = read_registry(landing.storage).names
     who: dict[str, set[str]] = {}
-    identities = landing.read_identities()
+    identities = IDENTITIES.read(landing).rows
     for row in identities.to_pylist() if identities is not None else ():
         if row["identity_id"] and row["image_id"] not in nobody:
             who.setdefault(row["image_id"], set()).add(called.get(row["identity_id"], row["identity_id"]))

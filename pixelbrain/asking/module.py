@@ -159,6 +159,11 @@ class Gpt4VModule(Shown):
         made.where = all_of(where, self.where)
         return made
 
+    def asked(self) -> dict[str, str]:
+        """Which fields, of whom: for run.json and people."""
+        fields = ", ".join(question.field for question in self.settings.questions)
+        return {"fields": fields, "model": self.settings.model}
+
     def shown(self) -> Mapping[str, Any]:
         found = {"fields": [one.field for one in self.settings.questions], "model": self.settings.model}
         return found | ({"where": self.where} if self.where else {})

@@ -41,7 +41,7 @@ def _people(stages: Stages, by: str | None = None) -> People:
     """The people of OUT; MongoDB follows if a server is named."""
     from pixelbrain.identity.corrections.people import People
 
-    database = stages.unopened() if stages.config.mongo else None
+    database = stages.context.unopened() if stages.config.mongo else None
     return People(stages.landing, by=by, database=database)
 
 

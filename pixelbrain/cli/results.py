@@ -102,9 +102,8 @@ def export(
         _export_dataset(stages, file, form, root, shard_size, where)
         return
     from pixelbrain.report.export import export as write
-    from pixelbrain.stages.chosen import choose
 
-    table, least, images = table or "images", stages.config.min_label_score, choose(stages, where)
+    table, least, images = table or "images", stages.config.min_label_score, stages.context.choose(where)
     if form in _PATHS:
         from pixelbrain.report.export import export_paths
 

@@ -118,10 +118,9 @@ def _stages(given: dict[str, Any], display: Display, debug: bool) -> Stages:
         if given.get("print_config"):  # as if it were not there
             config = merged_config(given)
         elif settings.get("source"):
-            from pixelbrain.stages.preflight import preflight
             from pixelbrain.stages.stages import Stages
 
-            preflight(Stages(merged_config(given), display, debug=debug), ["extract"])
+            Stages(merged_config(given), display, debug=debug).check("extract")
             raise
         else:
             raise

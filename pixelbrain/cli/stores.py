@@ -172,7 +172,7 @@ def verify(stages: Stages, repair: bool, as_json: bool) -> None:
 
     Parquet is the truth: --repair writes the stores again from it, and compares once more.
     """
-    with stages.database("verify") as database, stages.lock("verify"):
+    with stages.database("verify") as database, stages.context.lock("verify"):
         found = stages.verify(database)
         if repair and not found.ok:
             click.echo("\n".join(found.lines()), err=as_json)

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from pixelbrain.errors import ConfigError
 from pixelbrain.identity.assign import assign
 from pixelbrain.identity.thresholds import group_threshold
+from pixelbrain.landing.derived import GROUPS
 from pixelbrain.locks.run import RunLock
 from pixelbrain.shown import Shown
 from pixelbrain.stores.vectors import landed_field
@@ -85,7 +86,7 @@ def _group_images(db: Database, threshold: float | None, k: int, by: str, only: 
     landed = db.landing.index.image_id.combine_chunks()
     left_out = pa.table({"image_id": landed.filter(pc.invert(pc.is_in(landed, pa.array(ids, pa.string()))))})
     table = pa.concat_tables([table, left_out], promote_options="default").sort_by("image_id")
-    db.landing.write_groups(table, field.module if field else None)
+    GROUPS.write(db.landing, table, field.module if field else None)
     db.store_derived("groups")
     return GroupReport(
         images=len(ids),

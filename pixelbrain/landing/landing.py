@@ -9,7 +9,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +19,6 @@ from pixelbrain import schema
 from pixelbrain.errors import LandingError, MixedModelsError, PixelbrainError
 from pixelbrain.landing.answers.log import AnswerLog
 from pixelbrain.landing.answers.placed import PlacedAnswers, place_answers
-from pixelbrain.landing.derived import GROUPS, IDENTITIES, DerivedRows
 from pixelbrain.landing.forgotten.marks import read_marks
 from pixelbrain.landing.index import LandedIndex, build_index
 from pixelbrain.landing.parts import IMAGES, ModuleState, Part, PartList, list_parts, part_name, write_table
@@ -314,28 +313,6 @@ class Landing(Shown):
             self.refresh()
             position = pc.index_in(index.image_id.take(pa.array(left)), self.index.image_id.combine_chunks())
             left = np.asarray(position.drop_null())
-
-    # --- tables of later stages ----------------------------------------------------------------------------------
-
-    def write_identities(self, table: pa.Table) -> None:
-        """Replace `OUT/identities`; rows of `schema.IDENTITY_SCHEMA`, to which their origin is added."""
-        IDENTITIES.write(self, table)
-
-    def read_identities(self) -> pa.Table | None:
-        """The identities of faces as they are now, or None before `pixelbrain identify`; see `derived_state`."""
-        return IDENTITIES.read(self).rows
-
-    def write_groups(self, table: pa.Table, module: str | None = None) -> None:
-        """Replace `OUT/groups`; rows of `schema.GROUP_SCHEMA`, to which their origin is added, of a module's column."""
-        GROUPS.write(self, table, module)
-
-    def read_groups(self) -> pa.Table | None:
-        """The visual groups of images as they are now, or None before `pixelbrain group`; see `derived_state`."""
-        return GROUPS.read(self).rows
-
-    def derived_state(self, table: Literal["identities", "groups"]) -> DerivedRows:
-        """What a later stage derived, and how much of it what has landed since made void."""
-        return (IDENTITIES if table == "identities" else GROUPS).read(self)
 
 
 def _named(state: ModuleState) -> str:

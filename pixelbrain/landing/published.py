@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 from pixelbrain import schema
 from pixelbrain.errors import MixedModelsError
 from pixelbrain.landing.compact import renew
+from pixelbrain.landing.derived import IDENTITIES
 from pixelbrain.landing.digests import digest_versions
 from pixelbrain.landing.faces import FINDER, face_results, join_results
 from pixelbrain.landing.index import LandedIndex
@@ -161,7 +162,7 @@ def _people(landing: Landing, index: LandedIndex) -> tuple[pa.Table, np.ndarray,
         Rows of `schema.IDENTITY_SCHEMA`; int64 (parts + 1,): where those of each part begin; uint64 (parts,): a number
         that changes with those of a part.
     """
-    found = landing.read_identities()
+    found = IDENTITIES.read(landing).rows
     table = schema.IDENTITY_SCHEMA.empty_table() if found is None else found.select(schema.IDENTITY_SCHEMA.names)
     image = pc.index_in(table["image_id"], index.image_id.combine_chunks())
     table, image = table.filter(pc.is_valid(image)), np.asarray(image.drop_null())

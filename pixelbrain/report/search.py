@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pixelbrain.errors import ConfigError, MixedModelsError
+from pixelbrain.landing.derived import IDENTITIES
 from pixelbrain.landing.landing import Landing
 from pixelbrain.schema import ModelInfo
 from pixelbrain.stores.chroma.fields import Collection
@@ -120,7 +121,7 @@ def search(
             [VectorMatch(id=m.id, image_id=m.metadata.get("image_id", m.id), distance=m.distance) for m in row]
             for row in found
         ]
-    identities = _identities(database.landing.read_identities(), [match.id for row in found for match in row])
+    identities = _identities(IDENTITIES.read(database.landing).rows, [match.id for row in found for match in row])
     return [
         [
             FaceMatch(

@@ -13,7 +13,7 @@ from pyarrow import types
 
 from pixelbrain import schema
 from pixelbrain.identity.lookalikes.alike import found_alike
-from pixelbrain.landing.derived import landed_maps
+from pixelbrain.landing.derived import GROUPS, IDENTITIES, landed_maps
 from pixelbrain.landing.duplicates.choices import ChoiceLog
 from pixelbrain.landing.duplicates.read import read_duplicates, with_choices
 from pixelbrain.landing.faces import face_results, join_results
@@ -116,7 +116,7 @@ def faces_table(landing: Landing) -> ExportTable:
 
 def people_table(landing: Landing) -> ExportTable:
     """A row a person; those with the most faces first."""
-    table = landing.read_identities()
+    table = IDENTITIES.read(landing).rows
     if table is None:
         return ExportTable(columns=_PEOPLE, rows=iter(()))
     table = table.filter(pc.is_valid(table["identity_id"])).sort_by(
@@ -145,7 +145,7 @@ def _with(columns: pa.Schema, name: str, known: Registry) -> pa.Schema:
 
 def groups_table(landing: Landing) -> ExportTable:
     """A row an image that looks like others, group by group; the nearest to its group's mean first."""
-    table = landing.read_groups()
+    table = GROUPS.read(landing).rows
     if table is None:
         return ExportTable(columns=_GROUPS, rows=iter(()))
     table = table.filter(pc.is_valid(table["group_id"])).sort_by([("group_id", "ascending"), ("distance", "ascending")])
@@ -221,7 +221,7 @@ def of_images(table: str, landing: Landing, images: pa.ChunkedArray | None, leas
         return found
     key, wanted = "image_id", images
     if table == "people":
-        people = landing.read_identities()
+        people = IDENTITIES.read(landing).rows
         people = schema.IDENTITY_SCHEMA.empty_table() if people is None else people
         key, wanted = "identity_id", people.filter(pc.is_in(people["image_id"], images.combine_chunks()))["identity_id"]
     values = wanted.drop_null().combine_chunks()
@@ -265,8 +265,8 @@ def _is_texts(kind: pa.DataType) -> bool:
 
 
 def _images(landing: Landing, columns: pa.Schema, least: float) -> Iterator[pa.Table]:
-    identities = _by_key(landing.read_identities(), "face_id", "identity_id")
-    groups = _by_key(landing.read_groups(), "image_id", "group_id")
+    identities = _by_key(IDENTITIES.read(landing).rows, "face_id", "identity_id")
+    groups = _by_key(GROUPS.read(landing).rows, "image_id", "group_id")
     called = read_registry(landing.storage).names
     names = {face: called[who] for face, who in identities.items() if who in called}
     asked = _asked(landing)
@@ -356,7 +356,7 @@ def _as_text(answers: pa.ChunkedArray | pa.Array) -> pa.ChunkedArray:
 def _faces(
     landing: Landing, wanted: pa.Schema, registry: Registry, kinds: Mapping[str, pa.StructType]
 ) -> Iterator[pa.Table]:
-    people = landing.read_identities()
+    people = IDENTITIES.read(landing).rows
     people = schema.IDENTITY_SCHEMA.empty_table() if people is None else people
     known = people["face_id"].combine_chunks()
     for table in landing.iter_images(["facenet", *kinds], vectors=False):

@@ -5,7 +5,8 @@
 | `ImageBytes` | base | what a source is: a list of image URIs with their versions, and the bytes behind a URI |
 | `ManifestSource` | lists | images that are named one by one, or in a list file |
 | `LocalSource` | local | images on this machine's disk: a folder, searched with everything below it, or one file |
-| `S3Source` | s3 | images in S3, listed in pages of which the next waits to be asked for |
+| `BucketSource` | bucket | images in a bucket, wherever it is: which of its keys are meant |
+| `S3Source` | s3 | images in S3, listed in pages; the bytes of an object, or a URL for who may fetch it |
 | `CloudSource` | cloud | images in Google Cloud Storage and Azure Blob Storage, by obstore |
 | `SeveralSources` | several | several sources as one, each image once |
 | `Glob` | globs | which of what is below a folder or a prefix is meant, by names with wildcards; what braces mean |
@@ -15,7 +16,6 @@
 | `image_uri` | places | what a path or a URI names: one id a file, however it is written; what is no source |
 | `PassedOver` | passed_over | what a listing passes over, counted by kind; what counts as hidden |
 | `Outs` | results | folders of results, which hold no photo: this run's OUT by any of its names, and others' |
-| `read_s3` | s3_read | the bytes of an object: whole, of one version, within a limit; a URL for who may fetch it |
 """
 
 from __future__ import annotations
@@ -38,8 +38,7 @@ from pixelbrain.sources.globs import Flat, Glob, expand_braces, is_glob
 from pixelbrain.sources.lists import ManifestSource, NamedImages
 from pixelbrain.sources.local import FILE_SCHEME, LocalSource, read_local
 from pixelbrain.sources.places import anchored, check_name, check_source, image_uri, normal_source, one_name
-from pixelbrain.sources.s3 import S3Source
-from pixelbrain.sources.s3_read import read_s3
+from pixelbrain.sources.s3 import S3Source, read_s3
 from pixelbrain.sources.several import SeveralSources, name_sources
 from pixelbrain.sources.web.read import read_web
 from pixelbrain.sources.web.urls import is_web

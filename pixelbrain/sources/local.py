@@ -11,11 +11,11 @@ import pyarrow as pa
 
 from pixelbrain.errors import ReadError, SourceError, SourceGoneError
 from pixelbrain.sources.base import (
-    MAX_IMAGE_BYTES,
     ImageBytes,
     ImageSource,
     OtherVersionError,
     Part,
+    check_image_size,
     is_image_name,
     manifest_tables,
     one_line,
@@ -218,8 +218,7 @@ def read_local(uri: str, part: Part | None = None, version: str = "") -> ImageBy
             if part is not None and stat_version(before) != version:
                 raise OtherVersionError("changed since it was listed")
             offset, size = part or Part(0, before.st_size)
-            if size > MAX_IMAGE_BYTES:
-                raise ReadError(f"{size:,} bytes are no image: more than {MAX_IMAGE_BYTES:,} are not read")
+            check_image_size(size)
             if offset + size > before.st_size:
                 raise ReadError(
                     f"cut off: the file has {before.st_size:,} bytes, and the image ends at {offset + size:,}"

@@ -1,4 +1,4 @@
-"""Asking about what has landed: what both ways need, the way through the Batch API, and a look at the price."""
+"""Asking about what has landed through the Batch API, and a look at the price."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import itertools
 import time
 from typing import TYPE_CHECKING, Any
 
-from pixelbrain.stages.chosen import read_where
 from pixelbrain.stages.preflight import LOOK
 from pixelbrain.stages.wording import tell_batches
 
@@ -17,23 +16,6 @@ if TYPE_CHECKING:
     from pixelbrain.stages.stages import Stages
 
 
-def to_ask(stages: Stages, module: Gpt4VModule) -> dict[str, Any]:
-    """The arguments of `engine.ask.run.ask`, and of `asking.batch.run.ask_batch`."""
-    return {
-        "landing": stages.landing,
-        "settings": module.settings,
-        "price": module.price,
-        "limits": module.limits,
-        "where": read_where(stages, module.where),
-    }
-
-
-def asked(module: Gpt4VModule) -> dict[str, str]:
-    """Which fields, of whom: for run.json and people."""
-    fields = ", ".join(question.field for question in module.settings.questions)
-    return {"fields": fields, "model": module.settings.model}
-
-
 def ask_batch(stages: Stages, module: Gpt4VModule, *, wait: bool = True, limit: int | None = None) -> BatchReport:
     """As `Stages.ask`, through the Batch API; see `asking.batch.run.ask_batch`."""
     from pixelbrain.asking.batch.run import ask_batch
@@ -41,13 +23,13 @@ def ask_batch(stages: Stages, module: Gpt4VModule, *, wait: bool = True, limit: 
     started = time.monotonic()
     module.settings.server.require_batches()
     stages.check_asking("ask --batch", module)
-    given = to_ask(stages, module)
+    given = stages.to_ask(module)
     stages.check(LOOK)
-    with stages.lock("ask --batch"), stages.display.stage("ask", unit="requests") as tell:
+    with stages.context.lock("ask --batch"), stages.display.stage("ask", unit="requests") as tell:
         report = ask_batch(**given, limit=limit, wait=wait, progress=tell)
         figures = {"answers": dict(report.answers), "cost_usd": str(report.cost_usd), "running": report.running}
-        stages.record("ask", {**asked(module), **figures, "seconds": time.monotonic() - started})
-    tell_batches(stages.display, report, asked(module)["fields"], stages.storage)
+        stages.context.record("ask", {**module.asked(), **figures, "seconds": time.monotonic() - started})
+    tell_batches(stages.display, report, module.asked()["fields"], stages.storage)
     return report
 
 
@@ -70,7 +52,7 @@ def dry_run(stages: Stages, module: Gpt4VModule, *, limit: int | None = None) ->
     from pixelbrain.asking.dry_run import describe, dry_run
     from pixelbrain.asking.pending import pending_images
 
-    where = read_where(stages, module.where)
+    where = stages.context.read_where(module.where)
     rows = (
         (row["image_id"], row["width"], row["height"])
         for table in pending_images(stages.landing, module.settings, where)

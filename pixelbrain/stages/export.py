@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING
 
 from pixelbrain.errors import ConfigError
-from pixelbrain.stages.chosen import choose
 from pixelbrain.storage.open import open_storage
 from pixelbrain.storage.s3_uri import S3_SCHEME
 
@@ -46,7 +45,7 @@ def export_coco(
     storage = _storage(stages, folder or ("/" if to.startswith("/") else "."))
     if storage.is_local and not storage.local.is_dir():
         raise ConfigError(f"no folder {storage.local} to write {name} to: make it first")
-    images = choose(stages, where)
+    images = stages.context.choose(where)
     with stages.display.stage("export") as tell:
         return write_coco(
             stages.landing.require(),
@@ -78,7 +77,7 @@ def export_webdataset(
 
     if to == "-" or to.lower().endswith((".tar", ".tgz", ".gz")):
         raise ConfigError(f"webdataset is a folder of tar files: name a folder or s3://bucket/prefix, and not {to}")
-    storage, images = _storage(stages, to), choose(stages, where)
+    storage, images = _storage(stages, to), stages.context.choose(where)
     with stages.display.stage("export", "photos") as tell:
         report = write_shards(
             stages.landing.require(),

@@ -7,28 +7,25 @@ from typing import TYPE_CHECKING
 
 from pixelbrain.landing.where.language import all_of
 from pixelbrain.sources import name_sources
-from pixelbrain.stages.chosen import read_where
 from pixelbrain.stages.wording import tell_extracted
 
 if TYPE_CHECKING:
     from pixelbrain.engine.extract import ExtractReport, FirstLook
     from pixelbrain.modules.base import PipelineModule
-    from pixelbrain.stages.stages import Stages
+    from pixelbrain.stages.context import Context
 
 
 def extract_passes(
-    stages: Stages,
+    context: Context,
     modules: Sequence[PipelineModule],
-    behind: Mapping[str, str],
     looked: FirstLook | None,
     progress: Callable[[int, int, int], None] | None,
 ) -> dict[str | None, ExtractReport]:
     """Run the modules over SOURCE, those behind an expression once what it is about has landed.
 
     Args:
-        stages: over OUT.
+        context: OUT, SOURCE, and which modules are behind what.
         modules: all of them, in their order.
-        behind: by a module's name, the expression that is true for the images that it looks at.
         looked: the first images of SOURCE.
         progress: hears how far each pass is, in place of the display.
 
@@ -38,18 +35,18 @@ def extract_passes(
     from pixelbrain.engine.extract import extract
     from pixelbrain.landing.where.names import Chosen, choose_images
 
-    config = stages.config
+    config, behind = context.config, context.behind
     reports: dict[str | None, ExtractReport] = {}
     for where in dict.fromkeys(behind.get(module.name) for module in modules):
-        loader = stages.loader()
+        loader = context.loader()
         if where is not None:
-            condition = read_where(stages, where)
-            loader = loader.among(Chosen(choose_images(stages.landing, condition)))
-        with stages.display.stage("extract") as tell:
+            condition = context.read_where(where)
+            loader = loader.among(Chosen(choose_images(context.landing, condition)))
+        with context.display.stage("extract") as tell:
             reports[where] = extract(
                 loader,
                 [module for module in modules if behind.get(module.name) == where],
-                stages.storage,
+                context.storage,
                 placement=config.placement(),
                 retry_failed=config.retry_failed,
                 force=config.force,
@@ -58,16 +55,16 @@ def extract_passes(
                 thumbnails=config.thumbnails,
                 looked=looked if where is None else None,
                 progress=progress or tell,
-                debug=stages.debug,
+                debug=context.debug,
             )
         if reports[where].stopped:
             break
     return reports
 
 
-def tell_passes(stages: Stages, reports: Mapping[str | None, ExtractReport]) -> None:
+def tell_passes(context: Context, reports: Mapping[str | None, ExtractReport]) -> None:
     """A line of what each pass did, and warnings."""
-    config = stages.config
+    config = context.config
     for where, report in reports.items():
-        source, pruned = name_sources(stages.loader().source), config.prune or config.prune_gone_source
-        tell_extracted(stages.display, report, source, pruned=pruned, where=all_of(config.where, where))
+        source, pruned = name_sources(context.loader().source), config.prune or config.prune_gone_source
+        tell_extracted(context.display, report, source, pruned=pruned, where=all_of(config.where, where))

@@ -70,7 +70,7 @@ def forget(
         LandingError, StoreError: OUT or a store cannot be read or written; the same call goes on.
     """
     started, storage, landing = time.monotonic(), stages.storage, stages.landing
-    database = stages.unopened()
+    database = stages.context.unopened()
     if bool(photos) + bool(person or faces) + again != 1:
         raise ConfigError("name a person or faces, or photos, or ask for what was forgotten to be erased again")
 
@@ -81,7 +81,7 @@ def forget(
         return _report(NOTHING if again else select(), started)
     stores = database.has_mongo or database.has_vectors
     stages.check("compact", *(["load"] if stores else []))
-    with stages.lock("forget"):
+    with stages.context.lock("forget"):
         note = hashlib.sha256(json.dumps([person, [*faces], [*photos]]).encode()).hexdigest().encode()
         before, selection, files, number = storage.read(_NOTE), NOTHING, 0, None
         if before is not None or again:

@@ -11,62 +11,62 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from pixelbrain.stages.chosen import check_filters
+from pixelbrain.stages.filters import check_filters
 
 if TYPE_CHECKING:
-    from pixelbrain.stages.stages import Stages
+    from pixelbrain.stages.context import Context
 
 
-def _key(stages: Stages) -> None:
+def _key(context: Context) -> None:
     from pixelbrain.asking.request.key import read_key
 
-    for module in stages.asking():
+    for module in context.asking():
         read_key(module.settings.server)
 
 
-def _asked(stages: Stages) -> None:
+def _asked(context: Context) -> None:
     from pixelbrain.asking.look import look_at
 
-    for module in stages.asking():
+    for module in context.asking():
         look_at(module.settings.server, module.settings.model)
 
 
-def _weights(stages: Stages) -> None:
-    for module in stages.modules():
+def _weights(context: Context) -> None:
+    for module in context.modules():
         module.check_weights()
 
 
-def _ray(stages: Stages) -> None:
+def _ray(context: Context) -> None:
     # one that is not named is looked for, or started, when it is needed
-    if os.environ.get("RAY_ADDRESS") and _on_ray(stages):
+    if os.environ.get("RAY_ADDRESS") and _on_ray(context):
         from pixelbrain.engine.cluster.session import find_ray, quiet_ray
 
-        if not stages.debug:
+        if not context.debug:
             quiet_ray()
         find_ray()
 
 
-def _on_ray(stages: Stages) -> bool:
+def _on_ray(context: Context) -> bool:
     """Whether a Ray that is named is needed: to ask, and for all else unless this machine alone was asked for."""
-    return stages.config.executor != "local" or bool(stages.asking())
+    return context.config.executor != "local" or bool(context.asking())
 
 
-def _servers(stages: Stages) -> None:
+def _servers(context: Context) -> None:
     from pixelbrain.engine.plan.nodes import count_nodes
     from pixelbrain.stores.address import require_servers
 
-    require_servers(count_nodes() if _on_ray(stages) else 1, mongo=stages.config.mongo, chroma=stages.config.chroma)
+    require_servers(count_nodes() if _on_ray(context) else 1, mongo=context.config.mongo, chroma=context.config.chroma)
 
 
 #: In this order. Whether a Ray has room is seen when it is known what is left to do, and before one is started.
-CHECKS: Mapping[str, Callable[[Stages], object]] = MappingProxyType(
+CHECKS: Mapping[str, Callable[[Context], object]] = MappingProxyType(
     {
-        "source": lambda stages: stages.look_first(),  # it is there, can be listed, and holds an image
-        "out": lambda stages: stages.storage.check_writable(),
+        "source": lambda context: context.look_first(),  # it is there, can be listed, and holds an image
+        "out": lambda context: context.storage.check_writable(),
         "filters": check_filters,  # their names are known, or will be when they are asked for
-        "mongo": lambda stages: stages.unopened().check("mongo"),
-        "mongo to read": lambda stages: stages.unopened().check("mongo to read"),
-        "chroma": lambda stages: stages.unopened().check("chroma"),
+        "mongo": lambda context: context.unopened().check("mongo"),
+        "mongo to read": lambda context: context.unopened().check("mongo to read"),
+        "chroma": lambda context: context.unopened().check("chroma"),
         "key": _key,  # for the questions
         "weights": _weights,  # here, or to be fetched
         "ray": _ray,  # the one that is named answers
@@ -99,14 +99,14 @@ NEEDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 
 
-def preflight(stages: Stages, names: Iterable[str]) -> None:
-    """Look through what these stages need. What was there once is not looked at again for the same `stages`.
+def preflight(context: Context, names: Iterable[str]) -> None:
+    """Look through what these stages need. What was there once is not looked at again for the same `context`.
 
     Raises:
         PixelbrainError: of the first thing that is missing.
     """
-    wanted = {need for name in names for need in NEEDS[name]} - stages.checked
+    wanted = {need for name in names for need in NEEDS[name]} - context.checked
     for need, check in CHECKS.items():
         if need in wanted:
-            check(stages)
-            stages.checked.add(need)
+            check(context)
+            context.checked.add(need)

@@ -7,88 +7,50 @@ import dataclasses
 import functools
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pixelbrain.config import RunConfig
-from pixelbrain.errors import ConfigError, OutLockedError, StoppedError
-from pixelbrain.landing.landing import Landing
-from pixelbrain.locks.run import RunLock
-from pixelbrain.record import read_record, write_stage
+from pixelbrain.errors import OutLockedError, StoppedError
+from pixelbrain.record import read_record
 from pixelbrain.stages import wording
-from pixelbrain.stages.asking import asked, to_ask
-from pixelbrain.stages.chosen import choose, chosen_loader
-from pixelbrain.stages.configured import fetch_missing, make_asking, make_modules, recorded_config
-from pixelbrain.stages.display import Display, LogDisplay
+from pixelbrain.stages.configured import fetch_missing, recorded_config
+from pixelbrain.stages.context import Context
+from pixelbrain.stages.display import Display
 from pixelbrain.stages.extracting import extract_passes, tell_passes
 from pixelbrain.stages.preflight import LOOK, preflight
 
 if TYPE_CHECKING:
     from pixelbrain.asking.answer_records import AskReport
     from pixelbrain.asking.module import Gpt4VModule
-    from pixelbrain.engine.extract import ExtractReport, FirstLook
+    from pixelbrain.engine.extract import ExtractReport
     from pixelbrain.identity.group import GroupReport
     from pixelbrain.identity.lookalikes.duplicates import DuplicatesReport
     from pixelbrain.identity.mapping.map import MapReport
     from pixelbrain.identity.people import IdentityReport
-    from pixelbrain.images.loader import DataLoader
     from pixelbrain.landing.compact import CompactReport
-    from pixelbrain.modules.base import PipelineModule
-    from pixelbrain.storage.base import Storage
     from pixelbrain.stores.database import Database
     from pixelbrain.stores.load import LoadReport
     from pixelbrain.stores.verify import VerifyReport
-
-
-#: Settings that later stages can be told anew; of all others, run.json keeps what extract was told.
-_LATER = ("mongo", "chroma", "s3_endpoint", "strategy", "min_label_score")
-#: Settings of the modules that a config makes; modules that are given have their own.
-_OF_MODULES = ("classifier", "classes", "top_k", "embedder", "turns", "clip_model", "labels", "label_template",
-               "weights_dir", "offline")  # fmt: skip
 
 
 class Stages:
     """The stages over one OUT.
 
     Args:
-        config: `out` must be set; `source` for extract.
-        display: where progress goes; the log by default.
-        debug: show Ray's own log.
-        loader, modules, asking, landing: which images, what looks at them, what asks about them, and what lands them,
-            in place of what the config says of them.
-        behind: by a module's name, the expression that is true for the images that it looks at; see `pipeline.Where`.
+        config, display, given: of `Context`.
     """
 
-    def __init__(
-        self,
-        config: RunConfig,
-        display: Display | None = None,
-        *,
-        debug: bool = False,
-        loader: DataLoader | None = None,
-        modules: Sequence[PipelineModule] = (),
-        behind: Mapping[str, str] = MappingProxyType({}),
-        asking: Sequence[Gpt4VModule] = (),
-        landing: Landing | None = None,
-    ) -> None:
-        if not config.out:
-            raise ConfigError("no OUT: name the folder that results land in")
-        self.config = config
-        self.display = display or LogDisplay()
-        self.debug = debug
-        self.landing = landing or Landing(config.out, s3_endpoint=config.s3_endpoint)
-        self.storage: Storage = self.landing.storage
-        self._loader, self._modules, self._asking = loader, modules, asking
-        self.behind, self._is_loader_ready = behind, False
-        self._looked: FirstLook | None = None
+    def __init__(self, config: RunConfig, display: Display | None = None, **given: Any) -> None:
+        self.context = Context(config, display, **given)
+        self.config, self.display, self.debug = config, self.context.display, self.context.debug
+        self.landing, self.storage = self.context.landing, self.context.storage
         self._loaded = False  # whether what the load wrote last is in the stores that are open
-        self.checked: set[str] = set()  # what was seen to be there, see `preflight`
 
     @classmethod
     def over(
-        cls, out: str, display: Display | None = None, *, debug: bool = False, stores: bool = True, **given: Any
+        cls, out: str, display: Display | None = None, *, stores: bool = True, debug: bool = False, **given: Any
     ) -> Stages:
         """The stages over an OUT that is there already: its run.json says which stores and which S3 server it has.
 
@@ -97,44 +59,6 @@ class Stages:
             given: settings of `RunConfig`; None is not given.
         """
         return cls(recorded_config(out, given, stores=stores), display, debug=debug)
-
-    def loader(self) -> DataLoader:
-        """The images of SOURCE."""
-        from pixelbrain.landing.where.loader import DataLoader
-
-        config = self.config
-        if self._loader is None:
-            if not config.source:
-                raise ConfigError("no SOURCE: name a folder, an image, a list file or s3://bucket/prefix")
-            names = ("s3_endpoint", "limit", "max_megapixels", "hidden", "column", "where")
-            self._loader = DataLoader(config.source, **{name: getattr(config, name) for name in names})
-        if not self._is_loader_ready:
-            self._loader, self._is_loader_ready = chosen_loader(self, self._loader), True
-        return self._loader
-
-    def look_first(self) -> FirstLook:
-        """The first images of SOURCE, listed once: `extract` takes them from here."""
-        from pixelbrain.engine.extract import first_look
-
-        if self._looked is None:
-            gone, prune = self.config.prune_gone_source, self.config.prune
-            self._looked = first_look(self.loader().settled(), self.landing, prune=prune, prune_gone_source=gone)
-        return self._looked
-
-    def modules(self) -> Sequence[PipelineModule]:
-        """The modules that look at images, not yet set up, in the order in which they run.
-
-        Raises:
-            ConfigError: one requires what no other gives.
-        """
-        from pixelbrain.engine.extract import in_order
-
-        return in_order(self._modules or make_modules(self.config), self.landing)[0]
-
-    def asking(self) -> Sequence[Gpt4VModule]:
-        """The modules that ask. Raises `ConfigError` for what cannot be asked."""
-        self._asking = self._asking or make_asking(self.config)
-        return self._asking
 
     # --- stages --------------------------------------------------------------------------------------------------
 
@@ -151,9 +75,9 @@ class Stages:
         Returns:
             Each stage's report by its name; of ask a list. Without faces, nobody is identified.
         """
-        asking = self.asking()
+        asking = self.context.asking()
         self.check("extract", *(["ask", LOOK] if asking else []), "load", *then)
-        with self.lock("run"):
+        with self.context.lock("run"):
             with contextlib.ExitStack() as stack:
                 if asking:  # one Ray for two stages: its start takes longer than either on a few images
                     from pixelbrain.engine.cluster.session import ray_session
@@ -186,18 +110,18 @@ class Stages:
         from pixelbrain.engine.extract import add_reports
 
         self.check("extract")
-        config, modules = self.config, self.modules()
-        looked, self._looked = self._looked, None  # it may be large, and is old next time
-        with self.lock("extract"):  # before 100 MB are fetched for an OUT that is in use, or may not be written
-            if not self._modules:  # those of a config; others know by themselves where theirs are
+        config, modules = self.config, self.context.modules()
+        looked = self.context.take_looked()
+        with self.context.lock("extract"):  # before 100 MB are fetched for an OUT that is in use, or may not be written
+            if not self.context.given:  # those of a config; others know by themselves where theirs are
                 fetch_missing(modules, config, self.display)
-            reports = extract_passes(self, modules, self.behind, looked, progress)
+            reports = extract_passes(self.context, modules, looked, progress)
             report = functools.reduce(add_reports, reports.values())
             self._publish()
             figures = dataclasses.asdict(report) | {"images_per_s": round(report.images_per_s, 2)}
             figures["seconds_by_activity"] = {k: round(v, 2) for k, v in report.seconds_by_activity.items()}
-            self.record("extract", figures)
-        tell_passes(self, reports)
+            self.context.record("extract", figures)
+        tell_passes(self.context, reports)
         if report.stopped and not may_stop:
             raise StoppedError(
                 f"Stopped. {report.done:,} images have landed in this run, and stay: the same command does the rest"
@@ -211,12 +135,12 @@ class Stages:
         from pixelbrain.engine.ask.run import ask
 
         self.check_asking("ask", module)
-        given = to_ask(self, module)
+        given = self.to_ask(module)
         self.check(LOOK)
-        with self.lock("ask"), self._published(), self.display.stage("ask") as tell:
+        with self.context.lock("ask"), self._published(), self.display.stage("ask") as tell:
             report = ask(**given, limit=limit, progress=progress or tell, waits=tell.waits, debug=self.debug)
-            self.record("ask", {**asked(module), **report.as_dict()})
-        wording.tell_asked(self.display, report, asked(module)["fields"])
+            self.context.record("ask", {**module.asked(), **report.as_dict()})
+        wording.tell_asked(self.display, report, module.asked()["fields"])
         return report
 
     def load(self, database: Database, *, rebuild: bool = False) -> LoadReport:
@@ -224,9 +148,9 @@ class Stages:
         from pixelbrain.stores.load import load
 
         self.check("load")
-        with self.lock("load"), self._published(), self.display.stage("load") as tell:
+        with self.context.lock("load"), self._published(), self.display.stage("load") as tell:
             report = load(self.landing.require(), database, rebuild=rebuild, progress=tell)
-            self.record("load", report.as_dict())
+            self.context.record("load", report.as_dict())
         self._loaded = True
         wording.tell_loaded(self.display, report, self.storage)
         return report
@@ -241,14 +165,14 @@ class Stages:
 
         self.check("identify")
         module = PeopleIdentifierModule(self.config.strategy, threshold=threshold)
-        with self.lock("identify"):
+        with self.context.lock("identify"):
             report = None if rebuild else module.unchanged(database)
             if report is None:
                 elsewhere = os.environ.get("RAY_ADDRESS")
                 there = on_ray(debug=self.debug) if elsewhere else contextlib.nullcontext(in_threads)
                 with self._in_step(database, "faces"), self.display.stage("identify", unit="faces"), there as over:
                     report = module.run(database, rebuild=rebuild, over=over)
-                    self.record("identify", dataclasses.asdict(report))
+                    self.context.record("identify", dataclasses.asdict(report))
         wording.tell_identified(self.display, report, self.config.strategy)
         return report
 
@@ -259,10 +183,10 @@ class Stages:
         from pixelbrain.identity.group import group_images
 
         self.check("group")
-        images = choose(self, where)
-        with self.lock("group"), self._published(), self._in_step(database, by), self.display.stage("group"):
+        images = self.context.choose(where)
+        with self.context.lock("group"), self._published(), self._in_step(database, by), self.display.stage("group"):
             report = group_images(database, threshold=threshold, by=by, only=images)
-            self.record("group", dataclasses.asdict(report))
+            self.context.record("group", dataclasses.asdict(report))
         wording.tell_grouped(self.display, report)
         return report
 
@@ -283,9 +207,9 @@ class Stages:
         """What is made of landed rows alone, without a store."""
         self.check(stage)
         self.landing.require()
-        with self.lock(stage), self._published(), self.display.stage(stage, unit="steps") as tell:
+        with self.context.lock(stage), self._published(), self.display.stage(stage, unit="steps") as tell:
             report = derive(tell)
-            self.record(stage, dataclasses.asdict(report))
+            self.context.record(stage, dataclasses.asdict(report))
         say(self.display, report)
         return report
 
@@ -305,7 +229,7 @@ class Stages:
                 progress=tell,
             )
         with contextlib.suppress(OutLockedError), self._published():  # beside a run, whose record it is then
-            self.record("report", {"seconds": time.monotonic() - started})
+            self.context.record("report", {"seconds": time.monotonic() - started})
         self.display.line(f"report    {page}")
         return page
 
@@ -314,7 +238,7 @@ class Stages:
         from pixelbrain.stores.verify import verify
 
         self.check("verify")
-        with self.lock("verify"), self.display.stage("verify") as tell:
+        with self.context.lock("verify"), self.display.stage("verify") as tell:
             report = verify(self.landing.require(), database, progress=tell)
         self._loaded = self._loaded and report.ok
         return report
@@ -324,7 +248,7 @@ class Stages:
         from pixelbrain.landing.compact import compact
 
         self.check("compact")
-        with self.lock("compact"):
+        with self.context.lock("compact"):
             with self.display.stage("compact") as tell:
                 report = compact(self.landing, progress=tell)
             self._publish()
@@ -353,24 +277,24 @@ class Stages:
 
     # --- shared --------------------------------------------------------------------------------------------------
 
-    def lock(self, stage: str) -> RunLock:
-        """Nobody else works on OUT inside it; stages may nest."""
-        return RunLock(self.storage, what=stage)
-
     def check(self, *stages: str) -> None:
         """Before any work of these stages: is all there that they need? Raises as `preflight` does."""
-        preflight(self, stages)
+        preflight(self.context, stages)
+
+    def to_ask(self, module: Gpt4VModule) -> dict[str, Any]:
+        """The arguments of `engine.ask.run.ask`, and of `asking.batch.run.ask_batch`."""
+        return {
+            "landing": self.landing,
+            "settings": module.settings,
+            "price": module.price,
+            "limits": module.limits,
+            "where": self.context.read_where(module.where),
+        }
 
     def check_asking(self, stage: str, module: Gpt4VModule) -> None:
         """The same, for what this module asks."""
-        self._asking = [module]
+        self.context.ask_only(module)
         self.check(stage)
-
-    def unopened(self) -> Database:
-        """The two stores, of which none is opened or started."""
-        from pixelbrain.stores.database import Database
-
-        return Database(self.landing, mongo=self.config.mongo, chroma=self.config.chroma)
 
     @contextlib.contextmanager
     def database(self, *stages: str) -> Iterator[Database]:
@@ -378,22 +302,8 @@ class Stages:
         from pixelbrain.stores.in_step import is_untouched, note_untouched
 
         self.check("status", *stages)
-        with self.unopened() as database:
+        with self.context.unopened() as database:
             self._loaded = is_untouched(database)
             yield database
         if self._loaded:
             note_untouched(database)
-
-    def record(self, stage: str, figures: Mapping[str, Any]) -> None:
-        """Enter in run.json what a stage did, and what was asked."""
-        settings = self.config.as_dict()
-        if self._modules:
-            settings |= dict.fromkeys(_OF_MODULES) | {"strategy": None}
-        if stage == "ask":
-            settings.pop("mongo")  # fields were read there, perhaps, and nothing was loaded into it
-        if stage != "extract" or self._modules:  # what was not said now stays as it was said before
-            settings = {
-                k: v for k, v in settings.items() if (v not in (None, "") if k in _LATER else stage == "extract")
-            }
-        rounded = {k: round(v, 2) if isinstance(v, float) and k.endswith("seconds") else v for k, v in figures.items()}
-        write_stage(self.storage, stage, rounded, settings=settings)

@@ -90,14 +90,14 @@ class MapPages:
     def page(self, request: Request, view: View) -> Response:
         """The map that is asked for, or what to do where there is none."""
         query, desk = request.query_params, self._pages.desk
-        there = desk.atlas.maps.versions()
+        there = desk.maps.versions()
         wrong, choices = "", dict.fromkeys(sorted(there, key=lambda name: (name != "images", name)))
         try:  # also those that are not made yet
             choices = dict.fromkeys([*choices, *can_be_mapped(Landing(desk.storage))])
         except MixedModelsError as error:
             wrong = str(error)
         name = query.get("of") or next(iter(choices), "")
-        places = desk.atlas.maps.places(name, view.photos)
+        places = desk.maps.places(name, view.photos)
         colour = self._colour(request, view, places)
         coloured = colour_by(colour, places, view.known) if places is not None else None
         area = query.get("area", "")[:LONGEST]
@@ -175,8 +175,8 @@ class MapPages:
         return Note(f"The map of {_CALLED.get(by, by).lower()} is being made.")
 
     def _asked(self, request: Request, view: View) -> tuple[Places, Coloured, str]:
-        atlas = self._pages.desk.atlas
-        places = atlas.maps.places(request.query_params.get("of", ""), view.photos)
+        maps = self._pages.desk.maps
+        places = maps.places(request.query_params.get("of", ""), view.photos)
         if places is None:
             raise HTTPException(404)
         colour = self._colour(request, view, places)

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from pixelbrain.identity.corrections.events import holds
+from pixelbrain.web.data.area import faces_in
 from pixelbrain.web.data.columns import key_of
 from pixelbrain.web.data.desk import View
 from pixelbrain.web.page import Pages, paged
@@ -70,7 +71,7 @@ def faces_page(pages: Pages) -> Callable[[Request, View], Response]:
 
     def show(request: Request, view: View) -> Response:
         known = view.known
-        chosen = known.atlas.faces(request.query_params.get("area", ""), known)
+        chosen = faces_in(request.query_params.get("area", ""), known)
         page = paged(request, known.nobodys if chosen is None else chosen, FACES)
         faces = known.pairs(page.items)
         return pages.render(

@@ -9,6 +9,7 @@ import pyarrow as pa
 from PIL import Image
 
 from pixelbrain import schema
+from pixelbrain.landing.derived import IDENTITIES
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
 from pixelbrain.sources.local import path_to_uri
@@ -70,5 +71,5 @@ def land(out: Path, rows: list[dict[str, Any]], people: dict[str, str | None]) -
     landing.write_part(table, generation=1, block=0, piece=0, modules=states)
     faces = [(*face.rpartition("#")[::2], who) for face, who in people.items()]
     identities = [identity(image_id, int(index), who, 0.25) for image_id, index, who in faces]
-    landing.write_identities(pa.Table.from_pylist(identities, schema.IDENTITY_SCHEMA))
+    IDENTITIES.write(landing, pa.Table.from_pylist(identities, schema.IDENTITY_SCHEMA))
     return landing

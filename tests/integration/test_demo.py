@@ -16,6 +16,7 @@ import pytest
 import pixelbrain as pb
 from pixelbrain.apps.demo import SAMPLES
 from pixelbrain.apps.status import describe
+from pixelbrain.landing.derived import IDENTITIES
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def test_no_server_is_left_running(out):
 
 
 def test_who_is_who_is_right(out):
-    table = pb.Landing(out).read_identities()
+    table = IDENTITIES.read(pb.Landing(out)).rows
     folders = {}
     for row in table.to_pylist():
         if row["identity_id"]:
@@ -127,12 +128,12 @@ def test_load_again_changes_nothing(out, command):
 
 
 def test_identities_are_the_same_again_and_other_strategies_work(out, command):
-    before = pb.Landing(out).read_identities()
+    before = IDENTITIES.read(pb.Landing(out)).rows
     with pb.Database.open(out) as database:
         for strategy in ("dbscan", "pairwise"):
             assert pb.PeopleIdentifierModule(strategy).run(database).people == 3
     command("identify", out, "--strategy", "average")
-    assert pb.Landing(out).read_identities().equals(before)
+    assert IDENTITIES.read(pb.Landing(out)).rows.equals(before)
 
 
 def test_weights_that_cannot_be_had_are_named(tmp_path, command):

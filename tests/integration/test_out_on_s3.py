@@ -15,6 +15,7 @@ import pytest
 from pixelbrain import schema
 from pixelbrain.errors import LandingError
 from pixelbrain.landing.answers.log import AnswerLog, AnswerMemory
+from pixelbrain.landing.derived import GROUPS, IDENTITIES
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
 from pixelbrain.landing.remaining import Remaining
@@ -139,8 +140,8 @@ def test_what_lands_is_read_exactly_once(out):
     (table,) = again.iter_images()
     assert len(table) == 4 and table.slice(0, 2)["facenet"].to_pylist() == rows(["a", "b"])["facenet"].to_pylist()
     assert again.models()["facenet"].dim == DIM
-    again.write_groups(pa.Table.from_pylist([], schema.GROUP_SCHEMA))
-    assert len(again.read_groups()) == 0 and again.read_identities() is None
+    GROUPS.write(again, pa.Table.from_pylist([], schema.GROUP_SCHEMA))
+    assert len(GROUPS.read(again).rows) == 0 and IDENTITIES.read(again).rows is None
 
 
 def test_parts_that_cannot_be_read_are_set_aside(out, caplog):

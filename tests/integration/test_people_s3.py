@@ -9,6 +9,7 @@ import pyarrow as pa
 
 import pixelbrain as pb
 from pixelbrain import schema
+from pixelbrain.landing.derived import IDENTITIES
 from pixelbrain.storage.open import open_storage
 from tests.unit.landed_out import land_faces
 from tests.unit.web.visitor import Visitor, key_of, said
@@ -33,7 +34,7 @@ def test_two_at_once_lose_nothing(s3):
         {"face_id": one, "image_id": one[:-2], "identity_id": f"person-{number % 2}", "assigned": "clustered"}
         for number, one in enumerate(faces)
     ]
-    landing.write_identities(pa.Table.from_pylist(rows, schema=schema.IDENTITY_SCHEMA))
+    IDENTITIES.write(landing, pa.Table.from_pylist(rows, schema=schema.IDENTITY_SCHEMA))
     ends = [
         subprocess.Popen([sys.executable, "-c", _PROGRAM, out, endpoint, by, f"person-{number}"])
         for number, by in enumerate(("ann", "bob"))

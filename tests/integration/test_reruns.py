@@ -22,6 +22,7 @@ import pytest
 
 import pixelbrain as pb
 from pixelbrain import schema
+from pixelbrain.landing.derived import IDENTITIES
 from pixelbrain.sources.local import uri_to_path
 from pixelbrain.stores.mongo.embedded import EmbeddedMongo
 from tests.integration.watched import World
@@ -249,7 +250,7 @@ def test_all_that_is_known_of_a_photo_follows_it(world, command, s3):
     endpoint = ("--s3-endpoint", s3.meta.endpoint_url)
 
     def people() -> dict[str, tuple[str, str]]:
-        rows = pb.Landing(world.out).read_identities().to_pylist()
+        rows = IDENTITIES.read(pb.Landing(world.out)).rows.to_pylist()
         assert all(row["face_id"].startswith(row["image_id"] + "#") for row in rows)
         return {row["face_id"].rpartition("/")[2]: (row["identity_id"], row["assigned"]) for row in rows}
 
@@ -276,7 +277,7 @@ def test_all_that_is_known_of_a_photo_follows_it(world, command, s3):
             for number, (face, image) in enumerate(faces)
         ]
         landing = pb.Landing(world.out)
-        landing.write_identities(pa.Table.from_pylist(table, schema.IDENTITY_SCHEMA))
+        IDENTITIES.write(landing, pa.Table.from_pylist(table, schema.IDENTITY_SCHEMA))
         known = people()
         place = world.photos.rename(world.folder / "renamed")
         check(world.extract(Faces, source=place), known, place.as_uri())

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from pixelbrain import schema
 from pixelbrain.landing.answers.log import AnswerLog, AnswerMemory
+from pixelbrain.landing.derived import GROUPS, IDENTITIES
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState, claim_generation
 from pixelbrain.record import write_stage
@@ -66,9 +67,9 @@ def main(out: str) -> None:
         | {"distance": 0.1, "assigned": "clustered"}
         for n in (1, 2)
     ]
-    landing.write_identities(pa.Table.from_pylist(people, schema.IDENTITY_SCHEMA))
+    IDENTITIES.write(landing, pa.Table.from_pylist(people, schema.IDENTITY_SCHEMA))
     groups = [{"image_id": f"s3://photos/{n}.jpg", "group_id": "group-1", "distance": 0.2} for n in (0, 1)]
-    landing.write_groups(pa.Table.from_pylist(groups, schema.GROUP_SCHEMA))
+    GROUPS.write(landing, pa.Table.from_pylist(groups, schema.GROUP_SCHEMA))
     log = AnswerLog(landing.storage)
     memory = AnswerMemory(log, "one", {"is_cat": pa.bool_()}, {"is_cat": "q1"})
     answer = {"image_id": "s3://photos/0.jpg", "version": "1", "field": "is_cat", "question": "q1", "key": "k"}

@@ -45,14 +45,10 @@ def module_name(file: Path) -> str:
 FILES = {module_name(file): file for file in sorted(PACKAGE.rglob("*.py"))}
 
 
-def imported_modules(file: Path, *, only_at_run: bool = False) -> set[str]:
-    """All modules that a file imports, at its top or inside functions; those for type checkers alone, too, or not."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if only_at_run and isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            node.body = [ast.Pass()]
+def imported_modules(file: Path) -> set[str]:
+    """All modules that a file imports, at its top or inside functions; those for type checkers alone, too."""
     found = set()
-    for node in ast.walk(tree):
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -92,9 +88,9 @@ def test_files_above_the_rooms_keep_their_place():
 
 
 def test_no_file_imports_itself_through_others():
-    """Not inside functions either: a circle says that two files are one, or three."""
+    """Not inside functions, and not for type checkers alone: a circle says that two files are one, or three."""
     imports = {
-        name: {n for n in imported_modules(file, only_at_run=True) if n in FILES and n != name}
+        name: {n for n in imported_modules(file) if n in FILES and n != name}
         for name, file in FILES.items()
         if file.parent != PACKAGE
     }

@@ -17,6 +17,7 @@ import pixelbrain as pb
 from pixelbrain import schema
 from pixelbrain.cli.main import cli
 from pixelbrain.errors import ConfigError, LandingError, MissingExtraError, OutLockedError
+from pixelbrain.landing.derived import IDENTITIES
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.published import publish
 from pixelbrain.record import write_stage
@@ -32,7 +33,7 @@ def out(tmp_path: Path) -> Path:
         | {"assigned": "clustered"}
         for face in ("/a.jpg#0", "/b.jpg#0")
     ]
-    landing.write_identities(pa.Table.from_pylist(rows, schema.IDENTITY_SCHEMA))
+    IDENTITIES.write(landing, pa.Table.from_pylist(rows, schema.IDENTITY_SCHEMA))
     publish(landing)
     return tmp_path / "out"
 

@@ -135,7 +135,7 @@ class Memory:
             settings=json.dumps(settings, sort_keys=True),
             everybody=True,
         )
-        self.landing.write_identities(found.faces)
+        IDENTITIES.write(self.landing, found.faces)
         write_registry(self.landing, found.people)
         return found.faces
 

@@ -10,6 +10,7 @@ from typing import Any
 from pixelbrain.errors import ConfigError
 from pixelbrain.identity.evaluate import ClusterScores, score_clusters
 from pixelbrain.identity.evaluation.labels import LabelledFaces
+from pixelbrain.landing.derived import IDENTITIES
 from pixelbrain.landing.landing import Landing
 from pixelbrain.shown import Shown
 
@@ -52,7 +53,7 @@ class Evaluation(Shown):
 
 def evaluate(landing: Landing, labelled: LabelledFaces) -> Evaluation:
     """Compare the people that `identify` found with the labels. Raises `ConfigError` before an `identify`."""
-    table = landing.read_identities()
+    table = IDENTITIES.read(landing).rows
     if table is None:
         raise ConfigError(
             f"nobody was identified in {landing.storage.uri} yet: pixelbrain identify {landing.storage.uri}"

@@ -7,6 +7,7 @@ import pyarrow.compute as pc
 
 from pixelbrain.identity.lookalikes.best import BURST, Judge
 from pixelbrain.identity.lookalikes.photos import read_photos
+from pixelbrain.landing.derived import GROUPS
 from pixelbrain.landing.duplicates.read import with_hashes
 from pixelbrain.landing.landing import Landing
 
@@ -17,7 +18,7 @@ def found_alike(landing: Landing) -> pa.Table | None:
     Of each group the best is kept, and why; of the others nothing is proposed: they are other photos. Raises
     `LandingError`.
     """
-    groups = landing.read_groups()
+    groups = GROUPS.read(landing).rows
     if groups is None:
         return None
     photos = read_photos(landing, vectors=False)

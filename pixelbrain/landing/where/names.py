@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from pixelbrain import schema
 from pixelbrain.errors import ConfigError
+from pixelbrain.landing.derived import GROUPS, IDENTITIES
 from pixelbrain.landing.digests import DigestTable, digest_ids, sort_digests
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.registry import read_registry
@@ -136,7 +137,7 @@ def _digests(table: pa.Table) -> np.ndarray:
 
 def most_common_person(landing: Landing) -> str | None:
     """The id of whoever is in most images; nobody who is hidden. None: nobody is known."""
-    people, hidden = landing.read_identities(), read_registry(landing.storage).hidden
+    people, hidden = IDENTITIES.read(landing).rows, read_registry(landing.storage).hidden
     if people is None:
         return None
     seen = people.filter(pc.is_valid(people["identity_id"])).group_by("identity_id")
@@ -212,7 +213,7 @@ def _each(column: Callable[[], pa.Array], name: str) -> Callable[[], pa.ListArra
 def _derived(landing: Landing, name: str) -> dict[str, Any]:
     """image_id -> what a later stage says of it."""
     column = "group_id" if name == "group_id" else "identity_id"
-    table = landing.read_groups() if name == "group_id" else landing.read_identities()
+    table = GROUPS.read(landing).rows if name == "group_id" else IDENTITIES.read(landing).rows
     if table is None and name in _NAMED:
         raise ConfigError(f"where: {name} is not known before people are found: `pixelbrain identify` finds them")
     if table is None:

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pixelbrain import schema
+from pixelbrain.landing.derived import IDENTITIES
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.registry import read_registry
 from pixelbrain.report.exports.contents import Contents, iter_contents
@@ -152,7 +153,7 @@ def _annotation(face: dict[str, Any], number: int, image: int, of: dict[str | No
 
 def _categories(landing: Landing) -> list[dict[str, Any]]:
     """Faces of nobody, and each person who has faces now."""
-    people, registry = landing.read_identities(), read_registry(landing.storage)
+    people, registry = IDENTITIES.read(landing).rows, read_registry(landing.storage)
     ids = [] if people is None else sorted(pc.unique(people["identity_id"]).drop_null().to_pylist())
     called = [registry.names.get(who) or who for who in ids]
     count = Counter([FACE, *called])

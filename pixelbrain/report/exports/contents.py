@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pixelbrain import schema
+from pixelbrain.landing.derived import GROUPS, IDENTITIES
 from pixelbrain.landing.digests import digest_ids, first_of_runs
 from pixelbrain.landing.faces import FINDER, face_results
 from pixelbrain.landing.landing import Landing
@@ -54,7 +55,7 @@ def iter_contents(
         ConfigError: `min_label_score` is no probability.
     """
     least, names = shown_from(landing, min_label_score), read_registry(landing.storage).names
-    people, groups = landing.read_identities(), landing.read_groups()
+    people, groups = IDENTITIES.read(landing).rows, GROUPS.read(landing).rows
     places, lookers = np.arange(landing.count_images()), face_results(landing.index)
     if images is not None:
         places = np.flatnonzero(np.asarray(pc.is_in(landing.index.image_id, images.combine_chunks())))

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from pixelbrain import schema
 from pixelbrain.config import EXIF
 from pixelbrain.errors import MixedModelsError
+from pixelbrain.landing.derived import GROUPS, IDENTITIES
 from pixelbrain.landing.digests import DigestTable, digest_ids, sort_digests
 from pixelbrain.landing.duplicates.read import read_duplicates
 from pixelbrain.landing.faces import own_fields
@@ -53,9 +54,9 @@ def read_library(landing: Landing, folder: Path, *, min_label_score: float | Non
         ConfigError: `min_label_score` is no probability.
     """
     least = shown_from(landing, min_label_score)
-    landed, known = landing.read_identities(), read_registry(landing.storage)
+    landed, known = IDENTITIES.read(landing).rows, read_registry(landing.storage)
     identities = _Rows(landed, "face_id", "identity_id", "distance", "assigned")
-    groups = _Rows(landing.read_groups(), "image_id", "group_id", "distance")
+    groups = _Rows(GROUPS.read(landing).rows, "image_id", "group_id", "distance")
     again = _Rows(read_duplicates(landing), "image_id", "duplicate_id", "keep", "why")
     spooled: Spool[Photo] = Spool(folder)
     failed: Spool[Failure] = Spool(folder)

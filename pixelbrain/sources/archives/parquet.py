@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from pixelbrain.errors import ReadError, SourceError
 from pixelbrain.sources.archives.ranged import open_ranged
-from pixelbrain.sources.base import MAX_IMAGE_BYTES, ImageBytes
+from pixelbrain.sources.base import ImageBytes, check_image_size
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
@@ -121,8 +121,7 @@ def read_row(archive: str, name: str, version: str, *, s3_endpoint: str | None =
     if data is None:
         only = f", only the path {named[:200]!r}: name that file, or a list of such paths, as SOURCE" if named else ""
         raise ReadError(f"row {row:,} has no bytes in the column `{column}`{only}")
-    if len(data) > MAX_IMAGE_BYTES:
-        raise ReadError(f"{len(data):,} bytes are no image: more than {MAX_IMAGE_BYTES:,} are not read")
+    check_image_size(len(data))
     return ImageBytes(data, version)
 
 

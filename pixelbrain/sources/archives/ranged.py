@@ -13,7 +13,7 @@ from pixelbrain.errors import ReadError, SourceError
 from pixelbrain.sources.base import ImageBytes, Part
 from pixelbrain.sources.cloud import CLOUD_SCHEMES, CloudGet, read_cloud
 from pixelbrain.sources.local import read_local, stat_version
-from pixelbrain.sources.s3_read import read_s3
+from pixelbrain.sources.s3 import read_s3
 from pixelbrain.storage.file_uri import FILE_SCHEME, uri_to_path
 from pixelbrain.storage.retry import Retries, with_retries
 from pixelbrain.storage.s3_client import s3_client

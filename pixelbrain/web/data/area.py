@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pixelbrain.storage.base import Storage
 from pixelbrain.web.data.colours import Coloured, colour_by
-from pixelbrain.web.data.maps import Maps, Places
-
-if TYPE_CHECKING:
-    from pixelbrain.web.data.known import Known
+from pixelbrain.web.data.known import Known
+from pixelbrain.web.data.maps import Places
 
 #: What an address may hold at most.
 LONGEST = 2_000
@@ -58,32 +54,28 @@ class Area:
         return inside & coloured.shown(self.keys) if coloured is not None and self.keys else inside
 
 
-class Atlas:
-    """The maps of an OUT, and what lies in a part of one. Safe to share between threads."""
+def photos_in(text: str, known: Known) -> np.ndarray:
+    """bool (photos,): those that are in the part of a map that an address names, or of which a face is."""
+    mask, found = np.zeros(len(known.photos), bool), _chosen(text, known)
+    if found is not None:
+        mask[found[0].photos_of(known.photos)[found[1]]] = True
+    return mask
 
-    def __init__(self, storage: Storage) -> None:
-        self.maps = Maps(storage)
 
-    def chosen(self, text: str, known: Known) -> tuple[Places, np.ndarray] | None:
-        """A map, and bool (n,), which of its places are in the part that an address names; None: it names none."""
-        area = Area.of(text)
-        places = area and self.maps.places(area.name, known.photos)
-        if not area or not places:
-            return None
-        coloured = colour_by(area.colour, places, known) if area.keys else None
-        return places, area.inside(places, coloured)
+def faces_in(text: str, known: Known) -> np.ndarray | None:
+    """int64: the faces that are there, the likest people together; None: it is no part of a map of faces."""
+    found = _chosen(text, known)
+    if found is None or not found[0].of_faces:
+        return None
+    rows = found[0].rows[found[1]]
+    return rows[np.argsort(known.person[rows], kind="stable")]
 
-    def photos(self, text: str, known: Known) -> np.ndarray:
-        """bool (photos,): those that are there, or of which a face is."""
-        mask, found = np.zeros(len(known.photos), bool), self.chosen(text, known)
-        if found is not None:
-            mask[found[0].photos_of(known.photos)[found[1]]] = True
-        return mask
 
-    def faces(self, text: str, known: Known) -> np.ndarray | None:
-        """int64: the faces that are there, the likest people together; None: it is no part of a map of faces."""
-        found = self.chosen(text, known)
-        if found is None or not found[0].of_faces:
-            return None
-        rows = found[0].rows[found[1]]
-        return rows[np.argsort(known.person[rows], kind="stable")]
+def _chosen(text: str, known: Known) -> tuple[Places, np.ndarray] | None:
+    """A map, and bool (n,), which of its places are in the part that an address names; None: it names none."""
+    area = Area.of(text)
+    places = area and known.maps.places(area.name, known.photos)
+    if not area or not places:
+        return None
+    coloured = colour_by(area.colour, places, known) if area.keys else None
+    return places, area.inside(places, coloured)

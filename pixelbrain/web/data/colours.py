@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow.compute as pc
 
 from pixelbrain.report.gallery import names
 from pixelbrain.web.data.columns import Photos, key_of
+from pixelbrain.web.data.known import Known
 from pixelbrain.web.data.maps import Places
-
-if TYPE_CHECKING:
-    from pixelbrain.web.data.known import Known
 
 #: Colours that can be told from each other; what is rarer shares one.
 COLOURS = 11

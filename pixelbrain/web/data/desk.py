@@ -29,9 +29,9 @@ from pixelbrain.landing.parts import IMAGES
 from pixelbrain.report.gallery.originals import OriginalReader
 from pixelbrain.sources import read_bytes
 from pixelbrain.stages.stages import Stages
-from pixelbrain.web.data.area import Atlas
 from pixelbrain.web.data.columns import Photos, key_of, read_photos
 from pixelbrain.web.data.known import Known
+from pixelbrain.web.data.maps import Maps
 from pixelbrain.web.data.pictures import Pictures
 
 if TYPE_CHECKING:
@@ -94,11 +94,11 @@ class Desk:
         self.least = config.min_label_score
         self._landing = Landing(storage)
         self.people = People(
-            Landing(storage), database=stages.unopened() if config.mongo else None, wait_s=_WAIT_S
+            Landing(storage), database=stages.context.unopened() if config.mongo else None, wait_s=_WAIT_S
         )  # with a landing of its own: it looks anew at each edit
         read = OriginalReader(functools.partial(read_bytes, s3_endpoint=config.s3_endpoint))
         self.pictures = Pictures(storage, read, max_pixels=config.max_megapixels * 1_000_000)
-        self.atlas = Atlas(storage)
+        self.maps = Maps(storage)
         self._view: View | None = None
         self._error: PixelbrainError | None = None
         self._lock = threading.RLock()  # of what is read of OUT
@@ -158,7 +158,7 @@ class Desk:
                 self._start_reading()
         if said != self._stamps[1] and self._view is not None:
             self._landing.refresh()
-            known = Known(self._landing, self._view.photos, self.atlas)
+            known = Known(self._landing, self._view.photos, self.maps)
             self._stamps = self._stamps[0], said, self._stamps[2]
             self._view = View(self._view.photos, known, "".join(self._stamps))
         if chosen != self._stamps[2] and self._view is not None:
@@ -177,7 +177,7 @@ class Desk:
             landing = Landing(self.storage)  # another one than pages read of
             stamps, there = self._stamps_now(), self._files()
             photos = read_photos(landing, self.least)
-            known = Known(landing, photos, self.atlas)
+            known = Known(landing, photos, self.maps)
             self.pictures.look()
             with self._lock:
                 self._landing, self._stamps, self._error = landing, stamps, None

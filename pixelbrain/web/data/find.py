@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pixelbrain.web.data.area import LONGEST
+from pixelbrain.web.data.area import LONGEST, photos_in
 from pixelbrain.web.data.columns import ORDERS, key_of
 from pixelbrain.web.data.dates import Day, days_and_words
 from pixelbrain.web.data.known import Known
@@ -217,7 +217,7 @@ def _masks(wanted: Wanted, known: Known) -> dict[str, np.ndarray]:
         codes = [code for code, one in enumerate(known.group_ids) if key_of(one) == wanted.group]
         masks["group"] = np.isin(known.group, codes)
     if wanted.area:
-        masks["area"] = known.atlas.photos(wanted.area, known)
+        masks["area"] = photos_in(wanted.area, known)
     return masks
 
 

@@ -10,12 +10,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pixelbrain.landing.derived import GROUPS, IDENTITIES
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.registry import read_registry
 from pixelbrain.report.gallery import names
 from pixelbrain.report.gallery.items import GalleryFace, Photo
-from pixelbrain.web.data.area import Atlas
 from pixelbrain.web.data.columns import Photos, key_of
+from pixelbrain.web.data.maps import Maps
 
 
 class Known:
@@ -24,11 +25,11 @@ class Known:
     Args:
         landing: what has landed.
         photos: the same, in memory.
-        atlas: the maps over them.
+        maps: the maps over them.
     """
 
-    def __init__(self, landing: Landing, photos: Photos, atlas: Atlas) -> None:
-        found, self.atlas = landing.read_identities(), atlas
+    def __init__(self, landing: Landing, photos: Photos, maps: Maps) -> None:
+        found, self.maps = IDENTITIES.read(landing).rows, maps
         self.photos, self.registry = photos, read_registry(landing.storage)
         self.identified = found is not None
         empty = pa.table({name: pa.nulls(0, pa.string()) for name in ("face_id", "identity_id", "assigned")})
@@ -55,7 +56,7 @@ class Known:
         self._groups(landing)
 
     def _groups(self, landing: Landing) -> None:
-        groups = landing.read_groups()
+        groups = GROUPS.read(landing).rows
         if groups is None:
             self.group = np.full(len(self.photos), -1, np.int64)
             self.group_ids: list[str] = []

@@ -14,6 +14,7 @@ from pixelbrain.errors import StoreError
 from pixelbrain.identity.group import group_images
 from pixelbrain.identity.people import PeopleIdentifierModule
 from pixelbrain.landing.compact import compact
+from pixelbrain.landing.derived import IDENTITIES
 from pixelbrain.report.export import export
 from pixelbrain.report.search import search
 from pixelbrain.stages.stages import Stages
@@ -43,15 +44,15 @@ def test_no_table_is_rewritten_from_an_index_that_is_behind(behind, database):
         EVERYBODY.run(database)
     with pytest.raises(StoreError, match="holds 2 images, and 4 landed"):
         group_images(database)
-    assert len(behind.read_identities()) == 2
-    assert behind.derived_state("identities").missing == 2
+    assert len(IDENTITIES.read(behind).rows) == 2
+    assert IDENTITIES.read(behind).missing == 2
 
 
 def test_the_stages_load_what_is_missing(behind, out, database):
     stages = Stages(RunConfig(out=str(out)))
     assert stages.identify(database, threshold=-0.99).faces == 4
     assert stages.group(database, threshold=0.9).images == 4
-    assert len(behind.read_identities()) == 4 and store_state(behind, database).in_step
+    assert len(IDENTITIES.read(behind).rows) == 4 and store_state(behind, database).in_step
 
 
 def test_an_index_that_was_emptied_wipes_nobody(behind, out, database):
@@ -95,7 +96,7 @@ def test_a_name_does_not_pass_to_the_photo_that_takes_a_place(behind, land, imag
     with open(tmp_path / "faces.csv", newline="") as file:
         named = {row["image_id"]: row["identity_id"] for row in csv.DictReader(file)}
     assert named["file:///photos/002.jpg"] == "" != named["file:///photos/003.jpg"]
-    assert landing.derived_state("identities").missing == 1
+    assert IDENTITIES.read(landing).missing == 1
 
 
 def test_a_compact_leaves_the_stores_in_step(behind, database, monkeypatch):

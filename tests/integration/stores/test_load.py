@@ -12,6 +12,7 @@ import pytest
 
 from pixelbrain import schema
 from pixelbrain.errors import LandingError, MixedModelsError, StoreError
+from pixelbrain.landing.derived import GROUPS, IDENTITIES
 from pixelbrain.landing.landing import Landing
 from pixelbrain.stores.database import Database
 from pixelbrain.stores.in_step import store_state
@@ -237,7 +238,8 @@ def test_a_vector_with_nan_costs_only_itself(land, image, database):
 
 def test_identities_and_groups_travel_with_a_load(land, image, database):
     landing = land([image(number, faces=2) for number in range(3)])
-    landing.write_identities(
+    IDENTITIES.write(
+        landing,
         pa.Table.from_pylist(
             [
                 {"face_id": f"file:///photos/{n:03d}.jpg#{place}", "image_id": f"file:///photos/{n:03d}.jpg"}
@@ -246,10 +248,10 @@ def test_identities_and_groups_travel_with_a_load(land, image, database):
                 for place in range(2)
             ],
             schema=schema.IDENTITY_SCHEMA,
-        )
+        ),
     )
     groups = [{"image_id": f"file:///photos/{n:03d}.jpg", "group_id": "g", "distance": 0.25} for n in range(2)]
-    landing.write_groups(pa.Table.from_pylist(groups, schema=schema.GROUP_SCHEMA))
+    GROUPS.write(landing, pa.Table.from_pylist(groups, schema=schema.GROUP_SCHEMA))
 
     load(landing, database)
     before = list(database.find_images())

@@ -10,6 +10,7 @@ import pytest
 
 from pixelbrain import schema
 from pixelbrain.errors import ConfigError, MixedModelsError, StoreError
+from pixelbrain.landing.derived import IDENTITIES
 from pixelbrain.report.search import search
 from pixelbrain.stores.database import Database
 from pixelbrain.stores.load import load
@@ -59,7 +60,7 @@ def test_faces_with_their_identities(loaded, rows):
     table = [
         {"face_id": faces[3]["face_id"], "image_id": rows[1]["image_id"], "identity_id": "ann", "assigned": "single"}
     ]
-    loaded.landing.write_identities(pa.Table.from_pylist(table, schema=schema.IDENTITY_SCHEMA))
+    IDENTITIES.write(loaded.landing, pa.Table.from_pylist(table, schema=schema.IDENTITY_SCHEMA))
 
     found = _search(loaded, vectors[[3, 10]], k=4)
 

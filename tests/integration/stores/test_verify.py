@@ -8,6 +8,7 @@ import pytest
 
 from pixelbrain import schema
 from pixelbrain.errors import LandingError
+from pixelbrain.landing.derived import GROUPS, IDENTITIES
 from pixelbrain.landing.landing import Landing
 from pixelbrain.stores.database import Database
 from pixelbrain.stores.in_step import store_state
@@ -32,9 +33,9 @@ def landing(land, image, database) -> Landing:
         for n in range(10)
         for place in range(2)
     ]
-    landing.write_identities(pa.Table.from_pylist(people, schema=schema.IDENTITY_SCHEMA))
+    IDENTITIES.write(landing, pa.Table.from_pylist(people, schema=schema.IDENTITY_SCHEMA))
     groups = [{"image_id": PHOTO(n), "group_id": "g", "distance": 0.1} for n in range(3)]
-    landing.write_groups(pa.Table.from_pylist(groups, schema=schema.GROUP_SCHEMA))
+    GROUPS.write(landing, pa.Table.from_pylist(groups, schema=schema.GROUP_SCHEMA))
     load(landing, database)
     return landing
 
@@ -173,12 +174,12 @@ def test_nothing_landed_is_said(out, database):
 
 def test_the_state_tells_people_and_groups_that_are_newer(landing, database):
     assert store_state(landing, database).in_step
-    people = landing.read_identities()
-    landing.write_identities(people.slice(1))
+    people = IDENTITIES.read(landing).rows
+    IDENTITIES.write(landing, people.slice(1))
     assert store_state(landing, database).reasons == ("people were identified since the last load",)
     database.store_derived("identities")
     assert store_state(landing, database).in_step
-    landing.write_groups(landing.read_groups().slice(1))
+    GROUPS.write(landing, GROUPS.read(landing).rows.slice(1))
     assert store_state(landing, database).reasons == ("images were grouped since the last load",)
     load(landing, database)
     assert store_state(landing, database).in_step

@@ -68,6 +68,7 @@ def search(landed, tmp_path, encode, monkeypatch):
         config=RunConfig(out=str(landed)),
         database=contextlib.nullcontext,
         check=lambda stage: None,
+        context=SimpleNamespace(choose=lambda where: None),
     )
     asked = SimpleNamespace()
 

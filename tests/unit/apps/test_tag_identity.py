@@ -11,6 +11,7 @@ import pytest
 from pixelbrain import schema
 from pixelbrain.apps.tag_identity import tag_identity
 from pixelbrain.errors import ConfigError, LandingError
+from pixelbrain.landing.derived import IDENTITIES
 from pixelbrain.landing.landing import Landing
 from pixelbrain.sources.local import uri_to_path
 from pixelbrain.stages.stages import Stages
@@ -73,7 +74,7 @@ def test_one_run_and_a_row_an_image(remove, landed, tmp_path, monkeypatch):
             {"image_id": image, "face_id": f"{image}#{number}", "identity_id": person, "assigned": "none"}
             for number, (image, person) in enumerate(faces)
         ]
-        stages.landing.write_identities(pa.Table.from_pylist(rows, schema.IDENTITY_SCHEMA))
+        IDENTITIES.write(stages.landing, pa.Table.from_pylist(rows, schema.IDENTITY_SCHEMA))
         return {"identify": SimpleNamespace(people=2)}
 
     monkeypatch.setattr(Stages, "run", run)

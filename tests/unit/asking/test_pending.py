@@ -17,6 +17,7 @@ from pixelbrain.asking.questions.question import Question
 from pixelbrain.asking.request.body import question_hash
 from pixelbrain.asking.settings import AskSettings
 from pixelbrain.errors import ConfigError
+from pixelbrain.landing.derived import GROUPS, IDENTITIES
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
 from pixelbrain.landing.where.names import read_where
@@ -97,9 +98,9 @@ def test_where_knows_people_groups_and_fields_that_users_stored(landing: Landing
     states = dict.fromkeys(kinds, ModuleState(settings={}, model=None))
     landing.write_part(table, generation=2, block=0, piece=0, modules=states)
     landing.refresh()
-    landing.write_identities(pa.Table.from_pylist(faces, schema.IDENTITY_SCHEMA))
+    IDENTITIES.write(landing, pa.Table.from_pylist(faces, schema.IDENTITY_SCHEMA))
     groups = [{"image_id": "b", "group_id": "g"}, {"image_id": "c", "group_id": None}]
-    landing.write_groups(pa.Table.from_pylist(groups, schema.GROUP_SCHEMA))
+    GROUPS.write(landing, pa.Table.from_pylist(groups, schema.GROUP_SCHEMA))
     stored = {"rating": {"a": 5, "c": 2.5, "x": 9}, "mixed": {"a": 1, "b": "2"}}
     asked = []
 

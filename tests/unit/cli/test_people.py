@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from pixelbrain import schema
 from pixelbrain.cli.main import cli
+from pixelbrain.landing.derived import IDENTITIES
 from tests.unit.landed_out import land_faces
 
 FACES = [f"file:///photos/{number}.jpg#0" for number in range(7)]
@@ -26,7 +27,7 @@ def out(tmp_path) -> Path:
         | ({"identity_id": None, "assigned": "single"} if number == 6 else {"distance": number / 100})
         for number, one in enumerate(FACES)
     ]
-    landing.write_identities(pa.Table.from_pylist(rows, schema=schema.IDENTITY_SCHEMA))
+    IDENTITIES.write(landing, pa.Table.from_pylist(rows, schema=schema.IDENTITY_SCHEMA))
     return tmp_path / "out"
 
 

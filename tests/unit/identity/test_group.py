@@ -8,6 +8,7 @@ from pixelbrain import schema
 from pixelbrain.errors import ConfigError, LandingError
 from pixelbrain.identity.assign import cluster_name
 from pixelbrain.identity.group import group_images
+from pixelbrain.landing.derived import GROUPS
 from tests.unit.landed_out import land_faces
 
 from .conftest import VectorTable
@@ -23,7 +24,7 @@ def test_images_that_look_alike_are_grouped(tmp_path, people):
     database = _database(tmp_path, vectors)
     report = group_images(database)
     assert (report.images, report.grouped, report.groups) == (9, 8, 2)
-    table = database.landing.read_groups()
+    table = GROUPS.read(database.landing).rows
     assert table.schema.equals(schema.GROUP_SCHEMA)
     assert database.stored == ["groups"]
     rows = table.to_pylist()
@@ -38,7 +39,7 @@ def test_those_that_are_not_meant_are_in_no_group(tmp_path, people):
     database = _database(tmp_path, people(2, 4, noise=0.2) * 17)
     report = group_images(database, only=pa.chunked_array([database.ids[1:4]]))
     assert (report.images, report.grouped, report.groups) == (3, 3, 1)
-    found = database.landing.read_groups().to_pylist()
+    found = GROUPS.read(database.landing).rows.to_pylist()
     assert [row["image_id"] for row in found if row["group_id"]] == database.ids[1:4] and len(found) == 8
     assert group_images(database, only=pa.chunked_array([], pa.string())).images == 0
 
@@ -47,8 +48,8 @@ def test_those_without_a_vector_are_looked_at_and_in_no_group(tmp_path, people):
     """A module has none of some photos: they are no news to the next `status`."""
     database = _database(tmp_path, people(2, 4, noise=0.2) * 17)
     database.ids, database.vectors = database.ids[:6], database.vectors[:6]
-    assert (group_images(database).images, database.landing.read_groups().num_rows) == (6, 8)
-    assert not database.landing.derived_state("groups").outdated
+    assert (group_images(database).images, GROUPS.read(database.landing).rows.num_rows) == (6, 8)
+    assert not GROUPS.read(database.landing).outdated
 
 
 def test_where_no_vectors_landed_is_said_with_those_that_did(tmp_path):
@@ -65,7 +66,7 @@ def test_copies_of_a_photo_are_a_group(tmp_path):
 def test_no_images(tmp_path):
     database = _database(tmp_path, np.empty((0, 8), np.float32))
     assert group_images(database).groups == 0
-    assert database.landing.read_groups().num_rows == 0
+    assert GROUPS.read(database.landing).rows.num_rows == 0
 
 
 def test_an_unknown_model_needs_a_threshold(tmp_path, people):

@@ -11,6 +11,7 @@ from pixelbrain.identity.assign import cluster_name
 from pixelbrain.identity.corrections.people import People
 from pixelbrain.identity.people import PeopleIdentifierModule, QualityGate
 from pixelbrain.identity.thresholds import face_threshold, group_threshold
+from pixelbrain.landing.derived import IDENTITIES
 from tests.unit.landed_out import land_faces
 
 from .conftest import VectorTable
@@ -32,7 +33,7 @@ def test_every_face_has_a_row_that_says_what_became_of_it(tmp_path, people):
     report = PeopleIdentifierModule().run(database)
     assert (report.faces, report.assigned, report.single, report.gated, report.people) == (11, 8, 1, 2, 2)
     assert report.threshold == face_threshold("facenet-vggface2", "average")
-    table = database.landing.read_identities()
+    table = IDENTITIES.read(database.landing).rows
     assert table.schema.equals(schema.IDENTITY_SCHEMA)
     assert database.stored == ["identities"]
     rows = table.to_pylist()
@@ -67,7 +68,7 @@ def test_identities_are_the_same_on_every_run_and_in_every_order(tmp_path, peopl
     PeopleIdentifierModule().run(first)
     again = _database(tmp_path / "b", vectors, order=np.random.default_rng(0).permutation(24).tolist())
     PeopleIdentifierModule().run(again)
-    a, b = (database.landing.read_identities() for database in (first, again))
+    a, b = (IDENTITIES.read(database.landing).rows for database in (first, again))
     assert a.drop_columns("distance").equals(b.drop_columns("distance"))
     assert np.allclose(a["distance"].to_numpy(), b["distance"].to_numpy(), atol=1e-6)
     assert len(set(a["identity_id"].to_pylist())) == 4
@@ -79,7 +80,7 @@ def test_photos_added_later_leave_the_names_alone(tmp_path, people):
     PeopleIdentifierModule().run(early)
     late = _database(tmp_path / "b", vectors[[0, 1, 6, 7, 12, 13, 2, 8, 14, 3]])
     PeopleIdentifierModule().run(late)
-    names = [database.landing.read_identities()["identity_id"].to_pylist() for database in (early, late)]
+    names = [IDENTITIES.read(database.landing).rows["identity_id"].to_pylist() for database in (early, late)]
     assert names[1][:6] == names[0]
 
 
@@ -103,7 +104,7 @@ def test_no_faces_at_all(tmp_path):
     database = _database(tmp_path, np.empty((0, 8), np.float32))
     report = PeopleIdentifierModule().run(database)
     assert (report.faces, report.people) == (0, 0)
-    assert database.landing.read_identities().num_rows == 0
+    assert IDENTITIES.read(database.landing).rows.num_rows == 0
 
 
 def test_a_covered_face_links_nobody_and_may_join_somebody_and_one_upside_down_may_not(tmp_path, people):
@@ -116,7 +117,7 @@ def test_a_covered_face_links_nobody_and_may_join_somebody_and_one_upside_down_m
     )
     database.landing.refresh()
     report = PeopleIdentifierModule().run(database)
-    how = database.landing.read_identities()["assigned"].to_pylist()
+    how = IDENTITIES.read(database.landing).rows["assigned"].to_pylist()
     assert how == ["clustered", "clustered", "late", "gated", "clustered", "clustered", "gated", "gated"]
     assert (report.assigned, report.gated, report.people) == (5, 3, 1)
     whys = {row: People(tmp_path).explain(database.ids[row])["why"] for row in (2, 3, 6)}

@@ -7,7 +7,7 @@ import pytest
 
 from pixelbrain import schema
 from pixelbrain.landing.compact import compact
-from pixelbrain.landing.derived import IDENTITIES
+from pixelbrain.landing.derived import GROUPS, IDENTITIES
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import write_table
 from tests.unit.landed_out import land_faces
@@ -27,7 +27,7 @@ def identities(faces: list[str]) -> pa.Table:
 @pytest.fixture
 def identified(tmp_path) -> Landing:
     landing = land_faces(tmp_path, FACES)
-    landing.write_identities(identities([*FACES, "file:///nobody.jpg#0"]))
+    IDENTITIES.write(landing, identities([*FACES, "file:///nobody.jpg#0"]))
     return landing
 
 
@@ -38,15 +38,15 @@ def identities_digest(landing: Landing) -> str:
 
 def named(landing: Landing) -> dict[str, str]:
     landing.refresh()
-    table = landing.read_identities()
+    table = IDENTITIES.read(landing).rows
     return dict(zip(table["face_id"].to_pylist(), table["identity_id"].to_pylist(), strict=True))
 
 
 def test_rows_keep_their_order_and_say_where_they_are_from(identified):
-    rows = identified.read_identities().to_pylist()
+    rows = IDENTITIES.read(identified).rows.to_pylist()
     assert [row["face_id"] for row in rows] == FACES  # and nobody's face is not there
     assert {(row["image_version"], row["x1"], row["y2"]) for row in rows} == {("1", 1.0, 4.0)}
-    assert not identified.derived_state("identities").outdated
+    assert not IDENTITIES.read(identified).outdated
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_rows_keep_their_order_and_say_where_they_are_from(identified):
 def test_a_name_does_not_pass_to_what_takes_the_place_of_a_face(identified, tmp_path, change):
     land_faces(tmp_path, ["file:///a.jpg#0"], generation=2, **change)
     assert named(identified) == {FACES[2]: "person-2"}
-    state = identified.derived_state("identities")
+    state = IDENTITIES.read(identified)
     assert (state.stale, state.missing, state.outdated) == (2, 1, True)
     compact(identified)
     assert named(identified) == {FACES[2]: "person-2"}
@@ -65,41 +65,41 @@ def test_a_name_does_not_pass_to_what_takes_the_place_of_a_face(identified, tmp_
 
 def test_the_same_again_keeps_its_names(identified, tmp_path):
     land_faces(tmp_path, FACES, generation=2)
-    assert len(named(identified)) == 3 and not identified.derived_state("identities").outdated
+    assert len(named(identified)) == 3 and not IDENTITIES.read(identified).outdated
 
 
 def test_the_same_again_is_nothing_new_to_later_stages(identified):
     digest = identities_digest(identified)
-    identified.write_identities(identities([*FACES, "file:///nobody.jpg#0"]))
+    IDENTITIES.write(identified, identities([*FACES, "file:///nobody.jpg#0"]))
     assert identities_digest(identified) == digest
-    identified.write_identities(identities(FACES[1:]))
+    IDENTITIES.write(identified, identities(FACES[1:]))
     assert identities_digest(identified) != digest and len(named(identified)) == 2
     (identified.storage.local / IDENTITIES.file).write_bytes(b"PAR1 cut short")
-    identified.write_identities(identities(FACES))
+    IDENTITIES.write(identified, identities(FACES))
     assert len(named(identified)) == 3
 
 
 def test_new_faces_are_missing(identified, tmp_path):
     land_faces(tmp_path, ["file:///c.jpg#0", "file:///c.jpg#1"], generation=2)
-    assert len(named(identified)) == 3 and identified.derived_state("identities").missing == 2
+    assert len(named(identified)) == 3 and IDENTITIES.read(identified).missing == 2
 
 
 def test_groups_fit_by_version_and_settings(tmp_path):
     landing = land_faces(tmp_path, FACES)
     rows = [{"image_id": f"file:///{name}.jpg", "group_id": "g", "distance": 0.1} for name in "ab"]
-    landing.write_groups(pa.Table.from_pylist(rows))
-    assert len(landing.read_groups()) == 2
+    GROUPS.write(landing, pa.Table.from_pylist(rows))
+    assert len(GROUPS.read(landing).rows) == 2
     land_faces(tmp_path, FACES[:2], generation=2, version="2")
     landing.refresh()
-    assert landing.read_groups()["image_id"].to_pylist() == ["file:///b.jpg"]
-    assert landing.derived_state("groups").missing == 1
+    assert GROUPS.read(landing).rows["image_id"].to_pylist() == ["file:///b.jpg"]
+    assert GROUPS.read(landing).missing == 1
 
 
 def test_a_table_of_an_older_version_is_read_by_its_ids(tmp_path):
     landing = land_faces(tmp_path, FACES)
     write_table(landing.storage, "identities/identities.parquet", identities([*FACES[1:], "file:///gone.jpg#0"]))
     assert named(landing) == {FACES[1]: "person-0", FACES[2]: "person-1"}
-    state = landing.derived_state("identities")
+    state = IDENTITIES.read(landing)
     assert state.rows.schema.equals(schema.IDENTITY_SCHEMA) and (state.stale, state.missing) == (1, 3)
 
 

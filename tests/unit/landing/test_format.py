@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from pixelbrain.cli.main import cli
 from pixelbrain.errors import LandingError, NewerFormatError
+from pixelbrain.landing.derived import GROUPS, IDENTITIES
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import claim_generation
 from pixelbrain.landing.published import publish
@@ -41,7 +42,7 @@ def test_an_out_of_each_format_is_read(tmp_path, number):
         assert rows[IDS[2]]["facenet"]["n_faces"] == 2 and rows[IDS[3]]["version"] == "2"
         assert rows[IDS[0]]["resnet"]["label"] == "tabby" and rows[IDS[4]]["status"] == "failed"
         assert rows[IDS[0]]["is_cat"]["answer"] is True
-        assert len(landing.read_identities()) == 2 and len(landing.read_groups()) == 2
+        assert len(IDENTITIES.read(landing).rows) == 2 and len(GROUPS.read(landing).rows) == 2
 
     check()
     claim_generation(landing.storage)  # as whatever lands something does first

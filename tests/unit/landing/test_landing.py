@@ -10,6 +10,7 @@ import pytest
 
 from pixelbrain import schema
 from pixelbrain.errors import LandingError, MixedModelsError
+from pixelbrain.landing.derived import IDENTITIES
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
 from pixelbrain.storage.base import BrokenFileError
@@ -236,7 +237,7 @@ def test_temporary_files_of_the_killed_go_after_an_hour(tmp_path):
 def test_nothing_landed(tmp_path):
     landing = Landing(tmp_path)
     assert everything(landing) == [] and landing.count_images() == 0 and landing.models() == {}
-    assert landing.read_identities() is None
+    assert IDENTITIES.read(landing).rows is None
     with pytest.raises(LandingError, match="pixelbrain run"):
         landing.require()
 

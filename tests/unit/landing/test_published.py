@@ -20,6 +20,7 @@ import pytest
 from pixelbrain import schema
 from pixelbrain.errors import OutLockedError
 from pixelbrain.landing.compact import compact
+from pixelbrain.landing.derived import IDENTITIES
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
 from pixelbrain.landing.published import publish
@@ -135,7 +136,7 @@ def name_faces(landing: Landing, **people: str) -> None:
         {"face_id": schema.face_id(name, 0), "image_id": name, "identity_id": who, "distance": 0.1, "assigned": "late"}
         for name, who in people.items()
     ]
-    landing.write_identities(pa.Table.from_pylist(rows, schema.IDENTITY_SCHEMA))
+    IDENTITIES.write(landing, pa.Table.from_pylist(rows, schema.IDENTITY_SCHEMA))
 
 
 def faces_of(out: Path) -> list[tuple[Any, ...]]:

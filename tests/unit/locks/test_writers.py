@@ -16,6 +16,7 @@ from pixelbrain.engine.extract import extract
 from pixelbrain.errors import OutLockedError
 from pixelbrain.identity.group import group_images
 from pixelbrain.landing.compact import compact
+from pixelbrain.landing.derived import GROUPS, IDENTITIES
 from pixelbrain.landing.forgotten.erase import erase
 from pixelbrain.landing.forgotten.marks import Mark, lift_mark, write_mark
 from pixelbrain.landing.landing import Landing
@@ -34,8 +35,6 @@ WRITES = {"write", "write_with", "move", "delete", "sweep", "write_table"}
 #: Functions that change OUT, and take no lock; and why that is right.
 UNDER_ANOTHERS_LOCK = {
     "landing/landing.py:write_part": "workers on other machines write, for the run that claimed their generation",
-    "landing/landing.py:write_identities": "of a table of a later stage, whose `write` takes it",
-    "landing/landing.py:write_groups": "as `write_identities`",
     "landing/derived.py:_land": "of `write` and `rewrite`, which take it",
     "landing/answers/log.py:_fold": "of `fold`, which takes it",
     "landing/answers/log.py:_write": "of `fold`, which takes it",
@@ -92,8 +91,8 @@ def questions() -> dict:
 
 WRITERS = [
     lambda out, photos: Landing(out).set_aside_broken(),
-    lambda out, photos: Landing(out).write_identities(pa.table({"face_id": []})),
-    lambda out, photos: Landing(out).write_groups(pa.table({"image_id": []})),
+    lambda out, photos: IDENTITIES.write(Landing(out), pa.table({"face_id": []})),
+    lambda out, photos: GROUPS.write(Landing(out), pa.table({"image_id": []})),
     lambda out, photos: Landing(out).answer_log.fold(),
     lambda out, photos: Landing(out).answer_log.set_lost("run", ["mood"], 1),
     lambda out, photos: claim_generation(Landing(out).storage),

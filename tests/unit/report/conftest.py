@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from pixelbrain import schema
+from pixelbrain.landing.derived import GROUPS, IDENTITIES
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
 from pixelbrain.sources.local import path_to_uri
@@ -32,9 +33,9 @@ def land(tmp_path: Path) -> Callable[..., Landing]:
             states = {name: ModuleState(settings={}, model=MODELS[name]) for name in modules}
             landing.write_part(pa.Table.from_pylist(rows, columns), generation=1, block=0, piece=0, modules=states)
         if identities is not None:
-            landing.write_identities(pa.Table.from_pylist(identities, schema.IDENTITY_SCHEMA))
+            IDENTITIES.write(landing, pa.Table.from_pylist(identities, schema.IDENTITY_SCHEMA))
         if groups is not None:
-            landing.write_groups(pa.Table.from_pylist(groups, schema.GROUP_SCHEMA))
+            GROUPS.write(landing, pa.Table.from_pylist(groups, schema.GROUP_SCHEMA))
         return landing
 
     return _land

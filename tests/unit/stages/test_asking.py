@@ -13,7 +13,7 @@ from pixelbrain.errors import ConfigError, LandingError
 from pixelbrain.landing.landing import Landing
 from pixelbrain.locks.run import RunLock
 from pixelbrain.record import read_record
-from pixelbrain.stages.asking import ask_batch, asked, dry_run, to_ask
+from pixelbrain.stages.asking import ask_batch, dry_run
 from pixelbrain.stages.stages import Stages
 
 QUESTIONS = ["people_detector", {"field": "mood", "question": "The mood?"}]
@@ -25,14 +25,14 @@ def over(out) -> Stages:
 
 def test_what_is_asked_and_of_which_images(landed):
     module = pb.Gpt4VModule(questions=QUESTIONS, where="width > 60")
-    given = to_ask(over(landed), module)
+    given = over(landed).to_ask(module)
     assert (given["settings"], given["price"], given["limits"]) == (module.settings, module.price, module.limits)
     assert given["where"] is not None
-    assert asked(module) == {"fields": "is_person, mood", "model": "gpt-4o-mini"}
+    assert module.asked() == {"fields": "is_person, mood", "model": "gpt-4o-mini"}
     with pytest.raises(ConfigError):
-        to_ask(over(landed), pb.Gpt4VModule(questions=QUESTIONS, where="colour == 3"))
+        over(landed).to_ask(pb.Gpt4VModule(questions=QUESTIONS, where="colour == 3"))
     with pytest.raises(LandingError, match="nothing has landed"):
-        to_ask(over(landed / "elsewhere"), module)
+        over(landed / "elsewhere").to_ask(module)
 
 
 def test_a_field_that_did_not_land_is_asked_of_mongodb_if_it_is_there(landed, monkeypatch):

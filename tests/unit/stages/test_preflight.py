@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from pixelbrain.cli.main import cli
 from pixelbrain.config import RunConfig
 from pixelbrain.errors import LandingError, StoreError
+from pixelbrain.stages.context import Context
 from pixelbrain.stages.preflight import CHECKS, NEEDS
 from pixelbrain.stages.stages import Stages
 from tests.unit.landed_out import land_faces
@@ -22,7 +23,7 @@ def nothing_starts(monkeypatch, tmp_path):
     """No model, no Ray, no database; and a machine without weights or a key."""
     for place in ("pixelbrain.engine.extract.extract", "pixelbrain.engine.ask.run.ask", "pixelbrain.stores.load.load"):
         monkeypatch.setattr(place, lambda *_, **__: pytest.fail("work began"))
-    monkeypatch.setattr("pixelbrain.stages.stages.RunLock", lambda *_, **__: pytest.fail("OUT was taken"))
+    monkeypatch.setattr("pixelbrain.stages.context.RunLock", lambda *_, **__: pytest.fail("OUT was taken"))
     monkeypatch.setattr("pixelbrain.stores.mongo.connection.SERVER_SELECTION_TIMEOUT_MS", 100)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "RAY_ADDRESS", "PIXELBRAIN_WEIGHTS"):
@@ -59,7 +60,7 @@ def test_a_run_says_what_is_missing_before_any_work_and_the_cheapest_first(photo
     config.write_text(config.read_text().replace("resnet50", "efficientnet-lite0"))
     assert f"no Ray answers at {NOBODY}" in run(photo_folder, out)
     assert f"no Ray answers at {NOBODY}" in run(photo_folder, out, "--executor", "local")  # to ask
-    stages = Stages(RunConfig(out=str(out), executor="local"))
+    stages = Context(RunConfig(out=str(out), executor="local"))
     CHECKS["ray"](stages), CHECKS["servers"](stages)  # nobody needs one
     assert not out.exists()
 
@@ -95,8 +96,8 @@ def test_what_was_there_is_not_looked_at_again(photo_folder, tmp_path, monkeypat
     stages.check("extract")
     monkeypatch.setattr("pixelbrain.stages.preflight.CHECKS", dict.fromkeys(CHECKS, lambda _: pytest.fail("again")))
     stages.check("extract", "report")
-    looked = stages.look_first()
-    assert looked is stages.look_first() and looked[1] and sum(map(len, looked[0])) == 7
+    looked = stages.context.look_first()
+    assert looked is stages.context.look_first() and looked[1] and sum(map(len, looked[0])) == 7
 
 
 def test_every_need_is_a_check():

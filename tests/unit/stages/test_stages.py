@@ -65,7 +65,7 @@ def test_a_secret_is_given_again_where_a_store_is_asked(name, uri, landed):
 
 def test_a_later_stage_leaves_on_record_what_extract_was_told(landed):
     write_stage(landed, "extract", {}, settings={"source": "photos", "top_k": 7, "strategy": "dbscan"})
-    Stages.over(str(landed), chroma="http://c:1").record("load", {"seconds": 1.234, "images": 7})
+    Stages.over(str(landed), chroma="http://c:1").context.record("load", {"seconds": 1.234, "images": 7})
     record = read_record(landed)
     assert record["settings"] == {
         "source": "photos", "top_k": 7, "strategy": "dbscan", "chroma": "http://c:1",
@@ -82,11 +82,11 @@ def test_without_a_display_the_log_hears_it(landed, loads, caplog):
 
 def test_a_loader_is_of_the_source(tmp_path):
     told = {"limit": 3, "s3_endpoint": "http://s3", "max_megapixels": 200}
-    loader = Stages(RunConfig(source="photos", out=str(tmp_path), **told)).loader()
+    loader = Stages(RunConfig(source="photos", out=str(tmp_path), **told)).context.loader()
     assert loader.max_megapixels == 200
     assert (loader.source, loader.limit, loader.s3_endpoint) == ("photos", 3, "http://s3")
     with pytest.raises(ConfigError, match="no SOURCE"):
-        Stages(RunConfig(out=str(tmp_path))).loader()
+        Stages(RunConfig(out=str(tmp_path))).context.loader()
 
 
 def test_modules_are_those_that_look(tmp_path):
@@ -94,7 +94,7 @@ def test_modules_are_those_that_look(tmp_path):
         modules=("resnet", "gpt4v", SIZE), offline=True, top_k=3,
         gpt4v={"question": "people_detector"}, out=str(tmp_path),
     )  # fmt: skip
-    resnet, size = Stages(config).modules()
+    resnet, size = Stages(config).context.modules()
     assert (resnet.name, resnet.settings()["top_k"], size.name) == ("resnet", 3, "size")
 
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from pixelbrain.identity.lookalikes.duplicates import find_duplicates
+from pixelbrain.landing.derived import GROUPS
 from pixelbrain.landing.duplicates.choices import ChoiceLog, PhotoRef
 from pixelbrain.landing.duplicates.read import read_duplicates
 from pixelbrain.landing.landing import Landing
@@ -28,7 +29,7 @@ def landed(land) -> Landing:  # noqa: F811
         photo("x.jpg", OTHER, vector=[0, 1]), photo("y.jpg", OTHER ^ 1, size=(200, 150), vector=[0.1, 1]),
     )  # fmt: skip
     names = [f"file:///{one}" for one in ("a.jpg", "b <i>.jpg", "x.jpg")]
-    landing.write_groups(pa.table({"image_id": names, "group_id": ["group-1"] * 3, "distance": [0.1, 0.2, 0.3]}))
+    GROUPS.write(landing, pa.table({"image_id": names, "group_id": ["group-1"] * 3, "distance": [0.1, 0.2, 0.3]}))
     return landing
 
 

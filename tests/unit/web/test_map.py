@@ -90,7 +90,7 @@ def test_the_commonest_have_a_colour_each():
 
 def test_a_part_of_it_is_a_search(mapped: Visitor):
     known = mapped.desk.view().known
-    places = mapped.desk.atlas.maps.places("faces", known.photos)
+    places = mapped.desk.maps.places("faces", known.photos)
     whole = address(SQUARE, places.made)
     assert "24 photos found" in shown(mapped.get(f"/photos?area={whole}"))
     page = mapped.get(f"/faces?area={whole}")

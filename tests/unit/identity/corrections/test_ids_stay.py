@@ -7,6 +7,7 @@ import pytest
 
 from pixelbrain.identity.assign import cluster_name
 from pixelbrain.identity.evaluate import score_clusters
+from pixelbrain.landing.derived import IDENTITIES
 from pixelbrain.landing.registry import read_registry
 
 from .world import World, four_people
@@ -132,9 +133,9 @@ def test_an_out_of_an_older_version_keeps_its_ids(world):
     before = world.who()
     assert len(read_registry(storage).ids) == 4
     storage.delete("people/people.parquet")
-    table = world.people.landing.read_identities()
+    table = IDENTITIES.read(world.people.landing).rows
     columns = [name for name in table.column_names if not name.startswith("found")]
-    world.people.landing.write_identities(table.select(columns))
+    IDENTITIES.write(world.people.landing, table.select(columns))
     world.people.name(next(iter(before.values())), "Ann")  # before it is identified again
     assert world.who() == before and len(world.people.list()) == 4
     world.add(3, who=1, prefix="a")

@@ -12,6 +12,7 @@ import pixelbrain as pb
 from pixelbrain.errors import ContradictionError, LandingError, OutLockedError, PeopleError
 from pixelbrain.identity.corrections.events import Event, EventLog, FaceRef
 from pixelbrain.identity.corrections.faces import find_faces, match_rows
+from pixelbrain.landing.derived import IDENTITIES
 from pixelbrain.report.export import export
 from pixelbrain.storage.local import LocalStorage
 from tests.unit.landed_out import land_faces
@@ -120,7 +121,7 @@ def test_faces_that_are_nobodys_or_no_faces(world):
     world.people.reject(second)
     after = rebuilt(world)
     assert [after[first], after[second]] == [None, None] and {after[one] for one in rest} == {a}
-    how = world.people.landing.read_identities().to_pylist()
+    how = IDENTITIES.read(world.people.landing).rows.to_pylist()
     assert {row["face_id"]: row["assigned"] for row in how if row["face_id"] in (first, second)} == {
         first: "removed", second: "rejected",
     }  # fmt: skip
@@ -175,7 +176,7 @@ def test_an_out_without_people_says_so(tmp_path):
 
 
 def test_a_face_is_found_again_by_its_box_and_its_photos_bytes(world):
-    table = world.people.landing.read_identities().slice(0, 2)
+    table = IDENTITIES.read(world.people.landing).rows.slice(0, 2)
     row = table.to_pylist()[0]
     ref = {"version": row["image_version"], "face_id": row["image_id"] + "#7", "box": (-87.0, 2.0, 3.0, 4.0)}
     hashes = {"ab": row["image_id"]}

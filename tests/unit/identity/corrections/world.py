@@ -8,6 +8,7 @@ import numpy as np
 
 from pixelbrain.identity.corrections.people import People
 from pixelbrain.identity.people import IdentityReport, PeopleIdentifierModule
+from pixelbrain.landing.derived import IDENTITIES
 from tests.unit.identity.conftest import VectorTable
 from tests.unit.landed_out import land_faces
 
@@ -61,7 +62,7 @@ class World:
         """face_id -> identity_id, as others read it."""
         table = self.people.landing
         table.refresh()
-        rows = table.read_identities()
+        rows = IDENTITIES.read(table).rows
         return dict(zip(rows["face_id"].to_pylist(), rows["identity_id"].to_pylist(), strict=True))
 
     def faces_of(self, identity_id: str) -> list[str]:

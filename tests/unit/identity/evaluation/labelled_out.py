@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from pixelbrain import schema
+from pixelbrain.landing.derived import IDENTITIES
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
 
@@ -61,4 +62,4 @@ def identify(landing: Landing, whose: dict[str, str | None]) -> None:
         "assigned": ["single" if who is None else "clustered" for who in whose.values()],
     }
     fields = [schema.IDENTITY_SCHEMA.field(name) for name in columns]
-    landing.write_identities(pa.table(columns, schema=pa.schema(fields)))
+    IDENTITIES.write(landing, pa.table(columns, schema=pa.schema(fields)))

@@ -12,7 +12,7 @@ from pixelbrain import schema
 from pixelbrain.errors import ConfigError, OutLockedError
 from pixelbrain.identity.corrections.people import People
 from pixelbrain.identity.mapping.map import make_map
-from pixelbrain.landing.derived import DUPLICATES, landed_maps
+from pixelbrain.landing.derived import DUPLICATES, IDENTITIES, landed_maps
 from pixelbrain.landing.duplicates.read import read_duplicates
 from pixelbrain.landing.forgotten.erase import erase
 from pixelbrain.landing.forgotten.marks import write_mark
@@ -186,7 +186,7 @@ def test_killed_at_any_write_the_next_call_finishes(tmp_path, monkeypatch, what)
         assert left_of(out, wanted) == [], after
         found = Landing(out)
         assert found.count_images() == (3 if what == "person" else 1), after
-        rows = found.read_identities()
+        rows = IDENTITIES.read(found).rows
         assert rows is not None and len(rows) == (4 if what == "person" else 1), after
         assert len(pq.read_table(out / "faces")) == len(rows), after
         if done:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pixelbrain import schema
+from pixelbrain.landing.derived import IDENTITIES
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState, claim_generation
 from pixelbrain.storage.base import Storage
@@ -112,7 +113,7 @@ def identify(landing: Landing) -> None:
             "assigned": ["clustered"] * len(faces),
         }
     )
-    landing.write_identities(table)
+    IDENTITIES.write(landing, table)
 
 
 def set_aside(landing: Landing) -> None:

@@ -11,6 +11,7 @@ import pytest
 import pixelbrain as pb
 from pixelbrain import schema
 from pixelbrain.errors import ConfigError, LandingError
+from pixelbrain.landing.derived import IDENTITIES
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
 from pixelbrain.landing.registry import write_registry
@@ -61,7 +62,7 @@ def out(tmp_path: Path, photos: Path) -> Path:
     state = ModuleState(settings={}, model=None)
     landing.write_part(table, generation=2, block=0, piece=0, modules={"facenet": state})
     landing.refresh()
-    landing.write_identities(pa.Table.from_pylist(faces, schema.IDENTITY_SCHEMA))
+    IDENTITIES.write(landing, pa.Table.from_pylist(faces, schema.IDENTITY_SCHEMA))
     people = [{"identity_id": f"person-{n}", "name": name, "hidden": False, "n_faces": 1} for n, name in ((1, "Ada"),)]
     write_registry(landing, pa.Table.from_pylist(people, schema.PERSON_SCHEMA))
     return tmp_path / "out"

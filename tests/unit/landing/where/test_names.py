@@ -9,6 +9,7 @@ import pytest
 
 from pixelbrain import schema
 from pixelbrain.errors import ConfigError
+from pixelbrain.landing.derived import IDENTITIES
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
 from pixelbrain.landing.registry import write_registry
@@ -59,7 +60,7 @@ def out(tmp_path_factory) -> Landing:
         for image, found in faces.items()
         for face in found
     ]
-    landing.write_identities(pa.Table.from_pylist(people, schema.IDENTITY_SCHEMA))
+    IDENTITIES.write(landing, pa.Table.from_pylist(people, schema.IDENTITY_SCHEMA))
     names = [{"identity_id": "ada", "name": "Ada Löwe"}, {"identity_id": "bob", "name": "Bob"}, {"identity_id": "eve"}]
     registry = [{**one, "hidden": one["identity_id"] == "eve", "n_faces": 1} for one in names]
     write_registry(landing, pa.Table.from_pylist(registry, schema.PERSON_SCHEMA))

@@ -12,6 +12,7 @@ import pytest
 import webdataset
 
 from pixelbrain.errors import ConfigError, LandingError
+from pixelbrain.landing.derived import IDENTITIES
 from pixelbrain.landing.landing import Landing
 from pixelbrain.report.exports.contents import image_numbers
 from pixelbrain.report.exports.shards import shard_bytes, write_shards
@@ -85,7 +86,7 @@ def test_a_size_makes_several_and_only_what_has_changed_is_written_again(landing
     again = write_shards(landing, folder, shard_size=1)
     assert (again.kept, again.photos, again.shards) == (4, 4, 4)
     (folder.local / "photos-000001.tar").write_bytes(b"half")  # somebody's, or of a disk that lost power
-    landing.write_identities(landing.read_identities().slice(0, 0))
+    IDENTITIES.write(landing, IDENTITIES.read(landing).rows.slice(0, 0))
     assert write_shards(landing, folder, shard_size=1).kept == 2
     assert len(samples(folder.local)) == 4
     changed = {name for name, version in folder.versions("").items() if before[name] != version}
