@@ -209,8 +209,7 @@ class Landing(Shown):
     def require(self) -> Landing:
         """This landing, if anything has landed, though all of it may be pruned or forgotten.
 
-        Raises:
-            LandingError: nothing has.
+        Raises `LandingError` where nothing has.
         """
         if not self.exists() and not has_format(self.storage):
             raise LandingError(
@@ -225,8 +224,7 @@ class Landing(Shown):
     def states(self) -> dict[str, ModuleState]:
         """What computed each module's column.
 
-        Raises:
-            MixedModelsError: a column holds rows of two models, as when a run with another model was cut short.
+        Raises `MixedModelsError` of a column with rows of two models, as when a run with another one was cut short.
         """
         found: dict[str, ModuleState] = {}
         for name, (part, _row) in self.index.modules.items():

@@ -196,7 +196,6 @@ def read_image(image_id: str, *, version: str = "", s3_endpoint: str | None = No
     Args:
         image_id: of a file, an object, or a member of an archive.
         version: that was listed, which says where in an archive a member is; without, it is looked for.
-        s3_endpoint: another S3 server's URL.
     """
     if image_id.startswith(FILE_SCHEME):
         return read_local(image_id)

@@ -69,10 +69,7 @@ class Flat(Glob):
 def expand_braces(place: str) -> list[str]:
     """What shells make of braces: `a-{000..146}.tar` and `{cats,dogs}/*.jpg`, as webdataset has them in quotes, too.
 
-    A `normal_source` that is there under its very name is what it is.
-
-    Raises:
-        SourceError: they mean more than 100,000 names.
+    A `normal_source` that is there under its very name is what it is. Raises `SourceError` of more than 100,000 names.
     """
     found, left = [], [place]
     while left:

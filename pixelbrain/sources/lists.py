@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import codecs
-import collections
 import csv
 import itertools
 import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
 
 import pyarrow as pa
 
+from pixelbrain.ahead import map_ahead
 from pixelbrain.errors import ReadError, SourceError
 from pixelbrain.schema import UNKNOWN_VERSION
 from pixelbrain.sources.archives.parquet import LIST_COLUMNS
@@ -29,6 +28,7 @@ from pixelbrain.sources.web.urls import is_web
 
 _KEYS = ("s3:", "s3a:", "gs:", "az:")  # schemes of keys
 _LOOKS = 64  # at a time, of all hosts
+_LOOKED_AT = 1_000  # rows, as many as a listing's first table has
 
 _DELIMITERS = ",;\t"  # spreadsheets write the second one where a comma is the decimal point
 _HEAD_LINES = 100  # of a .jsonl, in which keys may be left out: they say which columns there are
@@ -39,10 +39,6 @@ class NamedImages(ImageSource):
 
     One that does not exist is listed too, and fails as a row. An image that stands twice, in whatever spelling, is one
     image. What is hidden is listed, as somebody named it; what is in OUT is not.
-
-    Args:
-        names: of the images.
-        outs: folders and prefixes of results, which are never listed.
     """
 
     lists_read_versions = False
@@ -57,21 +53,12 @@ class NamedImages(ImageSource):
         """The images in the order in which they are named."""
         return manifest_tables(self._looked_at(self._rows()))
 
-    def _looked_at(self, rows: Iterable[ManifestRow]) -> Iterator[ManifestRow]:
+    def _looked_at(self, rows: Iterator[ManifestRow]) -> Iterator[ManifestRow]:
         """With the versions of what is on the web, several of which are asked for at a time."""
-        pool = ThreadPoolExecutor(_LOOKS, thread_name_prefix="look")
-        waiting: collections.deque[tuple[ManifestRow, Future[ManifestRow] | None]] = collections.deque()
-        try:
-            for row in rows:
-                to_ask = is_web(row[0]) and row[1] == UNKNOWN_VERSION
-                waiting.append((row, pool.submit(_look, row) if to_ask else None))
-                while waiting and (waiting[0][1] is None or len(waiting) >= _LOOKS):
-                    row, coming = waiting.popleft()
-                    yield row if coming is None else coming.result()
-            for row, coming in waiting:
-                yield row if coming is None else coming.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        while some := list(itertools.islice(rows, _LOOKED_AT)):
+            asked = [row for row in some if _wants_look(row)]
+            found = map_ahead(_look, asked, threads=_LOOKS, ahead=_LOOKS, name="look")
+            yield from (next(found) if _wants_look(row) else row for row in some)
 
     def covers(self, image_id: str) -> bool:
         """Never: what is not named is not gone for that, lists are made for a part of the images."""
@@ -123,6 +110,10 @@ class NamedImages(ImageSource):
             yield uri, version or UNKNOWN_VERSION, size
 
 
+def _wants_look(row: ManifestRow) -> bool:
+    return is_web(row[0]) and row[1] == UNKNOWN_VERSION
+
+
 def _look(row: ManifestRow) -> ManifestRow:
     """A row with the version of what its URL names; where the server does not say it, it counts as unchanged."""
     try:
@@ -139,9 +130,7 @@ class ManifestSource(NamedImages):
     unless a file is called so.
 
     Args:
-        path: of the list.
         column: of all but a .txt, the one that names the images; by default that of `LIST_COLUMNS` which it has.
-        outs: folders and prefixes of results, which are never listed.
     """
 
     what = "a list file"

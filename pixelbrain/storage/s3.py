@@ -90,8 +90,7 @@ class S3Storage(Storage):
     def _get(self, name: str, **which: str) -> tuple[bytes, dict[str, Any]] | None:
         """Bytes of an object, and what S3 says of it; None if it is absent.
 
-        Raises:
-            FileGoneError: it is not the object any more that `IfMatch` asks for.
+        Raises `FileGoneError` where it is not the one any more that `IfMatch` asks for.
         """
 
         def fetch() -> tuple[bytes, dict[str, Any]]:

@@ -23,15 +23,12 @@ _kept: collections.OrderedDict[tuple[str, str], _Tail] = collections.OrderedDict
 
 
 def open_object(key: str, get: Get, version: str | None = None) -> io.RawIOBase:
-    """Open an object for reading.
+    """Open an object for reading. Raises `FileNotFoundError`.
 
     Args:
         key: names it in this process.
         get: fetches it, given `Range` and `IfMatch`.
         version: that a listing found; its tail is fetched once by this process.
-
-    Raises:
-        FileNotFoundError: it is absent.
     """
     with _guard:
         tail = _kept.get((key, version)) if version else None

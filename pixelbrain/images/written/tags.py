@@ -67,9 +67,7 @@ _WITH_LETTERS = {"latitude": ("NS", 90), "longitude": ("EW", 180)}
 def read_written(image: Image.Image, data: bytes) -> dict[str, Any]:
     """The values of `FIELDS`. What one block says wrongly is looked for in the next, and costs no other value.
 
-    Args:
-        image: opened; not loaded, as loading a TIFF takes its orientation away.
-        data: its bytes.
+    The image is opened and not loaded, as loading a TIFF takes its orientation away.
     """
     return _Written(image, data).row()
 

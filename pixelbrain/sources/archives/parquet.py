@@ -35,8 +35,7 @@ def image_columns(schema: pa.Schema) -> list[str]:
 def choose_column(schema: pa.Schema, column: str | None) -> str:
     """The column that holds the images.
 
-    Raises:
-        SourceError: there is none, or several and `column` is none of them.
+    Raises `SourceError`: there is none, or several and `column` is none of them.
     """
     found = image_columns(schema)
     if column is not None:
@@ -91,15 +90,12 @@ def count_rows(file: BinaryIO, column: str) -> int:
 
 
 def read_row(archive: str, name: str, version: str, *, s3_endpoint: str | None = None) -> ImageBytes:
-    """The bytes of a row's image, and the version of the file that they are of.
+    """The bytes of a row's image, and the version of the file that they are of. Raises `ReadError`.
 
     Args:
         archive: URI of the file.
         name: `column/row`.
         version: of the file, where it was listed; bytes of this version that are in memory are taken.
-
-    Raises:
-        ReadError: the file cannot be read, or has no such row, or there are no bytes in it.
     """
     column, _, number = name.rpartition("/")
     if not number.isdecimal():

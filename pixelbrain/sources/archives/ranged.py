@@ -58,12 +58,7 @@ def open_ranged(uri: str, *, s3_endpoint: str | None = None) -> Iterator[tuple[B
 
 
 def read_part(uri: str, part: Part, version: str, *, s3_endpoint: str | None = None) -> ImageBytes:
-    """A part of a file of this version.
-
-    Raises:
-        OtherVersionError: it has another one now.
-        ReadError: it cannot be read, or ends before the part does.
-    """
+    """A part of a file of this version. Raises `OtherVersionError`: it has another one now; `ReadError`."""
     if uri.startswith(FILE_SCHEME):
         return read_local(uri, part, version)
     if uri.startswith(CLOUD_SCHEMES):
