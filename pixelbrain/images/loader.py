@@ -129,11 +129,7 @@ class DataLoader(Shown):
         self._outs = tuple(dict.fromkeys((*self._outs, *outs)))
 
     def clone(self: Loader, **changes: Any) -> Loader:
-        """A loader of the same arguments, but for these.
-
-        Raises:
-            ConfigError: there is no such argument.
-        """
+        """A loader of the same arguments, but for these. Raises `ConfigError` where there is no such argument."""
         names = [*inspect.signature(type(self)).parameters]
         if unknown := [name for name in changes if name not in names]:
             raise ConfigError(f"a DataLoader has no {unknown[0]!r}: it has {', '.join(names)}")
@@ -178,11 +174,7 @@ class DataLoader(Shown):
         return place if self._start in ("", _working_folder()) else anchored(place, self._start)
 
     def list_images(self) -> Iterator[pa.Table]:
-        """The images, without reading a byte of them, as tables of `schema.MANIFEST_SCHEMA`.
-
-        Raises:
-            SourceError: the source cannot be listed.
-        """
+        """The images, without reading a byte of them, as tables of `schema.MANIFEST_SCHEMA`. Raises `SourceError`."""
         skip, left = self.offset, sys.maxsize if self.limit is None else self.limit
         self._listed = source = self.open()
         self.passed_over = source.passed_over
@@ -238,12 +230,10 @@ class DataLoader(Shown):
     ) -> Iterator[ImageBatch]:
         """The images, read and decoded in `threads` threads, one batch ahead of the caller.
 
-        Args:
-            batch_size: images a batch.
-            target: what is needed of each photo; all of it by default.
+        In the order of the listing; an image that fails is among its batch's `failures`.
 
-        Yields:
-            Batches in the order of the listing; an image that fails is among its batch's `failures`.
+        Args:
+            target: what is needed of each photo; all of it by default.
         """
         tables = (table.select(["image_id", "version"]).to_pydict() for table in self.list_images())
         ids = itertools.chain.from_iterable(zip(*found.values(), strict=True) for found in tables)

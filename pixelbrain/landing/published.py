@@ -44,10 +44,8 @@ logger = logging.getLogger(__name__)
 def publish(landing: Landing, *, progress: Callable[[int, int], None] | None = None) -> None:
     """Make `OUT/images` and `OUT/faces` two tables that any program can read, of what is there now.
 
-    Raises `OutLockedError`, and `LandingError`: nothing is lost. `landing` is refreshed.
-
-    Args:
-        progress: called with (done, total) rows to write of images.
+    Raises `OutLockedError`, and `LandingError`: nothing is lost. `landing` is refreshed. `progress` is called with
+    (done, total) rows of images.
     """
     storage = landing.storage
     landing.refresh()
@@ -122,11 +120,7 @@ def _state(landing: Landing) -> dict[str, Any]:
 def _publish_faces(landing: Landing, before: dict[str, list[str]]) -> dict[str, list[str]]:
     """Write the files of `faces` that are not as they should be, and remove those of image files that are gone.
 
-    Args:
-        before: by file, what it was made of, and its version then.
-
-    Returns:
-        The same, now.
+    `before` is by file what it was made of, and its version then; returned is the same, now.
     """
     storage, index = landing.storage, landing.index
     parts = [number for number, part in enumerate(index.parts) if FINDER in part.modules]

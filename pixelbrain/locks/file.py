@@ -70,9 +70,7 @@ def _read_owner(path: Path) -> Owner | None:
 class FolderLock(ProcessLock):
     """The lock of a store's folder: `NAME.lock` beside it, and `NAME.owner` that says who holds it.
 
-    Args:
-        folder: the folder that one process may use at a time.
-        what: the store's name in messages.
+    `what` is the store's name in messages.
     """
 
     def __init__(self, folder: Path, what: str) -> None:

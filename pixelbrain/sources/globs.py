@@ -21,10 +21,8 @@ _MOST = 100_000
 class Glob:
     """A path or key with wildcards, as shells have them: `*`, `?` and `[a-z]` in a name, `**` for any folders.
 
-    A folder that is meant is searched with all below it, as one that is named.
-
-    Args:
-        place: `photos/2026-*/**/*.jpg`, or `s3://bucket/` and a key like that.
+    A folder that is meant is searched with all below it, as one that is named. `place` is such as
+    `photos/2026-*/**/*.jpg`, or `s3://bucket/` and a key like that.
     """
 
     what = "a glob"

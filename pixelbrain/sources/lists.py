@@ -7,7 +7,6 @@ import csv
 import itertools
 import json
 import os
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -17,7 +16,7 @@ import pyarrow as pa
 from pixelbrain.ahead import map_ahead
 from pixelbrain.errors import ReadError, SourceError
 from pixelbrain.schema import UNKNOWN_VERSION
-from pixelbrain.sources.archives.parquet import LIST_COLUMNS
+from pixelbrain.sources.archives.parquet import LIST_COLUMNS, plain_column
 from pixelbrain.sources.base import ImageSource, ManifestRow, is_image_name, manifest_tables
 from pixelbrain.sources.local import FILE_SCHEME, stat_version, uri_to_path
 from pixelbrain.sources.passed_over import IN_RESULTS, NAMELESS, REPEATED
@@ -185,9 +184,9 @@ class ManifestSource(NamedImages):
 
     def _delimiter(self, header: str, known: str) -> str:
         """The first by which a column is there that names images; else the one that stands most often."""
-        wanted = LIST_COLUMNS if self._column is None else (_plain(self._column),)
+        wanted = LIST_COLUMNS if self._column is None else (plain_column(self._column),)
         for one in known:
-            if any(_plain(name) in wanted for name in next(csv.reader([header], delimiter=one), [])):
+            if any(plain_column(name) in wanted for name in next(csv.reader([header], delimiter=one), [])):
                 return one
         return max(known, key=header.count)
 
@@ -226,14 +225,16 @@ class ManifestSource(NamedImages):
         every = ", ".join(names)
         if not names:
             raise SourceError(f"the list {self.path} is empty: its first line has no columns")
-        known = Counter(_plain(name) for name in names)
+        versions = [name for name in names if plain_column(name) == "version"]
         if self._column is not None:
             # as it is written, or else as people write it
-            found = [n for n in names if n == self._column] or [n for n in names if _plain(n) == _plain(self._column)]
+            found = [n for n in names if n == self._column] or [
+                n for n in names if plain_column(n) == plain_column(self._column)
+            ]
             if not found:
                 raise SourceError(f"{self.path} has no column `{self._column}`; its columns are: {every}")
         else:
-            found = [name for name in names if _plain(name) in LIST_COLUMNS]
+            found = [name for name in names if plain_column(name) in LIST_COLUMNS]
             if not found:
                 headless = any(map(is_image_name, names))
                 way_out = "a first line that names the columns is missing, or call it .txt, with a path or URL a line"
@@ -241,11 +242,11 @@ class ManifestSource(NamedImages):
                     f"{self.path} has no column `uri`, `url` or `path`; its columns are: {every}; "
                     f"{way_out if headless else '--column says which one names the images'}"
                 )
-        if len(found) > 1 or known["version"] > 1:
-            which = found if len(found) > 1 else [name for name in names if _plain(name) == "version"]
+        if len(found) > 1 or len(versions) > 1:
+            which = found if len(found) > 1 else versions
             way_out = "--column says which one" if len(set(which)) > 1 and len(found) > 1 else "rename one of them"
             raise SourceError(f"{self.path} has the columns {' and '.join(f'`{n}`' for n in which)}: {way_out}")
-        return found[0], next((name for name in names if _plain(name) == "version"), None)
+        return found[0], next(iter(versions), None)
 
     def _named(self, column: str, rows: Iterable[tuple[Any, Any]]) -> Iterator[tuple[str, str]]:
         for name, version in rows:
@@ -261,8 +262,3 @@ class ManifestSource(NamedImages):
             found = f"{str(uri)[:40]!r}, of type {type(uri).__name__}"
             raise SourceError(f"the column `{column}` of {self.path} holds {found}: it holds paths or URIs, as text")
         return uri
-
-
-def _plain(column: str) -> str:
-    """As spreadsheets and people write a column's name."""
-    return column.strip().lower()

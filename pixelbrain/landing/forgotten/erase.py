@@ -29,15 +29,12 @@ _ANSWERS = "answers"
 
 
 def erase(landing: Landing, *, progress: Callable[[int, int], None] | None = None) -> int:
-    """Erase all that is forgotten from OUT; the stores and the gallery are to follow.
+    """Erase all that is forgotten from OUT; stores and gallery are to follow. Returns how many files held any of it.
 
     Raises `OutLockedError`, and `LandingError`: the same call goes on. `landing` is refreshed.
 
     Args:
         progress: called with (done, total) part files.
-
-    Returns:
-        How many files held any of it.
     """
     storage = landing.storage
     with RunLock(storage, what="forget"):
@@ -107,8 +104,7 @@ def _erase_answers(storage: Storage, marks: Marks, folder: str) -> int:
 def _rewrite(storage: Storage, folder: str, kept: Callable[[pa.Table], pa.Table], by: list[str]) -> int:
     """Write the files of a folder again, as far as they change; returns how many do.
 
-    Args:
-        kept: the rows of a table that stay, which it knows by the columns `by`.
+    `kept` are the rows of a table that stay, which it knows by the columns `by`.
     """
     written = 0
     for name in storage.names(folder):

@@ -125,7 +125,6 @@ def find_model(
 
     Args:
         model: one of `CLIP_MODELS`, or local-dir:DIR, with open_clip_config.json and open_clip_model.safetensors.
-        weights_dir, weights_file, offline: of one by name, see `ModelFile`.
 
     Raises:
         ConfigError: neither, or a model whose texts take a tokenizer that open_clip does not hold.

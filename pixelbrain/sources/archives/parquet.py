@@ -69,7 +69,7 @@ def has_images(path: str, column: str | None = None, *, broken: bool = False) ->
     named = [] if column is None else _called(schema, column)
     if any(_is_text(_of(schema, name)) for name in named):
         return False
-    is_list = any(_plain(name) in LIST_COLUMNS for name in named or schema.names)
+    is_list = any(plain_column(name) in LIST_COLUMNS for name in named or schema.names)
     types = [_of(schema, name) for name in named or schema.names]
     if any(pa.types.is_struct(kind) and _bytes_type(kind) for kind in types):
         return True
@@ -205,10 +205,11 @@ def _of(schema: pa.Schema, name: str) -> pa.DataType:
 
 
 def _called(schema: pa.Schema, column: str) -> list[str]:
-    """The columns of this name: as it is written, or else as people write it."""
+    """The columns of this name, each once: as it is written, or else as people write it."""
     names = dict.fromkeys(schema.names)
-    return [column] if column in names else [name for name in names if _plain(name) == _plain(column)]
+    return [column] if column in names else [name for name in names if plain_column(name) == plain_column(column)]
 
 
-def _plain(column: str) -> str:
-    return column.strip().lower()
+def plain_column(name: str) -> str:
+    """As spreadsheets and people write a column's name."""
+    return name.strip().lower()
