@@ -97,7 +97,7 @@ class Landing(Shown):
         write_table(self.storage, f"{schema.PICTURES}/{name}", shown)
 
     def block_so_far(self, generation: int, block: int) -> tuple[set[str], int]:
-        """The image_ids that an earlier try of a block has landed, before it was killed, and the next free piece's number.
+        """The image_ids that a killed try of a block has landed, and the number of the next free piece.
 
         Looks for the block's own files by name, one request for each and one more, and lists nothing.
         """
