@@ -12,8 +12,8 @@ import pyarrow as pa
 from PIL import ExifTags, Image
 
 from pixelbrain.images.encoded import PARSER_ERRORS
-from pixelbrain.images.metadata import exif_of
-from pixelbrain.images.written.packets import Iptc, Xmp, read_iptc, read_xmp
+from pixelbrain.images.metadata import exif_of, xmp_packet
+from pixelbrain.images.written.packets import Iptc, Xmp, read_iptc
 from pixelbrain.images.written.values import clean_text, number_of, whole_of
 
 #: What is read, null where the file does not say it, or says what cannot be.
@@ -80,7 +80,7 @@ class _Written:
         self._exif: Any = _or(dict, lambda: exif_of(image, data))
         self._camera: Any = _or(dict, lambda: self._exif.get_ifd(ExifTags.IFD.Exif)) if self._exif else {}
         self._gps: Any = _or(dict, lambda: self._exif.get_ifd(ExifTags.IFD.GPSInfo)) if self._exif else {}
-        self._xmp: Xmp = _or(lambda: Xmp(b""), lambda: read_xmp(image, data))
+        self._xmp: Xmp = _or(lambda: Xmp(b""), lambda: Xmp(xmp_packet(image, data)))
         self._iptc: Iptc = _or(lambda: Iptc(b""), lambda: read_iptc(image))
 
     def row(self) -> dict[str, Any]:

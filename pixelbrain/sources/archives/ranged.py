@@ -16,8 +16,8 @@ from pixelbrain.sources.local import read_local, stat_version
 from pixelbrain.sources.s3 import getter, read_s3
 from pixelbrain.storage.file_uri import FILE_SCHEME, uri_to_path
 from pixelbrain.storage.retry import Retries, with_retries
-from pixelbrain.storage.s3_errors import error_code, error_status, s3_errors
-from pixelbrain.storage.s3_file import open_object
+from pixelbrain.storage.s3_errors import error_status, s3_errors
+from pixelbrain.storage.s3_file import fetch, open_object
 from pixelbrain.storage.s3_uri import S3_SCHEME, version_of
 
 #: At once, of an object: a header, and the small members and headers behind it.
@@ -75,14 +75,10 @@ class _Get:
 
     def _try(self, which: dict[str, str]) -> tuple[bytes, dict[str, Any]] | None:
         try:
-            answer = self._get(**which)
-            with answer["Body"] as body:
-                data = body.read()
+            data, answer = fetch(self._get, **which)
         except s3_errors() as error:
             if error_status(error) == 404:
                 return None
-            if error_code(error) == "InvalidRange" and "IfMatch" not in which:  # it is empty
-                return self._try({})
             if error_status(error) in (412, 416):
                 raise ReadError("it changes while it is read: run again when nothing writes it any more") from None
             raise
