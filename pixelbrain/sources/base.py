@@ -87,6 +87,12 @@ def is_list_name(name: str) -> bool:
     return name.lower().endswith(LIST_SUFFIXES)
 
 
+def check_image_size(size: int) -> None:
+    """Raise `ReadError` for more bytes than are read."""
+    if size > MAX_IMAGE_BYTES:
+        raise ReadError(f"{size:,} bytes are no image: more than {MAX_IMAGE_BYTES:,} are not read")
+
+
 def one_line(place: str) -> str:
     """A path or URI as a message can hold it, whatever bytes are in the name."""
     return place if place.isprintable() else repr(place)

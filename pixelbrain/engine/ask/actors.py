@@ -24,7 +24,7 @@ from pixelbrain.engine.work.environment import DriverEnvironment
 from pixelbrain.engine.work.meter import Meter
 from pixelbrain.landing.answers.log import AnswerLog, AnswerMemory
 from pixelbrain.sources import read_bytes
-from pixelbrain.sources.s3_read import presign
+from pixelbrain.sources.s3 import presign
 from pixelbrain.storage.base import Storage
 
 if TYPE_CHECKING:

@@ -121,9 +121,6 @@ def test_a_guest_links_nobody_and_joins_who_is_clearly_nearest(people):
     assert result.cluster.tolist() == [0] * 4 + [4] * 4 + [-1] * 4
     assert np.flatnonzero(result.late).tolist() == [3]
     assert assign(_names(12), vectors, threshold=0.5, guests=guests, min_size=1).cluster[8:].tolist() == [-1] * 4
-    said = np.array([[8, 10]])  # by somebody, who is believed, also of a copy
-    linked = assign(_names(12), vectors, threshold=0.5, guests=guests, must_link=said)
-    assert linked.cluster[8:].tolist() == [8, 8, 8, -1]
     bridge = np.concatenate([_turned(0, 1, 2), _turned(40, 41, 42), _turned(19, 21, 23)])
     chained = assign(_names(9), bridge, threshold=0.9, strategy="pairwise")
     apart = assign(_names(9), bridge, threshold=0.9, strategy="pairwise", guests=np.arange(9) > 5)
