@@ -48,9 +48,7 @@ def cancel_batches(
 ) -> CancelReport:
     """Cancel what is on its way, wait until it has stopped, and keep what it finished.
 
-    Args:
-        memory: opened once OUT is ours: the journal of a run that waits for its batches is not to be folded.
-        poll_s: seconds between looks at the server.
+    `memory` is opened once OUT is ours: the journal of a run that waits for its batches is not to be folded.
 
     Raises:
         StopJob: the server cannot be reached, or does not know a batch.

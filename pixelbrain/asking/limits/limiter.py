@@ -72,10 +72,7 @@ class RateLimiter:
         self.budget = Budget(self.budget_usd, self.already_spent_usd)
 
     def lease(self, now: float, wanted: Sequence[Want]) -> LeaseAnswer:
-        """Permit as many of the wanted requests as may be sent now, the first ones first.
-
-        Args:
-            wanted: what waits, at least one, each with the most that it can come to; longer lists do no harm.
+        """Permit as many of the wanted requests, of which there is one at least, as may be sent now, the first first.
 
         Returns:
             `Granted` for at least one, `Wait` when none may go yet, or `OverBudget`, which is final: asking is over.

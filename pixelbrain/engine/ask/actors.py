@@ -134,14 +134,7 @@ class AskingActor:
         self._slots = asyncio.Semaphore(self.concurrency + _PREPARED_AHEAD)
 
     async def ask(self, entries: list[dict[str, Any]]) -> AskReport:
-        """Ask about a block.
-
-        Args:
-            entries: of `pending_images`.
-
-        Raises:
-            StopJob: no request can succeed; what was on its way has been journalled.
-        """
+        """Ask about a block of `pending_images`. `StopJob`: none can succeed; what was on its way is journalled."""
         if self._asker is None:
             self._asker = self._make_asker()
         report = AskReport(images=len(entries))
