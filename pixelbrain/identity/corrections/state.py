@@ -36,12 +36,7 @@ _JOINERS = dict.fromkeys(map(ord, "\u200c\u200d"))  # letters of Persian and of 
 
 
 class State:
-    """The people of an OUT, and all that was said about them.
-
-    Args:
-        landing: what has landed.
-        events: all of them, in their order.
-        sums: whether the people's sum vectors are wanted.
+    """The people of an OUT, and all that was said about them; `sums`: with the people's sum vectors.
 
     Raises:
         PeopleError: nobody was identified yet.

@@ -62,11 +62,7 @@ def suggestions(state: State, *, k: int = 20) -> list[Suggestion]:
     """The `k` most worth a look, first the one that says most.
 
     Hidden people, rejected faces, people who are said not to be one, and what was put off are left out. The more faces
-    would move, and the nearer they are to the threshold, the more it is worth.
-
-    Args:
-        state: with sums.
-        k: how many.
+    would move, and the nearer they are to the threshold, the more it is worth. `state` is one with sums.
 
     Raises:
         PeopleError: the people's vectors are not known.

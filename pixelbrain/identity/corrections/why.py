@@ -28,12 +28,7 @@ _HOW = {
 
 
 def explain(state: State, face_id: str, *, k: int = 5) -> dict[str, Any]:
-    """Why a face is whose it is.
-
-    Args:
-        state: with sums.
-        face_id: of an identified face.
-        k: how many nearest faces and people are named.
+    """Why an identified face is whose it is; of nearest faces and people, `k` each. `state` is one with sums.
 
     Returns:
         `face_id`, `path`, `identity_id`, `name`, `assigned`, `why` in words, `distance` (cosine, to its person's mean),
@@ -168,10 +163,8 @@ def described(found: dict[str, Any], known: Registry) -> list[str]:
 def about(state: State, person: str, *, k: int = 20) -> dict[str, Any]:
     """A person: `identity_id`, `name`, `hidden`, `n_faces`, `n_images`, `ids` that lead to it, `faces`, who is near.
 
-    Args:
-        state: with sums.
-        person: an identity_id.
-        k: how many `faces`, nearest to the mean first, each with `face_id`, `path`, `distance`, `assigned` and `box`.
+    Of the `faces` there are `k`, nearest to the mean first, each with `face_id`, `path`, `distance`, `assigned` and
+    `box`. `state` is one with sums.
     """
     known = state.registry
     rows = state.rows_of(person)
