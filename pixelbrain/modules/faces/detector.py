@@ -103,10 +103,6 @@ class FaceDetector:
 
         self._mtcnn = Mtcnn(self.min_face_px, device)
 
-    def detect(self, image: DecodedImage) -> list[Face]:
-        """All faces of a photo, as `detect_all` finds them."""
-        return self.detect_all([image])[0]
-
     def detect_all(self, images: Sequence[DecodedImage]) -> list[list[Face]]:
         """The faces of each photo, ordered by position: top to bottom, then left to right.
 

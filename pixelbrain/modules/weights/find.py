@@ -50,9 +50,7 @@ def search_folders(weights_dir: str | Path | None = None) -> list[Path]:
 def find_weights(name: str, weights_dir: str | Path | None = None) -> Path | None:
     """Where a weights file is on this machine, or None. It is not opened.
 
-    Raises:
-        ConfigError: no weights have that name.
-        MissingExtraError: the package that it comes in is not installed.
+    Raises `ConfigError` of another name, and `MissingExtraError` where its package is not installed.
     """
     if name not in WEIGHTS:
         raise ConfigError(f"no weights are named {name!r}; there are {', '.join(WEIGHTS)}")
@@ -71,9 +69,7 @@ def fetch_weights(
     """A weights file's path, its sha256 checked; where it is missing, downloaded into the first of `search_folders`.
 
     Args:
-        name: a key of `WEIGHTS`.
         weights_dir: looked through first.
-        offline: download nothing.
         progress: called with the bytes had so far and the total, or None where the server doesn't say.
 
     Raises:
@@ -111,10 +107,8 @@ def fetch_weights(
 def list_weights(weights_dir: str | Path | None = None, *, verify: bool = False) -> list[WeightsState]:
     """Every weights file of `WEIGHTS` and where it is. A package that is absent is a missing file.
 
-    Unopened, or with `verify` the size and sha256 of each file that is here checked; see `WeightsState.problem`.
-
-    Raises:
-        ConfigError: to be verified, and there is no such folder.
+    Unopened, or with `verify` the size and sha256 of each file that is here checked; see `WeightsState.problem`. Raises
+    `ConfigError` where there is no such folder to be verified.
     """
     if verify and weights_dir and not Path(weights_dir).expanduser().is_dir():
         raise ConfigError(

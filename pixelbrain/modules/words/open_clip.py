@@ -28,8 +28,7 @@ def check_open_clip() -> None:
 def import_open_clip() -> Any:
     """The package open_clip. A model that has a part of timm's, such as ConvNeXt, imports timm when it is made.
 
-    Raises:
-        MissingExtraError: it is not installed.
+    Raises `MissingExtraError`.
     """
     check_open_clip()
     import_torchvision()

@@ -78,9 +78,7 @@ class ClipModel:
     def load(self) -> Any:
         """open_clip's own module with its weights, on the CPU, in eval mode.
 
-        Raises:
-            WeightsError: its file is not of this architecture.
-            ConfigError: an architecture that this open_clip does not know.
+        Raises `WeightsError` of another architecture's file, `ConfigError` of one that this open_clip does not know.
         """
         from pixelbrain.modules.inference import load_state
 
@@ -98,8 +96,7 @@ class ClipModel:
     def tokens(self, texts: Sequence[str]) -> torch.Tensor:
         """Texts as the model reads them: int64 (n, 77), of most models.
 
-        Raises:
-            ConfigError: a text without a word, or one that is longer than the model reads.
+        Raises `ConfigError` of a text without a word, or of more than the model reads.
         """
         read = _tokenizer(self.longest_text + _MARKS, **self.config["text_cfg"].get("tokenizer_kwargs", {}))
         for text in texts:
@@ -128,7 +125,6 @@ def find_model(
 
     Args:
         model: one of `CLIP_MODELS`, or local-dir:DIR, with open_clip_config.json and open_clip_model.safetensors.
-        weights_dir, weights_file, offline: of one by name, see `ModelFile`.
 
     Raises:
         ConfigError: neither, or a model whose texts take a tokenizer that open_clip does not hold.
