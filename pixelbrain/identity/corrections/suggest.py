@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from pixelbrain.errors import PeopleError
-from pixelbrain.identity.corrections.state import State, called, landed_vectors
+from pixelbrain.identity.corrections.state import State, called
 from pixelbrain.identity.corrections.why import means, threshold_of
 from pixelbrain.shown import Shown
 
@@ -117,10 +117,9 @@ class _Look:
         """Faces of nobody, by their nearest person."""
         faces = self.state.faces
         rows = np.flatnonzero(np.array(faces["assigned"].to_pylist(), object) == "single")
-        read = landed_vectors(self.state.landing, faces)
         for start in range(0, len(rows), _AT_ONCE):
             some = rows[start : start + _AT_ONCE]
-            units = read(some)
+            units = self.state.vectors(some)
             if units.shape[1] != self.directions.shape[1]:
                 break
             distance = 1 - (units @ self.directions.T) * self.inner

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pixelbrain.identity.corrections.faces import BOX
-from pixelbrain.identity.corrections.state import State, called, landed_vectors
+from pixelbrain.identity.corrections.state import State, called
 from pixelbrain.identity.quality.gate import QualityGate
 from pixelbrain.identity.quality.pose import measured, turns
 from pixelbrain.landing.registry import Registry
@@ -43,8 +43,7 @@ def explain(state: State, face_id: str, *, k: int = 5) -> dict[str, Any]:
     told = state.faces.slice(row, 1).to_pylist()[0]
     claim = state.said.get(row)
     who = state.person[row]
-    vectors = landed_vectors(state.landing, state.faces)
-    mine = vectors(np.array([row]))
+    mine = state.vectors(np.array([row]))
     has_vector = bool(mine.shape[1]) and bool(np.isfinite(mine).all())
     why = _HOW.get(told["assigned"], told["assigned"])
     if told["assigned"] == "gated":
@@ -100,11 +99,10 @@ def threshold_of(known: Registry, who: str | None = None) -> float | None:
 
 
 def _nearest_faces(state: State, row: int, vector: np.ndarray, k: int) -> list[dict[str, Any]]:
-    read = landed_vectors(state.landing, state.faces)
     distance = np.full(len(state.faces), np.inf, np.float32)
     for start in range(0, len(distance), _ROWS_AT_ONCE):
         some = np.arange(start, min(start + _ROWS_AT_ONCE, len(distance)))
-        units = read(some)
+        units = state.vectors(some)
         if units.shape[1] == len(vector):
             distance[some] = np.nan_to_num(1 - units @ vector, nan=np.inf)
     distance[row] = np.inf
