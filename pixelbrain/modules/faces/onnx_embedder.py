@@ -19,12 +19,8 @@ from pixelbrain.modules.weights.find import ModelFile, find_package
 class OnnxEmbedder(FaceEmbedder):
     """An ONNX file of the user's own, run by onnxruntime; known by its bytes, whatever it is called.
 
-    Input: float32 (n, 3, 112, 112), RGB, (x - 127.5) / 127.5. Output: float32 (n, d), the first of several.
-
-    Raises:
-        ConfigError: no such file.
-        MissingExtraError: onnxruntime is not installed.
-        WeightsError: not ONNX, or a model of other inputs or outputs.
+    Input: float32 (n, 3, 112, 112), RGB, (x - 127.5) / 127.5. Output: float32 (n, d), the first of several. Raises
+    `ConfigError`: no such file; `MissingExtraError`; `WeightsError`: not ONNX, or of other inputs or outputs.
     """
 
     def __init__(self, file: str | Path) -> None:

@@ -122,13 +122,11 @@ def find_model(
 ) -> ClipModel:
     """The model of a name, or of a folder of the user's own; nothing is loaded.
 
+    Raises `ConfigError`: neither, or its texts take another tokenizer than open_clip's; `MissingExtraError`;
+    `WeightsError`.
+
     Args:
         model: one of `CLIP_MODELS`, or local-dir:DIR, with open_clip_config.json and open_clip_model.safetensors.
-
-    Raises:
-        ConfigError: neither, or a model whose texts take a tokenizer that open_clip does not hold.
-        MissingExtraError: open_clip is not installed.
-        WeightsError: the folder has no weights.
     """
     package = find_open_clip()
     if not model.startswith(CLIP_FOLDER):
