@@ -31,7 +31,7 @@ from pixelbrain.landing.registry import write_registry
 from pixelbrain.locks.run import RunLock
 from pixelbrain.shown import Shown
 from pixelbrain.storage.base import Storage
-from pixelbrain.stores.in_step import still_holds
+from pixelbrain.stores.in_step import is_untouched
 from pixelbrain.stores.vectors import VectorBatch, landed_vectors
 
 if TYPE_CHECKING:
@@ -129,7 +129,9 @@ class PeopleIdentifierModule:
         last = Last.read(db.landing.storage)
         if last is None or last.state != state_of(db.landing, db.where):
             return None
-        if last.settings != self._settings(db.landing.storage, last.settings["model"]) or not still_holds(db, "faces"):
+        if last.settings != self._settings(db.landing.storage, last.settings["model"]):
+            return None
+        if not is_untouched(db) and db.behind("faces") is not None:
             return None
         told: dict[str, Any] = {**last.counts, "threshold": last.settings["threshold"], "done": "nothing"}
         return IdentityReport(**told, seconds=time.perf_counter() - start)

@@ -194,8 +194,9 @@ class AskingActor:
             timeout_s=settings.timeout_s,
         )
         gate = Gate(lease=limiter.lease.remote, settle=limiter.settle.remote, pause=limiter.pause.remote)
+        send, count = self._client.send, self.meter.count
         requester = Requester(
-            settings=settings, price=price, gate=gate, send=self._client.send, concurrency=concurrency, meter=self.meter
+            settings=settings, price=price, gate=gate, send=send, concurrency=concurrency, count=count
         )
         read, sign = (functools.partial(one, s3_endpoint=settings.s3_endpoint) for one in (read_bytes, presign))
         preparer = PhotoPreparer(settings, price, read, sign)

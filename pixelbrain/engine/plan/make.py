@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from pixelbrain.config import Placement
 from pixelbrain.engine.plan import staged
-from pixelbrain.engine.plan.fit import find_shortage
 from pixelbrain.engine.plan.fused import FUSED, LEAST_ROWS, fused_pools
 from pixelbrain.engine.plan.nodes import Node, describe_nodes
-from pixelbrain.engine.plan.pools import Plan
+from pixelbrain.engine.plan.pools import Plan, find_shortage
 from pixelbrain.errors import ConfigError, EngineError
 from pixelbrain.modules.base import Resources, with_actors
 

@@ -19,10 +19,11 @@ from pixelbrain.identity.corrections.apply import (
     claims_by_row,
     found_as,
     pairs_by_row,
+    with_columns,
 )
 from pixelbrain.identity.corrections.claims import Claims
 from pixelbrain.identity.corrections.events import Event, FaceRef
-from pixelbrain.identity.corrections.faces import BOX, WHERE, hashes_of, landed_hashes, refs_of
+from pixelbrain.identity.corrections.faces import BOX, WHERE, hashes_of, landed_hashes
 from pixelbrain.landing.derived import IDENTITIES
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.registry import Registry, plain, read_registry
@@ -165,7 +166,17 @@ class State:
     def refs(self, rows: Sequence[int]) -> list[FaceRef]:
         """References to faces that find them again."""
         told = self.faces.select(WHERE).take(pa.array(rows, pa.int64())).to_pylist()
-        return refs_of(told, hashes_of(self.landing, (row["image_id"] for row in told)))
+        hashes = hashes_of(self.landing, (row["image_id"] for row in told))
+        return [
+            FaceRef(
+                image_id=row["image_id"],
+                sha256=hashes.get(row["image_id"]),
+                version=row["image_version"] or "",
+                box=(row["x1"], row["y1"], row["x2"], row["y2"]),
+                face_id=row["face_id"],
+            )
+            for row in told
+        ]
 
     def applied(self) -> Applied:
         """Faces and people with all that is said."""
@@ -219,9 +230,8 @@ def landed_vectors(landing: Landing, faces: pa.Table) -> Vectors:
 def _with_origin(landing: Landing, faces: pa.Table) -> pa.Table:
     there = IDENTITIES.origins(landing)
     at = pc.index_in(faces["face_id"], there["face_id"].combine_chunks())
-    for name in ("image_version", "computed_by", *BOX):
-        column = pc.coalesce(faces[name], there[name].take(at))
-        faces = faces.set_column(faces.schema.get_field_index(name), faces.schema.field(name), column)
+    names = ("image_version", "computed_by", *BOX)
+    faces = with_columns(faces, {name: pc.coalesce(faces[name], there[name].take(at)) for name in names})
     return faces.filter(pc.is_valid(faces["x1"]))
 
 

@@ -27,14 +27,13 @@ _HOW = {
 }
 
 
-def explain(state: State, face_id: str, *, k: int = 5, gate: QualityGate | None = None) -> dict[str, Any]:
+def explain(state: State, face_id: str, *, k: int = 5) -> dict[str, Any]:
     """Why a face is whose it is.
 
     Args:
         state: with sums.
         face_id: of an identified face.
         k: how many nearest faces and people are named.
-        gate: what faces needed to be compared.
 
     Returns:
         `face_id`, `path`, `identity_id`, `name`, `assigned`, `why` in words, `distance` (cosine, to its person's mean),
@@ -54,7 +53,7 @@ def explain(state: State, face_id: str, *, k: int = 5, gate: QualityGate | None 
     has_vector = bool(mine.shape[1]) and bool(np.isfinite(mine).all())
     why = _HOW.get(told["assigned"], told["assigned"])
     if told["assigned"] == "gated":
-        why = _gated(state, told, gate or QualityGate())
+        why = _gated(state, told)
     return {
         "face_id": face_id,
         "path": shown_path(told["image_id"]),
@@ -129,7 +128,7 @@ def _nearest_faces(state: State, row: int, vector: np.ndarray, k: int) -> list[d
     ]
 
 
-def _gated(state: State, told: dict[str, Any], gate: QualityGate) -> str:
+def _gated(state: State, told: dict[str, Any]) -> str:
     """What of a face was not good enough, in a word each, with its numbers."""
     known: dict[str, Any] = {"width_px": told["x2"] - told["x1"]}
     place = pc.index_in(pa.array([told["image_id"]]), state.landing.index.image_id.combine_chunks())
@@ -140,7 +139,7 @@ def _gated(state: State, told: dict[str, Any], gate: QualityGate) -> str:
             if face["face_id"] == told["face_id"]:
                 known |= {name: face.get(name) for name in ("score", "sharpness")}
                 known |= {name: values[row] for name, values in measured(faces, turns(struct)).items()}
-    reasons = [f"{word}: {sentence}" for word, sentence in gate.failures(known)]
+    reasons = [f"{word}: {sentence}" for word, sentence in QualityGate().failures(known)]
     return "; ".join(reasons) or "not good enough to be compared, by another gate than this"
 
 

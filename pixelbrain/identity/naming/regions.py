@@ -9,7 +9,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from xml.sax.saxutils import quoteattr
+from xml.sax.saxutils import escape, quoteattr
 
 from pixelbrain.errors import PixelbrainError
 
@@ -77,7 +77,7 @@ def write_regions(regions: Sequence[Region], *, width: int, height: int, orienta
             f'       <mwg-rs:Area {values} stArea:unit="normalized"/>\n      </rdf:Description>\n     </rdf:li>\n'
         )
     spaces = "".join(f'\n   xmlns:{name}="{_SPACES[name]}"' for name in ("mwg-rs", "stArea", "stDim"))
-    people = "".join(f"     <rdf:li>{_escaped(name)}</rdf:li>\n" for name in dict.fromkeys(r.name for r in regions))
+    people = "".join(f"     <rdf:li>{escape(name)}</rdf:li>\n" for name in dict.fromkeys(r.name for r in regions))
     return (
         '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n<x:xmpmeta xmlns:x="adobe:ns:meta/">\n'
         f' <rdf:RDF xmlns:rdf="{_SPACES["rdf"]}">\n  <rdf:Description rdf:about=""{spaces}\n'
@@ -88,10 +88,6 @@ def write_regions(regions: Sequence[Region], *, width: int, height: int, orienta
         f"    <mwg-rs:RegionList>\n     <rdf:Bag>\n{''.join(items)}     </rdf:Bag>\n    </mwg-rs:RegionList>\n"
         '   </mwg-rs:Regions>\n  </rdf:Description>\n </rdf:RDF>\n</x:xmpmeta>\n<?xpacket end="w"?>\n'
     )
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def read_regions(data: bytes, *, orientation: int = 1) -> list[Region]:
