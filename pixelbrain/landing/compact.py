@@ -60,10 +60,9 @@ def compact(landing: Landing, *, progress: Callable[[int, int], None] | None = N
     10,000 rows or 64 MB a file. Rows and columns that newer ones replaced go, and so do pruned images, and pictures of
     what is no more. Files that are large and all alive stay as they are: where there is nothing to do, nothing is
     written. Holds one large file in memory, a few times over, and the index. Raises `OutLockedError`, and
-    `LandingError`: nothing is lost.
+    `LandingError`: nothing is lost. `landing` is refreshed.
 
     Args:
-        landing: what to compact; refreshed afterwards.
         progress: called with (done, total) rows to write.
     """
     started = time.monotonic()

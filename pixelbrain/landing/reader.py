@@ -67,19 +67,14 @@ def read_layers(
 ) -> Generator[pa.Table, None, None]:
     """A table a batch: the columns of its layers, side by side. A part file is opened once for all of its columns.
 
-    Memory holds a few batches at a time, and of large files only the row groups that batches ask for.
+    Memory holds a few batches at a time, and of large files only the row groups that batches ask for. Raises as
+    `Storage.reading` does, and `MixedModelsError`: a module's fields changed to another kind, and only some of the
+    images were done again.
 
     Args:
-        parts: what layers count in.
         batches: of layers of the same number of rows, one or more.
         vectors: False leaves out the vectors inside structs, which are most of the bytes.
         ahead: tables that are read at a time; some by default.
-
-    Raises:
-        FileGoneError: a file is not there any more.
-        BrokenFileError: one is damaged.
-        LandingError: one cannot be read.
-        MixedModelsError: a module's fields changed to another kind, and only some of the images were done again.
     """
     if not parts:
         return

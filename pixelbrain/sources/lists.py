@@ -17,7 +17,7 @@ from pixelbrain.ahead import map_ahead
 from pixelbrain.errors import ReadError, SourceError
 from pixelbrain.schema import UNKNOWN_VERSION
 from pixelbrain.sources.archives.parquet import LIST_COLUMNS, plain_column
-from pixelbrain.sources.base import ImageSource, ManifestRow, is_image_name, manifest_tables
+from pixelbrain.sources.base import ImageSource, ManifestRow, is_image_name, manifest_table, rows_of_tables
 from pixelbrain.sources.local import FILE_SCHEME, stat_version, uri_to_path
 from pixelbrain.sources.passed_over import IN_RESULTS, NAMELESS, REPEATED
 from pixelbrain.sources.places import image_uri
@@ -27,7 +27,6 @@ from pixelbrain.sources.web.urls import is_web
 
 _KEYS = ("s3:", "s3a:", "gs:", "az:")  # schemes of keys
 _LOOKS = 64  # at a time, of all hosts
-_LOOKED_AT = 1_000  # rows, as many as a listing's first table has
 
 _DELIMITERS = ",;\t"  # spreadsheets write the second one where a comma is the decimal point
 _HEAD_LINES = 100  # of a .jsonl, in which keys may be left out: they say which columns there are
@@ -50,14 +49,7 @@ class NamedImages(ImageSource):
 
     def list_images(self) -> Iterator[pa.Table]:
         """The images in the order in which they are named."""
-        return manifest_tables(self._looked_at(self._rows()))
-
-    def _looked_at(self, rows: Iterator[ManifestRow]) -> Iterator[ManifestRow]:
-        """With the versions of what is on the web, several of which are asked for at a time."""
-        while some := list(itertools.islice(rows, _LOOKED_AT)):
-            asked = [row for row in some if _wants_look(row)]
-            found = map_ahead(_look, asked, threads=_LOOKS, ahead=_LOOKS, name="look")
-            yield from (next(found) if _wants_look(row) else row for row in some)
+        return (manifest_table(_looked_at(rows)) for rows in rows_of_tables(self._rows()))
 
     def covers(self, image_id: str) -> bool:
         """Never: what is not named is not gone for that, lists are made for a part of the images."""
@@ -109,8 +101,14 @@ class NamedImages(ImageSource):
             yield uri, version or UNKNOWN_VERSION, size
 
 
-def _wants_look(row: ManifestRow) -> bool:
-    return is_web(row[0]) and row[1] == UNKNOWN_VERSION
+def _looked_at(rows: Sequence[ManifestRow]) -> list[ManifestRow]:
+    """With the versions of what is on the web, several of which are asked for at a time."""
+
+    def is_to_be(row: ManifestRow) -> bool:
+        return is_web(row[0]) and row[1] == UNKNOWN_VERSION
+
+    found = map_ahead(_look, filter(is_to_be, rows), threads=_LOOKS, ahead=_LOOKS, name="look")
+    return [next(found) if is_to_be(row) else row for row in rows]
 
 
 def _look(row: ManifestRow) -> ManifestRow:

