@@ -19,13 +19,13 @@ from pixelbrain.config import STRATEGIES, Strategy, choose
 from pixelbrain.engine.shards import OverShards, in_threads
 from pixelbrain.errors import ConfigError, StoreError
 from pixelbrain.identity.assign import assign
-from pixelbrain.identity.calibration import threshold_of
 from pixelbrain.identity.corrections.increment import Increment
 from pixelbrain.identity.corrections.last import Last, forget_last, state_of
 from pixelbrain.identity.corrections.memory import Memory
 from pixelbrain.identity.neighbours import nearest_neighbours
 from pixelbrain.identity.quality.gate import QualityGate
 from pixelbrain.identity.quality.pose import turned_or_covered
+from pixelbrain.identity.thresholds import threshold_of
 from pixelbrain.landing.derived import IDENTITIES
 from pixelbrain.landing.published import publish, republished
 from pixelbrain.landing.registry import write_registry
