@@ -81,7 +81,6 @@ def average_linkage(
     Args:
         vectors: float32 (n, d), rows of unit length.
         weights: int (n,), how many faces a point stands for.
-        graph: see `neighbour_graph`.
         apart: int (m, 2), pairs of points that never end in one cluster.
 
     Returns:
@@ -186,7 +185,6 @@ def dbscan(
     """scikit-learn's DBSCAN: points with at least `min_samples` faces at the threshold or nearer, and what they reach.
 
     Args:
-        graph: see `neighbour_graph`.
         weights: int (n,), how many faces a point stands for.
         min_samples: faces, the point's own among them.
         apart: int (m, 2), points; a cluster that holds a pair of them is chained again by its own pairs, the most

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import tempfile
@@ -200,7 +201,7 @@ class PeopleIdentifierModule:
             photos=[faces.image_ids[row] for row in clustered],
             min_size=self.min_faces,
             k=self.k,
-            neighbours=lambda _ids, rows, k: nearest_neighbours(rows, k, over=over),
+            neighbours=functools.partial(nearest_neighbours, over=over),
             cannot_link=memory.never_one(ids),
             guests=faces.guests[clustered],
         )

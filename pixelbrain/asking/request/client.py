@@ -95,8 +95,6 @@ class AskClient:
 
     Args:
         server: that is asked, which may need no key; None: OpenAI's, or OPENAI_BASE_URL.
-        model: that is asked.
-        dialect: what the server is known to take.
         connections: the most at once. As many as requests in flight, or they would wait here with a permit in hand.
         timeout_s: of one call, from the first byte sent to the last one received.
     """

@@ -14,6 +14,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -28,27 +29,22 @@ _DEATHS = 5
 _PROGRAM = "import sys; sys.path[:] = {path!r}; from pixelbrain.engine.local.worker import serve; serve({fd}, {debug})"
 
 
+@dataclass(kw_only=True)
 class Worker:
     """Has blocks worked off, `fused.CALLS` at a time, and starts again where the process dies of one.
 
     Not by `multiprocessing`, whose child runs a user's script again, guarded or not. The process has a session of its
     own, so that a terminal's Ctrl-C asks only its parent, which asks it to land what is in hand.
-
-    Args:
-        make: a function of `wary`, pickled: what works there, see `work.fused.ImageWorker`.
-        environment: of the process, all of it.
-        debug: show what it says.
     """
 
-    def __init__(self, make: bytes, *, environment: Mapping[str, str], debug: bool) -> None:
-        self._make = make
-        self._environment = environment
-        self._debug = debug
-        self._process: subprocess.Popen | None = None
-        self._in_hand: dict[int, bytes] = {}  # by their order: blocks
-        self._taken = 0
-        self._deaths = 0  # over these, since one was done
-        self.pipe: Connection | None = None
+    make: bytes  # a function of `wary`, pickled: what works there, see `work.fused.ImageWorker`
+    environment: Mapping[str, str]  # of the process, all of it
+    debug: bool  # show what it says
+    pipe: Connection | None = field(default=None, init=False)
+    _process: subprocess.Popen | None = field(default=None, init=False)
+    _in_hand: dict[int, bytes] = field(default_factory=dict, init=False)  # by their order: blocks
+    _taken: int = field(default=0, init=False)
+    _deaths: int = field(default=0, init=False)  # over these, since one was done
 
     @property
     def in_hand(self) -> int:
@@ -109,8 +105,8 @@ class Worker:
     def _start(self) -> None:
         self.pipe, theirs = multiprocessing.Pipe()
         with theirs:
-            self._process = start_process(theirs, self._environment, self._debug)
-        self._send(self._make)
+            self._process = start_process(theirs, self.environment, self.debug)
+        self._send(self.make)
         self._send(pickle.dumps(self._deaths > 0))
 
 

@@ -33,9 +33,7 @@ def make_plan(
 
     Args:
         images: how many are to do; None: nobody knows yet, but many.
-        nodes: of the cluster, or this machine.
         needs: of the modules, by name, in the order in which they run.
-        placement: what the user wishes.
 
     Raises:
         EngineError: there is no CPU, or no GPU that was asked for.

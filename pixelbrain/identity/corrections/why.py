@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pixelbrain.identity.corrections.faces import BOX
-from pixelbrain.identity.corrections.state import State, called, landed_vectors
+from pixelbrain.identity.corrections.state import State, called
 from pixelbrain.identity.quality.gate import QualityGate
 from pixelbrain.identity.quality.pose import measured, turns
 from pixelbrain.landing.registry import Registry
@@ -28,12 +28,7 @@ _HOW = {
 
 
 def explain(state: State, face_id: str, *, k: int = 5) -> dict[str, Any]:
-    """Why a face is whose it is.
-
-    Args:
-        state: with sums.
-        face_id: of an identified face.
-        k: how many nearest faces and people are named.
+    """Why an identified face is whose it is; of nearest faces and people, `k` each. `state` is one with sums.
 
     Returns:
         `face_id`, `path`, `identity_id`, `name`, `assigned`, `why` in words, `distance` (cosine, to its person's mean),
@@ -48,8 +43,7 @@ def explain(state: State, face_id: str, *, k: int = 5) -> dict[str, Any]:
     told = state.faces.slice(row, 1).to_pylist()[0]
     claim = state.said.get(row)
     who = state.person[row]
-    vectors = landed_vectors(state.landing, state.faces)
-    mine = vectors(np.array([row]))
+    mine = state.vectors(np.array([row]))
     has_vector = bool(mine.shape[1]) and bool(np.isfinite(mine).all())
     why = _HOW.get(told["assigned"], told["assigned"])
     if told["assigned"] == "gated":
@@ -105,11 +99,10 @@ def threshold_of(known: Registry, who: str | None = None) -> float | None:
 
 
 def _nearest_faces(state: State, row: int, vector: np.ndarray, k: int) -> list[dict[str, Any]]:
-    read = landed_vectors(state.landing, state.faces)
     distance = np.full(len(state.faces), np.inf, np.float32)
     for start in range(0, len(distance), _ROWS_AT_ONCE):
         some = np.arange(start, min(start + _ROWS_AT_ONCE, len(distance)))
-        units = read(some)
+        units = state.vectors(some)
         if units.shape[1] == len(vector):
             distance[some] = np.nan_to_num(1 - units @ vector, nan=np.inf)
     distance[row] = np.inf
@@ -168,10 +161,8 @@ def described(found: dict[str, Any], known: Registry) -> list[str]:
 def about(state: State, person: str, *, k: int = 20) -> dict[str, Any]:
     """A person: `identity_id`, `name`, `hidden`, `n_faces`, `n_images`, `ids` that lead to it, `faces`, who is near.
 
-    Args:
-        state: with sums.
-        person: an identity_id.
-        k: how many `faces`, nearest to the mean first, each with `face_id`, `path`, `distance`, `assigned` and `box`.
+    Of the `faces` there are `k`, nearest to the mean first, each with `face_id`, `path`, `distance`, `assigned` and
+    `box`. `state` is one with sums.
     """
     known = state.registry
     rows = state.rows_of(person)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -91,12 +90,12 @@ def threshold_curve(
     guests = unsure[chosen]
     vectors = landed_vectors(landing, faces)(chosen)
     ids, photos = (faces[name].take(chosen).to_pylist() for name in ("face_id", "image_id"))
-    neighbours: list[Any] = []
+    neighbours: list[tuple[np.ndarray, np.ndarray]] = []
 
-    def found(_ids: Any, unit: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    def found(unit: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         if not neighbours:  # they are the same at each threshold
-            neighbours.extend(nearest_neighbours(unit, k))
-        return neighbours[0], neighbours[1]
+            neighbours.append(nearest_neighbours(unit, k))
+        return neighbours[0]
 
     place = np.full(len(faces) + 1, -1)  # and of -1, a face that was not detected
     place[chosen] = np.arange(len(chosen))

@@ -91,13 +91,9 @@ def write_regions(regions: Sequence[Region], *, width: int, height: int, orienta
 
 
 def read_regions(data: bytes, *, orientation: int = 1) -> list[Region]:
-    """The named faces of a sidecar, of whichever program.
+    """The named faces of a sidecar, of whichever program. Raises `RegionsError`: it is no XMP.
 
-    Args:
-        orientation: EXIF's of the image, 1 to 8.
-
-    Raises:
-        RegionsError: it is no XMP.
+    `orientation`: EXIF's of the image, 1 to 8.
     """
     if len(data) > MAX_BYTES:
         raise RegionsError(f"{len(data):,} bytes are no sidecar")

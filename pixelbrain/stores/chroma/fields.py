@@ -27,12 +27,7 @@ Collection = str
 
 
 class ChromaVectors:
-    """The vectors of an OUT in ChromaDB, which is opened when it is first needed.
-
-    Args:
-        landing: the OUT.
-        location: a server's URL, or a folder.
-    """
+    """The vectors of an OUT in ChromaDB, a server's URL or a folder, which is opened when it is first needed."""
 
     def __init__(self, landing: Landing, location: str | Path) -> None:
         self.landing, self.location = landing, location
