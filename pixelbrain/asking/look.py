@@ -26,10 +26,7 @@ def look_at(server: Server, model: str | None) -> None:
     """Knock at a server's door as requests will: with its headers, and through the environment's proxies.
 
     Keys, rights, limits and models are the first request's to find out: not every server looks at them here. What
-    passes, as a 503, is too.
-
-    Args:
-        model: that is asked, which is a part of Azure's address; None: only somebody has to be there.
+    passes, as a 503, is too. Without a model, only somebody has to be there.
 
     Raises:
         StopJob: nobody is there, or it is no API, or has none at this path.

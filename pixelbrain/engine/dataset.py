@@ -10,7 +10,7 @@ import re
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -46,6 +46,7 @@ _ROW_BYTES = 1  # a row is more, and so a block of its own: it goes at once, and
 _LOOK_EVERY_S = 2.0  # which actors wait for a node or a process
 
 
+@dataclass
 class LossWatch:
     """Called between two steps of a pass, it notices actors that wait for a node that will not come back.
 
@@ -53,11 +54,10 @@ class LossWatch:
     for ever, and with it the blocks that it had in hand: the run goes on in a new pass, on the nodes that are left.
     """
 
-    def __init__(self, restarting: Callable[[], Iterable[str]], patience_s: float) -> None:
-        self._restarting = restarting
-        self._patience_s = patience_s
-        self._looked_at = -_LOOK_EVERY_S
-        self._since: dict[str, float] = {}
+    restarting: Callable[[], Iterable[str]]
+    patience_s: float
+    _looked_at: float = -_LOOK_EVERY_S
+    _since: dict[str, float] = field(default_factory=dict)
 
     def __call__(self) -> None:
         """Raises `NodesGone` out of the pass."""
@@ -65,8 +65,8 @@ class LossWatch:
         if now - self._looked_at < _LOOK_EVERY_S:
             return
         self._looked_at = now
-        self._since = {actor: self._since.get(actor, now) for actor in self._restarting()}
-        if any(now - since > self._patience_s for since in self._since.values()):
+        self._since = {actor: self._since.get(actor, now) for actor in self.restarting()}
+        if any(now - since > self.patience_s for since in self._since.values()):
             raise NodesGone
 
 

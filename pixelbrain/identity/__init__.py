@@ -10,7 +10,7 @@
 | `score_clusters` | evaluate | pairwise and BCubed precision, recall and F |
 | `group_images` | group | images that look alike, by the same graph and linkage |
 | `grow` | growth | new faces among known people, by what they touch alone |
-| `Links` | links | what people said: faces that are one person's, and that never are |
+| `read_apart`, `chained_apart` | links | what people said: faces that are never one person's |
 | `nearest_neighbours` | neighbours | nearest by cosine: exact up to a quarter of a million vectors, by cells above |
 | `PeopleIdentifierModule` | people | who is who, over the face vectors of a database |
 | `join_singles` | second_look | a face alone joins what is clearly nearest; small unsure clusters fall apart |

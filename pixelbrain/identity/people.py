@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import tempfile
@@ -31,7 +32,7 @@ from pixelbrain.landing.registry import write_registry
 from pixelbrain.locks.run import RunLock
 from pixelbrain.shown import Shown
 from pixelbrain.storage.base import Storage
-from pixelbrain.stores.in_step import still_holds
+from pixelbrain.stores.in_step import is_untouched
 from pixelbrain.stores.vectors import VectorBatch, landed_vectors
 
 if TYPE_CHECKING:
@@ -129,7 +130,9 @@ class PeopleIdentifierModule:
         last = Last.read(db.landing.storage)
         if last is None or last.state != state_of(db.landing, db.where):
             return None
-        if last.settings != self._settings(db.landing.storage, last.settings["model"]) or not still_holds(db, "faces"):
+        if last.settings != self._settings(db.landing.storage, last.settings["model"]):
+            return None
+        if not is_untouched(db) and db.behind("faces") is not None:
             return None
         told: dict[str, Any] = {**last.counts, "threshold": last.settings["threshold"], "done": "nothing"}
         return IdentityReport(**told, seconds=time.perf_counter() - start)
@@ -198,7 +201,7 @@ class PeopleIdentifierModule:
             photos=[faces.image_ids[row] for row in clustered],
             min_size=self.min_faces,
             k=self.k,
-            neighbours=lambda _ids, rows, k: nearest_neighbours(rows, k, over=over),
+            neighbours=functools.partial(nearest_neighbours, over=over),
             cannot_link=memory.never_one(ids),
             guests=faces.guests[clustered],
         )

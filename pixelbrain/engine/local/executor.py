@@ -52,7 +52,7 @@ class LocalExecutor:
         # by value what a script or a notebook defines, as Ray sends it, too
         make = cloudpickle.dumps(functools.partial(ImageWorker, list(self.job.modules), order))
         workers = [
-            Worker(make, environment=_environment(pool, number), debug=self.job.debug)
+            Worker(make=make, environment=_environment(pool, number), debug=self.job.debug)
             for number in range(pool.min_actors)
         ]
         todo = blocks(left, plan.block_rows)

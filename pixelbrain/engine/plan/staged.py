@@ -6,10 +6,9 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from pixelbrain.config import Placement
-from pixelbrain.engine.plan.fit import count_room
 from pixelbrain.engine.plan.fused import SPARE, THREADS, actor_memory
 from pixelbrain.engine.plan.nodes import Node
-from pixelbrain.engine.plan.pools import Pool
+from pixelbrain.engine.plan.pools import Pool, count_room
 from pixelbrain.modules.base import Resources
 
 DECODE = "decode"

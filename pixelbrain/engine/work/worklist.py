@@ -109,13 +109,9 @@ class Worklist:
         """Whether nothing is left, and the notes say so; where something is, it was listed up to there only."""
         return next(self.left(landing, look=True), None) is None and not RunNotes(self.storage).stop_requested()
 
-    def left(self, landing: Landing, *, look: bool = False) -> Iterator[Left]:
-        """What is left of each table of the listing; `landing` may know already what has landed.
-
-        `look`: nobody is going to work on it.
-        """
-        notes = RunNotes(self.storage)
-        remaining = Remaining(
+    def remaining(self, landing: Landing) -> Remaining:
+        """Splits what is listed from what has landed."""
+        return Remaining(
             landing,
             self.settings_hashes,
             before_generation=self.generation,
@@ -126,6 +122,13 @@ class Worklist:
             stands_on=self._below,
             by_name=self.by_name,
         )
+
+    def left(self, landing: Landing, *, look: bool = False) -> Iterator[Left]:
+        """What is left of each table of the listing; `landing` may know already what has landed.
+
+        `look`: nobody is going to work on it.
+        """
+        notes, remaining = RunNotes(self.storage), self.remaining(landing)
         pending, noted_at = 0, time.monotonic()
         for table in self.loader.list_images() if self.tables is None else self.tables:
             for modules, rows in remaining.split(table).items():

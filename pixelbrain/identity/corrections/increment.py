@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import functools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -13,13 +13,13 @@ import pyarrow.compute as pc
 
 from pixelbrain import schema
 from pixelbrain.identity.cluster import sum_rows
-from pixelbrain.identity.corrections.apply import Applied, Vectors, apply_claims, found_as
+from pixelbrain.identity.corrections.apply import Applied, Vectors, apply_claims, found_as, with_columns
 from pixelbrain.identity.corrections.claims import FaceClaim
 from pixelbrain.identity.corrections.faces import WHERE, match_rows
-from pixelbrain.identity.corrections.keep import keep_people
+from pixelbrain.identity.corrections.keep import direction, groups, keep_people
 from pixelbrain.identity.corrections.memory import Memory
 from pixelbrain.identity.corrections.state import landed_vectors
-from pixelbrain.identity.growth import Growth, grow
+from pixelbrain.identity.growth import grow
 from pixelbrain.identity.neighbours import nearest_among
 
 #: What a row of `identities` was derived from: while it says the same, it is about the same face.
@@ -36,7 +36,6 @@ class Found:
     joined: int  # new faces, to people known before
     joined_people: int  # so many
     new_people: int
-    merged: int  # people known before who turned out to be another one
 
 
 @dataclass(kw_only=True, eq=False)
@@ -75,9 +74,7 @@ class Increment:
         gone[at[known]] = False
         self.lost = earlier.filter(pa.array(gone))
         rows = earlier.take(pa.array(at, mask=~known))
-        for name in ("face_id", "image_id", *_ORIGIN):
-            rows = rows.set_column(rows.schema.get_field_index(name), rows.schema.field(name), now[name])
-        self.faces = rows
+        self.faces = with_columns(rows, {name: now[name] for name in ("face_id", "image_id", *_ORIGIN)})
 
     @property
     def singles(self) -> np.ndarray:
@@ -142,7 +139,9 @@ class Increment:
             return whole[[units[row] for row in wanted.tolist()]]
 
         late = {int(row) for row in added[grown.late]}
-        redirects, joined, fresh = self._settle(rows, self._clusters(grown, p), found, people, count, sums, late, of)
+        touched = np.isin(grown.cluster, grown.cluster[p:]) & (grown.cluster >= 0)  # clusters that have a new face
+        clusters = groups(grown.cluster, np.flatnonzero(touched)).values()
+        redirects, joined, fresh = self._settle(rows, clusters, found, people, count, sums, late, of)
         new_people = self._name(rows, fresh, was, of, min_faces)
         applied = self._applied(rows, read, redirects, settings)
         return Found(
@@ -151,7 +150,6 @@ class Increment:
             joined=len(joined),
             joined_people=len(set(joined.values())),
             new_people=new_people,
-            merged=len(redirects),
         )
 
     # --- inside --------------------------------------------------------------------------------------------------
@@ -194,7 +192,7 @@ class Increment:
     def _settle(
         self,
         rows: _Rows,
-        clusters: Sequence[np.ndarray],
+        clusters: Iterable[np.ndarray],
         found: np.ndarray,
         people: Sequence[str],
         count: Mapping[str, int],
@@ -224,7 +222,7 @@ class Increment:
                 continue
             stays = sorted(who, key=lambda one: (one not in claims.named, one not in self._spoken, -count[one], one))
             kept = [one for one in stays if one in self._spoken] or stays[:1]
-            means = np.stack([_direction(sums[where[one]]) for one in kept])
+            means = np.stack([direction(sums[where[one]]) for one in kept])
             for one in stays:
                 if one not in kept:
                     redirects[one] = kept[int((means @ sums[where[one]]).argmax())]
@@ -237,12 +235,9 @@ class Increment:
 
     def _applied(self, rows: _Rows, read: Vectors, redirects: Mapping[str, str], settings: str) -> Applied:
         """What was found, with all that is said on top of it."""
-        memory, table = self.memory, self.faces
-        how = rows.how.tolist()
-        assigned = [how[row] if one is None else one for row, one in enumerate(table["assigned"].to_pylist())]
-        for name, values in (("found_as", rows.own.tolist()), ("found_how", how), ("assigned", assigned)):
-            at = table.schema.get_field_index(name)
-            table = table.set_column(at, schema.IDENTITY_SCHEMA.field(name), pa.array(values, pa.string()))
+        memory, how = self.memory, pa.array(rows.how.tolist(), pa.string())
+        found = {"found_as": pa.array(rows.own.tolist(), pa.string()), "found_how": how}
+        table = with_columns(self.faces, {**found, "assigned": pc.coalesce(self.faces["assigned"], how)})
         applied = apply_claims(
             table,
             memory.claims,
@@ -324,20 +319,10 @@ class Increment:
                 pairs |= {(place[b], p + row) for b in apart[claims.root(said[face].person)] if b in place}
         named = np.array([at for one, at in place.items() if one in self._spoken], np.int64)
         if len(named) > 1:
-            means = np.stack([_direction(sums[at]) for at in named])
+            means = np.stack([direction(sums[at]) for at in named])
             near, _alike = nearest_among(means, means, min(_RIVALS, len(named)))
             pairs |= {(int(named[a]), int(named[b])) for a, row in enumerate(near.tolist()) for b in row if b >= 0}
-        return np.array(sorted({(min(pair), max(pair)) for pair in pairs if pair[0] != pair[1]}), np.int64).reshape(
-            -1, 2
-        )
-
-    @staticmethod
-    def _clusters(grown: Growth, p: int) -> list[np.ndarray]:
-        """The rows of each cluster that has a new face, those clusters first whose first row is."""
-        touched = np.unique(grown.cluster[p:])
-        member = np.flatnonzero(np.isin(grown.cluster, touched[touched >= 0]))
-        member = member[np.argsort(grown.cluster[member], kind="stable")]
-        return np.split(member, np.flatnonzero(np.diff(grown.cluster[member])) + 1) if len(member) else []
+        return np.array([pair for pair in pairs if pair[0] != pair[1]], np.int64).reshape(-1, 2)
 
     def _name(self, rows: _Rows, fresh: np.ndarray, was: np.ndarray, of: Vectors, min_faces: int) -> int:
         """Who the clusters are that have nobody known in them: who was away, or somebody new. Returns how many are."""
@@ -363,7 +348,3 @@ class Increment:
 def _among(values: np.ndarray, wanted: Collection[str]) -> np.ndarray:
     """bool (n,): NumPy compares objects one by one."""
     return np.array([one in wanted for one in values.tolist()], bool)
-
-
-def _direction(total: np.ndarray) -> np.ndarray:
-    return total / max(float(np.linalg.norm(total)), 1e-12)

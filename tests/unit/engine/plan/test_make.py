@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 
 from pixelbrain.config import Placement
-from pixelbrain.engine.plan.fit import find_shortage
 from pixelbrain.engine.plan.make import check_fit
 from pixelbrain.engine.plan.make import make_plan as plan_for
 from pixelbrain.engine.plan.nodes import Node
-from pixelbrain.engine.plan.pools import Plan, Pool
+from pixelbrain.engine.plan.pools import Plan, Pool, find_shortage
 from pixelbrain.errors import ConfigError, EngineError
 from pixelbrain.modules.base import Resources
 
