@@ -114,17 +114,13 @@ def extract(
     what is in flight, and ends the run within half a minute; the next run does the rest. Nodes may come and go.
 
     Args:
-        loader: which images.
-        modules: what to find out about each.
         out: a folder, or s3://bucket/prefix.
-        placement: wishes about actors and GPUs.
         retry_failed: do images again that failed, or on which a module failed.
         force: do all images again, whatever has landed.
         prune: remove images from OUT that are gone from the source.
         prune_gone_source: remove all images of a source from OUT that is not there any more.
         thumbnails: land small pictures of the images and faces as well, for the gallery: `schema.PICTURE_SCHEMA`.
         looked: what `first_look` has just returned; without, it is looked at here.
-        progress: see `ExtractProgress`.
         debug: show Ray's own log.
 
     Raises:

@@ -23,8 +23,8 @@ from pixelbrain.identity.neighbours import nearest_neighbours
 from pixelbrain.identity.second_look import join_singles, part_unsure
 from pixelbrain.landing.derived import cluster_name as cluster_name
 
-#: (ids, unit vectors (n, d), k) -> row numbers (n, k) and cosine similarities (n, k), as `nearest_neighbours` returns.
-Neighbours = Callable[[Sequence[str], np.ndarray, int], tuple[np.ndarray, np.ndarray]]
+#: (unit vectors (n, d), k) -> row numbers (n, k) and cosine similarities (n, k), as `nearest_neighbours` returns.
+Neighbours = Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +56,7 @@ def assign(
     min_size: int = 2,
     k: int = 20,
     second_look: bool = True,
-    neighbours: Neighbours | None = None,
+    neighbours: Neighbours = nearest_neighbours,
     cannot_link: np.ndarray | None = None,
     guests: np.ndarray | None = None,
 ) -> Assignment:
@@ -103,8 +103,7 @@ def assign(
     apart = distinct_pairs(point_of[said])
     weights = np.bincount(point_of)
     whole = unit if len(points) == n else unit[points]
-    find = neighbours or (lambda _ids, rows, nearest: nearest_neighbours(rows, nearest))
-    indices, similarities = find([ids[order[point]] for point in points], whole, k)
+    indices, similarities = neighbours(whole, k)
     guest = np.zeros(n, bool) if guests is None else guests[order]
     alone = guest[points]
     if alone.any():

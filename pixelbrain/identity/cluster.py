@@ -81,7 +81,6 @@ def average_linkage(
     Args:
         vectors: float32 (n, d), rows of unit length.
         weights: int (n,), how many faces a point stands for.
-        graph: see `neighbour_graph`.
         apart: int (m, 2), pairs of points that never end in one cluster.
 
     Returns:
@@ -94,7 +93,7 @@ def average_linkage(
     top = float(similarity[0]) if len(similarity) else graph.threshold
     for least in np.linspace(top, graph.threshold, _THRESHOLDS, dtype=np.float32):
         while len(pairs := np.flatnonzero(similarity >= least)):
-            a, b = clusters.of(first[pairs]), clusters.of(second[pairs])
+            a, b = clusters.label[first[pairs]], clusters.label[second[pairs]]
             a, b = np.minimum(a, b), np.maximum(a, b)
             key = a * n + b
             _, once = np.unique(key, return_index=True)
@@ -124,9 +123,6 @@ class _Clusters:
     counts: np.ndarray  # int64 (n,), faces
     label: np.ndarray  # int64 (n,), the cluster of each point
     apart: np.ndarray  # int64 (m, 2), points
-
-    def of(self, points: np.ndarray) -> np.ndarray:
-        return self.label[points]
 
     def rivals(self) -> np.ndarray:
         """int64 (m,): the lower of two clusters that never merge, times n, and the higher."""
@@ -189,7 +185,6 @@ def dbscan(
     """scikit-learn's DBSCAN: points with at least `min_samples` faces at the threshold or nearer, and what they reach.
 
     Args:
-        graph: see `neighbour_graph`.
         weights: int (n,), how many faces a point stands for.
         min_samples: faces, the point's own among them.
         apart: int (m, 2), points; a cluster that holds a pair of them is chained again by its own pairs, the most

@@ -48,16 +48,11 @@ def grow(
         sums: float32 (p, d), the sum of the unit vectors of each known person's faces; a face that is nobody's yet is
             one of a count of 1.
         counts: int (p,), faces of each.
-        threshold: cosine similarity.
-        photos: the photo of each new face.
         min_size: smaller clusters of new faces alone are none.
         k: neighbours a face, of the new ones, and of the known people.
         guests: bool (n,), new faces that link nobody, and only join by the second look; see `assign`.
         cannot_link: int (m, 2), pairs of rows that never end in one cluster.
-
-    Raises:
-        ConfigError: a value that cannot work.
-        StoreError: a vector that is not finite.
+        threshold, photos: as of `assign`, which raises the same errors.
     """
     n, p = len(ids), len(counts)
     if sums.shape[0] != p or (p and n and sums.shape[1] != vectors.shape[1]):

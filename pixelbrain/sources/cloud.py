@@ -99,9 +99,7 @@ def split_cloud_uri(uri: str) -> tuple[str, str]:
 def read_cloud(uri: str, part: Part | None = None, version: str = "") -> ImageBytes:
     """The bytes of an object, or a part of an object of this version; and the version that they are of.
 
-    Raises:
-        OtherVersionError: a part was wanted, and the object has another version.
-        ReadError: gone, not permitted, over `MAX_IMAGE_BYTES`, or not to be had in some tries.
+    Raises as `read_s3` does.
     """
     if part is not None and not part.size:
         return ImageBytes(b"", version)

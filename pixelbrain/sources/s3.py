@@ -7,6 +7,7 @@ Credentials come the usual AWS ways (environment, profile, instance role); none 
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import threading
 import time
@@ -181,15 +182,20 @@ def read_s3(
     return with_retries(download.go_on, retries, ReadError)
 
 
+def getter(uri: str, endpoint: str | None) -> Callable[..., dict[str, Any]]:
+    """Asks for an object, or for what of it is said, such as `Range`, once. Raises `ReadError` of what is none."""
+    try:
+        bucket, key = split_s3_uri(uri)
+        return functools.partial(s3_client(endpoint, read_timeout_s=_SILENCE_S).get_object, Bucket=bucket, Key=key)
+    except SourceError as error:
+        raise ReadError(str(error)) from None
+
+
 class _Download:
     """One object on its way here; what has arrived is kept when the connection breaks."""
 
     def __init__(self, uri: str, endpoint: str | None, retries: Retries, part: Part | None, version: str) -> None:
-        try:
-            self._bucket, self._key = split_s3_uri(uri)
-            self._client = s3_client(endpoint, read_timeout_s=_SILENCE_S)
-        except SourceError as error:
-            raise ReadError(str(error)) from None
+        self._get = getter(uri, endpoint)
         self._part, self._wanted = part, version
         self._deadline = time.monotonic() + retries.limit_s
         self._limit_s = retries.limit_s
@@ -206,7 +212,7 @@ class _Download:
         """One try: the whole object, or the rest of it. Raises also `s3_errors`."""
         which = self._which()
         try:
-            answer = self._client.get_object(Bucket=self._bucket, Key=self._key, **which)
+            answer = self._get(**which)
         except s3_errors() as error:
             if self._part and not self._have and error_status(error) == 416:
                 raise OtherVersionError("it is shorter than it was when it was listed") from None

@@ -158,20 +158,15 @@ def _path(events: Iterable[Event], start: str, end: str) -> list[Event]:
             for other in event.others:
                 joins[event.person or ""].append((other, event))
                 joins[other].append((event.person or "", event))
-    came: dict[str, tuple[str, Event] | None] = {start: None}
+    paths: dict[str, list[Event]] = {start: []}
     queue = collections.deque([start])
-    while queue and end not in came:
+    while queue and end not in paths:
         here = queue.popleft()
         for other, event in joins[here]:
-            if other not in came:
-                came[other] = (here, event)
+            if other not in paths:
+                paths[other] = [*paths[here], event]
                 queue.append(other)
-    path = []
-    here = end
-    while (step := came.get(here)) is not None:
-        here, event = step
-        path.append(event)
-    return path
+    return paths.get(end, [])  # none where it was a split that was taken back
 
 
 def _given_back(events: Sequence[Event], holding: Collection[int]) -> set[tuple[str, tuple[str, str]]]:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from pixelbrain.errors import PeopleError
-from pixelbrain.identity.corrections.state import State, called, landed_vectors
+from pixelbrain.identity.corrections.state import State, called
 from pixelbrain.identity.corrections.why import means, threshold_of
 from pixelbrain.shown import Shown
 
@@ -62,11 +62,7 @@ def suggestions(state: State, *, k: int = 20) -> list[Suggestion]:
     """The `k` most worth a look, first the one that says most.
 
     Hidden people, rejected faces, people who are said not to be one, and what was put off are left out. The more faces
-    would move, and the nearer they are to the threshold, the more it is worth.
-
-    Args:
-        state: with sums.
-        k: how many.
+    would move, and the nearer they are to the threshold, the more it is worth. `state` is one with sums.
 
     Raises:
         PeopleError: the people's vectors are not known.
@@ -121,10 +117,9 @@ class _Look:
         """Faces of nobody, by their nearest person."""
         faces = self.state.faces
         rows = np.flatnonzero(np.array(faces["assigned"].to_pylist(), object) == "single")
-        read = landed_vectors(self.state.landing, faces)
         for start in range(0, len(rows), _AT_ONCE):
             some = rows[start : start + _AT_ONCE]
-            units = read(some)
+            units = self.state.vectors(some)
             if units.shape[1] != self.directions.shape[1]:
                 break
             distance = 1 - (units @ self.directions.T) * self.inner

@@ -34,11 +34,7 @@ _local = threading.local()
 
 
 def read_web(url: str, *, retries: Retries = _RETRIES) -> ImageBytes:
-    """The bytes behind a URL, and their version: the ETag, or else the time and length.
-
-    Raises:
-        ReadError: gone, not permitted, over `MAX_IMAGE_BYTES`, still failing after the retries, or too slow.
-    """
+    """The bytes behind a URL, and their version: the ETag, or else the time and length. Raises `ReadError`."""
     deadline = time.monotonic() + retries.limit_s
     return with_retries(lambda: _read(url, deadline), retries, ReadError)
 
@@ -46,8 +42,7 @@ def read_web(url: str, *, retries: Retries = _RETRIES) -> ImageBytes:
 def look_web(url: str) -> tuple[str, int | None]:
     """The version of what is behind a URL, and its size in bytes, where the server says it.
 
-    Raises:
-        ReadError: it does not answer, or not to such a question.
+    Raises `ReadError`: it does not answer, or not to such a question.
     """
 
     def look() -> tuple[str, int | None]:

@@ -39,7 +39,7 @@ def groups_page(pages: Pages, alike: Alike, what: str) -> Callable[[Request, Vie
         return pages.render(
             request, "duplicates.html", view, here="duplicates", what=what, whats=_WHAT, page=page, groups=groups,
             shown=[(groups.of(int(code), PHOTOS), groups.size(int(code))) for code in page.items] if groups else [],
-            kind=kind, kinds=KINDS if what == "duplicates" else {}, show=shown, shows=SHOWN, work=alike.work,
+            kind=kind, kinds=KINDS if what == "duplicates" else {}, show=shown, shows=SHOWN, looking=alike.looking,
             undo_at=UNDO, out=out, keep_at=_without_stays(request),
         )  # fmt: skip
 

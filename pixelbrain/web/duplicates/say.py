@@ -63,7 +63,7 @@ def undo(alike: Alike, form: Form) -> Note:
 
 def look(alike: Alike) -> Note:
     """Look for duplicates now."""
-    alike.start()
+    alike.look()
     return Note("Looking for duplicates.")
 
 

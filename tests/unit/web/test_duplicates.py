@@ -161,11 +161,11 @@ def test_nobody_looked_and_a_button_does(landed, tmp_path, another_run):
     alike = visitor.app._app.state.alike
     with another_run(tmp_path):
         visitor.say("/duplicates/look", back="/duplicates")
-        alike._thread.join()
+        alike.looking.join()
         assert "Something else is at work here" in shown(visitor.get("/duplicates"))
     visitor.say("/duplicates/look", back="/duplicates")
-    alike._thread.join()
-    assert alike.work is None
+    alike.looking.join()
+    assert not alike.looking.wrong
     assert "2 groups" in shown(visitor.get("/duplicates"))
 
 

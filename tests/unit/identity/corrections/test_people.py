@@ -274,8 +274,7 @@ def test_what_is_worth_a_look_and_why(world, monkeypatch):
         ids = faces["face_id"].to_pylist()
         return lambda rows: np.stack([vectors[ids[row]] for row in rows]) if len(rows) else np.empty((0, 32))
 
-    for module in ("suggest", "why"):  # `land_faces` lands none
-        monkeypatch.setattr(f"pixelbrain.identity.corrections.{module}.landed_vectors", landed)
+    monkeypatch.setattr("pixelbrain.identity.corrections.state.landed_vectors", landed)  # `land_faces` lands none
     lone = world.add(1, who=0)[0]
     world.vectors[lone] = (0.62 * world.centres[0] + 0.78 * world.centres[2]).astype("float32")
     world.vectors[lone] /= (world.vectors[lone] ** 2).sum() ** 0.5
