@@ -54,7 +54,8 @@ def hdbscan(indices: np.ndarray, similarities: np.ndarray) -> np.ndarray:
 
 def chinese_whispers(indices: np.ndarray, similarities: np.ndarray) -> np.ndarray:
     """Each face takes the label that most of its neighbours have, by similarity; an eighth of all at a time."""
-    from pixelbrain.identity.cluster import first_points, neighbour_graph
+    from pixelbrain.identity.cluster import neighbour_graph
+    from pixelbrain.identity.links import first_points
 
     graph = neighbour_graph(indices, similarities, threshold=WHISPERS_THRESHOLD)
     n = graph.size

@@ -58,7 +58,7 @@ def measure(n: int, seed: int = 0) -> dict[str, float]:
     found: dict[str, float] = {"faces": n, "memory_before_mb": peak_memory_mb()}
     shared: dict[str, Any] = {}
 
-    def neighbours(_ids: Any, rows: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    def neighbours(rows: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         start = time.perf_counter()
         shared["rows"] = nearest_neighbours(rows, k)
         found["neighbours_seconds"] = time.perf_counter() - start

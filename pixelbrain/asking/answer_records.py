@@ -57,9 +57,7 @@ def answer_records(
 ) -> list[dict[str, Any]]:
     """The records of a request's questions, in their order; its tokens and dollars are split among them.
 
-    Args:
-        entry: with image_id and version.
-        keys: under which each field's answer is remembered; None: the image was not read.
+    Each field's answer is remembered under its key; without `keys`, the image was not read.
     """
     answered_at = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
     return [

@@ -26,10 +26,7 @@ def look_at(server: Server, model: str | None) -> None:
     """Knock at a server's door as requests will: with its headers, and through the environment's proxies.
 
     Keys, rights, limits and models are the first request's to find out: not every server looks at them here. What
-    passes, as a 503, is too.
-
-    Args:
-        model: that is asked, which is a part of Azure's address; None: only somebody has to be there.
+    passes, as a 503, is too. Without a model, only somebody has to be there.
 
     Raises:
         StopJob: nobody is there, or it is no API, or has none at this path.
@@ -55,7 +52,8 @@ def look_at(server: Server, model: str | None) -> None:
             if isinstance(verdict, StopJob) and isinstance(said, Mapping):  # it knows the path, and not the model
                 raise verdict
             raise StopJob(f"{where} has no chat/completions (HTTP 404, as for all that is asked there): {_CHECK}")
-        if status < 500 and status not in (405, 429) and _is_page(headers, said):
+        page = "html" in headers.get("content-type", "") or (isinstance(said, str) and said.lstrip()[:1] == "<")
+        if page and status < 500 and status not in (405, 429):
             raise StopJob(f"{where} answers with a web page (HTTP {status}), and is no API of this kind: {_CHECK}")
         if status == 400 and isinstance(said, str) and "HTTPS" in said:
             raise StopJob(f"{where} speaks TLS: write https:// in --base-url")
@@ -73,10 +71,6 @@ def _answer(knock: Callable[[], Any]) -> tuple[int, Mapping[str, str], Any, str 
         response, said = error.response, said_by(error)
     moved = any(one.status_code in (301, 302, 303) for one in response.history)
     return response.status_code, response.headers, said, str(response.url.copy_with(query=None)) if moved else None
-
-
-def _is_page(headers: Mapping[str, str], said: Any) -> bool:
-    return "html" in headers.get("content-type", "") or (isinstance(said, str) and said.lstrip()[:1] == "<")
 
 
 def _proxy_of(url: str) -> str | None:

@@ -112,13 +112,14 @@ class Gpt4VModule(Shown):
             questions = [question if question in PREBUILT else {"question": question, "field": field, "answer": answer}]
         choose("detail", detail, ("low", "high"))
         check_parameters(parameters or {})
-        # a budget needs a price: without, it would never be reached
         server = Server(provider=provider, base_url=base_url, api_version=api_version, headers=dict(headers or {}))
         if server.is_openai:
             model = plain_name(model) or model
         if isinstance(prices, str | Path):
             prices = read_prices(prices)
-        self.price: ModelPrice = _price(model, prices, server, budget=budget_usd is not None)
+        # a budget needs a price: without, it would never be reached
+        free = server.runs_free and budget_usd is None
+        self.price = find_price(model, prices, server=server.spelled if budget_usd is None else None, free=free)
         if max_output_tokens is None:
             max_output_tokens = _REASONING_TOKENS if self.price.reasoning else _ANSWER_TOKENS
         if type(max_output_tokens) is not int or max_output_tokens < 16:
@@ -127,10 +128,7 @@ class Gpt4VModule(Shown):
             questions=tuple(map(_question, questions)),
             model=model,
             detail=detail,  # type: ignore[arg-type]  # chosen above
-            base_url=base_url,
-            provider=provider,
-            api_version=api_version,
-            headers=dict(headers or {}),
+            server=server,
             dialect=_dialect(server, self.price, token_limit, response_format, send_detail, send_temperature),
             max_output_tokens=max_output_tokens,
             temperature=None if self.price.reasoning else temperature,
@@ -167,11 +165,6 @@ class Gpt4VModule(Shown):
     def shown(self) -> Mapping[str, Any]:
         found = {"fields": [one.field for one in self.settings.questions], "model": self.settings.model}
         return found | ({"where": self.where} if self.where else {})
-
-
-def _price(model: str, prices: Mapping[str, Mapping[str, Any]] | None, server: Server, *, budget: bool) -> ModelPrice:
-    """A budget needs a price: without, it would never be reached."""
-    return find_price(model, prices, server=None if budget else server.spelled, free=server.runs_free and not budget)
 
 
 def _dialect(

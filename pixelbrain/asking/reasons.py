@@ -89,9 +89,7 @@ def every_one(count: int, reason: str) -> StopJob:
 def only_reason(statuses: Mapping[str, int], by_server: Reasons) -> StopJob | None:
     """The error to end with where a whole run's answers failed for one reason that is not the images'.
 
-    Args:
-        statuses: of the run's answers, and how many have each.
-        by_server: why requests failed; images that could not be read were not sent, and say nothing.
+    Images that could not be read were not sent, and say nothing of it: they are not in `by_server`.
     """
     if set(+Counter(statuses)) != {"failed"} or len(by_server.counts) != 1:
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -22,10 +21,7 @@ class AskSettings:
     questions: tuple[Question, ...]  # of one request, in their order
     model: str = "gpt-4o-mini"
     detail: Detail = "low"
-    base_url: str | None = None  # another server that speaks the API
-    provider: str | None = None  # its kind, of `request.server.PROVIDERS`
-    api_version: str | None = None  # Azure's
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # further ones
+    server: Server = field(default_factory=Server)  # where requests go
     dialect: Dialect = Dialect()  # what the server takes; the rest it teaches us
     max_output_tokens: int = 300
     temperature: float | None = 0.0  # None: not sent, for models that take none
@@ -37,13 +33,6 @@ class AskSettings:
     s3_endpoint: str | None = None
     max_megapixels: int = MAX_MEGAPIXELS  # of an image, in memory at once
     parameters: dict[str, Any] = field(default_factory=dict)  # further fields of the request's body
-
-    @property
-    def server(self) -> Server:
-        """Where requests go."""
-        return Server(
-            provider=self.provider, base_url=self.base_url, api_version=self.api_version, headers=self.headers
-        )
 
 
 @dataclass(frozen=True, kw_only=True)

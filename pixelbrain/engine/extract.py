@@ -5,30 +5,31 @@ from __future__ import annotations
 import dataclasses
 import functools
 import logging
+import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pixelbrain import schema
 from pixelbrain.config import Placement
+from pixelbrain.engine.executor import Job
 from pixelbrain.engine.passes import Passes
 from pixelbrain.engine.plan.pools import Plan
 from pixelbrain.engine.progress import ExtractProgress, Progress
 from pixelbrain.engine.work.run_notes import RunNotes
-from pixelbrain.engine.work.worklist import Worklist, peek
+from pixelbrain.engine.work.worklist import Worklist, WorkOrder, peek
 from pixelbrain.errors import ConfigError, ModuleError, SourceGoneError
 from pixelbrain.images.loader import DataLoader
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.moves.moved import Moves, find_moves, settle
 from pixelbrain.landing.moves.pictures import copy_pictures
 from pixelbrain.landing.parts import ModuleState, claim_generation
-from pixelbrain.landing.remaining import Remaining
 from pixelbrain.landing.remaining import prune as prune_images
 from pixelbrain.locks.run import RunLock
 from pixelbrain.modules.base import PipelineModule, Resources
@@ -113,17 +114,13 @@ def extract(
     what is in flight, and ends the run within half a minute; the next run does the rest. Nodes may come and go.
 
     Args:
-        loader: which images.
-        modules: what to find out about each.
         out: a folder, or s3://bucket/prefix.
-        placement: wishes about actors and GPUs.
         retry_failed: do images again that failed, or on which a module failed.
         force: do all images again, whatever has landed.
         prune: remove images from OUT that are gone from the source.
         prune_gone_source: remove all images of a source from OUT that is not there any more.
         thumbnails: land small pictures of the images and faces as well, for the gallery: `schema.PICTURE_SCHEMA`.
         looked: what `first_look` has just returned; without, it is looked at here.
-        progress: see `ExtractProgress`.
         debug: show Ray's own log.
 
     Raises:
@@ -153,31 +150,44 @@ def extract(
         notes = RunNotes(landing.storage)
         notes.clear()
         generation = claim_generation(landing.storage)
-        worklist = Worklist(
-            loader=loader,
-            storage=landing.storage,
-            settings_hashes={name: state.settings_hash for name, state in states.items()},
+        worklist = _worklist(
+            loader,
+            landing,
+            modules,
+            stands_on,
+            states,
             generation=generation,
             retry_failed=retry_failed,
             force=force,
             tables=tables if complete else None,
-            by_name=_by_name(modules, stands_on),
-            along=_along(modules),
-            stands_on=stands_on,
             landed=_landed_hashes(states, landing),
         )
-        counts = Progress(notes, progress)
-        first_image = next((table["image_id"][0].as_py() for table in tables if len(table)), "")
-        run = Passes(
-            worklist=worklist, landing=landing, first_image=first_image, modules=modules, states=states,
-            stands_on=stands_on, placement=placement or Placement(), thumbnails=thumbnails, progress=counts, lock=lock,
+        job = Job(
+            modules=modules,
+            storage=landing.storage,
+            source=name_sources(loader.source),
+            first_image=next((table["image_id"][0].as_py() for table in tables if len(table)), ""),
+            placement=placement or Placement(),
             debug=debug,
-        )  # fmt: skip
+        )
+        order = WorkOrder(
+            storage=landing.storage,
+            generation=generation,
+            states=states,
+            s3_endpoint=loader.s3_endpoint,
+            max_megapixels=loader.max_megapixels,
+            thumbnails=thumbnails,
+            stands_on=stands_on,
+        )
+        counts = Progress(notes, progress)
+        run = Passes(job=job, worklist=worklist, order=order, landing=landing, progress=counts, lock=lock)
         run.work()
         moves, gone = Moves(to={}, left={}), None
         if not run.stopped:  # else the next run looks at them, as at those of one that was killed
             moves = _settle(landing, notes, generation, loader)
-            gone = _without(notes.read_gone(), moves)
+            gone = notes.read_gone()
+            if gone is not None:  # what moved is not gone
+                gone = gone.filter(pc.invert(pc.is_in(gone["image_id"], pa.array(list(moves.left), pa.string()))))
         if gone is not None and (prune or prune_gone_source):
             prune_images(landing, gone)
         listing = notes.read_listing()
@@ -214,13 +224,6 @@ def _settle(landing: Landing, notes: RunNotes, generation: int, loader: DataLoad
     return moves
 
 
-def _without(gone: pa.Table | None, moves: Moves) -> pa.Table | None:
-    """The images that are gone from the source, and have not moved."""
-    if gone is None or not moves.left:
-        return gone
-    return gone.filter(pc.invert(pc.is_in(gone["image_id"], pa.array(list(moves.left)))))
-
-
 def look_ahead(
     loader: DataLoader,
     modules: Sequence[PipelineModule],
@@ -239,12 +242,8 @@ def look_ahead(
     states = _states(modules, stands_on, landing)
     if not force:
         _check_fields(modules, states, landing)
-    hashes = {name: state.settings_hash for name, state in states.items()}
-    below = {name: {*givers.values()} for name, givers in stands_on.items()}
-    remaining = Remaining(
-        landing, hashes, retry_failed=retry_failed, force=force, stands_on=below,
-        by_name=_by_name(modules, stands_on), along=_along(modules),
-    )  # fmt: skip
+    asked = {"generation": sys.maxsize, "retry_failed": retry_failed, "force": force}
+    remaining = _worklist(loader, landing, modules, stands_on, states, **asked).remaining(landing)
     left = sum(len(rows) for table in tables for rows in remaining.split(table).values())
     return remaining.listed, complete, left
 
@@ -258,19 +257,6 @@ def first_look(
         SourceError: no listing, or no image in it.
         ConfigError: `prune_gone_source`, and the source is there.
     """
-    if not prune_gone_source:
-        return _peek(loader, landing, prune=prune)
-    try:
-        _peek(loader, landing)
-    except SourceGoneError:
-        return [], True
-    raise ConfigError(
-        f"{name_sources(loader.source)} is there: --prune removes what is gone from it, --prune-gone-source is for one "
-        "that is not"
-    )
-
-
-def _peek(loader: DataLoader, landing: Landing, *, prune: bool = False) -> FirstLook:
     loader.leave_out(landing.storage.uri, str(landing.storage.local))  # of an OUT in S3, the gallery is on this disk
     try:
         tables, complete = peek(loader.list_images())
@@ -284,13 +270,35 @@ def _peek(loader: DataLoader, landing: Landing, *, prune: bool = False) -> First
                 looked = "nothing is called so, or there is none in it"
             raise SourceGoneError(f"no image in {name_sources(loader.source)}: {looked}{instead}")
     except SourceGoneError as error:
+        if prune_gone_source:
+            return [], True
         hint = "; --prune-gone-source removes all its images from OUT, if it is gone for good" if prune else ""
         raise SourceGoneError(f"{error}{hint}") from None
+    if prune_gone_source:
+        raise ConfigError(
+            f"{name_sources(loader.source)} is there: --prune removes what is gone from it, --prune-gone-source is for "
+            "one that is not"
+        )
     return tables, complete
 
 
-def _along(modules: Sequence[PipelineModule]) -> frozenset[str]:
-    return frozenset(module.name for module in modules if not module.alone)
+def _worklist(
+    loader: DataLoader,
+    landing: Landing,
+    modules: Sequence[PipelineModule],
+    stands_on: Mapping[str, Mapping[str, str]],
+    states: Mapping[str, ModuleState],
+    **more: Any,
+) -> Worklist:
+    return Worklist(
+        loader=loader,
+        storage=landing.storage,
+        settings_hashes={name: state.settings_hash for name, state in states.items()},
+        by_name=frozenset(name for name, state in states.items() if state.by_name),
+        along=frozenset(module.name for module in modules if not module.alone),
+        stands_on=stands_on,
+        **more,
+    )
 
 
 def in_order(
@@ -319,7 +327,6 @@ def _states(
 ) -> dict[str, ModuleState]:
     """What is going to compute each column, of modules in their order."""
     states: dict[str, ModuleState] = {}
-    by_name = _by_name(modules, stands_on)
     landed = {name: state for name, (state, _columns) in landing.newest_states().items()} if stands_on else {}
     for module in modules:  # as modules said it before there was `Resources`; unheard, it would change what a run takes
         if loose := [field.name for field in dataclasses.fields(Resources) if hasattr(module, field.name)]:
@@ -327,9 +334,12 @@ def _states(
             raise ModuleError(
                 f"module {module.name}: instead of {', '.join(loose)}, set resources = Resources({wanted})"
             )
-        below = {of: states.get(of, landed.get(of)).settings_hash for of in stands_on.get(module.name, {}).values()}
+        below = {of: states.get(of, landed.get(of)) for of in stands_on.get(module.name, {}).values()}
         states[module.name] = ModuleState(
-            settings=module.settings(), model=module.model_info(), stands_on=below, by_name=module.name in by_name
+            settings=module.settings(),
+            model=module.model_info(),
+            stands_on={of: state.settings_hash for of, state in below.items()},
+            by_name=module.by_name or any(states[of].by_name for of in below.keys() & states.keys()),
         )
     return states
 
@@ -364,12 +374,3 @@ def _landed_hashes(states: Mapping[str, ModuleState], landing: Landing) -> dict[
     below = {name: wanted for state in states.values() for name, wanted in state.stands_on.items()}
     landed = landing.newest_states() if below.keys() - states.keys() else {}
     return {of: wanted for of, wanted in below.items() if of not in states and not landed[of][0].by_name}
-
-
-def _by_name(modules: Sequence[PipelineModule], stands_on: Mapping[str, Mapping[str, str]]) -> frozenset[str]:
-    """The modules to which a photo that moved is another one, and what stands on them."""
-    found: set[str] = set()
-    for module in modules:  # in their order
-        if module.by_name or not found.isdisjoint(stands_on.get(module.name, {}).values()):
-            found.add(module.name)
-    return frozenset(found)

@@ -12,11 +12,7 @@ if TYPE_CHECKING:
 
 
 def landed_dataset(storage: Storage, folder: str) -> ray.data.Dataset:
-    """The Parquet files of a folder of OUT, read when they are used, by the workers.
-
-    Args:
-        folder: one of those that any program can read, see `landing.published`.
-    """
+    """The Parquet files of a folder of `landing.published`, read when they are used, by the workers."""
     set_environment()
     import ray.data
 

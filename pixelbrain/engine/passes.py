@@ -6,25 +6,24 @@ import contextlib
 import dataclasses
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pixelbrain.config import Placement
 from pixelbrain.engine.choose import choose_executor
 from pixelbrain.engine.executor import Executor, Job, NodesGone
 from pixelbrain.engine.interrupt import Interrupt
 from pixelbrain.engine.plan.make import check_fit, make_plan
+from pixelbrain.engine.plan.nodes import Node
 from pixelbrain.engine.plan.pools import Plan
 from pixelbrain.engine.progress import Progress
 from pixelbrain.engine.work.tally import Tally
 from pixelbrain.engine.work.worklist import Left, Worklist, WorkOrder
 from pixelbrain.errors import EngineError, OutLockedError
 from pixelbrain.landing.landing import Landing
-from pixelbrain.landing.parts import ModuleState, claim_generation
+from pixelbrain.landing.parts import claim_generation
 from pixelbrain.landing.reader import read_columns
 from pixelbrain.locks.run import RunLock
-from pixelbrain.modules.base import PipelineModule, Resources, needs_of, with_actors
-from pixelbrain.sources import name_sources
+from pixelbrain.modules.base import PipelineModule, needs_of, with_actors
 
 logger = logging.getLogger(__name__)
 
@@ -43,17 +42,12 @@ _LOOK_EVERY_S = 2.0
 class Passes:
     """Works a list off, in one pass where no node is lost."""
 
+    job: Job
     worklist: Worklist
+    order: WorkOrder  # of the worklist's generation, as of the first pass
     landing: Landing  # where it lands
-    first_image: str  # of the listing
-    modules: Sequence[PipelineModule]
-    states: Mapping[str, ModuleState]  # what computes their columns
-    stands_on: Mapping[str, Mapping[str, str]]  # see `WorkOrder`
-    placement: Placement
     progress: Progress
     lock: RunLock  # of OUT
-    thumbnails: bool = False  # see `extract`
-    debug: bool = False  # show the workers' own log
     plan: Plan | None = field(default=None, init=False)  # the last one; None: nothing was left to do
     stopped: bool = field(default=False, init=False)  # by Ctrl-C, before all was done
 
@@ -62,9 +56,9 @@ class Passes:
         left = self._left()
         if not left if isinstance(left, list) else left.is_done(self.landing):
             return  # nothing is started for nothing
-        executor = choose_executor(self._job(), _looks(left, self.modules))
+        executor = choose_executor(self.job, _looks(left, self.job.modules))
         if nodes := executor.nodes_to_be():  # what has no room is said before anything is started for it
-            check_fit(make_plan(_known(left), nodes, self._needs(), self.placement), nodes)
+            check_fit(self._plan_for(left, nodes), nodes)
         # the session first: importing Ray sets a handler of its own
         with executor.session() as self.progress.meter, Interrupt(self.progress.notes.request_stop) as interrupt:
             in_vain = 0
@@ -79,18 +73,9 @@ class Passes:
                 left = self._left()
             self.stopped = interrupt.requested
 
-    def _job(self) -> Job:
-        return Job(
-            modules=self.modules,
-            storage=self.landing.storage,
-            source=name_sources(self.worklist.loader.source),
-            first_image=self.first_image,
-            placement=self.placement,
-            debug=self.debug,
-        )
-
-    def _needs(self) -> dict[str, Resources]:
-        return needs_of(self.modules)
+    def _plan_for(self, left: Worklist | list[Left], nodes: Sequence[Node]) -> Plan:
+        images = sum(len(rows) for _, rows in left) if isinstance(left, list) else None  # else nobody knows yet
+        return make_plan(images, nodes, needs_of(self.job.modules), self.job.placement)
 
     def _left(self) -> Worklist | list[Left]:
         """What is left to do: a list where the listing is known."""
@@ -98,21 +83,13 @@ class Passes:
 
     def _one_pass(self, left: Worklist | list[Left], executor: Executor, interrupt: Interrupt) -> bool:
         """Work off what is left. Returns whether nodes were lost, so that there may be more to do."""
-        self.plan = plan = self._make_plan(_known(left), executor, interrupt)
+        self.plan = plan = self._make_plan(left, executor, interrupt)
         if plan is None:
             return False
-        worklist, progress = self.worklist, self.progress
+        progress = self.progress
         progress.begin_pass()
-        order = WorkOrder(
-            storage=worklist.storage,
-            generation=worklist.generation,
-            states=self.states,
-            s3_endpoint=worklist.loader.s3_endpoint,
-            max_megapixels=worklist.loader.max_megapixels,
-            versions_as_read=worklist.loader.open().lists_read_versions,
-            thumbnails=self.thumbnails,
-            stands_on=self.stands_on,
-        )
+        as_read = self.worklist.loader.open().lists_read_versions
+        order = dataclasses.replace(self.order, generation=self.worklist.generation, versions_as_read=as_read)
         with contextlib.closing(executor.work_off(left, order, plan)) as summaries:
             try:
                 for summary in summaries:
@@ -129,14 +106,14 @@ class Passes:
             raise EngineError(f"{lost:,} images did not come back from the workers: the same command does them")
         return False
 
-    def _make_plan(self, images: int | None, executor: Executor, interrupt: Interrupt) -> Plan | None:
+    def _make_plan(self, left: Worklist | list[Left], executor: Executor, interrupt: Interrupt) -> Plan | None:
         """The plan for the nodes that there are; after a loss, some are waited for. None: a stop was asked for."""
         first, deadline = self.plan is None, time.monotonic() + _NODES_BACK_S
         while not interrupt.requested:
             try:
                 nodes = executor.nodes()
-                plan = make_plan(images, nodes, self._needs(), self.placement)
-                if not self.placement.autoscale:
+                plan = self._plan_for(left, nodes)
+                if not self.job.placement.autoscale:
                     check_fit(plan, nodes)
                 return plan
             except EngineError as error:
@@ -152,7 +129,7 @@ class Passes:
         if self.progress.unread_streak >= _UNREAD_STREAK:
             raise EngineError(
                 f"the last {self.progress.unread_streak:,} images could not be read: is "
-                f"{name_sources(self.worklist.loader.source)} still there? The same command with --retry-failed goes on"
+                f"{self.job.source} still there? The same command with --retry-failed goes on"
             )
 
     def _after_loss(self) -> None:
@@ -172,11 +149,6 @@ class Passes:
             generation=claim_generation(landing.storage),
             first_generation=self.worklist.first_generation or self.worklist.generation,
         )
-
-
-def _known(left: Worklist | list[Left]) -> int | None:
-    """How many images are left, where the listing is known."""
-    return sum(len(rows) for _, rows in left) if isinstance(left, list) else None
 
 
 def _looks(left: Worklist | list[Left], modules: Sequence[PipelineModule]) -> int | None:

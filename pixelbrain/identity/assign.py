@@ -13,19 +13,18 @@ from pixelbrain.errors import ConfigError, StoreError
 from pixelbrain.identity.cluster import (
     average_linkage,
     dbscan,
-    first_points,
     neighbour_graph,
     pairwise,
     row_products,
     sum_rows,
 )
-from pixelbrain.identity.links import read_links
+from pixelbrain.identity.links import distinct_pairs, first_points, read_apart
 from pixelbrain.identity.neighbours import nearest_neighbours
 from pixelbrain.identity.second_look import join_singles, part_unsure
 from pixelbrain.landing.derived import cluster_name as cluster_name
 
-#: (ids, unit vectors (n, d), k) -> row numbers (n, k) and cosine similarities (n, k), as `nearest_neighbours` returns.
-Neighbours = Callable[[Sequence[str], np.ndarray, int], tuple[np.ndarray, np.ndarray]]
+#: (unit vectors (n, d), k) -> row numbers (n, k) and cosine similarities (n, k), as `nearest_neighbours` returns.
+Neighbours = Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +56,7 @@ def assign(
     min_size: int = 2,
     k: int = 20,
     second_look: bool = True,
-    neighbours: Neighbours | None = None,
-    must_link: np.ndarray | None = None,
+    neighbours: Neighbours = nearest_neighbours,
     cannot_link: np.ndarray | None = None,
     guests: np.ndarray | None = None,
 ) -> Assignment:
@@ -74,15 +72,13 @@ def assign(
         k: neighbours a row.
         second_look: with "average", see `pixelbrain.identity.second_look`.
         neighbours: how they are found; all pairs are compared by default.
-        must_link: int (m, 2), pairs of row numbers that end in one cluster, whatever their similarity and photos, and
-            however small it is.
         cannot_link: int (m, 2), pairs of row numbers that never end in one cluster, also where their vectors are equal.
         guests: bool (n,), rows that link nobody, and only join by the second look, after all others. Where a third of
             data/people was covered by what was painted over the faces, in five ways, 112 of about 150 join so, one of
             them a wrong person; as rows like others they make up to three people more.
 
     Raises:
-        ConfigError: a value that cannot work; or two rows that must be in one cluster, and cannot.
+        ConfigError: a value that cannot work.
         StoreError: a vector that is not finite.
     """
     choose("strategy", strategy, STRATEGIES)
@@ -93,22 +89,21 @@ def assign(
     n = len(ids)
     if n == 0:
         return Assignment(np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, bool))
-    said = read_links(ids, must_link, cannot_link)
+    said = read_apart(ids, cannot_link)
     order = np.array(sorted(range(n), key=ids.__getitem__))
-    said = said.of_points(np.argsort(order), n)  # in the order of ids, as all from here on
+    said = np.argsort(order)[said]  # in the order of ids, as all from here on
     unit = unit_rows(vectors[order], [ids[row] for row in order])  # the one copy: a million of 512 are 2 GB
-    photo = np.unique([photos[row] for row in order], return_inverse=True)[1].reshape(-1) if photos else np.arange(n)
+    photo = np.unique([photos[row] for row in order], return_inverse=True)[1] if photos else np.arange(n)
 
     # Copies of one photo give the same vector over and over. As one point with a weight, they leave room among the k
     # neighbours for others, and who is whose neighbour is not left to chance among equals.
     # Copies that someone set apart from another stay points of their own.
-    apart = np.where(np.isin(said.group, said.apart), said.group, -1)
-    points, point_of = _distinct_rows(unit, apart)
-    links = said.of_points(point_of, len(points))
+    row = np.arange(n)
+    points, point_of = _distinct_rows(unit, np.where(np.isin(row, said), row, -1))
+    apart = distinct_pairs(point_of[said])
     weights = np.bincount(point_of)
     whole = unit if len(points) == n else unit[points]
-    find = neighbours or (lambda _ids, rows, nearest: nearest_neighbours(rows, nearest))
-    indices, similarities = find([ids[order[point]] for point in points], whole, k)
+    indices, similarities = neighbours(whole, k)
     guest = np.zeros(n, bool) if guests is None else guests[order]
     alone = guest[points]
     if alone.any():
@@ -116,20 +111,19 @@ def assign(
         weights[alone] = 1  # copies of a guest are no more than one
     graph = neighbour_graph(indices, similarities, threshold=threshold, photos=photo[points])
     if strategy == "average":
-        label = average_linkage(whole, weights, graph, links)
+        label = average_linkage(whole, weights, graph, apart)
     elif strategy == "dbscan":
-        label = dbscan(graph, weights, links=links)
+        label = dbscan(graph, weights, apart=apart)
     else:
-        label = pairwise(graph, links)
+        label = pairwise(graph, apart)
     late = np.zeros(len(points), bool)
     if strategy == "average" and second_look:
-        label = part_unsure(whole, label, np.ones_like(weights), threshold=threshold, links=links)
-        joined = join_singles(whole, weights, label, indices, threshold=threshold, photos=photo[points], links=links)
+        label = part_unsure(whole, label, np.ones_like(weights), threshold=threshold)
+        joined = join_singles(whole, weights, label, indices, threshold=threshold, photos=photo[points], apart=apart)
         label, late = first_points(joined), joined != label
 
     cluster = points[label][point_of]  # a point is the first row of its copies, and a label is a cluster's first point
     small = (np.bincount(cluster, minlength=n) < min_size) | (np.bincount(cluster, ~guest, minlength=n) == 0)
-    small[cluster[said.bonds]] = False
     cluster[small[cluster]] = -1
     result = Assignment(np.full(n, -1, np.int64), np.full(n, np.nan, np.float32), np.zeros(n, bool))
     result.cluster[order] = np.where(cluster >= 0, order[cluster], -1)
@@ -160,7 +154,7 @@ def _distinct_rows(rows: np.ndarray, keys: np.ndarray) -> tuple[np.ndarray, np.n
     digests = (hashlib.blake2b(row, digest_size=16).digest() for row in np.ascontiguousarray(rows))
     first = [seen.setdefault(equal, row) for row, equal in enumerate(zip(digests, keys.tolist(), strict=True))]
     points, place = np.unique(np.array(first), return_inverse=True)
-    return points, place.reshape(-1)
+    return points, place
 
 
 def _distances(unit: np.ndarray, cluster: np.ndarray) -> np.ndarray:
@@ -170,7 +164,6 @@ def _distances(unit: np.ndarray, cluster: np.ndarray) -> np.ndarray:
     if not len(member):
         return distance
     clusters, place = np.unique(cluster[member], return_inverse=True)
-    place = place.reshape(-1)
     means = sum_rows(unit, place, len(clusters), member)
     means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), np.float32(1e-12))
     distance[member] = np.clip(1 - row_products(unit, means, place, member), 0, 2)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pixelbrain.identity.links import Links, chained_apart
+from pixelbrain.identity.links import NONE_APART, chained_apart, first_points
 
 _THRESHOLDS = 32  # from the highest similarity down
 _ONE_BY_ONE = 20_000  # points; up to here linkage is the textbook's
@@ -66,7 +66,7 @@ def neighbour_graph(
 
 
 def average_linkage(
-    vectors: np.ndarray, weights: np.ndarray, graph: NeighbourGraph, links: Links | None = None
+    vectors: np.ndarray, weights: np.ndarray, graph: NeighbourGraph, apart: np.ndarray = NONE_APART
 ) -> np.ndarray:
     """Merge the two clusters of the highest mean similarity, again and again, while it is at least the threshold.
 
@@ -81,26 +81,23 @@ def average_linkage(
     Args:
         vectors: float32 (n, d), rows of unit length.
         weights: int (n,), how many faces a point stands for.
-        graph: see `neighbour_graph`.
-        links: its groups are there from the start, whatever their similarity, and those apart never merge.
+        apart: int (m, 2), pairs of points that never end in one cluster.
 
     Returns:
         int64 (n,), see the module.
     """
-    links = links or Links.none(graph.size)
     n = graph.size
-    clusters = _Clusters(vectors * weights[:, None].astype(np.float32), weights.astype(np.int64), np.arange(n), links)
-    clusters.merge(links.bonds[:, 1], links.bonds[:, 0])
+    clusters = _Clusters(vectors * weights[:, None].astype(np.float32), weights.astype(np.int64), np.arange(n), apart)
     first, second, similarity = graph.first.copy(), graph.second.copy(), graph.similarity.copy()
     size = weights[first] + weights[second]  # when the similarity was computed: the same size is the same clusters
     top = float(similarity[0]) if len(similarity) else graph.threshold
     for least in np.linspace(top, graph.threshold, _THRESHOLDS, dtype=np.float32):
         while len(pairs := np.flatnonzero(similarity >= least)):
-            a, b = clusters.of(first[pairs]), clusters.of(second[pairs])
+            a, b = clusters.label[first[pairs]], clusters.label[second[pairs]]
             a, b = np.minimum(a, b), np.maximum(a, b)
             key = a * n + b
             _, once = np.unique(key, return_index=True)
-            once = once[(a[once] != b[once]) & ~np.isin(key[once], clusters.apart())]
+            once = once[(a[once] != b[once]) & ~np.isin(key[once], clusters.rivals())]
             gone = np.ones(len(pairs), bool)
             gone[once] = False
             similarity[pairs[gone]] = _NEVER
@@ -125,14 +122,11 @@ class _Clusters:
     sums: np.ndarray  # float32 (n, d)
     counts: np.ndarray  # int64 (n,), faces
     label: np.ndarray  # int64 (n,), the cluster of each point
-    links: Links
+    apart: np.ndarray  # int64 (m, 2), points
 
-    def of(self, points: np.ndarray) -> np.ndarray:
-        return self.label[points]
-
-    def apart(self) -> np.ndarray:
+    def rivals(self) -> np.ndarray:
         """int64 (m,): the lower of two clusters that never merge, times n, and the higher."""
-        pairs = np.sort(self.label[self.links.apart], axis=1)
+        pairs = np.sort(self.label[self.apart], axis=1)
         return pairs[:, 0] * len(self.label) + pairs[:, 1]
 
     def mean_similarity(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -140,13 +134,12 @@ class _Clusters:
 
     def merge(self, gone: np.ndarray, into: np.ndarray) -> None:
         """Add clusters to others, of which none is `gone` itself."""
-        if len(gone):
-            grown, place = np.unique(into, return_inverse=True)
-            self.sums[grown] += sum_rows(self.sums, place.reshape(-1), len(grown), gone)
-            np.add.at(self.counts, into, self.counts[gone])
-            renamed = np.arange(len(self.label))
-            renamed[gone] = into
-            self.label = renamed[self.label]
+        grown, place = np.unique(into, return_inverse=True)
+        self.sums[grown] += sum_rows(self.sums, place, len(grown), gone)
+        np.add.at(self.counts, into, self.counts[gone])
+        renamed = np.arange(len(self.label))
+        renamed[gone] = into
+        self.label = renamed[self.label]
 
 
 def _to_merge(
@@ -170,7 +163,7 @@ def _to_merge(
 
     # Whatever is apart from another is left to mutual pairs, of which a cluster is in one at a time.
     free = np.ones(n, bool)
-    free[clusters.label[clusters.links.apart]] = False
+    free[clusters.label[clusters.apart]] = False
     counts = clusters.counts
     taken = is_nearest & (counts[gone] <= _FAR_SMALLER * counts[into]) & free[gone]
     mutual &= ~taken
@@ -186,15 +179,16 @@ def _to_merge(
     return gone[chosen], into[chosen]
 
 
-def dbscan(graph: NeighbourGraph, weights: np.ndarray, min_samples: int = 3, links: Links | None = None) -> np.ndarray:
+def dbscan(
+    graph: NeighbourGraph, weights: np.ndarray, min_samples: int = 3, apart: np.ndarray = NONE_APART
+) -> np.ndarray:
     """scikit-learn's DBSCAN: points with at least `min_samples` faces at the threshold or nearer, and what they reach.
 
     Args:
-        graph: see `neighbour_graph`.
         weights: int (n,), how many faces a point stands for.
         min_samples: faces, the point's own among them.
-        links: clusters that hold two of a group become one, and one that holds groups apart is chained again by its
-            pairs, the most similar first, as far as they stay apart.
+        apart: int (m, 2), points; a cluster that holds a pair of them is chained again by its own pairs, the most
+            similar first, as far as they stay apart.
 
     Returns:
         int64 (n,), see the module; noise is a cluster of one.
@@ -219,18 +213,12 @@ def dbscan(graph: NeighbourGraph, weights: np.ndarray, min_samples: int = 3, lin
     noise = np.flatnonzero(labels < 0)
     labels[noise] = graph.size + noise
     within = labels[graph.first] == labels[graph.second]  # a cluster is what its own pairs chain
-    return chained_apart(links or Links.none(graph.size), graph.first[within], graph.second[within])
+    return chained_apart(graph.size, apart, graph.first[within], graph.second[within])
 
 
-def pairwise(graph: NeighbourGraph, links: Links | None = None) -> np.ndarray:
-    """Whoever is linked by a chain of pairs: int64 (n,), see the module; `links`: as of `dbscan`."""
-    return chained_apart(links or Links.none(graph.size), graph.first, graph.second)
-
-
-def first_points(labels: np.ndarray) -> np.ndarray:
-    """Name each cluster by its first point: int64 (n,), of any labels (n,)."""
-    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
-    return first[inverse.reshape(-1)].astype(np.int64)
+def pairwise(graph: NeighbourGraph, apart: np.ndarray = NONE_APART) -> np.ndarray:
+    """Whoever is linked by a chain of pairs: int64 (n,), see the module; `apart`: as of `dbscan`."""
+    return chained_apart(graph.size, apart, graph.first, graph.second)
 
 
 def sum_rows(

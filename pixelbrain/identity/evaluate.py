@@ -66,7 +66,7 @@ def count_mixed(truth: np.ndarray, found: np.ndarray) -> tuple[int, int]:
 
     A small wrong person is what a user sees first, and pairs hide it. Arguments: as of `score_clusters`.
     """
-    numbers = [np.unique(labels, return_inverse=True)[1].reshape(-1) for labels in (found, truth)]
+    numbers = [np.unique(labels, return_inverse=True)[1] for labels in (found, truth)]
     of_several = np.bincount(np.unique(np.stack(numbers), axis=1)[0]) > 1
     return int((np.bincount(numbers[0]) > 1).sum()), int(of_several.sum())
 

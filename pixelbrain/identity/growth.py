@@ -9,8 +9,8 @@ import numpy as np
 
 from pixelbrain.errors import ConfigError
 from pixelbrain.identity.assign import unit_rows
-from pixelbrain.identity.cluster import average_linkage, first_points, neighbour_graph
-from pixelbrain.identity.links import read_links
+from pixelbrain.identity.cluster import average_linkage, neighbour_graph
+from pixelbrain.identity.links import distinct_pairs, first_points, read_apart
 from pixelbrain.identity.neighbours import nearest_among, nearest_neighbours
 from pixelbrain.identity.second_look import join_singles, part_unsure
 
@@ -48,23 +48,18 @@ def grow(
         sums: float32 (p, d), the sum of the unit vectors of each known person's faces; a face that is nobody's yet is
             one of a count of 1.
         counts: int (p,), faces of each.
-        threshold: cosine similarity.
-        photos: the photo of each new face.
         min_size: smaller clusters of new faces alone are none.
         k: neighbours a face, of the new ones, and of the known people.
         guests: bool (n,), new faces that link nobody, and only join by the second look; see `assign`.
         cannot_link: int (m, 2), pairs of rows that never end in one cluster.
-
-    Raises:
-        ConfigError: a value that cannot work.
-        StoreError: a vector that is not finite.
+        threshold, photos: as of `assign`, which raises the same errors.
     """
     n, p = len(ids), len(counts)
     if sums.shape[0] != p or (p and n and sums.shape[1] != vectors.shape[1]):
         raise ConfigError(
             f"sums are {sums.shape} and counts {counts.shape}, of vectors {vectors.shape}: one of each a row"
         )
-    said = read_links([*map("known person {}".format, range(p)), *ids], None, cannot_link)
+    said = read_apart([*map("known person {}".format, range(p)), *ids], cannot_link)
     order = np.array(sorted(range(n), key=ids.__getitem__), np.int64)
     unit = unit_rows(vectors[order], [ids[row] for row in order])
     means = sums / np.maximum(counts, 1)[:, None].astype(np.float32)
@@ -86,20 +81,18 @@ def grow(
         similarities = np.where(guest[:, None] | guest[indices], np.float32(-2), similarities)
     rows = np.concatenate([means[near], unit])
     weights = np.concatenate([counts[near], np.ones(n, np.int64)]).astype(np.int64)
-    names = [f"known {row}" for row in range(m)]
-    photo = np.unique(
-        [*names, *((f"photo {photos[row]}" if photos else f"face {row}") for row in order)], return_inverse=True
-    )
-    shown = photo[1].reshape(-1)
+    known = [f"known {row}" for row in range(m)]
+    names = [*known, *((f"photo {photos[row]}" if photos else f"face {row}") for row in order)]
+    shown = np.unique(names, return_inverse=True)[1]
     where = np.full(p + n, m + n)  # of a row of ours; those that are not near are beyond the end, and apart from nobody
     where[near], where[p + order] = np.arange(m), m + np.arange(n)
-    apart = where[said.apart]
-    links = read_links([*names, *(ids[row] for row in order)], None, apart[(apart < m + n).all(axis=1)])
+    apart = where[said]
+    apart = distinct_pairs(apart[(apart < m + n).all(axis=1)])
 
     graph = neighbour_graph(indices, similarities, threshold=threshold, photos=shown)
-    label = average_linkage(rows, weights, graph, links)
-    label = part_unsure(rows, label, weights, threshold=threshold, links=links)
-    joined = join_singles(rows, weights, label, indices, threshold=threshold, photos=shown, links=links)
+    label = average_linkage(rows, weights, graph, apart)
+    label = part_unsure(rows, label, weights, threshold=threshold)
+    joined = join_singles(rows, weights, label, indices, threshold=threshold, photos=shown, apart=apart)
     cluster = first_points(joined)
     small = np.bincount(cluster, weights, minlength=m + n) < min_size
     small |= np.bincount(cluster, ~guest, minlength=m + n) == 0

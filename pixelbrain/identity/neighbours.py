@@ -41,14 +41,13 @@ _SPARE_CANDIDATES = 12
 
 
 def nearest_neighbours(
-    vectors: np.ndarray, k: int, *, device: str = "auto", exact: bool | None = None, over: OverShards = in_threads
+    vectors: np.ndarray, k: int, *, exact: bool | None = None, over: OverShards = in_threads
 ) -> tuple[np.ndarray, np.ndarray]:
     """The `k` nearest other rows of every row.
 
     Args:
         vectors: float32 (n, d), rows of unit length.
         k: neighbours a row; at most n - 1 are returned.
-        device: "cpu", "cuda", or "auto" for cuda where there is one.
         exact: compare all pairs; None: up to `EXACT_LIMIT` vectors (4 million on a GPU). Otherwise those in the cells
             nearest to each row are, see `pixelbrain.identity.cells`, and the log says what part of the neighbours of a
             sample they found.
@@ -64,15 +63,14 @@ def nearest_neighbours(
     k = min(k, n - 1)
     if k < 1:
         return np.empty((n, 0), np.int32), np.empty((n, 0), np.float32)
-    if n <= min(_FEW, EXACT_LIMIT) and device == "auto" and exact is not False:
+    if n <= min(_FEW, EXACT_LIMIT) and exact is not False:
         return _of_few(vectors, k)
 
     import torch
 
     from pixelbrain.modules.inference import choose_dtype
 
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     if exact is None:
         exact = n <= (_EXACT_LIMIT_CUDA if device == "cuda" else EXACT_LIMIT)
     if device == "cuda" or n < _ELSEWHERE_FROM:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import tempfile
@@ -18,20 +19,20 @@ from pixelbrain.config import STRATEGIES, Strategy, choose
 from pixelbrain.engine.shards import OverShards, in_threads
 from pixelbrain.errors import ConfigError, StoreError
 from pixelbrain.identity.assign import assign
-from pixelbrain.identity.calibration import threshold_of
 from pixelbrain.identity.corrections.increment import Increment
 from pixelbrain.identity.corrections.last import Last, forget_last, state_of
 from pixelbrain.identity.corrections.memory import Memory
 from pixelbrain.identity.neighbours import nearest_neighbours
 from pixelbrain.identity.quality.gate import QualityGate
 from pixelbrain.identity.quality.pose import turned_or_covered
+from pixelbrain.identity.thresholds import threshold_of
 from pixelbrain.landing.derived import IDENTITIES
 from pixelbrain.landing.published import publish, republished
 from pixelbrain.landing.registry import write_registry
 from pixelbrain.locks.run import RunLock
 from pixelbrain.shown import Shown
 from pixelbrain.storage.base import Storage
-from pixelbrain.stores.in_step import still_holds
+from pixelbrain.stores.in_step import is_untouched
 from pixelbrain.stores.vectors import VectorBatch, landed_vectors
 
 if TYPE_CHECKING:
@@ -129,7 +130,9 @@ class PeopleIdentifierModule:
         last = Last.read(db.landing.storage)
         if last is None or last.state != state_of(db.landing, db.where):
             return None
-        if last.settings != self._settings(db.landing.storage, last.settings["model"]) or not still_holds(db, "faces"):
+        if last.settings != self._settings(db.landing.storage, last.settings["model"]):
+            return None
+        if not is_untouched(db) and db.behind("faces") is not None:
             return None
         told: dict[str, Any] = {**last.counts, "threshold": last.settings["threshold"], "done": "nothing"}
         return IdentityReport(**told, seconds=time.perf_counter() - start)
@@ -198,7 +201,7 @@ class PeopleIdentifierModule:
             photos=[faces.image_ids[row] for row in clustered],
             min_size=self.min_faces,
             k=self.k,
-            neighbours=lambda _ids, rows, k: nearest_neighbours(rows, k, over=over),
+            neighbours=functools.partial(nearest_neighbours, over=over),
             cannot_link=memory.never_one(ids),
             guests=faces.guests[clustered],
         )
@@ -222,7 +225,7 @@ class PeopleIdentifierModule:
         images = np.sort(np.asarray(found.drop_null(), np.int64))
         batches = (landed_vectors("faces", table) for table in landing.iter_images(["facenet"], images=images))
         faces = _read_faces((batch for batch in batches if batch is not None), self.gate, increment.memory, images)
-        grown = increment.run(
+        applied, told = increment.run(
             faces.ids,
             faces.good,
             faces.guests,
@@ -232,15 +235,14 @@ class PeopleIdentifierModule:
             k=self.k,
             settings=json.dumps(_told(settings), sort_keys=True),
         )
-        applied, digest = grown.applied, IDENTITIES.digest(landing)
+        digest = IDENTITIES.digest(landing)
         with republished(landing, applied.faces, applied.changed):
             IDENTITIES.rewrite(landing, applied.faces)
             write_registry(landing, applied.people)
-        among = pa.concat_tables([applied.faces.take(pa.array(applied.changed)), grown.lost])["image_id"]
+        among = pa.concat_tables([applied.faces.take(pa.array(applied.changed)), increment.lost])["image_id"]
         db.store_derived("identities", pc.unique(among).to_pylist(), since=digest)
-        new = int(increment.new.sum())
-        told = {"new": new, "joined": grown.joined, "joined_people": grown.joined_people}
-        return applied.faces, {"done": "grown", **told, "new_people": grown.new_people, "lost": len(grown.lost)}
+        new, lost = int(increment.new.sum()), len(increment.lost)
+        return applied.faces, {"done": "grown", "new": new, **told, "lost": lost}
 
 
 def _told(settings: Mapping[str, Any]) -> dict[str, Any]:

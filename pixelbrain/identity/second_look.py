@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pixelbrain.identity.cluster import row_products, sum_rows
-from pixelbrain.identity.links import Enemies, Links
+from pixelbrain.identity.links import Enemies
 
 # At most 1.1 times the threshold's cosine distance away, no other cluster nearer than 1.25 times that, and three faces
 # or more in it, so that its mean is one. On data/people (dlib) two of the three photos that linkage missed join, both
@@ -23,33 +23,28 @@ _SMALL = 6
 _ALIKE = 0.85
 
 
-def part_unsure(
-    vectors: np.ndarray, labels: np.ndarray, faces: np.ndarray, *, threshold: float, links: Links
-) -> np.ndarray:
-    """Take small clusters apart whose faces are hardly alike enough; copies, and what people said is one, stay so.
+def part_unsure(vectors: np.ndarray, labels: np.ndarray, faces: np.ndarray, *, threshold: float) -> np.ndarray:
+    """Take small clusters apart whose faces are hardly alike enough; copies, which are one point, stay one.
 
     Args:
         vectors: float32 (n, d), rows of unit length, or means of such.
         labels: int (n,), of `average_linkage`.
         faces: int (n,), different ones that a point stands for: 1, or those of a mean.
         threshold: cosine similarity of the linkage.
-        links: over the points. How alike the faces of one of its groups are is nobody's question any more.
 
     Returns:
-        int (n,), the labels; in clusters that fell apart each point's is its group.
+        int (n,), the labels; in clusters that fell apart each point's is its own number.
     """
     size = np.bincount(labels, faces, minlength=len(labels))
     points = np.flatnonzero((size[labels] > 1) & (size[labels] <= _SMALL))
-    groups, group = np.unique(links.group[points], return_inverse=True)
-    clusters, cluster = np.unique(labels[groups], return_inverse=True)
-    sums = sum_rows(vectors, group.reshape(-1), len(groups), points, faces[points])
-    counts = np.bincount(group.reshape(-1), faces[points], len(groups))
-    totals = np.linalg.norm(sum_rows(sums, cluster.reshape(-1), len(clusters)), axis=1) ** 2
-    within = np.bincount(cluster.reshape(-1), np.linalg.norm(sums, axis=1) ** 2, len(clusters))
-    pairs = size[clusters] ** 2 - np.bincount(cluster.reshape(-1), counts**2, len(clusters))
-    alike = (totals - within) / np.maximum(pairs, 1)  # of the pairs across groups
+    clusters, cluster = np.unique(labels[points], return_inverse=True)
+    sums = vectors[points] * faces[points, None].astype(np.float32)
+    totals = np.linalg.norm(sum_rows(sums, cluster, len(clusters)), axis=1) ** 2
+    within = np.bincount(cluster, np.linalg.norm(sums, axis=1) ** 2, len(clusters))
+    pairs = size[clusters] ** 2 - np.bincount(cluster, faces[points] ** 2, len(clusters))
+    alike = (totals - within) / np.maximum(pairs, 1)  # of the pairs across points
     unsure = clusters[(pairs > 0) & (alike < 1 - _ALIKE * (1 - threshold))]
-    return np.where(np.isin(labels, unsure), links.group, labels)
+    return np.where(np.isin(labels, unsure), np.arange(len(labels)), labels)
 
 
 def join_singles(
@@ -60,7 +55,7 @@ def join_singles(
     *,
     threshold: float,
     photos: np.ndarray,
-    links: Links,
+    apart: np.ndarray,
 ) -> np.ndarray:
     """Give single points to the clusters of their neighbours.
 
@@ -71,7 +66,7 @@ def join_singles(
         indices: int (n, k), the neighbours of each point; below 0: no such neighbour.
         threshold: cosine similarity of the linkage.
         photos: int (n,), the photo of each point: a face does not join a cluster that has one of the same photo.
-        links: nor one that it is apart from.
+        apart: int (m, 2), pairs of points: nor one that has a point that it is apart from.
 
     Returns:
         int (n,), the labels; those of the points that joined are changed.
@@ -85,8 +80,8 @@ def join_singles(
     point = np.repeat(single, known.shape[1])[known.reshape(-1) >= 0]
     cluster = labels[known[known >= 0]]
     several = sizes[cluster] > 1
-    apart = labels[np.concatenate([links.apart, links.apart[:, ::-1]])]
-    pairs = np.setdiff1d(point[several].astype(np.int64) * n + cluster[several], apart[:, 0] * n + apart[:, 1])
+    rivals = labels[np.concatenate([apart, apart[:, ::-1]])]
+    pairs = np.setdiff1d(point[several].astype(np.int64) * n + cluster[several], rivals[:, 0] * n + rivals[:, 1])
     point, cluster = np.divmod(pairs, n)
     if not len(point):
         return labels
@@ -96,7 +91,7 @@ def join_singles(
     place_of = np.searchsorted(wanted, labels[members])
     means = sum_rows(vectors, place_of, len(wanted), members, weights[members])
     means /= sizes[wanted, None]
-    distance = 1 - row_products(vectors, means, place.reshape(-1), point)
+    distance = 1 - row_products(vectors, means, place, point)
 
     order = np.lexsort((cluster, distance, point))
     point, cluster, distance = point[order], cluster[order], distance[order]
@@ -117,8 +112,8 @@ def join_singles(
     chosen = chosen[np.sort(first)]
     joined = labels.copy()
     joined[point[chosen]] = cluster[chosen]
-    enemies = Enemies(links.apart)
-    for late in point[chosen[np.isin(point[chosen], links.apart)]][::-1].tolist():  # the farthest first
+    enemies = Enemies(apart)
+    for late in point[chosen[np.isin(point[chosen], apart)]][::-1].tolist():  # the farthest first
         if any(joined[other] == joined[late] for other in enemies.of(late)):
             joined[late] = late
     return joined

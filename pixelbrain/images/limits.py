@@ -35,16 +35,12 @@ def check_size(image: Image.Image, data: bytes, size: tuple[int, int], max_pixel
 
     A JPEG of one scan is reduced while it is read, so that what it is reduced to counts. All others are in memory
     whole, before anything can be reduced: also a JPEG of several scans, whose coefficients are collected. A JPEG of
-    fewer bytes than its pixels must have is none that is reduced: grey would be made up for all that is missing.
+    fewer bytes than its pixels must have is none that is reduced: grey would be made up for all that is missing. Raises
+    `ImageTooLargeError`, and `DecodeError` of a JPEG of more than 500 scans.
 
     Args:
         image: opened and not loaded, at the scale that it will be loaded at.
-        data: its bytes.
         size: width and height of the whole image.
-
-    Raises:
-        DecodeError: a JPEG of more than 500 scans.
-        ImageTooLargeError: over `max_pixels`.
     """
     width, height = size
     in_parts = image.format in ("JPEG", "MPO") and _has_several_scans(data)
@@ -68,8 +64,7 @@ def too_large(said: str, held: int, max_pixels: int) -> ImageTooLargeError:
 def check_png(data: bytes) -> None:
     """Pillow compares the checksums of all chunks in front of the pixels, and not those of the pixels.
 
-    Raises:
-        DecodeError: one of those differs.
+    Raises `DecodeError` where one of those differs.
     """
     view = memoryview(data)
     for kind, start, end in png_chunks(data):

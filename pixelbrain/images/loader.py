@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import inspect
 import itertools
 import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
 import pyarrow as pa
 
+from pixelbrain.ahead import map_ahead
 from pixelbrain.config import MAX_MEGAPIXELS, check_sources, mask_uri
 from pixelbrain.errors import ConfigError, ImageError
 from pixelbrain.images.decode import DecodedImage, DecodeTarget, decode_image
@@ -127,11 +129,7 @@ class DataLoader(Shown):
         self._outs = tuple(dict.fromkeys((*self._outs, *outs)))
 
     def clone(self: Loader, **changes: Any) -> Loader:
-        """A loader of the same arguments, but for these.
-
-        Raises:
-            ConfigError: there is no such argument.
-        """
+        """A loader of the same arguments, but for these. Raises `ConfigError` where there is no such argument."""
         names = [*inspect.signature(type(self)).parameters]
         if unknown := [name for name in changes if name not in names]:
             raise ConfigError(f"a DataLoader has no {unknown[0]!r}: it has {', '.join(names)}")
@@ -176,11 +174,7 @@ class DataLoader(Shown):
         return place if self._start in ("", _working_folder()) else anchored(place, self._start)
 
     def list_images(self) -> Iterator[pa.Table]:
-        """The images, without reading a byte of them, as tables of `schema.MANIFEST_SCHEMA`.
-
-        Raises:
-            SourceError: the source cannot be listed.
-        """
+        """The images, without reading a byte of them, as tables of `schema.MANIFEST_SCHEMA`. Raises `SourceError`."""
         skip, left = self.offset, sys.maxsize if self.limit is None else self.limit
         self._listed = source = self.open()
         self.passed_over = source.passed_over
@@ -236,28 +230,27 @@ class DataLoader(Shown):
     ) -> Iterator[ImageBatch]:
         """The images, read and decoded in `threads` threads, one batch ahead of the caller.
 
-        Args:
-            batch_size: images a batch.
-            target: what is needed of each photo; all of it by default.
+        In the order of the listing; an image that fails is among its batch's `failures`.
 
-        Yields:
-            Batches in the order of the listing; an image that fails is among its batch's `failures`.
+        Args:
+            target: what is needed of each photo; all of it by default.
         """
         tables = (table.select(["image_id", "version"]).to_pydict() for table in self.list_images())
         ids = itertools.chain.from_iterable(zip(*found.values(), strict=True) for found in tables)
-        pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+        attempt = functools.partial(self._try, target)
+        found = map_ahead(attempt, ids, threads=threads, ahead=batch_size + 1, name="decode")
+        with contextlib.closing(found):
+            while some := list(itertools.islice(found, batch_size)):
+                failures = {image_id: one for image_id, one in some if isinstance(one, ImageError)}
+                images = [one for image_id, one in some if image_id not in failures]
+                yield ImageBatch(images=images, failures=failures)
+
+    def _try(self, target: DecodeTarget, one: tuple[str, str]) -> tuple[str, DecodedImage | EncodedImage | ImageError]:
+        """An image by its id and version, or why it cannot be had."""
         try:
-            ahead = None
-            while submitted := [
-                (i, pool.submit(self._decode, i, version, target)) for i, version in itertools.islice(ids, batch_size)
-            ]:
-                if ahead:
-                    yield _collect(ahead)
-                ahead = submitted
-            if ahead:
-                yield _collect(ahead)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)  # for the collector, see `landing.reader`
+            return one[0], self._decode(*one, target)
+        except ImageError as error:
+            return one[0], error
 
     def _decode(self, image_id: str, version: str, target: DecodeTarget) -> DecodedImage | EncodedImage:
         data, version = read_image(image_id, version=version, s3_endpoint=self.s3_endpoint)
@@ -271,13 +264,3 @@ def _working_folder() -> str:
         return os.getcwd()
     except FileNotFoundError:  # it was removed, and nothing relative can be named
         return ""
-
-
-def _collect(submitted: list) -> ImageBatch:
-    images, failures = [], {}
-    for image_id, future in submitted:
-        try:
-            images.append(future.result())
-        except ImageError as error:
-            failures[image_id] = error
-    return ImageBatch(images=images, failures=failures)

@@ -24,13 +24,9 @@ _PNG_XMP = b"XML:com.adobe.xmp\0\0\0\0\0"  # not compressed, and of no language 
 def orientation(image: Image.Image, data: bytes) -> int:
     """What is left to turn of an image once it is loaded, as a value of EXIF's Orientation, 1 to 8; 1: nothing.
 
-    EXIF's tag counts, and where there is none that can be read, that of XMP, whatever the format. In HEIC and AVIF
-    the container's own turning (`irot`, `imir`) stands in the place of EXIF's tag, which by their standards is only a
-    copy of it.
-
-    Args:
-        image: opened and not loaded.
-        data: its bytes.
+    EXIF's tag counts, and where there is none that can be read, that of XMP, whatever the format. In HEIC and AVIF the
+    container's own turning (`irot`, `imir`) stands in the place of EXIF's tag, which by their standards is only a copy
+    of it. The image is opened and not loaded.
     """
     found = _tag(image, data)
     if image.format == "HEIF":  # turned by its decoder; its plugin sets EXIF's tag to 1, and takes XMP's away
@@ -62,10 +58,6 @@ def taken_at(image: Image.Image, data: bytes) -> str | None:
 
     With the offset from UTC at its end, as +02:00, where OffsetTimeOriginal has it, and without one otherwise: nobody
     knows then. None where there is no such time, or none that a calendar has.
-
-    Args:
-        image: opened; loaded or not.
-        data: its bytes.
     """
     try:
         found = exif_of(image, data).get_ifd(ExifTags.IFD.Exif)

@@ -59,15 +59,11 @@ def compact(landing: Landing, *, progress: Callable[[int, int], None] | None = N
     Rows of images of the same columns by the same settings come together, in the order of the listing, up to about
     10,000 rows or 64 MB a file. Rows and columns that newer ones replaced go, and so do pruned images, and pictures of
     what is no more. Files that are large and all alive stay as they are: where there is nothing to do, nothing is
-    written. Holds one large file in memory, a few times over, and the index.
+    written. Holds one large file in memory, a few times over, and the index. Raises `OutLockedError`, and
+    `LandingError`: nothing is lost. `landing` is refreshed.
 
     Args:
-        landing: what to compact; refreshed afterwards.
         progress: called with (done, total) rows to write.
-
-    Raises:
-        OutLockedError: another process is at work on OUT.
-        LandingError: OUT cannot be read or written; nothing is lost.
     """
     started = time.monotonic()
     storage = landing.storage
@@ -93,9 +89,7 @@ def compact(landing: Landing, *, progress: Callable[[int, int], None] | None = N
 def renew(landing: Landing, *, progress: Callable[[int, int], None] | None = None) -> None:
     """As `compact`, of those files alone that hold anything dead or have not the columns of all.
 
-    Raises:
-        OutLockedError, LandingError: see `compact`.
-        MixedModelsError: there are no such columns; see `LandedIndex.columns`.
+    Raises as `compact` does, and `MixedModelsError` where there are no such columns, see `LandedIndex.columns`.
     """
     with RunLock(landing.storage, what="publish") as lock:
         index = landing.index
@@ -269,10 +263,8 @@ def _remove(storage: Storage, parts: Sequence[Part]) -> None:
 def _compact_pictures(storage: Storage, index: LandedIndex) -> None:
     """Merge small files, and drop the pictures of images, or versions of them, that are not in the index.
 
-    Killed at any moment, some pictures are there twice, until the next time. For who holds OUT's lock.
-
-    Raises:
-        LandingError: OUT cannot be read or written, or a file is damaged.
+    Killed at any moment, some pictures are there twice, until the next time. For who holds OUT's lock. Raises
+    `LandingError`.
     """
     names = sorted(storage.names(PICTURES))
     number = max((int(found[1]) for name in names if (found := _MERGED.fullmatch(name))), default=0)

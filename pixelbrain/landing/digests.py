@@ -61,11 +61,7 @@ def first_of_runs(values: np.ndarray) -> np.ndarray:
 
 
 class DigestTable:
-    """Finds digests among sorted, distinct ones.
-
-    Args:
-        digests: uint64 (n, 2), in the order of `sort_digests`, each once.
-    """
+    """Finds digests among sorted, distinct ones: uint64 (n, 2), in the order of `sort_digests`, each once."""
 
     def __init__(self, digests: np.ndarray) -> None:
         self._high = np.ascontiguousarray(digests[:, 0])

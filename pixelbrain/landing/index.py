@@ -100,10 +100,8 @@ class LandedIndex:
     def columns(self) -> pa.Schema:
         """What all part files have to have to be read as one table: a column that a run did not compute is null there.
 
-        In the order in which they came, and of a type that all values have room in that are not replaced.
-
-        Raises:
-            MixedModelsError: there is none: a module's fields changed, and only some of the images were done again.
+        In the order in which they came, and of a type that all values have room in that are not replaced. Raises
+        `MixedModelsError` where there is none: a module's fields changed, and only some images were done again.
         """
         alive = set(np.unique(self.part).tolist())
         computed = {name: set(np.unique(part).tolist()) for name, (part, _row) in self.modules.items()}

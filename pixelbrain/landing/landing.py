@@ -97,12 +97,9 @@ class Landing(Shown):
         write_table(self.storage, f"{schema.PICTURES}/{name}", shown)
 
     def block_so_far(self, generation: int, block: int) -> tuple[set[str], int]:
-        """What an earlier try of a block of work has landed: a worker that was killed, whose block came back.
+        """The image_ids that a killed try of a block has landed, and the number of the next free piece.
 
         Looks for the block's own files by name, one request for each and one more, and lists nothing.
-
-        Returns:
-            The image_ids that are there, and the number of the next free piece.
         """
         landed: set[str] = set()
         for piece in itertools.count():
@@ -131,10 +128,8 @@ class Landing(Shown):
     def set_aside_broken(self) -> list[str]:
         """Move part files that cannot be read to `broken`, so that a new run does their images again.
 
-        Temporary files that killed processes left go, too. It takes OUT's lock: nobody else may be writing.
-
-        Returns:
-            Their new names, relative to OUT; none, nearly always.
+        Temporary files that killed processes left go, too. It takes OUT's lock: nobody else may be writing. Returns
+        their new names, relative to OUT; none, nearly always.
         """
         with RunLock(self.storage, what="extract"):
             self.refresh()
@@ -209,8 +204,7 @@ class Landing(Shown):
     def require(self) -> Landing:
         """This landing, if anything has landed, though all of it may be pruned or forgotten.
 
-        Raises:
-            LandingError: nothing has.
+        Raises `LandingError` where nothing has.
         """
         if not self.exists() and not has_format(self.storage):
             raise LandingError(
@@ -225,8 +219,7 @@ class Landing(Shown):
     def states(self) -> dict[str, ModuleState]:
         """What computed each module's column.
 
-        Raises:
-            MixedModelsError: a column holds rows of two models, as when a run with another model was cut short.
+        Raises `MixedModelsError` of a column with rows of two models, as when a run with another one was cut short.
         """
         found: dict[str, ModuleState] = {}
         for name, (part, _row) in self.index.modules.items():

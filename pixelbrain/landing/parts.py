@@ -134,12 +134,7 @@ def claim_generation(storage: Storage) -> int:
     """A number for this run's part files, greater than that of any run before: for who holds OUT's lock meanwhile.
 
     Also than that of a run that was killed with nothing landed, of which a worker may still be writing its last file:
-    it must not write over one of ours.
-
-    Raises:
-        NewerFormatError: a later Pixelbrain wrote OUT.
-        LandingError: OUT cannot be read or written.
-        OutLockedError: another process works on OUT.
+    it must not write over one of ours. Raises `NewerFormatError`, `LandingError` and `OutLockedError`.
     """
     with RunLock(storage, what="extract"):
         write_format(storage)
@@ -155,17 +150,13 @@ _known: dict[tuple[str, str, str], Part] = {}
 
 
 def list_parts(storage: Storage, *, check_ids: bool = False) -> PartList:
-    """List the part files, and open the footers of those that this process has not opened yet.
+    """List the part files, and open the footers of those that this process has not opened yet. Raises `LandingError`.
 
     Args:
-        storage: where they are.
         check_ids: read their ids as well: of a disk that lost power, a footer may be whole where they are not.
 
     Returns:
         The parts, and apart from them what a power loss left of its last files: what they held counts as not landed.
-
-    Raises:
-        LandingError: OUT cannot be read.
     """
     for attempt in range(_LISTINGS):
         files = {f"{IMAGES}/{name}": v for name, v in storage.versions(IMAGES).items() if _PART_NAME.fullmatch(name)}

@@ -44,13 +44,8 @@ logger = logging.getLogger(__name__)
 def publish(landing: Landing, *, progress: Callable[[int, int], None] | None = None) -> None:
     """Make `OUT/images` and `OUT/faces` two tables that any program can read, of what is there now.
 
-    Args:
-        landing: what has landed; refreshed afterwards.
-        progress: called with (done, total) rows to write of images.
-
-    Raises:
-        OutLockedError: another process is at work on OUT.
-        LandingError: OUT cannot be read or written; nothing is lost.
+    Raises `OutLockedError`, and `LandingError`: nothing is lost. `landing` is refreshed. `progress` is called with
+    (done, total) rows of images.
     """
     storage = landing.storage
     landing.refresh()
@@ -70,15 +65,12 @@ def publish(landing: Landing, *, progress: Callable[[int, int], None] | None = N
 def republished(landing: Landing, people: pa.Table, changed: np.ndarray) -> Iterator[None]:
     """Within it, a few rows of `identities` are written; afterwards `OUT/faces` says the same of these faces.
 
-    Only the files that hold them are written again, unless what was published before was not of what was there.
+    Only the files that hold them are written again, unless what was published before was not of what was there. Raises
+    as `publish` does.
 
     Args:
-        landing: what has landed.
         people: rows of `schema.IDENTITY_SCHEMA`, as they are written.
         changed: int64, which of them say something else.
-
-    Raises:
-        OutLockedError, LandingError: as `publish`.
     """
     storage = landing.storage
     with RunLock(storage, what="publish"):
@@ -128,11 +120,7 @@ def _state(landing: Landing) -> dict[str, Any]:
 def _publish_faces(landing: Landing, before: dict[str, list[str]]) -> dict[str, list[str]]:
     """Write the files of `faces` that are not as they should be, and remove those of image files that are gone.
 
-    Args:
-        before: by file, what it was made of, and its version then.
-
-    Returns:
-        The same, now.
+    `before` is by file what it was made of, and its version then; returned is the same, now.
     """
     storage, index = landing.storage, landing.index
     parts = [number for number, part in enumerate(index.parts) if FINDER in part.modules]

@@ -8,20 +8,17 @@ import functools
 import itertools
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pixelbrain.ahead import do_ahead, map_ahead
 from pixelbrain.errors import MixedModelsError
 from pixelbrain.landing.parts import Part
 from pixelbrain.schema import BASE_FIELDS
 from pixelbrain.storage.base import BrokenFileError
-
-T = TypeVar("T")
 
 _BASE = pa.schema(BASE_FIELDS)
 
@@ -60,10 +57,9 @@ def scan_columns(parts: Sequence[Part], columns: Callable[[Part], list[str]]) ->
     if not parts:
         return
     threads = _THREADS[parts[0].storage.is_local]
-    jobs = ([functools.partial(read_columns, part, columns(part))] for part in parts)
-    with contextlib.closing(_fetch_ahead(jobs, threads=threads, ahead=threads)) as fetched:
-        for part, (table,) in zip(parts, fetched, strict=True):
-            yield part, table
+    read = map_ahead(lambda part: read_columns(part, columns(part)), parts, threads=threads, ahead=threads, name="read")
+    with contextlib.closing(read) as tables:
+        yield from zip(parts, tables, strict=True)
 
 
 def read_layers(
@@ -71,19 +67,14 @@ def read_layers(
 ) -> Generator[pa.Table, None, None]:
     """A table a batch: the columns of its layers, side by side. A part file is opened once for all of its columns.
 
-    Memory holds a few batches at a time, and of large files only the row groups that batches ask for.
+    Memory holds a few batches at a time, and of large files only the row groups that batches ask for. Raises as
+    `Storage.reading` does, and `MixedModelsError`: a module's fields changed to another kind, and only some of the
+    images were done again.
 
     Args:
-        parts: what layers count in.
         batches: of layers of the same number of rows, one or more.
         vectors: False leaves out the vectors inside structs, which are most of the bytes.
         ahead: tables that are read at a time; some by default.
-
-    Raises:
-        FileGoneError: a file is not there any more.
-        BrokenFileError: one is damaged.
-        LandingError: one cannot be read.
-        MixedModelsError: a module's fields changed to another kind, and only some of the images were done again.
     """
     if not parts:
         return
@@ -101,31 +92,10 @@ def read_layers(
             asked = sorted(_asked(parts, layers).items())
             yield [functools.partial(opened(number).read, picks) for number, picks in asked]
 
-    fetched = _fetch_ahead(jobs(), threads=_THREADS[is_local], ahead=ahead or _TABLES_AHEAD[is_local])
+    fetched = do_ahead(jobs(), threads=_THREADS[is_local], ahead=ahead or _TABLES_AHEAD[is_local], name="read")
     with contextlib.closing(fetched):
         for found in fetched:
             yield _join(under_way.popleft(), list(itertools.chain.from_iterable(found)))
-
-
-def _fetch_ahead(
-    groups: Iterable[Sequence[Callable[[], T]]], *, threads: int, ahead: int
-) -> Generator[list[T], None, None]:
-    """What the jobs of each group return; those of `ahead` groups are done or waiting at a time."""
-    left = iter(groups)
-    waiting: collections.deque[list[Future[T]]] = collections.deque()
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="read")
-    try:
-        while True:
-            for group in itertools.islice(left, ahead - len(waiting)):
-                waiting.append([pool.submit(job) for job in group])
-                del group  # its jobs hold files open
-            if not waiting:
-                return
-            yield [future.result() for future in waiting.popleft()]
-    finally:
-        # Waits for no thread: where this was left half-way by an error, Python's collector ends it, wherever it happens
-        # to run, as in a thread that is just starting, which holds what the end of any other one waits for.
-        pool.shutdown(wait=False, cancel_futures=True)
 
 
 #: The number of a layer, the layer, and places in it that one part fills.

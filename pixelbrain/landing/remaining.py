@@ -28,13 +28,13 @@ _UNKNOWN, _MISSING, _LANDED = 0, 1, 2  # no row of a module was met yet; its new
 class Remaining:
     """The plan of a run: which of the listed images are left to do, and for which modules.
 
-    An image has landed for a module when the module's newest row about this version of the image was computed with
-    the same settings; about any version, where the listing does not know it. A file that changed, a module that is
-    new, or one whose settings changed, is work; so is an image that was pruned, and a module if what it stands on is
-    work, or was done without it since. Keeps about 30 bytes an image that landed, and nothing of those that did not.
+    An image has landed for a module when the module's newest row about this version of the image was computed with the
+    same settings; about any version, where the listing does not know it. A file that changed, a module that is new, or
+    one whose settings changed, is work; so is an image that was pruned, and a module if what it stands on is work, or
+    was done without it since. Keeps about 30 bytes an image that landed, and nothing of those that did not. Raises
+    `LandingError`. `landing` is read once, here.
 
     Args:
-        landing: what is there; it is read once, here.
         settings_hashes: each wanted module's `ModuleState.settings_hash`, in the order in which they run.
         stands_on: by module, those that it stands on, wanted or not.
         by_name: modules of which nothing that landed serves those that stand on them: they are done along with these.
@@ -44,9 +44,6 @@ class Remaining:
         force: nothing has landed.
         again_before: the last two concern only what older generations landed: the rest is of the same run.
         along: modules that are no work by themselves: they see the photos that others are to see.
-
-    Raises:
-        LandingError: a part file cannot be read.
     """
 
     def __init__(
@@ -124,14 +121,13 @@ class Remaining:
     def gone(self, covers: Callable[[str], bool]) -> pa.Table:
         """Images that landed and that no `split` was given: call it after the last table of a complete listing.
 
+        Raises `LandingError`.
+
         Args:
             covers: whether the source would list an image of this id if it were there.
 
         Returns:
             `image_id` and `version` (of the newest row) of the images that the source would list.
-
-        Raises:
-            LandingError: a part file cannot be read.
         """
         unlisted = ~self._listed
         found = [_GONE_SCHEMA.empty_table()]
@@ -238,15 +234,11 @@ def _fold(newest_first: Sequence[_Rows]) -> _Rows:
 def prune(landing: Landing, rows: pa.Table) -> None:
     """Remove images, by a tombstone each that hides all older rows; one that comes back is new.
 
-    Readers leave them out from now on, `load` takes them out of the stores, `compact` off the disk.
+    Readers leave them out from now on, `load` takes them out of the stores, `compact` off the disk. Raises
+    `OutLockedError` and `LandingError`. `landing` is refreshed.
 
     Args:
-        landing: where they landed; refreshed afterwards.
         rows: `image_id` and `version`, as `Remaining.gone` returns them.
-
-    Raises:
-        OutLockedError: another process is at work on OUT.
-        LandingError: OUT cannot be written.
     """
     if not len(rows):
         return

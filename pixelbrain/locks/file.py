@@ -34,10 +34,8 @@ class FileHold(Hold):
 def hold_file(path: Path, owner: Owner) -> tuple[FileHold | None, Owner | None]:
     """Lock a file, and write its owner beside it, as NAME.owner for NAME.lock; or None, and who has it, if it says so.
 
-    The lock is the operating system's (flock), so it ends with its process, however that ends; also over NFS.
-
-    Raises:
-        OSError: the file cannot be written, or its file system knows no locks.
+    The lock is the operating system's (flock), so it ends with its process, however that ends; also over NFS. Raises
+    `OSError`: the file cannot be written, or its file system knows no locks.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # not per thread: it may be taken in one thread and freed in another
@@ -72,9 +70,7 @@ def _read_owner(path: Path) -> Owner | None:
 class FolderLock(ProcessLock):
     """The lock of a store's folder: `NAME.lock` beside it, and `NAME.owner` that says who holds it.
 
-    Args:
-        folder: the folder that one process may use at a time.
-        what: the store's name in messages.
+    `what` is the store's name in messages.
     """
 
     def __init__(self, folder: Path, what: str) -> None:

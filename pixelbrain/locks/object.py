@@ -48,10 +48,7 @@ def hold_object(
     """Take the lock of an OUT; or None, and who has it.
 
     Takes 1.5 beats longer where the owner has been silent for `stale_s` by this machine's clock: of two clocks one may
-    be wrong, so that only silence that was watched counts.
-
-    Raises:
-        LandingError: OUT cannot be reached or written.
+    be wrong, so that only silence that was watched counts. Raises `LandingError`.
     """
     claim = _Claim(name=f"{uuid.uuid4().hex}.json", owner=owner, held=False, beat_at=0, after=())
     search = _Search(storage, claim, beat_s, stale_s)

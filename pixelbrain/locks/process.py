@@ -30,8 +30,7 @@ _held: dict[tuple[int, str], Hold] = {}
 class ProcessLock(abc.ABC):
     """A lock by name: the first holder in this process takes it, the last one frees it; threads share it.
 
-    Args:
-        key: names what is locked, the same for all that lock it.
+    `key` names what is locked, the same for all that lock it.
     """
 
     def __init__(self, key: str) -> None:

@@ -36,7 +36,7 @@ class RunLock(ProcessLock):
     """
 
     def __init__(self, storage: Storage, *, what: str, beat_s: float = BEAT_S, stale_s: float = STALE_S) -> None:
-        super().__init__(f"run {storage.local.resolve() if storage.is_local else storage.uri}")
+        super().__init__(f"run {storage.owner}")
         self._storage = storage
         self._what = what
         self._times = (beat_s, stale_s)
@@ -44,9 +44,8 @@ class RunLock(ProcessLock):
     def acquire(self) -> None:
         """Take OUT for this process, or a share of it; at once or not at all.
 
-        Raises:
-            OutLockedError: another process has it, or took it from this one.
-            LandingError: OUT cannot be written.
+        Raises `OutLockedError`, also where another process took it from this one, and `LandingError`: OUT cannot be
+        written.
         """
         super().acquire()
         if self.lost:

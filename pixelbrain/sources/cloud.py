@@ -6,26 +6,22 @@ import contextlib
 import functools
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
 
 from pixelbrain.errors import ReadError, SourceError, SourceGoneError
 from pixelbrain.sources.base import (
-    MAX_IMAGE_BYTES,
     ImageBytes,
-    ImageSource,
     ManifestRow,
     OtherVersionError,
     Part,
-    is_image_name,
+    check_image_size,
     manifest_tables,
     one_line,
 )
-from pixelbrain.sources.globs import Glob
-from pixelbrain.sources.passed_over import HIDDEN_FILE, IN_RESULTS, is_hidden
-from pixelbrain.sources.results import results_of_key
+from pixelbrain.sources.bucket import BucketSource
 from pixelbrain.storage.retry import Retries, with_retries
 from pixelbrain.storage.s3_errors import NO_BUCKET, AnswerError
 from pixelbrain.storage.s3_uri import version_of
@@ -55,77 +51,36 @@ _CAUSES = (
 _RETRIES = Retries(tries=3)  # of bodies that break off: obstore tries requests again by itself
 
 
-class CloudSource(ImageSource):
-    """Everything below a prefix whose name looks like an image's; or one object, whatever its name.
+class CloudSource(BucketSource):
+    """The images under `gs://bucket/prefix` or `az://container/prefix`; `which` of them as `BucketSource` has it."""
 
-    Args:
-        uri: the bucket, or container, and the prefix.
-        hidden: list what is hidden below the prefix, or a system's own, too; see `is_hidden`.
-        outs: of no use, as no OUT is in such a place.
-        glob: only what it means; `uri` is its base.
-        kind: which objects are meant, by their names.
-    """
-
-    def __init__(
-        self,
-        uri: str,
-        *,
-        hidden: bool = False,
-        outs: Iterable[str] = (),
-        glob: Glob | None = None,
-        kind: Callable[[str], bool] = is_image_name,
-    ) -> None:
-        super().__init__()
-        self.uri = uri
-        self._start, self._prefix = split_cloud_uri(uri)
-        self._prefix = self._prefix.strip("/")
-        self._hidden, self._glob, self._kind = hidden, glob, kind
+    def __init__(self, uri: str, **which: Any) -> None:
+        self._bucket, prefix = split_cloud_uri(uri)
         where = "Google Cloud Storage" if uri.startswith("gs:") else "Azure Blob Storage"
-        self.what = f"{'a prefix' if glob is None else glob.what} in {where}"
-        self._results: str | None = None  # the OUT of a run in which the listing is
+        super().__init__(uri, self._bucket, prefix.strip("/"), where, **which)
 
     def list_images(self) -> Iterator[pa.Table]:
         """Images as the server lists them; the first is asked for at once, so that what cannot be listed is known."""
-        return manifest_tables(_begun(self._rows()))
-
-    def covers(self, image_id: str) -> bool:
-        if not image_id.startswith(f"{self._start}/"):
-            return False
-        key = image_id.removeprefix(f"{self._start}/")
-        return self._is_meant(key) and (self._kind(key) or key == self._prefix)
-
-    def _is_meant(self, key: str) -> bool:
-        if self._prefix and not f"{key}/".startswith(f"{self._prefix}/"):
-            return False
-        return self._glob is None or self._glob.matches(self._rest(key))
-
-    def _rest(self, key: str) -> str:
-        return key[len(self._prefix) :].lstrip("/")
+        rows = self._rows()
+        first = next(rows, None)
+        return manifest_tables(rows if first is None else itertools.chain([first], rows))
 
     def _rows(self) -> Iterator[ManifestRow]:
         for found in self._objects():
             key, size = found["path"], found["size"]
-            rest = self._rest(key)
-            if not self._is_meant(key) or (not size and not self._kind(key)):
-                continue
-            self._results = results_of_key(rest) or self._results
-            if self._results and rest.startswith(self._results):
-                self.passed_over.add(IN_RESULTS)
-            elif rest and not self._hidden and any(map(is_hidden, rest.split("/"))):
-                self.passed_over.add(HIDDEN_FILE)
-            elif not rest or self._kind(key):
-                yield f"{self._start}/{key}", version_of(found["e_tag"], found["last_modified"], size), size
-            else:
-                self.passed_over.add_file(key.rpartition("/")[2])
+            # its paths end in no slash: an empty one that is called like no image marks a folder
+            key = key if size or self._kind(key) else f"{key}/"
+            if row := self._row(key, version_of(found["e_tag"], found["last_modified"], size), size):
+                yield row
 
     def _objects(self) -> Iterator[dict[str, Any]]:
         obstore = _obstore(SourceError)
         try:
-            store = _store(self._start)
-            if self._prefix and (self._glob is None or self._glob.matches("")):
+            store = _store(self._bucket)
+            if self.prefix and (self._glob is None or self._glob.matches("")):
                 with contextlib.suppress(FileNotFoundError):  # a prefix is a folder there, and no object of this name
-                    yield obstore.head(store, self._prefix)
-            for page in obstore.list(store, self._prefix or None, chunk_size=1000):
+                    yield obstore.head(store, self.prefix)
+            for page in obstore.list(store, self.prefix or None, chunk_size=1000):
                 yield from page
         except (obstore.exceptions.BaseError, OSError, ValueError) as error:
             explained = _explain(error, self.uri)
@@ -144,9 +99,7 @@ def split_cloud_uri(uri: str) -> tuple[str, str]:
 def read_cloud(uri: str, part: Part | None = None, version: str = "") -> ImageBytes:
     """The bytes of an object, or a part of an object of this version; and the version that they are of.
 
-    Raises:
-        OtherVersionError: a part was wanted, and the object has another version.
-        ReadError: gone, not permitted, over `MAX_IMAGE_BYTES`, or not to be had in some tries.
+    Raises as `read_s3` does.
     """
     if part is not None and not part.size:
         return ImageBytes(b"", version)
@@ -204,8 +157,7 @@ def _get(uri: str, which: Any, *, wanted: str | None) -> tuple[bytes, str, int]:
             if wanted is not None and version != wanted:
                 raise OtherVersionError("changed since it was listed")
             size = answer.range[1] - answer.range[0]
-            if size > MAX_IMAGE_BYTES:
-                raise ReadError(f"{size:,} bytes are no image: more than {MAX_IMAGE_BYTES:,} are not read")
+            check_image_size(size)
             return bytes(answer.bytes()), version, about["size"]
         except FileNotFoundError:
             raise ReadError("no such object") from None
@@ -217,12 +169,6 @@ def _get(uri: str, which: Any, *, wanted: str | None) -> tuple[bytes, str, int]:
             raise AnswerError(_explain(error, uri), transient=not refused) from None
 
     return with_retries(read, _RETRIES, ReadError)
-
-
-def _begun(rows: Iterator[ManifestRow]) -> Iterator[ManifestRow]:
-    """The rows, the first of which has been asked for."""
-    first = next(rows, None)
-    return rows if first is None else itertools.chain([first], rows)
 
 
 @functools.lru_cache(64)

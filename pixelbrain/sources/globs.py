@@ -21,10 +21,8 @@ _MOST = 100_000
 class Glob:
     """A path or key with wildcards, as shells have them: `*`, `?` and `[a-z]` in a name, `**` for any folders.
 
-    A folder that is meant is searched with all below it, as one that is named.
-
-    Args:
-        place: `photos/2026-*/**/*.jpg`, or `s3://bucket/` and a key like that.
+    A folder that is meant is searched with all below it, as one that is named. `place` is such as
+    `photos/2026-*/**/*.jpg`, or `s3://bucket/` and a key like that.
     """
 
     what = "a glob"
@@ -69,10 +67,7 @@ class Flat(Glob):
 def expand_braces(place: str) -> list[str]:
     """What shells make of braces: `a-{000..146}.tar` and `{cats,dogs}/*.jpg`, as webdataset has them in quotes, too.
 
-    A `normal_source` that is there under its very name is what it is.
-
-    Raises:
-        SourceError: they mean more than 100,000 names.
+    A `normal_source` that is there under its very name is what it is. Raises `SourceError` of more than 100,000 names.
     """
     found, left = [], [place]
     while left:

@@ -31,7 +31,7 @@ def find_gone(image_ids: Sequence[str], *, s3_endpoint: str | None = None) -> li
 
     def gone(image_id: str) -> bool:
         if member := split_member(image_id):
-            return gone(member[1]) or _gone_from_archive(*member, s3_endpoint)
+            return gone(member[1]) or _gone_by(lambda _: not has_member(*member, s3_endpoint=s3_endpoint), image_id)
         if image_id.startswith(FILE_SCHEME):
             return _gone_from_disk(image_id)
         if is_web(image_id):
@@ -52,22 +52,13 @@ def find_gone(image_ids: Sequence[str], *, s3_endpoint: str | None = None) -> li
 def _gone_from_disk(image_id: str) -> bool:
     try:
         os.lstat(uri_to_path(image_id))
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except (OSError, ValueError):
-        return False
+    except (OSError, ValueError) as error:
+        return isinstance(error, (FileNotFoundError, NotADirectoryError))
     return False
 
 
-def _gone_from_archive(kind: str, archive: str, name: str, endpoint: str | None) -> bool:
-    """Of one that cannot be read, or not to its end, nothing is."""
-    try:
-        return not has_member(kind, archive, name, s3_endpoint=endpoint)
-    except ReadError:
-        return False
-
-
 def _gone_by(ask: Callable[[str], bool], uri: str) -> bool:
+    """What is asked, if there is an answer; of an archive that cannot be read to its end, there is none."""
     try:
         return ask(uri)
     except ReadError:

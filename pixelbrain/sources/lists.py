@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import codecs
-import collections
 import csv
 import itertools
 import json
 import os
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
 
 import pyarrow as pa
 
+from pixelbrain.ahead import map_ahead
 from pixelbrain.errors import ReadError, SourceError
 from pixelbrain.schema import UNKNOWN_VERSION
-from pixelbrain.sources.archives.parquet import LIST_COLUMNS
-from pixelbrain.sources.base import ImageSource, ManifestRow, is_image_name, manifest_tables
+from pixelbrain.sources.archives.parquet import LIST_COLUMNS, plain_column
+from pixelbrain.sources.base import ImageSource, ManifestRow, is_image_name, manifest_table, rows_of_tables
 from pixelbrain.sources.local import FILE_SCHEME, stat_version, uri_to_path
 from pixelbrain.sources.passed_over import IN_RESULTS, NAMELESS, REPEATED
 from pixelbrain.sources.places import image_uri
@@ -39,10 +37,6 @@ class NamedImages(ImageSource):
 
     One that does not exist is listed too, and fails as a row. An image that stands twice, in whatever spelling, is one
     image. What is hidden is listed, as somebody named it; what is in OUT is not.
-
-    Args:
-        names: of the images.
-        outs: folders and prefixes of results, which are never listed.
     """
 
     lists_read_versions = False
@@ -55,23 +49,7 @@ class NamedImages(ImageSource):
 
     def list_images(self) -> Iterator[pa.Table]:
         """The images in the order in which they are named."""
-        return manifest_tables(self._looked_at(self._rows()))
-
-    def _looked_at(self, rows: Iterable[ManifestRow]) -> Iterator[ManifestRow]:
-        """With the versions of what is on the web, several of which are asked for at a time."""
-        pool = ThreadPoolExecutor(_LOOKS, thread_name_prefix="look")
-        waiting: collections.deque[tuple[ManifestRow, Future[ManifestRow] | None]] = collections.deque()
-        try:
-            for row in rows:
-                to_ask = is_web(row[0]) and row[1] == UNKNOWN_VERSION
-                waiting.append((row, pool.submit(_look, row) if to_ask else None))
-                while waiting and (waiting[0][1] is None or len(waiting) >= _LOOKS):
-                    row, coming = waiting.popleft()
-                    yield row if coming is None else coming.result()
-            for row, coming in waiting:
-                yield row if coming is None else coming.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        return (manifest_table(_looked_at(rows)) for rows in rows_of_tables(self._rows()))
 
     def covers(self, image_id: str) -> bool:
         """Never: what is not named is not gone for that, lists are made for a part of the images."""
@@ -123,6 +101,16 @@ class NamedImages(ImageSource):
             yield uri, version or UNKNOWN_VERSION, size
 
 
+def _looked_at(rows: Sequence[ManifestRow]) -> list[ManifestRow]:
+    """With the versions of what is on the web, several of which are asked for at a time."""
+
+    def is_to_be(row: ManifestRow) -> bool:
+        return is_web(row[0]) and row[1] == UNKNOWN_VERSION
+
+    found = map_ahead(_look, filter(is_to_be, rows), threads=_LOOKS, ahead=_LOOKS, name="look")
+    return [next(found) if is_to_be(row) else row for row in rows]
+
+
 def _look(row: ManifestRow) -> ManifestRow:
     """A row with the version of what its URL names; where the server does not say it, it counts as unchanged."""
     try:
@@ -139,9 +127,7 @@ class ManifestSource(NamedImages):
     unless a file is called so.
 
     Args:
-        path: of the list.
         column: of all but a .txt, the one that names the images; by default that of `LIST_COLUMNS` which it has.
-        outs: folders and prefixes of results, which are never listed.
     """
 
     what = "a list file"
@@ -196,9 +182,9 @@ class ManifestSource(NamedImages):
 
     def _delimiter(self, header: str, known: str) -> str:
         """The first by which a column is there that names images; else the one that stands most often."""
-        wanted = LIST_COLUMNS if self._column is None else (_plain(self._column),)
+        wanted = LIST_COLUMNS if self._column is None else (plain_column(self._column),)
         for one in known:
-            if any(_plain(name) in wanted for name in next(csv.reader([header], delimiter=one), [])):
+            if any(plain_column(name) in wanted for name in next(csv.reader([header], delimiter=one), [])):
                 return one
         return max(known, key=header.count)
 
@@ -237,14 +223,16 @@ class ManifestSource(NamedImages):
         every = ", ".join(names)
         if not names:
             raise SourceError(f"the list {self.path} is empty: its first line has no columns")
-        known = Counter(_plain(name) for name in names)
+        versions = [name for name in names if plain_column(name) == "version"]
         if self._column is not None:
             # as it is written, or else as people write it
-            found = [n for n in names if n == self._column] or [n for n in names if _plain(n) == _plain(self._column)]
+            found = [n for n in names if n == self._column] or [
+                n for n in names if plain_column(n) == plain_column(self._column)
+            ]
             if not found:
                 raise SourceError(f"{self.path} has no column `{self._column}`; its columns are: {every}")
         else:
-            found = [name for name in names if _plain(name) in LIST_COLUMNS]
+            found = [name for name in names if plain_column(name) in LIST_COLUMNS]
             if not found:
                 headless = any(map(is_image_name, names))
                 way_out = "a first line that names the columns is missing, or call it .txt, with a path or URL a line"
@@ -252,11 +240,11 @@ class ManifestSource(NamedImages):
                     f"{self.path} has no column `uri`, `url` or `path`; its columns are: {every}; "
                     f"{way_out if headless else '--column says which one names the images'}"
                 )
-        if len(found) > 1 or known["version"] > 1:
-            which = found if len(found) > 1 else [name for name in names if _plain(name) == "version"]
+        if len(found) > 1 or len(versions) > 1:
+            which = found if len(found) > 1 else versions
             way_out = "--column says which one" if len(set(which)) > 1 and len(found) > 1 else "rename one of them"
             raise SourceError(f"{self.path} has the columns {' and '.join(f'`{n}`' for n in which)}: {way_out}")
-        return found[0], next((name for name in names if _plain(name) == "version"), None)
+        return found[0], next(iter(versions), None)
 
     def _named(self, column: str, rows: Iterable[tuple[Any, Any]]) -> Iterator[tuple[str, str]]:
         for name, version in rows:
@@ -272,8 +260,3 @@ class ManifestSource(NamedImages):
             found = f"{str(uri)[:40]!r}, of type {type(uri).__name__}"
             raise SourceError(f"the column `{column}` of {self.path} holds {found}: it holds paths or URIs, as text")
         return uri
-
-
-def _plain(column: str) -> str:
-    """As spreadsheets and people write a column's name."""
-    return column.strip().lower()

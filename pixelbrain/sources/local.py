@@ -11,11 +11,11 @@ import pyarrow as pa
 
 from pixelbrain.errors import ReadError, SourceError, SourceGoneError
 from pixelbrain.sources.base import (
-    MAX_IMAGE_BYTES,
     ImageBytes,
     ImageSource,
     OtherVersionError,
     Part,
+    check_image_size,
     is_image_name,
     manifest_tables,
     one_line,
@@ -197,13 +197,8 @@ def read_local(uri: str, part: Part | None = None, version: str = "") -> ImageBy
     """The bytes of a file:// URI, or a part of a file of this version, as they were at one moment; and their version.
 
     A file that changes meanwhile is not taken: what was read may be half old and half new, and the next run finds it
-    under its new version anyway. One that is deleted meanwhile is read to its end. Nothing but regular files is
-    ever opened: a pipe would make the reader wait for ever, and a device may do what it does.
-
-    Raises:
-        OtherVersionError: a part was wanted, and the file has another version.
-        ReadError: gone, not permitted, not a regular file, over `MAX_IMAGE_BYTES`, or changed while it was read; or it
-            ends before the part does.
+    under its new version anyway. One that is deleted meanwhile is read to its end. Nothing but regular files is ever
+    opened: a pipe would make the reader wait for ever, and a device may do what it does. Raises as `read_s3` does.
     """
     try:
         path = uri_to_path(uri)
@@ -218,8 +213,7 @@ def read_local(uri: str, part: Part | None = None, version: str = "") -> ImageBy
             if part is not None and stat_version(before) != version:
                 raise OtherVersionError("changed since it was listed")
             offset, size = part or Part(0, before.st_size)
-            if size > MAX_IMAGE_BYTES:
-                raise ReadError(f"{size:,} bytes are no image: more than {MAX_IMAGE_BYTES:,} are not read")
+            check_image_size(size)
             if offset + size > before.st_size:
                 raise ReadError(
                     f"cut off: the file has {before.st_size:,} bytes, and the image ends at {offset + size:,}"

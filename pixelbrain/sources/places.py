@@ -89,7 +89,7 @@ def anchored(place: str, folder: str) -> str:
 
 
 def image_uri(name: str, folder: str = "") -> str:
-    """The image_id of what a user or a list names.
+    """The image_id of what a user or a list names. Raises `SourceError` of a URL that is none, or holds a password.
 
     Args:
         name: an s3:// or file:// URI, in any of the ways in which programs write them, or a path.
@@ -98,9 +98,6 @@ def image_uri(name: str, folder: str = "") -> str:
     Returns:
         An `s3://` URI, an `https://` URL, or the `file://` URI of an absolute path without dots and doubled slashes,
         whose links are not resolved; a URI of another scheme as it stands.
-
-    Raises:
-        SourceError: a URL that is none, or holds a password.
     """
     place = normal_source(name)
     if is_web(place):
@@ -113,8 +110,7 @@ def image_uri(name: str, folder: str = "") -> str:
 def check_source(place: str) -> None:
     """Whether a `normal_source` that is no folder can be one: an image, a list, or below an s3:// prefix.
 
-    Raises:
-        SourceError: of another scheme, or a file that is neither an image nor a list, with what to do with it.
+    Raises `SourceError` of another scheme, or a file that is neither, with what to do with it.
     """
     if place.startswith((S3_SCHEME, *CLOUD_SCHEMES)):
         check_name(place)

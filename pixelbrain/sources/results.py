@@ -21,8 +21,7 @@ _PART_KEY = re.compile(rf"(.+)/images/{_PART}")
 class Outs:
     """OUTs, as the disk knows them: through links, mounts and dots they are the same.
 
-    Args:
-        places: folders, which need not be there, and s3:// URIs.
+    `places` are folders, which need not be there, and s3:// URIs.
     """
 
     def __init__(self, places: Iterable[str]) -> None:

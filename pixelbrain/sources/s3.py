@@ -1,28 +1,39 @@
 """Images in S3, or in any server that speaks its protocol: listed in pages, of which the next waits to be asked for.
 
+Their bytes are read whole, of one version, and within a limit in tries and time.
 Credentials come the usual AWS ways (environment, profile, instance role); none is ever logged.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import threading
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent import futures
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 import pyarrow as pa
 
-from pixelbrain.errors import SourceError, SourceGoneError
-from pixelbrain.sources.base import LISTING_ROWS, ImageSource, ManifestRow, is_image_name, manifest_table, one_line
-from pixelbrain.sources.globs import Glob
-from pixelbrain.sources.passed_over import HIDDEN_FILE, IN_RESULTS, is_hidden
-from pixelbrain.sources.results import Outs, inside_out, results_of_key
+from pixelbrain.errors import ReadError, SourceError, SourceGoneError
+from pixelbrain.sources.base import (
+    LISTING_ROWS,
+    ImageBytes,
+    ManifestRow,
+    OtherVersionError,
+    Part,
+    check_image_size,
+    manifest_table,
+    one_line,
+)
+from pixelbrain.sources.bucket import BucketSource
+from pixelbrain.sources.results import inside_out
 from pixelbrain.storage.retry import Retries, with_retries
 from pixelbrain.storage.s3_client import forget_s3_clients, s3_client
-from pixelbrain.storage.s3_errors import NO_BUCKET, NOT_S3, AnswerError
+from pixelbrain.storage.s3_errors import NO_BUCKET, NOT_S3, AnswerError, error_status, explain_s3, s3_errors
 from pixelbrain.storage.s3_uri import S3_SCHEME, split_s3_uri, version_of
 
 #: A page with a million delete markers in front of it takes long; a read does not.
@@ -33,38 +44,24 @@ _DEFAULT_RETRIES = Retries()
 _REACH_S = 20.0
 _REACH_RETRIES = Retries(tries=3, limit_s=_REACH_S)
 
+_SILENCE_S = 30.0  # a connection on which nothing comes for so long is dead
+_PIECE_BYTES = 1 << 20  # at most; a piece is what has arrived
 
-class S3Source(ImageSource):
-    """Everything under `s3://bucket/prefix` whose name looks like an image's; or one object, whatever its name.
+
+class S3Source(BucketSource):
+    """The images under `s3://bucket/prefix`.
 
     Args:
-        uri: the bucket and the prefix.
         endpoint: another S3 server's URL.
         retries: of each page.
-        hidden: list what is hidden below the prefix, or a system's own, too; see `is_hidden`.
-        outs: prefixes of results, which are never listed.
-        glob: only what it means; `uri` is its base.
-        kind: which objects are meant, by the names of their keys.
+        which: of the objects below the prefix, see `BucketSource`.
     """
 
     def __init__(
-        self,
-        uri: str,
-        *,
-        endpoint: str | None = None,
-        retries: Retries = _DEFAULT_RETRIES,
-        hidden: bool = False,
-        outs: Iterable[str] = (),
-        glob: Glob | None = None,
-        kind: Callable[[str], bool] = is_image_name,
+        self, uri: str, *, endpoint: str | None = None, retries: Retries = _DEFAULT_RETRIES, **which: Any
     ) -> None:
-        super().__init__()
-        self.uri = uri
-        self._glob, self._kind = glob, kind
-        self.what = f"{'a prefix' if glob is None else glob.what} in S3"
-        self._hidden, self._outs = hidden, Outs(outs)
-        self._results: str | None = None  # the OUT in which the listing is
-        self.bucket, self.prefix = split_s3_uri(uri)
+        self.bucket, prefix = split_s3_uri(uri)
+        super().__init__(uri, f"{S3_SCHEME}{self.bucket}", prefix, "S3", **which)
         self.endpoint = endpoint
         self._retries = retries
 
@@ -79,13 +76,6 @@ class S3Source(ImageSource):
         self._reach()
         pages = self._pages()
         return self._tables(itertools.chain([next(pages)], pages))
-
-    def covers(self, image_id: str) -> bool:
-        if not image_id.startswith(f"{S3_SCHEME}{self.bucket}/"):
-            return False
-        key = image_id.removeprefix(f"{S3_SCHEME}{self.bucket}/")
-        named = key == self.prefix or self._kind(key)
-        return key.startswith(self.prefix) and named and self._is_below(key)
 
     def _reach(self) -> None:
         """Raise if nothing answers; any answer will do, the listing says what is wrong better."""
@@ -136,38 +126,9 @@ class S3Source(ImageSource):
 
     def _rows(self, page: dict[str, Any]) -> Iterator[ManifestRow]:
         for item in page.get("Contents", ()):
-            key, size = item["Key"], item["Size"]
-            if not self._is_below(key, size):
-                continue
-            if why := self._why_not(key):
-                self.passed_over.add(why)
-            elif key == self.prefix or self._kind(key):
-                version = version_of(item.get("ETag"), item.get("LastModified"), size)
-                yield f"{S3_SCHEME}{self.bucket}/{key}", version, size
-            else:
-                self.passed_over.add_file(key.rpartition("/")[2])
-
-    def _is_below(self, key: str, size: int = 1) -> bool:
-        """`photos` means the folder photos/, not also photos-old/; an object of just this key is meant by its name.
-
-        An empty object that marks a folder, with or without a slash, is none.
-        """
-        rest = key[len(self.prefix) :]
-        if self._glob is not None and not self._glob.matches(rest):
-            return False
-        if not rest:
-            return self._kind(key) or (size > 0 and bool(key) and not key.endswith("/"))
-        below = not self.prefix or self.prefix.endswith("/") or rest.startswith("/")
-        return below and not (key.endswith("/") and size == 0)
-
-    def _why_not(self, key: str) -> str | None:
-        """Why a key below the prefix is passed over, whatever its name ends in."""
-        rest = key[len(self.prefix) :].lstrip("/")
-        self._results = results_of_key(rest) or self._results
-        in_results = self._results is not None and rest.startswith(self._results)
-        if in_results or self._outs.hold_uri(f"{S3_SCHEME}{self.bucket}/{key}"):
-            return IN_RESULTS
-        return HIDDEN_FILE if not self._hidden and any(map(is_hidden, rest.split("/"))) else None
+            version = version_of(item.get("ETag"), item.get("LastModified"), item["Size"])
+            if row := self._row(item["Key"], version, item["Size"]):
+                yield row
 
     def _failure(self, explained: str) -> SourceError:
         path = urlsplit(self.endpoint or "").path.strip("/")
@@ -196,3 +157,141 @@ def _within(seconds: float, action: Callable[[], None], failure: Callable[[str],
         outcome.result(timeout=seconds)
     except futures.TimeoutError:  # before Python 3.11, none of the built-in ones
         raise failure(f"nothing answers within {seconds:.0f} s: check --s3-endpoint, and the network") from None
+
+
+def read_s3(
+    uri: str,
+    *,
+    endpoint: str | None = None,
+    retries: Retries = _DEFAULT_RETRIES,
+    part: Part | None = None,
+    version: str = "",
+) -> ImageBytes:
+    """The bytes of an s3:// URI, and the version that they are of, which may be newer than the listed one.
+
+    Args:
+        part: only this part of the object, which has to be of this version.
+
+    Raises:
+        OtherVersionError: a part was wanted, and the object has another version.
+        ReadError: gone, not permitted, over `MAX_IMAGE_BYTES`, still failing after the retries, or too slow.
+    """
+    if part is not None and not part.size:
+        return ImageBytes(b"", version)  # no range is empty
+    download = _Download(uri, endpoint, retries, part, version)
+    return with_retries(download.go_on, retries, ReadError)
+
+
+def getter(uri: str, endpoint: str | None) -> Callable[..., dict[str, Any]]:
+    """Asks for an object, or for what of it is said, such as `Range`, once. Raises `ReadError` of what is none."""
+    try:
+        bucket, key = split_s3_uri(uri)
+        return functools.partial(s3_client(endpoint, read_timeout_s=_SILENCE_S).get_object, Bucket=bucket, Key=key)
+    except SourceError as error:
+        raise ReadError(str(error)) from None
+
+
+class _Download:
+    """One object on its way here; what has arrived is kept when the connection breaks."""
+
+    def __init__(self, uri: str, endpoint: str | None, retries: Retries, part: Part | None, version: str) -> None:
+        self._get = getter(uri, endpoint)
+        self._part, self._wanted = part, version
+        self._deadline = time.monotonic() + retries.limit_s
+        self._limit_s = retries.limit_s
+        self._start_anew()
+
+    def _start_anew(self) -> None:
+        self._pieces: list[bytes] = []
+        self._have = 0
+        self._etag: str | None = None
+        self._version = ""
+        self._size: int | None = None
+
+    def go_on(self) -> ImageBytes:
+        """One try: the whole object, or the rest of it. Raises also `s3_errors`."""
+        which = self._which()
+        try:
+            answer = self._get(**which)
+        except s3_errors() as error:
+            if self._part and not self._have and error_status(error) == 416:
+                raise OtherVersionError("it is shorter than it was when it was listed") from None
+            if which and error_status(error) in (412, 416):
+                self._begin_again()
+            raise
+        with answer["Body"] as body:
+            if not self._continues(answer):
+                if "ContentRange" in answer and (self._have or not self._part):
+                    self._begin_again()  # the rest of another version: rclone ignores If-Match
+                self._begin(answer)
+            self._receive(body)
+        if self._size is not None and self._have != self._size:
+            raise AnswerError(f"only {self._have:,} of {self._size:,} bytes came", transient=True)
+        return ImageBytes(b"".join(self._pieces), self._version)
+
+    def _which(self) -> dict[str, str]:
+        """What is wanted of the object: nothing said is all of it."""
+        start, end = (self._part.offset, self._part.offset + self._part.size - 1) if self._part else (0, "")
+        if not self._part and not (self._have and self._etag):
+            return {}
+        return {"Range": f"bytes={start + self._have}-{end}"} | ({"IfMatch": self._etag} if self._etag else {})
+
+    def _begin(self, answer: dict[str, Any]) -> None:
+        """What comes now is the beginning of what is wanted."""
+        self._start_anew()
+        etag, self._size = answer.get("ETag"), answer.get("ContentLength")
+        place = str(answer.get("ContentRange", ""))
+        total = int(place.rpartition("/")[2]) if self._part and place else self._size
+        self._version = version_of(etag, answer.get("LastModified"), total)
+        if self._part:
+            if self._version != self._wanted:
+                raise OtherVersionError("changed since it was listed")
+            if not place.startswith(f"bytes {self._part.offset}-"):
+                raise AnswerError("the server sends no parts of objects", transient=False)
+            if self._size != self._part.size:
+                raise ReadError(f"cut off: only {self._size:,} of {self._part.size:,} bytes are there")
+        self._etag = etag
+        check_image_size(self._size or 0)
+
+    def _begin_again(self) -> NoReturn:
+        """The next try takes the whole object: it is not the one any more of which we have a part."""
+        self._start_anew()
+        raise AnswerError("it changes while it is read", transient=True)
+
+    def _continues(self, answer: dict[str, Any]) -> bool:
+        """Whether this is the rest of what we have. The status does not tell: rclone answers a range by 200."""
+        return (
+            self._have > 0
+            and answer.get("ETag") == self._etag
+            and str(answer.get("ContentRange", "")).startswith(
+                f"bytes {(self._part or Part(0, 0)).offset + self._have}-"
+            )
+        )
+
+    def _receive(self, body: Any) -> None:
+        while piece := body.read1(_PIECE_BYTES):  # what is there: read() would wait for all of it
+            self._pieces.append(piece)
+            self._have += len(piece)
+            check_image_size(self._have)
+            if time.monotonic() > self._deadline:
+                size = f"{self._size:,}" if self._size else "unknown"
+                raise ReadError(f"too slow: {self._have:,} of {size} bytes came in {self._limit_s:.0f} s")
+
+
+def presign(image_id: str, *, s3_endpoint: str | None = None) -> str:
+    """A URL for an s3:// image that a server without credentials can fetch for an hour. Raises `ReadError`.
+
+    It holds the access key's id and a signature, not the secret, but is as good as one while it is valid: it goes to
+    nobody but to who is to fetch the object.
+    """
+    if not image_id.startswith(S3_SCHEME):
+        raise ReadError(f"only s3:// images can be sent as URLs: {image_id[:100]}")
+    try:
+        bucket, key = split_s3_uri(image_id)
+        return s3_client(s3_endpoint).generate_presigned_url(
+            "get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=3600
+        )
+    except SourceError as error:
+        raise ReadError(str(error)) from None
+    except s3_errors() as error:
+        raise ReadError(explain_s3(error)) from None

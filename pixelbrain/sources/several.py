@@ -17,9 +17,6 @@ class SeveralSources(ImageSource):
     """What several sources list, in their order; an image that more than one of them has is listed once.
 
     Holds 16 bytes of each image that it has listed.
-
-    Args:
-        sources: at least one.
     """
 
     def __init__(self, sources: Sequence[ImageSource]) -> None:

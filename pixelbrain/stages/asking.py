@@ -35,13 +35,17 @@ def ask_batch(stages: Stages, module: Gpt4VModule, *, wait: bool = True, limit: 
 
 def cancel_batches(landing: Landing, **server: Any) -> str:
     """Cancel the batches that are on their way at a `Server`; a line that says what became of them."""
-    from pixelbrain.asking.batch.cancel import cancel
+    from pixelbrain.asking.batch import cancel
+    from pixelbrain.asking.batch.run import open_memory
     from pixelbrain.asking.look import look_at
+    from pixelbrain.asking.request.client import make_sync_client
     from pixelbrain.asking.request.server import Server
 
     found = Server(**server)
     look_at(found, model=None)
-    report = cancel(landing.require(), server=found)
+    landing = landing.require()
+    client = make_sync_client(server=found)
+    report = cancel.cancel_batches(landing.storage, client, lambda: open_memory(landing, None))
     kept = sum(report.answers.values())
     pending = f", {report.pending:,} still stopping: run it again" if report.pending else ""
     return f"{report.cancelled:,} batches cancelled, {report.ended:,} had ended{pending}; {kept:,} answers kept"

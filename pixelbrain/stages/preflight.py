@@ -18,10 +18,8 @@ if TYPE_CHECKING:
 
 
 def _key(context: Context) -> None:
-    from pixelbrain.asking.request.key import read_key
-
     for module in context.asking():
-        read_key(module.settings.server)
+        module.settings.server.read_key()
 
 
 def _asked(context: Context) -> None:

@@ -26,9 +26,7 @@ class FileGoneError(LandingError):
 class BrokenFileError(LandingError):
     """A file is there, and is not what it should be: cut short by a power loss, or not ours.
 
-    Args:
-        message: one line.
-        name: of the file, relative to its storage.
+    `name` is relative to its storage.
     """
 
     def __init__(self, message: str, name: str) -> None:

@@ -17,9 +17,7 @@ _NAME = "format.json"
 def check_format(storage: Storage) -> int:
     """The format of OUT; 1 where none is said.
 
-    Raises:
-        NewerFormatError: a later Pixelbrain wrote it.
-        LandingError: OUT cannot be read.
+    Raises `NewerFormatError` of a later Pixelbrain's, and `LandingError`.
     """
     found = storage.read(_NAME)
     if found is None:

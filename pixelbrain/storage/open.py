@@ -16,14 +16,11 @@ _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):/", re.IGNORECASE)  # with one slash 
 
 
 def open_storage(out: str | Path | Storage, *, s3_endpoint: str | None = None) -> Storage:
-    """The storage that OUT names.
+    """The storage that OUT names. Raises `LandingError`: no such thing can be OUT.
 
     Args:
         out: a folder, or its file:// URI, which need not be there yet; or `s3://bucket/prefix`.
         s3_endpoint: the S3 server, if it is not Amazon's; by default AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL.
-
-    Raises:
-        LandingError: no such thing can be OUT.
     """
     if isinstance(out, Storage):
         return out

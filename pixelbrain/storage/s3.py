@@ -21,8 +21,8 @@ from pixelbrain.machine import cache_folder
 from pixelbrain.storage.base import FileGoneError, Storage
 from pixelbrain.storage.retry import Retries, with_retries
 from pixelbrain.storage.s3_client import normal_endpoint, s3_client, s3_filesystem
-from pixelbrain.storage.s3_errors import AnswerError, error_code, s3_errors
-from pixelbrain.storage.s3_file import open_object
+from pixelbrain.storage.s3_errors import error_code, s3_errors
+from pixelbrain.storage.s3_file import fetch, open_object
 from pixelbrain.storage.s3_uri import S3_SCHEME, split_s3_uri, version_of
 
 _ABSENT = ("NoSuchKey", "404")
@@ -90,27 +90,20 @@ class S3Storage(Storage):
     def _get(self, name: str, **which: str) -> tuple[bytes, dict[str, Any]] | None:
         """Bytes of an object, and what S3 says of it; None if it is absent.
 
-        Raises:
-            FileGoneError: it is not the object any more that `IfMatch` asks for.
+        Raises `FileGoneError` where it is not the one any more that `IfMatch` asks for.
         """
 
-        def fetch() -> tuple[bytes, dict[str, Any]]:
-            from botocore.exceptions import ClientError, IncompleteReadError
+        def attempt() -> tuple[bytes, dict[str, Any]]:
+            from botocore.exceptions import ClientError
 
             try:
-                answer = self._client.get_object(**self._where(name), **which)
-                with answer["Body"] as body:
-                    return body.read(), answer
-            except IncompleteReadError as error:
-                raise AnswerError(f"the connection broke off: {error}", transient=True) from None
+                return fetch(functools.partial(self._client.get_object, **self._where(name)), **which)
             except ClientError as error:
                 if error_code(error) in _CHANGED:
                     raise FileGoneError(f"{self.uri}/{name} was replaced while it was read") from None
-                if error_code(error) == "InvalidRange" and which.pop("Range", ""):  # shorter than the tail asked for
-                    return fetch()
                 raise
 
-        return self._ask("read", name, fetch)
+        return self._ask("read", name, attempt)
 
     def write_with(self, name: str, fill: Callable[[IO[bytes]], object]) -> None:
         buffer = io.BytesIO()

@@ -30,14 +30,12 @@ def s3_client(endpoint: str | None = None, *, read_timeout_s: float = 30) -> Any
     """The boto3 client of an endpoint, one a process, which threads may share.
 
     It sends each request once: who calls it tries again, by `retry.with_retries`, as a body that is cut off, of which
-    boto3 knows nothing, is to be under the same limits in tries and time as a request.
+    boto3 knows nothing, is to be under the same limits in tries and time as a request. Raises `SourceError`: no
+    credentials, or no such endpoint can be.
 
     Args:
         endpoint: an S3 server's URL; None is AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, or else Amazon's.
         read_timeout_s: how long a connection may be silent.
-
-    Raises:
-        SourceError: no credentials, or no such endpoint can be.
     """
     key = (normal_endpoint(endpoint), read_timeout_s)
     with _Shared.lock:
@@ -49,8 +47,7 @@ def s3_client(endpoint: str | None = None, *, read_timeout_s: float = 30) -> Any
 def s3_filesystem(endpoint: str | None = None) -> Any:
     """The same server as pyarrow reads it, with the same credentials, as they are now: a `pyarrow.fs.S3FileSystem`.
 
-    Raises:
-        SourceError: as `s3_client`.
+    Raises as `s3_client` does.
     """
     import pyarrow.fs
 
@@ -120,8 +117,7 @@ def _make_session() -> Any:
 def normal_endpoint(endpoint: str | None) -> str | None:
     """An endpoint's URL, given or of the environment, without what it does not need; None is Amazon's.
 
-    Raises:
-        SourceError: it is not the URL of a server.
+    Raises `SourceError`.
     """
     # boto3 knows these variables, too, but would ask for the bucket as a host: http://photos.localhost:9000
     endpoint = endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from pixelbrain.storage.s3_errors import AnswerError, error_code
 from pixelbrain.storage.s3_uri import version_of
 
 _TAIL_BYTES = 64 * 1024  # fetched on opening: the footer of a part file, and all of a small one
@@ -23,15 +24,12 @@ _kept: collections.OrderedDict[tuple[str, str], _Tail] = collections.OrderedDict
 
 
 def open_object(key: str, get: Get, version: str | None = None) -> io.RawIOBase:
-    """Open an object for reading.
+    """Open an object for reading. Raises `FileNotFoundError`.
 
     Args:
         key: names it in this process.
         get: fetches it, given `Range` and `IfMatch`.
         version: that a listing found; its tail is fetched once by this process.
-
-    Raises:
-        FileNotFoundError: it is absent.
     """
     with _guard:
         tail = _kept.get((key, version)) if version else None
@@ -47,6 +45,25 @@ def open_object(key: str, get: Get, version: str | None = None) -> io.RawIOBase:
             while len(_kept) * _TAIL_BYTES > _KEPT_BYTES:  # counted as if all were full
                 _kept.popitem(last=False)
     return _RangedObject(get, *tail)
+
+
+def fetch(get: Callable[..., dict[str, Any]], **which: str) -> tuple[bytes, dict[str, Any]]:
+    """What one request for an object answers: its bytes, and what S3 says of it.
+
+    Of what is shorter than the end that is asked for, all comes.
+    """
+    from botocore.exceptions import ClientError, IncompleteReadError
+
+    try:
+        answer = get(**which)
+        with answer["Body"] as body:
+            return body.read(), answer
+    except IncompleteReadError as error:
+        raise AnswerError(f"the connection broke off: {error}", transient=True) from None
+    except ClientError as error:
+        if error_code(error) == "InvalidRange" and "IfMatch" not in which:
+            return fetch(get)
+        raise
 
 
 class _RangedObject(io.RawIOBase):

@@ -13,11 +13,7 @@ _BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}")
 
 
 def split_s3_uri(uri: str) -> tuple[str, str]:
-    """Bucket and key of an s3:// URI; the key is taken as it stands, nothing in it is decoded.
-
-    Raises:
-        SourceError: no bucket in it.
-    """
+    """Bucket and key of an s3:// URI; the key is taken as it stands, nothing in it is decoded. Raises `SourceError`."""
     bucket, _, key = uri.removeprefix(S3_SCHEME).partition("/")
     if "@" in bucket:  # as some tools write it; what stands before it must not get into any message
         raise SourceError("no user or password goes into an s3:// URI: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")

@@ -23,11 +23,7 @@ _NEEDS_QUOTES = re.compile(r'[",\r\n]')
 def write_table(file: Path, columns: pa.Schema, tables: Iterable[pa.Table]) -> int:
     """Write tables of scalars as what the file's name ends in, one of `TABLE_SUFFIXES` in any case of letters.
 
-    Returns:
-        Rows written.
-
-    Raises:
-        OSError: it cannot be written.
+    Returns how many rows. Raises `OSError`.
     """
     suffix = file.suffix.lower()
     if suffix == ".parquet":
@@ -41,13 +37,7 @@ def write_table(file: Path, columns: pa.Schema, tables: Iterable[pa.Table]) -> i
 def write_csv(file: Path, names: Sequence[str], rows: Iterable[Sequence[Any]]) -> int:
     """Write rows of Python's scalars as CSV: texts are in quotes, and None is an empty field without them.
 
-    What a file name has that is not UTF-8 is written as the bytes that it was.
-
-    Returns:
-        Rows written.
-
-    Raises:
-        OSError: it cannot be written.
+    What a file name has that is not UTF-8 is written as the bytes that it was. Returns how many rows. Raises `OSError`.
     """
     header = (_quoted(name) if _NEEDS_QUOTES.search(name) else name for name in names)
     lines = map(",".join, itertools.chain([header], (map(_cell, row) for row in rows)))

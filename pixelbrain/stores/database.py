@@ -341,11 +341,11 @@ class Database:
 
         Raises `ConfigError` (no such collection, a NaN), `MixedModelsError` (another length), `StoreError` (no load).
         """
-        return self._vectors.query(collection, vectors, n_results, where)
+        return self._vectors.holding(collection).query(collection, vectors, n_results, where)
 
     def iter_vectors(self, collection: Collection, batch: int = 5000) -> Iterator[VectorBatch]:
         """All vectors of a collection, `batch` at a time."""
-        return self._vectors.batches(collection, batch)
+        return self._vectors.holding(collection).iter_vectors(collection, batch)
 
     def vector_model(self, collection: Collection) -> ModelInfo:
         """Which model computed the vectors. Raises `StoreError`: nothing was loaded yet."""
@@ -360,7 +360,8 @@ class Database:
 
     def require_in_step(self, collection: Collection) -> None:
         """Raises `StoreError` if it does not hold what landed, or nothing did: before a table takes another's place."""
-        self._vectors.require_in_step(collection)
+        if (why := self.behind(collection)) is not None:
+            raise StoreError(f"{why}: `pixelbrain load {self.landing.storage.uri}` first")
 
     # --- inside --------------------------------------------------------------------------------------------------
 

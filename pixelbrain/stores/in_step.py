@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,6 @@ from pixelbrain.stores.vectors import COLLECTION_COLUMNS, vector_models
 
 if TYPE_CHECKING:
     from pixelbrain.stores.chroma.collections import VectorStore
-    from pixelbrain.stores.chroma.fields import Collection
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +80,7 @@ def store_state(landing: Landing, database: Database) -> StoreState:
             reasons.append(f"the vectors of {name} are of {theirs.model}, and {model.model} landed")
         elif not reasons and (why := database.behind(name)):
             reasons.append(why)
-    complete = not loaded.get("refused", 1)
-    state = StoreState(reasons=tuple(reasons), counts=held, faces=loaded.get("faces", 0), complete=complete)
+    state = _state(loaded, reasons, held)
     return replace(state, known=_known(loaded, state, landing, store))
 
 
@@ -97,11 +95,12 @@ def recorded_state(landing: Landing, database: Database) -> StoreState | None:
     if loaded is None:
         return None
     held = StoreCounts(**loaded.get("counts", {}))
-    reasons = _differences(landing, loaded, held)
+    return replace(_state(loaded, _differences(landing, loaded, held), held), recorded=True)
+
+
+def _state(loaded: Mapping[str, Any], reasons: Sequence[str], held: StoreCounts) -> StoreState:
     complete = not loaded.get("refused", 1)
-    return StoreState(
-        reasons=tuple(reasons), counts=held, faces=loaded.get("faces", 0), complete=complete, recorded=True
-    )
+    return StoreState(reasons=tuple(reasons), counts=held, faces=loaded.get("faces", 0), complete=complete)
 
 
 def is_untouched(database: Database) -> bool:
@@ -110,11 +109,6 @@ def is_untouched(database: Database) -> bool:
         return json.loads(_note(database).read_text()) == _files(database) is not None
     except (OSError, ValueError):
         return False
-
-
-def still_holds(database: Database, collection: Collection) -> bool:
-    """Whether a collection is as it landed; where nobody wrote to embedded stores since a load, none is opened."""
-    return is_untouched(database) or database.behind(collection) is None
 
 
 def note_untouched(database: Database) -> None:

@@ -38,13 +38,13 @@ class LoadReport(Shown):
     faces: int  # faces in those documents
     image_vectors: int
     face_vectors: int
-    images_written: int  # new or changed
-    image_vectors_written: int
-    face_vectors_written: int
+    images_written: int = 0  # new or changed
+    image_vectors_written: int = 0
+    face_vectors_written: int = 0
     skipped: int  # documents and vectors that were there already, unchanged
-    removed: int  # documents and vectors that Parquet does not have
-    rebuilt: tuple[str, ...]  # what was damaged in ChromaDB and written again, one line each
-    errors: tuple[tuple[str, str], ...]  # (image_id or face_id, why MongoDB or ChromaDB would not have it)
+    removed: int = 0  # documents and vectors that Parquet does not have
+    rebuilt: tuple[str, ...] = ()  # what was damaged in ChromaDB and written again, one line each
+    errors: tuple[tuple[str, str], ...] = ()  # (image_id or face_id, why MongoDB or ChromaDB would not have it)
     seconds: float
     module_vectors: Mapping[str, int] = field(default_factory=dict)  # further vectors, by collection
     module_vectors_written: int = 0
@@ -167,14 +167,8 @@ def _nothing_new(state: StoreState, began: float) -> LoadReport:
         faces=state.faces,
         image_vectors=held.images,
         face_vectors=held.faces,
-        images_written=0,
-        image_vectors_written=0,
-        face_vectors_written=0,
         module_vectors=held.modules,
         skipped=held.documents + held.vectors,
-        removed=0,
-        rebuilt=(),
-        errors=(),
         seconds=time.monotonic() - began,
     )
 

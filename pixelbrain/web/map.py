@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import functools
 import io
-import logging
-import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,21 +12,20 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from pixelbrain.errors import ConfigError, MixedModelsError, PixelbrainError
+from pixelbrain.errors import ConfigError, MixedModelsError
 from pixelbrain.identity.mapping.map import can_be_mapped
 from pixelbrain.landing.digests import digest_versions
 from pixelbrain.landing.landing import Landing
 from pixelbrain.stages.display import Display
 from pixelbrain.stages.stages import Stages
 from pixelbrain.web.data.area import LONGEST
+from pixelbrain.web.data.beside import Beside
 from pixelbrain.web.data.colours import COLOURS, Coloured, colour_by, kinds
 from pixelbrain.web.data.columns import key_of
 from pixelbrain.web.data.desk import Desk, Note, View
 from pixelbrain.web.data.maps import Places
 from pixelbrain.web.page import Links, Pages
 from pixelbrain.web.say import Form
-
-logger = logging.getLogger(__name__)
 
 #: The colours of the legend, the others, and none: as in map.css, seen on light and on dark.
 PALETTE = ("2f7fd6", "d95f1e", "2a9150", "a45bd0", "b07d0a", "db3d78", "0b93a5", "9a6a4a", "6674e0", "7a9412", "c24fb0",
@@ -37,51 +34,11 @@ _PICTURE = (1200, 800)  # pixels of the one without scripts
 _CALLED = {"images": "Photos", "faces": "Faces"}
 
 
-class Making:
-    """Maps that are made beside the pages, one at a time."""
-
-    def __init__(self, desk: Desk) -> None:
-        self._desk, self._lock = desk, threading.Lock()
-        self._thread: threading.Thread | None = None
-        self.by, self.done, self.total, self.error = "", 0, 0, ""
-
-    @property
-    def busy(self) -> bool:
-        """Whether one is made now."""
-        return self._thread is not None and self._thread.is_alive()
-
-    def start(self, by: str) -> None:
-        """Begin. Raises `ConfigError`: another one is made."""
-        with self._lock:
-            if self.busy:
-                raise ConfigError("a map is made already: wait until it is done")
-            self.by, self.done, self.total, self.error = by, 0, 0, ""
-            self._thread = threading.Thread(target=self._make, name="pixelbrain-map", daemon=True)
-            self._thread.start()
-
-    def join(self) -> None:
-        """Wait until it is done."""
-        if self._thread is not None:
-            self._thread.join()
-
-    def _make(self) -> None:
-        try:  # with a landing of its own: pages read of the other
-            Stages(self._desk.stages.config, Display(quiet=True)).map(by=self.by, progress=self._tell)
-        except PixelbrainError as error:
-            self.error = str(error)
-        except Exception:  # else the page would wait for ever
-            logger.exception("no map was made")
-            self.error = "it could not be made; the terminal says why"
-
-    def _tell(self, done: int, total: int) -> None:
-        self.done, self.total = done, total
-
-
 class MapPages:
     """The page, what its script asks for, and what a form says."""
 
     def __init__(self, pages: Pages) -> None:
-        self._pages, self.making = pages, Making(pages.desk)
+        self._pages, self.making = pages, Beside("map", "no map was made")
 
     def shown(self) -> Mapping[str, Callable[[Request, View], Response]]:
         """By address."""
@@ -171,7 +128,9 @@ class MapPages:
         by = form.one.get("by", "")
         if by not in can_be_mapped(Landing(desk.storage)):
             raise ConfigError(f"there are no vectors called {by!r} any more")
-        self.making.start(by)
+        stages = Stages(desk.stages.config, Display(quiet=True))  # with a landing of its own: pages read of the other
+        if not self.making.start(lambda tell: stages.map(by=by, progress=tell), by):
+            raise ConfigError("a map is made already: wait until it is done")
         return Note(f"The map of {_CALLED.get(by, by).lower()} is being made.")
 
     def _asked(self, request: Request, view: View) -> tuple[Places, Coloured, str]:

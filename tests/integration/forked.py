@@ -15,7 +15,7 @@ CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
     [
         "pytest",
-        "pixelbrain.engine.local.serve",
+        "pixelbrain.engine.local.worker",
         "pixelbrain.stages.stages",
         "pixelbrain.stores.load",
         "pixelbrain.stores.chroma.collections",
@@ -47,6 +47,6 @@ def _serve(pipe: Connection, debug: bool, environment: dict[str, str], path: lis
     nowhere = os.open(os.devnull, os.O_RDWR)
     for standard in (0,) if debug else (0, 1, 2):
         os.dup2(nowhere, standard)
-    from pixelbrain.engine.local.serve import serve
+    from pixelbrain.engine.local.worker import serve
 
     serve(pipe.fileno(), debug)

@@ -15,7 +15,7 @@ import pytest
 
 from pixelbrain.errors import ReadError, SourceError
 from pixelbrain.sources import open_source, read_bytes, s3
-from pixelbrain.sources.s3_read import presign
+from pixelbrain.sources.s3 import presign
 from pixelbrain.storage.s3_client import forget_s3_clients
 from tests.integration.s3_servers import (
     ACCESS_KEY,

@@ -15,9 +15,8 @@ from typing import Any
 import pytest
 
 from pixelbrain.errors import ReadError, SourceError
-from pixelbrain.sources import open_source, read_image, s3_read
-from pixelbrain.sources.s3 import S3Source
-from pixelbrain.sources.s3_read import read_s3
+from pixelbrain.sources import base, open_source, read_image, s3
+from pixelbrain.sources.s3 import S3Source, read_s3
 from pixelbrain.storage.retry import Retries
 from pixelbrain.storage.s3_client import s3_client
 from tests.integration.s3_servers import (
@@ -174,7 +173,7 @@ def test_a_server_that_knows_no_ranges(moto_proxy):
 
 
 def test_silence_is_not_waited_for(proxy, monkeypatch):
-    monkeypatch.setattr(s3_read, "_SILENCE_S", 0.4)
+    monkeypatch.setattr(s3, "_SILENCE_S", 0.4)
     proxy.faults += [
         Fault(target=GET, silent_s=5),
         Fault(target=GET, piece_bytes=2_000_000, pause_s=5),
@@ -191,7 +190,7 @@ def test_a_body_that_drips_is_given_up(proxy):
 
 
 def test_what_is_no_image_for_its_size_is_not_fetched(proxy, monkeypatch):
-    monkeypatch.setattr(s3_read, "MAX_IMAGE_BYTES", 2_000_000)
+    monkeypatch.setattr(base, "MAX_IMAGE_BYTES", 2_000_000)
     with pytest.raises(ReadError, match="3,000,000 bytes are no image"):
         read(proxy)
 

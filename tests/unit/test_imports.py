@@ -29,7 +29,7 @@ FLOW = [
     "cli",
 ]
 #: What any room may import; each of these only those before it.
-FOUNDATIONS = ["errors", "shown", "machine", "config", "schema", "storage", "locks"]
+FOUNDATIONS = ["ahead", "errors", "shown", "machine", "config", "schema", "storage", "locks"]
 #: Files above the rooms, by the last room that they may import.
 TOP = {"record": None, "pipeline": "stages", "results": "apps", "__init__": "report", "__main__": "cli"}
 #: About ten files a room; `__init__` is its table.

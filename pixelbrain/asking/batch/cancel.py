@@ -15,14 +15,10 @@ from openai import OpenAI
 from pixelbrain.asking.batch.api import BatchApi
 from pixelbrain.asking.batch.collect import ENDED, Collector
 from pixelbrain.asking.batch.pending_answers import PendingAnswers
-from pixelbrain.asking.batch.run import open_memory
 from pixelbrain.asking.batch.store import BatchStore
 from pixelbrain.asking.batch.submit import recover
-from pixelbrain.asking.request.client import make_sync_client
-from pixelbrain.asking.request.server import Server
 from pixelbrain.errors import OutLockedError
 from pixelbrain.landing.answers.log import AnswerMemory
-from pixelbrain.landing.landing import Landing
 from pixelbrain.locks.run import RunLock
 from pixelbrain.shown import Shown
 from pixelbrain.storage.base import Storage
@@ -43,12 +39,6 @@ class CancelReport(Shown):
     cost_usd: Decimal = Decimal(0)
 
 
-def cancel(landing: Landing, *, server: Server | None = None) -> CancelReport:
-    """Cancel the batches that are on their way, and keep what they have answered."""
-    client = make_sync_client(server=server)
-    return cancel_batches(landing.storage, client, lambda: open_memory(landing, None))
-
-
 def cancel_batches(
     storage: Storage,
     client: OpenAI,
@@ -58,9 +48,7 @@ def cancel_batches(
 ) -> CancelReport:
     """Cancel what is on its way, wait until it has stopped, and keep what it finished.
 
-    Args:
-        memory: opened once OUT is ours: the journal of a run that waits for its batches is not to be folded.
-        poll_s: seconds between looks at the server.
+    `memory` is opened once OUT is ours: the journal of a run that waits for its batches is not to be folded.
 
     Raises:
         StopJob: the server cannot be reached, or does not know a batch.

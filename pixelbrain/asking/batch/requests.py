@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
+from pixelbrain.ahead import map_ahead
 from pixelbrain.asking.answer_records import Outcome, answer_records, remembered_record
 from pixelbrain.asking.batch.pending_answers import PendingAnswers
 from pixelbrain.asking.batch.store import BatchState, Row
@@ -113,16 +113,8 @@ class RequestMaker:
 
     def _prepare_ahead(self) -> Generator[_Prepared, None, None]:
         """Photos, or why there is none, in the order of their entries; read a few ahead by threads."""
-        pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="batch-prepare")
-        begun = ((entry, pool.submit(self._preparer.prepare, entry)) for entry in self._source())
-        try:
-            ahead = deque(itertools.islice(begun, _AHEAD))
-            while ahead:
-                entry, photo = ahead.popleft()
-                yield entry, photo.result()
-                ahead.extend(itertools.islice(begun, 1))
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)  # the collector may end it, see `landing.reader`
+        prepare = self._preparer.prepare
+        return map_ahead(lambda entry: (entry, prepare(entry)), self._source(), threads=_THREADS, ahead=_AHEAD)
 
     def _source(self) -> Iterator[dict[str, str]]:
         """What is to be done over, then what has not been looked at; not what is on its way."""

@@ -49,17 +49,10 @@ def ask_batch(
     progress: Callable[[int, int, int], None] | None = None,
     poll_s: float = 30.0,
 ) -> BatchReport:
-    """Ask the questions about the landed images that they are open for, and land the answers; see `run_batches`.
+    """Ask the questions about the landed images that they are open for, and land the answers.
 
-    Args:
-        where: only these images.
-        limit: only the first so many of them.
-        wait: until everything is answered. False: collect what has ended, send what fits, and return.
-        poll_s: seconds between looks at the server.
-
-    Raises:
-        OutLockedError: another process works on this OUT.
-        ConfigError: the server is of a kind that has no such batches.
+    Of them, `where` and `limit` mean some. All else, and what is raised, is as in `run_batches`; and `OutLockedError`:
+    another process works on this OUT.
     """
     settings.server.require_batches()
     with RunLock(landing.storage, what="ask --batch"), open_memory(landing, settings) as memory:
@@ -125,14 +118,13 @@ def run_batches(
 
     Args:
         entries: with image_id and version, of the images without an answer; taken as far as there is room.
-        storage: where OUT is, held by the caller; the states are in its answers/batches.
-        client: see `make_sync_client`.
+        storage: where OUT is, held by the caller.
         memory: what was answered before, and the journal, which takes each record: answers, failures, what is over
             budget, and what is remembered; with batches of earlier runs, it may be of none of the settings' questions.
         read: the bytes of an image; called by several threads at once.
         budget_usd: a cap for all that was ever spent; the most that a request can cost is reserved before it is sent.
-        already_spent_usd: the cost of all journalled records.
         wait: until everything is answered. False: collect what has ended, send what fits, and return.
+        poll_s: seconds between looks at the server.
         progress: called with (done, total, failed) requests.
 
     Raises:

@@ -156,9 +156,8 @@ def submit(state: BatchState, file: RequestFile, store: BatchStore, api: BatchAp
 def recover(store: BatchStore, api: BatchApi, *, settle_s: float) -> None:
     """Take up what a killed process was about to send: the batches that the server knows run, the others never were.
 
-    Args:
-        settle_s: a batch that is not found is looked for once more after so many seconds: its creation may have been
-            on its way when the process was killed.
+    One that is not found is looked for once more after `settle_s` seconds: its creation may have been on its way when
+    the process was killed.
     """
     store.clean()
     for state in store.active():

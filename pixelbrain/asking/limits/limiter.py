@@ -11,7 +11,6 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
 
 from pixelbrain.asking.limits.budget import Budget
 from pixelbrain.asking.limits.leases import Granted, LeaseAnswer, OverBudget, Settlement, Wait, Waiting, Want
@@ -73,10 +72,7 @@ class RateLimiter:
         self.budget = Budget(self.budget_usd, self.already_spent_usd)
 
     def lease(self, now: float, wanted: Sequence[Want]) -> LeaseAnswer:
-        """Permit as many of the wanted requests as may be sent now, the first ones first.
-
-        Args:
-            wanted: what waits, at least one, each with the most that it can come to; longer lists do no harm.
+        """Permit as many of the wanted requests, of which there is one at least, as may be sent now, the first first.
 
         Returns:
             `Granted` for at least one, `Wait` when none may go yet, or `OverBudget`, which is final: asking is over.
@@ -132,14 +128,10 @@ class RateLimiter:
         rates = (rate for rate in (window.per_minute, window.brake_per_minute) if rate is not None)
         return Waiting(until, f"the limit of {min(rates):,.0f} {reason} a minute")
 
-    def stats(self, now: float) -> dict[str, Any]:
-        """Figures for a progress display: limits and use a minute, and requests in flight."""
-        return {
-            "rpm": self._requests.per_minute,
-            "tpm": self._tokens.per_minute,
-            "tokens_in_window": self._tokens.count(now).used,
-            "in_flight": len(self._open),
-        }
+    @property
+    def in_flight(self) -> int:
+        """Requests that are permitted, and not settled."""
+        return len(self._open)
 
     def _refuse(self, now: float, want: Want) -> Wait | OverBudget | None:
         money = self.budget.check(want.usd)

@@ -3,5 +3,5 @@
 | what | file | role |
 | --- | --- | --- |
 | `Asker` | asker | asks about images, many at a time: prepares, remembers, asks, journals |
-| `AskMeter` | requester | one request about one image, with all its tries, until it has an outcome |
+| `Requester` | requester | one request about one image, with all its tries, until it has an outcome |
 """

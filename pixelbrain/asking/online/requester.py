@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any
 
 from pixelbrain.asking.answer_records import Outcome, Spent
 from pixelbrain.asking.cost.prices import ModelPrice
@@ -27,23 +27,6 @@ from pixelbrain.errors import OverBudgetError
 logger = logging.getLogger(__name__)
 
 Send = Callable[[Mapping[str, Any]], Awaitable[Reply]]
-
-
-class AskMeter(Protocol):
-    """What is told of requests, for whoever counts them; as it is, nobody does."""
-
-    def request(self, outcome: str, seconds: float, input_tokens: int = 0, output_tokens: int = 0) -> None:
-        """A request came to an end, answered or not, for `outcome`; each try is one."""
-
-    def spent(self, usd: float) -> None:
-        """So many dollars were billed."""
-
-    def waited(self, seconds: float) -> None:
-        """A request waited so long for the limiter's permit."""
-
-
-class _Unmetered(AskMeter):
-    """Nobody counts."""
 
 
 @dataclass
@@ -73,9 +56,9 @@ class Requester:
     gate: Gate  # every try waits there for a permit of its own
     send: Send  # such as `AskClient.send`
     concurrency: int = 512  # requests on their way at once, at most
-    meter: AskMeter = field(default_factory=_Unmetered)  # counts
+    #: Adds to a counter of `engine.cluster.metrics.METRICS`: its name, the amount, labels. As it is, nobody does.
+    count: Callable[..., None] = lambda name, amount, **labels: None
     stopped: StopJob | None = None  # why nothing more is sent
-    unconfirmed_usd: Decimal = Decimal(0)  # the most that answers lost on their way may have cost
     overrun: Overrun = field(default_factory=Overrun)
     retries: Waiting | None = None  # the latest try that waits for its next one, and why
     _room: int | None = None  # output tokens, since a model was seen to think away those of the settings
@@ -104,7 +87,6 @@ class Requester:
                         continue
                     self._failed(error)
                     if error.garbled:  # such answers are paid for: not one of them is lost any more
-                        self.unconfirmed_usd -= tries.garbled.usd
                         tries.spent += tries.garbled
                     told = f"{error} ({tries.failures} tries within {tries.waited_s:.0f} s)"
                     return tries.ended(AnswerStatus.FAILED, error.error_type, told)
@@ -195,7 +177,13 @@ class Requester:
         at_most = Spent(expected.input_tokens, expected.output_tokens_max, expected.cost_usd_max)
         body = build_body(self.settings, questions, photo.url(), max_output_tokens=tries.room)
         async with self._free:
-            permit = await self._permit(at_most)
+            if self.stopped is not None:
+                raise self.stopped
+            waiting_since = time.monotonic()
+            try:
+                permit = await self.gate.acquire(tokens=at_most.input_tokens + at_most.output_tokens, usd=at_most.usd)
+            finally:
+                self.count("limiter_wait_seconds", time.monotonic() - waiting_since)
             sent_at, told = time.monotonic(), "cancelled"
             came_to: Spent | None = None  # nobody knows: it may be billed, even if we are cancelled
             headers: Mapping[str, str] | None = None
@@ -216,7 +204,6 @@ class Requester:
                 if isinstance(error, Retry):
                     tries.waited_s += time.monotonic() - sent_at
                 if isinstance(error, Retry) and error.maybe_billed:
-                    self.unconfirmed_usd += at_most.usd
                     tries.garbled += at_most if error.garbled else Spent()
                 else:
                     came_to = Spent()
@@ -226,21 +213,14 @@ class Requester:
                 raise
             finally:
                 known = came_to or Spent()
-                self.meter.request(told, time.monotonic() - sent_at, known.input_tokens, known.output_tokens)
-                self.meter.spent(float(known.usd))
+                self.count("requests", 1, outcome=told)  # each try is one
+                self.count("request_seconds", time.monotonic() - sent_at, outcome=told)
+                self.count("tokens", known.input_tokens, kind="input")
+                self.count("tokens", known.output_tokens, kind="output")
+                self.count("usd", float(known.usd))
                 self.gate.release(
                     permit,
                     tokens=came_to and came_to.input_tokens + came_to.output_tokens,
                     usd=came_to and came_to.usd,
                     headers=headers,
                 )
-
-    async def _permit(self, at_most: Spent) -> int:
-        """Wait for a permit."""
-        if self.stopped is not None:
-            raise self.stopped
-        waiting_since = time.monotonic()
-        try:
-            return await self.gate.acquire(tokens=at_most.input_tokens + at_most.output_tokens, usd=at_most.usd)
-        finally:
-            self.meter.waited(time.monotonic() - waiting_since)

@@ -67,10 +67,7 @@ class AnswerType:
         return schemas.arrow_type_of(self.json_schema()) or pa.string()
 
     def parse(self, value: Any) -> Any:
-        """A JSON value as the answer that is stored.
-
-        Args:
-            value: what `json.loads` made of the model's words.
+        """What `json.loads` made of the model's words, as the answer that is stored.
 
         Returns:
             str, bool, int, float, list of str (tags: stripped, each once, in their order), or the dict of a schema

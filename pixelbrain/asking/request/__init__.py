@@ -7,10 +7,9 @@
 | `Dialect` | dialect | what a server takes of a request, said beforehand or learned from a refusal |
 | `Estimate` | estimate | what a request takes before it is sent, and the one warning when requests come to more |
 | `Retry` | failures | what a failed request means: try it again, give up the row, or stop the job |
-| `read_key` | key | the API's key, from the environment; whether it is there is known before any work |
 | `find_object` | found_json | the JSON in what a model says: after its thoughts, in a fence, amid prose |
 | `RateHeaders` | headers | what a server says about its limits, and how long it asks to wait |
 | `Photo` | photo | the image as it is sent: read, brought to size, as JPEG or as a URL, with its keys |
 | `GarbledReplyError` | replies | what comes back: a chat completion as answers, a refusal, or nothing of use |
-| `Server` | server | which server is asked: presets of providers, addresses as people have them, headers |
+| `Server` | server | which server is asked: presets of providers, addresses as people have them, headers, the key |
 """

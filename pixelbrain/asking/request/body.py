@@ -52,11 +52,8 @@ def build_body(
 ) -> dict[str, Any]:
     """The JSON body of `POST /v1/chat/completions` that asks `questions` about one image, in the settings' dialect.
 
-    What is the same in all requests comes first, and the image last: servers price repeated beginnings lower.
-
-    Args:
-        image_url: a data URL, or one that the server can fetch.
-        max_output_tokens: instead of the settings', as after a truncated answer.
+    What is the same in all requests comes first, and the image last, as a data URL or one that the server can fetch:
+    servers price repeated beginnings lower. `max_output_tokens` replaces the settings', as after a truncated answer.
     """
     check_parameters(settings.parameters)
     body = {
@@ -102,11 +99,7 @@ def answer_key(sent_sha256: str, settings: AskSettings, question: Question) -> s
     Neither the field's name nor the limit of output tokens is in it: they do not change a complete answer. Nor is
     the server, or its dialect: the same model behind another address is the same model, asked in other words.
 
-    Args:
-        sent_sha256: of the JPEG that is sent, or of the original's bytes with `image_urls`.
-
-    Returns:
-        64 hex digits.
+    It is 64 hex digits; `sent_sha256` is of the JPEG that is sent, or of the original's bytes with `image_urls`.
     """
     asked = {
         "image": sent_sha256,

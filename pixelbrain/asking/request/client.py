@@ -14,9 +14,8 @@ import openai
 
 from pixelbrain.asking.request.dialect import Dialect, Lessons, speak
 from pixelbrain.asking.request.failures import Retry, RowFailed, StopJob, classify_response, error_of, mask_keys
-from pixelbrain.asking.request.key import read_key
 from pixelbrain.asking.request.replies import GarbledReplyError, Reply, error_in, read_body, read_reply
-from pixelbrain.asking.request.server import Server, client_options
+from pixelbrain.asking.request.server import Server
 from pixelbrain.config import mask_uri
 from pixelbrain.machine import bypass_proxies
 
@@ -24,36 +23,27 @@ _NO_KEY = "none"  # the SDK wants one, where the server does not
 
 
 def _options(server: Server, timeout_s: Any, model: str, *, whole: bool = False) -> dict[str, Any]:
-    """What every client is made with. Raises as `read_key` does.
-
-    Args:
-        server: that is asked, which may need no key.
-        timeout_s: of one call, from the first byte sent to the last one received.
-        model: that is asked, and `whole`: see `Server.url`.
-    """
+    """What every client is made with; `model` and `whole`: see `Server.url`. Raises as `Server.read_key` does."""
     bypass_proxies()
-    key = read_key(server) or _NO_KEY
-    return {"api_key": key, "max_retries": 0, "timeout": timeout_s} | client_options(server, key, model, whole=whole)
+    key = server.read_key() or _NO_KEY
+    url, query = server.url(model, whole=whole)
+    headers = dict(server.headers) | ({} if server.takes_bearer(key) else {"api-key": key})
+    named = {"base_url": url, "default_query": query or None, "default_headers": headers or None}
+    return {"api_key": key, "max_retries": 0, "timeout": timeout_s} | named
 
 
 def make_sync_client(
-    *,
-    base_url: str | None = None,
-    server: Server | None = None,
-    timeout_s: float | openai.Timeout = 60.0,
-    model: str | None = None,
+    *, server: Server | None = None, timeout_s: float | openai.Timeout = 60.0, model: str | None = None
 ) -> openai.OpenAI:
     """A client for the Files and Batches endpoints, or for what there is of a `model`; see `AskClient`.
 
     Uploads have a time-out of their own.
     """
-    server = server or Server(base_url=base_url)
+    server = server or Server()
     options = _options(server, timeout_s, model or "", whole=model is None)
     with _proxies_named():
-        if not server.takes_bearer(options["api_key"]):
-            hooks = {"request": [_drop_bearer]}
-            options["http_client"] = openai.DefaultHttpxClient(event_hooks=hooks, timeout=timeout_s)
-        return openai.OpenAI(**options)
+        http_client = openai.DefaultHttpxClient(timeout=timeout_s, auth=_auth(server, options["api_key"]))
+        return openai.OpenAI(**options, http_client=http_client)
 
 
 @contextlib.contextmanager
@@ -74,13 +64,14 @@ def _proxies_named() -> Iterator[None]:
         ) from None
 
 
-def _drop_bearer(request: Any) -> None:
-    """The SDK always sends its key as the bearer's, where no request says otherwise."""
-    request.headers.pop("authorization", None)
+def _auth(server: Server, key: str) -> Any:
+    """The SDK sends its key as the bearer's in every request; this takes it out again where that is not wanted."""
 
+    def without_bearer(request: Any) -> Any:
+        request.headers.pop("authorization", None)
+        return request
 
-async def _drop_bearer_too(request: Any) -> None:
-    _drop_bearer(request)
+    return None if server.takes_bearer(key) else without_bearer
 
 
 def sent_key(client: Any) -> str | None:
@@ -103,10 +94,7 @@ class AskClient:
     of it, nor of those that were on their way meanwhile.
 
     Args:
-        base_url: of a server that speaks the API, which may need no key; None: OpenAI's, or OPENAI_BASE_URL.
-        server: instead, all that is known of it.
-        model: that is asked.
-        dialect: what the server is known to take.
+        server: that is asked, which may need no key; None: OpenAI's, or OPENAI_BASE_URL.
         connections: the most at once. As many as requests in flight, or they would wait here with a permit in hand.
         timeout_s: of one call, from the first byte sent to the last one received.
     """
@@ -114,7 +102,6 @@ class AskClient:
     def __init__(
         self,
         *,
-        base_url: str | None = None,
         server: Server | None = None,
         model: str = "",
         dialect: Dialect = Dialect(),  # noqa: B008 - it is frozen
@@ -122,13 +109,13 @@ class AskClient:
         timeout_s: float = 60.0,
     ) -> None:
         limits = type(openai.DEFAULT_CONNECTION_LIMITS)  # of httpx or its successor, whichever the SDK brings
-        server = server or Server(base_url=base_url)
+        server = server or Server()
         options = _options(server, timeout_s, model)
         with _proxies_named():
             http_client = openai.DefaultAsyncHttpxClient(
                 limits=limits(max_connections=connections, max_keepalive_connections=connections),
                 timeout=timeout_s,
-                event_hooks={"request": [] if server.takes_bearer(options["api_key"]) else [_drop_bearer_too]},
+                auth=_auth(server, options["api_key"]),
             )
         self._openai = openai.AsyncOpenAI(**options, http_client=http_client)
         self._key, self._variable = sent_key(self._openai), server.key_variable

@@ -144,16 +144,9 @@ _LOOKED_AT = 2000
 
 
 def learn(dialect: Dialect, body: Mapping[str, Any], status: int, error: Any) -> Dialect | None:
-    """What a refusal says of its server.
+    """The dialect in which to ask instead, as a refusal of a `body` in this one says; None: it is about something else.
 
-    Args:
-        dialect: in which the request was sent.
-        body: of the request, in that dialect.
-        status: of the response.
-        error: as `classify_response` takes it.
-
-    Returns:
-        The dialect in which to ask instead; None: the refusal is about something else.
+    `error` is as `classify_response` takes it.
     """
     if status not in (400, 404, 422):
         return None

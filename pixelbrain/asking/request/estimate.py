@@ -51,13 +51,10 @@ def estimate(
     max_output_tokens: int | None = None,
     batch: bool = False,
 ) -> Estimate:
-    """What a request about an image of this size takes.
+    """What a request about an image takes whose upright original has so many pixels a side.
 
-    Args:
-        width, height: pixels of the upright original.
-        questions: instead of all of the settings', as when some are answered already.
-        max_output_tokens: instead of the settings', as after a truncated answer.
-        batch: at the Batch API's price.
+    Some `questions` replace the settings', as when others are answered already, and `max_output_tokens` its like, as
+    after a truncated answer.
     """
     questions = settings.questions if questions is None else questions
     schema = json.dumps(answers_schema(questions), separators=(",", ":"))

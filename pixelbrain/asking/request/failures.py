@@ -7,6 +7,7 @@ import json
 import random
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from pixelbrain.asking.request.headers import retry_after_s
@@ -36,39 +37,28 @@ _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.DOTALL | re.IGNORECASE)
 _ABOUT_KEY = re.compile(r"key|token|credential|\bauth|log[ -]?in|sign[ -]?in", re.IGNORECASE)
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class _Failure(Exception):
-    def __init__(self, message: str, *, error_type: str, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(message)
-        self.error_type = error_type  # for the row
-        self.headers = headers  # of the response, if one came
+    message: str = field(kw_only=False)
+    error_type: str  # for the row
+    headers: Mapping[str, str] | None = None  # of the response, if one came
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class Retry(_Failure):
     """A try failed in a way that passes."""
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        after_s: float | None = None,  # that the server asks to wait; None: it does not say
-        everyone: bool = False,  # a 429, which is about all requests and not about this one
-        maybe_billed: bool = False,  # the request may have been answered, and the answer lost on its way
-        garbled: bool = False,  # it was answered, by something that is no answer
-        **row: Any,
-    ) -> None:
-        super().__init__(message, **row)
-        self.after_s = after_s
-        self.everyone = everyone
-        self.maybe_billed = maybe_billed
-        self.garbled = garbled
+    after_s: float | None = None  # that the server asks to wait; None: it does not say
+    everyone: bool = False  # a 429, which is about all requests and not about this one
+    maybe_billed: bool = False  # the request may have been answered, and the answer lost on its way
+    garbled: bool = False  # it was answered, by something that is no answer
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class RowFailed(_Failure):
     """The server will not answer this request, however often it is sent."""
 
-    def __init__(self, message: str, *, refused: bool = False, **row: Any) -> None:
-        super().__init__(message, **row)
-        self.refused = refused  # by a content filter: that is an answer, if not one to the question
+    refused: bool = False  # by a content filter: that is an answer, if not one to the question
 
 
 def backoff_s(tries: int, *, first_s: float = 0.5, most_s: float = 30.0) -> float:

@@ -36,11 +36,7 @@ def prepare_photo(
 
     The same bytes give the same JPEG, so that an answer is found again.
 
-    Args:
-        data: an encoded image, as `decode_image` takes it.
-        price: of the model, which knows the sizes it takes.
-        image_id: for messages.
-        max_pixels: as `decode_image` has it.
+    `data`, `image_id` and `max_pixels` are as `decode_image` has them.
 
     Returns:
         A JPEG, upright RGB, without the original's metadata: no place and no camera leave the house; and its width and
@@ -101,11 +97,7 @@ class PhotoPreparer:
     presign: Callable[[str], str] | None = None  # the URL to send for an s3:// image, with `image_urls`
 
     def prepare(self, entry: Mapping[str, Any]) -> Photo | Outcome:
-        """The photo, or what its failing is recorded as.
-
-        Args:
-            entry: with image_id; with sha256, width and height too, an image that is sent as URL is not read.
-        """
+        """The photo, or what its failing is recorded as; of an `entry` as `Asker.ask_image` takes it."""
         image_id = entry["image_id"]
         try:
             if self.settings.image_urls and self.presign is not None and image_id.startswith("s3://"):

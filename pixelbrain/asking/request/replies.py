@@ -176,10 +176,8 @@ def read_reply(body: Any, *, model: str, headers: Mapping[str, str] | None = Non
     """Read the JSON body of a chat completion.
 
     An empty refusal is none: servers that know no refusals write one beside their answers. What a model thought is
-    its answer where it says nothing else, and so are the arguments of a tool that it calls instead of answering.
-
-    Args:
-        model: that was asked, should the body name none.
+    its answer where it says nothing else, and so are the arguments of a tool that it calls instead of answering. Where
+    the body names no model, it is the one that was asked.
 
     Raises:
         GarbledReplyError: it is no chat completion.
@@ -244,11 +242,7 @@ def _count(usage: Mapping[str, Any], *names: str) -> int | None:
 
 
 def parse_answers(content: str, questions: Sequence[Question]) -> dict[str, Any]:
-    """The answers in a reply, by field.
-
-    Args:
-        content: the message's text: a JSON object, as the schema asked for it; servers that do not follow schemas may
-            have anything around it, see `find_object`.
+    """The answers in a reply's text, by field; the JSON object is looked for in it by `find_object`.
 
     Raises:
         InvalidAnswerError: no JSON object, or an answer that is missing or of another type; its `answers` holds

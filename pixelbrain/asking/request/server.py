@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import SplitResult, parse_qsl, quote, urlsplit, urlunsplit
 
 from pixelbrain.asking.cost.prices import is_ours
 from pixelbrain.asking.request.dialect import Dialect
 from pixelbrain.config import choose, mask_uri
-from pixelbrain.errors import ConfigError
+from pixelbrain.errors import ConfigError, StopJob
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 
@@ -124,9 +123,24 @@ class Server:
                 "to ask at once"
             )
 
-    def key(self) -> str:
-        """The key in the environment, or ""; `request.key.read_key` says what is missing."""
-        return os.environ.get(self.key_variable, "").strip()
+    def read_key(self) -> str:
+        """The key, read from the environment here and nowhere else; "" where the server may want none.
+
+        Raises:
+            StopJob: no key for a server that is known to want one, or one that cannot be sent.
+        """
+        variable, kind = self.key_variable, PROVIDERS[self.kind]
+        key = os.environ.get(variable, "").strip()
+        own = is_ours(self.spelled) or (self.kind == "openai" and not self.is_openai)  # which may want none
+        if not key and kind.needs_key and not own:
+            where = " with a key of https://platform.openai.com/api-keys" if variable == KEY_VARIABLE else ""
+            raise StopJob(
+                f"{variable} is not set: `export {variable}=...`{where}, or name another server with --base-url or "
+                "--provider"
+            )
+        if not (key.isascii() and key.isprintable() and " " not in key):
+            raise StopJob(f"{variable} holds characters that no key has: copy it again")
+        return key
 
     @property
     def key_variable(self) -> str:
@@ -137,13 +151,6 @@ class Server:
     def takes_bearer(self, key: str) -> bool:
         """Whether a key goes as the bearer's; Azure has a header of its own, but for tokens of Entra ID."""
         return self.kind != "azure" or key.count(".") == 2
-
-    def needs_key(self) -> str | None:
-        """The variable that has to hold a key; None: the server may want none, as one of one's own."""
-        kind = PROVIDERS[self.kind]
-        if is_ours(self.spelled) or (self.kind == "openai" and not self.is_openai):
-            return None
-        return kind.key_variable if kind.needs_key else None
 
     def url(self, model: str = "", *, whole: bool = False) -> tuple[str | None, dict[str, str]]:
         """The base URL as the SDK takes it, and the query that goes with every request.
@@ -200,10 +207,3 @@ def _has_port(given: SplitResult) -> bool:
         return given.port is None or given.port > 0
     except ValueError:
         return False
-
-
-def client_options(server: Server, key: str, model: str, *, whole: bool = False) -> dict[str, Any]:
-    """What the SDK's clients are made with, to reach a server; see `Server.url`."""
-    url, query = server.url(model, whole=whole)
-    headers = dict(server.headers) | ({} if server.takes_bearer(key) else {"api-key": key})
-    return {"base_url": url, "default_query": query or None, "default_headers": headers or None}

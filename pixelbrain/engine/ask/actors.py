@@ -24,7 +24,7 @@ from pixelbrain.engine.work.environment import DriverEnvironment
 from pixelbrain.engine.work.meter import Meter
 from pixelbrain.landing.answers.log import AnswerLog, AnswerMemory
 from pixelbrain.sources import read_bytes
-from pixelbrain.sources.s3_read import presign
+from pixelbrain.sources.s3 import presign
 from pixelbrain.storage.base import Storage
 
 if TYPE_CHECKING:
@@ -82,14 +82,13 @@ class LimiterActor:
         now = time.monotonic()
         self._limiter.settle(now, settled)
         answer = self._limiter.lease(now, wanted)
-        self._tell(now)
+        self._tell()
         return answer
 
     async def settle(self, settled: Sequence[Settlement]) -> None:
         """Take what requests came to."""
-        now = time.monotonic()
-        self._limiter.settle(now, settled)
-        self._tell(now)
+        self._limiter.settle(time.monotonic(), settled)
+        self._tell()
 
     async def pause(self, seconds: float, why: str) -> None:
         """The server said 429: nobody sends for so long."""
@@ -103,10 +102,10 @@ class LimiterActor:
         """For certain, and what lost requests may have cost."""
         return self._limiter.budget.spent_usd + self._limiter.budget.reserved_usd
 
-    def _tell(self, now: float) -> None:
+    def _tell(self) -> None:
         spent, reserved = self._limiter.budget.spent_usd, self._limiter.budget.reserved_usd
         left = None if self.limits.budget_usd is None else float(self.limits.budget_usd - spent - reserved)
-        self.meter.limiter(self._limiter.stats(now)["in_flight"], float(spent), left)
+        self.meter.limiter(self._limiter.in_flight, float(spent), left)
 
 
 @dataclass(eq=False, repr=False)  # Ray would log a repr of its own
@@ -135,14 +134,7 @@ class AskingActor:
         self._slots = asyncio.Semaphore(self.concurrency + _PREPARED_AHEAD)
 
     async def ask(self, entries: list[dict[str, Any]]) -> AskReport:
-        """Ask about a block.
-
-        Args:
-            entries: of `pending_images`.
-
-        Raises:
-            StopJob: no request can succeed; what was on its way has been journalled.
-        """
+        """Ask about a block of `pending_images`. `StopJob`: none can succeed; what was on its way is journalled."""
         if self._asker is None:
             self._asker = self._make_asker()
         report = AskReport(images=len(entries))
@@ -194,8 +186,9 @@ class AskingActor:
             timeout_s=settings.timeout_s,
         )
         gate = Gate(lease=limiter.lease.remote, settle=limiter.settle.remote, pause=limiter.pause.remote)
+        send, count = self._client.send, self.meter.count
         requester = Requester(
-            settings=settings, price=price, gate=gate, send=self._client.send, concurrency=concurrency, meter=self.meter
+            settings=settings, price=price, gate=gate, send=send, concurrency=concurrency, count=count
         )
         read, sign = (functools.partial(one, s3_endpoint=settings.s3_endpoint) for one in (read_bytes, presign))
         preparer = PhotoPreparer(settings, price, read, sign)

@@ -60,12 +60,9 @@ def ask(
     """Ask the questions about all landed images that they are open for, and land the answers.
 
     Args:
-        price: of the model.
-        limits: how fast, and for how much.
         where: only these images; and with `limit` only the first so many of them.
         progress: called with (done, total, failed) images.
         waits: called with seconds, and for what, while nothing can be sent.
-        debug: show Ray's log.
 
     Raises:
         StopJob: no request can succeed: a wrong key, no money on the account, an unknown model, or one reason for

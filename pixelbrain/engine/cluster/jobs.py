@@ -51,9 +51,7 @@ class Jobs:
         """Submit a shell command, which runs on the head node; returns the job's id.
 
         Args:
-            entrypoint: the command.
             working_dir: a folder to bring along and to run in; what its .gitignore and .rayignore name stays here.
-            runtime_env: as in Ray's documentation.
             job_id: an id of one's own; None: Ray makes one.
 
         Raises:

@@ -3,6 +3,5 @@
 | what | file | role |
 | --- | --- | --- |
 | `LocalExecutor` | executor | hands out blocks to workers, and those of one that died to the one in its place |
-| `Worker` | worker | one such process, as its parent sees it |
-| `serve` | serve | the process itself: blocks in, summaries out, and no life without the parent |
+| `Worker` | worker | one such process: as its parent sees it, and itself, with no life without the parent |
 """

@@ -47,12 +47,12 @@ class LocalExecutor:
 
     def work_off(self, left: Worklist | Sequence[Left], order: WorkOrder, plan: Plan) -> Iterator[pa.Table]:
         """As `Executor` says; what is listed is listed here, as it is needed."""
-        (pool,) = plan.pools[1:]
+        (pool,) = plan.pools
         order = dataclasses.replace(order, device=pool.device, threads=pool.threads)
         # by value what a script or a notebook defines, as Ray sends it, too
         make = cloudpickle.dumps(functools.partial(ImageWorker, list(self.job.modules), order))
         workers = [
-            Worker(make, environment=_environment(pool, number), debug=self.job.debug)
+            Worker(make=make, environment=_environment(pool, number), debug=self.job.debug)
             for number in range(pool.min_actors)
         ]
         todo = blocks(left, plan.block_rows)

@@ -1,48 +1,50 @@
-"""A worker in a process of its own, as its parent sees it."""
+"""A worker in a process of its own: as its parent sees it, and that process."""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import multiprocessing
 import os
 import pickle
+import queue
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+from typing import Any
 
 import pyarrow as pa
 
-from pixelbrain.errors import EngineError
+from pixelbrain.engine.work.fused import CALLS
+from pixelbrain.errors import EngineError, PixelbrainError
 
 #: A process that dies so often over the same blocks is not killed by an image: these are tried alone after two deaths.
 _DEATHS = 5
 
-_PROGRAM = "import sys; sys.path[:] = {path!r}; from pixelbrain.engine.local.serve import serve; serve({fd}, {debug})"
+_PROGRAM = "import sys; sys.path[:] = {path!r}; from pixelbrain.engine.local.worker import serve; serve({fd}, {debug})"
 
 
+@dataclass(kw_only=True)
 class Worker:
     """Has blocks worked off, `fused.CALLS` at a time, and starts again where the process dies of one.
 
     Not by `multiprocessing`, whose child runs a user's script again, guarded or not. The process has a session of its
     own, so that a terminal's Ctrl-C asks only its parent, which asks it to land what is in hand.
-
-    Args:
-        make: a function of `wary`, pickled: what works there, see `work.fused.ImageWorker`.
-        environment: of the process, all of it.
-        debug: show what it says.
     """
 
-    def __init__(self, make: bytes, *, environment: Mapping[str, str], debug: bool) -> None:
-        self._make = make
-        self._environment = environment
-        self._debug = debug
-        self._process: subprocess.Popen | None = None
-        self._in_hand: dict[int, bytes] = {}  # by their order: blocks
-        self._taken = 0
-        self._deaths = 0  # over these, since one was done
-        self.pipe: Connection | None = None
+    make: bytes  # a function of `wary`, pickled: what works there, see `work.fused.ImageWorker`
+    environment: Mapping[str, str]  # of the process, all of it
+    debug: bool  # show what it says
+    pipe: Connection | None = field(default=None, init=False)
+    _process: subprocess.Popen | None = field(default=None, init=False)
+    _in_hand: dict[int, bytes] = field(default_factory=dict, init=False)  # by their order: blocks
+    _taken: int = field(default=0, init=False)
+    _deaths: int = field(default=0, init=False)  # over these, since one was done
 
     @property
     def in_hand(self) -> int:
@@ -103,8 +105,8 @@ class Worker:
     def _start(self) -> None:
         self.pipe, theirs = multiprocessing.Pipe()
         with theirs:
-            self._process = start_process(theirs, self._environment, self._debug)
-        self._send(self._make)
+            self._process = start_process(theirs, self.environment, self.debug)
+        self._send(self.make)
         self._send(pickle.dumps(self._deaths > 0))
 
 
@@ -116,3 +118,53 @@ def start_process(pipe: Connection, environment: Mapping[str, str], debug: bool)
         [sys.executable, "-c", program, "pixelbrain-worker"], pass_fds=[pipe.fileno()],
         env=environment, stdin=subprocess.DEVNULL, start_new_session=True, **quiet,
     )  # fmt: skip
+
+
+def serve(descriptor: int, debug: bool) -> None:
+    """Make what the first two messages say, and call it with the block of each of the others, two at a time.
+
+    What goes back is (the block's number, summary, None), or (None, None, why) where an error was raised; the parent
+    ends the process then.
+    """
+    logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(levelname)s %(message)s")
+    pipe = Connection(descriptor)
+    received: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    sending = threading.Lock()
+    threading.Thread(target=_receive, args=(pipe, received), name="pixelbrain-pipe", daemon=True).start()
+
+    def answer(number: int | None, summary: Any, why: str | None) -> None:
+        with sending:
+            pipe.send((number, summary, why))
+
+    def work(worker: Callable[[Any], Any] | None = None) -> None:
+        try:
+            if worker is None:
+                worker = pickle.loads(received.get())(wary=pickle.loads(received.get()))
+                for _ in range(CALLS - 1):
+                    threading.Thread(target=work, args=(worker,), name="pixelbrain-work", daemon=True).start()
+            while True:
+                number, block = pickle.loads(received.get())
+                answer(number, worker(block), None)
+        except BaseException as error:  # whatever it is, somebody waits for the answer
+            traceback.print_exc()
+            answer(None, None, _reason(error))
+            threading.Event().wait()  # for the end, which comes through the pipe
+
+    work()
+
+
+def _receive(pipe: Connection, received: queue.SimpleQueue[Any]) -> None:
+    """All that comes; and where the parent is gone or wants no more, the end of this session, whatever is in hand."""
+    try:
+        while True:
+            received.put(pipe.recv_bytes())
+    except (EOFError, OSError):
+        os.killpg(0, signal.SIGKILL)
+
+
+def _reason(error: BaseException) -> str:
+    """In a line: ours as it is."""
+    if isinstance(error, PixelbrainError):
+        return str(error)
+    said = " ".join(str(error).split())
+    return f"the workers failed: {type(error).__name__}: {said} (--debug shows all of it)"

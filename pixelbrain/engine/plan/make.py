@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from pixelbrain.config import Placement
 from pixelbrain.engine.plan import staged
-from pixelbrain.engine.plan.fit import find_shortage
 from pixelbrain.engine.plan.fused import FUSED, LEAST_ROWS, fused_pools
 from pixelbrain.engine.plan.nodes import Node, describe_nodes
-from pixelbrain.engine.plan.pools import Plan
+from pixelbrain.engine.plan.pools import Plan, find_shortage
 from pixelbrain.errors import ConfigError, EngineError
 from pixelbrain.modules.base import Resources, with_actors
 
@@ -34,9 +33,7 @@ def make_plan(
 
     Args:
         images: how many are to do; None: nobody knows yet, but many.
-        nodes: of the cluster, or this machine.
         needs: of the modules, by name, in the order in which they run.
-        placement: what the user wishes.
 
     Raises:
         EngineError: there is no CPU, or no GPU that was asked for.
@@ -79,7 +76,7 @@ def make_plan(
     rows = _block_rows(min(most_rows, images // (workers * _BLOCKS_PER_ACTOR)), step)
     return Plan(
         layout=layout,
-        pools=(staged.LISTER, *pools),
+        pools=pools,
         block_rows=rows,
         chunk_rows=chunk,
         object_store_bytes=waiting + workers * staged.QUEUED_PER_ACTOR * rows * _LISTED_BYTES,

@@ -54,11 +54,7 @@ class LoadedModules:
 
 
 def beside(rows: pa.Table, good: Sequence[int], inputs: Sequence[Any], givers: Mapping[str, str]) -> list[Any]:
-    """A module's inputs with what it stands on, where the same rows have its column already.
-
-    Args:
-        givers: by the names that the module requires, the modules that give them.
-    """
+    """A module's inputs with what it stands on, where the same rows have the column of its giver already."""
     there = {
         name: rows[of].take(pa.array(good, pa.int64())).to_pylist()
         for name, of in givers.items()

@@ -56,22 +56,7 @@ class Meter:
         """A worker did something else than running a module, such as waiting for images, or landing."""
         self.count("activity_seconds", seconds, activity=name)
 
-    # --- said by the asking lane ---------------------------------------------------------------------------------
-
-    def request(self, outcome: str, seconds: float, input_tokens: int = 0, output_tokens: int = 0) -> None:
-        """A request came to an end (each try is one): answered, or why not, in a word; with the tokens billed."""
-        self.count("requests", 1, outcome=outcome)
-        self.count("request_seconds", seconds, outcome=outcome)
-        self.count("tokens", input_tokens, kind="input")
-        self.count("tokens", output_tokens, kind="output")
-
-    def spent(self, usd: float) -> None:
-        """So many dollars were billed."""
-        self.count("usd", usd)
-
-    def waited(self, seconds: float) -> None:
-        """A request waited so long for the limiter's permit."""
-        self.count("limiter_wait_seconds", seconds)
+    # --- said by the asking lane, beside what `asking.online.requester` counts by name ----------------------------
 
     def limiter(self, in_flight: int, spent_usd: float, left_usd: float | None) -> None:
         """Where the limiter is: what is spent includes earlier runs, and what lost requests may have cost.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -109,13 +109,9 @@ class Worklist:
         """Whether nothing is left, and the notes say so; where something is, it was listed up to there only."""
         return next(self.left(landing, look=True), None) is None and not RunNotes(self.storage).stop_requested()
 
-    def left(self, landing: Landing, *, look: bool = False) -> Iterator[Left]:
-        """What is left of each table of the listing; `landing` may know already what has landed.
-
-        `look`: nobody is going to work on it.
-        """
-        notes = RunNotes(self.storage)
-        remaining = Remaining(
+    def remaining(self, landing: Landing) -> Remaining:
+        """Splits what is listed from what has landed."""
+        return Remaining(
             landing,
             self.settings_hashes,
             before_generation=self.generation,
@@ -126,6 +122,13 @@ class Worklist:
             stands_on=self._below,
             by_name=self.by_name,
         )
+
+    def left(self, landing: Landing, *, look: bool = False) -> Iterator[Left]:
+        """What is left of each table of the listing; `landing` may know already what has landed.
+
+        `look`: nobody is going to work on it.
+        """
+        notes, remaining = RunNotes(self.storage), self.remaining(landing)
         pending, noted_at = 0, time.monotonic()
         for table in self.loader.list_images() if self.tables is None else self.tables:
             for modules, rows in remaining.split(table).items():
@@ -159,7 +162,7 @@ class Worklist:
         return {name: {*givers.values()} for name, givers in self.stands_on.items()}
 
 
-def blocks(left: Iterable[Left], block_rows: int) -> Iterator[pa.Table]:
+def blocks(left: Iterable[Left], block_rows: int) -> Generator[pa.Table]:
     """What is left, cut to blocks: tables of one row of `WORK_SCHEMA`.
 
     A block ends with the table that it is from: the last few images do not wait for the rest of the listing.

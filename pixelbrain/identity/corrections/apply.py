@@ -49,6 +49,14 @@ def found_as(faces: pa.Table) -> np.ndarray:
     return np.array(pc.if_else(old, faces["identity_id"], mine).to_pylist(), object)
 
 
+def with_columns(table: pa.Table, columns: Mapping[str, pa.Array | pa.ChunkedArray]) -> pa.Table:
+    """The table with these columns, of the same types, in place of its own of the same names."""
+    for name, column in columns.items():
+        at = table.schema.get_field_index(name)
+        table = table.set_column(at, table.schema.field(at), column)
+    return table
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Applied:
     """Faces and people as they are with all corrections."""
@@ -110,7 +118,7 @@ def apply_claims(
     distance[moved] = np.nan
     measured = ~np.isnan(counted.distance)
     distance[counted.rows[measured]] = counted.distance[measured]
-    columns: dict[str, Any] = {
+    columns = {
         "identity_id": pa.array(person.tolist(), pa.string()),
         "distance": pa.array(distance, pa.float32(), mask=np.isnan(distance)),
         "assigned": pa.array(assigned, pa.string()),
@@ -120,11 +128,8 @@ def apply_claims(
     again = counted.rows[measured]  # of people that gained or lost faces, the mean is another one
     renamed = np.flatnonzero(np.array(assigned, object) != np.array(was, object))
     changed = np.unique(np.concatenate([moved, renamed, again]))
-    for name, column in columns.items():
-        at = faces.schema.get_field_index(name)
-        faces = faces.set_column(at, schema.IDENTITY_SCHEMA.field(name), column)
     people = _registry(before, counted, claims, redirects, settings)
-    return Applied(faces=faces, people=people, changed=changed)
+    return Applied(faces=with_columns(faces, columns), people=people, changed=changed)
 
 
 class _People:
@@ -199,8 +204,7 @@ def _registry(
         "settings": [None if at is None else settings for at in new],
     }
     table = pa.table([pa.array(fields[field.name], field.type) for field in schema.PERSON_SCHEMA], schema.PERSON_SCHEMA)
-    for at, name in enumerate(table.column_names):
-        if name in ("exemplars", "sum", "settings"):
-            kept = pc.coalesce(table[name].combine_chunks(), old[name].combine_chunks())
-            table = table.set_column(at, schema.PERSON_SCHEMA.field(name), kept)
-    return table
+    kept = ("exemplars", "sum", "settings")
+    return with_columns(
+        table, {name: pc.coalesce(table[name].combine_chunks(), old[name].combine_chunks()) for name in kept}
+    )

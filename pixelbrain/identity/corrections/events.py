@@ -7,10 +7,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
-from pixelbrain.errors import LandingError, PeopleError
+from pixelbrain.errors import PeopleError
 from pixelbrain.landing.said.events import EventLog as Log
 from pixelbrain.landing.said.events import active as active
 from pixelbrain.landing.said.events import holds as holds
+from pixelbrain.landing.said.events import parse_event
 from pixelbrain.landing.said.events import whoami as whoami
 from pixelbrain.storage.base import Storage
 
@@ -81,15 +82,13 @@ class Event:
     @classmethod
     def from_json(cls, data: bytes, name: str) -> Event:
         """Raises `LandingError` for what is no event, or is one of a later version."""
-        try:
-            told = json.loads(data)
-            if told["kind"] not in get_args(Kind):
-                raise LandingError(f"{name} is a correction of a later Pixelbrain ({told['kind']}): update this one")
+
+        def make(told: dict[str, Any]) -> Event:
             told["others"] = tuple(told.get("others", ()))
             told["faces"] = {one: tuple(map(FaceRef.of, refs)) for one, refs in told.get("faces", {}).items()}
             return cls(**told)
-        except (ValueError, TypeError, KeyError, AttributeError):
-            raise LandingError(f"{name} is no correction of people: move it away, or put it back from a copy") from None
+
+        return parse_event(data, name, "correction of people", get_args(Kind), make)
 
     def __str__(self) -> str:
         what = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -90,14 +89,12 @@ def match_rows(before: pa.Table, now: pa.Table) -> np.ndarray:
     there = _by_image(wanted, now)
     boxes = _boxes(some)
     for image_id, olds in _by_image(wanted, some).items():
-        if image_id not in there:
+        if (news := there.get(image_id)) is None:
             continue
-        news = [row for row in there[image_id].rows.tolist() if free[row]]
-        places = {row: at for at, row in enumerate(there[image_id].rows.tolist())}
         pairs = []
         for old_row in olds.rows.tolist():
-            shares = overlap(boxes[old_row], there[image_id].boxes)
-            pairs += [(-shares[places[new]], old_row, new) for new in news if shares[places[new]] >= SAME_BOX]
+            shares = zip(overlap(boxes[old_row], news.boxes), news.rows.tolist(), strict=True)
+            pairs += [(-share, old_row, new) for share, new in shares if free[new] and share >= SAME_BOX]
         for _share, old_row, new in sorted(pairs):
             if free[new] and found[left[old_row]] < 0:
                 found[left[old_row]], free[new] = new, False
@@ -130,20 +127,6 @@ def hashes_of(landing: Landing, image_ids: Iterable[str]) -> dict[str, str]:
         pairs = zip(table["image_id"].to_pylist(), table["sha256"].to_pylist(), strict=True)
         found |= {one: sha for one, sha in pairs if sha}
     return found
-
-
-def refs_of(rows: Iterable[dict[str, Any]], hashes: dict[str, str]) -> list[FaceRef]:
-    """References to rows of a table of faces (columns `WHERE`)."""
-    return [
-        FaceRef(
-            image_id=row["image_id"],
-            sha256=hashes.get(row["image_id"]),
-            version=row["image_version"] or "",
-            box=(row["x1"], row["y1"], row["x2"], row["y2"]),
-            face_id=row["face_id"],
-        )
-        for row in rows
-    ]
 
 
 class _OfImage:

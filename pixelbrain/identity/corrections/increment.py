@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import collections
 import functools
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -13,30 +13,18 @@ import pyarrow.compute as pc
 
 from pixelbrain import schema
 from pixelbrain.identity.cluster import sum_rows
-from pixelbrain.identity.corrections.apply import Applied, Vectors, apply_claims, found_as
+from pixelbrain.identity.corrections.apply import Applied, Vectors, apply_claims, found_as, with_columns
 from pixelbrain.identity.corrections.claims import FaceClaim
 from pixelbrain.identity.corrections.faces import WHERE, match_rows
-from pixelbrain.identity.corrections.keep import keep_people
+from pixelbrain.identity.corrections.keep import direction, groups, keep_people
 from pixelbrain.identity.corrections.memory import Memory
 from pixelbrain.identity.corrections.state import landed_vectors
-from pixelbrain.identity.growth import Growth, grow
+from pixelbrain.identity.growth import grow
 from pixelbrain.identity.neighbours import nearest_among
 
 #: What a row of `identities` was derived from: while it says the same, it is about the same face.
 _ORIGIN = ("image_version", "computed_by", *(field.name for field in schema.BOX_FIELDS))
 _RIVALS = 20  # nearest others of somebody of whom anything is said
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Found:
-    """What an increment found."""
-
-    applied: Applied
-    lost: pa.Table  # rows of `identities` of faces that are not there any more
-    joined: int  # new faces, to people known before
-    joined_people: int  # so many
-    new_people: int
-    merged: int  # people known before who turned out to be another one
 
 
 @dataclass(kw_only=True, eq=False)
@@ -53,31 +41,27 @@ class _Rows:
     guest: np.ndarray  # bool (n,), may only join people that are found without it
 
 
-@dataclass(eq=False)
 class Increment:
     """The faces that landed since the last clustering, beside those that it knew. Raises `LandingError`."""
 
-    memory: Memory
-    faces: pa.Table = field(init=False)  # rows of `schema.IDENTITY_SCHEMA` of all that landed, as they were found
-    new: np.ndarray = field(init=False)  # bool (n,), not known before, or another version, detection or model's
-    lost: pa.Table = field(init=False)  # rows of faces that were known, and are not there any more
-
-    def __post_init__(self) -> None:
-        earlier, now = self.memory.earlier, self.memory.faces.sort_by("face_id")
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
+        earlier, now = memory.earlier, memory.faces.sort_by("face_id")
         at = pc.index_in(now["face_id"], earlier["face_id"].combine_chunks())
         same = pc.is_valid(at)
         for name in _ORIGIN:
             same = pc.and_(same, pc.fill_null(pc.equal(earlier[name].take(at), now[name]), False))
         known = np.asarray(same)
         at = np.asarray(pc.fill_null(at, 0))
+        #: bool (n,): not known before, or another version, detection or model's.
         self.new = ~known
         gone = np.ones(len(earlier), bool)
         gone[at[known]] = False
+        #: Rows of faces that were known, and are not there any more.
         self.lost = earlier.filter(pa.array(gone))
         rows = earlier.take(pa.array(at, mask=~known))
-        for name in ("face_id", "image_id", *_ORIGIN):
-            rows = rows.set_column(rows.schema.get_field_index(name), rows.schema.field(name), now[name])
-        self.faces = rows
+        #: Rows of `schema.IDENTITY_SCHEMA` of all that landed, as they were found.
+        self.faces = with_columns(rows, {name: now[name] for name in ("face_id", "image_id", *_ORIGIN)})
 
     @property
     def singles(self) -> np.ndarray:
@@ -96,7 +80,7 @@ class Increment:
         min_faces: int,
         k: int,
         settings: str,
-    ) -> Found:
+    ) -> tuple[Applied, dict[str, int]]:
         """Say whose the new faces are, by `grow` and all that was said.
 
         Args:
@@ -108,6 +92,10 @@ class Increment:
             min_faces: of a person of whom nothing is said.
             k: neighbours a face.
             settings: by which people are found, for the record.
+
+        Returns:
+            What was found, and how many new faces `joined` how many people known before (`joined_people`), and how many
+            are `new_people`.
         """
         memory = self.memory
         rows = self._rows(ids, good, guests)
@@ -142,17 +130,12 @@ class Increment:
             return whole[[units[row] for row in wanted.tolist()]]
 
         late = {int(row) for row in added[grown.late]}
-        redirects, joined, fresh = self._settle(rows, self._clusters(grown, p), found, people, count, sums, late, of)
-        new_people = self._name(rows, fresh, was, of, min_faces)
-        applied = self._applied(rows, read, redirects, settings)
-        return Found(
-            applied=applied,
-            lost=self.lost,
-            joined=len(joined),
-            joined_people=len(set(joined.values())),
-            new_people=new_people,
-            merged=len(redirects),
-        )
+        touched = np.isin(grown.cluster, grown.cluster[p:]) & (grown.cluster >= 0)  # clusters that have a new face
+        clusters = groups(grown.cluster, np.flatnonzero(touched)).values()
+        redirects, joined, fresh = self._settle(rows, clusters, found, people, count, sums, late, of)
+        told = {"joined": len(joined), "joined_people": len(set(joined.values()))}
+        told["new_people"] = self._name(rows, fresh, was, of, min_faces)
+        return self._applied(rows, read, redirects, settings), told
 
     # --- inside --------------------------------------------------------------------------------------------------
 
@@ -194,7 +177,7 @@ class Increment:
     def _settle(
         self,
         rows: _Rows,
-        clusters: Sequence[np.ndarray],
+        clusters: Iterable[np.ndarray],
         found: np.ndarray,
         people: Sequence[str],
         count: Mapping[str, int],
@@ -224,7 +207,7 @@ class Increment:
                 continue
             stays = sorted(who, key=lambda one: (one not in claims.named, one not in self._spoken, -count[one], one))
             kept = [one for one in stays if one in self._spoken] or stays[:1]
-            means = np.stack([_direction(sums[where[one]]) for one in kept])
+            means = np.stack([direction(sums[where[one]]) for one in kept])
             for one in stays:
                 if one not in kept:
                     redirects[one] = kept[int((means @ sums[where[one]]).argmax())]
@@ -237,12 +220,9 @@ class Increment:
 
     def _applied(self, rows: _Rows, read: Vectors, redirects: Mapping[str, str], settings: str) -> Applied:
         """What was found, with all that is said on top of it."""
-        memory, table = self.memory, self.faces
-        how = rows.how.tolist()
-        assigned = [how[row] if one is None else one for row, one in enumerate(table["assigned"].to_pylist())]
-        for name, values in (("found_as", rows.own.tolist()), ("found_how", how), ("assigned", assigned)):
-            at = table.schema.get_field_index(name)
-            table = table.set_column(at, schema.IDENTITY_SCHEMA.field(name), pa.array(values, pa.string()))
+        memory, how = self.memory, pa.array(rows.how.tolist(), pa.string())
+        found = {"found_as": pa.array(rows.own.tolist(), pa.string()), "found_how": how}
+        table = with_columns(self.faces, {**found, "assigned": pc.coalesce(self.faces["assigned"], how)})
         applied = apply_claims(
             table,
             memory.claims,
@@ -324,20 +304,10 @@ class Increment:
                 pairs |= {(place[b], p + row) for b in apart[claims.root(said[face].person)] if b in place}
         named = np.array([at for one, at in place.items() if one in self._spoken], np.int64)
         if len(named) > 1:
-            means = np.stack([_direction(sums[at]) for at in named])
+            means = np.stack([direction(sums[at]) for at in named])
             near, _alike = nearest_among(means, means, min(_RIVALS, len(named)))
             pairs |= {(int(named[a]), int(named[b])) for a, row in enumerate(near.tolist()) for b in row if b >= 0}
-        return np.array(sorted({(min(pair), max(pair)) for pair in pairs if pair[0] != pair[1]}), np.int64).reshape(
-            -1, 2
-        )
-
-    @staticmethod
-    def _clusters(grown: Growth, p: int) -> list[np.ndarray]:
-        """The rows of each cluster that has a new face, those clusters first whose first row is."""
-        touched = np.unique(grown.cluster[p:])
-        member = np.flatnonzero(np.isin(grown.cluster, touched[touched >= 0]))
-        member = member[np.argsort(grown.cluster[member], kind="stable")]
-        return np.split(member, np.flatnonzero(np.diff(grown.cluster[member])) + 1) if len(member) else []
+        return np.array([pair for pair in pairs if pair[0] != pair[1]], np.int64).reshape(-1, 2)
 
     def _name(self, rows: _Rows, fresh: np.ndarray, was: np.ndarray, of: Vectors, min_faces: int) -> int:
         """Who the clusters are that have nobody known in them: who was away, or somebody new. Returns how many are."""
@@ -363,7 +333,3 @@ class Increment:
 def _among(values: np.ndarray, wanted: Collection[str]) -> np.ndarray:
     """bool (n,): NumPy compares objects one by one."""
     return np.array([one in wanted for one in values.tolist()], bool)
-
-
-def _direction(total: np.ndarray) -> np.ndarray:
-    return total / max(float(np.linalg.norm(total)), 1e-12)

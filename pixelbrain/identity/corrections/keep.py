@@ -59,7 +59,7 @@ def keep_people(
     """
     cluster = _cut(cluster, face_ids, known, vectors)
     member = np.flatnonzero(cluster >= 0)
-    rows = _groups(cluster, member)
+    rows = groups(cluster, member)
     order = sorted(rows, key=lambda one: min(face_ids[row] for row in rows[one]))
     shared: collections.Counter[tuple[int, str]] = collections.Counter()
     for number in order:
@@ -130,7 +130,7 @@ def _cut(
         return cluster
     concerned = np.flatnonzero((cluster >= 0) & np.isin(sides_of, list(strict)))
     result, following = cluster.copy(), int(cluster.max()) + 1
-    rows = _groups(cluster, np.flatnonzero(np.isin(cluster, np.unique(cluster[concerned]))))
+    rows = groups(cluster, np.flatnonzero(np.isin(cluster, np.unique(cluster[concerned]))))
     for number in sorted(rows):
         mine = rows[number]
         sides = _sides(collections.Counter(sides_of[mine].tolist()), strict, known)
@@ -139,11 +139,11 @@ def _cut(
         mine = mine[np.argsort([face_ids[row] for row in mine])]
         units = vectors(mine)
         whose = sides_of[mine]
-        means = np.stack([_direction(units[whose == side]) for side in sides])
+        means = np.stack([_mean(units[whose == side]) for side in sides])
         nearest = (units @ means.T).argmax(axis=1)
         for root in sorted(one for one in set(whose.tolist()) if one is not None):  # whoever is known stays together
             group = whose == root
-            nearest[group] = sides.index(root) if root in sides else int((_direction(units[group]) @ means.T).argmax())
+            nearest[group] = sides.index(root) if root in sides else int((_mean(units[group]) @ means.T).argmax())
         result[mine] = np.where(nearest == 0, number, following + nearest - 1)
         following += len(sides) - 1
     return result
@@ -161,13 +161,17 @@ def _sides(counts: Mapping[str | None, int], strict: Collection[str], known: Kno
     return sorted(apart, key=lambda one: (one not in known.named, -counts[one], one))
 
 
-def _direction(rows: np.ndarray) -> np.ndarray:
-    total = rows.sum(axis=0, dtype=np.float64)
+def _mean(rows: np.ndarray) -> np.ndarray:
+    return direction(rows.sum(axis=0, dtype=np.float64))
+
+
+def direction(total: np.ndarray) -> np.ndarray:
+    """(d,) of length 1; of zeros, zeros."""
     return total / max(float(np.linalg.norm(total)), 1e-12)
 
 
-def _groups(cluster: np.ndarray, member: np.ndarray) -> dict[int, np.ndarray]:
-    """The rows of each cluster, of those rows."""
+def groups(cluster: np.ndarray, member: np.ndarray) -> dict[int, np.ndarray]:
+    """The rows of each cluster, of those rows, by the clusters' numbers, rising."""
     by_cluster = member[np.argsort(cluster[member], kind="stable")]
     numbers, starts = np.unique(cluster[by_cluster], return_index=True)
     return dict(zip(numbers.tolist(), np.split(by_cluster, starts[1:]), strict=True)) if len(numbers) else {}

@@ -112,26 +112,18 @@ class Memory:
         reasons = how[order].copy()
         left = np.array([one is None for one in kept.person.tolist()], bool) & (cluster[order] >= 0)
         reasons[left] = "single"
+        at = pc.index_in(pa.array(ids, pa.string()), self.faces["face_id"].combine_chunks())
         columns = {
             "face_id": ids,
             "image_id": [image_ids[row] for row in order],
             "identity_id": kept.person.tolist(),
+            "distance": [None] * len(ids),
             "assigned": reasons.tolist(),
+            **{name: self.faces[name].take(at) for name in ("image_version", "computed_by", *BOX)},
             "found_as": kept.person.tolist(),
             "found_how": reasons.tolist(),
         }
-        arrays = {
-            field.name: pa.array(columns[field.name], field.type) if field.name in columns else None
-            for field in schema.IDENTITY_SCHEMA
-        }
-        table = pa.table(
-            [pa.nulls(len(ids), f.type) if arrays[f.name] is None else arrays[f.name] for f in schema.IDENTITY_SCHEMA],
-            schema=schema.IDENTITY_SCHEMA,
-        )
-        at = pc.index_in(table["face_id"], self.faces["face_id"].combine_chunks())
-        for name in ("image_version", "computed_by", *BOX):
-            place = table.schema.get_field_index(name)
-            table = table.set_column(place, table.schema.field(name), self.faces[name].take(at))
+        table = pa.table(columns, schema.IDENTITY_SCHEMA)
         found = apply_claims(
             table,
             self.claims,

@@ -19,10 +19,11 @@ from pixelbrain.identity.corrections.apply import (
     claims_by_row,
     found_as,
     pairs_by_row,
+    with_columns,
 )
 from pixelbrain.identity.corrections.claims import Claims
 from pixelbrain.identity.corrections.events import Event, FaceRef
-from pixelbrain.identity.corrections.faces import BOX, WHERE, hashes_of, landed_hashes, refs_of
+from pixelbrain.identity.corrections.faces import BOX, WHERE, hashes_of, landed_hashes
 from pixelbrain.landing.derived import IDENTITIES
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.registry import Registry, plain, read_registry
@@ -35,12 +36,7 @@ _JOINERS = dict.fromkeys(map(ord, "\u200c\u200d"))  # letters of Persian and of 
 
 
 class State:
-    """The people of an OUT, and all that was said about them.
-
-    Args:
-        landing: what has landed.
-        events: all of them, in their order.
-        sums: whether the people's sum vectors are wanted.
+    """The people of an OUT, and all that was said about them; `sums`: with the people's sum vectors.
 
     Raises:
         PeopleError: nobody was identified yet.
@@ -165,13 +161,27 @@ class State:
     def refs(self, rows: Sequence[int]) -> list[FaceRef]:
         """References to faces that find them again."""
         told = self.faces.select(WHERE).take(pa.array(rows, pa.int64())).to_pylist()
-        return refs_of(told, hashes_of(self.landing, (row["image_id"] for row in told)))
+        hashes = hashes_of(self.landing, (row["image_id"] for row in told))
+        return [
+            FaceRef(
+                image_id=row["image_id"],
+                sha256=hashes.get(row["image_id"]),
+                version=row["image_version"] or "",
+                box=(row["x1"], row["y1"], row["x2"], row["y2"]),
+                face_id=row["face_id"],
+            )
+            for row in told
+        ]
+
+    @property
+    def vectors(self) -> Vectors:
+        """Of `faces`, see `landed_vectors`."""
+        return landed_vectors(self.landing, self.faces)
 
     def applied(self) -> Applied:
         """Faces and people with all that is said."""
-        vectors = landed_vectors(self.landing, self.faces)
         never = self.pairs(self.claims.not_theirs)
-        return apply_claims(self.faces, self.claims, self.said, self.registry, vectors, never=never)
+        return apply_claims(self.faces, self.claims, self.said, self.registry, self.vectors, never=never)
 
     def pairs(self, pairs: Sequence[tuple[FaceRef, str]]) -> dict[int, set[str]]:
         """By row of `faces`, see `pairs_by_row`."""
@@ -189,8 +199,7 @@ def landed_vectors(landing: Landing, faces: pa.Table) -> Vectors:
     def read(rows: np.ndarray) -> np.ndarray:
         if _MODULE not in landing.index.modules or not len(rows):
             return no_vectors(rows)
-        some = faces.select(["face_id", "image_id"]).take(pa.array(rows))
-        place = {one: at for at, one in enumerate(some["face_id"].to_pylist())}
+        some = faces.select(["face_id", "image_id"]).take(pa.array(rows)).combine_chunks()
         images = pc.index_in(pc.unique(some["image_id"]), landing.index.image_id.combine_chunks()).drop_null()
         found: np.ndarray | None = None
         try:
@@ -198,17 +207,16 @@ def landed_vectors(landing: Landing, faces: pa.Table) -> Vectors:
                 lists = pc.list_flatten(pc.struct_field(table[_MODULE].combine_chunks(), "faces"))
                 if lists.type.get_field_index("embedding") < 0:
                     return no_vectors(rows)
-                ids = pc.struct_field(lists, "face_id").to_pylist()
-                wanted = [(at, place[one]) for at, one in enumerate(ids) if one in place]
-                if not wanted:
+                vectors = pc.struct_field(lists, "embedding")
+                at = pc.index_in(pc.struct_field(lists, "face_id"), some["face_id"].combine_chunks())
+                wanted = pc.and_(pc.is_valid(at), pc.is_valid(vectors))
+                at, vectors = np.asarray(at.filter(wanted)), vectors.filter(wanted)
+                if not len(at):
                     continue
-                at, to = (np.array(column, np.int64) for column in zip(*wanted, strict=True))
-                vectors = pc.struct_field(lists, "embedding").take(pa.array(at))
-                sizes = pc.list_value_length(vectors)
-                units = np.asarray(vectors.flatten(), np.float32).reshape(-1, pc.max(sizes).as_py() or 0)
+                units = np.asarray(vectors.flatten(), np.float32).reshape(len(at), -1)
                 if found is None:
                     found = np.full((len(rows), units.shape[1]), np.nan, np.float32)
-                found[to[np.asarray(pc.is_valid(vectors))]] = units
+                found[at] = units
         except MixedModelsError:  # distances between two models' vectors say nothing
             return no_vectors(rows)
         return no_vectors(rows) if found is None else found
@@ -219,9 +227,8 @@ def landed_vectors(landing: Landing, faces: pa.Table) -> Vectors:
 def _with_origin(landing: Landing, faces: pa.Table) -> pa.Table:
     there = IDENTITIES.origins(landing)
     at = pc.index_in(faces["face_id"], there["face_id"].combine_chunks())
-    for name in ("image_version", "computed_by", *BOX):
-        column = pc.coalesce(faces[name], there[name].take(at))
-        faces = faces.set_column(faces.schema.get_field_index(name), faces.schema.field(name), column)
+    names = ("image_version", "computed_by", *BOX)
+    faces = with_columns(faces, {name: pc.coalesce(faces[name], there[name].take(at)) for name in names})
     return faces.filter(pc.is_valid(faces["x1"]))
 
 

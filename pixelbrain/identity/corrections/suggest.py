@@ -5,15 +5,14 @@ from __future__ import annotations
 import collections
 import math
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import pyarrow as pa
 
 from pixelbrain.errors import PeopleError
-from pixelbrain.identity.corrections.state import State, called, landed_vectors
+from pixelbrain.identity.corrections.state import State, called
 from pixelbrain.identity.corrections.why import means, threshold_of
 from pixelbrain.shown import Shown
 
@@ -24,11 +23,14 @@ _INSIDE = 0.85
 _AT_ONCE = 2048  # people compared with all others together
 
 
+Kind = Literal["same", "whose", "border"]
+
+
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Suggestion(Shown):
     """Something to look at, and what to say of it."""
 
-    kind: Literal["same", "whose", "border"]  # two people may be one; a face may be a person's; or not its person's
+    kind: Kind  # two people may be one; a face may be a person's; or not its person's
     people: tuple[str, ...]
     face_id: str | None  # of whose and border
     distance: float  # mean cosine distance between their faces, 0 to 2
@@ -60,138 +62,100 @@ def suggestions(state: State, *, k: int = 20) -> list[Suggestion]:
     """The `k` most worth a look, first the one that says most.
 
     Hidden people, rejected faces, people who are said not to be one, and what was put off are left out. The more faces
-    would move, and the nearer they are to the threshold, the more it is worth.
-
-    Args:
-        state: with sums.
-        k: how many.
+    would move, and the nearer they are to the threshold, the more it is worth. `state` is one with sums.
 
     Raises:
         PeopleError: the people's vectors are not known.
     """
-    known, claims = state.registry, state.claims
-    ids, directions, counts = means(known)
-    threshold = threshold_of(known)
-    if not ids or threshold is None:
-        uri = state.landing.storage.uri
-        raise PeopleError(f"{uri} has no people whose vectors are known: `pixelbrain identify {uri}` finds them")
-    limit = 1 - threshold
-    place = {one: row for row, one in enumerate(known.ids)}
-    sums = [known.table["sum"][place[one]].values.to_numpy() for one in ids]
-    # a sum's length says how alike a person's faces are: with it, a product is the mean over all pairs of faces
-    inner = np.array([float(np.linalg.norm(total)) for total in sums]) / counts
-    shown = np.array([one not in known.hidden for one in ids])
-    apart = claims.kept_apart() | claims.put_off
-    asked_no_more = state.pairs(claims.not_asked)
-    found = [
-        *_same(ids, directions, inner, counts, shown, limit, apart, state),
-        *_whose(ids, directions, inner, shown, limit, state, asked_no_more),
-        *_border(ids, inner, counts, shown, limit, state, asked_no_more),
-    ]
+    look = _Look(state)
+    found = [*look.same(), *look.whose(), *look.border()]
     return sorted(found, key=lambda one: (-one.value, one.people, one.face_id or ""))[:k]
 
 
-def _same(
-    ids: list[str],
-    directions: np.ndarray,
-    inner: np.ndarray,
-    counts: np.ndarray,
-    shown: np.ndarray,
-    limit: float,
-    apart: set[frozenset[str]],
-    state: State,
-) -> list[Suggestion]:
-    pairs = []
-    for start in range(0, len(ids), _AT_ONCE):
-        some = slice(start, start + _AT_ONCE)
-        distance = 1 - (directions[some] @ directions.T) * inner[some, None] * inner[None, :]
-        near = (distance <= BEYOND * limit) & shown[some, None] & shown[None, :]
-        pairs += [(start + int(a), int(b), float(distance[a, b])) for a, b in np.argwhere(near) if start + a < b]
-    images = collections.defaultdict(set)
-    wanted = {ids[at] for a, b, _distance in pairs for at in (a, b)}
-    for who, image in zip(state.person.tolist(), state.faces["image_id"].to_pylist(), strict=True):
-        if who in wanted:
-            images[who].add(image)
-    return [
-        Suggestion(
-            kind="same",
-            people=(ids[a], ids[b]),
-            face_id=None,
-            distance=round(distance, 4),
-            threshold=round(limit, 4),
-            together=len(images[ids[a]] & images[ids[b]]),
-            value=_value(distance / limit, int(min(counts[a], counts[b])), len(images[ids[a]] & images[ids[b]])),
-        )
-        for a, b, distance in pairs
-        if frozenset((ids[a], ids[b])) not in apart
-    ]
+class _Look:
+    """All people whose vectors are known, compared with each other and with faces. Raises `PeopleError`."""
 
+    def __init__(self, state: State) -> None:
+        known = state.registry
+        self.state = state
+        self.ids, self.directions, self.counts = means(known)
+        threshold = threshold_of(known)
+        if not self.ids or threshold is None:
+            uri = state.landing.storage.uri
+            raise PeopleError(f"{uri} has no people whose vectors are known: `pixelbrain identify {uri}` finds them")
+        self.limit = 1 - threshold
+        place = {one: row for row, one in enumerate(known.ids)}
+        sums = [known.table["sum"][place[one]].values.to_numpy() for one in self.ids]
+        # a sum's length says how alike a person's faces are: with it, a product is the mean over all pairs of faces
+        self.inner = np.array([float(np.linalg.norm(total)) for total in sums]) / self.counts
+        self.shown = np.array([one not in known.hidden for one in self.ids])
+        self.asked_no_more = state.pairs(state.claims.not_asked)  # by row of a face, whose it is not
 
-def _whose(
-    ids: list[str],
-    directions: np.ndarray,
-    inner: np.ndarray,
-    shown: np.ndarray,
-    limit: float,
-    state: State,
-    asked_no_more: Mapping[int, set[str]],
-) -> list[Suggestion]:
-    """Faces of nobody, by their nearest person."""
-    assigned = np.array(state.faces["assigned"].to_pylist(), object)
-    rows = np.flatnonzero(assigned == "single")
-    found = []
-    read = landed_vectors(state.landing, state.faces)
-    for start in range(0, len(rows), _AT_ONCE):
-        some = rows[start : start + _AT_ONCE]
-        units = read(some)
-        if units.shape[1] != directions.shape[1]:
-            break
-        distance = 1 - (units @ directions.T) * inner
-        distance[:, ~shown] = np.inf
-        for at in np.flatnonzero(np.isin(some, list(asked_no_more))).tolist():
-            distance[at, [one in asked_no_more[int(some[at])] for one in ids]] = np.inf
-        distance = np.nan_to_num(distance, nan=np.inf)
-        best = distance.argmin(axis=1)
-        found += [
-            (int(some[at]), ids[to], float(distance[at, to]))
-            for at, to in enumerate(best.tolist())
-            if distance[at, to] <= BEYOND * limit
-        ]
-    names = state.faces["face_id"].take(pa.array([row for row, _who, _distance in found], pa.int64())).to_pylist()
-    return [
-        Suggestion(kind="whose", people=(who,), face_id=name, distance=round(distance, 4), threshold=round(limit, 4),
-                   together=0, value=_value(distance / limit, 1, 0))
-        for name, (_row, who, distance) in zip(names, found, strict=True)
-    ]  # fmt: skip
+    def same(self) -> Iterator[Suggestion]:
+        """People who may be one."""
+        ids, inner, shown = self.ids, self.inner, self.shown
+        apart = self.state.claims.kept_apart() | self.state.claims.put_off
+        pairs = []
+        for start in range(0, len(ids), _AT_ONCE):
+            some = slice(start, start + _AT_ONCE)
+            distance = 1 - (self.directions[some] @ self.directions.T) * inner[some, None] * inner[None, :]
+            near = (distance <= BEYOND * self.limit) & shown[some, None] & shown[None, :]
+            pairs += [(start + int(a), int(b), float(distance[a, b])) for a, b in np.argwhere(near) if start + a < b]
+        images = collections.defaultdict(set)
+        wanted = {ids[at] for a, b, _distance in pairs for at in (a, b)}
+        for who, image in zip(self.state.person.tolist(), self.state.faces["image_id"].to_pylist(), strict=True):
+            if who in wanted:
+                images[who].add(image)
+        for a, b, distance in pairs:
+            if frozenset((ids[a], ids[b])) not in apart:
+                together = len(images[ids[a]] & images[ids[b]])
+                faces = int(min(self.counts[a], self.counts[b]))
+                value = _value(distance / self.limit, faces, together)
+                yield self._suggestion("same", (ids[a], ids[b]), None, distance, value, together)
 
+    def whose(self) -> Iterator[Suggestion]:
+        """Faces of nobody, by their nearest person."""
+        faces = self.state.faces
+        rows = np.flatnonzero(np.array(faces["assigned"].to_pylist(), object) == "single")
+        for start in range(0, len(rows), _AT_ONCE):
+            some = rows[start : start + _AT_ONCE]
+            units = self.state.vectors(some)
+            if units.shape[1] != self.directions.shape[1]:
+                break
+            distance = 1 - (units @ self.directions.T) * self.inner
+            distance[:, ~self.shown] = np.inf
+            for at in np.flatnonzero(np.isin(some, list(self.asked_no_more))).tolist():
+                distance[at, [one in self.asked_no_more[int(some[at])] for one in self.ids]] = np.inf
+            distance = np.nan_to_num(distance, nan=np.inf)
+            best, least = distance.argmin(axis=1), distance.min(axis=1)
+            for at in np.flatnonzero(least <= BEYOND * self.limit).tolist():
+                name, far = faces["face_id"][int(some[at])].as_py(), float(least[at])
+                yield self._suggestion("whose", (self.ids[best[at]],), name, far, _value(far / self.limit, 1, 0))
 
-def _border(
-    ids: list[str],
-    inner: np.ndarray,
-    counts: np.ndarray,
-    shown: np.ndarray,
-    limit: float,
-    state: State,
-    asked_no_more: Mapping[int, set[str]],
-) -> list[Suggestion]:
-    """Faces that are hardly their person's: of the mean over pairs, without the face itself."""
-    place = {one: at for at, one in enumerate(ids)}
-    rows: list[dict[str, Any]] = state.faces.select(["face_id", "identity_id", "distance", "assigned"]).to_pylist()
-    found = []
-    for number, row in enumerate(rows):
-        at = place.get(row["identity_id"])
-        if row["identity_id"] in asked_no_more.get(number, ()):
-            continue
-        if at is None or not shown[at] or row["distance"] is None or row["assigned"] == "by_hand" or counts[at] < 3:
-            continue
-        mean = ((1 - row["distance"]) * inner[at] * counts[at] - 1) / (counts[at] - 1)
-        if 1 - mean >= _INSIDE * limit:
-            value = min((1 - mean) / limit, BEYOND) / BEYOND
-            found.append(
-                Suggestion(kind="border", people=(ids[at],), face_id=row["face_id"], distance=round(1 - mean, 4),
-                           threshold=round(limit, 4), together=0, value=round(value, 4))
-            )  # fmt: skip
-    return found
+    def border(self) -> Iterator[Suggestion]:
+        """Faces that are hardly their person's: of the mean over pairs, without the face itself."""
+        place = {one: at for at, one in enumerate(self.ids)}
+        columns = ["face_id", "identity_id", "distance", "assigned"]
+        rows: list[dict[str, Any]] = self.state.faces.select(columns).to_pylist()
+        for number, row in enumerate(rows):
+            who, far = row["identity_id"], row["distance"]
+            at = place.get(who)
+            if at is None or who in self.asked_no_more.get(number, ()) or not self.shown[at]:
+                continue
+            if far is None or row["assigned"] == "by_hand" or (count := self.counts[at]) < 3:
+                continue
+            distance = 1 - ((1 - far) * self.inner[at] * count - 1) / (count - 1)
+            if distance >= _INSIDE * self.limit:
+                value = round(min(distance / self.limit, BEYOND) / BEYOND, 4)
+                yield self._suggestion("border", (who,), row["face_id"], distance, value)
+
+    def _suggestion(
+        self, kind: Kind, people: tuple[str, ...], face_id: str | None, distance: float, value: float, together: int = 0
+    ) -> Suggestion:
+        return Suggestion(
+            kind=kind, people=people, face_id=face_id, distance=round(distance, 4), threshold=round(self.limit, 4),
+            together=together, value=value,
+        )  # fmt: skip
 
 
 def _value(times: float, faces: int, together: int) -> float:

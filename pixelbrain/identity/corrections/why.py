@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pixelbrain.identity.corrections.faces import BOX
-from pixelbrain.identity.corrections.state import State, called, landed_vectors
+from pixelbrain.identity.corrections.state import State, called
 from pixelbrain.identity.quality.gate import QualityGate
 from pixelbrain.identity.quality.pose import measured, turns
 from pixelbrain.landing.registry import Registry
@@ -27,14 +27,8 @@ _HOW = {
 }
 
 
-def explain(state: State, face_id: str, *, k: int = 5, gate: QualityGate | None = None) -> dict[str, Any]:
-    """Why a face is whose it is.
-
-    Args:
-        state: with sums.
-        face_id: of an identified face.
-        k: how many nearest faces and people are named.
-        gate: what faces needed to be compared.
+def explain(state: State, face_id: str, *, k: int = 5) -> dict[str, Any]:
+    """Why an identified face is whose it is; of nearest faces and people, `k` each. `state` is one with sums.
 
     Returns:
         `face_id`, `path`, `identity_id`, `name`, `assigned`, `why` in words, `distance` (cosine, to its person's mean),
@@ -49,12 +43,11 @@ def explain(state: State, face_id: str, *, k: int = 5, gate: QualityGate | None 
     told = state.faces.slice(row, 1).to_pylist()[0]
     claim = state.said.get(row)
     who = state.person[row]
-    vectors = landed_vectors(state.landing, state.faces)
-    mine = vectors(np.array([row]))
+    mine = state.vectors(np.array([row]))
     has_vector = bool(mine.shape[1]) and bool(np.isfinite(mine).all())
     why = _HOW.get(told["assigned"], told["assigned"])
     if told["assigned"] == "gated":
-        why = _gated(state, told, gate or QualityGate())
+        why = _gated(state, told)
     return {
         "face_id": face_id,
         "path": shown_path(told["image_id"]),
@@ -106,11 +99,10 @@ def threshold_of(known: Registry, who: str | None = None) -> float | None:
 
 
 def _nearest_faces(state: State, row: int, vector: np.ndarray, k: int) -> list[dict[str, Any]]:
-    read = landed_vectors(state.landing, state.faces)
     distance = np.full(len(state.faces), np.inf, np.float32)
     for start in range(0, len(distance), _ROWS_AT_ONCE):
         some = np.arange(start, min(start + _ROWS_AT_ONCE, len(distance)))
-        units = read(some)
+        units = state.vectors(some)
         if units.shape[1] == len(vector):
             distance[some] = np.nan_to_num(1 - units @ vector, nan=np.inf)
     distance[row] = np.inf
@@ -129,7 +121,7 @@ def _nearest_faces(state: State, row: int, vector: np.ndarray, k: int) -> list[d
     ]
 
 
-def _gated(state: State, told: dict[str, Any], gate: QualityGate) -> str:
+def _gated(state: State, told: dict[str, Any]) -> str:
     """What of a face was not good enough, in a word each, with its numbers."""
     known: dict[str, Any] = {"width_px": told["x2"] - told["x1"]}
     place = pc.index_in(pa.array([told["image_id"]]), state.landing.index.image_id.combine_chunks())
@@ -140,7 +132,7 @@ def _gated(state: State, told: dict[str, Any], gate: QualityGate) -> str:
             if face["face_id"] == told["face_id"]:
                 known |= {name: face.get(name) for name in ("score", "sharpness")}
                 known |= {name: values[row] for name, values in measured(faces, turns(struct)).items()}
-    reasons = [f"{word}: {sentence}" for word, sentence in gate.failures(known)]
+    reasons = [f"{word}: {sentence}" for word, sentence in QualityGate().failures(known)]
     return "; ".join(reasons) or "not good enough to be compared, by another gate than this"
 
 
@@ -169,10 +161,8 @@ def described(found: dict[str, Any], known: Registry) -> list[str]:
 def about(state: State, person: str, *, k: int = 20) -> dict[str, Any]:
     """A person: `identity_id`, `name`, `hidden`, `n_faces`, `n_images`, `ids` that lead to it, `faces`, who is near.
 
-    Args:
-        state: with sums.
-        person: an identity_id.
-        k: how many `faces`, nearest to the mean first, each with `face_id`, `path`, `distance`, `assigned` and `box`.
+    Of the `faces` there are `k`, nearest to the mean first, each with `face_id`, `path`, `distance`, `assigned` and
+    `box`. `state` is one with sums.
     """
     known = state.registry
     rows = state.rows_of(person)

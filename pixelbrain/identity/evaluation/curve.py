@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +12,7 @@ import pyarrow.compute as pc
 from pixelbrain.config import Strategy
 from pixelbrain.errors import ConfigError
 from pixelbrain.identity.assign import assign
+from pixelbrain.identity.corrections.state import landed_vectors
 from pixelbrain.identity.evaluate import ClusterScores, count_mixed, score_clusters
 from pixelbrain.identity.evaluation.labels import LabelledFaces
 from pixelbrain.identity.neighbours import nearest_neighbours
@@ -71,14 +71,13 @@ def threshold_curve(
     used: float,
     model: str,
     strategy: Strategy = "average",
-    gate: QualityGate | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Curve:
     """Cluster all faces of OUT that are good enough at 25 thresholds around the one in use.
 
     The vectors are read from Parquet, so no store is needed: float32 (faces, d) in memory.
     """
-    gate = gate or QualityGate()
+    gate = QualityGate()
     faces = labelled.faces
     width = pc.subtract(faces["x2"], faces["x1"])
     columns = {"score": faces["score"], "sharpness": faces["sharpness"], "width_px": width}
@@ -87,17 +86,16 @@ def threshold_curve(
         np.asarray(pc.is_in(faces["face_id"], value_set=pa.array(which, pa.string())))
         for which in turned_or_covered(landing, gate)
     )
-    good = ~gate.fails(numbers, len(faces))[0] & ~out
-    chosen = np.flatnonzero(good)
+    chosen = np.flatnonzero(~gate.fails(numbers, len(faces))[0] & ~out)
     guests = unsure[chosen]
-    vectors = _read_vectors(landing, good)
+    vectors = landed_vectors(landing, faces)(chosen)
     ids, photos = (faces[name].take(chosen).to_pylist() for name in ("face_id", "image_id"))
-    neighbours: list[Any] = []
+    neighbours: list[tuple[np.ndarray, np.ndarray]] = []
 
-    def found(_ids: Any, unit: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    def found(unit: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         if not neighbours:  # they are the same at each threshold
-            neighbours.extend(nearest_neighbours(unit, k))
-        return neighbours[0], neighbours[1]
+            neighbours.append(nearest_neighbours(unit, k))
+        return neighbours[0]
 
     place = np.full(len(faces) + 1, -1)  # and of -1, a face that was not detected
     place[chosen] = np.arange(len(chosen))
@@ -120,16 +118,3 @@ def threshold_curve(
         points.append(Point(threshold=threshold, people=people, mixed=mixed, scores=scores))
         progress(number + 1, len(distances))
     return Curve(model=model, strategy=strategy, used=used, points=tuple(points))
-
-
-def _read_vectors(landing: Landing, good: np.ndarray) -> np.ndarray:
-    """float32 (good.sum(), d), in the order of the faces."""
-    found, start = [np.empty((0, 1), np.float32)], 0
-    for table in landing.iter_images(["facenet"]):
-        faces = pc.list_flatten(pc.struct_field(table["facenet"].combine_chunks(), "faces"))
-        wanted = good[start : start + len(faces)]
-        start += len(faces)
-        lists = pc.struct_field(faces, "embedding").filter(pa.array(wanted))
-        if len(lists):
-            found.append(np.asarray(pc.list_flatten(lists), np.float32).reshape(len(lists), -1))
-    return np.concatenate(found[1:] or found)

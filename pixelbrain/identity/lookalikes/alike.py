@@ -40,9 +40,6 @@ def found_alike(landing: Landing) -> pa.Table | None:
         for at in some:
             of = {"keep": True, "why": why} if at == best else {"kind": "alike", "copy_of": photos.ids[best]}
             rows.append({"image_id": photos.ids[at], "image_version": versions[at], "duplicate_id": name, **of})
-    columns = ("image_id", "image_version", "duplicate_id", "keep", "kind", "copy_of", "why")
-    table = pa.table({one: pa.array([row.get(one) for row in rows], _KINDS.get(one, pa.string())) for one in columns})
-    return with_hashes(landing, table.sort_by("image_id"))
-
-
-_KINDS = {"keep": pa.bool_()}
+    texts = ("image_id", "image_version", "duplicate_id", "kind", "copy_of", "why")
+    columns = pa.schema([*((name, pa.string()) for name in texts), ("keep", pa.bool_())])
+    return with_hashes(landing, pa.Table.from_pylist(rows, columns).sort_by("image_id"))

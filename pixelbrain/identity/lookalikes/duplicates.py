@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +13,7 @@ import pyarrow.compute as pc
 from pixelbrain import schema
 from pixelbrain.errors import ConfigError
 from pixelbrain.identity.lookalikes.best import BURST, COPIES, Judge
-from pixelbrain.identity.lookalikes.links import NO_LEASH, Links, bursts, copies, within
+from pixelbrain.identity.lookalikes.links import NO_LEASH, bursts, by_photo, copies, within
 from pixelbrain.identity.lookalikes.photos import NONE, Photos, read_photos
 from pixelbrain.identity.thresholds import cut_threshold
 from pixelbrain.landing.derived import DUPLICATES, cluster_name
@@ -127,13 +126,13 @@ def _worse_ones(
             else:
                 found[one] = _Copy(of=better, kind="exact", why="the same bytes")
     links = copies(photos, rank, bits=bits, cut=cut)
-    leashes = {"alike": cut[1] if cut else 0}
-    _around_the_best(photos, links, rank, found, apart, leash=2 * bits, leashes=leashes)
+    leashes = {"near": 2 * bits, "mirrored": 2 * bits, "alike": cut[1] if cut else 0}
+    _around_the_best(photos, links, rank, found, apart, leashes)
     if burst_s:
         left = np.array([place for place in range(len(photos)) if place not in found], np.int64)
         of_bursts = judge.rank(BURST)
         shots = bursts(photos, left, of_bursts, seconds=burst_s)
-        _around_the_best(photos, shots, of_bursts, found, apart, leash=NO_LEASH)
+        _around_the_best(photos, shots, of_bursts, found, apart, {"burst": NO_LEASH})
     return found
 
 
@@ -155,29 +154,27 @@ def _apart(landing: Landing, photos: Photos, choices: list[Choice]) -> Callable[
 
 def _around_the_best(
     photos: Photos,
-    links: Links,
+    links: np.ndarray,
     rank: np.ndarray,
     found: dict[int, _Copy],
     apart: Callable[[int, int], bool],
-    *,
-    leash: int,
-    leashes: Mapping[str, int] = MappingProxyType({}),
+    leashes: Mapping[str, int],
 ) -> None:
     """From the best photo on, each takes what is linked to it; of one that has a better one itself, what is so, too.
 
-    Then it must not be farther from the best of all than the leash, in bits of the hashes, so that no chain of small
-    changes ends at another picture.
+    Then it must not be farther from the best of all than the leash, by how they are linked, in bits of the hashes, so
+    that no chain of small changes ends at another picture.
     """
-    for photo, of_photo in sorted(links.by_photo(len(rank)), key=lambda one: rank[one[0]]):
+    for photo, of_photo in sorted(by_photo(links, len(rank)), key=lambda one: rank[one[0]]):
         best = _kept(photo, found)
-        for link in of_photo.tolist():
-            other = int(links.a[link] + links.b[link] - photo)
+        for a, b, how, differ, cosine in of_photo.tolist():
+            other = a + b - photo
             if other in found or rank[other] <= rank[photo] or other == best:
                 continue
             if apart(other, photo) or apart(other, best):
                 continue
-            if best == photo or within(photos, other, best, leashes.get(links.how[link], leash)):
-                found[other] = _said(links, link, photo)
+            if best == photo or within(photos, other, best, leashes[how]):
+                found[other] = _said(how, differ, cosine, photo)
 
 
 def _kept(place: int, found: dict[int, _Copy]) -> int:
@@ -186,8 +183,7 @@ def _kept(place: int, found: dict[int, _Copy]) -> int:
     return place
 
 
-def _said(links: Links, link: int, of: int) -> _Copy:
-    how, bits, cosine = links.how[link], int(links.bits[link]), float(links.similarity[link])
+def _said(how: str, bits: int, cosine: float, of: int) -> _Copy:
     if how == "burst":
         return _Copy(of=of, kind="burst", why="the same scene, by the same camera, within seconds")
     if how == "alike":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,27 +18,22 @@ _NEIGHBOURS = 8
 _SAME_SHAPE = 1.06
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Links:
-    """Pairs of photos, and what makes each a pair."""
-
-    a: np.ndarray  # int64 (m,)
-    b: np.ndarray
-    how: np.ndarray  # object: "near", "mirrored", "alike", "burst"
-    bits: np.ndarray  # int64: of the hashes that differ; NONE: not by them
-    similarity: np.ndarray  # float: cosine; nan: not by vectors
-
-    def by_photo(self, n: int) -> Iterator[tuple[int, np.ndarray]]:
-        """Each photo that has links, and the places of these, in their order: what says more comes first."""
-        ends = np.concatenate([self.a, self.b])
-        order = np.argsort(ends, kind="stable")
-        counts = np.bincount(ends, minlength=n)
-        stops = np.cumsum(counts)
-        for photo in np.flatnonzero(counts).tolist():
-            yield photo, np.sort(order[stops[photo] - counts[photo] : stops[photo]] % len(self.a))
+#: A pair of photos, by place, and what makes it one: `how` is "near", "mirrored", "alike" or "burst"; `bits` of their
+#: hashes differ (NONE: not by them), and `similarity` is the cosine of their vectors (nan: not by them).
+LINK = np.dtype([("a", np.int64), ("b", np.int64), ("how", object), ("bits", np.int64), ("similarity", float)])
 
 
-def copies(photos: Photos, rank: np.ndarray, *, bits: int, cut: tuple[float, int] | None) -> Links:
+def by_photo(links: np.ndarray, n: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Each of n photos that has links, and these, in their order: what says more comes first."""
+    ends = np.concatenate([links["a"], links["b"]])
+    order = np.argsort(ends, kind="stable")
+    counts = np.bincount(ends, minlength=n)
+    stops = np.cumsum(counts)
+    for photo in np.flatnonzero(counts).tolist():
+        yield photo, links[np.sort(order[stops[photo] - counts[photo] : stops[photo]] % len(links))]
+
+
+def copies(photos: Photos, rank: np.ndarray, *, bits: int, cut: tuple[float, int] | None) -> np.ndarray:
     """Photos that show the same picture: scaled, compressed again, in other tones, mirrored, slightly cut.
 
     Args:
@@ -47,50 +41,57 @@ def copies(photos: Photos, rank: np.ndarray, *, bits: int, cut: tuple[float, int
         bits: of 64, that may differ.
         cut: the cosine of vectors from which on photos are taken for the same, cut, and in how many bits the hashes of
             these, where both have one, may differ; None: vectors are not looked at.
+
+    Returns:
+        `LINK` (m,).
     """
-    found = [_pairs([], [], "near")]
     order = np.argsort(np.where(photos.hashed, rank, len(photos)))[: int(photos.hashed.sum())]  # best first
     unique, first, inverse = np.unique(photos.hashes[order], return_index=True, return_inverse=True)
     members = np.split(np.argsort(inverse, kind="stable"), np.cumsum(np.bincount(inverse))[:-1]) if len(order) else []
     best = order[first]  # of those with a hash, as they stand best first
-    same = [(best[number], one) for number, some in enumerate(members) for one in order[some] if one != best[number]]
-    if same:
-        found.append(_pairs([one for one, _ in same], [other for _, other in same], "near", bits=0))
+    found = [
+        (best[number], one, "near", 0, np.nan)
+        for number, some in enumerate(members)
+        for one in order[some]
+        if one != best[number]
+    ]
     for how, turned in (("near", np.uint64(0)), ("mirrored", MIRRORED)):
         left, right, differ = near_hashes(unique, bits, turned=turned)
-        pairs = [
-            (one, other, bit)
+        found += [
+            (one, other, how, bit, np.nan)
             for u, v, bit in zip(left.tolist(), right.tolist(), differ.tolist(), strict=True)
             for one, other in _star(best[u], order[members[u]], best[v], order[members[v]])
         ]
-        if pairs:
-            a, b, bit = zip(*pairs, strict=True)
-            found.append(_pairs(a, b, how, bits=bit))
     if cut is not None and photos.vectors is not None:
-        found.append(_alike(photos, *cut))
-    links = _joined(found)
-    shape = photos.width / np.maximum(photos.height, 1)
-    ratio = np.maximum(shape[links.a], shape[links.b]) / np.minimum(shape[links.a], shape[links.b])
-    fits = (ratio < _SAME_SHAPE) | (links.how == "alike")
-    return _taken(links, fits & ~_another_shot(photos, links.a, links.b))
+        found += _alike(photos, *cut)
+    links = np.array(found, LINK)
+    ends = links["a"], links["b"]
+    shapes = [photos.width[at] / np.maximum(photos.height[at], 1) for at in ends]
+    ratio = np.maximum(*shapes) / np.minimum(*shapes)
+    fits = (ratio < _SAME_SHAPE) | (links["how"] == "alike")
+    return links[fits & ~_another_shot(photos, *ends)]
 
 
-def bursts(photos: Photos, among: np.ndarray, rank: np.ndarray, *, seconds: float) -> Links:
-    """Photos that one camera took of one scene, each within so many seconds of the next: each with the best of them."""
+def bursts(photos: Photos, among: np.ndarray, rank: np.ndarray, *, seconds: float) -> np.ndarray:
+    """Photos that one camera took of one scene, each within so many seconds of the next: each with the best of them.
+
+    Returns:
+        `LINK` (m,).
+    """
     known = among[(photos.camera[among] != NONE) & (photos.taken_ms[among] != NONE)]
     known = known[np.lexsort((known, photos.taken_ms[known], photos.camera[known]))]
     before, after = known[:-1], known[1:]
     near = (photos.camera[before] == photos.camera[after]) & (
         photos.taken_ms[after] - photos.taken_ms[before] <= 1000 * seconds
     )
-    near &= _one_scene(photos, before, after)
-    found = [_pairs([], [], "burst")]
+    near &= photos.hashed[before] & photos.hashed[after]
+    near &= count_bits(photos.hashes[before] ^ photos.hashes[after]) <= _BURST_BITS
+    found: list[tuple] = []
     for run in np.split(known, np.flatnonzero(~near) + 1):
         if len(run) > 1:
             best = run[np.argmin(rank[run])]
-            others = run[run != best]
-            found.append(_pairs(np.full(len(others), best), others, "burst"))
-    return _joined(found)
+            found += [(best, other, "burst", NONE, np.nan) for other in run[run != best]]
+    return np.array(found, LINK)
 
 
 def _star(best: int, some: np.ndarray, other_best: int, others: np.ndarray) -> Iterator[tuple[int, int]]:
@@ -99,14 +100,15 @@ def _star(best: int, some: np.ndarray, other_best: int, others: np.ndarray) -> I
     yield from ((one, other_best) for one in some.tolist() if one != best)
 
 
-def _alike(photos: Photos, similarity: float, bits: int) -> Links:
+def _alike(photos: Photos, similarity: float, bits: int) -> Iterator[tuple]:
     there = np.flatnonzero(photos.vectors.any(axis=1))  # type: ignore[union-attr]
     neighbour, cosine = nearest_neighbours(photos.vectors[there], _NEIGHBOURS)  # type: ignore[index]
     row, column = np.nonzero((neighbour >= 0) & (cosine >= similarity))
     a, b = there[row], there[neighbour[row, column]]
     both = photos.hashed[a] & photos.hashed[b]
     fits = ~both | (_bits_between(photos, a, b) <= bits)
-    return _taken(_pairs(a, b, "alike", similarity=cosine[row, column]), fits)
+    for one, other, alike in zip(a[fits], b[fits], cosine[row, column][fits], strict=True):
+        yield one, other, "alike", NONE, alike
 
 
 def _another_shot(photos: Photos, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -127,26 +129,3 @@ def _bits_between(photos: Photos, a: np.ndarray | list[int], b: np.ndarray | lis
     """In how many bits the hashes of pairs differ, of one of them mirrored or not."""
     both = photos.hashes[a] ^ photos.hashes[b]
     return np.minimum(count_bits(both), count_bits(both ^ MIRRORED))
-
-
-def _one_scene(photos: Photos, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return photos.hashed[a] & photos.hashed[b] & (count_bits(photos.hashes[a] ^ photos.hashes[b]) <= _BURST_BITS)
-
-
-def _pairs(a: object, b: object, how: str, *, bits: object = NONE, similarity: object = np.nan) -> Links:
-    a = np.asarray(a, np.int64)
-    return Links(
-        a=a, b=np.asarray(b, np.int64), how=np.full(len(a), how, object),
-        bits=np.broadcast_to(np.asarray(bits, np.int64), len(a)),
-        similarity=np.broadcast_to(np.asarray(similarity, float), len(a)),
-    )  # fmt: skip
-
-
-def _joined(found: list[Links]) -> Links:
-    names = ("a", "b", "how", "bits", "similarity")
-    return Links(**{name: np.concatenate([getattr(one, name) for one in found]) for name in names})
-
-
-def _taken(links: Links, mask: np.ndarray) -> Links:
-    names = ("a", "b", "how", "bits", "similarity")
-    return Links(**{name: getattr(links, name)[mask] for name in names})

@@ -9,7 +9,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from xml.sax.saxutils import quoteattr
+from xml.sax.saxutils import escape, quoteattr
 
 from pixelbrain.errors import PixelbrainError
 
@@ -77,7 +77,7 @@ def write_regions(regions: Sequence[Region], *, width: int, height: int, orienta
             f'       <mwg-rs:Area {values} stArea:unit="normalized"/>\n      </rdf:Description>\n     </rdf:li>\n'
         )
     spaces = "".join(f'\n   xmlns:{name}="{_SPACES[name]}"' for name in ("mwg-rs", "stArea", "stDim"))
-    people = "".join(f"     <rdf:li>{_escaped(name)}</rdf:li>\n" for name in dict.fromkeys(r.name for r in regions))
+    people = "".join(f"     <rdf:li>{escape(name)}</rdf:li>\n" for name in dict.fromkeys(r.name for r in regions))
     return (
         '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n<x:xmpmeta xmlns:x="adobe:ns:meta/">\n'
         f' <rdf:RDF xmlns:rdf="{_SPACES["rdf"]}">\n  <rdf:Description rdf:about=""{spaces}\n'
@@ -90,18 +90,10 @@ def write_regions(regions: Sequence[Region], *, width: int, height: int, orienta
     )
 
 
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
 def read_regions(data: bytes, *, orientation: int = 1) -> list[Region]:
-    """The named faces of a sidecar, of whichever program.
+    """The named faces of a sidecar, of whichever program. Raises `RegionsError`: it is no XMP.
 
-    Args:
-        orientation: EXIF's of the image, 1 to 8.
-
-    Raises:
-        RegionsError: it is no XMP.
+    `orientation`: EXIF's of the image, 1 to 8.
     """
     if len(data) > MAX_BYTES:
         raise RegionsError(f"{len(data):,} bytes are no sidecar")

@@ -104,12 +104,12 @@ def _write_sidecars(landing: Landing, rows: list[dict[str, Any]], to: Path, read
     for row in rows:
         photos.setdefault(row["image_id"], []).append(row)
     folder, start = LocalStorage(to), _common_folder(landing.index.image_id.to_pylist())
-    for image_id, width, height in _sizes(landing, photos):
-        try:
-            lies = _orientation(read(image_id))
-        except PixelbrainError:
+    for image_id, width, height in _sizes(landing):
+        if image_id not in photos:
+            continue
+        lies = _orientation(image_id, read)
+        if lies is None:
             report.unreadable.append(image_id)
-            lies = 1
         sides = (width, height, width, height)
         regions = [
             Region(row["name"], tuple(row[name] / side for name, side in zip(BOX, sides, strict=True)))  # type: ignore[arg-type]
@@ -120,7 +120,7 @@ def _write_sidecars(landing: Landing, rows: list[dict[str, Any]], to: Path, read
             raise ConfigError(
                 f"{to} is where the photos are, whose own sidecars would be written over: name another one"
             )
-        folder.write(name, write_regions(regions, width=width, height=height, orientation=lies).encode())
+        folder.write(name, write_regions(regions, width=width, height=height, orientation=lies or 1).encode())
 
 
 def _common_folder(image_ids: list[str]) -> str:
@@ -129,18 +129,24 @@ def _common_folder(image_ids: list[str]) -> str:
     return "/".join(os.path.commonprefix(folders))  # type: ignore[type-var]  # of lists, too
 
 
-def _sizes(landing: Landing, photos: dict[str, Any]) -> Iterator[tuple[str, int, int]]:
+def _sizes(landing: Landing) -> Iterator[tuple[str, int, int]]:
+    """Of each photo that could be read: image_id, width and height."""
     for table in landing.iter_images([], vectors=False):
         for row in table.select(["image_id", "width", "height"]).to_pylist():
-            if row["image_id"] in photos and row["width"] and row["height"]:
+            if row["width"] and row["height"]:
                 yield row["image_id"], row["width"], row["height"]
 
 
-def _orientation(data: bytes) -> int:
-    with open_encoded(data) as image:
-        if image.format == "TIFF":  # Pillow turns it, and says that nothing is left to do
-            return int(image.tag_v2.get(274, 1))  # type: ignore[attr-defined]
-        return orientation(image, data)
+def _orientation(image_id: str, read: Read) -> int | None:
+    """EXIF's, 1 to 8; None: the photo cannot be read."""
+    try:
+        data = read(image_id)
+        with open_encoded(data) as image:
+            if image.format == "TIFF":  # Pillow turns it, and says that nothing is left to do
+                return int(image.tag_v2.get(274, 1))  # type: ignore[attr-defined]
+            return orientation(image, data)
+    except PixelbrainError:
+        return None
 
 
 def import_names(people: People, source: Path, *, read: Read, dry_run: bool = False) -> Imported:
@@ -196,9 +202,8 @@ def _name(people: People, named: dict[str, list[str]], report: Imported, dry_run
             continue
         votes = Counter(whose[face] for face in there if whose[face] is not None)
         same = state.registry.named(name)  # of two who are called so, the one who has most of the faces
-        who = min(same, key=lambda one: (-votes[one], one), default=None) or next(
-            (one for one, _ in _ranked(votes) if one not in taken), None
-        )
+        choice = same or votes.keys() - taken
+        who = min(choice, key=lambda one: (-votes[one], one), default=None)
         mine = [face for face in there if whose[face] == who or whose[face] not in same]
         try:
             if not dry_run:
@@ -225,34 +230,24 @@ def _call(people: People, state: State, name: str, who: str | None, faces: list[
         people.assign(who, *faces)
 
 
-def _ranked(votes: Counter[str]) -> list[tuple[str, int]]:
-    return sorted(votes.items(), key=lambda item: (-item[1], item[0]))
-
-
 def _from_sidecars(landing: Landing, folder: Path, read: Read, report: Imported) -> Iterator[Label]:
     """The regions of all sidecars, in pixels of their photos."""
     names: dict[str, list[tuple[str, int, int]]] = {}
-    for table in landing.iter_images([], vectors=False):
-        for row in table.select(["image_id", "width", "height"]).to_pylist():
-            if row["width"] and row["height"]:
-                path = shown_path(row["image_id"])
-                for name in {path.rpartition("/")[2], path.rpartition("/")[2].rpartition(".")[0]}:
-                    names.setdefault(name.lower(), []).append((row["image_id"], row["width"], row["height"]))
+    for photo in _sizes(landing):
+        file_name = shown_path(photo[0]).rpartition("/")[2]
+        for name in {file_name, file_name.rpartition(".")[0]}:
+            names.setdefault(name.lower(), []).append(photo)
     files, folder = (sorted(folder.rglob("*")), folder) if folder.is_dir() else ([folder], folder.parent)
     for file in files:
         if file.suffix.lower() != _SUFFIX or not file.is_file():
             continue
-        photo = _photo_of(file, folder, names.get(file.name[: -len(_SUFFIX)].lower(), []))
-        if photo is None:
+        of = _photo_of(file, folder, names.get(file.name[: -len(_SUFFIX)].lower(), []))
+        if of is None:
             report.not_in_out += 1
             continue
-        image_id, width, height = photo
+        image_id, width, height = of
         try:
-            lies = _orientation(read(image_id))
-        except PixelbrainError:
-            lies = 1
-        try:
-            regions = read_regions(file.read_bytes(), orientation=lies)
+            regions = read_regions(file.read_bytes(), orientation=_orientation(image_id, read) or 1)
         except (RegionsError, OSError) as error:
             report.problems.append(f"{file}: {error}")
             continue

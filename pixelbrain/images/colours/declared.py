@@ -61,10 +61,8 @@ def declared_colours(image: Image.Image, data: bytes) -> bytes | Space | None:
     """What an opened image says about its colours: an ICC profile, a declaration, or None for sRGB.
 
     PNG (third edition, section 4.3): cICP, then iCCP, sRGB, gAMA with cHRM. HEIC and AVIF: ICC, then nclx. Others: ICC.
-    Where there is none of these, EXIF's mark of Adobe RGB (DCF 2.0, an interoperability index of R03).
-
-    Raises:
-        DecodeError: a kind of colours that is not converted.
+    Where there is none of these, EXIF's mark of Adobe RGB (DCF 2.0, an interoperability index of R03). Raises
+    `DecodeError` of a kind of colours that is not converted.
     """
     if image.format == "PNG":
         for kind, start, end in png_chunks(data):

@@ -27,15 +27,10 @@ _SPACES = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK"}
 
 
 def flatten(image: Image.Image) -> Image.Image:
-    """Pixels without alpha, palette or more than 8 bits, in the colours that they have.
+    """Pixels without alpha, palette or more than 8 bits, in the colours that they have: mode RGB, L or CMYK.
 
-    Transparent pixels show white. Of more than 8 bits, colours are scaled; greys: see `grey.grey_levels`.
-
-    Returns:
-        A loaded image of mode RGB, L or CMYK; the same one where nothing was to do.
-
-    Raises:
-        ValueError: a mode that Pillow cannot convert, such as LAB.
+    Transparent pixels show white. Of more than 8 bits, colours are scaled; greys: see `grey.grey_levels`. Raises
+    `ValueError` of a mode that Pillow cannot convert, such as LAB.
     """
     mode = image.mode
     if is_deep(image):

@@ -52,7 +52,7 @@ def is_deep(image: Image.Image) -> bool:
 
 
 def grey_levels(image: Image.Image) -> Image.Image:
-    """Deep greys as 8 bits.
+    """Deep greys as 8 bits, mode L.
 
     - Of 12 and 16 unsigned bits, 0 is black, and the largest that they can hold is white. But of a TIFF of 16 bits, if
       MaxSampleValue is the largest number of 9 to 15 bits, that is white; if it says nothing, and no sample is above
@@ -61,9 +61,6 @@ def grey_levels(image: Image.Image) -> Image.Image:
       SMaxSampleValue of a TIFF say it otherwise; where no sample is above 0, the smallest is black.
     - What is out of range is black or white; what is infinite or no number is black.
     - A TIFF of which the least is white (WhiteIsZero) is the negative of that.
-
-    Returns:
-        Mode L.
     """
     samples = np.asarray(image)
     if image.mode.startswith("I;16"):

@@ -7,7 +7,6 @@ import xml.etree.ElementTree as ElementTree
 
 from PIL import Image
 
-from pixelbrain.images.metadata import xmp_packet
 from pixelbrain.images.written.values import decode_text
 
 #: Larger packets hold the history of a raw developer, or another picture: nobody's keywords.
@@ -91,11 +90,6 @@ class Iptc:
     def values(self, number: int) -> list[str]:
         """The texts of a data set, in order."""
         return self._values.get(number, [])
-
-
-def read_xmp(image: Image.Image, data: bytes) -> Xmp:
-    """That of an opened image, whatever its format."""
-    return Xmp(xmp_packet(image, data))
 
 
 def read_iptc(image: Image.Image) -> Iptc:

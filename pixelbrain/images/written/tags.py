@@ -12,8 +12,8 @@ import pyarrow as pa
 from PIL import ExifTags, Image
 
 from pixelbrain.images.encoded import PARSER_ERRORS
-from pixelbrain.images.metadata import exif_of
-from pixelbrain.images.written.packets import Iptc, Xmp, read_iptc, read_xmp
+from pixelbrain.images.metadata import exif_of, xmp_packet
+from pixelbrain.images.written.packets import Iptc, Xmp, read_iptc
 from pixelbrain.images.written.values import clean_text, number_of, whole_of
 
 #: What is read, null where the file does not say it, or says what cannot be.
@@ -67,9 +67,7 @@ _WITH_LETTERS = {"latitude": ("NS", 90), "longitude": ("EW", 180)}
 def read_written(image: Image.Image, data: bytes) -> dict[str, Any]:
     """The values of `FIELDS`. What one block says wrongly is looked for in the next, and costs no other value.
 
-    Args:
-        image: opened; not loaded, as loading a TIFF takes its orientation away.
-        data: its bytes.
+    The image is opened and not loaded, as loading a TIFF takes its orientation away.
     """
     return _Written(image, data).row()
 
@@ -82,7 +80,7 @@ class _Written:
         self._exif: Any = _or(dict, lambda: exif_of(image, data))
         self._camera: Any = _or(dict, lambda: self._exif.get_ifd(ExifTags.IFD.Exif)) if self._exif else {}
         self._gps: Any = _or(dict, lambda: self._exif.get_ifd(ExifTags.IFD.GPSInfo)) if self._exif else {}
-        self._xmp: Xmp = _or(lambda: Xmp(b""), lambda: read_xmp(image, data))
+        self._xmp: Xmp = _or(lambda: Xmp(b""), lambda: Xmp(xmp_packet(image, data)))
         self._iptc: Iptc = _or(lambda: Iptc(b""), lambda: read_iptc(image))
 
     def row(self) -> dict[str, Any]:

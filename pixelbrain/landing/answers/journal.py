@@ -40,8 +40,7 @@ def journal_names(storage: Storage) -> list[str]:
 def read_journal(storage: Storage, name: str) -> Iterator[dict[str, Any]]:
     """The records of a journal's file, and those that hold the fields' `types`.
 
-    Raises:
-        FileGoneError: it was folded meanwhile.
+    Raises `FileGoneError` where it was folded meanwhile.
     """
     with _open_lines(storage, name) as lines:
         for line in lines:
@@ -114,8 +113,8 @@ class _FileJournal:
 class _SegmentJournal:
     """Segments in a storage that cannot be appended to: `<writer>-<number>.jsonl`.
 
-    A thread puts a segment 2 s after its first record, or when it has 500. A process that is killed loses the answers
-    of these 2 s, and of the time that the request takes, unless `flush` came back after them.
+    A thread puts a segment every 2 s, if there is anything, or when there are 500 records. A process that is killed
+    loses the answers of these 2 s, and of the time that the request takes, unless `flush` came back after them.
     """
 
     def __init__(self, storage: Storage, writer: str, first: Mapping[str, Any]) -> None:
@@ -124,9 +123,9 @@ class _SegmentJournal:
         numbers = [int(match[1]) for name in storage.names(_FOLDER) if (match := own.fullmatch(name))]
         self._next = max(numbers, default=0) + 1
         self._waiting: list[bytes] = []  # a record's line each
-        self._due = 0.0  # when the waiting ones are to be written
-        self._changed = threading.Condition()
+        self._guard = threading.Lock()  # of what waits
         self._writing = threading.Lock()  # segments go out one after another
+        self._due = threading.Event()  # there is enough for a segment, or nothing more comes
         self._failed: LandingError | None = None
         self._closed = False
         self._thread = threading.Thread(target=self._run, name=f"journal-{writer}", daemon=True)
@@ -134,19 +133,18 @@ class _SegmentJournal:
 
     def append(self, *records: Mapping[str, Any]) -> None:
         """Write records. Raises `LandingError` if they, or earlier ones, cannot be written."""
+        if self._failed is not None:
+            raise self._failed
         lines = [_lines([record]) for record in records]
-        with self._changed:
-            if self._failed is not None:
-                raise self._failed
-            if not self._waiting:
-                self._due = time.monotonic() + _SEGMENT_S
-            self._waiting.extend(lines)
-            self._changed.notify()
+        with self._guard:
+            self._waiting += lines
+        if len(self._waiting) >= _SEGMENT_RECORDS:
+            self._due.set()
 
     def flush(self) -> None:
         """Put a segment of what waits; what a failed one left, too."""
         with self._writing:
-            with self._changed:
+            with self._guard:
                 lines, self._waiting = self._waiting, []
             if not lines:
                 return
@@ -154,38 +152,27 @@ class _SegmentJournal:
                 name = f"{_FOLDER}/{self._writer}-{self._next:08d}.jsonl"
                 self._storage.write(name, self._first + b"".join(lines))
             except LandingError:
-                with self._changed:
+                with self._guard:
                     self._waiting[:0] = lines
                 raise
             self._next += 1
 
     def close(self) -> None:
         """Put everything where it stays."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify()
+        self._closed = True
+        self._due.set()
         self._thread.join()
         self.flush()
 
     def _run(self) -> None:
-        while True:
-            with self._changed:
-                while not self._closed and (left := self._left_s()) > 0:
-                    self._changed.wait(left if self._waiting else None)
-                if self._closed:
-                    return
+        while not self._closed:
+            self._due.wait(_SEGMENT_S)
+            self._due.clear()
             try:
                 self.flush()
             except LandingError as error:  # raised by the next append; close tries once more
-                with self._changed:
-                    self._failed = error
+                self._failed = error
                 return
-
-    def _left_s(self) -> float:
-        """Seconds until a segment is due."""
-        if not self._waiting:
-            return 1.0
-        return 0.0 if len(self._waiting) >= _SEGMENT_RECORDS else self._due - time.monotonic()
 
 
 #: Appends answer records; one process writes one journal. After `flush`, no killed process can lose them.

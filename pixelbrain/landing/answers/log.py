@@ -76,7 +76,7 @@ class AnswerLog:
     def files(self, field: str) -> list[tuple[str, str]]:
         """The files of a field's folded answers, in the order in which they were written, with their versions."""
         folder = f"{_FOLDER}/{field}"
-        found = sorted(self.storage.versions(folder).items())
+        found = self.storage.versions(folder).items()
         return [(f"{folder}/{name}", version) for name, version in found if _PART_NAME.fullmatch(name)]
 
     def digest(self) -> str:
@@ -103,10 +103,8 @@ class AnswerLog:
         """The folded answers to a field's newest question, one row an image: `ANSWER_FIELDS` and `answer`, or of these
         `columns`, among which are image_id and question.
 
-        A file that cannot be read, after a power loss, is left out: its questions are asked again.
-
-        Raises:
-            LandingError: OUT cannot be read.
+        A file that cannot be read, after a power loss, is left out: its questions are asked again. Raises
+        `LandingError`.
         """
         tables, kinds = [], []
         for name in self._parts(field):
@@ -175,8 +173,7 @@ class AnswerLog:
     def fold(self) -> None:
         """Turn the journals into Parquet, then remove them. No process may be writing one: it takes OUT's lock.
 
-        Raises:
-            OutLockedError: another process works on OUT.
+        Raises `OutLockedError`.
         """
         with RunLock(self.storage, what="ask"):
             self._fold()
@@ -216,8 +213,7 @@ class AnswerLog:
         write_table(self.storage, f"{_FOLDER}/{field}/part-{max(numbers, default=0) + 1:06d}.parquet", table)
 
     def _parts(self, field: str) -> list[str]:
-        folder = f"{_FOLDER}/{field}"
-        return [f"{folder}/{name}" for name in self.storage.names(folder) if _PART_NAME.fullmatch(name)]
+        return [name for name, _version in self.files(field)]
 
 
 class AnswerMemory:

@@ -45,10 +45,7 @@ class PlacedAnswers:
 def place_answers(log: AnswerLog, field: str, index: LandedIndex) -> PlacedAnswers | None:
     """Find the answers to a field's newest question, the newest one of each image as it is now; None: there are none.
 
-    Reads ids alone. A file that cannot be read, after a power loss, is left out.
-
-    Raises:
-        LandingError: OUT cannot be read.
+    Reads ids alone. A file that cannot be read, after a power loss, is left out. Raises `LandingError`.
     """
     part, row = (np.full(len(index.part), -1, np.int32) for _ in range(2))
     parts: list[Part] = []

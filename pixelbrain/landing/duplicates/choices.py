@@ -7,10 +7,10 @@ import dataclasses
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
-from pixelbrain.errors import ConfigError, LandingError
-from pixelbrain.landing.said.events import EventLog, active, holds, whoami
+from pixelbrain.errors import ConfigError
+from pixelbrain.landing.said.events import EventLog, active, holds, parse_event, whoami
 from pixelbrain.locks.run import waiting
 from pixelbrain.storage.base import Storage
 
@@ -56,13 +56,11 @@ class Choice:
     @classmethod
     def from_json(cls, data: bytes, name: str) -> Choice:
         """Raises `LandingError` for what is no choice, or is one of a later version."""
-        try:
-            told = json.loads(data)
-            if told["kind"] not in get_args(Kind):
-                raise LandingError(f"{name} is a choice of a later Pixelbrain ({told['kind']}): update this one")
+
+        def make(told: dict[str, Any]) -> Choice:
             return cls(**{**told, "photos": tuple(PhotoRef(**one) for one in told.get("photos", ()))})
-        except (ValueError, TypeError, KeyError, AttributeError):
-            raise LandingError(f"{name} is no choice among photos: move it away, or put it back from a copy") from None
+
+        return parse_event(data, name, "choice among photos", get_args(Kind), make)
 
 
 class ChoiceLog(EventLog[Choice]):

@@ -29,18 +29,12 @@ _ANSWERS = "answers"
 
 
 def erase(landing: Landing, *, progress: Callable[[int, int], None] | None = None) -> int:
-    """Erase all that is forgotten from OUT; the stores and the gallery are to follow.
+    """Erase all that is forgotten from OUT; stores and gallery are to follow. Returns how many files held any of it.
+
+    Raises `OutLockedError`, and `LandingError`: the same call goes on. `landing` is refreshed.
 
     Args:
-        landing: what has landed; refreshed afterwards.
         progress: called with (done, total) part files.
-
-    Returns:
-        How many files held any of it.
-
-    Raises:
-        OutLockedError: another process works on OUT.
-        LandingError: OUT cannot be read or written; the same call goes on.
     """
     storage = landing.storage
     with RunLock(storage, what="forget"):
@@ -93,44 +87,41 @@ def _erase_parts(storage: Storage, marks: Marks, parts: list[Part], progress: Ca
 
 def _erase_pictures(landing: Landing, marks: Marks, touched: pa.Table) -> int:
     """Crops of forgotten faces, and pictures of forgotten photos; and those of which no row has landed."""
-    storage, written = landing.storage, 0
-    for name in storage.names(PICTURES):
-        path = f"{PICTURES}/{name}"
-        try:
-            with storage.open_parquet(path) as file:
-                ids = file.read(columns=["image_id", "version", "box"]).replace_schema_metadata(None)
-                alive = pa.array(landing.index.find(ids["image_id"], ids["version"]) >= 0)
-                if len(marks.without_pictures(ids.filter(alive), touched)) == len(ids):
-                    continue
-                kept = marks.without_pictures(file.read().replace_schema_metadata(None).filter(alive), touched)
-        except BrokenFileError:  # it is made again of the originals
-            storage.delete(path)
-            continue
-        written += 1
-        if len(kept):
-            write_table(storage, path, kept)
-        else:
-            storage.delete(path)
-    return written
+
+    def kept(pictures: pa.Table) -> pa.Table:
+        alive = pa.array(landing.index.find(pictures["image_id"], pictures["version"]) >= 0)
+        return marks.without_pictures(pictures.filter(alive), touched)
+
+    return _rewrite(landing.storage, PICTURES, kept, ["image_id", "version", "box"])
 
 
 def _erase_answers(storage: Storage, marks: Marks, folder: str) -> int:
     """Answers about forgotten photos; about a photo with a forgotten face they stay."""
+    names = ["image_id", "version"]
+    return _rewrite(storage, folder, lambda answers: answers.filter(pa.array(~marks.hold_places(answers))), names)
+
+
+def _rewrite(storage: Storage, folder: str, kept: Callable[[pa.Table], pa.Table], by: list[str]) -> int:
+    """Write the files of a folder again, as far as they change; returns how many do.
+
+    `kept` are the rows of a table that stay, which it knows by the columns `by`.
+    """
     written = 0
     for name in storage.names(folder):
         path = f"{folder}/{name}"
         try:
             with storage.open_parquet(path) as file:
-                table = file.read().replace_schema_metadata(None)
-        except BrokenFileError:
+                if len(kept(file.read(columns=by))) == file.metadata.num_rows:
+                    continue
+                table = kept(file.read().replace_schema_metadata(None))
+        except BrokenFileError:  # its pictures are made again of the originals, its questions asked again
             storage.delete(path)
             continue
-        gone = marks.hold_places(table)
-        if gone.all():
+        if len(table):
+            write_table(storage, path, table)
+        else:
             storage.delete(path)
-        elif gone.any():
-            write_table(storage, path, table.filter(pa.array(~gone)))
-        written += int(gone.any())
+        written += 1
     return written
 
 

@@ -231,9 +231,7 @@ def write_mark(storage: Storage, mark: Mark) -> Mark:
 def lift_mark(storage: Storage, number: int) -> Mark:
     """Let what a call has forgotten come back with a later run. Returns what it was.
 
-    Raises:
-        ConfigError: there is no such one.
-        OutLockedError, LandingError: as `write_mark`.
+    Raises `ConfigError` where there is none such, and as `write_mark` does.
     """
     with RunLock(storage, what="forget"):
         found = next((one for one in read_marks(storage).all if one.number == number), None)

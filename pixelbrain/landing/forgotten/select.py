@@ -35,9 +35,7 @@ class Selection:
 def select_faces(landing: Landing, *, person: str | None = None, faces: Sequence[str] = ()) -> Selection:
     """The faces of a person, by its identity_id, the beginning of one, or its name; and faces by face_id.
 
-    Raises:
-        ConfigError: there is no such person or face.
-        LandingError: OUT cannot be read.
+    Raises `ConfigError` where there is none such, and `LandingError`.
     """
     wanted, lines = set(faces), [f"the face {one}" for one in faces]
     if person is not None:
@@ -92,9 +90,7 @@ def _marks(landing: Landing, face_ids: Collection[str]) -> Iterator[tuple[str, F
 def select_photos(landing: Landing, photos: Sequence[str]) -> Selection:
     """All rows of photos, named by image_id or path, and of their copies: photos of the same bytes.
 
-    Raises:
-        ConfigError: there is no such photo.
-        LandingError: OUT cannot be read.
+    Raises `ConfigError` where there is none such, and `LandingError`.
     """
     names = [_image_id(landing, one) for one in photos]
     now = dict(zip(landing.index.image_id.to_pylist(), landing.index.version.to_pylist(), strict=True))

@@ -36,10 +36,7 @@ def find_known(
     """Where what these modules said of all bytes that landed is: the table of a `KnownBytes`; None: nowhere.
 
     Only what was computed with the same settings and is no error, and nothing of a module where one that it `stands_on`
-    looked again since. Keeps 16 bytes of each sha256, and 8 a module.
-
-    Raises:
-        LandingError: a part file cannot be read.
+    looked again since. Keeps 16 bytes of each sha256, and 8 a module. Raises `LandingError`.
     """
     parts = [part for part in newest_first(parts) if any(_current(part, *module) for module in settings_hashes.items())]
     digest, where = np.empty((0, 2), np.uint64), np.empty((0, len(settings_hashes)), np.int64)
@@ -102,7 +99,6 @@ class KnownBytes:
     """Finds what modules said of bytes that landed before.
 
     Args:
-        storage: OUT.
         table: of `find_known`, perhaps mapped from a file; None: nothing is known.
     """
 
@@ -125,7 +121,7 @@ class KnownBytes:
         return {name: place for name, place in found.items() if place >= 0}
 
     def read(self, image_ids: Sequence[str], places: Sequence[Mapping[str, int]]) -> list[dict[str, Any]]:
-        """What is known of images.
+        """What is known of images. Raises `LandingError`.
 
         Args:
             image_ids: whose faces they are to be from now on.
@@ -133,9 +129,6 @@ class KnownBytes:
 
         Returns:
             A dict an image: `format`, `width`, `height`, `taken_at`, and each module's struct.
-
-        Raises:
-            LandingError: a part file cannot be read.
         """
         if not image_ids:
             return []

@@ -48,17 +48,14 @@ class Moves:
 def find_moves(landing: Landing, since: int, is_there: int, find_gone: Callable[[Sequence[str]], list[bool]]) -> Moves:
     """What moved to where an image has landed since a generation.
 
-    An image moved whose bytes landed under a new name, or as a new version of another one, while its own place is
-    empty or has other bytes now. Holds 32 bytes of each image that landed since, and what landed of the same bytes.
+    An image moved whose bytes landed under a new name, or as a new version of another one, while its own place is empty
+    or has other bytes now. Holds 32 bytes of each image that landed since, and what landed of the same bytes. Raises
+    `LandingError`.
 
     Args:
-        landing: what is there now.
         since: what landed in this generation and later is new.
         is_there: what landed in this generation and later is certainly there.
         find_gone: of image_ids, which are certainly not there any more.
-
-    Raises:
-        LandingError: a part file cannot be read.
     """
     shared = _shared(landing.parts, since)
     if not len(shared):

@@ -25,14 +25,12 @@ _Key = tuple[str, str]
 def copy_pictures(storage: Storage, alike: Mapping[_Key, Sequence[_Key]], generation: int) -> None:
     """Land the pictures of images again, as those of others of the same bytes that have none.
 
-    Of files that hold none of them, ids alone are read; killed at any point, the next call does the rest.
+    Of files that hold none of them, ids alone are read; killed at any point, the next call does the rest. Raises
+    `LandingError`.
 
     Args:
         alike: image_id and version of who may lack pictures -> of all that had its bytes.
         generation: of the run; the new files are named after it.
-
-    Raises:
-        LandingError: OUT cannot be written.
     """
     if not alike:
         return

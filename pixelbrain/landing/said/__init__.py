@@ -2,5 +2,5 @@
 
 | what | file | role |
 | --- | --- | --- |
-| `EventLog`, `active` | events | one small file an event, appended; those that hold, without what was taken back |
+| `EventLog`, `active`, `parse_event` | events | one small file an event, appended; those that hold |
 """

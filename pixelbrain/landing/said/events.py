@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import getpass
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timezone
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from pixelbrain.errors import LandingError
 from pixelbrain.storage.base import Storage
@@ -90,6 +90,28 @@ class EventLog(Generic[E]):
     def _read(self, name: str) -> E:
         path = f"{self._folder}/{name}"
         return self._parse(self._storage.read(path) or b"", f"{self._storage.uri}/{path}")
+
+
+def parse_event(data: bytes, name: str, what: str, kinds: Collection[str], make: Callable[[dict[str, Any]], E]) -> E:
+    """An event of a file's bytes.
+
+    Args:
+        data: JSON of a dict with a `kind`.
+        name: of the file, for messages.
+        what: the kind of event, for messages.
+        kinds: those that are known.
+        make: what was read, to the event.
+
+    Raises:
+        LandingError: it is no event, or one of a later version.
+    """
+    try:
+        told = json.loads(data)
+        if told["kind"] not in kinds:
+            raise LandingError(f"{name} is a {what} of a later Pixelbrain ({told['kind']}): update this one")
+        return make(told)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise LandingError(f"{name} is no {what}: move it away, or put it back from a copy") from None
 
 
 def active(events: Iterable[E]) -> list[E]:

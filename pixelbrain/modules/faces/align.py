@@ -14,10 +14,9 @@ CHIP_POINTS = np.array(
 
 
 def align(photo: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-    """uint8 (112, 112, 3), RGB: the face whose landmarks, (5, 2) in the photo's pixels, these are; black is outside.
+    """Of a photo, uint8 (H, W, 3), RGB, the face whose landmarks, (5, 2) in its pixels, these are: uint8 (112, 112, 3).
 
-    Args:
-        photo: uint8 (H, W, 3), RGB.
+    Black is outside.
     """
     # from the chip's pixels to the photo's; Pillow counts from a pixel's corner, and landmarks are of its middle
     matrix = similarity(CHIP_POINTS + 0.5, landmarks + 0.5)
@@ -45,11 +44,7 @@ def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def turn_back(points: np.ndarray, turn: int, width: float, height: float) -> np.ndarray:
-    """Points (..., 2) in a picture that was turned clockwise by `turn` degrees, in it as it is shown.
-
-    Args:
-        width, height: of the picture as it is shown.
-    """
+    """Points (..., 2) in a picture that was turned clockwise by `turn` degrees, in it as it is shown, of this size."""
     x, y = points[..., 0], points[..., 1]
     shown = {0: (x, y), 90: (y, height - x), 180: (width - x, height - y), 270: (width - y, x)}[turn]
     return np.stack(shown, axis=-1)

@@ -61,8 +61,7 @@ class _Found(NamedTuple):
 class FaceDetector:
     """facenet-pytorch's MTCNN, whose weights come in its wheel; they are loaded by `setup`.
 
-    Raises:
-        ConfigError: a value that cannot work.
+    Raises `ConfigError` of a value that cannot work.
     """
 
     detect_max_side_px: int = 1024  # detect on a copy no longer than this: the time goes with its area
@@ -102,10 +101,6 @@ class FaceDetector:
         from pixelbrain.modules.faces.mtcnn import Mtcnn
 
         self._mtcnn = Mtcnn(self.min_face_px, device)
-
-    def detect(self, image: DecodedImage) -> list[Face]:
-        """All faces of a photo, as `detect_all` finds them."""
-        return self.detect_all([image])[0]
 
     def detect_all(self, images: Sequence[DecodedImage]) -> list[list[Face]]:
         """The faces of each photo, ordered by position: top to bottom, then left to right.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from pixelbrain import schema
-from pixelbrain.errors import MissingExtraError, ModuleError
+from pixelbrain.errors import ModuleError
 from pixelbrain.images.preprocess import FacePreprocessor
 from pixelbrain.images.torchvision import import_torchvision
 from pixelbrain.modules.faces.detector import Face
-from pixelbrain.modules.weights.find import ModelFile
+from pixelbrain.modules.weights.find import ModelFile, find_package
 
 _FACES_AT_ONCE = 64  # a photo may hold hundreds
 
@@ -43,8 +42,15 @@ class FaceEmbedder(abc.ABC):
         """Load the model."""
 
     @abc.abstractmethod
+    def _embed(self, faces: Sequence[Face]) -> np.ndarray:
+        """Some faces, one or more, to (len(faces), dim), of any length."""
+
     def embed(self, faces: Sequence[Face]) -> np.ndarray:
         """Faces of any photos, to float32 (len(faces), dim), L2-normalised."""
+        vectors = [np.empty((0, self.dim), np.float32)]
+        for start in range(0, len(faces), _FACES_AT_ONCE):
+            vectors.append(self._embed(faces[start : start + _FACES_AT_ONCE]))
+        return normalise_rows(np.concatenate(vectors))
 
 
 class InceptionEmbedder(FaceEmbedder):
@@ -70,16 +76,12 @@ class InceptionEmbedder(FaceEmbedder):
         self._model = fold_batch_norms(model).to(device, memory_format=torch.channels_last)
         self._device = device
 
-    def embed(self, faces: Sequence[Face]) -> np.ndarray:
+    def _embed(self, faces: Sequence[Face]) -> np.ndarray:
         import torch
 
-        vectors = [np.empty((0, self.dim), np.float32)]
         with torch.inference_mode():
-            for start in range(0, len(faces), _FACES_AT_ONCE):
-                batch = np.stack([face.square for face in faces[start : start + _FACES_AT_ONCE]])
-                values = FacePreprocessor().to_tensor(batch, device=self._device)
-                vectors.append(self._model(values).float().cpu().numpy())
-        return normalise_rows(np.concatenate(vectors))
+            values = FacePreprocessor().to_tensor(np.stack([face.square for face in faces]), device=self._device)
+            return self._model(values).float().cpu().numpy()
 
 
 class DlibEmbedder(FaceEmbedder):
@@ -98,8 +100,7 @@ class DlibEmbedder(FaceEmbedder):
         return {**super().settings(), "landmarks_sha256": self.weights_files[1].sha256()}
 
     def check(self) -> None:
-        if importlib.util.find_spec("dlib") is None:
-            raise MissingExtraError("--embedder dlib: package dlib is not installed: pip install 'pixelbrain[offline]'")
+        find_package("dlib", "--embedder dlib", "'pixelbrain[offline]'")
 
     def setup(self, device: str = "cpu") -> None:
         self.check()
@@ -109,13 +110,11 @@ class DlibEmbedder(FaceEmbedder):
         self._network = dlib.face_recognition_model_v1(recognition)
         self._predictor = dlib.shape_predictor(landmarks)
 
-    def embed(self, faces: Sequence[Face]) -> np.ndarray:
-        if not faces:
-            return np.empty((0, self.dim), np.float32)
+    def _embed(self, faces: Sequence[Face]) -> np.ndarray:
         # its batches are no faster on a CPU than its single faces
-        return normalise_rows(np.stack([self._embed(face) for face in faces]))
+        return np.stack([self._embed_one(face) for face in faces])
 
-    def _embed(self, face: Face) -> np.ndarray:
+    def _embed_one(self, face: Face) -> np.ndarray:
         import dlib
 
         x1, y1, x2, y2 = (round(float(value)) for value in face.photo_box)

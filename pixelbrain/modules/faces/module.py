@@ -84,12 +84,10 @@ class FaceModule(PipelineModule):
 def cut_out(image: DecodedImage, faces: Sequence[dict[str, Any]]) -> np.ndarray:
     """uint8 (n, 112, 112, 3), RGB: the faces of a photo, aligned as models like ArcFace want them; see `align`.
 
-    Args:
-        image: the photo, maybe decoded at a reduced scale.
-        faces: with `landmarks`, as they land: in pixels of the upright original.
+    Raises `ModuleError` where a face has none.
 
-    Raises:
-        ModuleError: a face has none.
+    Args:
+        faces: with `landmarks`, as they land: in pixels of the upright original.
     """
     if any(face.get("landmarks") is None for face in faces):
         raise ModuleError("a face has no landmarks to align it by")

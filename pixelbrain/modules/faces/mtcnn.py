@@ -111,9 +111,8 @@ class Mtcnn:
     def _propose(self, sums: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """What the first network takes for faces in photos of one size, by size that it looks at them in.
 
-        Yields:
-            Float (n, 9), a box, its score and how far to move its sides, in shares of its size; and int64 (n,), whose
-            it is.
+        Float (n, 9), a box, its score and how far to move its sides, in shares of its size; and int64 (n,), whose it
+        is.
         """
         from torchvision.ops import batched_nms
 

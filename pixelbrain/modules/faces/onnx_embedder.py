@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pixelbrain.errors import ConfigError, MissingExtraError, ModuleError, WeightsError
+from pixelbrain.errors import ConfigError, ModuleError, WeightsError
 from pixelbrain.modules.faces.align import CHIP_PX, align
 from pixelbrain.modules.faces.detector import Face
-from pixelbrain.modules.faces.embedders import FaceEmbedder, normalise_rows
-from pixelbrain.modules.weights.find import ModelFile
-
-_FACES_AT_ONCE = 64
+from pixelbrain.modules.faces.embedders import FaceEmbedder
+from pixelbrain.modules.weights.find import ModelFile, find_package
 
 
 class OnnxEmbedder(FaceEmbedder):
     """An ONNX file of the user's own, run by onnxruntime; known by its bytes, whatever it is called.
 
-    Input: float32 (n, 3, 112, 112), RGB, (x - 127.5) / 127.5. Output: float32 (n, d), the first of several.
-
-    Raises:
-        ConfigError: no such file.
-        MissingExtraError: onnxruntime is not installed.
-        WeightsError: not ONNX, or a model of other inputs or outputs.
+    Input: float32 (n, 3, 112, 112), RGB, (x - 127.5) / 127.5. Output: float32 (n, d), the first of several. Raises
+    `ConfigError`: no such file; `MissingExtraError`; `WeightsError`: not ONNX, or of other inputs or outputs.
     """
 
     def __init__(self, file: str | Path) -> None:
@@ -43,10 +36,7 @@ class OnnxEmbedder(FaceEmbedder):
         self.dim = _width(str(path), sha256)
 
     def check(self) -> None:
-        if importlib.util.find_spec("onnxruntime") is None:
-            raise MissingExtraError(
-                "--embedder onnx: package onnxruntime is not installed: pip install 'pixelbrain[onnx]'"
-            )
+        find_package("onnxruntime", "--embedder onnx", "'pixelbrain[onnx]'")
 
     def setup(self, device: str = "cpu") -> None:
         import torch
@@ -54,20 +44,14 @@ class OnnxEmbedder(FaceEmbedder):
         # of this actor; its own default is the whole machine
         self._session = _open(self._file, device, threads=torch.get_num_threads())
 
-    def embed(self, faces: Sequence[Face]) -> np.ndarray:
-        vectors = [np.empty((0, self.dim), np.float32)]
-        for start in range(0, len(faces), _FACES_AT_ONCE):
-            chips = np.stack(
-                [align(face.photo, face.photo_landmarks) for face in faces[start : start + _FACES_AT_ONCE]]
+    def _embed(self, faces: Sequence[Face]) -> np.ndarray:
+        found = _run(self._session, np.stack([align(face.photo, face.photo_landmarks) for face in faces]))
+        if found.shape != (len(faces), self.dim):
+            raise ModuleError(
+                f"{self._file}: vectors of shape {found.shape} for {len(faces)} faces, and of {self.dim} numbers "
+                "each when it was looked at: its output has no fixed width"
             )
-            found = _run(self._session, chips)
-            if found.shape != (len(chips), self.dim):
-                raise ModuleError(
-                    f"{self._file}: vectors of shape {found.shape} for {len(chips)} faces, and of {self.dim} numbers "
-                    "each when it was looked at: its output has no fixed width"
-                )
-            vectors.append(found)
-        return normalise_rows(np.concatenate(vectors))
+        return found
 
 
 def _open(path: Path, device: str, *, threads: int) -> Any:

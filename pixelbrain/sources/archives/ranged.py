@@ -9,21 +9,19 @@ import stat
 from collections.abc import Iterator
 from typing import Any, BinaryIO, cast
 
-from pixelbrain.errors import ReadError, SourceError
+from pixelbrain.errors import ReadError
 from pixelbrain.sources.base import ImageBytes, Part
 from pixelbrain.sources.cloud import CLOUD_SCHEMES, CloudGet, read_cloud
 from pixelbrain.sources.local import read_local, stat_version
-from pixelbrain.sources.s3_read import read_s3
+from pixelbrain.sources.s3 import getter, read_s3
 from pixelbrain.storage.file_uri import FILE_SCHEME, uri_to_path
 from pixelbrain.storage.retry import Retries, with_retries
-from pixelbrain.storage.s3_client import s3_client
-from pixelbrain.storage.s3_errors import error_code, error_status, s3_errors
-from pixelbrain.storage.s3_file import open_object
-from pixelbrain.storage.s3_uri import S3_SCHEME, split_s3_uri, version_of
+from pixelbrain.storage.s3_errors import error_status, s3_errors
+from pixelbrain.storage.s3_file import fetch, open_object
+from pixelbrain.storage.s3_uri import S3_SCHEME, version_of
 
 #: At once, of an object: a header, and the small members and headers behind it.
 _BUFFER_BYTES = 16 * 1024
-_SILENCE_S = 30.0
 _RETRIES = Retries()
 
 
@@ -31,8 +29,7 @@ _RETRIES = Retries()
 def open_ranged(uri: str, *, s3_endpoint: str | None = None) -> Iterator[tuple[BinaryIO, str]]:
     """A file:// or s3:// URI, or one of `CLOUD_SCHEMES`, as a file, and the version of what is read of it.
 
-    Raises:
-        ReadError: gone, not permitted, no regular file, or replaced while it is read: here, and from reads of it.
+    Raises `ReadError`, also where it is replaced while it is read: here, and from reads of it.
     """
     if uri.startswith(FILE_SCHEME):
         try:
@@ -58,12 +55,7 @@ def open_ranged(uri: str, *, s3_endpoint: str | None = None) -> Iterator[tuple[B
 
 
 def read_part(uri: str, part: Part, version: str, *, s3_endpoint: str | None = None) -> ImageBytes:
-    """A part of a file of this version.
-
-    Raises:
-        OtherVersionError: it has another one now.
-        ReadError: it cannot be read, or ends before the part does.
-    """
+    """A part of a file of this version. Raises `OtherVersionError`: it has another one now; `ReadError`."""
     if uri.startswith(FILE_SCHEME):
         return read_local(uri, part, version)
     if uri.startswith(CLOUD_SCHEMES):
@@ -75,12 +67,7 @@ class _Get:
     """Fetches ranges of an object, as `open_object` asks for them, all of one version."""
 
     def __init__(self, uri: str, endpoint: str | None) -> None:
-        try:
-            bucket, key = split_s3_uri(uri)
-            self._client = s3_client(endpoint, read_timeout_s=_SILENCE_S)
-        except SourceError as error:
-            raise ReadError(str(error)) from None
-        self._where = {"Bucket": bucket, "Key": key}
+        self._get = getter(uri, endpoint)
         self.version = ""
 
     def __call__(self, **which: str) -> tuple[bytes, dict[str, Any]] | None:
@@ -88,14 +75,10 @@ class _Get:
 
     def _try(self, which: dict[str, str]) -> tuple[bytes, dict[str, Any]] | None:
         try:
-            answer = self._client.get_object(**self._where, **which)
-            with answer["Body"] as body:
-                data = body.read()
+            data, answer = fetch(self._get, **which)
         except s3_errors() as error:
             if error_status(error) == 404:
                 return None
-            if error_code(error) == "InvalidRange" and "IfMatch" not in which:  # it is empty
-                return self._try({})
             if error_status(error) in (412, 416):
                 raise ReadError("it changes while it is read: run again when nothing writes it any more") from None
             raise

@@ -25,16 +25,12 @@ def member_version(version: str, part: Part) -> str:
 
 
 def read_member(image_id: str, version: str = "", *, s3_endpoint: str | None = None) -> ImageBytes:
-    """The bytes of a member, and the version that they are of.
+    """The bytes of a member, and the version that they are of. Raises `ReadError`.
 
     Args:
         image_id: see `member_uri`.
         version: that a listing found. Without it, or where the archive has another one by now, the archive's headers
             are looked through for the name; those of the last archives are remembered.
-        s3_endpoint: another S3 server's URL.
-
-    Raises:
-        ReadError: the archive cannot be read, or the member is not in it (any more), or not whole.
     """
     member = split_member(image_id)
     if member is None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import collections
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 import pyarrow as pa
 
+from pixelbrain.ahead import map_ahead
 from pixelbrain.errors import ReadError, SourceError
 from pixelbrain.sources.archives.names import is_parquet_name, member_uri, split_member
 from pixelbrain.sources.archives.parquet import parquet_members
@@ -23,6 +22,8 @@ _AHEAD = 16
 
 
 class _Listed(NamedTuple):
+    archive: str
+    version: str
     rows: list[ManifestRow]
     passed_over: PassedOver
     damage: str  # what is wrong with it
@@ -35,11 +36,7 @@ class ArchiveSource(ImageSource):
     read, or not to its end, is a row of its own, which fails with the reason, behind the rows of what is whole.
 
     Args:
-        files: lists the archives.
         alone: it is the only one, and named: if nothing of it can be read, nothing can be listed.
-        hidden: list hidden members, too.
-        column: of Parquet files, the one that holds the images.
-        s3_endpoint: another S3 server's URL.
     """
 
     def __init__(
@@ -68,35 +65,20 @@ class ArchiveSource(ImageSource):
         return member is not None and member[1] not in self._damaged and self._files.covers(member[1])
 
     def _rows(self, tables: Iterable[pa.Table]) -> Iterator[ManifestRow]:
-        archives = (pair for table in tables for pair in zip(*table.to_pydict().values(), strict=True))
-        for archive, version, listed in self._ahead(archives):
+        archives = (row for table in tables for row in zip(*table.to_pydict().values(), strict=True))
+        for listed in map_ahead(self._list, archives, threads=_AHEAD, ahead=_AHEAD, name="archive"):
             for kind, count in listed.passed_over.items():
                 self.passed_over[kind] = self.passed_over.get(kind, 0) + count
             yield from listed.rows
             if listed.damage:
                 if self._alone and not listed.rows:
-                    raise SourceError(f"{one_line(archive)}: {listed.damage}")
-                self._damaged.add(archive)
-                yield member_uri(_kind(archive), archive, ""), version, None
+                    raise SourceError(f"{one_line(listed.archive)}: {listed.damage}")
+                self._damaged.add(listed.archive)
+                yield member_uri(_kind(listed.archive), listed.archive, ""), listed.version, None
 
-    def _ahead(self, archives: Iterator[tuple[str, str, int | None]]) -> Iterator[tuple[str, str, _Listed]]:
-        """Each archive, its version and what is in it, the next ones on their way."""
-        pool = ThreadPoolExecutor(_AHEAD, thread_name_prefix="archive")
-        waiting: collections.deque[tuple[str, str, Future[_Listed]]] = collections.deque()
-        try:
-            for archive, version, _size in archives:
-                waiting.append((archive, version, pool.submit(self._list, archive)))
-                if len(waiting) >= _AHEAD:
-                    archive, version, listed = waiting.popleft()
-                    yield archive, version, listed.result()
-            while waiting:
-                archive, version, listed = waiting.popleft()
-                yield archive, version, listed.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-    def _list(self, archive: str) -> _Listed:
-        found = _Listed([], PassedOver(), "")
+    def _list(self, row: ManifestRow) -> _Listed:
+        archive = row[0]
+        found = _Listed(archive, row[1], [], PassedOver(), "")
         seen: set[str] = set()
         try:
             with open_ranged(archive, s3_endpoint=self._endpoint) as (file, version):

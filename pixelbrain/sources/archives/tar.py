@@ -23,8 +23,7 @@ class TarMember(NamedTuple):
 def tar_members(file: BinaryIO) -> Iterator[TarMember]:
     """The members, in their order, while their headers are read: no byte of a member is.
 
-    Raises:
-        ReadError: it is no tar, or one that is damaged or cut off; what was yielded before is there.
+    Raises `ReadError`: no tar, or one that is damaged or cut off; what was yielded before is there.
     """
     count = 0
     try:

@@ -33,8 +33,7 @@ def per_host() -> int:
 def host_slot(host: str) -> Iterator[None]:
     """One of a host's slots, as long as this lasts; the system gives back those of a process that is killed.
 
-    Raises:
-        AnswerError: none became free in 5 minutes.
+    Raises `AnswerError`: none became free in 5 minutes.
     """
     many = per_host()
     deadline = time.monotonic() + _PATIENCE_S

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urljoin
 
 from pixelbrain.errors import ReadError, SourceError
-from pixelbrain.sources.base import MAX_IMAGE_BYTES, ImageBytes
+from pixelbrain.sources.base import ImageBytes, check_image_size
 from pixelbrain.sources.web.hosts import host_slot
 from pixelbrain.sources.web.urls import split_url
 from pixelbrain.storage.retry import Retries, with_retries
@@ -34,11 +34,7 @@ _local = threading.local()
 
 
 def read_web(url: str, *, retries: Retries = _RETRIES) -> ImageBytes:
-    """The bytes behind a URL, and their version: the ETag, or else the time and length.
-
-    Raises:
-        ReadError: gone, not permitted, over `MAX_IMAGE_BYTES`, still failing after the retries, or too slow.
-    """
+    """The bytes behind a URL, and their version: the ETag, or else the time and length. Raises `ReadError`."""
     deadline = time.monotonic() + retries.limit_s
     return with_retries(lambda: _read(url, deadline), retries, ReadError)
 
@@ -46,8 +42,7 @@ def read_web(url: str, *, retries: Retries = _RETRIES) -> ImageBytes:
 def look_web(url: str) -> tuple[str, int | None]:
     """The version of what is behind a URL, and its size in bytes, where the server says it.
 
-    Raises:
-        ReadError: it does not answer, or not to such a question.
+    Raises `ReadError`: it does not answer, or not to such a question.
     """
 
     def look() -> tuple[str, int | None]:
@@ -95,11 +90,11 @@ def _read(url: str, deadline: float) -> ImageBytes:
     have = 0
     with _answer("GET", url) as answer:
         version, size = _version(answer)
-        _check_size(size or 0)
+        check_image_size(size or 0)
         for piece in answer.iter_content(_PIECE_BYTES):
             pieces.append(piece)
             have += len(piece)
-            _check_size(have)
+            check_image_size(have)
             if time.monotonic() > deadline:
                 raise ReadError(f"too slow: {have:,} bytes came in time")
     if _PAGE.match(pieces[0] if pieces else b""):
@@ -160,11 +155,6 @@ def _version(answer: Any) -> tuple[str, int | None]:
     except (TypeError, ValueError):
         modified = None
     return version_of(answer.headers.get("ETag"), modified, size), size
-
-
-def _check_size(size: int) -> None:
-    if size > MAX_IMAGE_BYTES:
-        raise ReadError(f"{size:,} bytes are no image: more than {MAX_IMAGE_BYTES:,} are not read")
 
 
 def _session() -> Any:

@@ -19,8 +19,7 @@ def is_web(place: str) -> bool:
 def normal_url(url: str) -> str:
     """A URL with its scheme and host in small letters, without the usual port and without a fragment.
 
-    Raises:
-        SourceError: it names no host, or holds a user or password, which would land as a part of the image's id.
+    Raises `SourceError`: no host in it, or a user or password, which would land as a part of the image's id.
     """
     parts, port = split_url(url)
     if parts.username is not None or parts.password is not None:

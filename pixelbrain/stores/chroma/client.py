@@ -65,10 +65,7 @@ def connect(url: str) -> Any:
     """A client of the server at `http://HOST:PORT/NAME` (port 8000, or 443 with https, when absent).
 
     NAME is of a database in it, which is made when it is not there; without one it is ChromaDB's default database.
-
-    Raises:
-        StoreError: it does not answer within 5 s, or does not let us make the database.
-        ConfigError: not such an address.
+    Raises as `find_server`, and `StoreError` where it does not let us make the database.
     """
     server, name = find_server(url), chroma_database(url) or chromadb.DEFAULT_DATABASE
     with chroma_errors(mask_uri(url)):

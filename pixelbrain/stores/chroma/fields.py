@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from pixelbrain.errors import StoreError
 from pixelbrain.landing.landing import Landing
@@ -17,7 +15,7 @@ from pixelbrain.stores.chroma import health_process
 from pixelbrain.stores.chroma.own_vectors import land_vectors
 from pixelbrain.stores.load_record import vectors_behind
 from pixelbrain.stores.results import WriteResult
-from pixelbrain.stores.vectors import Match, VectorBatch, check_collection, vector_fields
+from pixelbrain.stores.vectors import check_collection, vector_fields
 
 if TYPE_CHECKING:
     from pixelbrain.stores.chroma.collections import VectorStore
@@ -29,22 +27,12 @@ Collection = str
 
 
 class ChromaVectors:
-    """The vectors of an OUT in ChromaDB, which is opened when it is first needed.
-
-    Args:
-        landing: the OUT.
-        location: a server's URL, or a folder.
-    """
+    """The vectors of an OUT in ChromaDB, a server's URL or a folder, which is opened when it is first needed."""
 
     def __init__(self, landing: Landing, location: str | Path) -> None:
         self.landing, self.location = landing, location
         self._store: VectorStore | None = None
         self._closed = False
-
-    @property
-    def opened(self) -> bool:
-        """Whether it is open."""
-        return self._store is not None
 
     @property
     def store(self) -> VectorStore:
@@ -91,43 +79,23 @@ class ChromaVectors:
             load.finish()
         return WriteResult(written=written, errors=tuple(errors))
 
-    def query(
-        self, collection: Collection, vectors: np.ndarray, n_results: int, where: Mapping[str, Any] | None
-    ) -> list[list[Match]]:
-        """See `Database.query_vector_field`."""
-        self._require(collection)
-        return self.store.query(collection, vectors, n_results, where)
-
-    def batches(self, collection: Collection, batch: int) -> Iterator[VectorBatch]:
-        """See `Database.iter_vectors`."""
-        self._require(collection)
-        return self.store.iter_vectors(collection, batch)
-
     def model(self, collection: Collection) -> ModelInfo:
-        """Which model computed the vectors. Raises `StoreError`: nothing was loaded yet."""
-        self._require(collection)
-        model = self.store.model(collection)
+        """See `Database.vector_model`."""
+        model = self.holding(collection).model(collection)
         if model is None:
             raise self._nothing_loaded(collection)
         return model
 
-    def behind(self, collection: str) -> str | None:
-        """How a collection differs from what landed, by what its last load remembers; None: it does not.
-
-        Reads no vector, and of OUT the ids only. Raises `StoreError` for one that is damaged, or cannot be reached.
-        """
+    def behind(self, collection: Collection) -> str | None:
+        """See `Database.behind`."""
         self.landing.refresh()  # others may have landed more
         if not self.exists:
             return vectors_behind(self.landing, collection, None, 0)
-        self._require(collection)
-        return vectors_behind(self.landing, collection, self.store.loaded(collection), self.store.count(collection))
+        store = self.holding(collection)
+        return vectors_behind(self.landing, collection, store.loaded(collection), store.count(collection))
 
-    def require_in_step(self, collection: Collection) -> None:
-        """Raises `StoreError` if it does not hold what landed, or nothing did: before a table takes another's place."""
-        if (why := self.behind(collection)) is not None:
-            raise StoreError(f"{why}: `pixelbrain load {self.landing.storage.uri}` first")
-
-    def _require(self, collection: str) -> None:
+    def holding(self, collection: Collection) -> VectorStore:
+        """The collections, of which this one can be read. Raises `ConfigError` and `StoreError` where it cannot."""
         check_collection(self.landing, collection)
         if not self.exists:  # opening it would make an empty one
             raise self._nothing_loaded(collection)
@@ -135,6 +103,7 @@ class ChromaVectors:
             if self._store is None:
                 health_process.warm_up()  # beside our own import of chromadb
             self.store.connection.require_sound(collection)
+        return self.store
 
     def _nothing_loaded(self, collection: str) -> StoreError:
         return StoreError(

@@ -82,15 +82,14 @@ def _examine_collection(client: Any, name: str, sample: Sample) -> Finding | Non
     from chromadb.errors import ChromaError, NotFoundError
 
     try:
-        try:
-            collection = client.get_collection(collection_name(name), embedding_function=None)
-        except NotFoundError:
-            return Finding(kind="index", reason="it is not there") if sample.count else None
+        collection = client.get_collection(collection_name(name), embedding_function=None)
         held = collection.count()
         if sample.count is not None and held != sample.count:
             return Finding(kind="index", reason=f"it holds {held:,} vectors, and {sample.count:,} were written")
         ids, vectors = (list(sample.ids), sample.vectors) if len(sample.ids) else _some(collection, held)
         return _compare(collection, ids, vectors) if ids else None
+    except NotFoundError:
+        return Finding(kind="index", reason="it is not there") if sample.count else None
     except (ChromaError, ValueError, TypeError) as error:
         reason = (str(error) or repr(error)).splitlines()[0]
         if not is_damage(reason):

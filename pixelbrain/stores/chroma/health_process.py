@@ -1,8 +1,8 @@
 """Collections are examined in a process of its own: a damaged index may crash who reads it, which is a finding, too.
 
-`python -m pixelbrain.stores.chroma.health_process` is that process. It reads pickled requests and writes pickled
-answers; each is answered by a fork of it, which has imported chromadb (2 s) and opened nothing. It ends with its input,
-or when nobody asked for a while.
+`python -m pixelbrain.stores.chroma.health_process` is that process. Through a pipe come requests and go answers; each
+is answered by a fork of it, which has imported chromadb (2 s) and opened nothing. It ends with the pipe, or when nobody
+asked for a while.
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ from __future__ import annotations
 import atexit
 import contextlib
 import ctypes
+import multiprocessing
 import os
 import pickle
-import select
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Mapping
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from pixelbrain.errors import StoreError
@@ -90,36 +91,31 @@ class _Examiner:
             "PYTHONPATH": os.pathsep.join(filter(None, (str(package), os.environ.get("PYTHONPATH")))),
             "OPENBLAS_NUM_THREADS": "1",  # no threads of numpy's in a process that forks
         }
-        try:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "pixelbrain.stores.chroma.health_process"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._said,
-                env=environment,
-                start_new_session=True,  # Ctrl-C is for us
-            )
-        except OSError as error:
-            self._said.close()
-            raise StoreError(f"cannot start {sys.executable}: {error.strerror or error}") from None
+        self._pipe, theirs = multiprocessing.Pipe()
+        with theirs:
+            command = [sys.executable, "-m", "pixelbrain.stores.chroma.health_process", str(theirs.fileno())]
+            try:
+                self.process = subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stdout=self._said, stderr=self._said, env=environment,
+                    pass_fds=[theirs.fileno()], start_new_session=True,  # Ctrl-C is for us
+                )  # fmt: skip
+            except OSError as error:
+                self._pipe.close()
+                self._said.close()
+                raise StoreError(f"cannot start {sys.executable}: {error.strerror or error}") from None
 
     def ask(self, request: _Request) -> _Answer | None:
         """Its answer; None when it ended."""
-        assert self.process.stdin is not None and self.process.stdout is not None
         try:
-            self.process.stdin.write(pickle.dumps(request))
-            self.process.stdin.flush()
-            return pickle.load(self.process.stdout)
-        except (OSError, EOFError, pickle.UnpicklingError):  # a broken pipe, or an answer cut short
+            self._pipe.send(request)
+            return self._pipe.recv()
+        except (OSError, EOFError):  # a broken pipe, or an answer cut short
             self.end()
             return None
 
     def end(self) -> None:
         """Let it end, and forget it."""
-        assert self.process.stdin is not None and self.process.stdout is not None
-        with contextlib.suppress(OSError):
-            self.process.stdin.close()
-        self.process.stdout.close()
+        self._pipe.close()
         self.process.wait()
         if not self._said.closed:
             self._said.seek(0)
@@ -151,19 +147,13 @@ def _end() -> None:
 # --- who answers -----------------------------------------------------------------------------------------------------
 
 
-def _serve() -> None:
+def _serve(pipe: Connection) -> None:
     _end_with_parent()
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what native code prints is no answer
     import chromadb  # noqa: F401  (for the forks)
 
-    while select.select([0], [], [], _IDLE_LIMIT_S)[0]:
-        try:
-            request = pickle.load(sys.stdin.buffer)
-        except EOFError:
-            return
-        answers.write(_in_a_fork(request))
-        answers.flush()
+    with contextlib.suppress(EOFError):
+        while pipe.poll(_IDLE_LIMIT_S):
+            pipe.send_bytes(_in_a_fork(pipe.recv()))
 
 
 def _in_a_fork(request: _Request) -> bytes:
@@ -220,4 +210,4 @@ def _examine(folder: Path, samples: Mapping[str, Sample]) -> _Answer:
 
 
 if __name__ == "__main__":
-    _serve()
+    _serve(Connection(int(sys.argv[1])))

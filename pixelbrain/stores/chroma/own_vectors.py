@@ -30,20 +30,11 @@ def land_vectors(
 ) -> tuple[int, list[tuple[str, str]]]:
     """Land a vector of each of these images, in place of those that they have under this name.
 
-    They are of the images as they are now: of a file that changes, as of one that is pruned, the vector goes.
-
-    Args:
-        landing: where the images landed.
-        name: of the column, and of what is searched.
-        vectors: by image_id: numbers, as many of each; None takes an image's away.
-        model: what computed them; the name by default. Those of two models never meet under one name.
+    They are of the images as they are now: of a file that changes, as of one that is pruned, the vector goes. What is
+    given, and what is raised, says `Database.store_vectors`.
 
     Returns:
         How many were landed; and by image_id why others were not: no such image, another length, a NaN, only zeros.
-
-    Raises:
-        ConfigError: such a name cannot be, or is a module's or a question's, or is of vectors of another model.
-        LandingError, OutLockedError: OUT cannot be read or written, or another process is at work on it.
     """
     if not _NAME.fullmatch(name):
         raise ConfigError(f"vectors cannot be called {name!r}: small letters, digits and _, as clip_large")

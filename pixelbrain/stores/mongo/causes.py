@@ -168,7 +168,8 @@ def why_no_answer(client: pymongo.MongoClient, read: Mapping[str, Any]) -> str |
         return _why_no_member(seeds, wanted, options)
     if ghost := next((host for host, server in servers.items() if server.server_type_name == "RSGhost"), None):
         return f"{_address(ghost)} is in a replica set that has not begun: rs.initiate() in mongosh"
-    whys = {address: _why_unreachable(address, options) for address, server in servers.items() if _unknown(server)}
+    unknown = [address for address, server in servers.items() if server.server_type_name == "Unknown"]
+    whys = {address: _why_unreachable(address, options) for address in unknown}
     reasons = "; ".join(f"{_address(one)}: {why}" for one, why in whys.items() if why)
     if len(whys) < len(servers):
         down = f" ({reasons})" if reasons else ""
@@ -176,10 +177,6 @@ def why_no_answer(client: pymongo.MongoClient, read: Mapping[str, Any]) -> str |
     if reasons and not set(whys) & set(seeds):
         return f"its replica set calls its members so: {reasons}; they must be names that work from here, too"
     return reasons or None
-
-
-def _unknown(server: Any) -> bool:
-    return server.server_type_name == "Unknown"
 
 
 def _address(address: tuple[str, int | None]) -> str:

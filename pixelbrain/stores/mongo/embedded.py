@@ -7,7 +7,6 @@ import os
 import threading
 from pathlib import Path
 
-from pixelbrain.errors import StoreError
 from pixelbrain.stores.mongo.mongod import MongodProcess
 
 
@@ -41,21 +40,9 @@ class EmbeddedMongo:
                 _servers[key] = server
             server.holders += 1
             self._server: MongodProcess | None = server
-
-    @property
-    def uri(self) -> str:
-        """Where it answers."""
-        return f"mongodb://127.0.0.1:{self._started().port}/?directConnection=true"
-
-    @property
-    def pid(self) -> int:
-        """The mongod's process id."""
-        return self._started().pid
-
-    def _started(self) -> MongodProcess:
-        if self._server is None:
-            raise StoreError("the embedded MongoDB is not started")
-        return self._server
+        self.pid = server.pid
+        #: Where it answers.
+        self.uri = f"mongodb://127.0.0.1:{server.port}/?directConnection=true"
 
     def alive(self) -> bool:
         """Whether it runs."""

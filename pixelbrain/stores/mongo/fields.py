@@ -77,14 +77,9 @@ def check_field(field: str) -> str:
 
 
 def check_filter(query: Mapping[str, Any] | None, path: Callable[[str], str] = str) -> dict[str, Any]:
-    """A MongoDB filter, if its fields are fields and it runs no JavaScript.
+    """A MongoDB filter, if its fields are fields and it runs no JavaScript; otherwise `ConfigError` is raised.
 
-    Args:
-        query: the filter.
-        path: where documents have what users call so.
-
-    Raises:
-        ConfigError: otherwise.
+    `path`: where documents have what users call so.
     """
     if query is None:
         return {}
@@ -129,14 +124,7 @@ def sort_keys(sort: str | Sequence[str] | None, path: Callable[[str], str] = str
 
 
 def store_field(images: Collection, field: str, values: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> WriteResult:
-    """Set one field of many images, by image_id; None removes it. Images that are not there are not made.
-
-    Returns:
-        What was written; its `errors` name the images that are not there.
-
-    Raises:
-        StoreError: a value that MongoDB refuses, or an array (the others are stored).
-    """
+    """See `Database.store_field`."""
     result = WriteResult()
     missing: list[tuple[str, str]] = []
     for batch in batches(values.items() if isinstance(values, Mapping) else values):

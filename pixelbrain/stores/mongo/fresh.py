@@ -7,7 +7,6 @@ holds the old files or the new ones, and the next call goes on.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,9 +22,9 @@ from pixelbrain.locks.file import FolderLock
 from pixelbrain.stores.mongo.connection import mongo_errors
 from pixelbrain.stores.mongo.embedded import EmbeddedMongo
 from pixelbrain.stores.mongo.mongod import new_files, take_new_files
+from pixelbrain.stores.mongo.upsert import batches
 
 _ITS_OWN = ("admin", "config", "local")  # databases of mongod
-_BATCH = 1_000  # documents
 _LEFT = "loaded.json"  # see `MongoConnection.left`
 
 
@@ -95,6 +94,5 @@ def _copy_database(source: Database, target: Database) -> None:
 
 def _copy_documents(source: Collection, target: Collection) -> None:
     raw = CodecOptions(document_class=RawBSONDocument)  # whatever is in them, as it is
-    documents = iter(source.with_options(raw).find())
-    while batch := list(itertools.islice(documents, _BATCH)):
+    for batch in batches(source.with_options(raw).find()):
         target.with_options(raw).insert_many(batch, ordered=False)

@@ -84,12 +84,7 @@ def take_new_files(folder: Path) -> None:
 
 
 class MongodProcess:
-    """One mongod process, and the lock on its folder; started when made, and answering then.
-
-    Raises:
-        StoreLockedError: another process holds the folder.
-        StoreError: no mongod was found, or it did not start.
-    """
+    """One mongod process, and the lock on its folder; started when made, and answering then; see `EmbeddedMongo`."""
 
     def __init__(self, folder: Path) -> None:
         self.port = 0

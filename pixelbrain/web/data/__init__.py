@@ -3,6 +3,7 @@
 | what | file | role |
 | --- | --- | --- |
 | `Area` | area | a part of a map, as an address says it |
+| `Beside` | beside | work beside the pages: how far it is, and how it went wrong |
 | `colour_by` | colours | by what the points of a map are coloured |
 | `Photos`, `key_of` | columns | what has landed as columns, and what ids are called in addresses |
 | `Day` | dates | dates as people write them among other words |

@@ -6,7 +6,6 @@ import collections
 import functools
 import hashlib
 import json
-import logging
 import secrets
 import threading
 import time
@@ -17,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pixelbrain.errors import LandingError, PeopleError, PixelbrainError
+from pixelbrain.errors import PeopleError
 from pixelbrain.identity.corrections.claims import Claims
 from pixelbrain.identity.corrections.events import Event, active
 from pixelbrain.identity.corrections.people import People
@@ -29,6 +28,7 @@ from pixelbrain.landing.parts import IMAGES
 from pixelbrain.report.gallery.originals import OriginalReader
 from pixelbrain.sources import read_bytes
 from pixelbrain.stages.stages import Stages
+from pixelbrain.web.data.beside import Beside
 from pixelbrain.web.data.columns import Photos, key_of, read_photos
 from pixelbrain.web.data.known import Known
 from pixelbrain.web.data.maps import Maps
@@ -36,8 +36,6 @@ from pixelbrain.web.data.pictures import Pictures
 
 if TYPE_CHECKING:
     from pixelbrain.apps.photo_search import Models
-
-logger = logging.getLogger(__name__)
 
 #: How long an edit waits for a run that works on OUT: somebody sits in front of it.
 _WAIT_S = 3.0
@@ -68,7 +66,8 @@ class Note:
 
     text: str
     good: bool = True
-    undo: int | None = None  # the event that can be taken back
+    undo: tuple[int, ...] = ()  # the events that can be taken back
+    redo: bool = False  # that is, done again: they took something back themselves
     undo_at: str = "/undo"  # where
 
 
@@ -100,14 +99,13 @@ class Desk:
         self.pictures = Pictures(storage, read, max_pixels=config.max_megapixels * 1_000_000)
         self.maps = Maps(storage)
         self._view: View | None = None
-        self._error: PixelbrainError | None = None
+        self._reading = Beside("open", f"{storage.uri} cannot be read")
         self._lock = threading.RLock()  # of what is read of OUT
         self._looked = self._finished = float("-inf")
         self._took = 0.0
         self._stamps = ("", "", "")
         self._there: frozenset[tuple[str, str]] = frozenset()  # the files that photos were read of
         self._awaited = False  # whether pages wait for what is read
-        self._reader: threading.Thread | None = None
         self._notes: collections.OrderedDict[str, Note] = collections.OrderedDict()
         self._kept: collections.OrderedDict[str, Any] = collections.OrderedDict()
         self._chosen: collections.OrderedDict[tuple[str, str], np.ndarray] = collections.OrderedDict()
@@ -115,7 +113,7 @@ class Desk:
 
     def start(self) -> None:
         """Begin to read, beside all else."""
-        self._start_reading()
+        self._reading.start(self._read)
 
     # --- what is there -----------------------------------------------------------------------------------------------
 
@@ -132,12 +130,11 @@ class Desk:
             finally:
                 self._lock.release()
         if self._view is None:
-            self._start_reading()
-        reader = self._reader
-        if reader is not None and (self._view is None or self._awaited):
-            reader.join(wait_s)
-        if self._view is None and self._error is not None:
-            raise self._error
+            self._reading.start(self._read)
+        if self._view is None or self._awaited:
+            self._reading.join(wait_s)
+        if self._view is None and self._reading.error is not None:
+            raise self._reading.error
         return self._view
 
     def again(self) -> None:
@@ -155,7 +152,7 @@ class Desk:
                 self._view = None
             if gone or time.monotonic() - self._finished > _REST * self._took:
                 self._awaited = self._took < _QUICK_S
-                self._start_reading()
+                self._reading.start(self._read)
         if said != self._stamps[1] and self._view is not None:
             self._landing.refresh()
             known = Known(self._landing, self._view.photos, self.maps)
@@ -165,13 +162,7 @@ class Desk:
             self._stamps = *self._stamps[:2], chosen
             self._view = replace(self._view, stamp="".join(self._stamps))
 
-    def _start_reading(self) -> None:
-        with self._lock:
-            if self._reader is None or not self._reader.is_alive():
-                self._reader = threading.Thread(target=self._read, name="pixelbrain-open", daemon=True)
-                self._reader.start()
-
-    def _read(self) -> None:
+    def _read(self, _tell: object) -> None:
         began = time.monotonic()
         try:
             landing = Landing(self.storage)  # another one than pages read of
@@ -180,15 +171,8 @@ class Desk:
             known = Known(landing, photos, self.maps)
             self.pictures.look()
             with self._lock:
-                self._landing, self._stamps, self._error = landing, stamps, None
-                self._there = there
+                self._landing, self._stamps, self._there = landing, stamps, there
                 self._view = View(photos, known, "".join(stamps))
-        except PixelbrainError as error:
-            logger.warning("%s", error)
-            self._error = error
-        except Exception:  # else pages would wait for ever
-            logger.exception("OUT cannot be read")
-            self._error = LandingError(f"{self.storage.uri} cannot be read; the terminal says why")
         finally:
             self._finished = time.monotonic()
             self._took = self._finished - began

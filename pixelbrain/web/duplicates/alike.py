@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import threading
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import pyarrow as pa
 
-from pixelbrain.errors import OutLockedError, PixelbrainError
 from pixelbrain.identity.lookalikes.alike import found_alike
 from pixelbrain.landing.duplicates.choices import ChoiceLog
 from pixelbrain.landing.duplicates.read import found_duplicates
 from pixelbrain.landing.landing import Landing
 from pixelbrain.stages.stages import Stages
+from pixelbrain.web.data.beside import Beside
 from pixelbrain.web.data.desk import Desk, View
 from pixelbrain.web.duplicates.groups import Groups, in_order
-
-logger = logging.getLogger(__name__)
 
 _WAIT_S = 3.0  # as an edit of people waits for a run
 _FIND: Mapping[str, Callable[[Landing], pa.Table | None]] = {
@@ -27,20 +22,6 @@ _FIND: Mapping[str, Callable[[Landing], pa.Table | None]] = {
     "lookalikes": found_alike,
 }
 _FOLDERS = {"duplicates": "duplicates", "lookalikes": "groups"}
-
-
-@dataclass
-class Work:
-    """Looking for duplicates: how far it is."""
-
-    began: float  # of `time.monotonic`
-    done: int = 0
-    total: int = 0
-    error: str = ""
-
-    @property
-    def seconds(self) -> int:
-        return int(time.monotonic() - self.began)
 
 
 class Alike:
@@ -52,8 +33,7 @@ class Alike:
         self._landing: Landing | None = None
         self._found: dict[str, tuple[tuple, pa.Table | None]] = {}  # by what it was made of
         self._groups: dict[str, tuple[tuple, Groups]] = {}
-        self._thread: threading.Thread | None = None
-        self._work: Work | None = None
+        self.looking = Beside("duplicates", "looking for duplicates failed")
 
     def groups(self, view: View, what: str) -> Groups | None:
         """Groups of `duplicates` or of `lookalikes`; None: nobody looked for any. Raises `LandingError`."""
@@ -73,34 +53,7 @@ class Alike:
                 self._groups[what] = chosen, Groups(rows, choices, view.photos, drops=what == "duplicates")
             return self._groups[what][1]
 
-    # --- looking for duplicates --------------------------------------------------------------------------------------
-
-    def start(self) -> None:
+    def look(self) -> None:
         """Look for duplicates, beside the pages; if somebody asked for it already, once."""
-        with self._lock:
-            if self._thread is None or not self._thread.is_alive():
-                self._work = Work(time.monotonic())
-                self._thread = threading.Thread(target=self._look, args=(self._work,), name="duplicates", daemon=True)
-                self._thread.start()
-
-    @property
-    def work(self) -> Work | None:
-        """What is at work, or how the last time went wrong."""
-        with self._lock:
-            at_work = self._thread is not None and self._thread.is_alive()
-            return self._work if self._work is not None and (at_work or self._work.error) else None
-
-    def _look(self, work: Work) -> None:
-        def progress(done: int, total: int) -> None:
-            work.done, work.total = done, total
-
-        try:
-            stages = Stages(self._desk.stages.config, self._desk.stages.display)  # with a landing of its own
-            stages.duplicates(progress=progress)
-        except OutLockedError as error:
-            work.error = f"Something else is at work here: {error}. Try again then."
-        except PixelbrainError as error:
-            work.error = f"{error}."
-        except Exception:  # else the page would wait for ever
-            logger.exception("looking for duplicates failed")
-            work.error = "This did not work; the terminal says why."
+        stages = Stages(self._desk.stages.config, self._desk.stages.display)  # with a landing of its own
+        self.looking.start(lambda tell: stages.duplicates(progress=tell))

@@ -84,7 +84,7 @@ def test_few_vectors_in_step_are_searched_in_parquet_with_nothing_opened(land, r
         by_chroma = _search(database, queries, "images", 50)
     with Database.open(out) as database:
         found = search(database, queries, by="images", model=IMAGE_MODEL, k=50)
-        assert not database._vectors.opened and database.mongo_connection.embedded is None
+        assert database._vectors._store is None and database.mongo_connection.embedded is None
         assert [[match.image_id for match in row] for row in found] == [[m.image_id for m in row] for row in by_chroma]
         assert [m.distance for row in found for m in row] == pytest.approx(
             [m.distance for row in by_chroma for m in row], abs=1e-5
@@ -98,7 +98,7 @@ def test_few_vectors_in_step_are_searched_in_parquet_with_nothing_opened(land, r
             search(database, np.ones((1, 512)), by="images", model=IMAGE_MODEL)
         land([image(41)], replace=False)
         assert len(search(database, queries[:1], by="images", model=IMAGE_MODEL, k=50)[0]) == 39
-        assert database._vectors.opened and "holds 39 images, and 41 landed" in caplog.text
+        assert database._vectors._store is not None and "holds 39 images, and 41 landed" in caplog.text
 
 
 def test_a_filter_on_the_metadata(loaded, rows):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
 from pixelbrain.config import Placement
+from pixelbrain.engine.executor import Job
 from pixelbrain.engine.passes import Passes
 from pixelbrain.engine.progress import Progress
 from pixelbrain.engine.work.fused import ImageWorker
@@ -32,10 +34,13 @@ def run(photo_folder, tmp_path) -> Passes:
         generation=claim_generation(landing.storage),
         tables=list(loader.list_images()),
     )
-    return Passes(
-        worklist=worklist, landing=landing, first_image="", modules=[Size()], states=STATES, placement=Placement(),
-        stands_on={}, progress=Progress(RunNotes(landing.storage), None), lock=SimpleNamespace(lost=False),
-    )  # fmt: skip
+    job = Job(
+        modules=[Size()], storage=landing.storage, source=str(photo_folder), first_image="", placement=Placement()
+    )
+    order = WorkOrder(storage=landing.storage, generation=worklist.generation, states=STATES)
+    progress = Progress(RunNotes(landing.storage), None)
+    lock = SimpleNamespace(lost=False)
+    return Passes(job=job, worklist=worklist, order=order, landing=landing, progress=progress, lock=lock)
 
 
 def test_a_known_listing_is_a_list_and_an_unknown_one_is_listed_by_ray(run):
@@ -61,7 +66,7 @@ def test_a_lost_lock_ends_the_run(run):
 
 def test_after_a_loss_what_has_landed_counts_and_the_rest_is_of_a_new_generation(run):
     run.progress.begin_pass()
-    worker = ImageWorker([Size()], WorkOrder(storage=run.landing.storage, generation=1, states=STATES))
+    worker = ImageWorker([Size()], run.order)
     first, *_ = blocks(run._left(), 3)
     worker(first)  # nobody heard its summary
     run._after_loss()
@@ -78,10 +83,10 @@ def test_what_there_is_no_room_for_is_known_before_a_ray_starts(run, monkeypatch
     monkeypatch.setattr("pixelbrain.engine.on_ray.find_ray", lambda: None)
     monkeypatch.setattr("pixelbrain.engine.on_ray.connected", lambda: False)  # as tests before this one may have been
     monkeypatch.setattr("pixelbrain.engine.on_ray.ray_session", lambda **_: pytest.fail("a Ray was started"))
-    run.placement = Placement(actors={"images": "1000"}, cpus_per_actor={"images": 1})
+    run.job = replace(run.job, placement=Placement(actors={"images": "1000"}, cpus_per_actor={"images": 1}))
     with pytest.raises(EngineError, match="would wait for ever: the pool images wants 1000 x"):
         run.work()
-    run.placement = Placement(device="cuda")
+    run.job = replace(run.job, placement=Placement(device="cuda"))
     monkeypatch.setattr("pixelbrain.engine.plan.nodes.gpus_here", lambda: 0)
     with pytest.raises(EngineError, match="Ray reports no GPU"):
         run.work()

@@ -8,12 +8,12 @@ from pixelbrain.identity.cluster import (
     NeighbourGraph,
     average_linkage,
     dbscan,
-    first_points,
     neighbour_graph,
     pairwise,
     sum_rows,
 )
 from pixelbrain.identity.evaluate import score_clusters
+from pixelbrain.identity.links import first_points
 from pixelbrain.identity.neighbours import nearest_neighbours
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import collections
 import os
 import random
-import threading
 
 import numpy as np
 import pytest
 
 from pixelbrain.landing.landing import Landing
-from pixelbrain.landing.reader import Layer, _fetch_ahead, read_layers, scan_columns
+from pixelbrain.landing.reader import Layer, read_layers, scan_columns
 from pixelbrain.landing.remaining import Remaining
 from pixelbrain.storage.local import LocalStorage
 from tests.unit.landing.histories import MODULES, History, Row, land, manifest, read_all, state
@@ -157,21 +156,3 @@ def test_a_random_past_in_small_batches(tmp_path):
     whole = [row for table in history.landing.iter_images() for row in table.to_pylist()]
     small = [row for table in history.landing.iter_images(batch_rows=2) for row in table.to_pylist()]
     assert whole == small and len(whole) == len(history.expected())
-
-
-def test_who_leaves_half_way_waits_for_no_read():
-    """Python's collector ends what an error left, also in a thread that no other one can end beside."""
-    begun, release = threading.Event(), threading.Event()
-
-    def read() -> bool:
-        begun.set()
-        return release.wait()
-
-    fetched = _fetch_ahead([[lambda: True], [read]], threads=1, ahead=2)
-    assert next(fetched) == [True] and begun.wait(20)
-    closing = threading.Thread(target=fetched.close, daemon=True)
-    closing.start()
-    closing.join(20)
-    waits = closing.is_alive()
-    release.set()
-    assert not waits

@@ -27,7 +27,9 @@ def elsewhere(number: int) -> Owner:
 
 
 def claims(storage: LocalStorage) -> list[dict]:
-    return [json.loads(storage.read(f"lock/{name}") or b"") for name in storage.names("lock")]
+    """One that goes after its name was read, as while a claim is withdrawn, is none."""
+    found = [storage.read(f"lock/{name}") for name in storage.names("lock")]
+    return [json.loads(claim) for claim in found if claim]
 
 
 def silent_claim(storage: LocalStorage, beat_at: float, owner: Owner = ELSEWHERE, after: Sequence[str] = ()) -> str:

@@ -9,8 +9,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from pixelbrain.errors import ReadError
-from pixelbrain.sources import s3_read
-from pixelbrain.sources.s3_read import read_s3
+from pixelbrain.sources import base, s3
+from pixelbrain.sources.s3 import read_s3
 from pixelbrain.storage.retry import Retries
 
 RETRIES = Retries(tries=4, first_wait_s=0.001)
@@ -57,7 +57,7 @@ def serve(monkeypatch):
 
     def make(*comes: int) -> Client:
         client = Client(list(comes))
-        monkeypatch.setattr(s3_read, "s3_client", lambda *_given, **_more: client)
+        monkeypatch.setattr(s3, "s3_client", lambda *_given, **_more: client)
         return client
 
     return make
@@ -104,7 +104,7 @@ def test_the_rest_of_another_object_is_not_joined_where_a_server_ignores_if_matc
 
 
 def test_what_is_too_large_is_not_read(serve, monkeypatch):
-    monkeypatch.setattr(s3_read, "MAX_IMAGE_BYTES", 5)
+    monkeypatch.setattr(base, "MAX_IMAGE_BYTES", 5)
     client = serve()
     with pytest.raises(ReadError, match="10 bytes are no image: more than 5"):
         read_s3("s3://b/a.jpg", retries=RETRIES)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 
 import pytest
+from botocore.exceptions import ClientError, IncompleteReadError
 
 from pixelbrain.storage import s3_file
-from pixelbrain.storage.s3_file import open_object
+from pixelbrain.storage.s3_errors import AnswerError, is_transient
+from pixelbrain.storage.s3_file import fetch, open_object
 
 TAIL = 64 * 1024
 
@@ -83,3 +86,24 @@ def test_what_is_kept_is_bounded(monkeypatch):
     for key in ("a", "b", "c", "a", "d"):
         open_object(key, objects.get, "one")
     assert [key for key, _version in s3_file._kept] == ["c", "a", "d"] and len(objects.asked) == 4
+
+
+def test_a_body_that_breaks_off_may_come_the_next_time():
+    class Body(io.BytesIO):
+        def read(self, *_size):
+            raise IncompleteReadError(actual_bytes=3, expected_bytes=10)
+
+    with pytest.raises(AnswerError, match="broke off") as caught:
+        fetch(lambda **_which: {"Body": Body()}, Range="bytes=-10")
+    assert is_transient(caught.value)
+
+
+def test_of_what_is_shorter_than_the_end_that_is_wanted_all_comes():
+    def get(**which):
+        if "Range" in which:
+            raise ClientError({"Error": {"Code": "InvalidRange"}}, "GetObject")
+        return {"Body": io.BytesIO(b"012")}
+
+    assert fetch(get, Range="bytes=-10")[0] == b"012"
+    with pytest.raises(ClientError):  # of another object, what is asked for of this one
+        fetch(get, Range="bytes=5-7", IfMatch="one")

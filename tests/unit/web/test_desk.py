@@ -97,7 +97,7 @@ def test_photos_that_land_later_are_seen(out, visitor):
     land_faces(out, ["file:///later.jpg#0", "file:///a first.jpg"], generation=9)
     visitor.desk._finished = visitor.desk._looked = float("-inf")
     visitor.desk.view()
-    visitor.desk._reader.join()
+    visitor.desk._reading.join()
     view = visitor.desk.view()
     assert view.photos.image_id.to_pylist()[0] == "file:///a first.jpg" and len(view.photos) == 26
     assert np.diff(view.photos.first).tolist() == [0] + [1] * 25 and view.known.nobodys.tolist() == [0]
@@ -125,7 +125,7 @@ def test_an_out_that_cannot_be_read_says_so(out, monkeypatch):
     visitor = Visitor(out)
     visitor.desk._view = None
     monkeypatch.setattr("pixelbrain.web.data.desk.read_photos", broken)
-    visitor.desk._reader.join()
+    visitor.desk._reading.join()
     page = visitor.client.get("/people")
     assert page.status_code == 500 and "the disk is gone" in page.text
 

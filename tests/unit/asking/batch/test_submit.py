@@ -23,6 +23,7 @@ from pixelbrain.asking.batch.submit import (
     submit,
 )
 from pixelbrain.asking.questions.answer_types import answer_type
+from pixelbrain.asking.request.server import Server
 from pixelbrain.storage.open import open_storage
 from tests.unit.asking.batch.test_store import CHOICE, PRICE, ROW, SETTINGS, folder, make_batch
 
@@ -78,7 +79,9 @@ def test_settings_with_other_questions_or_models_are_others() -> None:
         replace(SETTINGS, questions=(replace(CHOICE, answer=answer_type("text")),)),
     ]
     assert len({settings_key(settings) for settings in [SETTINGS, *others]}) == 7
-    assert settings_key(replace(SETTINGS, max_tries=2, base_url="http://elsewhere/v1")) == settings_key(SETTINGS)
+    assert settings_key(replace(SETTINGS, max_tries=2, server=Server(base_url="http://elsewhere/v1"))) == settings_key(
+        SETTINGS
+    )
 
 
 def test_a_file_has_limits(tmp_path: Path) -> None:

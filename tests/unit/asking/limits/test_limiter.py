@@ -113,7 +113,7 @@ def test_limits_are_learned_from_the_first_response():
     assert limiter.lease(0.1, [want()] * 50) == Wait(0.1, "learning")
     named = RateHeaders(limit_requests=600, remaining_requests=599, limit_tokens=50_000, remaining_tokens=49_900)
     limiter.settle(1.0, [Settlement(1, 100, Decimal(0), named)])
-    assert limiter.stats(1.0)["rpm"] == 600 and limiter.stats(1.0)["tpm"] == 50_000
+    assert limiter._requests.per_minute == 600 and limiter._tokens.per_minute == 50_000
     arrivals = simulate(limiter, actors=3, start_s=1.0, until_s=301.0)
     assert most_in_window(arrivals) <= 500  # of 100 tokens each: the token limit is the narrower one
     assert len(arrivals) >= 0.9 * 500 * 5
@@ -138,7 +138,7 @@ def test_the_lower_of_given_and_named_holds():
     limiter = RateLimiter(rpm=100, tpm=10**6)
     limiter.lease(0.0, [want()])
     limiter.settle(0.0, [Settlement(1, 100, Decimal(0), RateHeaders(limit_requests=500, limit_tokens=30_000))])
-    assert limiter.stats(0.0)["rpm"] == 100 and limiter.stats(0.0)["tpm"] == 30_000
+    assert limiter._requests.per_minute == 100 and limiter._tokens.per_minute == 30_000
 
 
 def test_what_others_spend_on_the_account_is_left_to_them():
@@ -249,7 +249,7 @@ def test_leases_of_the_dead_expire_and_their_dollars_stay_counted():
     limiter.settle(1.0, [Settlement(2, 50, CENT / 2)])
     assert isinstance(limiter.lease(299.0, [want(usd=CENT)]), Wait)
     assert isinstance(limiter.lease(301.0, [want(usd=CENT)]), OverBudget)
-    assert limiter.budget.spent_usd == CENT * 5 / 2 and limiter.stats(301.0)["in_flight"] == 0
+    assert limiter.budget.spent_usd == CENT * 5 / 2 and limiter.in_flight == 0
     limiter.settle(302.0, [Settlement(1, 50, Decimal(0)), Settlement(1, 50, CENT), Settlement(99, 1, CENT)])
     assert limiter.budget.spent_usd == CENT * 3 / 2  # one of them was alive after all; twice and unknown change nothing
 
@@ -258,7 +258,7 @@ def test_what_nobody_knows_counts_in_full():
     limiter = RateLimiter(rpm=600, tpm=1_000)
     limiter.lease(0.0, [want(800, CENT)])
     limiter.settle(1.0, [Settlement(1, None, None)])
-    assert limiter.budget.spent_usd == CENT and limiter.stats(1.0)["tokens_in_window"] == 800
+    assert limiter.budget.spent_usd == CENT and limiter._tokens.count(1.0).used == 800
 
 
 def test_what_is_waited_for_is_said_and_for_how_long():

@@ -98,7 +98,7 @@ def test_a_response_that_is_none_is_asked_for_again_once_and_was_paid_for(monkey
     assert len(server.bodies) == 2
     assert [(r["status"], r["error_type"]) for r in rows[0]] == [("failed", "GarbledResponse")] * 2
     cost = sum(Decimal(r["cost_usd"]) for r in rows[0])
-    assert cost == bench.limiter.budget.spent_usd > 0 and bench.asker.requester.unconfirmed_usd == 0
+    assert cost == bench.limiter.budget.spent_usd > 0
 
 
 def test_what_a_server_does_not_say_is_estimated_said_once_and_no_reason_to_warn(caplog: pytest.LogCaptureFixture):
@@ -192,7 +192,6 @@ def test_a_lost_answer_counts_against_the_budget_and_in_no_record(monkeypatch: p
     bench = Bench(Server(lambda n: lost if n == 0 else reply()))
     rows = run(bench, "1")
     most = estimate(SETTINGS, PRICE, 8, 8).cost_usd_max
-    assert bench.asker.requester.unconfirmed_usd == most
     assert sum(Decimal(r["cost_usd"]) for r in rows[0]) == cost_usd(PRICE, 3001, 11)
     assert bench.limiter.budget.spent_usd == most + cost_usd(PRICE, 3001, 11)
 

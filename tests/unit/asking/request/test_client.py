@@ -20,11 +20,11 @@ BODY = {"model": "gpt-4o-mini", "messages": [], "max_completion_tokens": 5}
 
 def test_every_client_has_the_key_of_the_environment_and_no_retries_of_its_own(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("OPENAI_API_KEY", f" {KEY}\n")
-    with make_sync_client(base_url="http://127.0.0.1:9/v1", timeout_s=7.0) as client:
+    with make_sync_client(server=Server(base_url="http://127.0.0.1:9/v1"), timeout_s=7.0) as client:
         assert (client.api_key, client.max_retries, client.timeout) == (KEY, 0, 7.0)
         assert sent_key(client) == KEY
     monkeypatch.delenv("OPENAI_API_KEY")
-    with make_sync_client(base_url="http://127.0.0.1:9/v1") as client:  # a server of one's own may need none
+    with make_sync_client(server=Server(base_url="http://127.0.0.1:9/v1")) as client:  # one's own may need none
         assert sent_key(client) is None
 
 
@@ -80,7 +80,7 @@ def test_what_is_no_completion_is_no_reply(status: int, content: bytes, kind: ty
 
         async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
             port = server.sockets[0].getsockname()[1]
-            client = AskClient(base_url=f"http://127.0.0.1:{port}/v1", timeout_s=5.0)
+            client = AskClient(server=Server(base_url=f"http://127.0.0.1:{port}/v1"), timeout_s=5.0)
             with pytest.raises(kind) as caught:
                 await client.send(BODY)
             if kind is Retry:
@@ -125,7 +125,8 @@ def test_what_a_server_does_not_take_is_left_out_for_all_and_said_once(monkeypat
     async def main() -> None:
         server = _Refusing("temperature", "max_completion_tokens")
         async with await asyncio.start_server(server, "127.0.0.1", 0) as listening:
-            client = AskClient(base_url=f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}", timeout_s=5.0)
+            address = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+            client = AskClient(server=Server(base_url=address), timeout_s=5.0)
             sent = BODY | {"temperature": 0.0}
             replies = await asyncio.gather(*(client.send(sent) for _ in range(6)))
             assert [reply.content for reply in replies] == ["{}"] * 6  # no race is a failure

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pixelbrain.asking.request.key import read_key
-from pixelbrain.asking.request.server import PROVIDERS, Server, client_options
+from pixelbrain.asking.request.client import make_sync_client
+from pixelbrain.asking.request.server import PROVIDERS, Server
 from pixelbrain.errors import ConfigError, StopJob
 
 AZURE = "https://me.openai.azure.com"
@@ -61,11 +61,13 @@ def test_the_variable_wins_over_a_provider_s_usual_address(monkeypatch: pytest.M
     assert Server(provider="vllm", base_url="http://here:1").url() == ("http://here:1/v1", {})
 
 
-def test_azure_has_a_header_of_its_own_for_keys_and_none_for_tokens():
+def test_azure_has_a_header_of_its_own_for_keys_and_none_for_tokens(monkeypatch: pytest.MonkeyPatch):
     azure = Server(base_url=f"{DEPLOYED}?api-version=1", headers={"X-Team": "a"})
-    headers = client_options(azure, "secret", "gpt-4o")["default_headers"]
+    monkeypatch.setenv("AZURE_OPENAI_API_KEY", "secret")
+    headers = make_sync_client(server=azure, model="gpt-4o").default_headers
     assert (headers["api-key"], headers["X-Team"]) == ("secret", "a")
-    assert "api-key" not in client_options(azure, "e30.e30.sig", "gpt-4o")["default_headers"]
+    monkeypatch.setenv("AZURE_OPENAI_API_KEY", "e30.e30.sig")
+    assert "api-key" not in make_sync_client(server=azure, model="gpt-4o").default_headers
     assert not azure.takes_bearer("secret") and azure.takes_bearer("e30.e30.sig")
     assert "X-Team" not in repr(azure)  # its value may be a secret
 
@@ -86,15 +88,18 @@ def test_a_key_is_wanted_where_a_server_wants_one(
     given: dict[str, str], variable: str | None, monkeypatch: pytest.MonkeyPatch
 ):
     if variable is None:
-        assert read_key(Server(**given)) == ""
+        assert Server(**given).read_key() == ""
         return
     with pytest.raises(StopJob, match=f"{variable} is not set"):
-        read_key(Server(**given))
+        Server(**given).read_key()
     monkeypatch.setenv("OPENAI_API_KEY", "any")
-    assert read_key(Server(**given)) == "any"
+    assert Server(**given).read_key() == "any"
+    monkeypatch.setenv("OPENAI_API_KEY", "a b")  # the one that is taken is named
+    with pytest.raises(StopJob, match="^OPENAI_API_KEY holds characters"):
+        Server(**given).read_key()
     monkeypatch.setenv(variable, "its own")
     with pytest.raises(StopJob, match=f"{variable} holds characters"):
-        read_key(Server(**given))
+        Server(**given).read_key()
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pickle
 import pytest
 
 from pixelbrain.engine.cluster.metrics import METRICS, RayMeter
+from tests.unit.asking.online.asker_bench import Bench, Server, reply, run
 
 
 @pytest.fixture
@@ -39,10 +40,10 @@ def test_everything_a_meter_can_say_is_a_metric(told):
     meter.read(1)
     meter.module("size", 1, 0.5, "cpu")
     meter.activity("landing", 0.5)
-    meter.request("answered", 0.5, 1, 1)
-    meter.spent(0.1)
-    meter.waited(0.1)
     meter.limiter(1, 0.1, 0.9)
+    bench = Bench(Server(lambda _n: reply()))
+    bench.asker.requester.count = meter.count
+    run(bench, "1")
     assert {name for name, _, _ in told} == set(METRICS)
     for name, _, tags in told:
         assert set(tags) == {"run", *METRICS[name][2]}
@@ -50,8 +51,8 @@ def test_everything_a_meter_can_say_is_a_metric(told):
 
 def test_what_ray_would_refuse_is_not_told(told):
     meter = RayMeter("out-1234")
-    meter.spent(0)
-    meter.waited(-1)
+    meter.count("usd", 0)
+    meter.count("limiter_wait_seconds", -1)
     meter.activity("landing", math.nan)
     assert not told
 

@@ -102,7 +102,7 @@ def test_a_module_that_cannot_be_made_ready_ends_the_run_in_a_line(photo_folder,
 
 def test_a_worker_that_dies_again_and_again_is_given_up():
     """Of no image: those are tried alone before."""
-    worker = Worker(cloudpickle.dumps(lambda wary: os._exit(3)), environment=os.environ, debug=False)
+    worker = Worker(make=cloudpickle.dumps(lambda wary: os._exit(3)), environment=os.environ, debug=False)
     worker.take(pa.table({}))
     with pytest.raises(EngineError, match="a worker died 5 times over the same images"):
         while worker.result() is None:
@@ -145,7 +145,7 @@ def test_a_worker_does_not_outlive_its_parent():
 import os, time
 import cloudpickle
 from pixelbrain.engine.local.worker import Worker
-worker = Worker(cloudpickle.dumps(lambda wary: time.sleep), environment=os.environ, debug=False)
+worker = Worker(make=cloudpickle.dumps(lambda wary: time.sleep), environment=os.environ, debug=False)
 worker.take(60)
 print(worker._process.pid, flush=True)
 worker.pipe.poll(60)

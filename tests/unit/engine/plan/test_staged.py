@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pixelbrain.config import Placement
-from pixelbrain.engine.plan.fit import find_shortage
 from pixelbrain.engine.plan.nodes import Node
+from pixelbrain.engine.plan.pools import find_shortage
 from pixelbrain.engine.plan.staged import chunk_rows, staged_pools, waiting_bytes
 from pixelbrain.modules.base import Resources
 

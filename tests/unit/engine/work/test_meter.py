@@ -42,7 +42,7 @@ def test_a_queue_is_never_less_than_empty_and_no_budget_is_no_gauge():
 def test_the_silent_meter_takes_everything():
     meter = Meter()
     meter.module("size", 4, 0.1, "cpu")
-    meter.request("answered", 1.5, 10, 20)
+    meter.count("requests", 1, outcome="answered")
     assert not vars(meter)
 
 

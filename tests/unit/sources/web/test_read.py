@@ -11,7 +11,7 @@ import pytest
 
 from pixelbrain.errors import ReadError, SourceError
 from pixelbrain.images.loader import DataLoader
-from pixelbrain.sources import image_uri, local_path, one_name, open_source, read_image
+from pixelbrain.sources import base, image_uri, local_path, one_name, open_source, read_image
 from pixelbrain.sources.gone import find_gone
 from pixelbrain.sources.web import read as web
 from pixelbrain.sources.web.hosts import PER_HOST_VARIABLE
@@ -186,7 +186,7 @@ def test_a_url_that_is_none_is_a_row(tmp_path):
 
 
 def test_sizes_are_bounded(server, monkeypatch):
-    monkeypatch.setattr(web, "MAX_IMAGE_BYTES", 10)
+    monkeypatch.setattr(base, "MAX_IMAGE_BYTES", 10)
     server.put("/said.jpg", b"", Content_Length="11")
     chunks = b"5\r\naaaaa\r\n9\r\nbbbbbbbbb\r\n0\r\n\r\n"
     server.put("/unsaid.jpg", chunks, Transfer_Encoding="chunked", Content_Length="")
