@@ -31,6 +31,15 @@ def key_asked(visitor: Visitor) -> str:
     return visitor.get("/review").partition('name="key" value="')[2][:16]
 
 
+def test_a_yes_brings_faces_to_who_has_a_name(visitor, monkeypatch):
+    a, b, *_rest = (one.identity_id for one in visitor.desk.people.list())
+    visitor.say(f"/people/{key_of(b)}/name", name="Bea")
+    ask(monkeypatch, visitor, same(a, b))
+    assert "it could bring 6 faces to somebody. This one: a yes brings 6 faces to Bea ." in shown(
+        visitor.get("/review")
+    )
+
+
 def test_questions_are_answered_one_after_another(visitor, monkeypatch):
     a, b, c, d = (one.identity_id for one in visitor.desk.people.list())
     face = visitor.desk.people.faces(d)["face_id"].to_pylist()[0]
