@@ -11,6 +11,8 @@ from pixelbrain.identity.corrections.state import as_name
 from pixelbrain.web.data.desk import Desk, Note, View
 from pixelbrain.web.data.known import Known, short
 
+UNDO = "/undo"
+
 
 @dataclass(frozen=True)
 class Question:
