@@ -100,6 +100,7 @@ class Desk:
         self._view: View | None = None
         self._reading = Beside("open", f"{storage.uri} cannot be read")
         self._lock = threading.RLock()  # of what is read of OUT
+        self._choosing = threading.Lock()  # a MongoDB may be started for it: other pages do not wait
         self._looked = self._finished = float("-inf")
         self._took = 0.0
         self._stamps = ("", "", "")
@@ -190,17 +191,20 @@ class Desk:
         return frozenset(self.storage.versions(IMAGES).items())
 
     def chosen(self, view: View, text: str) -> np.ndarray:
-        """bool (n,): the photos for which an expression of docs/filters.md is true, by what has landed.
+        """bool (n,): the photos for which an expression of docs/filters.md is true, as the commands read it.
+
+        Fields that users stored in MongoDB are as they were when it was first asked since OUT changed.
 
         Raises:
             ConfigError: it cannot be read, or has a name that is not known.
+            StoreError: MongoDB is there, and cannot be asked for such a name.
         """
         from pixelbrain.landing.where.names import choose_images, read_where
 
-        with self._lock:
+        with self._choosing:
             key = (view.stamp, text)
             if key not in self._chosen:
-                where = read_where(self._landing, text, lambda name: {})
+                where = read_where(self._landing, text, self.stages.context.stored_field)
                 ids = choose_images(self._landing, where)["image_id"]
                 mask = np.asarray(pc.is_in(view.photos.image_id, ids.combine_chunks()))
                 _remember(self._chosen, key, mask, _CHOSEN)
