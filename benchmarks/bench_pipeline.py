@@ -10,14 +10,16 @@
   lists, hashes, decodes with every format's and orientation's care, and lands a row an image; without the gallery's
   thumbnails, which are work that the bare loop does not do either. Without Ray; on Ray; on Ray, staged.
 
-CPU is that of all processes for an image meanwhile: this one, workers, and Ray's own (the S3 server's not). The second
-table says where it goes, step by step, without Ray (`_costs_pipeline.py`); Ray's is the difference of two runs.
+CPU is that of all processes for an image meanwhile: this one, workers, those that end before the last image, as staged
+pools do, and Ray's own (the S3 server's not). The second table says where it goes, step by step, without Ray
+(`_costs_pipeline.py`); Ray's is the difference of two runs.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import statistics
 import sys
 import tempfile
@@ -33,6 +35,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the S3 server
 
 from _costs_pipeline import bare_decode, steps
 from _costs_reading import s3_key
+from _cpu import CpuWatch
 from _machine import machine, print_table, versions, write_json
 from _small_images import SIDE_PX, make_small_images, nothing
 
@@ -62,17 +65,7 @@ class Rates:
         self.cpu_us.append(cpu_s / images * 1e6)
 
 
-def cpu_seconds(but: int | None = None) -> float:
-    """Of this process and those below it that are there; `but` one of them, the S3 server."""
-    total = 0.0
-    for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
-        with contextlib.suppress(psutil.Error):
-            used = process.cpu_times()
-            total += (used.user + used.system) * (process.pid != but)
-    return total
-
-
-def bare(read: Callable[[str], bytes], names: list[str], threads: int, server: int | None) -> tuple[int, float, float]:
+def bare(read: Callable[[str], bytes], names: list[str], threads: int, cpu: CpuWatch) -> tuple[int, float, float]:
     """Images, seconds and CPU seconds of threads that read and decode."""
     with ThreadPoolExecutor(threads) as pool:
 
@@ -81,12 +74,12 @@ def bare(read: Callable[[str], bytes], names: list[str], threads: int, server: i
                 pass
 
         work(names[:WARM])
-        started, used = time.perf_counter(), cpu_seconds(server)
+        started, used = time.perf_counter(), cpu.seconds()
         work(names[WARM:])
-        return len(names) - WARM, time.perf_counter() - started, cpu_seconds(server) - used
+        return len(names) - WARM, time.perf_counter() - started, cpu.seconds() - used
 
 
-def ours(source: str, endpoint: str | None, images: int, way: str, server: int | None) -> tuple[int, float, float]:
+def ours(source: str, endpoint: str | None, images: int, way: str, cpu: CpuWatch) -> tuple[int, float, float]:
     """The same of our engine, from the tenth of the images at which all its workers have started, to the last."""
     import pixelbrain as pb
     from pixelbrain.config import Placement
@@ -96,7 +89,7 @@ def ours(source: str, endpoint: str | None, images: int, way: str, server: int |
 
     def progress(done: int, _total: int, _failed: int) -> None:
         if done >= images / 10 and (not told or done == images):  # a look at all processes takes as long as many images
-            told.append((done, time.perf_counter(), cpu_seconds(server)))
+            told.append((done, time.perf_counter(), cpu.seconds()))
 
     loader = pb.DataLoader(source, s3_endpoint=endpoint)
     placement = Placement(executor=executor, layout=layout, device="cpu")
@@ -135,7 +128,7 @@ def measure(root: Path, repeats: int, only: Sequence[str]) -> dict[str, dict[str
     files = sorted(map(str, (root / "photos").rglob("*.jpg")))
     keys = [str(Path(file).relative_to(root / "photos")) for file in files]
     found: dict[str, dict[str, Rates]] = {}
-    with s3_server(root) as (url, server):
+    with s3_server(root) as (url, server), CpuWatch(os.getpid(), but=server) as cpu:
         places = {
             "disk": (str(root / "photos"), None, files, lambda file: Path(file).read_bytes()),
             "s3": ("s3://photos", url, keys, s3_reader(url, "photos", threads)),
@@ -146,9 +139,9 @@ def measure(root: Path, repeats: int, only: Sequence[str]) -> dict[str, dict[str
                 rates = found.setdefault(place, {})
                 for way in ("bare", *OURS):
                     done = (
-                        bare(read, names, threads, server)
+                        bare(read, names, threads, cpu)
                         if way == "bare"
-                        else ours(source, endpoint, len(names), way, server)
+                        else ours(source, endpoint, len(names), way, cpu)
                     )
                     rates.setdefault(way, Rates()).add(*done)
                     print(f"{place}, {way}: {rates[way].images_per_s[-1]:.0f}/s", file=sys.stderr, flush=True)

@@ -20,12 +20,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
 import numpy as np
-import psutil
+from _cpu import CpuWatch
 from _machine import machine, print_table, versions, write_json
 from PIL import Image
 
@@ -95,33 +94,12 @@ def measure(command: list[str]) -> tuple[float, float]:
     around = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     started = time.perf_counter()
     process = subprocess.Popen(command, env=around, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    spent: dict[tuple[int, float], float] = {}
-    ended = threading.Event()
-
-    def watch() -> None:
-        known: dict[tuple[int, float], psutil.Process] = {}
-        while not ended.wait(0.1):
-            try:  # those that were handed on to another parent stay known
-                tree = [root := psutil.Process(process.pid), *root.children(recursive=True)]
-                known |= {(one.pid, one.create_time()): one for one in tree}
-            except psutil.Error:
-                pass
-            for key, one in list(known.items()):
-                try:
-                    times = one.cpu_times()
-                    spent[key] = times.user + times.system
-                except psutil.Error:
-                    del known[key]
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    _, said = process.communicate()
-    seconds = time.perf_counter() - started
-    ended.set()
-    watcher.join()
+    with CpuWatch(process.pid, every_s=0.1) as cpu:
+        _, said = process.communicate()
+        seconds = time.perf_counter() - started
     if process.returncode:
         raise SystemExit(f"{command[:3]} failed:\n{said}")
-    return seconds, sum(spent.values())
+    return seconds, cpu.seconds()
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Write the measured figures of `benchmarks/results/` into README.md and docs/: a text never states one of its own.
+"""Write the measured figures of `benchmarks/results/` into README.md, docs/ and SCALING.md: no text has its own.
 
     python benchmarks/figures.py
 
@@ -15,11 +15,13 @@ import re
 from pathlib import Path
 from typing import Any
 
-__all__ = ["MARK", "PAGES", "RESULTS", "fill", "load"]
+__all__ = ["MARK", "PAGES", "RESULTS", "SCALING", "fill", "load"]
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+#: Says of each figure whether it was measured, documented or assumed; those of a result are marked there, too.
+SCALING = ROOT / "cluster" / "SCALING.md"
 MARK = re.compile(r"(?P<stated>[\d,]*\.?\d+)<!-- (?P<name>[\w.-]+?)(?:(?P<operator>[*/])(?P<by>\d+))? -->")
 
 
@@ -60,7 +62,7 @@ def fill(text: str, figures: dict[str, float]) -> str:
 def main() -> None:
     """Write the figures into the pages, and name those that changed."""
     figures = load()
-    for page in PAGES:
+    for page in (*PAGES, SCALING):
         text = page.read_text(encoding="utf-8")
         if (filled := fill(text, figures)) != text:
             page.write_text(filled, encoding="utf-8")

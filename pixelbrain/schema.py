@@ -74,7 +74,7 @@ RESERVED_NAMES: dict[str, tuple[tuple[_Kind, ...], tuple[str, ...]]] = {
     ),
     "folder of answers on their way": (("question",), ("journal",)),
     "vectors of all faces": (("module",), ("faces",)),  # a module's vectors are called as it is
-    "steps of every run": (("module",), ("decode", "images", "land", "list")),  # its actor pools are called so
+    "steps of every run": (("module",), ("decode", "images", "land", "list")),  # its actor pools are called so, or were
 }
 
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from pixelbrain.config import Strategy
 from pixelbrain.errors import ConfigError
-from pixelbrain.identity.calibration import Calibration, threshold_of, write_calibration
 from pixelbrain.identity.evaluation.curve import Curve, Point, threshold_curve
 from pixelbrain.identity.evaluation.drawing import draw_curve
 from pixelbrain.identity.evaluation.evaluate import Evaluation, evaluate
 from pixelbrain.identity.evaluation.labels import LabelledFaces, find_labelled, folder_labels, read_labels
+from pixelbrain.identity.thresholds import Calibration, threshold_of, write_calibration
 from pixelbrain.storage.local import LocalStorage
 
 if TYPE_CHECKING:

@@ -52,7 +52,8 @@ def look_at(server: Server, model: str | None) -> None:
             if isinstance(verdict, StopJob) and isinstance(said, Mapping):  # it knows the path, and not the model
                 raise verdict
             raise StopJob(f"{where} has no chat/completions (HTTP 404, as for all that is asked there): {_CHECK}")
-        if status < 500 and status not in (405, 429) and _is_page(headers, said):
+        page = "html" in headers.get("content-type", "") or (isinstance(said, str) and said.lstrip()[:1] == "<")
+        if page and status < 500 and status not in (405, 429):
             raise StopJob(f"{where} answers with a web page (HTTP {status}), and is no API of this kind: {_CHECK}")
         if status == 400 and isinstance(said, str) and "HTTPS" in said:
             raise StopJob(f"{where} speaks TLS: write https:// in --base-url")
@@ -70,10 +71,6 @@ def _answer(knock: Callable[[], Any]) -> tuple[int, Mapping[str, str], Any, str 
         response, said = error.response, said_by(error)
     moved = any(one.status_code in (301, 302, 303) for one in response.history)
     return response.status_code, response.headers, said, str(response.url.copy_with(query=None)) if moved else None
-
-
-def _is_page(headers: Mapping[str, str], said: Any) -> bool:
-    return "html" in headers.get("content-type", "") or (isinstance(said, str) and said.lstrip()[:1] == "<")
 
 
 def _proxy_of(url: str) -> str | None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import functools
 import gc
 import logging
+import queue
 import re
+import threading
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,14 +19,12 @@ import pyarrow as pa
 import ray
 import ray.data
 from ray import exceptions
-from ray.data import Datasource, ReadTask
-from ray.data.block import BlockMetadata
 
 from pixelbrain.engine.cluster.metrics import RayMeter
 from pixelbrain.engine.executor import NodesGone
 from pixelbrain.engine.plan.fused import FUSED
 from pixelbrain.engine.plan.pools import Plan, Pool
-from pixelbrain.engine.plan.staged import DECODE, LAND, LISTER, QUEUED_PER_ACTOR
+from pixelbrain.engine.plan.staged import DECODE, LAND, QUEUED_PER_ACTOR
 from pixelbrain.engine.ray_private import actors_restarting, between_steps
 from pixelbrain.engine.work.environment import DriverEnvironment
 from pixelbrain.engine.work.fused import CALLS, ImageWorker
@@ -42,6 +42,8 @@ _LOST = (
     exceptions.ActorDiedError, exceptions.ActorUnavailableError, exceptions.NodeDiedError, exceptions.ObjectLostError,
     exceptions.RaySystemError,
 )  # fmt: skip
+_MADE_AHEAD = 64  # blocks of the listing; each has some 20 kB
+_CLOSE_S = 10.0  # a page of S3's is long in coming
 _ROW_BYTES = 1  # a row is more, and so a block of its own: it goes at once, and to the next free actor
 _LOOK_EVERY_S = 2.0  # which actors wait for a node or a process
 
@@ -80,27 +82,64 @@ class Crew:
     meter: RayMeter
 
 
-class _Lister(Datasource):
-    """One task that lists, and streams the blocks of the worklist while it does."""
+class Feed:
+    """Blocks of what is left, made in a thread of this process, a few ahead of those that are worked off.
 
-    def __init__(self, worklist: Worklist, block_rows: int, environment: DriverEnvironment) -> None:
-        self._arguments = worklist, block_rows, environment
+    A process of its own for them would be 0.14 GiB. Pickled, as Ray Data's settings are for its workers, it has none.
+    """
 
-    def estimate_inmemory_data_size(self) -> int | None:
-        """Nobody knows before the listing ends."""
-        return None
+    def __init__(self, made: Generator[pa.Table] | None) -> None:
+        self._made: queue.Queue[pa.Table | None] = queue.Queue(_MADE_AHEAD)
+        self._thread = threading.Thread(target=self._make, args=[made], name="pixelbrain-list", daemon=True)
+        self._closed = False
+        self.ended = made is None
+        self.failure: BaseException | None = None  # of the listing
+        if made is not None:
+            self._thread.start()
 
-    def get_read_tasks(
-        self, parallelism: int, per_task_row_limit: int | None = None, data_context: Any = None
-    ) -> list[ReadTask]:
-        """A listing is one stream."""
-        unknown = BlockMetadata(num_rows=None, size_bytes=None, input_files=None, exec_stats=None)
-        return [ReadTask(functools.partial(_read, *self._arguments), unknown)]
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Feed, (None,)
+
+    def __call__(self, most: int, wait_s: float) -> list[pa.Table]:
+        """The next blocks, at most so many; the first is waited for so long.
+
+        Raises:
+            _NotListed: as soon as the listing has failed, see `failure`.
+        """
+        taken: list[pa.Table] = []
+        with contextlib.suppress(queue.Empty):
+            while len(taken) < most and not self.ended:
+                one = self._made.get(timeout=wait_s) if wait_s and not taken else self._made.get_nowait()
+                if one is None:
+                    self.ended = True
+                else:
+                    taken.append(one)
+        if self.failure is not None:
+            raise _NotListed
+        return taken
+
+    def close(self, wait_s: float | None = _CLOSE_S) -> None:
+        """Have no more of them made; what lists, ends with the next one, and is waited for so long."""
+        self._closed = True
+        with contextlib.suppress(queue.Empty):
+            while True:  # whoever waits for room there is told
+                self._made.get_nowait()
+        self._thread.join(wait_s)
+
+    def _make(self, made: Generator[pa.Table]) -> None:
+        try:
+            for block in made:
+                self._made.put(block)
+                if self._closed:
+                    made.close()
+                    return
+        except BaseException as error:  # whatever it is, it is for whoever takes the blocks
+            self.failure = error
+        self._made.put(None)
 
 
-def _read(worklist: Worklist, block_rows: int, environment: DriverEnvironment) -> Iterator[pa.Table]:
-    environment.apply()
-    return blocks(worklist, block_rows)
+class _NotListed(Exception):
+    """The listing failed."""
 
 
 class _Actor:
@@ -128,28 +167,34 @@ def work_off(
     """
     if not debug:  # importing ray.data sets it
         logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+    feed = Feed(blocks(left, plan.block_rows))
     try:
-        yield from _summaries(left, crew, plan, patience_s).iter_batches(batch_size=None, batch_format="pyarrow")
+        yield from _summaries(feed, crew, plan, patience_s).iter_batches(batch_size=None, batch_format="pyarrow")
         return
     except NodesGone:
-        failure: Exception = NodesGone()
+        failure: BaseException = NodesGone()
+    except _NotListed:
+        failure = feed.failure or EngineError("the listing failed")
     except exceptions.RayError as error:
         logger.debug("what Ray says", exc_info=True)
         failure = NodesGone() if _is_loss(error) else EngineError(_reason(error))
+    finally:
+        feed.close()
+    feed.close(wait_s=None)  # the next pass lists anew, and of two that say how far they are, each would be wrong
     # not `from` Ray's error, whose frames hold the actors, and they their CPUs: whoever keeps the last error, as a
     # notebook does, would wait for these in the next run for ever
     gc.collect()
     raise failure
 
 
-def _summaries(left: Worklist | Sequence[Left], crew: Crew, plan: Plan, patience_s: float) -> ray.data.Dataset:
+def _summaries(feed: Feed, crew: Crew, plan: Plan, patience_s: float) -> ray.data.Dataset:
     """The pass as a dataset that nobody has begun to read."""
     context = ray.data.DataContext.get_current()
     ours = {
         "target_max_block_size": _ROW_BYTES,
         "enable_progress_bars": False,  # Ray Data's own; ours says what goes on
         "print_on_execution_start": False,
-        "custom_execution_callback_classes": between_steps(lambda: LossWatch(actors_restarting, patience_s)),
+        "custom_execution_callback_classes": between_steps(lambda: LossWatch(actors_restarting, patience_s), feed),
     }
     theirs = {name: getattr(context, name) for name in ours}  # what a notebook's own datasets go by; ours keeps a copy
     for name, value in ours.items():
@@ -158,26 +203,15 @@ def _summaries(left: Worklist | Sequence[Left], crew: Crew, plan: Plan, patience
         with warnings.catch_warnings():
             # Ray 2.64 drops the way in that these limits have; pyproject admits no such Ray, and there is no other yet
             warnings.simplefilter("ignore")
-            return _pools(_handed_out(left, crew, plan), crew, plan)
+            return _pools(ray.data.from_blocks([]), crew, plan)
     finally:
         for name, value in theirs.items():
             setattr(context, name, value)
 
 
-def _handed_out(left: Worklist | Sequence[Left], crew: Crew, plan: Plan) -> ray.data.Dataset:
-    if not isinstance(left, Worklist):
-        # not `from_arrow`, which has a worker of Ray's started to count the rows
-        return ray.data.from_blocks(list(blocks(left, plan.block_rows)))
-    return ray.data.read_datasource(
-        _Lister(left, plan.block_rows, crew.environment),
-        override_num_blocks=1,
-        ray_remote_args={"num_cpus": LISTER.cpus},
-    )
-
-
 def _pools(dataset: ray.data.Dataset, crew: Crew, plan: Plan) -> ray.data.Dataset:
     """The dataset through the plan's pools."""
-    for pool in plan.pools[1:]:
+    for pool in plan.pools:
         its = dataclasses.replace(
             crew, order=dataclasses.replace(crew.order, device=pool.device, threads=pool.threads)
         )  # fmt: skip

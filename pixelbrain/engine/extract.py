@@ -185,7 +185,9 @@ def extract(
         moves, gone = Moves(to={}, left={}), None
         if not run.stopped:  # else the next run looks at them, as at those of one that was killed
             moves = _settle(landing, notes, generation, loader)
-            gone = _without(notes.read_gone(), moves)
+            gone = notes.read_gone()
+            if gone is not None:  # what moved is not gone
+                gone = gone.filter(pc.invert(pc.is_in(gone["image_id"], pa.array(list(moves.left), pa.string()))))
         if gone is not None and (prune or prune_gone_source):
             prune_images(landing, gone)
         listing = notes.read_listing()
@@ -222,13 +224,6 @@ def _settle(landing: Landing, notes: RunNotes, generation: int, loader: DataLoad
     return moves
 
 
-def _without(gone: pa.Table | None, moves: Moves) -> pa.Table | None:
-    """The images that are gone from the source, and have not moved."""
-    if gone is None or not moves.left:
-        return gone
-    return gone.filter(pc.invert(pc.is_in(gone["image_id"], pa.array(list(moves.left)))))
-
-
 def look_ahead(
     loader: DataLoader,
     modules: Sequence[PipelineModule],
@@ -262,19 +257,6 @@ def first_look(
         SourceError: no listing, or no image in it.
         ConfigError: `prune_gone_source`, and the source is there.
     """
-    if not prune_gone_source:
-        return _peek(loader, landing, prune=prune)
-    try:
-        _peek(loader, landing)
-    except SourceGoneError:
-        return [], True
-    raise ConfigError(
-        f"{name_sources(loader.source)} is there: --prune removes what is gone from it, --prune-gone-source is for one "
-        "that is not"
-    )
-
-
-def _peek(loader: DataLoader, landing: Landing, *, prune: bool = False) -> FirstLook:
     loader.leave_out(landing.storage.uri, str(landing.storage.local))  # of an OUT in S3, the gallery is on this disk
     try:
         tables, complete = peek(loader.list_images())
@@ -288,8 +270,15 @@ def _peek(loader: DataLoader, landing: Landing, *, prune: bool = False) -> First
                 looked = "nothing is called so, or there is none in it"
             raise SourceGoneError(f"no image in {name_sources(loader.source)}: {looked}{instead}")
     except SourceGoneError as error:
+        if prune_gone_source:
+            return [], True
         hint = "; --prune-gone-source removes all its images from OUT, if it is gone for good" if prune else ""
         raise SourceGoneError(f"{error}{hint}") from None
+    if prune_gone_source:
+        raise ConfigError(
+            f"{name_sources(loader.source)} is there: --prune removes what is gone from it, --prune-gone-source is for "
+            "one that is not"
+        )
     return tables, complete
 
 

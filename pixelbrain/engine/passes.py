@@ -74,7 +74,8 @@ class Passes:
             self.stopped = interrupt.requested
 
     def _plan_for(self, left: Worklist | list[Left], nodes: Sequence[Node]) -> Plan:
-        return make_plan(_known(left), nodes, needs_of(self.job.modules), self.job.placement)
+        images = sum(len(rows) for _, rows in left) if isinstance(left, list) else None  # else nobody knows yet
+        return make_plan(images, nodes, needs_of(self.job.modules), self.job.placement)
 
     def _left(self) -> Worklist | list[Left]:
         """What is left to do: a list where the listing is known."""
@@ -148,11 +149,6 @@ class Passes:
             generation=claim_generation(landing.storage),
             first_generation=self.worklist.first_generation or self.worklist.generation,
         )
-
-
-def _known(left: Worklist | list[Left]) -> int | None:
-    """How many images are left, where the listing is known."""
-    return sum(len(rows) for _, rows in left) if isinstance(left, list) else None
 
 
 def _looks(left: Worklist | list[Left], modules: Sequence[PipelineModule]) -> int | None:

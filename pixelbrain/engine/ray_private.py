@@ -5,18 +5,20 @@ from __future__ import annotations
 import importlib
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pixelbrain.errors import EngineError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from ray.job_submission import JobSubmissionClient
-
-
-logger = logging.getLogger(__name__)
 
 #: The versions with which all of this was seen to work, from the first on and before the last; as in pyproject.
 SEEN = ("2.60", "2.64")
+
+_HANDED_AHEAD = 64  # blocks that wait for an actor: a step, of a tenth of a second at most, hands out no more
+_KEPT = 256  # blocks that were handed out last: with hundreds of actors, what they have in hand is of these
+_NEXT_BLOCK_S = 0.1
 
 
 def actors_restarting() -> list[str]:
@@ -32,27 +34,69 @@ def actors_restarting() -> list[str]:
         raise _changed("ray._private.state.state.actor_table") from None
 
 
-def between_steps(look: Callable[[], Callable[[], None]]) -> list[type]:
-    """Classes for Ray Data's `custom_execution_callback_classes`; none where this Ray has no such thing.
+def between_steps(look: Callable[[], Callable[[], None]], feed: Feed) -> list[type]:
+    """Classes for Ray Data's `custom_execution_callback_classes`, of a dataset that is made of no block.
 
     For each pass, `look` makes what is called between two steps, in the thread that hands out the work; what that
-    raises comes out of the pass.
+    raises comes out of the pass. Then `feed` gives the blocks that the dataset has, as there is room for them.
     """
-    try:
-        base = _private("ray.data._internal.execution.execution_callback", "ExecutionCallback")
-        base.on_execution_step  # noqa: B018
-    except (EngineError, AttributeError):
-        logger.warning("Ray %s does not say when nodes are lost: a run that loses some may wait for ever", _version())
-        return []
+    base = _private("ray.data._internal.execution.execution_callback", "ExecutionCallback")
 
     class BetweenSteps(base):  # type: ignore[misc,valid-type]
         def __init__(self) -> None:
             self._look = look()
 
+        def before_execution_starts(self, executor: Any) -> None:
+            self._source = _Source(executor, feed)
+
         def on_execution_step(self, executor: Any) -> None:
             self._look()
+            self._source.go_on()
 
     return [BetweenSteps]
+
+
+class Feed(Protocol):
+    """Blocks that are made while others are worked off."""
+
+    ended: bool  # whether all were given
+
+    def __call__(self, most: int, wait_s: float) -> list[pa.Table]:
+        """The next ones, at most so many; the first is waited for so long."""
+
+
+class _Source:
+    """Where a pass's blocks come from: Ray Data has all of them when it begins, or a process that makes them.
+
+    One that was handed out is kept until many others were: what a node took with it is made again of it.
+    """
+
+    def __init__(self, executor: Any, feed: Feed) -> None:
+        self._feed = feed
+        try:
+            self._operator, state = next(iter(executor._topology.items()))
+            self._queue, self._blocks = state.output_queue, self._operator._input_data
+        except (AttributeError, TypeError):
+            raise _changed("ray.data's StreamingExecutor._topology") from None
+        self._operator.has_execution_finished = lambda: feed.ended
+
+    def go_on(self) -> None:
+        """Add what there is room for; where nothing is left to hand out, the next block is waited for."""
+        waiting = self._queue.num_blocks
+        self._blocks += map(_bundle, self._feed(_HANDED_AHEAD - waiting, 0 if waiting else _NEXT_BLOCK_S))
+        if (old := self._operator._input_data_index - _KEPT) > 0:
+            del self._blocks[:old]
+            self._operator._input_data_index = _KEPT
+
+
+def _bundle(block: pa.Table) -> Any:
+    """A block as Ray Data hands it out."""
+    import ray
+    from ray.data.block import BlockAccessor
+
+    interfaces = "ray.data._internal.execution.interfaces"
+    entry = _private(interfaces, "BlockEntry")(ray.put(block), BlockAccessor.for_block(block).get_metadata())
+    return _private(interfaces, "RefBundle")((entry,), owns_blocks=False, schema=block.schema)
 
 
 def gpus_here() -> int:

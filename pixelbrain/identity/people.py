@@ -19,13 +19,13 @@ from pixelbrain.config import STRATEGIES, Strategy, choose
 from pixelbrain.engine.shards import OverShards, in_threads
 from pixelbrain.errors import ConfigError, StoreError
 from pixelbrain.identity.assign import assign
-from pixelbrain.identity.calibration import threshold_of
 from pixelbrain.identity.corrections.increment import Increment
 from pixelbrain.identity.corrections.last import Last, forget_last, state_of
 from pixelbrain.identity.corrections.memory import Memory
 from pixelbrain.identity.neighbours import nearest_neighbours
 from pixelbrain.identity.quality.gate import QualityGate
 from pixelbrain.identity.quality.pose import turned_or_covered
+from pixelbrain.identity.thresholds import threshold_of
 from pixelbrain.landing.derived import IDENTITIES
 from pixelbrain.landing.published import publish, republished
 from pixelbrain.landing.registry import write_registry
@@ -225,7 +225,7 @@ class PeopleIdentifierModule:
         images = np.sort(np.asarray(found.drop_null(), np.int64))
         batches = (landed_vectors("faces", table) for table in landing.iter_images(["facenet"], images=images))
         faces = _read_faces((batch for batch in batches if batch is not None), self.gate, increment.memory, images)
-        grown = increment.run(
+        applied, told = increment.run(
             faces.ids,
             faces.good,
             faces.guests,
@@ -235,15 +235,14 @@ class PeopleIdentifierModule:
             k=self.k,
             settings=json.dumps(_told(settings), sort_keys=True),
         )
-        applied, digest = grown.applied, IDENTITIES.digest(landing)
+        digest = IDENTITIES.digest(landing)
         with republished(landing, applied.faces, applied.changed):
             IDENTITIES.rewrite(landing, applied.faces)
             write_registry(landing, applied.people)
-        among = pa.concat_tables([applied.faces.take(pa.array(applied.changed)), grown.lost])["image_id"]
+        among = pa.concat_tables([applied.faces.take(pa.array(applied.changed)), increment.lost])["image_id"]
         db.store_derived("identities", pc.unique(among).to_pylist(), since=digest)
-        new = int(increment.new.sum())
-        told = {"new": new, "joined": grown.joined, "joined_people": grown.joined_people}
-        return applied.faces, {"done": "grown", **told, "new_people": grown.new_people, "lost": len(grown.lost)}
+        new, lost = int(increment.new.sum()), len(increment.lost)
+        return applied.faces, {"done": "grown", "new": new, **told, "lost": lost}
 
 
 def _told(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -183,7 +183,7 @@ def read_s3(
 
 
 def getter(uri: str, endpoint: str | None) -> Callable[..., dict[str, Any]]:
-    """What asks for an object once, or for what is said of it more. Raises `ReadError` where there can be none."""
+    """Asks for an object, or for what of it is said, such as `Range`, once. Raises `ReadError` of what is none."""
     try:
         bucket, key = split_s3_uri(uri)
         return functools.partial(s3_client(endpoint, read_timeout_s=_SILENCE_S).get_object, Bucket=bucket, Key=key)

@@ -114,6 +114,11 @@ class Pages:
         """A page that says what went wrong."""
         return self.render(request, "error.html", None, status=status, text=text)
 
+    def onward(self, request: Request, to: str) -> Response:
+        """To the page in the place of one that is no more; what was just done is said there."""
+        note = self.desk.noted(request.query_params.get("note", ""))
+        return self.after(to, note) if note else RedirectResponse(to, 303)
+
     def after(self, back: str, note: Note) -> Response:
         """On to a page of ours, which says what was done."""
         to = urllib.parse.urlsplit(local(back))

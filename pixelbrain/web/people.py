@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from pixelbrain.web.data.area import faces_in
 from pixelbrain.web.data.columns import key_of
@@ -48,9 +48,11 @@ def person_page(pages: Pages) -> Callable[[Request, View], Response]:
         known, key = view.known, request.path_params["key"]
         who = known.find(key)
         if who is None or who not in known.place:
+            if "note" in request.query_params:  # somebody just took the last face
+                return pages.onward(request, "/people")
             return pages.error(request, "This person is not there any more, or has no face: look at all people.", 404)
         if key != key_of(who):  # who became somebody else
-            return RedirectResponse(f"/people/{key_of(who)}", 303)
+            return pages.onward(request, f"/people/{key_of(who)}")
         code = known.place[who]
         faces = known.faces_of(code)
         doubtful = request.query_params.get("order") == "doubtful"

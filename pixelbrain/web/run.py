@@ -34,7 +34,8 @@ def front_page(pages: Pages) -> Callable[[Request, View], Response]:
         sample = [known.photo(int(some[at * len(some) // n])) for at in range(n)]
         return pages.render(
             request, "front.html", view, here="front", seen=seen, covers=covers, sample=sample,
-            n_named=sum(one in known.registry.names for one in known.ids), n_failed=int((~photos.ok).sum()),
+            n_named=sum(known.ids[int(code)] in known.registry.names for code in seen),
+            n_failed=int((~photos.ok).sum()),
         )  # fmt: skip
 
     return show

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from pixelbrain.errors import PeopleError
-from pixelbrain.identity.corrections.events import NOBODY, Event
+from pixelbrain.identity.corrections.events import NOBODY, Event, holds
 from pixelbrain.identity.corrections.state import as_name
+from pixelbrain.landing.duplicates.choices import Choice
 from pixelbrain.web.data.desk import Desk, Note, View
 from pixelbrain.web.data.known import Known, short
 
 UNDO = "/undo"
+Said = TypeVar("Said", Event, Choice)
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ def name_person(desk: Desk, view: View, key: str, form: Form) -> Note | Question
     if others and not sure:
         return Question(who, name, others)
     if name == known.registry.names.get(who, ""):
+        if not name:
+            raise PeopleError("who is it? Write a name")
         return Note(f"{known.called(who)} is called so already.")
     event = desk.people.name(who, name)
     said = f"{known.called(who)} is called {name} now." if name else f"{known.called(who)} has no name any more."
@@ -68,7 +73,7 @@ def say_of_people(desk: Desk, view: View, form: Form) -> Note:
     if do in ("hide", "unhide"):
         events = [desk.people.hide(one) if do == "hide" else desk.people.unhide(one) for one in people]
         whom = known.called(people[0]) if len(people) == 1 else f"{len(people)} people"
-        return _noted(events[-1], f"{whom} {'will not be shown' if do == 'hide' else 'shown again'}.")
+        return _noted(events, f"{whom} {'will not be shown' if do == 'hide' else 'shown again'}.")
     raise PeopleError("nothing was asked for")
 
 
@@ -99,14 +104,25 @@ def say_of_faces(desk: Desk, view: View, form: Form) -> Note:
 
 def undo(desk: Desk, view: View, form: Form) -> Note:
     """Take an event back: the one that is named, or the last one that holds."""
-    number = form.one.get("number", "")
-    last = desk.last()
-    if not number and last is None:
+    last, asked = desk.last(), form.one.get("number", "").split()
+    if not asked and last is None:
         raise PeopleError("nothing was said yet that could be taken back")
-    at = int(number) if number.isdecimal() and len(number) < 9 else last.number if last and not number else -1
-    event = desk.people.undo(at)
-    before = next((one for one in desk.people.history() if one.number == at), None)
-    return _noted(event, f"Taken back: {told(before, view.known) if before else at}.")
+    numbers = [int(one) if one.isdecimal() and len(one) < 9 else -1 for one in asked] or [last.number if last else -1]
+    before = desk.people.history()
+    held = {one.number for one in before if one.number in numbers and holds(before, one)}
+    numbers = [one for one in numbers if one in held] or numbers[:1]  # the others were taken back one by one
+    events = [desk.people.undo(one) for one in reversed(numbers)]
+    first, redone = begun({one.number: one for one in before}, numbers[0])
+    text = f"{len(numbers)} steps" if len(numbers) > 1 else told(first, view.known)
+    return _noted(events, f"{'Done again' if redone else 'Taken back'}: {text}.", redo=not redone)
+
+
+def begun(said: Mapping[int, Said], number: int) -> tuple[Said, bool]:
+    """What was said first, of a step that may have taken another one back; whether it holds without that step."""
+    holds = False
+    while (undone := said[number].undoes) is not None:
+        number, holds = undone, not holds
+    return said[number], holds
 
 
 def answer(desk: Desk, view: View, form: Form) -> Note:
@@ -140,6 +156,7 @@ def told(event: Event, known: Known) -> str:
 
     who, others = called(event.person), " and ".join(short(one) for one in event.others)
     faces = event.faces.get(NOBODY if event.kind in ("unassign", "reject") else event.person or "", ())
+    parts = " and ".join(map(called, event.others))
     others = others or "a face"  # of apart and later
     some = "a face" if len(faces) == 1 else f"{len(faces)} faces"
     return {
@@ -149,7 +166,7 @@ def told(event: Event, known: Known) -> str:
         "merge": f"{short(event.person or '')} and {others} are one person, {who}",
         "apart": f"{who} and {others} are two people" if event.others else f"a face is not {who}'s",
         "later": f"whether {who} and {others} are the same is asked no more",
-        "split": f"{some} of {' and '.join(called(one) for one in event.others)} are somebody else's, {who}",
+        "split": f"{some} of {parts} are somebody else's, {short(event.person or '')}",
         "assign": f"{some} given to {who}",
         "unassign": f"{some} given to nobody",
         "reject": f"{some} said to be none",
@@ -178,5 +195,6 @@ def _one(named: list[str]) -> str:
     return named[0]
 
 
-def _noted(event: Event, text: str) -> Note:
-    return Note(text, undo=event.number)
+def _noted(said: Event | Sequence[Event], text: str, *, redo: bool = False) -> Note:
+    events = [said] if isinstance(said, Event) else said
+    return Note(text, undo=tuple(one.number for one in events), redo=redo)

@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+import ray
 
 import pixelbrain as pb
 from pixelbrain import schema
+from pixelbrain.engine import ray_private
+from pixelbrain.errors import SourceError
 from pixelbrain.landing.parts import ModuleState
 from tests.unit.engine.modules_for_tests import Size
+from tests.unit.engine.test_ray_private import Feed, executor
 
 TABLE = 10_000
 TABLES = 4
@@ -63,3 +67,46 @@ def test_images_land_before_the_listing_ends(tmp_path, encode):
     assert (report.listed, report.done, report.failed) == (TABLES * TABLE, 10, 0)
     landing.refresh()
     assert landing.count_images() == TABLES * TABLE + 10
+
+
+class LostLoader(pb.DataLoader):
+    """Lists 20,000 images that are not there, and then the server is gone."""
+
+    def list_images(self):
+        names = [(f"file:///nowhere/{number}.jpg", "1", 1) for number in range(2 * TABLE)]
+        rows = [dict(zip(schema.MANIFEST_SCHEMA.names, row, strict=True)) for row in names]
+        yield pa.Table.from_pylist(rows, schema=schema.MANIFEST_SCHEMA)
+        yield schema.MANIFEST_SCHEMA.empty_table()
+        raise SourceError("the server is gone")
+
+
+@pytest.mark.usefixtures("ray_running")
+def test_a_listing_that_fails_is_an_error_as_it_is_and_gives_the_actors_back(tmp_path):
+    with pytest.raises(SourceError, match="^the server is gone$") as raised:
+        pb.Pipeline(LostLoader(str(tmp_path)), [Size()]).extract(tmp_path / "out")
+    deadline = time.monotonic() + 60
+    while ray.available_resources().get("CPU", 0) < ray.cluster_resources()["CPU"] and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert ray.available_resources()["CPU"] == ray.cluster_resources()["CPU"]
+    assert raised.value.__context__ is None  # whose frames would hold them
+
+
+@pytest.mark.usefixtures("ray_running")
+def test_a_source_is_given_blocks_as_there_is_room_and_keeps_the_last_ones():
+    feed, (its, queue) = Feed(1000), executor()
+    (source,) = its._topology
+    callback = ray_private.between_steps(lambda: lambda: None, feed)[0]()
+    callback.before_execution_starts(its)
+    assert not source.has_completed()  # as one that begins with no block is
+    callback.on_execution_step(its)
+    queue.num_blocks = 60
+    callback.on_execution_step(its)
+    assert feed.asked == [(64, True), (4, False)]  # where blocks wait, no other is waited for
+    seen = []
+    while feed.left or source.has_next():
+        while source.has_next():
+            seen.append(ray.get(source.get_next().block_refs[0])["block"][0].as_py())
+        queue.num_blocks = 0
+        callback.on_execution_step(its)
+    assert seen == list(range(1000)) and source.has_completed()
+    assert len(source._input_data) == 256  # and not all that were ever handed out

@@ -8,7 +8,7 @@ import re
 import pytest
 from markdown_it import MarkdownIt
 
-from benchmarks.figures import MARK, PAGES, RESULTS, fill, load
+from benchmarks.figures import MARK, PAGES, RESULTS, SCALING, fill, load
 
 FIGURES = load()
 TEXTS = {page.name if page.parent.name != "docs" else f"docs/{page.name}": page.read_text("utf-8") for page in PAGES}
@@ -62,6 +62,11 @@ def unmarked(text: str) -> list[str]:
 @pytest.mark.parametrize("page", TEXTS)
 def test_a_stated_figure_is_the_measured_one(page):
     assert fill(TEXTS[page], FIGURES) == TEXTS[page]  # else: uv run python benchmarks/figures.py
+
+
+def test_what_is_simulated_is_what_the_simulation_said():
+    text = SCALING.read_text("utf-8")
+    assert len(MARK.findall(text)) == 20 and fill(text, FIGURES) == text
 
 
 @pytest.mark.parametrize("page", TEXTS)

@@ -177,7 +177,13 @@ class Requester:
         at_most = Spent(expected.input_tokens, expected.output_tokens_max, expected.cost_usd_max)
         body = build_body(self.settings, questions, photo.url(), max_output_tokens=tries.room)
         async with self._free:
-            permit = await self._permit(at_most)
+            if self.stopped is not None:
+                raise self.stopped
+            waiting_since = time.monotonic()
+            try:
+                permit = await self.gate.acquire(tokens=at_most.input_tokens + at_most.output_tokens, usd=at_most.usd)
+            finally:
+                self.count("limiter_wait_seconds", time.monotonic() - waiting_since)
             sent_at, told = time.monotonic(), "cancelled"
             came_to: Spent | None = None  # nobody knows: it may be billed, even if we are cancelled
             headers: Mapping[str, str] | None = None
@@ -218,13 +224,3 @@ class Requester:
                     usd=came_to and came_to.usd,
                     headers=headers,
                 )
-
-    async def _permit(self, at_most: Spent) -> int:
-        """Wait for a permit."""
-        if self.stopped is not None:
-            raise self.stopped
-        waiting_since = time.monotonic()
-        try:
-            return await self.gate.acquire(tokens=at_most.input_tokens + at_most.output_tokens, usd=at_most.usd)
-        finally:
-            self.count("limiter_wait_seconds", time.monotonic() - waiting_since)

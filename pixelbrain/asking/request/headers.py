@@ -49,14 +49,9 @@ class RateHeaders:
             names = (f"{prefix}x-ratelimit-{what}-{name}" for prefix in _PREFIXES for name in _LIMITS[kind])
             return next((lower[name] for name in names if name in lower), "")
 
-        return cls(
-            limit_requests=_number(said("limit", "requests"), least=1),
-            limit_tokens=_number(said("limit", "tokens"), least=1),
-            remaining_requests=_number(said("remaining", "requests")),
-            remaining_tokens=_number(said("remaining", "tokens")),
-            reset_requests_s=_until(said("reset", "requests")),
-            reset_tokens_s=_until(said("reset", "tokens")),
-        )
+        found = {f"limit_{kind}": _number(said("limit", kind), least=1) for kind in _LIMITS}
+        found |= {f"remaining_{kind}": _number(said("remaining", kind)) for kind in _LIMITS}
+        return cls(**found, **{f"reset_{kind}_s": _until(said("reset", kind)) for kind in _LIMITS})
 
 
 def parse_duration(text: str | None) -> float | None:

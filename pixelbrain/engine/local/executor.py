@@ -47,7 +47,7 @@ class LocalExecutor:
 
     def work_off(self, left: Worklist | Sequence[Left], order: WorkOrder, plan: Plan) -> Iterator[pa.Table]:
         """As `Executor` says; what is listed is listed here, as it is needed."""
-        (pool,) = plan.pools[1:]
+        (pool,) = plan.pools
         order = dataclasses.replace(order, device=pool.device, threads=pool.threads)
         # by value what a script or a notebook defines, as Ray sends it, too
         make = cloudpickle.dumps(functools.partial(ImageWorker, list(self.job.modules), order))

@@ -76,7 +76,7 @@ def make_plan(
     rows = _block_rows(min(most_rows, images // (workers * _BLOCKS_PER_ACTOR)), step)
     return Plan(
         layout=layout,
-        pools=(staged.LISTER, *pools),
+        pools=pools,
         block_rows=rows,
         chunk_rows=chunk,
         object_store_bytes=waiting + workers * staged.QUEUED_PER_ACTOR * rows * _LISTED_BYTES,

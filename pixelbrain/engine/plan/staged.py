@@ -14,8 +14,6 @@ from pixelbrain.modules.base import Resources
 DECODE = "decode"
 LAND = "land"
 
-#: The lister waits most of the time; a whole CPU would be missing to the actors.
-LISTER = Pool(name="list", min_actors=1, max_actors=1, cpus=0.05)
 #: Batches that wait before an actor, the one in its hands included.
 QUEUED_PER_ACTOR = 2
 _WAITING_SHARE = 0.5  # of the object stores, for these
@@ -60,7 +58,7 @@ def staged_pools(
         models.append(_pool(name, actors, each, wishes, most, **reserved, **runs))
     landing = _landing(nodes, models, wishes, most)
     models = [_bounded(pool, list(needs.values())[number:], models, nodes) for number, pool in enumerate(models)]
-    return (_decoders(nodes, [*models, landing, LISTER], wishes, most), *models, landing)
+    return (_decoders(nodes, [*models, landing], wishes, most), *models, landing)
 
 
 def _landing(nodes: Sequence[Node], models: Sequence[Pool], wishes: Placement, most: int) -> Pool:
@@ -71,7 +69,7 @@ def _landing(nodes: Sequence[Node], models: Sequence[Pool], wishes: Placement, m
     if on_cards <= least:
         return pool
     decoder = _pool(DECODE, 1, THREADS * SPARE, wishes, most, memory_bytes=actor_memory(nodes, []))
-    room = count_room(pool, [*models, decoder, LISTER], nodes, most=on_cards)
+    room = count_room(pool, [*models, decoder], nodes, most=on_cards)
     return _sized(pool, max(least, room), wishes, most)
 
 

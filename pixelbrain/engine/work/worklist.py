@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -162,7 +162,7 @@ class Worklist:
         return {name: {*givers.values()} for name, givers in self.stands_on.items()}
 
 
-def blocks(left: Iterable[Left], block_rows: int) -> Iterator[pa.Table]:
+def blocks(left: Iterable[Left], block_rows: int) -> Generator[pa.Table]:
     """What is left, cut to blocks: tables of one row of `WORK_SCHEMA`.
 
     A block ends with the table that it is from: the last few images do not wait for the rest of the listing.

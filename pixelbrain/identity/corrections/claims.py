@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pixelbrain.errors import ContradictionError
@@ -53,9 +53,17 @@ class Claims:
             if event.kind == "split" and event.number not in holding:  # who was split off is whose the faces were
                 self._one[event.person or ""] = self.root(event.others[0])
                 unmade.add(event.person)
+        back = _given_back(events, holding)
+        given = {
+            person for event in self.events if event.kind in ("assign", "split", "merge") for person in event.people
+        }
         for event in self.events:
-            if event.kind in OF_ONE and event.person in unmade:
-                continue
+            faces: Mapping[str, Sequence[FaceRef]] = event.faces
+            if event.kind in OF_ONE:  # a name stands for no face that was taken back, and goes with who was made
+                faces = {one: [ref for ref in refs if (one, ref_key(ref)) not in back] for one, refs in faces.items()}
+                nobody = event.person not in given and any(event.faces.values()) and not any(faces.values())
+                if event.person in unmade or nobody:
+                    continue
             self.people |= dict.fromkeys(event.people)
             if event.kind == "name":
                 self.names[event.person or ""] = event.name or ""
@@ -68,7 +76,7 @@ class Claims:
                 self.apart += [(event.person or "", other, event) for other in event.others]
             if event.kind == "later":
                 self._put_off.append(event.people)
-            for person, refs in event.faces.items():
+            for person, refs in faces.items():
                 if event.kind in ("apart", "later") and person == NOBODY:
                     pairs = [(ref, event.person or "") for ref in refs]
                     self.not_asked += pairs
@@ -159,3 +167,9 @@ def _path(events: Iterable[Event], start: str, end: str) -> list[Event]:
                 paths[other] = [*paths[here], event]
                 queue.append(other)
     return paths.get(end, [])  # none where it was a split that was taken back
+
+
+def _given_back(events: Sequence[Event], holding: Collection[int]) -> set[tuple[str, tuple[str, str]]]:
+    """People and faces of assigns that were taken back."""
+    undone = [event for event in events if event.kind == "assign" and event.number not in holding]
+    return {(person, ref_key(ref)) for event in undone for person, refs in event.faces.items() for ref in refs}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import functools
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -27,17 +27,6 @@ _ORIGIN = ("image_version", "computed_by", *(field.name for field in schema.BOX_
 _RIVALS = 20  # nearest others of somebody of whom anything is said
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Found:
-    """What an increment found."""
-
-    applied: Applied
-    lost: pa.Table  # rows of `identities` of faces that are not there any more
-    joined: int  # new faces, to people known before
-    joined_people: int  # so many
-    new_people: int
-
-
 @dataclass(kw_only=True, eq=False)
 class _Rows:
     """The n faces of an increment; `own`, `how` and `person` are written to as more is found."""
@@ -52,28 +41,26 @@ class _Rows:
     guest: np.ndarray  # bool (n,), may only join people that are found without it
 
 
-@dataclass(eq=False)
 class Increment:
     """The faces that landed since the last clustering, beside those that it knew. Raises `LandingError`."""
 
-    memory: Memory
-    faces: pa.Table = field(init=False)  # rows of `schema.IDENTITY_SCHEMA` of all that landed, as they were found
-    new: np.ndarray = field(init=False)  # bool (n,), not known before, or another version, detection or model's
-    lost: pa.Table = field(init=False)  # rows of faces that were known, and are not there any more
-
-    def __post_init__(self) -> None:
-        earlier, now = self.memory.earlier, self.memory.faces.sort_by("face_id")
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
+        earlier, now = memory.earlier, memory.faces.sort_by("face_id")
         at = pc.index_in(now["face_id"], earlier["face_id"].combine_chunks())
         same = pc.is_valid(at)
         for name in _ORIGIN:
             same = pc.and_(same, pc.fill_null(pc.equal(earlier[name].take(at), now[name]), False))
         known = np.asarray(same)
         at = np.asarray(pc.fill_null(at, 0))
+        #: bool (n,): not known before, or another version, detection or model's.
         self.new = ~known
         gone = np.ones(len(earlier), bool)
         gone[at[known]] = False
+        #: Rows of faces that were known, and are not there any more.
         self.lost = earlier.filter(pa.array(gone))
         rows = earlier.take(pa.array(at, mask=~known))
+        #: Rows of `schema.IDENTITY_SCHEMA` of all that landed, as they were found.
         self.faces = with_columns(rows, {name: now[name] for name in ("face_id", "image_id", *_ORIGIN)})
 
     @property
@@ -93,7 +80,7 @@ class Increment:
         min_faces: int,
         k: int,
         settings: str,
-    ) -> Found:
+    ) -> tuple[Applied, dict[str, int]]:
         """Say whose the new faces are, by `grow` and all that was said.
 
         Args:
@@ -105,6 +92,10 @@ class Increment:
             min_faces: of a person of whom nothing is said.
             k: neighbours a face.
             settings: by which people are found, for the record.
+
+        Returns:
+            What was found, and how many new faces `joined` how many people known before (`joined_people`), and how many
+            are `new_people`.
         """
         memory = self.memory
         rows = self._rows(ids, good, guests)
@@ -142,15 +133,9 @@ class Increment:
         touched = np.isin(grown.cluster, grown.cluster[p:]) & (grown.cluster >= 0)  # clusters that have a new face
         clusters = groups(grown.cluster, np.flatnonzero(touched)).values()
         redirects, joined, fresh = self._settle(rows, clusters, found, people, count, sums, late, of)
-        new_people = self._name(rows, fresh, was, of, min_faces)
-        applied = self._applied(rows, read, redirects, settings)
-        return Found(
-            applied=applied,
-            lost=self.lost,
-            joined=len(joined),
-            joined_people=len(set(joined.values())),
-            new_people=new_people,
-        )
+        told = {"joined": len(joined), "joined_people": len(set(joined.values()))}
+        told["new_people"] = self._name(rows, fresh, was, of, min_faces)
+        return self._applied(rows, read, redirects, settings), told
 
     # --- inside --------------------------------------------------------------------------------------------------
 

@@ -22,6 +22,8 @@ _AHEAD = 16
 
 
 class _Listed(NamedTuple):
+    archive: str
+    version: str
     rows: list[ManifestRow]
     passed_over: PassedOver
     damage: str  # what is wrong with it
@@ -64,23 +66,19 @@ class ArchiveSource(ImageSource):
 
     def _rows(self, tables: Iterable[pa.Table]) -> Iterator[ManifestRow]:
         archives = (row for table in tables for row in zip(*table.to_pydict().values(), strict=True))
-        known = map_ahead(self._list, archives, threads=_AHEAD, ahead=_AHEAD, name="archive")
-        for archive, version, listed in known:
+        for listed in map_ahead(self._list, archives, threads=_AHEAD, ahead=_AHEAD, name="archive"):
             for kind, count in listed.passed_over.items():
                 self.passed_over[kind] = self.passed_over.get(kind, 0) + count
             yield from listed.rows
             if listed.damage:
                 if self._alone and not listed.rows:
-                    raise SourceError(f"{one_line(archive)}: {listed.damage}")
-                self._damaged.add(archive)
-                yield member_uri(_kind(archive), archive, ""), version, None
+                    raise SourceError(f"{one_line(listed.archive)}: {listed.damage}")
+                self._damaged.add(listed.archive)
+                yield member_uri(_kind(listed.archive), listed.archive, ""), listed.version, None
 
-    def _list(self, row: ManifestRow) -> tuple[str, str, _Listed]:
-        """An archive, its version, and what is in it."""
-        return row[0], row[1], self._look(row[0])
-
-    def _look(self, archive: str) -> _Listed:
-        found = _Listed([], PassedOver(), "")
+    def _list(self, row: ManifestRow) -> _Listed:
+        archive = row[0]
+        found = _Listed(archive, row[1], [], PassedOver(), "")
         seen: set[str] = set()
         try:
             with open_ranged(archive, s3_endpoint=self._endpoint) as (file, version):

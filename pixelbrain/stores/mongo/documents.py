@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import struct
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -55,15 +54,12 @@ class EncodedDocument(NamedTuple):  # which is made in a third of the time of a 
 
     def row_hash(self) -> str:
         """16 hex digits that change with any value, or with which are absent."""
-        return hashlib.blake2b(self.bson + repr(list(self.gone)).encode(), digest_size=8).hexdigest()
+        gone = repr(list(self.gone)).encode() if self.gone else b"[]"
+        return hashlib.blake2b(self.bson + gone, digest_size=8).hexdigest()
 
     def update(self, *, row_hash: str | None = None) -> dict[str, Any]:
         """The update that makes the stored document this one; empty if it has nothing to say."""
-        encoded = (
-            self.bson
-            if row_hash is None
-            else _joined(self.bson, _ROW_HASH.replace(_NO_HASH.encode(), row_hash.encode()))
-        )
+        encoded = self.bson if row_hash is None else _with_hash(self.bson, row_hash)
         update: dict[str, Any] = {}
         if len(encoded) > _EMPTY_BYTES:
             update["$set"] = RawBSONDocument(encoded)
@@ -73,16 +69,18 @@ class EncodedDocument(NamedTuple):  # which is made in a third of the time of a 
 
 
 _EMPTY_BYTES = len(bson.encode({}))
-_NO_HASH = "0" * 16
-_ROW_HASH = bson.encode({"row_hash": _NO_HASH})
+_HASH_BYTES = len(bson.encode({"row_hash": "0" * 16})) - _EMPTY_BYTES
+_ROW_HASH = bson.encode({"row_hash": "0" * 16})[4:-18]  # up to the digits, which two zeros end
 #: Before the name of each dict and each list in BSON; as many are in a document, at least, as it is levels deep.
 _DICT, _LIST = b"\x03", b"\x04"
+_DEEP_BYTES = MAX_DEPTH * 7  # a level has one of these, the zero of a name, a length, and a zero
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
-def _joined(first: bytes, second: bytes) -> bytes:
-    """One BSON document of the fields of two: each is its length in 4 bytes, its fields, and a zero."""
-    return struct.pack("<i", len(first) + len(second) - _EMPTY_BYTES) + first[4:-1] + second[4:]
+def _with_hash(encoded: bytes, row_hash: str) -> bytes:
+    """A BSON document, which is its length in 4 bytes, its fields, and a zero, with another field."""
+    length = len(encoded) + _HASH_BYTES
+    return b"".join((length.to_bytes(4, "little"), encoded[4:-1], _ROW_HASH, row_hash.encode(), b"\0\0"))
 
 
 def encode(document: Mapping[str, Any]) -> EncodedDocument:
@@ -91,19 +89,23 @@ def encode(document: Mapping[str, Any]) -> EncodedDocument:
     Raises:
         StoreError: MongoDB cannot have it; the message says why, in few words.
     """
-    values = {key: value for key, value in document.items() if key != "_id" and value is not None}
+    values = dict(document)
+    one = values.pop("_id")
+    gone = [key for key, value in values.items() if value is None]
+    for key in gone:
+        del values[key]
     try:
         try:
             encoded = bson.encode(values)
-            as_it_is = encoded.count(_DICT) + encoded.count(_LIST) < MAX_DEPTH
+            as_it_is = len(encoded) < _DEEP_BYTES or encoded.count(_DICT) + encoded.count(_LIST) < MAX_DEPTH
         except (BSONError, OverflowError, RecursionError, TypeError, ValueError):
             as_it_is = False
         if not as_it_is:  # has what is not Python's own, or may be too deep: looked at value by value, 4 times as slow
             encoded = bson.encode({key: plain(value) for key, value in values.items()})
-        if type(document["_id"]) is str:
-            document["_id"].encode()
+        if type(one) is str:
+            one.encode()
         else:
-            bson.encode({"_id": document["_id"]})
+            bson.encode({"_id": one})
     except UnicodeEncodeError as error:
         raise StoreError(f"not text that UTF-8 can hold: {error.reason}") from None
     except (BSONError, OverflowError, TypeError, ValueError) as error:
@@ -112,7 +114,7 @@ def encode(document: Mapping[str, Any]) -> EncodedDocument:
         raise StoreError(f"{len(encoded):,} bytes; MongoDB takes documents of 16 MB at most")
     if "" in values:
         raise StoreError("a field without a name")
-    return EncodedDocument(bson=encoded, gone=tuple(sorted([key for key, value in document.items() if value is None])))
+    return EncodedDocument(encoded, tuple(sorted(gone)))
 
 
 def plain(value: Any, *, depth: int = MAX_DEPTH) -> Any:

@@ -6,21 +6,23 @@
   const under = () => document.querySelector("main.under");
   let opener = null; // whose link had the cursor
   let listed = ""; // the address of the list
+  const path = (url) => url.pathname + url.search;
+  const alone = history.state?.over && path(location); // the page itself is a photo: it was loaded anew, or come back to
+  const isPhoto = (link) => link.origin === location.origin && /^\/photos\/[0-9a-f]{16}$/.test(link.pathname);
 
   /** The content of a page, by its address. */
   async function fetched(address) {
     const reply = await fetch(address);
     const page = new DOMParser().parseFromString(await reply.text(), "text/html");
     const main = page.getElementById("main");
-    if (!main?.querySelector("[data-photo]")) throw new Error("no photo");
-    return { main: document.adoptNode(main), title: page.title };
+    return main?.querySelector("[data-photo]") && { main: document.adoptNode(main), title: page.title };
   }
 
   /** The pictures of the neighbours, so that they are there when they are wanted. */
   async function ahead() {
     for (const link of pane()?.querySelectorAll("a[rel]") ?? []) {
-      const { main } = await fetched(link.href).catch(() => ({}));
-      const picture = main?.querySelector(".large img");
+      const found = await fetched(link.href).catch(() => null); // it is asked for again when it is wanted
+      const picture = found?.main.querySelector(".large img");
       if (picture) new Image().src = picture.src;
     }
   }
@@ -41,9 +43,10 @@
     try {
       found = await fetched(address);
     } catch {
-      location.assign(address);
+      window.pixelbrain.say("The server does not answer: does `pixelbrain open` still run? Start it again.");
       return;
     }
+    if (!found) return location.assign(address); // it went, which its page says
     if (!pane()) {
       listed = location.href;
       const dialog = document.createElement("dialog");
@@ -75,10 +78,11 @@
     under().id = "main";
     under().classList.remove("under");
     document.title = document.title.replace(/^.* · /, `${document.querySelector("main h1")?.textContent ?? ""} · `);
-    const main = document.getElementById("main");
     if (changed) await window.pixelbrain?.again();
-    const link = [...document.querySelectorAll("main a.frame")].find((one) => one.pathname.endsWith(`/${seen}`));
-    const to = link ?? (main.contains(opener) ? opener : null);
+    const main = document.getElementById("main");
+    const of = [...main.querySelectorAll("a"), opener].filter((one) => main.contains(one) && isPhoto(one));
+    const shown = of.filter((one) => one.pathname.endsWith(`/${seen}`));
+    const to = shown.includes(opener) ? opener : shown[0] ?? of.find((one) => one === opener);
     to?.focus({ preventScroll: true });
     to?.scrollIntoView({ block: "nearest" });
   }
@@ -95,12 +99,13 @@
         open(link.href, "replace");
       } else if (link.dataset.key === "Escape") {
         event.preventDefault();
-        history.back();
+        if (path(link) === path(location)) window.pixelbrain.again(); // a question that is not answered
+        else history.back();
       } else if (link.getAttribute("href").startsWith("#")) {
         event.preventDefault();
         aim(link.getAttribute("href"));
       }
-    } else if (link.matches("main a.frame") && link.pathname.startsWith("/photos/")) {
+    } else if (link.closest("main") && isPhoto(link) && !link.rel) {
       event.preventDefault();
       opener = link;
       open(link.href, "push");
@@ -117,7 +122,9 @@
   }
 
   window.addEventListener("popstate", (event) => {
-    if (event.state?.over) open(location.href, "stay");
+    if (alone && path(location) !== alone) location.reload(); // there is no list below
+    else if (alone) return;
+    else if (event.state?.over) open(location.href, "stay");
     else if (pane()) close();
   });
 

@@ -31,6 +31,12 @@
     const page = new DOMParser().parseFromString(await reply.text(), "text/html");
     const fresh = page.getElementById("main");
     if (!fresh) throw new Error("no page");
+    const refused = fresh.querySelector("#said.bad");
+    if (refused && page.body.dataset.stamp === document.body.dataset.stamp) {
+      say(refused.textContent.trim()); // nothing is another one: what was picked and written stays
+      return;
+    }
+    const elsewhere = document.activeElement !== document.body && !main().contains(document.activeElement);
     const height = window.scrollY;
     const dialog = main().closest("dialog");
     const depth = dialog?.scrollTop;
@@ -45,9 +51,20 @@
     const next = main().querySelector("[data-focus]") || (focus && document.getElementById(focus));
     const tiles = [...top().querySelectorAll("[data-tile]")];
     const near = next || focusable(tiles[Math.min(place, tiles.length - 1)]) || main();
-    near.focus({ preventScroll: near === main() });
-    next?.select?.();
+    if (!elsewhere) {
+      near.focus({ preventScroll: near === main() });
+      next?.select?.();
+    }
     count();
+    comeBack(page);
+  }
+
+  let coming; // the next time
+  /** A page that says how far something is comes again, as browsers do it with one that they load. */
+  function comeBack(page) {
+    const after = page.querySelector("meta[http-equiv=refresh]")?.content;
+    clearTimeout(coming);
+    if (after) coming = setTimeout(again, 1000 * after);
   }
 
   /** What of a tile the keyboard is on. */
@@ -70,9 +87,10 @@
     form.dataset.busy = "yes";
     const focus = form.classList.contains("name-form") ? after(form) : document.activeElement?.id;
     const place = [...document.querySelectorAll("[data-tile]")].indexOf(document.activeElement?.closest("[data-tile]"));
+    const action = event.submitter?.getAttribute("formaction") ?? form.getAttribute("action");
     try {
       const body = new URLSearchParams(new FormData(form, event.submitter));
-      await show(await fetch(form.getAttribute("action"), { method: "POST", body }), focus, place);
+      await show(await fetch(action, { method: "POST", body }), focus, place);
     } catch {
       say("The server does not answer: does `pixelbrain open` still run? Nothing is lost; start it again.");
     } finally {
@@ -149,9 +167,11 @@
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const here = event.target;
     if (here.matches("input:not([type=checkbox]), select, textarea")) {
-      if (event.key === "Escape" && here.matches("[id^=name-]")) {
+      const written = here.value !== here.defaultValue; // on a photo that is open: Esc forgets it, or closes the photo
+      if (event.key === "Escape" && (here.matches("[id^=name-]") || (written && here.matches("[id^=who-]")))) {
+        event.preventDefault();
         here.value = here.defaultValue;
-        here.closest("[data-tile]")?.querySelector("a").focus();
+        (here.closest("[data-tile]")?.querySelector("a") ?? main()).focus({ preventScroll: true });
       }
       return;
     }
@@ -250,6 +270,8 @@
   setInterval(look, 4000);
   document.addEventListener("visibilitychange", look);
 
+  const here = document.querySelector(".bar [aria-current]");
+  if (here) here.parentElement.scrollLeft = here.offsetLeft - here.parentElement.offsetLeft - 28; // of a phone
   if (new URL(location).searchParams.has("note")) history.replaceState(history.state, "", withoutNote(location.href));
   count();
 }

@@ -66,7 +66,8 @@ class Note:
 
     text: str
     good: bool = True
-    undo: int | None = None  # the event that can be taken back
+    undo: tuple[int, ...] = ()  # the events that can be taken back
+    redo: bool = False  # that is, done again: they took something back themselves
     undo_at: str = "/undo"  # where
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from pixelbrain.config import EXIF, QUALITY
 from pixelbrain.report.export import export, export_paths
@@ -63,7 +63,7 @@ def compare_page(pages: Pages, alike: Alike, what: str) -> Callable[[Request, Vi
         groups, query = alike.groups(view, what), request.query_params
         code = None if groups is None else groups.place.get(request.path_params["key"])
         if groups is None or code is None:
-            return RedirectResponse(f"/{what}", 303)  # no duplicates, as somebody just said
+            return pages.onward(request, f"/{what}")  # no duplicates, as somebody just said
         group = groups.of(code)
         left = group.member(query.get("a", "")) or group.best
         others = [one for one in group.members if one is not left]

@@ -11,7 +11,7 @@ from pixelbrain.report.gallery import names
 from pixelbrain.web.data.desk import Note, View
 from pixelbrain.web.duplicates.alike import Alike
 from pixelbrain.web.duplicates.groups import Group, Groups
-from pixelbrain.web.say import Form
+from pixelbrain.web.say import Form, begun
 
 UNDO = "/duplicates/undo"
 
@@ -53,11 +53,13 @@ def undo(alike: Alike, form: Form) -> Note:
     if not number and last is None:
         raise ConfigError("nothing was chosen yet that could be taken back")
     at = int(number) if number.isdecimal() and len(number) < 9 else last.number if last and not number else -1
-    before = next((one for one in alike.log.read() if one.number == at), None)
+    choice = alike.log.undo(at)
+    before, redone = begun({one.number: one for one in alike.log.read()}, at)
     more = ""
-    if before is not None and before.kind == "apart":  # a rerun since has left the group out
+    if before.kind == "apart" and not redone:  # a rerun since has left the group out
         more = " The group is there again, at the latest when duplicates are looked for again."
-    return _noted(alike.log.undo(at), f"Taken back: {told(before) if before else at}.{more}")
+    said = f"{'Done again' if redone else 'Taken back'}: {told(before)}.{more}"
+    return _noted(choice, said, redo=not redone)
 
 
 def told(choice: Choice) -> str:
@@ -89,5 +91,5 @@ def _refs(groups: Groups, group: Group, image_id: str | None = None) -> list[Pho
     return [PhotoRef(image_id=one["image_id"], version=one["image_version"], sha256=one["sha256"]) for one in found]
 
 
-def _noted(choice: Choice, text: str) -> Note:
-    return Note(text, undo=choice.number, undo_at=UNDO)
+def _noted(choice: Choice, text: str, *, redo: bool = False) -> Note:
+    return Note(text, undo=(choice.number,), undo_at=UNDO, redo=redo)

@@ -58,7 +58,7 @@ def photos_page(pages: Pages) -> Callable[[Request, View], Response]:
                 return pages.after(f"/photos?{wanted.address()}", Note(f"Nobody is called {name}.", good=False))
             return RedirectResponse(f"/photos?{wanted.address(person=(*wanted.person, named[0]))}", 303)
         if not all(one for _name, one in request.query_params.multi_items()):  # of a form, whatever was left empty
-            return RedirectResponse(f"/photos?{wanted.address()}".rstrip("?"), 303)
+            return pages.onward(request, f"/photos?{wanted.address()}".rstrip("?"))
         wrong = ""
         try:
             found = found_of(wanted, pages.desk, view)

@@ -152,7 +152,7 @@ class Here:
         modules = list(self.job.modules)
         worker = ImageWorker(modules, order)
         if self.layout == "staged":
-            assert [pool.name for pool in plan.pools] == ["list", "decode", *(m.name for m in modules), "land"]
+            assert [pool.name for pool in plan.pools] == ["decode", *(m.name for m in modules), "land"]
             decoder, lander = Decoder(modules, order, 2), Lander(order)
             names = [module.name for module in modules]
             runners = [ModelRunner(module, order, names[at + 1 :]) for at, module in enumerate(modules)]

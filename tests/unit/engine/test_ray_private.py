@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import subprocess
 import sys
 import types
 from pathlib import Path
+from types import SimpleNamespace
 
+import pyarrow as pa
 import pytest
 import ray
+import ray.data
 
 import pixelbrain
 from pixelbrain.engine import ray_private
@@ -47,6 +49,7 @@ def test_pyproject_admits_the_versions_that_were_seen():
         ("ray.core.generated.gcs_service_pb2", lambda: ray_private.ask_version("127.0.0.1:1", timeout_s=0.1)),
         ("ray._private.state", ray_private.actors_restarting),
         ("ray._private.accelerators", ray_private.gpus_here),
+        (EXECUTION_CALLBACK, lambda: ray_private.between_steps(lambda: print, Feed(0))),
     ],
 )
 def test_a_ray_that_changed_it_is_an_error_of_one_line(monkeypatch, module, ask):
@@ -63,11 +66,29 @@ def test_a_job_client_that_cannot_be_told_to_give_up_is_refused(monkeypatch):
         ray_private.job_client("http://127.0.0.1:1", {}, lambda method: (1, 1), EngineError)
 
 
-def test_a_run_goes_on_where_ray_data_has_no_steps_to_look_between(monkeypatch, caplog):
-    changed(monkeypatch, EXECUTION_CALLBACK)
-    with caplog.at_level(logging.WARNING):
-        assert ray_private.between_steps(lambda: print) == []
-    assert "does not say when nodes are lost" in caplog.text
+class Feed:
+    """Blocks, all there; remembers what it was asked for."""
+
+    def __init__(self, count: int) -> None:
+        self.left, self.asked = [pa.table({"block": [number]}) for number in range(count)], []
+
+    @property
+    def ended(self) -> bool:
+        return not self.left
+
+    def __call__(self, most: int, wait_s: float) -> list[pa.Table]:
+        self.asked.append((most, wait_s > 0))
+        taken, self.left = self.left[:most], self.left[most:]
+        return taken
+
+
+def executor() -> tuple[SimpleNamespace, SimpleNamespace]:
+    """One whose dataset is made of no block, as Ray Data makes it, and the queue behind its source."""
+    from ray.data._internal.execution.operators.input_data_buffer import InputDataBuffer
+
+    source = InputDataBuffer(ray.data.DataContext.get_current(), [])
+    queue = SimpleNamespace(num_blocks=0)
+    return SimpleNamespace(_topology={source: SimpleNamespace(output_queue=queue)}), queue
 
 
 def test_each_pass_has_a_look_of_its_own():
@@ -77,11 +98,18 @@ def test_each_pass_has_a_look_of_its_own():
         made.append(1)
         return lambda: looks.append(len(made))
 
-    (callback,) = ray_private.between_steps(look)
+    (callback,) = ray_private.between_steps(look, Feed(0))
     first, second = callback(), callback()
-    first.on_execution_step(None)
-    second.on_execution_step(None)
+    for one in (first, second):
+        one.before_execution_starts(executor()[0])
+        one.on_execution_step(None)
     assert (len(made), len(looks)) == (2, 2)
+
+
+def test_a_source_that_is_another_one_is_an_error_of_one_line():
+    callback = ray_private.between_steps(lambda: print, Feed(0))[0]()
+    with pytest.raises(EngineError, match=r"no ray\.data's StreamingExecutor\._topology any more"):
+        callback.before_execution_starts(SimpleNamespace())
 
 
 def test_nobody_answers():

@@ -31,6 +31,10 @@ def test_a_name_is_given_and_taken_back(visitor, four):
     assert "Ann <b>" in shown(visitor.get(f"/people/{key_of(four[0])}"))
     page = visitor.say("/undo")
     assert "Taken back" in said(page) and names(visitor)[four[0]] is None
+    assert "who is it?" in said(visitor.say(f"/people/{key_of(four[0])}/name", name=""))
+    again = re.search(r'name="number" value="(\d+)">Redo', page)
+    assert again and "Done again: Person" in said(visitor.say("/undo", number=again[1]))
+    assert "Taken back" in said(visitor.say("/undo"))
     assert "nothing was said" in said(visitor.say("/undo"))
 
 

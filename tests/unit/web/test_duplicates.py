@@ -95,6 +95,14 @@ def test_what_is_chosen_lands_is_told_and_can_be_taken_back(visitor, landed):
     assert "shown no more" in said(page) and "1 group," in shown(page) and "y.jpg" not in proposed(landed)
     page = visitor.say("/duplicates/undo", back="/duplicates")
     assert "The group is there again" in said(page) and "2 groups" in shown(page)
+    again = re.search(r'name="number" value="(\d+)">Redo', page)
+    assert again and "Done again" in said(visitor.say("/duplicates/undo", back="/duplicates", number=again[1]))
+    page = visitor.say("/duplicates/undo", back="/duplicates")
+    compared = f"/duplicates/{group_of(page, 'x.jpg')}"  # which is no more: what was said is on the page of all
+    to = visitor.post("/duplicates/say", back=compared, do="apart", group=group_of(page, "x.jpg"), of="duplicates")
+    page = visitor.get(visitor.client.get(to.headers["location"]).headers["location"])
+    assert "shown no more" in said(page) and "Taken back" in said(visitor.say("/duplicates/undo", back="/duplicates"))
+    page = visitor.get("/duplicates")
     for wrong in ({"do": "eat"}, {"do": "keep:0"}, {"do": "best:x", "group": "1"}, {}):
         fields = {"group": group_of(page, "a.jpg"), **wrong}
         assert said(visitor.say("/duplicates/say", back="/duplicates", **fields)).startswith("Nothing was changed")

@@ -94,6 +94,9 @@ def test_a_key_is_wanted_where_a_server_wants_one(
         Server(**given).read_key()
     monkeypatch.setenv("OPENAI_API_KEY", "any")
     assert Server(**given).read_key() == "any"
+    monkeypatch.setenv("OPENAI_API_KEY", "a b")  # the one that is taken is named
+    with pytest.raises(StopJob, match="^OPENAI_API_KEY holds characters"):
+        Server(**given).read_key()
     monkeypatch.setenv(variable, "its own")
     with pytest.raises(StopJob, match=f"{variable} holds characters"):
         Server(**given).read_key()

@@ -29,7 +29,7 @@ def make_plan(images, nodes, needs, placement=None) -> Plan:
 
 
 def counts(plan) -> dict[str, int]:
-    return {pool.name: pool.min_actors for pool in plan.pools[1:]}
+    return {pool.name: pool.min_actors for pool in plan.pools}
 
 
 def pool_of(plan, name: str) -> Pool:
@@ -85,9 +85,9 @@ def test_small_and_large_nodes_are_both_filled():
 
 
 def test_a_pool_of_one_machine_does_not_grow_and_one_of_a_cluster_does():
-    assert make_plan(None, [node(2)], SIZE).pools[1].max_actors == 1
-    assert make_plan(None, [node(2), node(2)], SIZE).pools[1].max_actors is None
-    assert make_plan(None, [node(8)], SIZE, Placement(actors="1:3")).pools[1].max_actors == 3
+    assert make_plan(None, [node(2)], SIZE).pools[0].max_actors == 1
+    assert make_plan(None, [node(2), node(2)], SIZE).pools[0].max_actors is None
+    assert make_plan(None, [node(8)], SIZE, Placement(actors="1:3")).pools[0].max_actors == 3
 
 
 def test_what_is_not_there_is_named():
@@ -103,7 +103,7 @@ def test_what_is_not_there_is_named():
 def test_cpu_nodes_decode_for_gpu_nodes():
     plan = make_plan(None, [node(0), node(16), node(16), node(8, 2)], BOTH)
     assert plan.layout == "staged" and device_of(plan) == "cuda"
-    assert [pool.name for pool in plan.pools] == ["list", "decode", "resnet", "facenet", "land"]
+    assert [pool.name for pool in plan.pools] == ["decode", "resnet", "facenet", "land"]
     found = counts(plan)
     assert (found["resnet"], found["facenet"]) == (1, 1)  # a card each, as there are two
     assert found["decode"] >= 7 and pool_of(plan, "decode").gpus == 0
@@ -171,8 +171,8 @@ def test_nodes_that_are_to_come_are_planned_for(layout, device):
     wished = Placement(layout=layout, device=device, autoscale=True, node_labels={"": "tier=spot"})
     plan = make_plan(None, [node(0)], BOTH, wished)
     assert device_of(plan) == device and all(pool.min_actors == 1 for pool in plan.pools)
-    first = plan.pools[1]
+    first = plan.pools[0]
     assert first.threads == (4 if layout == "fused" else first.threads) and first.max_actors is None
     assert first.cpus >= 0.9
     more = make_plan(None, [node(0)], BOTH, Placement(layout="fused", autoscale=True, cpus_per_actor={"images": 14}))
-    assert (more.pools[1].cpus, more.pools[1].threads) == (12.6, 14)
+    assert (more.pools[0].cpus, more.pools[0].threads) == (12.6, 14)

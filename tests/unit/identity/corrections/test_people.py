@@ -85,6 +85,19 @@ def test_a_merge_holds_and_can_be_taken_back_after_a_rebuild(world):
     assert world.people.find(b) == a
 
 
+def test_somebody_new_goes_with_the_faces_that_are_taken_back(world):
+    """The name stands for the faces that it was given with: it would keep them else."""
+    before, face = world.who(), world.faces[0][0]
+    new = world.people.assign("Nina", face, new=True)
+    taken = world.people.undo(new.number)
+    assert world.who() == before and "Nina" not in [one.name for one in world.people.list()]
+    world.people.undo(taken.number)
+    assert world.who()[face] == world.people.find("Nina") == new.person
+    world.people.assign("Nina", world.faces[1][0])  # of whom something is left, the name stays
+    world.people.undo(new.number)
+    assert world.who()[face] == before[face] and world.who()[world.faces[1][0]] == world.people.find("Nina")
+
+
 def test_two_faces_of_one_photo_may_be_one_person(tmp_path):
     world = World(tmp_path / "out", people=2)
     world.add(4, who=0), world.add(4, who=1)

@@ -11,11 +11,10 @@ import pytest
 from pixelbrain.apps.evaluate import evaluate_people, lines
 from pixelbrain.config import RunConfig
 from pixelbrain.errors import ConfigError, LandingError
-from pixelbrain.identity.calibration import FILE, read_calibrations, threshold_of
 from pixelbrain.identity.evaluation.curve import threshold_curve
 from pixelbrain.identity.evaluation.evaluate import evaluate
 from pixelbrain.identity.evaluation.labels import Label, find_labelled
-from pixelbrain.identity.thresholds import face_threshold
+from pixelbrain.identity.thresholds import FILE, face_threshold, read_calibrations, threshold_of
 from pixelbrain.stages.display import Display
 from pixelbrain.stages.stages import Stages
 from tests.unit.identity.evaluation.labelled_out import face, identify, land, vector

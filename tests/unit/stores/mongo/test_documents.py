@@ -21,11 +21,11 @@ class Coat(str, enum.Enum):  # and no StrEnum
     TABBY = "tabby"
 
 
-def nested(levels: int) -> dict[str, Any]:
+def nested(levels: int, name: str = "a") -> dict[str, Any]:
     """A document so deep."""
     value: Any = 1
     for _ in range(levels):
-        value = {"a": value}
+        value = {name: value}
     return value
 
 
@@ -39,6 +39,7 @@ def nested(levels: int) -> dict[str, Any]:
         ({"a\0b": 1}, "NULL"),
         (nested(101), "nested deeper than 100"),
         (nested(5_000), "nested deeper than 100"),
+        (nested(101, ""), "nested deeper than 100"),  # which takes the fewest bytes
         ([nested(100)], "nested deeper than 100"),
         ([[nested(50), nested(99)]], "nested deeper than 100"),
         (decimal.Decimal(1), "Decimal"),

@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from pixelbrain import schema
 from pixelbrain.identity.corrections.people import People
-from pixelbrain.identity.mapping.map import make_map
-from pixelbrain.landing.derived import DUPLICATES
-from pixelbrain.landing.landing import Landing
-from tests.unit.identity.corrections.world import World
+from tests.integration.opened.desk import DESKTOP, PHONE, Desk
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: `uv sync` installs it")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: `apt-get install chromium`")
 
-PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 LONG, ARABIC = "Maximiliana " * 16, "\u0644\u064a\u0644\u0649"
 PAGES = (
     "",
@@ -40,95 +27,6 @@ PAGES = (
     "run",
     "history",
 )
-
-
-@pytest.fixture(scope="module")
-def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four people of six faces, of whom two are nearly alike, and two photos of nobody."""
-    world = World(tmp_path_factory.mktemp("open") / "out", people=4)
-    near = 0.6 * world.centres[0] + 0.8 * world.centres[1]
-    world.centres[1] = near / np.linalg.norm(near)
-    for who in range(4):
-        world.add(6, who=who)
-    world.identify()
-    landing = Landing(world.out)
-    make_map(landing, "faces")
-    ids = landing.index.image_id.to_pylist()
-    DUPLICATES.write(landing, pa.Table.from_pylist([row for at in (0, 3) for row in alike(ids[at : at + 3])], ALIKE))
-    return world.out
-
-
-ALIKE = pa.schema(
-    [schema.DUPLICATE_SCHEMA.field(one) for one in ("image_id", "duplicate_id", "keep", "kind", "copy_of", "why")]
-)
-
-
-def alike(ids: list[str]) -> list[dict[str, Any]]:
-    """Rows of a group of duplicates, of which the first is the best."""
-    group = {"duplicate_id": f"duplicates of {ids[0]}"}
-    copies = [{"image_id": one, "keep": False, "kind": "near", "copy_of": ids[0], "why": "alike"} for one in ids[1:]]
-    return [group | one for one in ({"image_id": ids[0], "keep": True, "why": "larger"}, *copies)]
-
-
-@pytest.fixture(scope="module")
-def address(out: Path) -> Iterator[str]:
-    program = [str(Path(sys.executable).parent / "pixelbrain"), "open", str(out), "--no-browser", "--port", "0"]
-    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            yield process.stdout.readline().split()[1]
-        finally:
-            process.terminate()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield browser
-        browser.close()
-
-
-class Desk:
-    """A page of a browser; what it says besides, and asks of others, is remembered."""
-
-    def __init__(self, browser: Any, address: str, **context: Any) -> None:
-        self.base = address.partition("?")[0]
-        self.context = browser.new_context(**context)
-        self.page = self.context.new_page()
-        self.odd: list[str] = []
-        self.page.on("console", lambda message: self.odd.append(message.text))
-        self.page.on("pageerror", lambda error: self.odd.append(str(error)))
-        self.page.on("dialog", lambda dialog: (self.odd.append(dialog.message), dialog.dismiss()))
-        self.page.on("request", lambda one: one.url.startswith(self.base) or self.odd.append(one.url))
-        self.page.goto(address)
-        self.page.locator("dl.figures").wait_for()  # the page without the token, when all is read
-        assert self.page.url == self.base
-
-    def go(self, path: str) -> None:
-        self.page.goto(self.base + path)
-
-    def press(self, *keys: str) -> None:
-        """A key is heard by the page's script, which is there when a page is loaded, and not when it is to be seen."""
-        self.page.wait_for_load_state("load")
-        for key in keys:
-            self.page.keyboard.press(key)
-
-    def picked(self, count: int) -> None:
-        self.page.locator(".picked", has_text=f"{count} picked").wait_for()
-
-    def said(self, *words: str) -> None:
-        """The message that comes has these words."""
-        line = self.page.locator("#said")
-        for word in words:
-            line.filter(has_text=word).wait_for()
-
-    def heading(self, text: str) -> None:
-        self.page.locator("h1", has_text=text).wait_for()
-
-    def tiles(self, count: int) -> None:
-        sync_api.expect(self.page.locator("[data-tile]")).to_have_count(count)
 
 
 def test_a_person_works_with_the_keyboard_and_another_one_sees_it(browser: Any, address: str, out: Path):
