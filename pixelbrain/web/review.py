@@ -15,6 +15,7 @@ from pixelbrain.web.data.known import Known
 from pixelbrain.web.page import Pages
 
 _FACES = 6  # of each side
+_WAIT_S = 0.2  # for questions; after that the page says that they are looked for, and comes again
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ def review_page(pages: Pages) -> Callable[[Request, View], Response]:
     """The question that says most."""
 
     def show(request: Request, view: View) -> Response:
-        left, later, why_not = pages.desk.queue(view)
+        left, later, why_not = pages.desk.queue(view, wait_s=_WAIT_S)
         asked = left[0] if left else None
         return pages.render(
             request, "review.html", view, here="review", asked=asked, left=left, later=later, why_not=why_not,
