@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import gc
 import importlib
 import importlib.util
 import io
 import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,14 +47,12 @@ def pytest_configure(config: pytest.Config) -> None:
         for name in SHARES[int(config.workerinput["workerid"].removeprefix("gw")) % len(SHARES)]:
             importlib.import_module(name)
         return
-    if sys.dont_write_bytecode:
-        # Where Python is told to write no bytecode, as in many containers, it has a folder for as long as the tests
-        # run. Each of the hundreds of processes, Ray's workers most of all, would compile everything that it imports:
-        # 3 s instead of 1 for Ray Data alone.
-        folder = tempfile.mkdtemp(prefix="pixelbrain-bytecode-")
-        config.add_cleanup(functools.partial(_remove_bytecode, folder))
+    if sys.dont_write_bytecode and config.pluginmanager.hasplugin("cacheprovider"):
+        # Where Python is told to write no bytecode, as in many containers, it has a folder of pytest's own, which the
+        # next tests find. Each of the hundreds of processes, Ray's workers most of all, would compile everything that
+        # it imports: 3 s instead of 1 for Ray Data alone.
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-        os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = folder
+        os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(config.cache.mkdir("bytecode"))
         sys.dont_write_bytecode = False
 
 
@@ -70,12 +65,6 @@ def pytest_collection_finish() -> None:
 def pytest_unconfigure() -> None:
     """What Python does not look through when it ends, triton reports as leaked."""
     gc.unfreeze()
-
-
-def _remove_bytecode(folder: str) -> None:
-    """And write no more: what is imported while Python ends would make the folder again."""
-    sys.dont_write_bytecode = True
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

@@ -123,15 +123,21 @@ class DerivedTable:
             return DerivedRows(rows=None)
         # of rows without an origin, which older versions wrote, only what they are about can be looked for
         unsaid = np.asarray(pc.is_null(table["image_version"]))
-        wholes, keys = [], []
-        for there in self._origins(landing):
-            wholes.append(self._digests(there))
+        if not self.of_module(landing) and not unsaid.any():  # what it is about the index has in memory
+            index, fits = landing.index, np.zeros(len(table), bool)
+            read = pc.equal(index.status, schema.Status.OK.value)
+            fits[np.asarray(index.rows_in(table, "image_version").filter(read).drop_null())] = True
+            landed, fitting = pc.sum(read).as_py() or 0, int(fits.sum())
+        else:
+            wholes, keys = [], []
+            for there in self._origins(landing):
+                wholes.append(self._digests(there))
+                if unsaid.any():
+                    keys.append(digest_ids(there[self.key]))
+            fits = _held(wholes, self._digests(table))
             if unsaid.any():
-                keys.append(digest_ids(there[self.key]))
-        fits = _held(wholes, self._digests(table))
-        if unsaid.any():
-            fits = np.where(unsaid, _held(keys, digest_ids(table[self.key])), fits)
-        landed, fitting = sum(map(len, wholes)), int(np.count_nonzero(fits & ~unsaid))
+                fits = np.where(unsaid, _held(keys, digest_ids(table[self.key])), fits)
+            landed, fitting = sum(map(len, wholes)), int(np.count_nonzero(fits & ~unsaid))
         return DerivedRows(
             rows=table.filter(pa.array(fits)), stale=len(table) - int(fits.sum()), missing=landed - fitting
         )

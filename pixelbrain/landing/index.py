@@ -41,9 +41,10 @@ class LandedIndex:
     row: np.ndarray
     modules: dict[str, tuple[np.ndarray, np.ndarray]]
 
-    def layers(self, images: np.ndarray, modules: Iterable[str]) -> list[Layer]:
-        """Where the base columns of some images are, and what some modules say of them, for `read_layers`."""
-        found = [Layer(columns=[field.name for field in BASE_FIELDS], part=self.part[images], row=self.row[images])]
+    def layers(self, images: np.ndarray, modules: Iterable[str], base: Sequence[str] = ()) -> list[Layer]:
+        """Where some images' base columns are, all by default, and what some modules say, for `read_layers`."""
+        base = base or [field.name for field in BASE_FIELDS]
+        found = [Layer(columns=list(base), part=self.part[images], row=self.row[images])]
         for name in modules:
             part, row = self.modules[name]
             found.append(Layer(columns=[name], part=part[images], row=row[images]))
@@ -125,13 +126,13 @@ class LandedIndex:
                     ) from None
         return pa.schema([*BASE_FIELDS, *more])
 
-    def rows_in(self, table: pa.Table) -> pa.Int32Array:
-        """For each image, which row of a table with `image_id` and `version` is about it; null where none is.
+    def rows_in(self, table: pa.Table, version: str = "version") -> pa.Int32Array:
+        """For each image, which row of a table with `image_id` and its `version` is about it; null where none is.
 
         What is about an older version of the file is not about the image.
         """
         place = pc.index_in(self.image_id, table["image_id"].combine_chunks())
-        same = pc.equal(self.version, table["version"].take(place))
+        same = pc.equal(self.version, table[version].take(place))
         return pc.if_else(pc.fill_null(same, False), place, pa.scalar(None, place.type)).combine_chunks()
 
 

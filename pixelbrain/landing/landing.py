@@ -256,6 +256,7 @@ class Landing(Shown):
         vectors: bool = True,
         computed_by: str | None = None,
         images: np.ndarray | None = None,
+        base: Sequence[str] = (),
         batch_rows: int = 1000,
     ) -> Iterator[pa.Table]:
         """Every image exactly once, in the order of the listing.
@@ -265,6 +266,7 @@ class Landing(Shown):
             vectors: False leaves out the structs' embeddings, which are most of the bytes.
             computed_by: a module of which a column `computed_by` is wanted, see `LandedIndex.computed_by`.
             images: only those at these positions in the index, ascending.
+            base: of `schema.BASE_FIELDS`, only these; all by default.
             batch_rows: rows a table.
 
         Yields:
@@ -280,7 +282,7 @@ class Landing(Shown):
         while len(left):
             index, answers, done = self.index, self.answers, 0
             batches = [left[start : start + batch_rows] for start in range(0, len(left), batch_rows)]
-            layers = (index.layers(batch, names) for batch in batches)
+            layers = (index.layers(batch, names, base) for batch in batches)
             try:
                 with contextlib.ExitStack() as stack:
                     readers = [

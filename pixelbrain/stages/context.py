@@ -133,13 +133,20 @@ class Context:
     def read_coming(self, text: str, coming: Sequence[pa.Field] = ()) -> Condition | None:
         """The same, before there is anything, perhaps, with columns that will have landed. Raises as above."""
         from pixelbrain.landing.where import names
+
+        stored = self.stored_field if self.landing.count_images() else lambda _name: {}
+        return names.read_where(self.landing, text, stored, coming)
+
+    def stored_field(self, name: str) -> dict[str, Any]:
+        """image_id -> value of a field that users stored in MongoDB; nothing where no MongoDB is there.
+
+        Raises:
+            StoreError: it is there, and cannot be asked.
+        """
         from pixelbrain.stores.database import Database
 
-        def stored(name: str) -> dict[str, Any]:
-            with Database.open(self.storage, mongo=self.config.mongo, chroma=self.config.chroma) as database:
-                return database.get_field(name) if database.has_mongo else {}
-
-        return names.read_where(self.landing, text, stored if self.landing.count_images() else lambda _name: {}, coming)
+        with Database.open(self.storage, mongo=self.config.mongo, chroma=self.config.chroma) as database:
+            return database.get_field(name) if database.has_mongo else {}
 
     def choose(self, text: str | None) -> pa.ChunkedArray | None:
         """The ids of the images for which an expression is true; None: all, where there is none. Raises as above."""

@@ -4,9 +4,10 @@
 | --- | --- | --- |
 | `make_app` | app | which address shows or says what; errors as pages |
 | `Guard` | guard | Host, Origin, token and cookie, sizes, and the headers that keep a browser from doing more |
+| `history_page` | history | what was said of people and chosen among duplicates, each to be taken back |
 | `MapPages` | map | the map, its points for the script, and how it is made |
 | `Page` | page | renders a template: links, messages, long lists in pages |
-| `people_page` | people | people, one of them, faces of nobody, and the history |
+| `people_page` | people | people, one of them, and faces of nobody |
 | `photos_page`, `photo_page` | photos/ | photos that were searched, one of them, and pictures |
 | `review_page` | review | one question after another: the same person? |
 | `run_page` | run | the front, figures of the run, failures by kind |

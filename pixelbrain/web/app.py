@@ -22,6 +22,7 @@ from pixelbrain.web.duplicates import page as duplicates
 from pixelbrain.web.duplicates import say as choosing
 from pixelbrain.web.duplicates.alike import Alike
 from pixelbrain.web.guard import Guard, TooLarge
+from pixelbrain.web.history import history_page
 from pixelbrain.web.map import MapPages
 from pixelbrain.web.page import Pages, asset
 from pixelbrain.web.photos.listing import list_file, photos_page
@@ -58,7 +59,7 @@ def make_app(stages: Stages, *, token: str, hosts: Collection[str] = (), read_on
         "/photos/{key}/full": picture(pages, "full"),
         "/photos/{key}/large": picture(pages, "large"),
         "/review": review.review_page(pages),
-        "/history": people.history_page(pages),
+        "/history": history_page(pages, alike),
         "/duplicates": duplicates.groups_page(pages, alike, "duplicates"),
         "/duplicates/list.csv": duplicates.list_file(pages, "duplicates", "csv"),
         "/duplicates/list.txt": duplicates.list_file(pages, "duplicates", "txt"),
@@ -75,10 +76,10 @@ def make_app(stages: Stages, *, token: str, hosts: Collection[str] = (), read_on
         "/people/say": say.say_of_people,
         "/faces/say": say.say_of_faces,
         "/review": say.answer,
-        "/undo": say.undo,
+        say.UNDO: say.undo,
         "/map/make": on_map.make,
         "/duplicates/say": lambda _desk, view, form: choosing.choose(alike, view, form),
-        "/duplicates/undo": lambda _desk, _view, form: choosing.undo(alike, form),
+        choosing.UNDO: lambda _desk, _view, form: choosing.undo(alike, form),
         "/duplicates/look": lambda _desk, _view, _form: choosing.look(alike),
     }
     routes = [

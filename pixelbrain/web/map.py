@@ -15,7 +15,6 @@ from starlette.responses import JSONResponse, Response
 from pixelbrain.errors import ConfigError, MixedModelsError
 from pixelbrain.identity.mapping.map import can_be_mapped
 from pixelbrain.landing.digests import digest_versions
-from pixelbrain.landing.landing import Landing
 from pixelbrain.stages.display import Display
 from pixelbrain.stages.stages import Stages
 from pixelbrain.web.data.area import LONGEST
@@ -50,7 +49,7 @@ class MapPages:
         there = desk.maps.versions()
         wrong, choices = "", dict.fromkeys(sorted(there, key=lambda name: (name != "images", name)))
         try:  # also those that are not made yet
-            choices = dict.fromkeys([*choices, *can_be_mapped(Landing(desk.storage))])
+            choices = dict.fromkeys([*choices, *can_be_mapped(desk.landing)])
         except MixedModelsError as error:
             wrong = str(error)
         name = query.get("of") or next(iter(choices), "")
@@ -126,7 +125,7 @@ class MapPages:
     def make(self, desk: Desk, view: View, form: Form) -> Note:
         """Begin to make a map."""
         by = form.one.get("by", "")
-        if by not in can_be_mapped(Landing(desk.storage)):
+        if by not in can_be_mapped(desk.landing):
             raise ConfigError(f"there are no vectors called {by!r} any more")
         stages = Stages(desk.stages.config, Display(quiet=True))  # with a landing of its own: pages read of the other
         if not self.making.start(lambda tell: stages.map(by=by, progress=tell), by):

@@ -94,8 +94,8 @@ class Pages:
             "path": here,
             "back": _without_note(here, request.url.query),
             "read_only": self.desk.read_only,
-            # only who looks at duplicates is told what others choose among them
-            "stamp": (view.stamp if variables.get("here") == "duplicates" else view.stamp[:32]) if view else "",
+            # only who looks at duplicates, or at the history, is told what others choose among them
+            "stamp": view.stamp[: None if variables.get("here") in ("duplicates", "history") else 32] if view else "",
             "undo_at": "/undo",
             "loaded": self.desk.has_models,
             "wanted": None,

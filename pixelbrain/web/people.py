@@ -1,4 +1,4 @@
-"""The people: all of them, one, the faces of nobody, and what was said."""
+"""The people: all of them, one, and the faces of nobody."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pixelbrain.identity.corrections.events import holds
 from pixelbrain.web.data.area import faces_in
 from pixelbrain.web.data.columns import key_of
 from pixelbrain.web.data.desk import View
 from pixelbrain.web.page import Pages, paged
-from pixelbrain.web.say import told
 
 #: A page: tiles with a form each, faces with a box to tick, photos.
-TILES, FACES, PHOTOS, EVENTS = 96, 240, 60, 100
+TILES, FACES, PHOTOS = 96, 240, 60
 #: Of these people the page of all has lists.
 _SHOWN = {"": "All", "named": "Named", "unnamed": "Without a name", "hidden": "Hidden"}
 
@@ -79,17 +77,5 @@ def faces_page(pages: Pages) -> Callable[[Request, View], Response]:
         return pages.render(
             request, "faces.html", view, here="faces", page=page, faces=faces, on_map=chosen is not None
         )
-
-    return show
-
-
-def history_page(pages: Pages) -> Callable[[Request, View], Response]:
-    """All that was said, the last first, each to be taken back."""
-
-    def show(request: Request, view: View) -> Response:
-        events = pages.desk.people.history()
-        page = paged(request, events[::-1], EVENTS)
-        rows = [(event, told(event, view.known), holds(events, event)) for event in page.items]
-        return pages.render(request, "history.html", view, here="history", page=page, rows=rows)
 
     return show

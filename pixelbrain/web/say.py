@@ -13,6 +13,7 @@ from pixelbrain.landing.duplicates.choices import Choice
 from pixelbrain.web.data.desk import Desk, Note, View
 from pixelbrain.web.data.known import Known, short
 
+UNDO = "/undo"
 Said = TypeVar("Said", Event, Choice)
 
 

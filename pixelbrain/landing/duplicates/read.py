@@ -54,18 +54,12 @@ def found_duplicates(landing: Landing) -> pa.Table | None:
 def with_hashes(landing: Landing, rows: pa.Table) -> pa.Table:
     """Rows of `COLUMNS`, of those of some of them: with the hash of each image's bytes, and without choices."""
     ids = rows["image_id"].combine_chunks()
-    hashes = pa.concat_tables(
-        [
-            pa.schema([COLUMNS.field("image_id"), COLUMNS.field("sha256")]).empty_table(),
-            *(_hashes(table, ids) for table in landing.iter_images([]) if len(ids)),
-        ]
-    )
+    wanted = ["image_id", "sha256"]
+    images = np.flatnonzero(np.asarray(pc.is_in(landing.index.image_id, ids)))
+    tables = landing.iter_images([], images=images, base=wanted, batch_rows=10_000)
+    hashes = pa.concat_tables([pa.schema([COLUMNS.field(one) for one in wanted]).empty_table(), *tables])
     at = pc.index_in(ids, hashes["image_id"].combine_chunks())
     return pa.table({**_columns(rows), "sha256": hashes["sha256"].take(at)}, COLUMNS)
-
-
-def _hashes(table: pa.Table, ids: pa.Array) -> pa.Table:
-    return table.select(["image_id", "sha256"]).filter(pc.is_in(table["image_id"], ids))
 
 
 def _columns(rows: pa.Table) -> dict[str, pa.ChunkedArray | pa.Array]:

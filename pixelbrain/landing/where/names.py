@@ -55,7 +55,7 @@ def read_where(
         return None
     wanted = names_in(text)
     empty = pa.schema(schema.BASE_FIELDS).empty_table()
-    landed = next(landing.iter_images(vectors=False, batch_rows=1), empty)
+    landed = next(landing.iter_images(vectors=False, images=np.arange(min(landing.count_images(), 1))), empty)
     for field in coming:
         landed = landed.drop_columns([field.name] if field.name in landed.column_names else [])
         landed = landed.append_column(field, pa.nulls(len(landed), field.type))
@@ -77,14 +77,17 @@ def read_where(
     return dataclasses.replace(where, beside=beside.select(["image_id", *sorted(where.types.keys() & names)]))
 
 
-def mask(where: Condition, table: pa.Table) -> pa.BooleanArray:
-    """Which rows of `Landing.iter_images` the expression is true for; no nulls."""
+def mask(where: Condition, table: pa.Table, start: int = 0) -> pa.BooleanArray:
+    """Which rows of `Landing.iter_images` the expression is true for; no nulls. start: where they begin, as a rule."""
     known = _columns(table)
     flat = pa.table({"image_id": table["image_id"], **{n: known[n]() for n in where.types.keys() & known.keys()}})
     absent = where.types.keys() - {*flat.column_names, *where.beside.column_names}  # of a module that no row here has
-    rows = pc.index_in(table["image_id"], where.beside["image_id"].combine_chunks())
-    for name in where.beside.column_names[1:]:
-        flat = flat.append_column(name, where.beside[name].take(rows))
+    if len(names := where.beside.column_names[1:]):
+        beside = where.beside.slice(start, len(table))
+        if not beside["image_id"].equals(table["image_id"]):  # OUT was compacted meanwhile
+            beside = where.beside.take(pc.index_in(table["image_id"], where.beside["image_id"].combine_chunks()))
+        for name in names:
+            flat = flat.append_column(name, beside[name])
     for name in absent:
         flat = flat.append_column(name, pa.nulls(len(table), where.types[name]))
     return where.mask(flat)
@@ -104,9 +107,12 @@ def choose_images(
     heads = {schema.SHORT_NAMES.get(name, name).partition(".")[0] for name in (where.types if where else ())}
     modules = sorted({_ALIASES.get(head, head) for head in heads}) if also is None else None
     found = [pa.schema([schema.MANIFEST_SCHEMA.field(name) for name in _VERSIONED]).empty_table()]
+    start = 0
     for table in landing.iter_images(modules, vectors=False, batch_rows=10_000):
+        end = start + len(table)
         if where is not None:
-            table = table.filter(mask(where, table))
+            table = table.filter(mask(where, table, start))
+        start = end
         if also is not None:
             rows = [row | {"path": shown_path(row["image_id"])} for row in table.to_pylist()]
             table = table.filter(pa.array([bool(also(row)) for row in rows], pa.bool_()))

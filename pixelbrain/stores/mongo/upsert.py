@@ -37,12 +37,15 @@ def upsert_images(
         What was written. A document that is refused (over 16 MB, say) is in `errors` and does not cost its
         neighbours.
     """
-    results = (upsert_batch(images, batch, landed=landed, rewrite=rewrite) for batch in batches(docs))
-    return sum(results, WriteResult())
+    result, left = WriteResult(), iter(docs)
+    for first in left:  # encoded as they come: a thousand documents of dicts and lists are much for Python's collector
+        batch = itertools.chain([first], itertools.islice(left, BATCH_DOCUMENTS - 1))
+        result += upsert_batch(images, batch, landed=landed, rewrite=rewrite)
+    return result
 
 
 def upsert_batch(
-    images: Collection, batch: Sequence[Mapping[str, Any]], *, landed: bool, rewrite: bool, make: bool = True
+    images: Collection, batch: Iterable[Mapping[str, Any]], *, landed: bool, rewrite: bool, make: bool = True
 ) -> WriteResult:
     """As `upsert_images`, at once; without `make`, a document that is not there is not made."""
     errors: list[tuple[str, str]] = []

@@ -6,6 +6,7 @@
   const under = () => document.querySelector("main.under");
   let opener = null; // whose link had the cursor
   let listed = ""; // the address of the list
+  let turn = 0; // of what was asked for last: what comes later is not wanted any more
   const path = (url) => url.pathname + url.search;
   const alone = history.state?.over && path(location); // the page itself is a photo: it was loaded anew, or come back to
   const isPhoto = (link) => link.origin === location.origin && /^\/photos\/[0-9a-f]{16}$/.test(link.pathname);
@@ -39,6 +40,7 @@
 
   /** Show a photo over the list; `how`: whether Back leads to where this came from ("push"), or the place is kept. */
   async function open(address, how) {
+    const mine = ++turn;
     let found;
     try {
       found = await fetched(address);
@@ -46,6 +48,7 @@
       window.pixelbrain.say("The server does not answer: does `pixelbrain open` still run? Start it again.");
       return;
     }
+    if (mine !== turn) return;
     if (!found) return location.assign(address); // it went, which its page says
     if (!pane()) {
       listed = location.href;
@@ -71,6 +74,7 @@
 
   /** Back to the list, as it was, the cursor on the photo that was seen last. */
   async function close() {
+    turn++;
     const seen = pane().querySelector("[data-photo]")?.dataset.photo;
     const changed = pane().dataset.changed;
     pane().remove();

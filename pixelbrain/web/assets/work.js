@@ -271,7 +271,10 @@
   document.addEventListener("visibilitychange", look);
 
   const here = document.querySelector(".bar [aria-current]");
-  if (here) here.parentElement.scrollLeft = here.offsetLeft - here.parentElement.offsetLeft - 28; // of a phone
+  if (here) {
+    const nav = here.parentElement; // which a phone has no room for
+    nav.scrollLeft = here.offsetLeft - nav.offsetLeft + here.offsetWidth + 28 - nav.clientWidth;
+  }
   if (new URL(location).searchParams.has("note")) history.replaceState(history.state, "", withoutNote(location.href));
   count();
 }

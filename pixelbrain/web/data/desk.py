@@ -97,10 +97,11 @@ class Desk:
         )  # with a landing of its own: it looks anew at each edit
         read = OriginalReader(functools.partial(read_bytes, s3_endpoint=config.s3_endpoint))
         self.pictures = Pictures(storage, read, max_pixels=config.max_megapixels * 1_000_000)
-        self.maps = Maps(storage)
+        self.maps = Maps(storage, lambda: self._landing)
         self._view: View | None = None
         self._reading = Beside("open", f"{storage.uri} cannot be read")
         self._lock = threading.RLock()  # of what is read of OUT
+        self._choosing = threading.Lock()  # a MongoDB may be started for it: other pages do not wait
         self._looked = self._finished = float("-inf")
         self._took = 0.0
         self._stamps = ("", "", "")
@@ -109,7 +110,7 @@ class Desk:
         self._notes: collections.OrderedDict[str, Note] = collections.OrderedDict()
         self._kept: collections.OrderedDict[str, Any] = collections.OrderedDict()
         self._chosen: collections.OrderedDict[tuple[str, str], np.ndarray] = collections.OrderedDict()
-        self._queue = _Queue()
+        self._queue, self._finding = _Queue(), Beside("review", "no questions were found")
 
     def start(self) -> None:
         """Begin to read, beside all else."""
@@ -191,17 +192,20 @@ class Desk:
         return frozenset(self.storage.versions(IMAGES).items())
 
     def chosen(self, view: View, text: str) -> np.ndarray:
-        """bool (n,): the photos for which an expression of docs/filters.md is true, by what has landed.
+        """bool (n,): the photos for which an expression of docs/filters.md is true, as the commands read it.
+
+        Fields that users stored in MongoDB are as they were when it was first asked since OUT changed.
 
         Raises:
             ConfigError: it cannot be read, or has a name that is not known.
+            StoreError: MongoDB is there, and cannot be asked for such a name.
         """
         from pixelbrain.landing.where.names import choose_images, read_where
 
-        with self._lock:
+        with self._choosing:
             key = (view.stamp, text)
             if key not in self._chosen:
-                where = read_where(self._landing, text, lambda name: {})
+                where = read_where(self._landing, text, self.stages.context.stored_field)
                 ids = choose_images(self._landing, where)["image_id"]
                 mask = np.asarray(pc.is_in(view.photos.image_id, ids.combine_chunks()))
                 _remember(self._chosen, key, mask, _CHOSEN)
@@ -258,27 +262,34 @@ class Desk:
 
     # --- what is worth a look ----------------------------------------------------------------------------------------
 
-    def queue(self, view: View) -> tuple[list[Suggestion], int, str]:
-        """What is to be asked; how many questions were put off; and why there is nothing.
+    def queue(self, view: View, *, wait_s: float | None = None) -> tuple[list[Suggestion], int, str | None]:
+        """What is to be asked; how many questions were put off; and why there is nothing, None: it is looked for yet.
 
         Suggestions are found together, and those that what was said since has answered are left out: finding them looks
-        at all people. They are found anew when photos come, none is left, or an answer is taken back.
+        at all people, beside the pages; `wait_s`: how long to wait for it. They are found anew when photos come, none
+        is left, or an answer is taken back. Raises `LandingError`.
         """
+        known, events = view.known, active(self.people.history())
+        claims = Claims(events)
         with self._lock:
-            known, events = view.known, active(self.people.history())
-            claims = Claims(events)
-            left = self._open(known, claims)
             fresh = (self._stamps[0], len(known.ids))
             back = not self._queue.answered <= {event.number for event in events}
-            if self._queue.of[0] != fresh[0] or back or (not left and self._queue.of != fresh):
+            none = self._queue.of != fresh and not self._open(known, claims)
+            if self._queue.of[0] != fresh[0] or back or none:
                 answered = frozenset(event.number for event in events if event.kind in ("apart", "later"))
-                self._queue = _Queue(of=fresh, answered=answered)
-                try:
-                    self._queue.found = [one for one in self.people.suggest(k=_SUGGESTIONS)]
-                except PeopleError as error:
-                    self._queue.why_not = str(error)
-                left = self._open(known, claims)
-            return left, sum(event.kind == "later" for event in events), self._queue.why_not
+                self._finding.start(lambda _tell: self._find(_Queue(of=fresh, answered=answered)))
+        self._finding.join(wait_s)
+        if self._finding.error is not None:
+            raise self._finding.error
+        left, later = self._open(known, claims), sum(event.kind == "later" for event in events)
+        return left, later, None if self._finding.busy else self._queue.why_not
+
+    def _find(self, queue: _Queue) -> None:
+        try:
+            queue.found = [one for one in self.people.suggest(k=_SUGGESTIONS)]
+        except PeopleError as error:
+            queue.why_not = str(error)
+        self._queue = queue
 
     def _open(self, known: Known, claims: Claims) -> list[Suggestion]:
         """Of what was found, what is still a question."""

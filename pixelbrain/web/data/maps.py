@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,10 +49,15 @@ class Places:
 
 
 class Maps:
-    """All maps of an OUT, each read when it is first looked at. Safe to share between threads."""
+    """All maps of an OUT, each read when it is first looked at. Safe to share between threads.
 
-    def __init__(self, storage: Storage) -> None:
-        self._storage, self._lock = storage, threading.Lock()
+    Args:
+        storage: of OUT.
+        landing: what pages are read of.
+    """
+
+    def __init__(self, storage: Storage, landing: Callable[[], Landing]) -> None:
+        self._storage, self._landing, self._lock = storage, landing, threading.Lock()
         self._read: dict[str, tuple[Photos, Places]] = {}
 
     def versions(self) -> dict[str, str]:
@@ -67,7 +73,7 @@ class Maps:
             of, found = self._read.get(name, (None, None))
             if found is None or of is not photos or found.version != version:
                 try:
-                    found = _read(Landing(self._storage), name, version, photos)
+                    found = _read(self._landing(), name, version, photos)
                 except PixelbrainError:  # as while it is replaced; whoever makes it anew hears why
                     found = None
                 if found is None:

@@ -30,7 +30,6 @@ class Alike:
     def __init__(self, desk: Desk) -> None:
         self._desk, self.log = desk, ChoiceLog(desk.storage, wait_s=_WAIT_S)
         self._lock = threading.RLock()
-        self._landing: Landing | None = None
         self._found: dict[str, tuple[tuple, pa.Table | None]] = {}  # by what it was made of
         self._groups: dict[str, tuple[tuple, Groups]] = {}
         self.looking = Beside("duplicates", "looking for duplicates failed")
@@ -41,9 +40,7 @@ class Alike:
             storage, folder = self._desk.storage, _FOLDERS[what]
             of = (view.stamp[:16], storage.versions(folder).get(f"{folder}.parquet"))
             if what not in self._found or self._found[what][0] != of:
-                self._landing = self._landing or Landing(storage)
-                self._landing.refresh()
-                found = _FIND[what](self._landing)
+                found = _FIND[what](self._desk.landing)
                 self._found[what] = of, None if found is None else in_order(found, view.photos)
             rows, choices = self._found[what][1], self.log.read()
             if rows is None:

@@ -58,7 +58,23 @@ def undo(alike: Alike, form: Form) -> Note:
     more = ""
     if before.kind == "apart" and not redone:  # a rerun since has left the group out
         more = " The group is there again, at the latest when duplicates are looked for again."
-    return _noted(choice, "Done again." if redone else f"Taken back.{more}", redo=not redone)
+    said = f"{'Done again' if redone else 'Taken back'}: {told(before)}.{more}"
+    return _noted(choice, said, redo=not redone)
+
+
+def told(choice: Choice) -> str:
+    """A choice as a sentence."""
+    photos = [names.visible(names.short_name(one.image_id)) for one in choice.photos] or ["a photo that is gone"]
+    first, others = photos[0], len(photos) - 1
+    some = first if not others else f"{first} and {others} {'other' if others == 1 else 'others'}"
+    are = "are" if others else "is"
+    return {
+        "keep": f"{some} {are} to be kept",
+        "drop": f"{some} {are} to be dropped",
+        "best": f"{first} is the best of {len(photos)} photos" if others else f"{first} is the best",
+        "apart": f"{some} are no duplicates",
+        "undo": f"choice {choice.undoes} taken back",
+    }[choice.kind]
 
 
 def look(alike: Alike) -> Note:

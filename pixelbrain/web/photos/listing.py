@@ -12,7 +12,7 @@ import pyarrow as pa
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from pixelbrain.errors import ConfigError
+from pixelbrain.errors import ConfigError, StoreError
 from pixelbrain.report.export import export
 from pixelbrain.report.gallery import names
 from pixelbrain.storage.file_uri import shown_path
@@ -62,7 +62,7 @@ def photos_page(pages: Pages) -> Callable[[Request, View], Response]:
         wrong = ""
         try:
             found = found_of(wanted, pages.desk, view)
-        except ConfigError as error:  # nothing is meant by it, so that nothing is found
+        except (ConfigError, StoreError) as error:  # nothing is meant by it, so that nothing is found
             wrong = str(error)
             found = Found(wanted, known, view.photos.ok & False)
         page = paged(request, found.rows, PHOTOS)

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from pixelbrain.config import EXIF
-from pixelbrain.errors import ConfigError
+from pixelbrain.errors import ConfigError, StoreError
 from pixelbrain.report.gallery import camera
 from pixelbrain.report.gallery.reader import read_photo
 from pixelbrain.web.data.columns import key_of
@@ -52,7 +52,7 @@ def photo_page(pages: Pages) -> Callable[[Request, View], Response]:
             return pages.error(request, "This photo is not there any more.", 404)
         try:
             found = found_of(wanted, pages.desk, view).rows
-        except ConfigError:  # the list of photos says why
+        except (ConfigError, StoreError):  # the list of photos says why
             found = np.empty(0, np.int64)
         at, around = _around(found, row, in_order=not wanted.sort)
         photo = known.photo(row)

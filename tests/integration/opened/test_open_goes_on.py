@@ -110,6 +110,26 @@ def test_back_from_a_photo_that_was_loaded_again_is_the_list(desk: Desk):
     desk.page.locator(".around", has_text="2 of 24").wait_for()
 
 
+def test_a_photo_that_comes_when_it_was_closed_stays_closed(desk: Desk):
+    desk.go("photos?q=.jpg")
+    desk.page.wait_for_load_state("load")
+    desk.page.locator("figure a.frame").nth(1).click()
+    around = desk.page.locator("dialog .around")
+    around.filter(has_text="2 of 24").wait_for()
+    following = re.compile(re.escape(around.locator("a[rel=next]").get_attribute("href")))
+    held: list[Any] = []
+    desk.page.route(following, lambda route: held.append(route))  # a slow network
+    with desk.page.expect_request(following):
+        desk.press("ArrowRight")
+    desk.press("Escape")
+    desk.page.locator("dialog").wait_for(state="detached")
+    with desk.page.expect_response(following):
+        for one in held:
+            one.continue_()
+    desk.page.evaluate("fetch('/changes').then((one) => one.text())")  # what came before it was heard of
+    assert desk.page.locator("dialog").count() == 0 and desk.page.url.endswith("/photos?q=.jpg")
+
+
 def test_photos_open_in_place_so_that_what_is_picked_stays(desk: Desk):
     desk.go("people")
     desk.page.locator("a.tile.person").first.click()

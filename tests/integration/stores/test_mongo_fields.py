@@ -7,6 +7,7 @@ import functools
 import logging
 import time
 import traceback
+from urllib.parse import urlencode
 
 import numpy as np
 import pyarrow as pa
@@ -15,9 +16,12 @@ import pytest
 from pixelbrain import schema
 from pixelbrain.config import mask_uri
 from pixelbrain.errors import ConfigError, StoreError
+from pixelbrain.stages.stages import Stages
 from pixelbrain.stores.database import Database
 from pixelbrain.stores.load import load
 from pixelbrain.stores.mongo.connection import connect
+from pixelbrain.web.app import make_app
+from tests.unit.web.visitor import TOKEN, Visitor, key_of, shown
 
 PHOTOS = "file:///photos"
 
@@ -364,3 +368,22 @@ def test_a_closed_database_says_so(loaded):
     loaded.close()
     with pytest.raises(StoreError, match="closed"):
         loaded.count_images()
+
+
+def test_the_page_to_work_in_asks_for_stored_fields_as_the_commands_do(loaded, mongod, out, image):
+    """In the same words, and with the same errors, also where MongoDB has gone."""
+    ids = [image(n)["image_id"] for n in range(3)]
+    loaded.store_field("stars", {ids[0]: 5, ids[1]: 2})
+    uri = mongod.uri.replace("/?", f"/{loaded.mongo.name}?")
+    stages = Stages.over(str(out), mongo=uri)
+    visitor = Visitor(out, app=make_app(stages, token=TOKEN))
+    for where in ("stars > 3", "label = 'cup' or stars == 2", "faces.n_faces = 2 and stars is null"):
+        page = visitor.get(f"/photos?{urlencode({'where': where})}")
+        chosen = stages.context.choose(where).to_pylist()
+        assert chosen and {one for one in ids if key_of(one) in page} == set(chosen) & set(ids), where
+    with pytest.raises(ConfigError) as told:
+        stages.context.choose("starz > 3")
+    page = visitor.get("/photos?where=starz+%3E+3")
+    assert str(told.value) in shown(page)
+    gone = Visitor(out, app=make_app(Stages.over(str(out), mongo="mongodb://127.0.0.1:9/db"), token=TOKEN))
+    assert 'role="alert"' in (page := gone.get("/photos?where=stars+%3E+3")) and "127.0.0.1:9" in shown(page)

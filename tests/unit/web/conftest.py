@@ -24,3 +24,9 @@ def out(made: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def visitor(out: Path) -> Visitor:
     return Visitor(out)
+
+
+@pytest.fixture(autouse=True)
+def questions_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine shows the same page as an idle one."""
+    monkeypatch.setattr("pixelbrain.web.review._WAIT_S", None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 
 import pixelbrain as pb
@@ -29,6 +31,15 @@ def about(kind, who: str, face: str) -> Suggestion:
 
 def key_asked(visitor: Visitor) -> str:
     return visitor.get("/review").partition('name="key" value="')[2][:16]
+
+
+def test_a_yes_brings_faces_to_who_has_a_name(visitor, monkeypatch):
+    a, b, *_rest = (one.identity_id for one in visitor.desk.people.list())
+    visitor.say(f"/people/{key_of(b)}/name", name="Bea")
+    ask(monkeypatch, visitor, same(a, b))
+    assert "it could bring 6 faces to somebody. This one: a yes brings 6 faces to Bea ." in shown(
+        visitor.get("/review")
+    )
 
 
 def test_questions_are_answered_one_after_another(visitor, monkeypatch):
@@ -90,6 +101,24 @@ def test_what_people_itself_suggests_is_asked(visitor):
     left, later, why_not = visitor.desk.queue(visitor.desk.view())
     assert (len(left), later, why_not) == (len(visitor.desk.people.suggest(k=500)), 0, "")
     assert ("Nothing is left" in shown(visitor.get("/review"))) == (not left)
+
+
+def test_while_questions_are_looked_for_the_page_says_so(visitor, monkeypatch):
+    a, b = (one.identity_id for one in visitor.desk.people.list()[:2])
+    go_on = threading.Event()
+
+    def slow(*, k):
+        go_on.wait()
+        return [same(a, b)]
+
+    monkeypatch.setattr(visitor.desk.people, "suggest", slow)
+    monkeypatch.setattr("pixelbrain.web.review._WAIT_S", 0.0)
+    page = visitor.get("/review")
+    assert "Looking for questions" in shown(page) and 'http-equiv="refresh"' in page
+    go_on.set()
+    visitor.desk._finding.join()
+    page = visitor.get("/review")
+    assert "The same person?" in page and 'http-equiv="refresh"' not in page
 
 
 def test_photos_that_land_later_are_seen(out, visitor):

@@ -108,6 +108,30 @@ def test_what_is_chosen_lands_is_told_and_can_be_taken_back(visitor, landed):
         assert said(visitor.say("/duplicates/say", back="/duplicates", **fields)).startswith("Nothing was changed")
 
 
+def test_choices_stand_in_the_history_and_can_be_taken_back_there(visitor, landed):
+    assert "0 steps" in shown(visitor.get("/history"))
+    choose(visitor, "best", "b <i>.jpg")
+    choose(visitor, "keep", "a.jpg")
+    choose(visitor, "apart", "x.jpg")
+    page = visitor.get("/history")
+    text = shown(page)
+    assert "3 steps" in text and "b <i>.jpg is the best of 3 photos" in text and "a.jpg is to be kept" in text
+    assert text.index("x.jpg and 1 other are no duplicates") < text.index("a.jpg is to be kept")  # the last one first
+    undo = re.search(r'action="(/duplicates/undo)" class="unseen"', page)  # of the key Z
+    page = visitor.say(undo[1], back="/history")
+    assert "Taken back: x.jpg and 1 other are no duplicates" in said(page)
+    assert "choice 3 taken back" in shown(page) and "(taken back)" in shown(page) and "Redo choice 4" in page
+    assert "2 groups" in shown(visitor.get("/duplicates"))
+    page = visitor.say("/duplicates/undo", back="/history", number="1")
+    assert badges(visitor.get("/duplicates"))[key("a.jpg")] == "best"
+    page = visitor.say("/duplicates/undo", back="/history", number="5")  # the undo itself
+    assert badges(visitor.get("/duplicates"))[key("b <i>.jpg")] == "best"
+    stamp = re.search(r'data-stamp="(\w+)"', visitor.get("/history"))[1]
+    ChoiceLog(landed.storage).choose("keep", [PhotoRef(image_id="file:///x.jpg", version="1")])
+    visitor.desk._looked = float("-inf")
+    assert "chosen among" in visitor.client.get("/changes", params={"since": stamp}).json()["text"]
+
+
 def test_filters_keep_the_group_that_one_works_on(visitor):
     open_ones = visitor.get("/duplicates?show=open&kind=near")
     assert open_ones.count("data-group") == 2

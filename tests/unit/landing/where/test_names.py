@@ -13,7 +13,7 @@ from pixelbrain.landing.derived import IDENTITIES
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState
 from pixelbrain.landing.registry import write_registry
-from pixelbrain.landing.where.names import choose_images, most_common_person, read_where
+from pixelbrain.landing.where.names import choose_images, mask, most_common_person, read_where
 
 FACES = {
     "a": [("ada", 0.9, 10.0), ("bob", 0.5, 70.0)],
@@ -124,3 +124,12 @@ def test_who_is_in_most_images_and_before_anybody_was_identified(out: Landing, t
     assert len(choose_images(empty, read_where(empty, "width > 1"))) == 0
     with pytest.raises(ConfigError, match="person is not known before people are found: `pixelbrain identify`"):
         read_where(empty, "person = 'Ada'")
+
+
+def test_what_is_beside_is_found_wherever_rows_begin(out):
+    """Another process may have compacted OUT: rows come in another order than when the expression was read."""
+    where = read_where(out, "person == 'ada'")
+    table = next(out.iter_images([]))
+    assert [mask(where, table, start).to_pylist() for start in (0, 1, 99)] == [[True, True, False, False, False]] * 3
+    assert mask(where, table.slice(1), 0).to_pylist() == mask(where, table.slice(1), 1).to_pylist()
+    assert next(out.iter_images([], base=["image_id", "width"])).column_names == ["image_id", "width"]
