@@ -99,14 +99,18 @@ def test_a_dead_process_of_this_machine_and_an_own_leftover_are_not_waited_for(t
 
 def test_who_was_buried_learns_it_and_stops(tmp_path):
     storage = LocalStorage(tmp_path)
-    first, _ = hold_object(storage, elsewhere(1), beat_s=0.2, stale_s=60)
+    first, _ = hold_object(storage, elsewhere(1), beat_s=0.05, stale_s=60)
+    assert first is not None
     (mine,) = storage.names("lock")
-    storage.delete(f"lock/{mine}")  # as one does to whom it seemed dead
+
+    def learnt() -> bool:
+        storage.delete(f"lock/{mine}")  # as one does to whom it seemed dead; a beat may be writing it just then
+        return first.lost
+
+    wait_for(learnt)
     second, _ = hold_object(storage, elsewhere(2), beat_s=0.05, stale_s=60)
-    assert first is not None and second is not None and not first.lost
-    wait_for(lambda: first.lost)
     first.free()
-    assert not second.lost and len(claims(storage)) == 1
+    assert second is not None and not second.lost and len(claims(storage)) == 1
     second.free()
 
 
