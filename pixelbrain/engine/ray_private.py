@@ -76,6 +76,7 @@ class _Source:
         try:
             self._operator, state = next(iter(executor._topology.items()))
             self._queue, self._blocks = state.output_queue, self._operator._input_data
+            self._operator._input_data_index, self._queue.num_blocks  # noqa: B018
         except (AttributeError, TypeError):
             raise _changed("ray.data's StreamingExecutor._topology") from None
         self._operator.has_execution_finished = lambda: feed.ended

@@ -106,10 +106,19 @@ def test_each_pass_has_a_look_of_its_own():
     assert (len(made), len(looks)) == (2, 2)
 
 
-def test_a_source_that_is_another_one_is_an_error_of_one_line():
+class Counted:
+    """A source whose blocks are another matter than where it is in them."""
+
+    _input_data = ()
+
+
+@pytest.mark.parametrize(
+    "other", [{}, {"_topology": {Counted(): SimpleNamespace(output_queue=SimpleNamespace(num_blocks=0))}}]
+)
+def test_a_source_that_is_another_one_is_an_error_of_one_line(other):
     callback = ray_private.between_steps(lambda: print, Feed(0))[0]()
     with pytest.raises(EngineError, match=r"no ray\.data's StreamingExecutor\._topology any more"):
-        callback.before_execution_starts(SimpleNamespace())
+        callback.before_execution_starts(SimpleNamespace(**other))
 
 
 def test_nobody_answers():
