@@ -117,6 +117,7 @@ def like(values: Any, model: Any) -> Any:
 
 def ray_data(photos: Sequence[Path], weights: Path, scratch: Path) -> float:
     """As its documentation's example of image classification uses it, on the folder of the photos."""
+    os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"  # looked at on import: its workers would not find this file
     import ray
     import torch
     import torchvision
@@ -140,7 +141,6 @@ def ray_data(photos: Sequence[Path], weights: Path, scratch: Path) -> float:
             _note(scratch, len(found))
             return {"label": found}
 
-    os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
     # of the loopback: a machine that cannot reach itself by its own address would wait for ever
     ray.init("local", _node_ip_address="127.0.0.1", include_dashboard=False, log_to_driver=False, logging_level="error")
     ray.data.DataContext.get_current().enable_progress_bars = False

@@ -1,4 +1,4 @@
-"""What the machine around us allows: folders that can be written, paths that are short enough, no proxy to itself."""
+"""What is around us: folders that can be written, paths that are short enough, no proxy to itself, no pandas to ask."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import functools
 import logging
 import os
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -148,3 +149,26 @@ def _own_addresses() -> Iterator[str]:
         for one in addresses:
             if one.family in (socket.AF_INET, socket.AF_INET6):
                 yield one.address.partition("%")[0]
+
+
+def spare_pandas() -> None:
+    """Have pyarrow look for pandas where there is none: it looks once, only to ask whether a list is a Series.
+
+    To import it takes .8 s, longer than to find and name somebody. Whoever wants it later has it; but what is a Series
+    then, pyarrow takes for any list until a table is made one of pandas: not for where others' code runs.
+    """
+    if "pandas" not in sys.modules:
+        import pyarrow
+
+        sys.meta_path.insert(0, _Nothing())
+        try:
+            pyarrow.array([0])
+        finally:
+            del sys.meta_path[0]
+
+
+class _Nothing:
+    """Finds no module."""
+
+    def find_spec(self, fullname: str, path: object, target: object = None, /) -> None:
+        raise ModuleNotFoundError(name=fullname)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from pixelbrain.cli.ask import ask
@@ -39,19 +37,6 @@ for one in (
     cli.add_command(one)
 
 
-class _WithoutPandas:
-    """As if pandas were not installed, which `people` and `open` never need.
-
-    To ask whether a list is a Series, pyarrow imports it: .2 s, as long as it takes to find and name somebody.
-    """
-
-    def find_spec(self, fullname: str, path: object, target: object = None, /) -> None:
-        if fullname == "pandas":
-            raise ModuleNotFoundError(name=fullname)
-
-
 def main() -> None:
     """The console script `pixelbrain`."""
-    if sys.argv[1:2] in (["people"], ["open"]):
-        sys.meta_path.insert(0, _WithoutPandas())
     cli()

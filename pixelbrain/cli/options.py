@@ -17,6 +17,7 @@ import click
 
 from pixelbrain.config import Placement, RunConfig, read_config
 from pixelbrain.errors import ConfigError, PixelbrainError, StoppedError
+from pixelbrain.machine import spare_pandas
 
 if TYPE_CHECKING:
     from pixelbrain.stages.display import Display
@@ -51,6 +52,7 @@ def command_options(function: F) -> F:
         logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, format="%(levelname)s %(message)s")
         for noisy in ("chromadb", "pymongo", "botocore", "boto3", "urllib3", "PIL", "matplotlib", "s3transfer"):
             logging.getLogger(noisy).setLevel(logging.INFO if debug else logging.ERROR)
+        spare_pandas()
         try:
             with _variable("RAY_ADDRESS", ray_address):
                 return function(*args, display=Display(quiet=quiet), debug=debug, **kwargs)

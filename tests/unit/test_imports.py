@@ -131,7 +131,7 @@ def test_help_needs_no_heavy_import():
 
 
 def test_what_is_over_parquet_alone_imports_no_model_and_no_store(landed, tmp_path):  # noqa: F811
-    heavy = ["torch", "torchvision", "ray", "chromadb", "onnxruntime", "sklearn", "scipy", "boto3", "openai"]
+    heavy = ["torch", "torchvision", "ray", "chromadb", "onnxruntime", "sklearn", "scipy", "boto3", "openai", "pandas"]
     one, other = (person.identity_id for person in four_people(tmp_path / "people").people.list()[:2])
     code = f"""
 import sys
@@ -140,7 +140,7 @@ sys.argv = ["pixelbrain", "people", "merge", "people", {one!r}, {other!r}]
 try:
     main()
 except SystemExit as done:
-    print("of a merge", done.code or [m for m in {[*heavy, "pandas"]!r} if m in sys.modules])
+    print("of a merge", done.code or [m for m in {heavy!r} if m in sys.modules])
 for words in ("status OUT", "export OUT images.csv", "report OUT", "compact OUT"):
     cli(words.replace("OUT", {str(landed)!r}).split(), standalone_mode=False)
     print("of", words, [m for m in {heavy!r} if m in sys.modules])

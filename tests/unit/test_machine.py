@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -119,3 +121,16 @@ def test_a_container_has_what_it_was_given(tmp_path):
     (old / "cpu" / "cpu.cfs_quota_us").write_text("-1\n")
     assert machine.usable_cpus(new) == machine.usable_cpus(old) == len(os.sched_getaffinity(0))
     assert machine.usable_memory(new) > 2000
+
+
+def test_pandas_is_not_imported_to_be_asked_and_is_there_for_whoever_wants_it():
+    code = """
+import sys, pyarrow
+from pixelbrain.machine import spare_pandas
+spare_pandas()
+table = pyarrow.table({"a": [1, None], "b": ["x", "y"]})
+print("pandas" in sys.modules, len(table.to_pandas()))
+print(pyarrow.array(sys.modules["pandas"].Series([1, float("nan")])).null_count)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "2", "1"]

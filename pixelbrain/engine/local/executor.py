@@ -22,6 +22,8 @@ from pixelbrain.engine.plan.pools import Plan, Pool
 from pixelbrain.engine.work.fused import CALLS, ImageWorker
 from pixelbrain.engine.work.meter import Meter
 from pixelbrain.engine.work.worklist import Left, Worklist, WorkOrder, blocks
+from pixelbrain.machine import spare_pandas
+from pixelbrain.modules.base import PipelineModule
 
 _LOOK_EVERY_S = 1.0  # what ends a wait from another thread, as the second step of Ctrl-C does, wakes nobody
 
@@ -50,7 +52,7 @@ class LocalExecutor:
         (pool,) = plan.pools
         order = dataclasses.replace(order, device=pool.device, threads=pool.threads)
         # by value what a script or a notebook defines, as Ray sends it, too
-        make = cloudpickle.dumps(functools.partial(ImageWorker, list(self.job.modules), order))
+        make = cloudpickle.dumps(functools.partial(_make, list(self.job.modules), order))
         workers = [
             Worker(make=make, environment=_environment(pool, number), debug=self.job.debug)
             for number in range(pool.min_actors)
@@ -72,6 +74,13 @@ class LocalExecutor:
         finally:
             for worker in workers:
                 worker.end()
+
+
+def _make(modules: Sequence[PipelineModule], order: WorkOrder, *, wary: bool) -> ImageWorker:
+    """In its process, before anything is read there."""
+    if all(type(module).__module__.startswith("pixelbrain.") for module in modules):  # others may give pyarrow a Series
+        spare_pandas()
+    return ImageWorker(modules, order, wary=wary)
 
 
 def _environment(pool: Pool, number: int) -> dict[str, str]:

@@ -15,13 +15,14 @@ import pytest
 
 from pixelbrain.config import Placement
 from pixelbrain.engine.extract import extract
-from pixelbrain.engine.local.executor import _card
+from pixelbrain.engine.local.executor import _card, _make
 from pixelbrain.engine.local.worker import Worker
 from pixelbrain.engine.plan.pools import Pool
 from pixelbrain.errors import EngineError
 from pixelbrain.images.loader import DataLoader
 from pixelbrain.landing.landing import Landing
 from pixelbrain.modules.base import PipelineModule
+from pixelbrain.modules.exif import ExifModule
 from tests.unit.engine.modules_for_tests import Deadly, Size
 
 LOCAL = Placement(executor="local")
@@ -169,3 +170,12 @@ def test_each_worker_sees_the_cards_that_the_plan_gave_it(monkeypatch):
     assert seen(2) == ["0,1", "2,3", "4,5", "6,7"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,GPU-b")
     assert seen(0.5) == ["3", "3", "GPU-b", "GPU-b"]
+
+
+@pytest.mark.parametrize(("modules", "spared"), [([ExifModule()], 1), ([ExifModule(), Size()], 0)])
+def test_where_modules_of_ones_own_run_pyarrow_knows_pandas(modules, spared, monkeypatch):
+    calls: list[None] = []
+    monkeypatch.setattr("pixelbrain.engine.local.executor.spare_pandas", lambda: calls.append(None))
+    monkeypatch.setattr("pixelbrain.engine.local.executor.ImageWorker", lambda *_, **__: None)
+    _make(modules, order=None, wary=False)
+    assert len(calls) == spared
