@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How close does `pixelbrain extract` come to the limit, and how far is it from what others do with the same photos?
 
-    python benchmarks/bench_classify.py [--quick] [--json FILE]
+    python benchmarks/bench_classify.py [--quick] [--rounds N] [--json FILE]
 
 ResNet-50 over generated JPEGs of 500 px, in one run on one machine, each way in a process of its own:
 - bare: the tightest loop that we know: decoding threads, folded batch norms, the same number format and memory format
@@ -33,7 +33,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -228,9 +228,11 @@ ROWS = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="few photos, one round: a look, no figure to quote")
+    parser.add_argument("--rounds", type=int, metavar="N", help="of those that take turns; 3 if it is not --quick")
     parser.add_argument("--json", metavar="FILE")
     arguments = parser.parse_args()
     sizes = QUICK if arguments.quick else FULL
+    sizes = replace(sizes, rounds=arguments.rounds or sizes.rounds)
     with tempfile.TemporaryDirectory() as temporary:
         figures = run(sizes, Path(temporary))
     vs_limit = {name: figures.get(f"classify.{name}_vs_limit", 1) for name in ROWS}
