@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -39,10 +40,16 @@ def address(corners: list[tuple[float, float]], made: str, keys: str = "", name:
 SQUARE = [(0, 0), (1, 0), (1, 1), (0, 1)]
 
 
-@pytest.fixture
-def mapped(out: Path) -> Visitor:
+@pytest.fixture(scope="module")
+def with_map(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = Path(shutil.copytree(made, tmp_path_factory.mktemp("mapped") / "out"))
     make_map(Landing(out), "faces")
-    return Visitor(out)
+    return out
+
+
+@pytest.fixture
+def mapped(with_map: Path, tmp_path: Path) -> Visitor:
+    return Visitor(shutil.copytree(with_map, tmp_path / "out"))
 
 
 def test_points_and_what_they_are_called(mapped: Visitor):
