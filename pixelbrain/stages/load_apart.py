@@ -12,6 +12,7 @@ import sys
 
 from pixelbrain.errors import PixelbrainError, StoreError
 from pixelbrain.landing.landing import Landing
+from pixelbrain.machine import spare_pandas
 from pixelbrain.storage.base import Storage
 
 
@@ -47,6 +48,7 @@ def fill(storage: Storage, mongo: str | None, chroma: str | None) -> None:
 
 
 if __name__ == "__main__":
+    spare_pandas()
     try:
         fill(*pickle.load(sys.stdin.buffer))
     except PixelbrainError as error:

@@ -84,7 +84,7 @@ def _load(out: str, mongo: str | None, chroma: str | None, pipe: Connection, unt
     from pixelbrain.stages.stages import Stages
     from pixelbrain.stores import load
 
-    _without_health()
+    _get_ready()
     load.BATCH_ROWS = BATCH_ROWS
     stages = Stages(RunConfig(out=out, mongo=mongo, chroma=chroma), _Told(pipe, until, hold))
     try:
@@ -101,13 +101,15 @@ def fill_stores(environment: dict[str, str], storage: Storage, *, mongo: str | N
     from pixelbrain.stages.load_apart import fill
 
     os.environ.update(environment)
-    _without_health()
+    _get_ready()
     fill(storage, mongo, chroma)
 
 
-def _without_health() -> None:
-    """What looks at a folder takes seconds to start in a new process, and is tested elsewhere."""
+def _get_ready() -> None:
+    from pixelbrain.machine import spare_pandas
     from pixelbrain.stores.chroma import health_process
 
+    spare_pandas()  # as commands do
+    # what looks at a folder takes seconds to start in a new process, and is tested elsewhere
     health_process.warm_up = lambda: None
     health_process.examine_folder = lambda _folder, _samples: {}
