@@ -22,6 +22,7 @@ CONTEXT.set_forkserver_preload(
         "chromadb.api.rust",
         "tests.integration.stores.loader",
         "tests.integration.plain_run",
+        "tests.integration.asking.batch_world",
     ]
 )
 
