@@ -1,4 +1,4 @@
-"""A world for the tests of the Batch API lane: images in a folder, a journal that survives processes, and runs of it."""
+"""A world for the tests of the Batch API lane: images in a folder, a journal that survives processes, runs of it."""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@ else as it was."""
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -16,8 +15,6 @@ from pixelbrain.landing.registry import read_registry
 from pixelbrain.stages import forget as stage
 from pixelbrain.stores.load import load
 from pixelbrain.stores.mongo import fresh
-from tests.integration.forked import CONTEXT
-from tests.integration.stores.loader import fill_stores
 from tests.unit.landing.forgotten.world import (
     ANN,
     identify,
@@ -49,19 +46,6 @@ def filled(tmp_path_factory) -> Path:
 def out(filled, tmp_path) -> Path:
     """An OUT with both stores."""
     return shutil.copytree(filled, tmp_path / "out")
-
-
-@pytest.fixture
-def forked_load(monkeypatch) -> None:
-    """The process that fills the stores, forked from one that never held what is erased; another test has the real."""
-
-    def load_apart(landing, **stores):
-        process = CONTEXT.Process(target=fill_stores, args=(dict(os.environ), landing.storage), kwargs=stores)
-        process.start()
-        process.join()
-        assert process.exitcode == 0
-
-    monkeypatch.setattr(stage, "load_apart", load_apart)
 
 
 def check(out: Path, faces: int) -> None:
