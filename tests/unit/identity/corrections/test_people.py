@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -15,6 +14,7 @@ from pixelbrain.identity.corrections.faces import find_faces, match_rows
 from pixelbrain.landing.derived import IDENTITIES
 from pixelbrain.report.export import export
 from pixelbrain.storage.local import LocalStorage
+from tests.integration.forked import CONTEXT
 from tests.unit.landed_out import land_faces
 
 from .world import World
@@ -246,14 +246,20 @@ def test_of_many_events_a_few_files_are_read(tmp_path):
     assert len(EventLog(storage).read()) == 71
 
 
+def say_five_names(out: Path, by: str, who: str) -> None:
+    people = pb.People(out, by=by)
+    for number in range(5):
+        people.name(who, f"{by} {number}")
+
+
 def test_two_who_say_something_at_once_lose_nothing(world):
-    code = "import sys, pixelbrain as pb; p = pb.People(sys.argv[1], by=sys.argv[2])\n"
-    code += "for n in range(5): p.name(sys.argv[3], f'{sys.argv[2]} {n}')"
-    ends = [
-        subprocess.Popen([sys.executable, "-c", code, str(world.out), by, who])
-        for by, who in zip("xyz", world.ids, strict=True)
-    ]
-    assert [one.wait() for one in ends] == [0, 0, 0]
+    who = zip("xyz", world.ids, strict=True)
+    ends = [CONTEXT.Process(target=say_five_names, args=(world.out, by, one)) for by, one in who]
+    for one in ends:
+        one.start()
+    for one in ends:
+        one.join()
+    assert [one.exitcode for one in ends] == [0, 0, 0]
     said = [(event.by, event.name) for event in world.people.history()]
     assert len(said) == 15 and {name for _by, name in said} == {f"{by} {n}" for by in "xyz" for n in range(5)}
     assert {one.name for one in world.people.list()} == {"x 4", "y 4", "z 4"}
