@@ -14,8 +14,10 @@ from pixelbrain.identity.neighbours import nearest_neighbours
 def _brute_force(vectors: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     similarity = vectors.astype(np.float64) @ vectors.T.astype(np.float64)
     np.fill_diagonal(similarity, -2)
-    order = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
-    return order, np.take_along_axis(similarity, order, axis=1)
+    some = np.argpartition(-similarity, k, axis=1)[:, :k]
+    alike = np.take_along_axis(similarity, some, axis=1)
+    order = np.argsort(-alike, axis=1)
+    return np.take_along_axis(some, order, axis=1), np.take_along_axis(alike, order, axis=1)
 
 
 def _random_rows(n: int, dim: int = 32, seed: int = 0) -> np.ndarray:

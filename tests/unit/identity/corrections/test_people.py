@@ -20,14 +20,20 @@ from tests.unit.landed_out import land_faces
 from .world import World
 
 
-@pytest.fixture
-def world(tmp_path) -> World:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> World:
     """Three people of six faces: `ids`, and their `faces`."""
-    world = World(tmp_path / "out", people=3)
+    world = World(tmp_path_factory.mktemp("made") / "out", people=3)
     world.faces = [world.add(6, who=who) for who in range(3)]
     world.identify()
     world.ids = [world.who()[faces[0]] for faces in world.faces]
     return world
+
+
+@pytest.fixture
+def world(made, tmp_path) -> World:
+    """The same for each test."""
+    return made.copied(tmp_path / "out")
 
 
 def rebuilt(world: World) -> dict:
