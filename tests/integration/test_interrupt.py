@@ -40,6 +40,10 @@ def test_the_second_ctrl_c_ends_at_once_and_leaves_no_process(world):
     process = world.start("--executor", "ray", start_new_session=True)
     world.wait_for_looks(10, process)
     children = psutil.Process(process.pid).children(recursive=True)
+    started = " ".join(word for child in children for word in child.cmdline())
+    assert "raylet" in started and "ray::" in started
+    for nobodys in ("dashboard.py", "monitor.py"):  # Ray's own for whoever looks, starts nodes, or reads logs
+        assert nobodys not in started
     os.killpg(process.pid, signal.SIGINT)
     time.sleep(0.2)
     os.killpg(process.pid, signal.SIGINT)

@@ -12,7 +12,7 @@ from typing import Any
 
 from pixelbrain.engine.cluster.address import check_address, check_reachable
 from pixelbrain.engine.cluster.local_state import find_fitting
-from pixelbrain.engine.ray_private import running_here
+from pixelbrain.engine.ray_private import bare_start, running_here
 from pixelbrain.errors import EngineError
 from pixelbrain.machine import bypass_proxies, ray_parent
 
@@ -130,7 +130,7 @@ def _init(address: str | None, debug: bool) -> None:
     local: dict[str, Any] = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
     if not address:
         local["_temp_dir"] = str(ray_parent("ray") / "ray")  # where Ray has it, if that is short enough
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), contextlib.nullcontext() if address else bare_start(logs=debug):
         warnings.simplefilter("ignore")  # Ray's own
         ray.init(
             address=address or "local",
