@@ -129,6 +129,7 @@ def ray_nodes(folder: Path, *workers: Mapping[str, object]) -> Iterator[RayNodes
             "--num-cpus=0",
             "--num-gpus=0",
             "--include-dashboard=false",
+            "--no-monitor",
             f"--metrics-export-port={metrics}",
         ).wait_until_started()
         for worker in workers:  # one after another: two that start at once can take each other's ports

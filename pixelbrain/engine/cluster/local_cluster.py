@@ -53,6 +53,7 @@ def up(
         words = [
             *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--disable-usage-stats"),
             *(f"--port={head}", f"--ray-client-server-port={client}", "--min-worker-port=0", "--max-worker-port=0"),
+            "--no-monitor",  # a process that would start nodes
             *(f"--include-dashboard={str(dashboard).lower()}", f"--dashboard-port={dashboard_port}"),
             *("--dashboard-host=127.0.0.1", f"--dashboard-agent-listen-port={agent}"),
             *(f"--object-store-memory={OBJECT_STORE_BYTES}", f"--temp-dir={folder}"),
