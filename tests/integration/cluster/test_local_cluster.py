@@ -47,10 +47,12 @@ def test_status_says_what_is_there_and_in_use(local_cluster):
     assert found["memory_bytes"]["total"] > 1e9
 
 
-def test_it_has_no_process_that_would_start_nodes(local_cluster):
-    processes = psutil.Process(local_cluster.state["pid"]).children(recursive=True)
-    words = " ".join(word for process in processes for word in process.cmdline())
+def test_it_has_no_process_that_would_start_nodes_and_its_head_has_not_imported_pandas(local_cluster):
+    head = psutil.Process(local_cluster.state["pid"])
+    words = " ".join(word for process in head.children(recursive=True) for word in process.cmdline())
     assert "raylet" in words and "/monitor.py" not in words
+    mapped = " ".join(found.path for found in head.memory_maps())
+    assert "/_raylet.so" in mapped and "/pandas/" not in mapped
 
 
 def test_a_command_finds_it_and_sigterm_lands_what_is_in_flight(world, local_cluster):
