@@ -247,9 +247,7 @@ def main() -> None:
         [[row, f"{rates[name]:.1f}", f"{vs_limit[name]:.2f}"] for name, row in ROWS.items()],
     )
     gains = [figures[f"classify.our_form.{name}"] for name in ("resnet50", "efficientnet")]
-    print(
-        f"\nOur form beside the tuned one: ResNet-50 {gains[0]:.2f} times as fast, efficientnet-lite0 {gains[1]:.2f} times"
-    )
+    print(f"\nOur form is as fast as tuned: ResNet-50 {gains[0]:.2f} times, efficientnet-lite0 {gains[1]:.2f} times")
     seconds = [figures[f"classify.cold_{COLD}.{who}.seconds"] for who in ("ours", "daft")]
     print(f"{COLD} photos cold, efficientnet-lite0: ours {seconds[0]:.1f} s, Daft {seconds[1]:.1f} s")
     device, dtype = peers.device(), peers.our_dtype()
