@@ -17,6 +17,7 @@ from PIL import Image
 
 from pixelbrain.engine.cluster.session import RAY_ENVIRONMENT
 
+os.environ.setdefault("RAY_DATA_PARQUET_FOOTER_NUM_ACTORS", "1")  # of the few files that tests have
 for name, value in RAY_ENVIRONMENT.items():  # read when ray or torch is imported, which tests do before the engine
     os.environ.setdefault(name, value)
 # read when torch is imported, and by BLAS in the workers: the threads of several processes wait for each other
