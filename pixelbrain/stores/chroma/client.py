@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -128,4 +129,11 @@ def _sessions(client: Any) -> list[httpx.Client]:
 
 
 def _settings() -> Settings:
+    """A copy, as chromadb writes into them."""
+    return read_settings().model_copy()
+
+
+@functools.cache
+def read_settings() -> Settings:
+    """What chromadb's environment says, with telemetry off; read once a process, as long as a folder takes to open."""
     return Settings(anonymized_telemetry=False)

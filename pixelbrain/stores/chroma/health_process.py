@@ -149,7 +149,11 @@ def _end() -> None:
 
 def _serve(pipe: Connection) -> None:
     _end_with_parent()
-    import chromadb.api.rust  # noqa: F401  (for the forks: chromadb itself, and what a folder is opened with)
+    import chromadb.api.rust  # noqa: F401  (for the forks: what a folder is opened with)
+
+    from pixelbrain.stores.chroma.client import read_settings
+
+    read_settings()
 
     with contextlib.suppress(EOFError):
         while pipe.poll(_IDLE_LIMIT_S):
