@@ -25,9 +25,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 #: What is started once for all tests that want it, by fixture: these stay in one worker.
-SHARED = ("ray_running", "local_cluster", "mongod", "nodes")
+SHARED = ("ray_running", "local_cluster", "mongod", "nodes", "browser")
 #: The groups that take longest, in the order in which they begin.
-CHAINS = ("ray_running", "nodes", "local_cluster", "test_people", "test_demo", "test_readme", "mongod")
+CHAINS = ("ray_running", "nodes", "local_cluster", "test_people", "browser", "test_demo", "test_readme", "mongod")
 LONGEST_NAME = 100
 WORKERS = 4  # on two cores: with three, a fifth of their time was nobody's
 #: What takes longest to compile, a share a worker: all import all of it while they collect, and each would compile

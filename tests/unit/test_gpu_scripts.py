@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.engine.standing import Here
+
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
@@ -42,6 +44,8 @@ def test_gpu_pipeline_runs_extract_on_a_cpu_and_calls_it_one(monkeypatch, tmp_pa
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     from benchmarks.gpu_pipeline import main
 
+    # in this process: a worker's would import torch again, for no other figure
+    monkeypatch.setattr("pixelbrain.engine.passes.choose_executor", lambda job, _looks: Here(job, "fused"))
     small = ["--images", "4", "--seconds", "0.001", "--model", "resnet50", "--executor", "local"]
     main(["--device", "cpu", *small, "--json", str(tmp_path / "found.json")])
     figures = json.loads((tmp_path / "found.json").read_text())["figures"]

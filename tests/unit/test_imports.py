@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -45,6 +46,7 @@ def module_name(file: Path) -> str:
 FILES = {module_name(file): file for file in sorted(PACKAGE.rglob("*.py"))}
 
 
+@functools.cache
 def imported_modules(file: Path) -> set[str]:
     """All modules that a file imports, at its top or inside functions; those for type checkers alone, too."""
     found = set()

@@ -14,6 +14,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
+from multiprocessing.context import BaseContext
 from typing import Any
 
 import cloudpickle
@@ -25,6 +26,8 @@ from pixelbrain.errors import EngineError
 
 logger = logging.getLogger(__name__)
 
+#: How a child starts: with nothing of this process, whose threads may hold locks.
+CONTEXT: BaseContext = multiprocessing.get_context("spawn")
 #: Deaths over one piece of work after which each of its images goes through a process of its own.
 _DEATHS = 2
 _LONGEST_S = 600.0  # on one image, with the models' loading: a child that hangs is ended like one that died
@@ -86,10 +89,9 @@ class Isolation:
             return None, self._died()
 
     def _start(self) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
+        self._pipe, theirs = CONTEXT.Pipe()
         arguments = theirs, self._worker, self._modules, list(sys.path)
-        self._process = context.Process(target=serve, args=arguments, name="pixelbrain-isolated", daemon=True)
+        self._process = CONTEXT.Process(target=serve, args=arguments, name="pixelbrain-isolated", daemon=True)
         self._process.start()
         theirs.close()
         try:

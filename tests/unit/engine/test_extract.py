@@ -61,6 +61,7 @@ def test_nothing_left_to_do(photo_folder, landed, monkeypatch):
     assert len(parts) == 3 and max(parts.values()) <= 2, parts  # what does it hold, and what is in it
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_module_that_comes_along_makes_no_work(photo_folder, landed, encode):
     exif, loader = ExifModule(), DataLoader(str(photo_folder))
     exif.alone = False

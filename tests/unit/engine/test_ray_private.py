@@ -67,7 +67,7 @@ def test_a_job_client_that_cannot_be_told_to_give_up_is_refused(monkeypatch):
         ray_private.job_client("http://127.0.0.1:1", {}, lambda method: (1, 1), EngineError)
 
 
-def test_a_bare_start_follows_logs_only_where_they_are_shown():
+def test_a_bare_start_follows_logs_only_where_they_are_shown(monkeypatch):
     from ray._private.node import Node
 
     helpers = {"start_api_server", "start_monitor", "start_log_monitor"}
@@ -77,6 +77,9 @@ def test_a_bare_start_follows_logs_only_where_they_are_shown():
             left = {name for name in helpers if getattr(Node, name) is theirs[name]}
         assert left == ({"start_log_monitor"} if logs else set())
         assert {name: getattr(Node, name) for name in helpers} == theirs  # a notebook's own Ray has them
+    monkeypatch.delattr(Node, "start_monitor")  # a Ray that calls it otherwise starts with it
+    with ray_private.bare_start(logs=False):
+        assert Node.start_api_server is not theirs["start_api_server"] and not hasattr(Node, "start_monitor")
 
 
 class Feed:

@@ -134,6 +134,7 @@ def test_what_depends_on_names_is_done_along_and_never_taken_from_a_copy(photos,
     assert said == {name: name.upper() for name in said} and len(said) == 5
 
 
+@pytest.mark.usefixtures("forked")
 def test_one_that_a_photo_kills_still_stands_on_what_was_found(photos, tmp_path):
     """Each photo goes through a process of its own then, where the other module does not run."""
     modules, stands_on = [Finder(), Fragile()], {"bright": {"faces": "facenet"}}

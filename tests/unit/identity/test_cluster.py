@@ -1,5 +1,3 @@
-import itertools
-
 import numpy as np
 import pytest
 
@@ -34,16 +32,15 @@ def _fan(*degrees: float) -> np.ndarray:
 def _naive_average_linkage(vectors: np.ndarray, threshold: float) -> set[frozenset[int]]:
     """Merge the best pair of all, by all pairs' mean cosine, until none is left."""
     similarity = vectors.astype(np.float64) @ vectors.T.astype(np.float64)
-    clusters = [[row] for row in range(len(vectors))]
+    clusters = np.eye(len(vectors))  # a row each: whom it has
     while True:
-        pairs = itertools.combinations(enumerate(clusters), 2)
-        best = max(
-            ((similarity[np.ix_(a, b)].mean(), i, j) for (i, a), (j, b) in pairs),
-            default=(-2.0, 0, 0),
-        )
-        if best[0] < threshold:
-            return {frozenset(cluster) for cluster in clusters}
-        clusters[best[1]] += clusters.pop(best[2])
+        sizes = clusters.sum(axis=1)
+        means = np.triu(clusters @ similarity @ clusters.T / np.outer(sizes, sizes) + 2, 1)  # above 0
+        i, j = divmod(int(means.argmax()), len(clusters))
+        if means[i, j] - 2 < threshold:
+            return {frozenset(np.flatnonzero(cluster).tolist()) for cluster in clusters}
+        clusters[i] += clusters[j]
+        clusters = np.delete(clusters, j, axis=0)
 
 
 def _sets(labels: np.ndarray) -> set[frozenset[int]]:

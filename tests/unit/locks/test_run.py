@@ -41,7 +41,7 @@ def refused(out: Path) -> str:
 def test_a_killed_run_stands_in_nobodys_way(tmp_path, another_run):
     with another_run(tmp_path) as first:
         first.kill()
-        first.wait()
+        first.join()
         with RunLock(open_storage(tmp_path), what="extract"):
             assert f"in use by process {os.getpid()} on" in refused(tmp_path)
 

@@ -172,6 +172,7 @@ def test_a_folder_that_is_no_model_is_refused(content: str, said: str, tmp_path:
         ClipEmbedderModule(f"local-dir:{tmp_path}")
 
 
+@pytest.mark.usefixtures("two_layers")
 def test_weights_that_do_not_fit_are_refused(tiny: str, tmp_path: Path) -> None:
     folder = Path(tiny.removeprefix("local-dir:"))
     (tmp_path / "open_clip_config.json").write_text((folder / "open_clip_config.json").read_text())

@@ -60,7 +60,7 @@ def test_a_stop_keeps_what_is_on_its_way_and_asks_no_more():
 
 
 def test_memory_stays_flat_over_many_rows():
-    """10,000 images: neither tasks, nor futures, nor the limiter's log grow with the number of rows."""
+    """4,000 images: neither tasks, nor futures, nor the limiter's log grow with the number of rows."""
     settings = dataclasses.replace(SETTINGS, questions=(PERSON,), image_urls=True)
     server = Server(lambda _n: reply('{"is_person": true}'))
     server.bodies = Forgetful()
@@ -71,7 +71,7 @@ def test_memory_stays_flat_over_many_rows():
     most_tasks = 0
 
     def entries() -> Any:
-        for n in range(10_000):
+        for n in range(4_000):
             yield {"image_id": f"s3://b/{n}", "version": "1", "sha256": f"{n:064x}", "width": 64, "height": 48}
 
     async def main() -> None:
@@ -79,15 +79,15 @@ def test_memory_stays_flat_over_many_rows():
         seen = 0
         async for _records in ask_many(bench.asker, entries(), 64):
             seen += 1
-            if seen % 2_500 == 0:
+            if seen % 1_000 == 0:
                 blocks[seen] = sys.getallocatedblocks()
                 most_tasks = max(most_tasks, len(asyncio.all_tasks()))
-        assert seen == 10_000
+        assert seen == 4_000
         await bench.close()
 
     asyncio.run(main())
     assert most_tasks <= 64 + 4 and server.most_in_flight <= 64
-    assert blocks[10_000] - blocks[2_500] < 10_000  # less than a block and a half for each of 7,500 rows
+    assert blocks[4_000] - blocks[1_000] < 4_000  # less than a block and a half for each of 3,000 rows
     assert not bench.asker._coming
 
 

@@ -1,4 +1,7 @@
-"""A run without Ray, in real processes: images that kill theirs, errors, scripts, and what a parent leaves behind."""
+"""A run without Ray, in real processes: images that kill theirs, errors, scripts, and what a parent leaves behind.
+
+Those that a test only has die, or refuse, are forked; a script and an orphan have those that a user has.
+"""
 
 from __future__ import annotations
 
@@ -42,6 +45,7 @@ def _is_worker(process: psutil.Process) -> bool:
         return False
 
 
+@pytest.mark.usefixtures("forked")
 def test_images_that_kill_their_worker_are_failed_rows(tmp_path, encode):
     """Two workers, and three deaths an image: after the second one over a block, each of its images is tried alone."""
     deadly = (5, 15)  # in two blocks
@@ -87,6 +91,7 @@ class Dying(PipelineModule):
         os._exit(9)
 
 
+@pytest.mark.usefixtures("forked")
 @pytest.mark.parametrize(
     ("module", "said"),
     [
@@ -101,6 +106,7 @@ def test_a_module_that_cannot_be_made_ready_ends_the_run_in_a_line(photo_folder,
     assert not Landing(tmp_path / "out").exists()
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_worker_that_dies_again_and_again_is_given_up():
     """Of no image: those are tried alone before."""
     worker = Worker(make=cloudpickle.dumps(lambda wary: os._exit(3)), environment=os.environ, debug=False)

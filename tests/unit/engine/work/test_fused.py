@@ -148,6 +148,7 @@ def test_a_stop_lands_what_is_done_and_takes_nothing_new(photo_folder, tmp_path)
     assert len(rows_of(tmp_path / "other")) == 4
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_block_that_killed_two_workers_goes_through_another_process(photo_folder, tmp_path):
     (block,) = blocks_of(photo_folder, tmp_path / "out")
     for _ in range(2):  # they said that they have it, and nothing more
@@ -158,6 +159,7 @@ def test_a_block_that_killed_two_workers_goes_through_another_process(photo_fold
     assert len(rows_of(tmp_path / "out")) == 7
 
 
+@pytest.mark.usefixtures("forked")
 @pytest.mark.parametrize(("signal_name", "says"), [("SIGSEGV", "SIGSEGV"), ("SIGKILL", "out of memory perhaps")])
 def test_an_image_that_kills_its_process_is_a_failed_row(photo_folder, tmp_path, encode, signal_name, says):
     (photo_folder / "deadly.jpg").write_bytes(encode(size=(77, 40)))

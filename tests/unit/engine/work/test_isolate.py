@@ -37,6 +37,7 @@ def worker(*, starts: bool = True) -> bytes:
     return cloudpickle.dumps(Worker)
 
 
+@pytest.mark.usefixtures("forked")
 def test_the_rest_is_done_by_another_process(monkeypatch):
     isolation = Isolation(worker(), ["size"])
     rows = isolation.rows(ENTRIES)

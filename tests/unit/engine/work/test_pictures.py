@@ -112,6 +112,7 @@ def test_without_them_no_file_of_pictures_lands(photo_folder, tmp_path):
     assert not (tmp_path / "out" / schema.PICTURES).exists()
 
 
+@pytest.mark.usefixtures("forked")
 def test_an_image_that_kills_its_process_costs_no_other_its_picture(photo_folder, tmp_path, encode):
     out = tmp_path / "out"
     (photo_folder / "deadly.jpg").write_bytes(encode(size=(77, 40)))

@@ -161,6 +161,7 @@ def test_a_stop_lands_what_all_modules_have_seen(photo_folder, tmp_path):
     assert len(rows_of(out)) == 3
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_block_that_killed_two_decoders_is_opened_in_another_process(photo_folder, tmp_path):
     out, modules = tmp_path / "out", [Size(), Beside()]
     block = block_of(photo_folder, out, modules)
@@ -172,6 +173,7 @@ def test_a_block_that_killed_two_decoders_is_opened_in_another_process(photo_fol
     assert len(rows) == 7 and pixels(rows, "beside") == pixels(rows, "size")
 
 
+@pytest.mark.usefixtures("forked")
 def test_an_image_that_kills_a_model_is_its_modules_error(photo_folder, tmp_path, encode):
     (photo_folder / "deadly.jpg").write_bytes(encode(size=(77, 40)))
     out, modules = tmp_path / "out", [Deadly("SIGSEGV")]

@@ -14,7 +14,7 @@ from pixelbrain.landing.registry import read_registry
 
 from .world import World
 
-STEPS = 25
+STEPS = 15
 
 
 def edit(world: World, rng: np.random.Generator) -> None:
@@ -90,7 +90,7 @@ def check(world: World) -> None:
     assert again.select(names).equals(state.faces.select(names).cast(again.select(names).schema))
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_what_was_said_holds_and_ids_stay(tmp_path, seed):
     rng = np.random.default_rng(seed)
     world = World(tmp_path / "out", people=6, noise=0.6, seed=seed)

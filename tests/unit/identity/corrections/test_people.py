@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -15,19 +14,26 @@ from pixelbrain.identity.corrections.faces import find_faces, match_rows
 from pixelbrain.landing.derived import IDENTITIES
 from pixelbrain.report.export import export
 from pixelbrain.storage.local import LocalStorage
+from tests.integration.forked import CONTEXT
 from tests.unit.landed_out import land_faces
 
 from .world import World
 
 
-@pytest.fixture
-def world(tmp_path) -> World:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> World:
     """Three people of six faces: `ids`, and their `faces`."""
-    world = World(tmp_path / "out", people=3)
+    world = World(tmp_path_factory.mktemp("made") / "out", people=3)
     world.faces = [world.add(6, who=who) for who in range(3)]
     world.identify()
     world.ids = [world.who()[faces[0]] for faces in world.faces]
     return world
+
+
+@pytest.fixture
+def world(made, tmp_path) -> World:
+    """The same for each test."""
+    return made.copied(tmp_path / "out")
 
 
 def rebuilt(world: World) -> dict:
@@ -246,14 +252,20 @@ def test_of_many_events_a_few_files_are_read(tmp_path):
     assert len(EventLog(storage).read()) == 71
 
 
+def say_five_names(out: Path, by: str, who: str) -> None:
+    people = pb.People(out, by=by)
+    for number in range(5):
+        people.name(who, f"{by} {number}")
+
+
 def test_two_who_say_something_at_once_lose_nothing(world):
-    code = "import sys, pixelbrain as pb; p = pb.People(sys.argv[1], by=sys.argv[2])\n"
-    code += "for n in range(5): p.name(sys.argv[3], f'{sys.argv[2]} {n}')"
-    ends = [
-        subprocess.Popen([sys.executable, "-c", code, str(world.out), by, who])
-        for by, who in zip("xyz", world.ids, strict=True)
-    ]
-    assert [one.wait() for one in ends] == [0, 0, 0]
+    who = zip("xyz", world.ids, strict=True)
+    ends = [CONTEXT.Process(target=say_five_names, args=(world.out, by, one)) for by, one in who]
+    for one in ends:
+        one.start()
+    for one in ends:
+        one.join()
+    assert [one.exitcode for one in ends] == [0, 0, 0]
     said = [(event.by, event.name) for event in world.people.history()]
     assert len(said) == 15 and {name for _by, name in said} == {f"{by} {n}" for by in "xyz" for n in range(5)}
     assert {one.name for one in world.people.list()} == {"x 4", "y 4", "z 4"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,17 @@ class World:
         self.truth: dict[str, int] = {}
         self.generation = 0
         self.people = People(out, by="tester")
+
+    def copied(self, out: Path) -> World:
+        """The same in another OUT: identified already, for less than a fifth of what that takes."""
+        world = copy.copy(self)
+        world.out, world.rng, world.people = (
+            shutil.copytree(self.out, out),
+            copy.deepcopy(self.rng),
+            People(out, by="tester"),
+        )
+        world.vectors, world.truth = dict(self.vectors), dict(self.truth)
+        return world
 
     def add(self, count: int, *, who: int | None = None, prefix: str = "p") -> list[str]:
         """More faces, of everybody in turn by chance, or of one."""

@@ -179,6 +179,7 @@ def test_an_archive_that_changes(tmp_path):
         read_image(rows[1]["image_id"], version=rows[1]["version"])
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_run_over_shards_is_resumed_within_one(tmp_path, encode):
     """What has landed is not done again; a shard that came to be longer is, where its bytes are new."""
     from pixelbrain.engine.extract import extract
