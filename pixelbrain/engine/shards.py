@@ -91,8 +91,13 @@ def _as_tasks(function: Callable[[S, range], T], shared: S, shards: Sequence[ran
                 waiting.append(task.remote(function, there, shard))
             if not waiting:
                 return
-            yield ray.get(waiting[0])
+            try:
+                found = ray.get(waiting[0])
+            except ray.exceptions.RayError:
+                waiting.popleft()  # it is over: to cancel it, while Ray still notes its end, aborts this process
+                raise
             waiting.popleft()
+            yield found
     except ray.exceptions.RayError as error:
         raise EngineError(f"a task on Ray failed: {' '.join(str(error).split())[-500:]}") from error
     finally:
