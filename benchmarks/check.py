@@ -45,7 +45,7 @@ FLOORS = (
     Floor("classify.steady_vs_limit", 0.95, "what is around the model costs a twentieth of the bare loop"),
     Floor("classify.vs_ray", 4, "Ray Data as its documentation's image example uses it"),
     Floor("classify.vs_daft_documented", 4, "Daft as its own published benchmark uses it"),
-    Floor("classify.vs_daft_tuned", 1.15, "Daft with our form of the model: what we add beside the model"),
+    Floor("classify.vs_daft_tuned", 1.15, "Daft with a model folded, in our number format and channels_last"),
     Floor("classify.vs_predecessor", 3, "the loop that users come from: batch 1, float32, a write a field"),
     Floor("classify.cold_300_vs_daft", 1, "the first hundred images are where a laptop's user judges"),
     Floor("faces.vs_facenet_pytorch", 6, "facenet-pytorch as its README shows"),

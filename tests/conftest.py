@@ -17,6 +17,7 @@ from PIL import Image
 
 from pixelbrain.engine.cluster.session import RAY_ENVIRONMENT
 
+os.environ.setdefault("RAY_DATA_PARQUET_FOOTER_NUM_ACTORS", "1")  # of the few files that tests have
 for name, value in RAY_ENVIRONMENT.items():  # read when ray or torch is imported, which tests do before the engine
     os.environ.setdefault(name, value)
 # read when torch is imported, and by BLAS in the workers: the threads of several processes wait for each other
@@ -24,9 +25,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 #: What is started once for all tests that want it, by fixture: these stay in one worker.
-SHARED = ("ray_running", "local_cluster", "mongod", "nodes")
+SHARED = ("ray_running", "local_cluster", "mongod", "nodes", "browser")
 #: The groups that take longest, in the order in which they begin.
-CHAINS = ("ray_running", "nodes", "local_cluster", "test_people", "test_demo", "test_readme", "mongod")
+CHAINS = ("ray_running", "nodes", "local_cluster", "test_people", "browser", "test_demo", "test_readme", "mongod")
 LONGEST_NAME = 100
 WORKERS = 4  # on two cores: with three, a fifth of their time was nobody's
 #: What takes longest to compile, a share a worker: all import all of it while they collect, and each would compile

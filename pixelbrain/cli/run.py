@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 def demo(out: str, display: Display, debug: bool) -> None:
     """The whole job on the sample photos that come along, with packaged models and embedded databases.
 
-    Needs no network and no server. The embedded MongoDB takes about 300 MB of disk under DIR/db; delete DIR when done.
+    Needs no network and no server. The embedded MongoDB takes about 50 MB of disk under DIR/db; delete DIR when done.
     """
     from pixelbrain.apps.demo import run_demo
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pixelbrain.errors import EngineError
@@ -109,6 +110,27 @@ def gpus_here() -> int:
     except AttributeError:
         raise _changed("ray._private.accelerators") from None
     return count if visible is None else min(count, len(visible))
+
+
+@contextlib.contextmanager
+def bare_start(*, logs: bool) -> Iterator[None]:
+    """A Ray that starts in the block has no process that only others would need.
+
+    None for a dashboard, which Ray starts without one, too, and waits for; none that starts and ends nodes; and without
+    `logs` none that looks through the workers' logs for a driver that shows them.
+    """
+    node = _private("ray._private.node", "Node")
+    names = ["start_api_server", "start_monitor", *([] if logs else ["start_log_monitor"])]
+    theirs = {
+        name: getattr(node, name) for name in names if hasattr(node, name)
+    }  # another Ray's may be called otherwise
+    for name in theirs:
+        setattr(node, name, lambda *_self, **_given: None)
+    try:
+        yield
+    finally:
+        for name, method in theirs.items():
+            setattr(node, name, method)
 
 
 def running_here() -> str:

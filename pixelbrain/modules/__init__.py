@@ -8,6 +8,7 @@
 | `ClipLabelsModule` | clip_labels | which of the user's own labels fits that vector best, if any does |
 | `ExifModule` | exif | what cameras and people wrote into a photo: time, camera, exposure, place, keywords |
 | `FacenetEmbedderModule` | facenet | all faces of a photo, embedded: what identities are clustered from |
+| `fuse_convolutions` | fused | convolutions that do what follows them, on a CPU |
 | `load_state` | inference | loads a state dict safely, folds batch norms, picks the fastest exact-enough dtype |
 | `create_module` | registry | from a module's name, or `package.file:Class`, to the module |
 | `QualityModule` | quality | how sharp, bright and clipped a photo is, and a perceptual hash of it |

@@ -100,13 +100,15 @@ class ResnetClassifierModule(PipelineModule):
     def setup(self, device: str = "cpu") -> None:
         import torch
 
+        from pixelbrain.modules.fused import fuse_convolutions
         from pixelbrain.modules.inference import check_device, choose_dtype, fold_batch_norms
 
         check_device(device)
         body, head = self._backbone.load(self.weights_files[0].path())
         self._device = device
         self._dtype = choose_dtype(self._precision, device)
-        self._body = fold_batch_norms(body).to(device, self._dtype).to(memory_format=torch.channels_last)
+        body = fold_batch_norms(body).to(device, self._dtype).to(memory_format=torch.channels_last)
+        self._body = fuse_convolutions(body)
         names = self._backbone.class_names()
         if self._classes is not None:
             # of the last layer only the rows of these classes

@@ -12,6 +12,8 @@ import sys
 
 from pixelbrain.errors import PixelbrainError, StoreError
 from pixelbrain.landing.landing import Landing
+from pixelbrain.machine import spare_pandas
+from pixelbrain.storage.base import Storage
 
 
 def load_apart(landing: Landing, *, mongo: str | None, chroma: str | None) -> None:
@@ -31,18 +33,23 @@ def load_apart(landing: Landing, *, mongo: str | None, chroma: str | None) -> No
         raise StoreError(said or f"the process that fills the stores ended with {done.returncode}")
 
 
-def _main() -> None:
+def fill(storage: Storage, mongo: str | None, chroma: str | None) -> None:
+    """What that process does.
+
+    Raises:
+        PixelbrainError: it failed.
+    """
     from pixelbrain.stores.database import Database
     from pixelbrain.stores.load import load_unlocked
 
-    storage, mongo, chroma = pickle.load(sys.stdin.buffer)
     landing = Landing(storage)
-    try:
-        with Database(landing, mongo=mongo, chroma=chroma) as database:
-            load_unlocked(landing, database)
-    except PixelbrainError as error:
-        sys.exit(str(error))
+    with Database(landing, mongo=mongo, chroma=chroma) as database:
+        load_unlocked(landing, database)
 
 
 if __name__ == "__main__":
-    _main()
+    spare_pandas()
+    try:
+        fill(*pickle.load(sys.stdin.buffer))
+    except PixelbrainError as error:
+        sys.exit(str(error))

@@ -28,15 +28,13 @@ def ray_running(s3: Any) -> Iterator[str]:
     """One local Ray for all tests, which takes half a minute of two cores to start; its address.
 
     Its workers know the S3 server's credentials, and nothing else of a command's environment. Those that have nothing
-    to do stay: Ray ends them after a second, and three would be started again for each run of a few photos. Nobody
-    reads their logs, which a process would look through as long as the tests run.
+    to do stay: Ray ends them after a second, and three would be started again for each run of a few photos.
     """
     from pixelbrain.engine.cluster.session import ray_session
 
     with contextlib.ExitStack() as session:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("RAY_idle_worker_killing_time_threshold_ms", "3600000")
-            patch.setattr("ray._private.node.Node.start_log_monitor", lambda _node: None)
             session.enter_context(ray_session())
         import ray
 

@@ -19,8 +19,10 @@ CONTEXT.set_forkserver_preload(
         "pixelbrain.stages.stages",
         "pixelbrain.stores.load",
         "pixelbrain.stores.chroma.collections",
+        "chromadb.api.rust",
         "tests.integration.stores.loader",
         "tests.integration.plain_run",
+        "tests.integration.asking.batch_world",
     ]
 )
 

@@ -8,13 +8,14 @@ import secrets
 import shlex
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+
+from pixelbrain.engine.cluster.local_cluster import RAY
 
 __all__ = ["RayNode", "RayNodes", "ray_nodes"]
 
@@ -79,8 +80,7 @@ class RayNodes:
         log = self.folder / f"node-{len(self.nodes)}.log"
         # nobody reads the logs of workers, which a process of each node would follow
         flags = ("--block", "--disable-usage-stats", "--include-log-monitor=false", *flags)
-        ray = [str(Path(sys.executable).parent / "ray"), "start"]
-        command = [*prefix, *ray, f"--object-store-memory={_STORE_BYTES}", *flags]
+        command = [*prefix, *RAY, "start", f"--object-store-memory={_STORE_BYTES}", *flags]
         self.nodes.append(RayNode(command, self.environment, log))
         return self.nodes[-1]
 
@@ -129,6 +129,7 @@ def ray_nodes(folder: Path, *workers: Mapping[str, object]) -> Iterator[RayNodes
             "--num-cpus=0",
             "--num-gpus=0",
             "--include-dashboard=false",
+            "--no-monitor",
             f"--metrics-export-port={metrics}",
         ).wait_until_started()
         for worker in workers:  # one after another: two that start at once can take each other's ports

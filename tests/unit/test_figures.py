@@ -35,7 +35,7 @@ CONSTANTS = {
         *("2048", "512", "1280", "512", "512", "128", "512", "210 MB"),
     ],
     "docs/sources.md": ["8 times", "5 minutes", "10 s", "30 s"],
-    "docs/stores.md": ["300 MB"],
+    "docs/stores.md": ["50 MB"],
     "docs/words.md": ["20 MB", "605 MB", "0.85", "512", "605 MB", "768", "1.7 GB", "66.6 %", "75.3 %"],
 }
 

@@ -68,12 +68,13 @@ class InceptionEmbedder(FaceEmbedder):
         import torch
         from facenet_pytorch import InceptionResnetV1
 
+        from pixelbrain.modules.fused import fuse_convolutions
         from pixelbrain.modules.inference import fold_batch_norms, load_state
 
         model = InceptionResnetV1().eval()
         # the released files also hold the last layer of the training, one row a person of the dataset
         load_state(model, self.weights_files[0].path(), ignore=("logits.",))
-        self._model = fold_batch_norms(model).to(device, memory_format=torch.channels_last)
+        self._model = fuse_convolutions(fold_batch_norms(model).to(device, memory_format=torch.channels_last))
         self._device = device
 
     def _embed(self, faces: Sequence[Face]) -> np.ndarray:

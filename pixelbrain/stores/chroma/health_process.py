@@ -149,7 +149,7 @@ def _end() -> None:
 
 def _serve(pipe: Connection) -> None:
     _end_with_parent()
-    import chromadb  # noqa: F401  (for the forks)
+    import chromadb.api.rust  # noqa: F401  (for the forks: chromadb itself, and what a folder is opened with)
 
     with contextlib.suppress(EOFError):
         while pipe.poll(_IDLE_LIMIT_S):

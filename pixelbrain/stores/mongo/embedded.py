@@ -14,7 +14,7 @@ class EmbeddedMongo:
     """A mongod whose files are in `folder`; several in one process share it, another process is refused.
 
     It listens on 127.0.0.1 only, without a password, as long as it is open: on a machine with other users give
-    Pixelbrain a server with one. An empty folder takes about 300 MB (two journal files of 100 MB).
+    Pixelbrain a server with one. An empty folder takes about 50 MB (three files of the journal).
 
     It is started when made, or shared if this process has it already; a crashed one is recovered. It stops with
     `stop()`, with the last holder, with the process, and (Linux) when the process is killed.

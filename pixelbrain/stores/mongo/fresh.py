@@ -31,7 +31,7 @@ _LEFT = "loaded.json"  # see `MongoConnection.left`
 def write_files_anew(folder: Path) -> None:
     """Copy what a stopped mongod of our own holds into new files, and remove the old ones.
 
-    Takes the room of both for a while: 300 MB, and the documents, twice.
+    Takes the room of both for a while: the documents, and a journal of 50 MB or more, twice.
 
     Raises:
         StoreLockedError: another process has it open.

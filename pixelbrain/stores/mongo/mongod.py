@@ -156,6 +156,8 @@ class MongodProcess:
             # a laptop's share: the default is half of the memory
             *("--nounixsocket", "--quiet", "--wiredTigerCacheSizeGB", "0.25"),
             *("--setParameter", "diagnosticDataCollectionEnabled=false"),
+            # three files of the journal; the default is 100 MB each, at each start
+            *("--wiredTigerEngineConfigString", "log=(file_max=16MB)"),
         ]
         started: Future[None] = Future()
 

@@ -1,16 +1,14 @@
-"""A world for the tests of the Batch API lane: images in a folder, a journal that survives processes, and runs of it.
-
-`python -m tests.integration.asking.batch_world OUT IMAGES` is one such run in a process of its own, to be killed.
-"""
+"""A world for the tests of the Batch API lane: images in a folder, a journal that survives processes, runs of it."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import sys
+import os
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -161,5 +159,7 @@ def check_paid_once(world: World, fake: FakeOpenAI, count: int) -> None:
     assert Decimal(stats["billed_usd"]) == world.cost_usd()
 
 
-if __name__ == "__main__":
-    print(World(Path(sys.argv[1]), Path(sys.argv[2])).run(max_requests=7))
+def run_apart(out: Path, images: Path, environment: dict[str, str], said: Connection) -> None:
+    """A run in a process of its own, forked to be killed, or to be cancelled from outside."""
+    os.environ.update(environment)
+    said.send(str(World(out, images).run(max_requests=7)))

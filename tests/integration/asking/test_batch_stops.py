@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import subprocess
-import sys
 import time
 from collections import Counter
 from decimal import Decimal
@@ -16,8 +13,8 @@ import pytest
 from pixelbrain.asking.batch.store import BatchStore
 from pixelbrain.asking.request.failures import StopJob
 from pixelbrain.storage.open import open_storage
-from tests.integration.asking.batch_world import check_answers, check_paid_once
-from tests.integration.conftest import ROOT
+from tests.integration.asking.batch_world import check_answers, check_paid_once, run_apart
+from tests.integration.forked import CONTEXT
 
 # --- cancel -----------------------------------------------------------------------------------------------------------
 
@@ -42,16 +39,18 @@ def test_cancel_keeps_what_was_finished(make_world, fake, client) -> None:
 def test_cancel_beside_a_run_that_waits(make_world, fake, client) -> None:
     world = make_world(30)
     fake.control(batch_line_s=0.3)
-    command = [sys.executable, "-m", "tests.integration.asking.batch_world", str(world.out), str(world.images)]
-    running = subprocess.Popen(
-        command, cwd=ROOT, env={**os.environ, **fake.environment}, stdout=subprocess.PIPE, text=True
-    )
+    here, there = CONTEXT.Pipe()
+    running = CONTEXT.Process(target=run_apart, args=(world.out, world.images, fake.environment, there))
+    running.start()
+    there.close()
     while fake.stats()["batch_lines"] < 3:
         time.sleep(0.02)
     report = world.cancel(client)
     assert report.handed_over and report.cancelled >= 1
-    said, _ = running.communicate(timeout=60)
-    assert running.returncode == 0 and "cancelled=True" in said and "more=True" in said and "running=0" in said
+    assert here.poll(60)
+    said = here.recv()
+    running.join(60)
+    assert running.exitcode == 0 and "cancelled=True" in said and "more=True" in said and "running=0" in said
     kept = Counter(record["status"] for record in world.records())
     assert set(kept) == {"ok"} and 0 < kept["ok"] < 60
     assert Decimal(fake.stats()["billed_usd"]) == world.cost_usd()
@@ -118,19 +117,21 @@ def test_killed_again_and_again_nothing_is_lost_or_paid_twice(make_world, fake, 
     world = make_world(count)
     fake.control(batch_line_s=0.01)
     rng = random.Random(3)
-    command = [sys.executable, "-m", "tests.integration.asking.batch_world", str(world.out), str(world.images)]
+    _here, there = CONTEXT.Pipe()
     kills = 0
     for _ in range(6):
         started = len(world.states())
-        process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **fake.environment})
+        process = CONTEXT.Process(target=run_apart, args=(world.out, world.images, fake.environment, there))
+        process.start()
         deadline = time.monotonic() + 20
-        while process.poll() is None and len(world.states()) == started and time.monotonic() < deadline:
+        while process.is_alive() and len(world.states()) == started and time.monotonic() < deadline:
             time.sleep(0.005)
         time.sleep(rng.uniform(0, 0.15))
-        if process.poll() is None:
+        if process.is_alive():
             process.kill()
             kills += 1
-        process.wait(60)
+        process.join(60)
+        assert process.exitcode is not None
     assert kills >= 3
     world.run(client, max_requests=7)
     check_answers(world, count)

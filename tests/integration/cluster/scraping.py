@@ -17,7 +17,7 @@ from prometheus_client.samples import Sample
 
 __all__ = ["Scraper"]
 
-_EVERY_S = 0.5
+_EVERY_S = 1.0
 
 
 class Scraper:

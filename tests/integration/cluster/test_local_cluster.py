@@ -47,6 +47,14 @@ def test_status_says_what_is_there_and_in_use(local_cluster):
     assert found["memory_bytes"]["total"] > 1e9
 
 
+def test_it_has_no_process_that_would_start_nodes_and_its_head_has_not_imported_pandas(local_cluster):
+    head = psutil.Process(local_cluster.state["pid"])
+    words = " ".join(word for process in head.children(recursive=True) for word in process.cmdline())
+    assert "raylet" in words and "/monitor.py" not in words
+    mapped = " ".join(found.path for found in head.memory_maps())
+    assert "/_raylet.so" in mapped and "/pandas/" not in mapped
+
+
 def test_a_command_finds_it_and_sigterm_lands_what_is_in_flight(world, local_cluster):
     """SIGTERM is what a job's stop sends, and a machine that is taken away."""
     process = local_cluster.start(*world.arguments, cwd=world.folder)

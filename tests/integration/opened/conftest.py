@@ -1,4 +1,4 @@
-"""Somebody's photos behind `pixelbrain open`, and a real browser."""
+"""Somebody's photos behind `pixelbrain open`, and the browser that all pages are opened in."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pixelbrain import schema
 from pixelbrain.identity.mapping.map import make_map
 from pixelbrain.landing.derived import DUPLICATES
 from pixelbrain.landing.landing import Landing
-from tests.integration.opened.desk import CHROMIUM
+from tests.integration.opened.tab import CHROMIUM, Tab
 from tests.unit.identity.corrections.world import World
 
 
@@ -59,8 +59,9 @@ def address(out: Path) -> Iterator[str]:
             process.terminate()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")  # not of the session: while it is there, no other test can run an event loop
 def browser() -> Iterator[Any]:
+    """One headless Chromium, by way of playwright."""
     arguments = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: `uv sync` installs it")
     if CHROMIUM is None:
@@ -69,3 +70,8 @@ def browser() -> Iterator[Any]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="package")
+def tab(browser: Any) -> Tab:
+    return Tab(browser)

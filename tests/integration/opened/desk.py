@@ -1,29 +1,24 @@
-"""A page of `pixelbrain open` in a browser, as a person has it."""
+"""`pixelbrain open` in a browser, as a person has it."""
 
 from __future__ import annotations
 
-import shutil
-from typing import Any
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
+from tests.integration.opened.tab import DESKTOP, Tab
 
 
 class Desk:
-    """A page of a browser; what it says besides, and asks of others, is remembered."""
+    """A tab at the front page; whatever it says besides, and asks of others, is odd."""
 
-    def __init__(self, browser: Any, address: str, **context: Any) -> None:
+    def __init__(self, tab: Tab, address: str, viewport: dict[str, int] = DESKTOP, scheme: str = "light") -> None:
+        tab.as_new(viewport, scheme)
+        self.tab, self.page = tab, tab.page
         self.base = address.partition("?")[0]
-        self.context = browser.new_context(**context)
-        self.page = self.context.new_page()
-        self.odd: list[str] = []
-        self.page.on("console", lambda message: self.odd.append(message.text))
-        self.page.on("pageerror", lambda error: self.odd.append(str(error)))
-        self.page.on("dialog", lambda dialog: (self.odd.append(dialog.message), dialog.dismiss()))
-        self.page.on("request", lambda one: one.url.startswith(self.base) or self.odd.append(one.url))
         self.page.goto(address)
         self.page.locator("dl.figures").wait_for()  # the page without the token, when all is read
         assert self.page.url == self.base
+
+    @property
+    def odd(self) -> list[str]:
+        return [*self.tab.said, *(url for url in self.tab.asked if not url.startswith(self.base))]
 
     def go(self, path: str) -> None:
         self.page.goto(self.base + path)

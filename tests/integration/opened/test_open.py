@@ -10,7 +10,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from pixelbrain.identity.corrections.people import People
-from tests.integration.opened.desk import DESKTOP, PHONE, Desk
+from tests.integration.opened.desk import Desk
+from tests.integration.opened.tab import DESKTOP, PHONE, Tab
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: `uv sync` installs it")
 
@@ -29,8 +30,8 @@ PAGES = (
 )
 
 
-def test_a_person_works_with_the_keyboard_and_another_one_sees_it(browser: Any, address: str, out: Path):
-    desk = Desk(browser, address, viewport=DESKTOP, color_scheme="light")
+def test_a_person_works_with_the_keyboard_and_another_one_sees_it(browser: Any, tab: Tab, address: str, out: Path):
+    desk = Desk(tab, address)
     desk.go("people")
     desk.tiles(4)
 
@@ -93,7 +94,7 @@ def test_a_person_works_with_the_keyboard_and_another_one_sees_it(browser: Any, 
     desk.said("are two people")
 
     # another browser, and the command line, see what was said, and this one what they say
-    other = Desk(browser, address, viewport=DESKTOP)
+    other = Desk(Tab(browser), address)
     other.go("people")
     assert "Ann" in other.page.locator("input[id^=name-]").evaluate_all("all => all.map(field => field.value)")
     People(out).name("Bo", "Bob")
@@ -148,12 +149,12 @@ def test_a_person_works_with_the_keyboard_and_another_one_sees_it(browser: Any, 
 
 
 @pytest.mark.parametrize(("viewport", "scheme"), [(PHONE, "dark"), (DESKTOP, "light")], ids=["phone", "desktop"])
-def test_every_page_fits_and_can_be_read(browser: Any, address: str, out: Path, viewport: dict, scheme: str):
+def test_every_page_fits_and_can_be_read(tab: Tab, address: str, out: Path, viewport: dict, scheme: str):
     """Also with names of 200 letters and from right to left; axe-core finds nothing serious."""
     people = People(out)
     for one, name in zip(people.list(), (LONG, ARABIC), strict=False):
         people.name(one.identity_id, name)
-    desk = Desk(browser, address, viewport=viewport, color_scheme=scheme)
+    desk = Desk(tab, address, viewport, scheme)
     desk.go("people")
     person = desk.page.locator("a.tile.person").first.get_attribute("href")
     desk.go("photos")
@@ -198,8 +199,8 @@ def look(desk: Desk, what: str, *, serious: bool) -> None:
     )
 
 
-def test_on_the_map_some_are_chosen_and_one_is_opened(browser: Any, address: str):
-    desk = Desk(browser, address, viewport=DESKTOP, color_scheme="dark")
+def test_on_the_map_some_are_chosen_and_one_is_opened(tab: Tab, address: str):
+    desk = Desk(tab, address, scheme="dark")
     desk.go("map?of=faces&colour=person")
     said = desk.page.locator("#map-said")
     said.filter(has_text="24 faces in view").wait_for()
@@ -248,8 +249,8 @@ def test_on_the_map_some_are_chosen_and_one_is_opened(browser: Any, address: str
     assert desk.odd == []
 
 
-def test_among_duplicates_one_chooses_by_keys(browser: Any, address: str):
-    desk = Desk(browser, address, viewport=DESKTOP)
+def test_among_duplicates_one_chooses_by_keys(tab: Tab, address: str):
+    desk = Desk(tab, address)
     desk.go("duplicates")
     desk.tiles(6)
     badges = desk.page.locator(".badge")
@@ -298,7 +299,7 @@ def test_among_duplicates_one_chooses_by_keys(browser: Any, address: str):
 
 
 def test_it_works_without_scripts(browser: Any, address: str):
-    desk = Desk(browser, address, viewport=DESKTOP, java_script_enabled=False)
+    desk = Desk(Tab(browser, java_script_enabled=False), address)
     desk.go("people")
     field = desk.page.locator("input[id^=name-]").last
     field.fill("Zoe")

@@ -13,19 +13,20 @@ import pytest
 
 from pixelbrain.identity.corrections.events import active
 from pixelbrain.identity.corrections.people import People
-from tests.integration.opened.desk import DESKTOP, PHONE, Desk
+from tests.integration.opened.desk import Desk
+from tests.integration.opened.tab import PHONE, Tab
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed: `uv sync` installs it")
 
 
 @pytest.fixture
-def desk(browser: Any, address: str, out: Path) -> Iterator[Desk]:
+def desk(tab: Tab, address: str, out: Path) -> Iterator[Desk]:
     """On the front page, where nothing was said."""
-    desk = Desk(browser, address, viewport=DESKTOP)
+    desk = Desk(tab, address)
     yield desk
     assert desk.odd == []
     for _ in active(People(out).history()):
-        desk.context.request.post(f"{desk.base}undo", headers={"Origin": desk.base.rstrip("/")})
+        desk.page.request.post(f"{desk.base}undo", headers={"Origin": desk.base.rstrip("/")})
 
 
 _NAMED = "all => all.map(field => field.value)"
@@ -224,11 +225,11 @@ def test_what_is_said_far_below_is_seen_there(desk: Desk):
     desk.said("Taken back")
 
 
-def test_a_server_that_is_gone_is_said_and_nothing_is_lost(browser: Any, out: Path):
+def test_a_server_that_is_gone_is_said_and_nothing_is_lost(tab: Tab, out: Path):
     program = [str(Path(sys.executable).parent / "pixelbrain"), "open", str(out), "--no-browser", "--port", "0"]
     with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        desk = Desk(browser, process.stdout.readline().split()[1], viewport=DESKTOP)
+        desk = Desk(tab, process.stdout.readline().split()[1])
         desk.go("photos?q=.jpg")
         desk.page.wait_for_load_state("load")
         desk.page.locator("figure a.frame").nth(1).click()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,11 @@ import pytest
 from pixelbrain import schema
 from pixelbrain.landing.landing import Landing
 from pixelbrain.landing.parts import ModuleState, claim_generation
+from pixelbrain.stages import forget
 from pixelbrain.stores.database import Database
 from pixelbrain.stores.mongo.embedded import EmbeddedMongo
+from tests.integration.forked import CONTEXT
+from tests.integration.stores.loader import fill_stores
 
 IMAGE_DIM = 8
 FACE_DIM = 4
@@ -142,3 +146,19 @@ def image() -> Callable[..., dict[str, Any]]:
 def land(out: Path) -> Callable[..., Landing]:
     """Lands rows in OUT in place of what was there: `land(rows, image_model=, face_model=)`."""
     return functools.partial(land_rows, out)
+
+
+@pytest.fixture
+def forked_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process of `forget` that fills the stores, forked from one that never held what is erased.
+
+    `test_no_byte_of_a_person_is_left_in_any_store` has the real one.
+    """
+
+    def load_apart(landing: Landing, **stores: str | None) -> None:
+        process = CONTEXT.Process(target=fill_stores, args=(dict(os.environ), landing.storage), kwargs=stores)
+        process.start()
+        process.join()
+        assert process.exitcode == 0
+
+    monkeypatch.setattr(forget, "load_apart", load_apart)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -10,6 +11,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from pixelbrain.stages.display import Display
+from pixelbrain.storage.base import Storage
 from tests.integration.forked import CONTEXT
 
 BATCH_ROWS = 200  # more moments to be killed at
@@ -81,11 +83,8 @@ def _load(out: str, mongo: str | None, chroma: str | None, pipe: Connection, unt
     from pixelbrain.errors import PixelbrainError
     from pixelbrain.stages.stages import Stages
     from pixelbrain.stores import load
-    from pixelbrain.stores.chroma import health_process
 
-    # what looks at a folder takes seconds to start in a new process, and is tested elsewhere
-    health_process.warm_up = lambda: None
-    health_process.examine_folder = lambda _folder, _samples: {}
+    _get_ready()
     load.BATCH_ROWS = BATCH_ROWS
     stages = Stages(RunConfig(out=out, mongo=mongo, chroma=chroma), _Told(pipe, until, hold))
     try:
@@ -95,3 +94,22 @@ def _load(out: str, mongo: str | None, chroma: str | None, pipe: Connection, unt
         pipe.send(str(error))
     else:
         pipe.send("")
+
+
+def fill_stores(environment: dict[str, str], storage: Storage, *, mongo: str | None, chroma: str | None) -> None:
+    """What `stages.load_apart` does in its process."""
+    from pixelbrain.stages.load_apart import fill
+
+    os.environ.update(environment)
+    _get_ready()
+    fill(storage, mongo, chroma)
+
+
+def _get_ready() -> None:
+    from pixelbrain.machine import spare_pandas
+    from pixelbrain.stores.chroma import health_process
+
+    spare_pandas()  # as commands do
+    # what looks at a folder takes seconds to start in a new process, and is tested elsewhere
+    health_process.warm_up = lambda: None
+    health_process.examine_folder = lambda _folder, _samples: {}

@@ -3,6 +3,7 @@ else as it was."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -26,8 +27,10 @@ from tests.unit.landing.forgotten.world import (
 TRACES = ANN | {"who": b"person-a11"}  # MongoDB packs numbers tight
 
 
-def fill(out: Path) -> None:
-    """Both stores, with a field of a user's own, and a gallery."""
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory) -> Path:
+    """Both stores, with a field of a user's own, written by this process."""
+    out = tmp_path_factory.mktemp("filled") / "out"
     landing = land(out)
     with pb.Database.open(out) as database:
         load(landing, database)
@@ -36,6 +39,13 @@ def fill(out: Path) -> None:
         database.store_field("note", {image_id("a.jpg"): "kept"})
         database.mongo["mine"].create_index("n", unique=True)
         database.mongo["mine"].insert_one({"_id": 1, "n": 2})
+    return out
+
+
+@pytest.fixture
+def out(filled, tmp_path) -> Path:
+    """An OUT with both stores."""
+    return shutil.copytree(filled, tmp_path / "out")
 
 
 def check(out: Path, faces: int) -> None:
@@ -49,9 +59,7 @@ def check(out: Path, faces: int) -> None:
         assert sum(len(batch.ids) for batch in database.iter_vectors("faces")) == faces
 
 
-def test_no_byte_of_a_person_is_left_in_any_store(tmp_path, command, monkeypatch):
-    out = tmp_path / "out"
-    fill(out)
+def test_no_byte_of_a_person_is_left_in_any_store(out, command, monkeypatch):
     command("report", out)
     found = left_of(out, TRACES)
     for place in ("db/chroma", "db/mongo", "report/faces", "images/", "thumbnails/"):
@@ -71,10 +79,8 @@ def test_no_byte_of_a_person_is_left_in_any_store(tmp_path, command, monkeypatch
     assert "nothing was forgotten" in command("forget", out, "--list").stdout
 
 
-def test_killed_anywhere_the_same_call_finishes(tmp_path, monkeypatch):
+def test_killed_anywhere_the_same_call_finishes(out, forked_load, monkeypatch):
     """Before the stores, between them, and between the two names of MongoDB's folder."""
-    out = tmp_path / "out"
-    fill(out)
 
     class Killed(Exception):
         pass
@@ -103,9 +109,7 @@ def test_killed_anywhere_the_same_call_finishes(tmp_path, monkeypatch):
         pb.forget(out, person="person-a11")
 
 
-def test_all_photos(tmp_path):
-    out = tmp_path / "out"
-    fill(out)
+def test_all_photos(out, forked_load):
     with pytest.raises(ConfigError, match="or photos"):
         pb.forget(out, photos=["/photos/a.jpg"], person="person-a11")
     assert pb.forget(out, photos=["/photos/a.jpg", image_id("b.jpg")]).photos == 3
@@ -115,7 +119,7 @@ def test_all_photos(tmp_path):
         assert database.mongo["mine"].find_one() == {"_id": 1, "n": 2}
 
 
-def test_in_s3(s3, tmp_path, monkeypatch):
+def test_in_s3(s3, tmp_path, forked_load, monkeypatch):
     """The bucket's objects, and the stores in the cache folder of this machine."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     s3.create_bucket(Bucket="forgetful")

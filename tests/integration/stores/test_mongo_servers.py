@@ -35,6 +35,10 @@ from tests.integration.stores.loader import start_loading
 
 PASSWORD = "p@ss/w:rd%s3cr3t"
 LOCAL = "127.0.0.1"
+SMALL = (
+    *("--wiredTigerCacheSizeGB", "0.25", "--wiredTigerEngineConfigString", "log=(file_max=16MB)"),
+    *("--setParameter", "diagnosticDataCollectionEnabled=false"),  # which looks around each second
+)
 
 
 @contextlib.contextmanager
@@ -47,7 +51,7 @@ def running(folder: Path, *members: tuple[str, ...]) -> Iterator[list[int]]:
             ports.append(_free_port())
             common = ("--bind_ip", LOCAL, "--port", str(ports[-1]), "--nounixsocket", "--quiet")
             with open(folder / f"{number}.log", "w") as log:
-                command = [find_mongod(), "--dbpath", data, *common, "--wiredTigerCacheSizeGB", "0.25", *options]
+                command = [find_mongod(), "--dbpath", data, *common, *SMALL, *options]
                 processes.append(subprocess.Popen(command, stdout=log, stderr=log))
         until = time.monotonic() + 60
         while not all(map(_listens, ports)):
@@ -107,7 +111,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
         yield server
 
 
-def test_a_user_who_may_read_and_write_is_enough_and_one_who_may_read_verifies(guarded, tmp_path):
+def test_a_user_who_may_read_and_write_is_enough_and_one_who_may_read_verifies(guarded, tmp_path, forked_load):
     landing = land_rows(tmp_path / "out", [make_image(number, faces=1) for number in range(5)])
     for _again in range(2):
         with Database.open(landing.storage.uri, mongo=guarded.uri("writer")) as database:

@@ -49,6 +49,7 @@ def test_pyproject_admits_the_versions_that_were_seen():
         ("ray.core.generated.gcs_service_pb2", lambda: ray_private.ask_version("127.0.0.1:1", timeout_s=0.1)),
         ("ray._private.state", ray_private.actors_restarting),
         ("ray._private.accelerators", ray_private.gpus_here),
+        ("ray._private.node", lambda: ray_private.bare_start(logs=True).__enter__()),
         (EXECUTION_CALLBACK, lambda: ray_private.between_steps(lambda: print, Feed(0))),
     ],
 )
@@ -64,6 +65,21 @@ def test_a_job_client_that_cannot_be_told_to_give_up_is_refused(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray.job_submission", fake)
     with pytest.raises(EngineError, match="no JobSubmissionClient._do_request any more"):
         ray_private.job_client("http://127.0.0.1:1", {}, lambda method: (1, 1), EngineError)
+
+
+def test_a_bare_start_follows_logs_only_where_they_are_shown(monkeypatch):
+    from ray._private.node import Node
+
+    helpers = {"start_api_server", "start_monitor", "start_log_monitor"}
+    theirs = {name: getattr(Node, name) for name in helpers}
+    for logs in (False, True):
+        with ray_private.bare_start(logs=logs):
+            left = {name for name in helpers if getattr(Node, name) is theirs[name]}
+        assert left == ({"start_log_monitor"} if logs else set())
+        assert {name: getattr(Node, name) for name in helpers} == theirs  # a notebook's own Ray has them
+    monkeypatch.delattr(Node, "start_monitor")  # a Ray that calls it otherwise starts with it
+    with ray_private.bare_start(logs=False):
+        assert Node.start_api_server is not theirs["start_api_server"] and not hasattr(Node, "start_monitor")
 
 
 class Feed:

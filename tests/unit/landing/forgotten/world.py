@@ -22,6 +22,7 @@ from pixelbrain.storage.base import Storage
 Box = tuple[float, float, float, float]
 
 DIM = 16
+LONGEST = DIM * 8  # bytes of a vector as doubles
 #: Ann is in two photos and a copy of one, Bob beside her; `old` is what was in place of b.jpg before.
 ANN_A, ANN_B, BOB_A, EVE_A = (100.0, 80, 180, 190), (40.0, 50, 140, 180), (210.0, 85, 290, 195), (400.0, 90, 470, 190)
 PHOTOS: dict[str, Sequence[Box]] = {
@@ -149,12 +150,15 @@ def photo_traces(name: str) -> dict[str, bytes]:
 
 
 def bytes_of(files: Iterable[Path]) -> dict[str, bytes]:
-    """By file, its bytes; of Parquet also what they are when they are read, as pages are compressed."""
+    """By file, its bytes; of Parquet also what they are when they are read, as pages are compressed.
+
+    Of the zeros that a file ends with, as MongoDB's journal does for 50 MB, as many as belong to what is looked for.
+    """
     found = {}
     for file in files:
         if not file.is_file():
             continue
-        found[str(file)] = file.read_bytes()
+        found[str(file)] = file.read_bytes().rstrip(b"\0") + bytes(LONGEST)
         if file.suffix == ".parquet":
             with contextlib.suppress(pa.ArrowInvalid):  # half a file
                 found[str(file)] += plain(file)

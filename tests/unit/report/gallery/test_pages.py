@@ -1,4 +1,4 @@
-"""The pages as text; tests/integration/test_gallery.py opens them in a browser."""
+"""The pages as text; tests/integration/opened/test_gallery.py opens them in a browser."""
 
 import html
 import os

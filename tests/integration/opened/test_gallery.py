@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import io
-import shutil
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +13,9 @@ from PIL import Image
 from pixelbrain import schema
 from pixelbrain.report.gallery.pages import build_gallery
 from pixelbrain.sources.local import path_to_uri
-from tests.integration.gallery_world import ADA, HOSTILE, draw, failed_row, land, landed_row
+from tests.integration.opened.gallery_world import ADA, HOSTILE, draw, failed_row, land, landed_row
+from tests.integration.opened.tab import DESKTOP, PHONE, Tab
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: `uv sync` installs it")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: `apt-get install chromium`")
-
-PHONE, DESKTOP = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 #: x1, y1, x2, y2 of a drawn box on the screen, without its stroke, which getBoundingClientRect would add.
 CORNERS = """rect => {
   const box = rect.getBBox(), matrix = rect.getScreenCTM();
@@ -74,13 +67,11 @@ def large_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # --- the browser -----------------------------------------------------------------------------------------------------
 
 
-@dataclass
 class Visit:
-    """A page, and what it said and asked for."""
+    """A tab at a page from disk."""
 
-    page: Any
-    messages: list[str] = field(default_factory=list)
-    requests: list[str] = field(default_factory=list)
+    def __init__(self, tab: Tab) -> None:
+        self.tab, self.page = tab, tab.page
 
     def open(self, path: Path) -> Any:
         self.page.goto(path.as_uri())
@@ -105,32 +96,16 @@ class Visit:
     def check(self) -> None:
         """Nothing was said, nothing was asked of any host, every image is one, nothing scrolls sideways."""
         self.settle()
-        assert self.messages == []
-        assert [url for url in self.requests if not url.startswith(("file://", "data:"))] == []
+        assert self.tab.said == []
+        assert [url for url in self.tab.asked if not url.startswith(("file://", "data:"))] == []
         assert self.page.evaluate("[...document.images].filter(i => !i.naturalWidth).map(i => i.src)") == []
         assert self.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture(params=[(PHONE, "dark"), (DESKTOP, "light")], ids=["phone-dark", "desktop-light"])
-def visit(browser: Any, request: pytest.FixtureRequest) -> Iterator[Visit]:
-    viewport, scheme = request.param
-    context = browser.new_context(viewport=viewport, color_scheme=scheme)
-    visit = Visit(context.new_page())
-    visit.page.on("console", lambda message: visit.messages.append(message.text))
-    visit.page.on("pageerror", lambda error: visit.messages.append(str(error)))
-    visit.page.on("dialog", lambda dialog: (visit.messages.append(dialog.message), dialog.dismiss()))
-    visit.page.on("request", lambda request: visit.requests.append(request.url))
-    yield visit
-    context.close()
+def visit(tab: Tab, request: pytest.FixtureRequest) -> Visit:
+    tab.as_new(*request.param)
+    return Visit(tab)
 
 
 def all_pages(report: Path) -> list[Path]:
@@ -165,7 +140,7 @@ def test_every_page_is_quiet_and_fits(report: Path, visit: Visit):
         assert page.title()
         assert visit.count("h1") == 1
         visit.check()
-    assert len(visit.requests) > len(pages)
+    assert len(visit.tab.asked) > len(pages)
 
 
 def test_a_hostile_name_is_inert_text(report: Path, visit: Visit):
