@@ -108,6 +108,8 @@ def bare(photos: Sequence[Path], weights: Path) -> float:
     peers.wait_asleep()
     import torch
 
+    from pixelbrain.modules.inference import run_in_parts
+
     torch.set_num_threads(THREADS)
     model = peers.our_resnet50(weights)
     edge = (SIDE_PX - CROP_PX) // 2
@@ -128,7 +130,7 @@ def bare(photos: Sequence[Path], weights: Path) -> float:
     seen: list[tuple[float, int]] = []
     with torch.inference_mode():
         for batch in batches():
-            model(peers.normalised(batch)).float().softmax(dim=1).topk(5).values.cpu()
+            run_in_parts(model, peers.normalised(batch)).float().softmax(dim=1).topk(5).values.cpu()
             seen.append((time.perf_counter(), (seen[-1][1] if seen else 0) + len(batch)))
     return rate(seen)
 

@@ -139,9 +139,11 @@ class ResnetClassifierModule(PipelineModule):
         """uint8 (N, crop, crop, 3) to embeddings (N, dim), and probabilities and class indices (N, top_k)."""
         import torch
 
+        from pixelbrain.modules.inference import run_in_parts
+
         with torch.inference_mode():
             values = self._preprocessor.to_tensor(batch, device=self._device, dtype=self._dtype)
-            embeddings = self._body(values).float()
+            embeddings = run_in_parts(self._body, values).float()
             probabilities = self._head(embeddings).softmax(dim=1)
             if not torch.isfinite(probabilities).all():
                 raise ModuleError(f"{self._backbone.name} gave no finite numbers in {self._dtype}; try float32")

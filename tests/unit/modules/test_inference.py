@@ -8,7 +8,7 @@ from torch import nn
 
 from pixelbrain.errors import ModuleError
 from pixelbrain.modules import inference
-from pixelbrain.modules.inference import check_device, choose_dtype, fold_batch_norms
+from pixelbrain.modules.inference import check_device, choose_dtype, fold_batch_norms, run_in_parts
 
 
 class Block(nn.Module):
@@ -36,6 +36,20 @@ def test_folded_norms_compute_the_same():
         assert torch.allclose(folded(x), before, atol=1e-5)
     left = [type(child) for child in folded.modules() if isinstance(child, nn.BatchNorm2d)]
     assert len(left) == 1  # the one that follows no convolution
+
+
+def test_a_batch_goes_through_in_parts_and_comes_out_whole(monkeypatch):
+    seen = []
+
+    class Seeing(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            seen.append(len(x))
+            return x * 2
+
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    values = torch.arange(19.0)[:, None]
+    assert torch.equal(run_in_parts(Seeing(), values), values * 2) and seen == [8, 8, 3]
+    assert len(run_in_parts(Seeing(), values[:0])) == 0
 
 
 def test_a_dtype_that_is_asked_for_is_taken_and_else_the_fastest(monkeypatch):
