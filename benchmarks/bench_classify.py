@@ -12,8 +12,8 @@ ResNet-50 over generated JPEGs of 500 px, in one run on one machine, each way in
   these take turns, and the medians of the rounds count.
 - on fewer photos, as they take long: Daft as its own published benchmark uses it, and tuned: with a model whose batch
   norms are folded, in our number format and channels_last; Ray Data as its documentation's example of image
-  classification uses it; and a loop like the one that users come from: photo by photo, float32, a write a field into a
-  mongod of ours. `_classify_peers.py` has them.
+  classification uses it; and, three times, a loop like the one that users come from: photo by photo, float32, a write a
+  field into a mongod of ours. `_classify_peers.py` has them.
 - the model alone: a batch through the tuned form and through ours, which leaves less to do beside each convolution.
 - 300 photos, programs from their start to their end, with efficientnet-lite0: `pixelbrain extract`, on Ray or not as it
   chooses itself, and Daft at its best; in turns, too.
@@ -198,9 +198,11 @@ def run(sizes: Sizes, root: Path) -> dict[str, float]:
         extract, daft = cold(few[0].parent, out)
         note(cold_ours_s=extract, cold_daft_s=daft, cold_vs_daft=daft / extract)
     for name, way in SLOW.items():
-        given = some[: sizes.one_by_one] if way is peers.predecessor else some
-        (root / name).mkdir()
-        note(**{name: alone(way, given, weights, root / name)})
+        short = way is peers.predecessor
+        for number in range(3 if short else 1):
+            scratch = root / f"{name}-{number}"
+            scratch.mkdir()
+            note(**{name: alone(way, some[: sizes.one_by_one] if short else some, weights, scratch)})
     note(gain_resnet50=alone(peers.gain_of_our_form, functools.partial(peers.resnet50, weights)))
     note(gain_efficientnet=alone(peers.gain_of_our_form, peers.efficientnet))
     middle = {name: statistics.median(values) for name, values in found.items()}
