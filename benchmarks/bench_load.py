@@ -90,10 +90,12 @@ def write_vectors(location: str, dim: int, blocks: list[int]) -> None:
     from pixelbrain.stores.vectors import VectorBatch
 
     store = VectorStore(location)
+    first = store.count("images") == 0  # as a load: then nothing is asked for
     metadata = [{"version": "1", "label": "tabby"}] * ROWS
     for block in blocks:
         ids = [image_id(number) for number in range(block * ROWS, (block + 1) * ROWS)]
-        store.upsert("images", VectorBatch(ids=ids, vectors=directions(block, dim), metadata=metadata))
+        batch = VectorBatch(ids=ids, vectors=directions(block, dim), metadata=metadata)
+        store.upsert("images", batch, rewrite=first)
     store.close()
 
 

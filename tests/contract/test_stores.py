@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import subprocess
 import sys
@@ -130,6 +131,15 @@ def test_twice_is_once(store):
     result = store.write(_ids(50))
     assert (result.written, result.unchanged) == (0, 50)
     assert len(store.read()) == 50
+
+
+def test_vectors_are_written_again_where_that_is_asked(tmp_path):
+    with contextlib.closing(VectorStore(tmp_path / "chroma")) as store:
+        store.ensure("images", MODEL)
+        batch = VectorBatch(ids=_ids(5), vectors=np.ones((5, MODEL.dim), np.float32), metadata=[{"version": "1"}] * 5)
+        results = [store.upsert("images", batch, rewrite=rewrite) for rewrite in (True, True, False)]
+        assert [(one.written, one.unchanged) for one in results] == [(5, 0), (5, 0), (0, 5)]
+        assert store.count("images") == 5
 
 
 def test_what_changed_is_written_again(store):

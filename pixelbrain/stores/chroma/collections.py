@@ -154,17 +154,20 @@ class VectorStore:
 
     # --- writing -------------------------------------------------------------------------------------------------
 
-    def upsert(self, name: str, batch: VectorBatch) -> WriteResult:
+    def upsert(self, name: str, batch: VectorBatch, *, rewrite: bool = False) -> WriteResult:
         """Write the vectors that are new or changed; those already there are compared by hash and skipped.
 
         A server that restarts meanwhile is waited for, see `ride_out`.
 
+        Args:
+            rewrite: write also those, and ask for none: where nothing is there, that is time for nothing.
+
         Raises:
             MixedModelsError: vectors of another length than the collection's.
         """
-        return self._patiently(lambda: self._upsert(name, batch)) if len(batch) else WriteResult()
+        return self._patiently(lambda: self._upsert(name, batch, rewrite)) if len(batch) else WriteResult()
 
-    def _upsert(self, name: str, batch: VectorBatch) -> WriteResult:
+    def _upsert(self, name: str, batch: VectorBatch, rewrite: bool) -> WriteResult:
         collection = self._existing(name)
         self._require_ensured(collection)
         self._check_dim(name, collection, batch.vectors)
@@ -174,7 +177,7 @@ class VectorStore:
             batch = batch.take(np.flatnonzero(finite).tolist())
         result = WriteResult(errors=errors)
         for part in batch.parts(self.connection.client().get_max_batch_size()):
-            result += _write_changed(collection, part)
+            result += _write_changed(collection, part, rewrite)
         return result
 
     def remove_where(self, name: str, keep: Callable[[list[str]], np.ndarray]) -> int:
@@ -292,10 +295,12 @@ class VectorStore:
             )
 
 
-def _write_changed(collection: Collection, batch: VectorBatch) -> WriteResult:
+def _write_changed(collection: Collection, batch: VectorBatch, rewrite: bool) -> WriteResult:
     hashes = batch.row_hashes()
-    found = collection.get(ids=batch.ids, include=["metadatas"])
-    known = dict(zip(found["ids"], map(_hash, found["metadatas"]), strict=True))
+    known: dict[str, str | None] = {}
+    if not rewrite:
+        found = collection.get(ids=batch.ids, include=["metadatas"])
+        known = dict(zip(found["ids"], map(_hash, found["metadatas"]), strict=True))
     changed = [i for i, one in enumerate(hashes) if known.get(batch.ids[i]) != one]
     if changed:
         fresh = batch.take(changed)

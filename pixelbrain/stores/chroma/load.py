@@ -44,6 +44,7 @@ class VectorLoad:
         self._where = store.connection.where
         self._fields = fields
         self._owner = owner
+        self._empty: set[str] = set()  # collections of which none is asked what it has
         self._ledgers = {name: IdLedger() for name in names}
         self._kept = IdLedger()  # image_ids
         self._samples = {name: _Sampler() for name in names}
@@ -82,12 +83,14 @@ class VectorLoad:
         for name, field in self._fields.items():
             self._store.ensure(name, field.model, owner=self._owner)
             self._store.remember(name, "")  # a load that is cut short is not in step
+            if not self._store.count(name):
+                self._empty.add(name)
 
     def add(self, table: pa.Table) -> None:
         """Write a batch of landed rows."""
         for name, field in self._fields.items():
             if (batch := landed_vectors(field, table)) is not None:
-                result = self._store.upsert(name, batch)
+                result = self._store.upsert(name, batch, rewrite=name in self._empty)
                 self.written[name] += result
                 refused = {one for one, _ in result.errors}
                 self._ledgers[name].add(set(batch.ids) - refused)
@@ -130,7 +133,7 @@ class VectorLoad:
         for table in self._landing.iter_images(list({self._fields[name].module: None for name in names})):
             for name in names:
                 if (batch := landed_vectors(self._fields[name], table)) is not None:
-                    self.written[name] += WriteResult(written=self._store.upsert(name, batch).written)
+                    self.written[name] += WriteResult(written=self._store.upsert(name, batch, rewrite=True).written)
         for name, finding in self._damaged().items():
             raise StoreError(
                 f"the index of {name} in {self._where} is damaged ({finding.reason}), also after it was written "

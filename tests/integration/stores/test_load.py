@@ -14,6 +14,7 @@ from pixelbrain import schema
 from pixelbrain.errors import LandingError, MixedModelsError, StoreError
 from pixelbrain.landing.derived import GROUPS, IDENTITIES
 from pixelbrain.landing.landing import Landing
+from pixelbrain.stores.chroma.collections import VectorStore
 from pixelbrain.stores.database import Database
 from pixelbrain.stores.in_step import store_state
 from pixelbrain.stores.load import load
@@ -100,6 +101,25 @@ def test_a_second_load_changes_nothing(land, image, database):
     assert (report.images_written, report.image_vectors_written, report.face_vectors_written) == (0, 0, 0)
     assert report.skipped == 5 + 5 + 10
     assert list(database.find_images()) == before
+
+
+def test_of_an_empty_collection_nothing_is_asked(land, image, database, monkeypatch):
+    asked = []
+    written = VectorStore.upsert
+
+    def seen(store, name, batch, *, rewrite=False):
+        result = written(store, name, batch, rewrite=rewrite)
+        asked.append((name, not rewrite, result.written))
+        return result
+
+    monkeypatch.setattr(VectorStore, "upsert", seen)
+    rows = [image(number, faces=1) for number in range(3)]
+    load(land(rows[:2]), database)
+    assert sorted(asked) == [("faces", False, 2), ("images", False, 2)]
+    asked.clear()
+    load(land(rows[1:]), database)  # in a batch, or beside one, of what is there
+    assert {(name, first) for name, first, _ in asked} == {("faces", True), ("images", True)}
+    assert sum(count for *_, count in asked) == 2
 
 
 def test_a_changed_photo_is_loaded_again_and_its_fields_stay(land, image, database):
