@@ -56,7 +56,9 @@ class VectorBatch:
         return len(self.ids)
 
     def take(self, chosen: Sequence[int]) -> VectorBatch:
-        """The rows at these positions."""
+        """The rows at these positions; itself for all of them."""
+        if len(chosen) == len(self):  # in their order, as all who choose some have it
+            return self
         return VectorBatch(
             ids=[self.ids[i] for i in chosen],
             vectors=self.vectors[list(chosen)],
