@@ -56,8 +56,8 @@ class VectorBatch:
         return len(self.ids)
 
     def take(self, chosen: Sequence[int]) -> VectorBatch:
-        """The rows at these positions; itself for all of them."""
-        if len(chosen) == len(self):  # in their order, as all who choose some have it
+        """The rows at these positions; itself, and no copy, for all of them in their order."""
+        if list(chosen) == list(range(len(self))):
             return self
         return VectorBatch(
             ids=[self.ids[i] for i in chosen],

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from pixelbrain.engine.cluster.local_cluster import RAY
+from pixelbrain.engine.ray_private import RAY
 
 __all__ = ["RayNode", "RayNodes", "ray_nodes"]
 

@@ -49,7 +49,7 @@ def another_run() -> Callable[[Path], contextlib.AbstractContextManager[BaseProc
 def forked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers of a local run, and processes for one image alone, start at once: what a user has takes a second each.
 
-    That is tried in `engine/local/test_executor.py`, `engine/work/test_isolate.py` and the integration tests.
+    That is tried in test_executor.py, in test_isolate.py and by the integration tests.
     """
     monkeypatch.setattr("pixelbrain.engine.local.worker.start_process", ForkedWorker)
     monkeypatch.setattr("pixelbrain.engine.work.isolate.CONTEXT", CONTEXT)

@@ -21,16 +21,10 @@ from pixelbrain.engine.cluster.jobs import STOP_WAIT_S
 from pixelbrain.engine.cluster.local_state import FOLDER, LOG, LocalCluster
 from pixelbrain.engine.cluster.session import OBJECT_STORE_BYTES, RAY_ENVIRONMENT, ray_session
 from pixelbrain.engine.cluster.token import ensure_token
+from pixelbrain.engine.ray_private import RAY
 from pixelbrain.errors import EngineError
 from pixelbrain.machine import ray_parent
 
-#: `ray` in a process, without what `ray serve` and `ray job` import, pandas too: .8 of 1.6 s of CPU.
-RAY = (
-    sys.executable,
-    "-c",
-    "import sys; sys.modules |= dict.fromkeys(('ray.serve', 'ray.dashboard.modules.job.cli')); "
-    "from ray.scripts.scripts import main; main()",
-)
 _START_S = 120.0
 _GRACE_S = 5.0  # a raylet with workers takes 30 s of its own, over what nobody needs any more
 _END_S = 30.0
